@@ -1,0 +1,25 @@
+"""The errors a user can meet. All derive from PreprocError; the command line prints them as one line and exits with 1."""
+
+
+class PreprocError(ValueError):
+    """Something expected was not found: the message says what was expected, what was got and how to mend it."""
+
+
+class RecipeError(PreprocError):
+    """A recipe is wrong: the message names the file and the key."""
+
+
+class NotFoldableError(PreprocError):
+    """The affine part of a pipeline cannot be moved into the backbone's first convolution: the message is the reason."""
+
+
+class BundleError(PreprocError):
+    """A bundle or a model file is damaged, incomplete or not ours."""
+
+
+class VerificationError(PreprocError):
+    """A model file does not compute what its contract promises."""
+
+
+class RuntimeAbsentError(PreprocError):
+    """A runtime cannot run on this machine: the message is the reason."""

@@ -1,0 +1,316 @@
+"""Model -> Model with the affine end of the pipeline inside the backbone's first convolution."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from . import layers
+from .affine import Affine, FoldPlan, fold_conv, plan_fold
+from .collapse import split_affine_end, subtract_steps
+from .errors import NotFoldableError, PreprocError
+from .pipeline import Model, Pipeline
+from .tracking import Reader, Tracked, common_through, concatenate
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """model: the folded copy, or the collapsed one where nothing could be folded.  folded: which of the two.  reason: why not.
+    form: what is left at run time besides the cast: "cast" (nothing), "subtract" or "append".
+    convolutions: the names of the weights that took the map up."""
+
+    model: Model
+    folded: bool
+    reason: str | None
+    form: str | None = None
+    convolutions: tuple[str, ...] = ()
+
+
+def fold(model: Model, *, example: Tensor) -> FoldResult:
+    """Moves the affine end of the model's pipeline into the first convolution, exactly, zero-padded borders included.
+
+    model: prepend(pipeline, backbone); it is not changed.  example: pixels as the model takes them, of a size it accepts.
+    Where the fold is impossible the collapsed affine stays in front, and `reason` says why.
+    """
+    try:
+        return _fold(model, example)
+    except NotFoldableError as error:
+        collapsed = model.pipeline.collapse() if isinstance(model.pipeline, Pipeline) else model.pipeline
+        return FoldResult(Model(collapsed, copy.deepcopy(model.backbone)), False, str(error))
+
+
+def why_not_foldable(model: Model, *, example: Tensor) -> str | None:
+    """The reason why fold() would leave the affine in front, or None if it would fold."""
+    return fold(model, example=example).reason
+
+
+def _fold(model: Model, example: Tensor) -> FoldResult:
+    if not isinstance(model.pipeline, Pipeline):
+        raise PreprocError(f"expected a Model made by prepend(), got one whose pipeline is a {type(model.pipeline).__name__}")
+    with torch.no_grad():
+        ready = model.pipeline(example)
+    kept, affine = split_affine_end(model.pipeline.steps(), channels=ready.shape[1])
+    readers = first_convolutions(model.backbone, ready)
+    plan = plan_fold(affine, [reader.pad for reader in readers], through=common_through(readers))
+    backbone = copy.deepcopy(model.backbone)
+    for reader in readers:
+        _rewrite(backbone, reader, plan)
+    like = next(model.pipeline.buffers(), ready)
+    left = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in [*kept, *subtract_steps(plan.shift)]]
+    front: list[nn.Module] = list(left)
+    if plan.constant is not None:
+        front.append(_Append(plan.constant))
+    return FoldResult(
+        Model(nn.Sequential(*front), backbone), True, None, plan.form, tuple(sorted(reader.weight for reader in readers))
+    )
+
+
+def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
+    """The convolutions that read the values of the backbone's input, found in torch.export's graph.
+
+    example: (N, C, H, W) float, model-ready.  Raises NotFoldableError with the reason if anything else reads them.
+    """
+    if len(example) < 2:
+        example = example.expand(2, *example.shape[1:])
+    try:
+        with torch.no_grad():
+            exported = torch.export.export(copy.deepcopy(backbone).eval(), (example,), strict=False)
+    except Exception as error:  # noqa: BLE001 - torch.export raises whatever the model's code meets; it all means the same here
+        raise NotFoldableError(f"torch.export cannot read the backbone: {str(error).splitlines()[0][:200]}") from error
+    signature = exported.graph_signature
+    (name,) = signature.user_inputs[:1]
+    constants = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers) | dict(signature.inputs_to_lifted_tensor_constants)
+    values = {**exported.state_dict, **exported.constants}
+    walk = _Walk(constants, values)
+    for node in exported.graph_module.graph.nodes:
+        if node.op == "placeholder" and node.name == name:
+            walk.tracked[node] = Tracked(Affine.identity(example.shape[1]))
+        elif any(source in walk.tracked for source in node.all_input_nodes):
+            walk.visit(node)
+    if not walk.readers:
+        raise NotFoldableError("no convolution reads the input")
+    return walk.readers
+
+
+class _Walk:
+    """Translates torch.export's operators into Tracked's, from the input to the convolutions."""
+
+    def __init__(self, constants: dict[str, str], values: dict[str, Any]) -> None:
+        self.constants, self.values = constants, values
+        self.tracked: dict[fx.Node, Tracked] = {}
+        self.readers: list[Reader] = []
+
+    def visit(self, node: fx.Node) -> None:
+        if node.op == "output":
+            raise NotFoldableError("the backbone returns its input")
+        name = str(node.target)
+        if name.startswith(("aten.sym_size", "aten._assert_tensor_metadata", "aten.sym_numel")):
+            return
+        if name.startswith("aten.conv2d"):
+            self.readers.append(self._reader(node))
+            return
+        rule = _RULES.get(name)
+        if rule is None:
+            raise NotFoldableError(f"{name} reads the input, which is not a convolution")
+        self.tracked[node] = rule(self, node)
+
+    def of(self, node: Any) -> Tracked:
+        if node not in self.tracked:
+            raise NotFoldableError("the input is combined with a computed value before the first convolution")
+        return self.tracked[node]
+
+    def constant(self, value: Any) -> Any:
+        """A Python number or a parameter's, buffer's or constant's values."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        if isinstance(value, fx.Node) and value.name in self.constants:
+            return self.values[self.constants[value.name]].detach().double().cpu().numpy()
+        raise NotFoldableError("the input is combined with a computed value before the first convolution")
+
+    def _reader(self, node: fx.Node) -> Reader:
+        arguments = _arguments(node)
+        weight, bias = self._parameter(arguments["weight"], "weight"), arguments.get("bias")
+        padding = arguments.get("padding", 0)
+        kernel = self.values[weight].shape[2:]
+        if isinstance(padding, str):
+            pads_zero = padding == "same" and max(kernel) > 1
+        else:
+            pads_zero = max(padding if isinstance(padding, (list, tuple)) else [padding]) > 0
+        return Reader.of(
+            self.of(arguments["input"]),
+            weight=weight,
+            bias=None if bias is None else self._parameter(bias, "bias"),
+            groups=arguments.get("groups", 1),
+            pads_zero=pads_zero,
+        )
+
+    def _parameter(self, node: Any, word: str) -> str:
+        if not isinstance(node, fx.Node) or node.name not in self.constants:
+            raise NotFoldableError(f"the {word} of the first convolution is computed, not a parameter")
+        if len(node.users) > 1:
+            raise NotFoldableError(f"the {word} of the first convolution, {self.constants[node.name]}, is used by another operation too")
+        return self.constants[node.name]
+
+
+def _arguments(node: fx.Node) -> dict[str, Any]:
+    """All arguments of an ATen call by name."""
+    schema = node.target._schema  # type: ignore[union-attr]
+    names = [argument.name for argument in schema.arguments]
+    return dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+
+
+def _same(walk: _Walk, node: fx.Node) -> Tracked:
+    source = node.args[0]
+    if isinstance(source, fx.Node) and source.meta["val"].dtype != node.meta["val"].dtype:
+        raise NotFoldableError(f"the input is cast to {node.meta['val'].dtype} before the first convolution")
+    return walk.of(source)
+
+
+def _axis(node: fx.Node, axis: int) -> int:
+    return axis % len(node.args[0].meta["val"].shape)  # type: ignore[union-attr]
+
+
+def _slice(walk: _Walk, node: fx.Node) -> Tracked:
+    arguments = _arguments(node)
+    axis = _axis(node, arguments.get("dim", 0))
+    length = node.args[0].meta["val"].shape[axis]  # type: ignore[union-attr]
+    rows = range(length)[slice(arguments.get("start"), arguments.get("end"), arguments.get("step", 1))]
+    source = walk.of(node.args[0])
+    return source if len(rows) == length else source.take(axis, rows)
+
+
+def _select(walk: _Walk, node: fx.Node) -> Tracked:
+    _, axis, index = node.args
+    return walk.of(node.args[0]).select(_axis(node, axis), index)  # type: ignore[arg-type]
+
+
+def _unsqueeze(walk: _Walk, node: fx.Node) -> Tracked:
+    return walk.of(node.args[0]).unsqueeze(node.args[1] % len(node.meta["val"].shape))  # type: ignore[operator]
+
+
+def _cat(walk: _Walk, node: fx.Node) -> Tracked:
+    arguments = _arguments(node)
+    return concatenate([walk.of(part) for part in arguments["tensors"]], arguments.get("dim", 0) % len(node.meta["val"].shape))
+
+
+def _permute(walk: _Walk, node: fx.Node) -> Tracked:
+    return walk.of(node.args[0]).permute([axis % len(node.args[1]) for axis in node.args[1]])  # type: ignore[arg-type,union-attr]
+
+
+def _pad(walk: _Walk, node: fx.Node) -> Tracked:
+    arguments = _arguments(node)
+    pads, source = arguments["pad"], walk.of(node.args[0])
+    if not any(pads):
+        return source
+    if any(pads[4:]):
+        raise NotFoldableError("channels are padded before the first convolution")
+    if arguments.get("mode", "constant") != "constant":
+        return source
+    return source.padded(arguments.get("value") or 0.0)
+
+
+def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[Tracked, Any], Tracked] | None = None) -> Any:
+    def rule(walk: _Walk, node: fx.Node) -> Tracked:
+        left, right = node.args[:2]
+        if node.kwargs.get("alpha", 1) != 1 or node.kwargs.get("rounding_mode"):
+            raise NotFoldableError(f"{node.target} reads the input with options")
+        if left in walk.tracked and right in walk.tracked:
+            raise NotFoldableError("the input is combined with itself before the first convolution")
+        if left in walk.tracked:
+            return apply(walk.of(left), walk.constant(right))
+        if swapped is None:
+            raise NotFoldableError(f"a constant is divided by the input ({node.target})")
+        return swapped(walk.of(right), walk.constant(left))
+
+    return rule
+
+
+def _times(x: Tracked, c: Any) -> Tracked:
+    return x.then(c, 0.0)
+
+
+def _plus(x: Tracked, c: Any) -> Tracked:
+    return x.then(1.0, c)
+
+
+_RULES: dict[str, Callable[[_Walk, fx.Node], Tracked]] = {
+    **dict.fromkeys(
+        (
+            "aten.alias.default",
+            "aten.clone.default",
+            "aten.contiguous.default",
+            "aten.detach.default",
+            "aten.detach_.default",
+            "aten.lift_fresh_copy.default",
+            "aten.to.dtype",
+            "aten.to.device",
+            "aten.to.dtype_layout",
+            "aten._to_copy.default",
+            "aten.dropout.default",
+        ),
+        _same,
+    ),
+    "aten.slice.Tensor": _slice,
+    "aten.select.int": _select,
+    "aten.unsqueeze.default": _unsqueeze,
+    "aten.cat.default": _cat,
+    "aten.permute.default": _permute,
+    "aten.pad.default": _pad,
+    "aten.constant_pad_nd.default": _pad,
+    "aten.reflection_pad2d.default": _same,
+    "aten.replication_pad2d.default": _same,
+    **dict.fromkeys(("aten.mul.Tensor", "aten.mul.Scalar"), _arithmetic(_times, swapped=_times)),
+    **dict.fromkeys(("aten.add.Tensor", "aten.add.Scalar"), _arithmetic(_plus, swapped=_plus)),
+    **dict.fromkeys(
+        ("aten.sub.Tensor", "aten.sub.Scalar"),
+        _arithmetic(lambda x, c: x.then(1.0, -c), swapped=lambda x, c: x.then(-1.0, c)),
+    ),
+    **dict.fromkeys(("aten.div.Tensor", "aten.div.Scalar"), _arithmetic(lambda x, c: x.then(1.0 / c, 0.0))),
+}
+
+
+def _rewrite(backbone: nn.Module, reader: Reader, plan: FoldPlan) -> None:
+    """Puts the new weights of one convolution into a copy of the backbone."""
+    owner_name, _, weight_name = reader.weight.rpartition(".")
+    owner = backbone.get_submodule(owner_name)
+    weight = getattr(owner, weight_name)
+    bias = None if reader.bias is None else _get(backbone, reader.bias)
+    new_weight, new_bias = fold_conv(
+        weight.detach().cpu().numpy(), None if bias is None else bias.detach().cpu().numpy(), plan, pad=reader.pad, groups=reader.groups
+    )
+    setattr(owner, weight_name, _like(weight, new_weight))
+    if isinstance(owner, nn.Conv2d):
+        owner.in_channels = new_weight.shape[1] * reader.groups
+    if new_bias is None:
+        return
+    if reader.bias is not None:
+        bias_owner, _, bias_name = reader.bias.rpartition(".")
+        setattr(backbone.get_submodule(bias_owner), bias_name, _like(weight, new_bias))
+    elif isinstance(owner, nn.Conv2d) and weight_name == "weight":
+        owner.bias = _like(weight, new_bias)
+    else:
+        raise NotFoldableError(f"the fold needs a bias, and {reader.weight} is used without one outside of an nn.Conv2d")
+
+
+def _get(module: nn.Module, name: str) -> Tensor:
+    owner, _, attribute = name.rpartition(".")
+    value: Tensor = getattr(module.get_submodule(owner), attribute)
+    return value
+
+
+def _like(old: Tensor, values: Any) -> nn.Parameter:
+    return nn.Parameter(torch.from_numpy(values).to(old.device, old.dtype), requires_grad=old.requires_grad)
+
+
+class _Append(nn.Module):
+    """Appends a channel that holds one value everywhere: x: (N, C, H, W) -> (N, C + 1, H, W)."""
+
+    def __init__(self, constant: float) -> None:
+        super().__init__()
+        self.constant = constant
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(x, (0, 0, 0, 0, 0, 1), value=self.constant)

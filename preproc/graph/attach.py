@@ -1,0 +1,110 @@
+"""A bare model with its preprocessing in front: the one path by which every ONNX file of this project is made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ..affine import plan_fold
+from ..collapse import collapse_steps, split_affine_end, subtract_steps
+from ..errors import NotFoldableError, PreprocError
+from ..recipe import PixelsSpec
+from ..steps import Step
+from ..tracking import common_through
+from . import fold as folds
+from .nodes import Builder, append_channel, build, pixel_dtype
+
+FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+
+
+@dataclass(frozen=True)
+class Attached:
+    """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
+    form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights."""
+
+    folded: bool
+    reason: str | None
+    form: str | None = None
+    convolutions: tuple[str, ...] = ()
+
+
+def image_input(model: ir.Model) -> ir.Value:
+    """The input that takes the picture: the only float one with 4 dimensions. Raises PreprocError if there is not just one."""
+    graph = model.graph
+    inputs = [value for value in graph.inputs if value.name not in graph.initializers]
+    pictures = [value for value in inputs if value.dtype in FLOATS and value.shape is not None and len(value.shape) == 4]
+    if len(pictures) != 1 or len(inputs) != 1:
+        listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in inputs) or "none"
+        raise PreprocError(f"expected a model with one input, a float picture (N, C, H, W), got: {listed}")
+    return pictures[0]
+
+
+def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: str = "auto", name: str = "pixels") -> Attached:
+    """Puts `steps` (a FromPixels first) in front of the model's picture input, in place; the new input is `name`.
+
+    fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
+    NotFoldableError. Raises PreprocError if the model's input does not fit.
+    """
+    old = image_input(model)
+    assert old.shape is not None
+    assert old.dtype is not None
+    ready = _channels_out(steps, pixels.channels)
+    if isinstance(old.shape[1], int) and old.shape[1] != ready:
+        raise PreprocError(f"expected a model that takes {ready} channels, as the steps make, got {old.shape[1]} in {old.name}")
+    if any(value.name == name for value in model.graph.inputs) or name in model.graph.initializers:
+        raise PreprocError(f"expected a model without a value named {name!r}, got one")
+    left, constant, done = _plan(old, steps, pixels.channels, ready, fold)
+    value = ir.Value(name=name, shape=_pixel_shape(old.shape, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
+    builder = Builder(old.dtype, pixels.channels)
+    output = build(builder, left, value)
+    if constant is not None:
+        output = append_channel(builder, constant, output)
+    _insert(model.graph, old, value, builder, output)
+    return done
+
+
+def _plan(
+    old: ir.Value, steps: Sequence[Step], channels: int, ready: int, fold: str
+) -> tuple[list[Step], float | None, Attached]:
+    """Folds if it is asked for and possible: the steps that stay, the channel to append, and what was done."""
+    if fold == "off":
+        return collapse_steps(steps, channels), None, Attached(False, "fold = off")
+    try:
+        kept, affine = split_affine_end(steps, channels=ready)
+        found = folds.first_convolutions(old, ready)
+        readers = folds.readers(found)
+        plan = plan_fold(affine, [reader.pad for reader in readers], through=common_through(readers))
+        for item in found:
+            folds.rewrite(item, plan)
+    except NotFoldableError as error:
+        if fold == "require":
+            raise
+        return collapse_steps(steps, channels), None, Attached(False, str(error))
+    names = tuple(sorted(reader.weight for reader in readers))
+    return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, names)
+
+
+def _channels_out(steps: Sequence[Step], channels: int) -> int:
+    for step in steps:
+        affine = step.affine(channels)
+        channels = channels if affine is None else affine.channels_out
+    return channels
+
+
+def _pixel_shape(old: ir.Shape, pixels: PixelsSpec) -> ir.Shape:
+    height, width = pixels.size or (old[2], old[3])
+    sides: list[int | ir.SymbolicDim] = [height, width]
+    return ir.Shape([old[0], *sides, pixels.channels] if pixels.layout == "NHWC" else [old[0], pixels.channels, *sides])
+
+
+def _insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, output: ir.Value) -> None:
+    """Swaps the input, and makes every reader of the old one read the nodes' output."""
+    if old in graph.outputs:
+        raise PreprocError(f"expected a model that computes something, got one that returns its input {old.name}")
+    for constant in builder.constants:
+        graph.register_initializer(constant)
+    for user, index in tuple(old.uses()):
+        user.replace_input_with(index, output)
+    first = graph[0]
+    graph.insert_before(first, builder.nodes)
+    graph.inputs[list(graph.inputs).index(old)] = new

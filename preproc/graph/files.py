@@ -1,0 +1,64 @@
+"""ONNX files: reading, checking, writing; and the metadata that a file carries."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from ..errors import BundleError
+
+EXTERNAL_ABOVE = 2_000_000_000
+"""Bytes of weights above which they go into a second file: protobuf ends at 2 GiB."""
+
+
+def load(path: str | Path) -> ir.Model:
+    """Raises BundleError with the file's name if it is not an ONNX file."""
+    try:
+        return ir.load(path)
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: expected an ONNX file, got nothing there") from error
+    except (DecodeError, ValueError, TypeError, OSError, KeyError) as error:
+        raise BundleError(f"{path}: expected an ONNX file, got: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+
+
+def save(model: ir.Model, path: Path) -> None:
+    """Writes one file; weights beyond what protobuf holds go into `<name>.data` beside it. Same model, same bytes."""
+    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+    if size > EXTERNAL_ABOVE:
+        ir.save(model, path, external_data=f"{path.name}.data")
+    else:
+        path.write_bytes(ir.to_proto(model).SerializeToString(deterministic=True))
+
+
+def check_file(path: Path) -> None:
+    """ONNX's own full check, shapes and types included. Raises BundleError."""
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise BundleError(f"{path.name}: expected a valid ONNX file, got: {str(error).splitlines()[0]}") from error
+
+
+def read_metadata(path: str | Path) -> Mapping[str, str]:
+    """The file's metadata_props, without its weights being looked at."""
+    return dict(load(path).metadata_props)
+
+
+def strip(model: ir.Model) -> None:
+    """Removes everything that says on which machine and by which code the graph was traced: metadata and doc strings."""
+    graphs = [model.graph, *(function.graph for function in model.functions.values())]
+    for graph in graphs:
+        graph.metadata_props.clear()
+        graph.doc_string = None
+        for value in [*graph.inputs, *graph.initializers.values()]:
+            value.metadata_props.clear()
+            value.doc_string = None
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
+            node.doc_string = None
+            for value in node.outputs:
+                value.metadata_props.clear()
+                value.doc_string = None
+    model.metadata_props.clear()
+    model.doc_string = None

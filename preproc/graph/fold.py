@@ -1,0 +1,226 @@
+"""The fold in an ONNX graph: find the convolutions that read a value, and rewrite their weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ..affine import Affine, FoldPlan, fold_conv
+from ..errors import NotFoldableError
+from ..tracking import Reader, Tracked, concatenate
+
+
+@dataclass(frozen=True)
+class Found:
+    """A convolution node with what the fold has to know of it."""
+
+    node: ir.Node
+    reader: Reader
+
+
+def first_convolutions(source: ir.Value, channels: int) -> list[Found]:
+    """The convolutions that read the values of `source`, (N, C, H, W). Raises NotFoldableError if anything else does."""
+    tracked = {source: Tracked(Affine.identity(channels))}
+    found: list[Found] = []
+    graph = source.graph
+    if graph is None:
+        raise NotFoldableError("the input belongs to no graph")
+    for node in graph:
+        if not any(value in tracked for value in node.inputs if value is not None) or node.op_type == "Shape":
+            continue
+        if node.domain not in ("", "ai.onnx"):
+            raise NotFoldableError(f"{node.domain}::{node.op_type} reads the input, which is not a convolution")
+        if node.op_type == "Conv":
+            found.append(Found(node, _reader(tracked, node)))
+            continue
+        rule = _RULES.get(node.op_type)
+        if rule is None:
+            raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
+        tracked[node.outputs[0]] = rule(tracked, node)
+    if any(output in tracked for output in graph.outputs):
+        raise NotFoldableError("the model returns its input")
+    if not found:
+        raise NotFoldableError("no convolution reads the input")
+    return found
+
+
+def rewrite(found: Found, plan: FoldPlan) -> None:
+    """Puts the new weights of one convolution into the graph."""
+    node, reader = found.node, found.reader
+    weight = node.inputs[1]
+    assert weight is not None
+    old_bias = None if reader.bias is None else constant(node.inputs[2])
+    new_weight, new_bias = fold_conv(constant(weight), old_bias, plan, pad=reader.pad, groups=reader.groups)
+    _replace(node, 1, new_weight)
+    if new_bias is not None:
+        _replace(node, 2, new_bias)
+
+
+def constant(value: ir.Value | None) -> NDArray[Any]:
+    """The array of an initializer or a Constant node. Raises NotFoldableError if the value is computed."""
+    if value is not None and value.const_value is not None and not value.is_graph_input():
+        return value.const_value.numpy()
+    if value is not None and value.is_graph_input():
+        raise NotFoldableError(f"{value.name} can be overridden by callers, for it is an input too")
+    producer = None if value is None else value.producer()
+    if producer is not None and producer.op_type == "Constant" and "value" in producer.attributes:
+        return producer.attributes["value"].as_tensor().numpy()
+    raise NotFoldableError(f"{'a value' if value is None else value.name} is computed, not a constant")
+
+
+def _replace(node: ir.Node, index: int, array: NDArray[Any]) -> None:
+    """A new initializer for one input of a node; the old one goes if nobody else reads it."""
+    old = node.inputs[index] if index < len(node.inputs) else None
+    graph = node.graph
+    assert isinstance(graph, ir.Graph)
+    name = f"preproc/{node.name or node.outputs[0].name}/{'weight' if index == 1 else 'bias'}" if old is None else f"{old.name}"
+    if old is not None and len(old.uses()) == 1 and old.is_initializer():
+        graph.initializers.pop(name)
+    elif old is not None:
+        name += "/preproc"
+    value = ir.Value(name=name, const_value=ir.tensor(np.ascontiguousarray(array), name=name))
+    value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
+    graph.register_initializer(value)
+    if index >= len(node.inputs):
+        node.resize_inputs(index + 1)
+    node.replace_input_with(index, value)
+
+
+def _attribute(node: ir.Node, name: str, default: Any) -> Any:
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.value
+
+
+def _reader(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Reader:
+    if node.inputs[0] not in tracked:
+        raise NotFoldableError("the input is used as the weight of a convolution")
+    weight = node.inputs[1]
+    kernel = constant(weight).shape[2:]
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if bias is not None:
+        constant(bias)
+    automatic = _attribute(node, "auto_pad", "NOTSET")
+    pads = _attribute(node, "pads", [0, 0])
+    pads_zero = max(kernel) > 1 if automatic in ("SAME_UPPER", "SAME_LOWER") else automatic == "NOTSET" and max(pads) > 0
+    return Reader.of(
+        tracked[node.inputs[0]],
+        weight=str(weight.name),  # type: ignore[union-attr]
+        bias=None if bias is None else bias.name,
+        groups=_attribute(node, "group", 1),
+        pads_zero=pads_zero,
+    )
+
+
+def _same(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
+    source = node.inputs[0]
+    assert source is not None
+    if node.op_type == "Cast" and source.dtype != node.outputs[0].dtype:
+        raise NotFoldableError(f"the input is cast to {node.outputs[0].dtype} before the first convolution")
+    return tracked[source]
+
+
+def _pad(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
+    source = tracked[node.inputs[0]]  # type: ignore[index]
+    pads = constant(node.inputs[1]).tolist() if len(node.inputs) > 1 else _attribute(node, "pads", [])
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        raise NotFoldableError("the picture is padded along chosen axes before the first convolution")
+    if not any(pads):
+        return source
+    if any(pads[:2]) or any(pads[4:6]) or source.axis != 1:
+        raise NotFoldableError("channels are padded before the first convolution")
+    if _attribute(node, "mode", "constant") != "constant":
+        return source
+    value = constant(node.inputs[2]).item() if len(node.inputs) > 2 and node.inputs[2] is not None else _attribute(node, "value", 0.0)
+    return source.padded(float(value))
+
+
+def _transpose(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
+    source = tracked[node.inputs[0]]  # type: ignore[index]
+    return source.permute(_attribute(node, "perm", list(reversed(range(source.rank)))))
+
+
+def _gather(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
+    source, index = tracked[node.inputs[0]], constant(node.inputs[1])  # type: ignore[index]
+    axis = _attribute(node, "axis", 0) % source.rank
+    if index.ndim == 0:
+        return source.select(axis, int(index))
+    if index.ndim != 1:
+        raise NotFoldableError("the input is gathered with a table before the first convolution")
+    return source.take(axis, index.tolist())
+
+
+def _unsqueeze(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
+    source = tracked[node.inputs[0]]  # type: ignore[index]
+    axes = constant(node.inputs[1]).tolist() if len(node.inputs) > 1 else _attribute(node, "axes", [])
+    if len(axes) != 1:
+        raise NotFoldableError("the picture gets more dimensions before the first convolution")
+    return source.unsqueeze(axes[0] % (source.rank + 1))
+
+
+def _slice(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
+    source = tracked[node.inputs[0]]  # type: ignore[index]
+    if len(node.inputs) < 4:
+        raise NotFoldableError("the picture is cut before the first convolution")
+    starts, ends, axes = (constant(value).tolist() for value in node.inputs[1:4])
+    steps = constant(node.inputs[4]).tolist() if len(node.inputs) > 4 else [1]
+    if len(axes) != 1 or source.axis is None:
+        raise NotFoldableError("the picture is cut before the first convolution")
+    rows = range(source.map.channels_out)[starts[0] : ends[0] : steps[0]]
+    return source.take(axes[0] % source.rank, rows)
+
+
+def _concat(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
+    if any(value not in tracked for value in node.inputs):
+        raise NotFoldableError("the input is joined with a computed value before the first convolution")
+    parts = [tracked[value] for value in node.inputs]  # type: ignore[index]
+    return concatenate(parts, _attribute(node, "axis", 1) % parts[0].rank)
+
+
+def _arithmetic(
+    apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[Tracked, Any], Tracked] | None
+) -> Callable[[dict[ir.Value, Tracked], ir.Node], Tracked]:
+    def rule(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
+        left, right = node.inputs
+        assert left is not None
+        assert right is not None
+        if left in tracked and right in tracked:
+            raise NotFoldableError("the input is combined with itself before the first convolution")
+        if left in tracked:
+            return apply(tracked[left], constant(right).astype(np.float64))
+        if swapped is None:
+            raise NotFoldableError("a constant is divided by the input")
+        return swapped(tracked[right], constant(left).astype(np.float64))
+
+    return rule
+
+
+def _times(x: Tracked, c: Any) -> Tracked:
+    return x.then(c, 0.0)
+
+
+def _plus(x: Tracked, c: Any) -> Tracked:
+    return x.then(1.0, c)
+
+
+_RULES: dict[str, Callable[[dict[ir.Value, Tracked], ir.Node], Tracked]] = {
+    "Identity": _same,
+    "Cast": _same,
+    "Dropout": _same,
+    "Pad": _pad,
+    "Transpose": _transpose,
+    "Gather": _gather,
+    "Unsqueeze": _unsqueeze,
+    "Slice": _slice,
+    "Concat": _concat,
+    "Mul": _arithmetic(_times, swapped=_times),
+    "Add": _arithmetic(_plus, swapped=_plus),
+    "Sub": _arithmetic(lambda x, c: x.then(1.0, -c), swapped=lambda x, c: x.then(-1.0, c)),
+    "Div": _arithmetic(lambda x, c: x.then(1.0 / c, 0.0), swapped=None),
+}
+
+
+def readers(found: Sequence[Found]) -> list[Reader]:
+    return [item.reader for item in found]

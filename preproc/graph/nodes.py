@@ -1,0 +1,124 @@
+"""Each step as ONNX nodes, written from the formulas. Opset 13 and newer; nothing here depends on a picture's size."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ..errors import PreprocError
+from ..steps import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale, Step
+
+
+class Builder:
+    """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last."""
+
+    def __init__(self, dtype: ir.DataType, channels: int) -> None:
+        self.dtype, self.channels = dtype, channels
+        self.nodes: list[ir.Node] = []
+        self.constants: list[ir.Value] = []
+
+    def add(self, op: str, *inputs: ir.Value | NDArray[Any], **attributes: Any) -> ir.Value:
+        """Appends a node; arrays among the inputs become initializers."""
+        name = f"preproc/{len(self.nodes)}_{op}"
+        values = [value if isinstance(value, ir.Value) else self._constant(f"{name}/{i}", value) for i, value in enumerate(inputs)]
+        output = ir.Value(name=name)
+        self.nodes.append(ir.node(op, inputs=values, attributes=attributes, outputs=[output], name=name))
+        return output
+
+    def floats(self, values: Any) -> NDArray[Any]:
+        return np.asarray(values, np.float64).astype(self.dtype.numpy())
+
+    def per_channel(self, values: Sequence[float] | NDArray[np.float64]) -> NDArray[Any]:
+        return self.floats(values).reshape(1, -1, 1, 1)
+
+    def _constant(self, name: str, array: NDArray[Any]) -> ir.Value:
+        value = ir.Value(name=name, const_value=ir.tensor(np.ascontiguousarray(array), name=name))
+        value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
+        self.constants.append(value)
+        return value
+
+
+def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
+    """Appends the nodes of all steps behind `value` and returns the last one's output."""
+    for step in steps:
+        value = _NODES[type(step)](builder, step, value)
+    return value
+
+
+def _from_pixels(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
+    x = b.add("Cast", x, to=b.dtype)
+    if step.layout == "NHWC":
+        x = b.add("Transpose", x, perm=[0, 3, 1, 2])
+    if step.color == step.to:
+        return x
+    selection = step.selection()
+    b.channels = len(selection)
+    return b.add("Gather", x, np.array(selection, np.int64), axis=1)
+
+
+def _rescale(b: Builder, step: Rescale, x: ir.Value) -> ir.Value:
+    x = b.add("Mul", x, b.floats(step.scale))
+    return b.add("Add", x, b.floats(step.offset)) if step.offset else x
+
+
+def _normalize(b: Builder, step: Normalize, x: ir.Value) -> ir.Value:
+    return b.add("Div", b.add("Sub", x, b.per_channel(step.mean)), b.per_channel(step.std))
+
+
+def _channel_affine(b: Builder, step: ChannelAffine, x: ir.Value) -> ir.Value:
+    affine = step.affine(step.channels())
+    b.channels = affine.channels_out
+    if not affine.is_monomial:
+        return b.add("Conv", x, b.floats(affine.matrix)[:, :, None, None], b.floats(affine.offset))
+    index = np.argmax(affine.matrix != 0, axis=1)
+    scale = affine.matrix[np.arange(len(index)), index]
+    if not affine.is_diagonal:
+        x = b.add("Gather", x, index.astype(np.int64), axis=1)
+    if (scale != 1).any():
+        x = b.add("Mul", x, b.per_channel(scale))
+    if affine.offset.any():
+        x = b.add("Add", x, b.per_channel(affine.offset))
+    return x
+
+
+def _local_response_norm(b: Builder, step: LocalResponseNorm, x: ir.Value) -> ir.Value:
+    """ONNX's LRN operator is slower, and differs for even sizes: its window is the mirror image of torch's."""
+    squares = b.add("Mul", x, x)
+    if step.region == "channels":
+        c = np.arange(b.channels)
+        distance = c[None, :] - c[:, None]  # of the channel that is read from the channel that is written
+        band = (distance >= -(step.size // 2)) & (distance <= (step.size - 1) // 2)
+        scale = b.floats(band * (step.alpha / step.size))[:, :, None, None]
+        t = b.add("Conv", squares, scale, b.floats(np.full(b.channels, step.k)))
+    else:
+        half = step.size // 2
+        mean = b.add("AveragePool", squares, kernel_shape=[step.size] * 2, pads=[half] * 4, strides=[1, 1], count_include_pad=1)
+        t = b.add("Add", b.add("Mul", mean, b.floats(step.alpha)), b.floats(step.k))
+    if step.beta == 0.75:
+        root = b.add("Sqrt", t)
+        return b.add("Div", x, b.add("Mul", root, b.add("Sqrt", root)))
+    return b.add("Div", x, b.add("Pow", t, b.floats(step.beta)))
+
+
+_NODES: dict[type[Step], Callable[[Builder, Any, ir.Value], ir.Value]] = {
+    FromPixels: _from_pixels,
+    Rescale: _rescale,
+    Normalize: _normalize,
+    ChannelAffine: _channel_affine,
+    LocalResponseNorm: _local_response_norm,
+}
+
+
+def append_channel(b: Builder, constant: float, x: ir.Value) -> ir.Value:
+    """A further channel that holds `constant` everywhere: a Pad of the channel axis."""
+    b.channels += 1
+    return b.add("Pad", x, np.array([0, 0, 0, 0, 0, 1, 0, 0], np.int64), b.floats(constant), mode="constant")
+
+
+def pixel_dtype(name: str) -> ir.DataType:
+    try:
+        return {"uint8": ir.DataType.UINT8, "uint16": ir.DataType.UINT16}[name]
+    except KeyError as error:
+        raise PreprocError(f"expected pixels of uint8 or uint16, got {name!r}") from error

@@ -1,0 +1,25 @@
+"""The steps as nn.Modules: (N, C, H, W) float in and out; dtype and device kept; constants are non-persistent buffers."""
+
+import torch
+
+from .. import steps
+from ._common import Device, Layer
+from .channel_affine import ChannelAffine
+from .lrn import LocalResponseNorm
+from .normalize import Normalize, Rescale
+from .pixels import FromPixels
+
+__all__ = ["ChannelAffine", "FromPixels", "Layer", "LocalResponseNorm", "Normalize", "Rescale", "from_step"]
+
+_KINDS: dict[type[steps.Step], type[Layer]] = {
+    steps.FromPixels: FromPixels,
+    steps.Rescale: Rescale,
+    steps.Normalize: Normalize,
+    steps.ChannelAffine: ChannelAffine,
+    steps.LocalResponseNorm: LocalResponseNorm,
+}
+
+
+def from_step(step: steps.Step, *, device: Device = None, dtype: torch.dtype | None = None) -> Layer:
+    """The layer that computes this step."""
+    return _KINDS[type(step)](**vars(step), device=device, dtype=dtype)

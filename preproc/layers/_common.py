@@ -1,0 +1,40 @@
+"""What the layers share: their base class, and the guards that forward() calls."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import PreprocError
+from ..steps import Step
+
+Device = torch.device | str | int | None
+
+
+class Layer(nn.Module):
+    """A layer keeps its step: the step is the truth, the buffers mirror it. (No class-level annotation: torch.jit.script would choke.)"""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.step = step
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{key}={value!r}" for key, value in self.step.spec().items() if key != "step")
+
+
+def per_channel(values: Sequence[float], device: Device, dtype: torch.dtype | None) -> Tensor:
+    """(1, C, 1, 1), to broadcast over (N, C, H, W)."""
+    return torch.tensor(list(values), device=device, dtype=dtype or torch.get_default_dtype()).reshape(1, -1, 1, 1)
+
+
+def check_image(x: Tensor) -> None:
+    if x.dim() != 4:
+        raise PreprocError(f"expected a batch of pictures (N, C, H, W), got {x.dim()} dimensions; one picture is x.unsqueeze(0)")
+    if not x.is_floating_point():
+        raise PreprocError("expected floats, got integers; put FromPixels first")
+
+
+def check_channels(x: Tensor, channels: int) -> None:
+    check_image(x)
+    if x.shape[1] != channels:
+        raise PreprocError(f"expected (N, {channels}, H, W), as many channels as constants, got {x.shape[1]} channels")

@@ -1,0 +1,94 @@
+"""Any affine map on channels, in the cheapest form that computes it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import steps
+from ._common import Device, Layer, check_channels, per_channel
+from .pixels import Select
+
+
+class ChannelAffine(Layer):
+    """y = matrix @ x + offset for the channel vector of every pixel.
+
+    x: (N, C, H, W) float.  y: (N, C', H, W), same dtype.
+    matrix: C' rows of C numbers.  offset: C' numbers (default: zeros).
+    A diagonal matrix runs as one multiply and one add, a selection as an index, a scaled selection as both, anything else as
+    one multiply-add per input channel: a 1x1 convolution that autocast does not round to half precision.
+    Raises PreprocError if they are not, or if x has another rank or channel count.
+    """
+
+    def __init__(
+        self,
+        *,
+        matrix: Sequence[Sequence[float]],
+        offset: Sequence[float] = (),
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        step = steps.ChannelAffine(matrix=tuple(tuple(row) for row in matrix), offset=tuple(offset))
+        super().__init__(step)
+        affine = step.affine(len(step.matrix[0]))
+        self.channels = affine.channels_in
+        self.parts = nn.Sequential()
+        if not affine.is_monomial:
+            self.parts.append(_Mix(affine.matrix, affine.offset, device=device, dtype=dtype))
+            return
+        index = np.argmax(affine.matrix != 0, axis=1)
+        if not affine.is_diagonal:
+            self.parts.append(Select(tuple(index.tolist()), device=device))
+        scale = affine.matrix[np.arange(len(index)), index]
+        if (scale != 1).any():
+            self.parts.append(_Multiply(scale.tolist(), device=device, dtype=dtype))
+        if affine.offset.any():
+            self.parts.append(_Add(affine.offset.tolist(), device=device, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_channels(x, self.channels)
+        y: Tensor = self.parts(x)
+        return y
+
+
+class _Multiply(nn.Module):
+    scale: Tensor
+
+    def __init__(self, scale: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        self.register_buffer("scale", per_channel(scale, device, dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale.to(x.dtype)
+
+
+class _Add(nn.Module):
+    offset: Tensor
+
+    def __init__(self, offset: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        self.register_buffer("offset", per_channel(offset, device, dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.offset.to(x.dtype)
+
+
+class _Mix(nn.Module):
+    """columns: (C, 1, C', 1, 1), one column of the matrix per input channel.  offset: (1, C', 1, 1)."""
+
+    columns: Tensor
+    offset: Tensor
+
+    def __init__(self, matrix: np.ndarray, offset: np.ndarray, *, device: Device, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        columns = torch.stack([per_channel(column.tolist(), device, dtype) for column in matrix.T])
+        self.register_buffer("columns", columns, persistent=False)
+        self.register_buffer("offset", per_channel(offset.tolist(), device, dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        columns = self.columns.to(x.dtype)
+        y = x[:, 0:1] * columns[0] + self.offset.to(x.dtype)
+        for channel in range(1, columns.shape[0]):
+            y = y + x[:, channel : channel + 1] * columns[channel]
+        return y

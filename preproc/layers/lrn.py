@@ -1,0 +1,87 @@
+"""Local response normalization, over channels or over a window of the picture."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import steps
+from ._common import Device, Layer, check_image
+
+
+class LocalResponseNorm(Layer):
+    """y = x / (k + alpha/n * sum of x^2 over a window)^beta.
+
+    region="channels": channels c - size//2 .. c + (size-1)//2, n = size (torch.nn.LocalResponseNorm, Caffe ACROSS_CHANNELS).
+    region="spatial": the zero-padded size x size window of the same channel, n = size^2, odd size (Caffe WITHIN_CHANNEL, where k = 1).
+    Krizhevsky et al. (2012) and tf.nn.local_response_normalization do not divide alpha by n.
+
+    x: (N, C, H, W) float; half precision is summed in float32.  y: same shape and dtype.
+    Raises PreprocError for a size below 1, an even spatial size, alpha < 0 or k <= 0, and if x has another rank.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        k: float = 1.0,
+        region: str = "channels",
+        device: Device = None,  # noqa: ARG002 - no buffers, accepted as every layer accepts it
+        dtype: torch.dtype | None = None,  # noqa: ARG002
+    ) -> None:
+        step = steps.LocalResponseNorm(size=size, alpha=alpha, beta=beta, k=k, region=region)
+        super().__init__(step)
+        self.alpha, self.k = step.alpha, step.k
+        self.mean_of_squares = _OverChannels(size) if region == "channels" else _OverWindow(size)
+        self.power: nn.Module = _ThreeQuarters() if step.beta == 0.75 else _Power(step.beta)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_image(x)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        divisor: Tensor = self.power(self.mean_of_squares(wide * wide) * self.alpha + self.k)
+        return (wide / divisor).to(x.dtype)
+
+
+class _OverChannels(nn.Module):
+    """Sum over the channel window, divided by its size: shifted slices of the zero-padded channels."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, squares: Tensor) -> Tensor:
+        padded = F.pad(squares, (0, 0, 0, 0, self.size // 2, (self.size - 1) // 2))
+        channels = squares.shape[1]
+        total = padded[:, 0:channels]
+        for shift in range(1, self.size):
+            total = total + padded[:, shift : shift + channels]
+        return total / self.size
+
+
+class _OverWindow(nn.Module):
+    """Sum over the zero-padded size x size window, divided by size^2."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, squares: Tensor) -> Tensor:
+        return F.avg_pool2d(squares, self.size, stride=1, padding=self.size // 2)
+
+
+class _ThreeQuarters(nn.Module):
+    """t^0.75 from two square roots: several times faster than pow."""
+
+    def forward(self, t: Tensor) -> Tensor:
+        root = t.sqrt()
+        return root * root.sqrt()
+
+
+class _Power(nn.Module):
+    def __init__(self, beta: float) -> None:
+        super().__init__()
+        self.beta = beta
+
+    def forward(self, t: Tensor) -> Tensor:
+        return t.pow(self.beta)

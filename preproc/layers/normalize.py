@@ -1,0 +1,78 @@
+"""Constants known beforehand: y = x * scale + offset and y = (x - mean) / std."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import steps
+from ._common import Device, Layer, check_channels, check_image, per_channel
+
+
+class Rescale(Layer):
+    """y = x * scale + offset. The default takes 8-bit grey levels to 0..1, as torchvision's ToDtype(scale=True) does.
+
+    x: (N, C, H, W) float.  y: same shape and dtype.  Raises PreprocError if x has another rank or holds integers.
+    """
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(
+        self, *, scale: float = 1 / 255, offset: float = 0.0, device: Device = None, dtype: torch.dtype | None = None
+    ) -> None:
+        step = steps.Rescale(scale=scale, offset=offset)
+        super().__init__(step)
+        for name, value in (("scale", step.scale), ("offset", step.offset)):
+            self.register_buffer(name, per_channel([value], device, dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_image(x)
+        return x * self.scale.to(x.dtype) + self.offset.to(x.dtype)
+
+
+class Normalize(Layer):
+    """y = (x - mean) / std, channel by channel (torchvision.transforms.Normalize).
+
+    x: (N, C, H, W) float, in the units of mean and std.  y: same shape and dtype.
+    mean, std: C numbers each, std > 0.  unit: "0-1", "0-255" or "0-65535"; a Pipeline that starts at pixels asks for it.
+    Raises PreprocError if they are not, or if x has another rank or channel count.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        unit: str | None = None,
+        origin: str | None = None,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        step = steps.Normalize(mean=tuple(mean), std=tuple(std), unit=unit, origin=origin)
+        super().__init__(step)
+        for name, values in (("mean", step.mean), ("std", step.std)):
+            self.register_buffer(name, per_channel(values, device, dtype), persistent=False)
+
+    @classmethod
+    def preset(cls, name: str, *, color: str | None = None, device: Device = None, dtype: torch.dtype | None = None) -> "Normalize":
+        """Published statistics by name: imagenet, inception, clip, siglip, caffe, cifar10, mnist (preproc.presets has the sources).
+
+        color: the backbone's colour order; the constants follow it.
+        """
+        return cls(**vars(steps.Normalize.preset(name, color=color)), device=device, dtype=dtype)
+
+    @classmethod
+    def from_stats(
+        cls, path: str | Path, *, color: str | None = None, device: Device = None, dtype: torch.dtype | None = None
+    ) -> "Normalize":
+        """The z-score of a data set, from its stats.json. color: the backbone's colour order."""
+        return cls(**vars(steps.Normalize.from_stats(path, color=color)), device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_channels(x, self.mean.shape[1])
+        return (x - self.mean.to(x.dtype)) / self.std.to(x.dtype)

@@ -1,0 +1,85 @@
+"""The ordered layers, and the model they make with a backbone."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from . import layers, steps
+from .collapse import collapse_steps
+from .errors import PreprocError
+from .layers import Layer
+from .steps import Step
+
+
+class Pipeline(nn.Module):
+    """Layers one after another: pixels in, model-ready floats out.
+
+    x: integer pixels as the leading FromPixels takes them (or (N, C, H, W) floats, without one).  y: (N, C, H, W) float.
+    Raises PreprocError when units do not fit: 0-1 statistics on grey levels, a second rescale, a normalization applied twice.
+    """
+
+    def __init__(self, *sequence: Layer) -> None:
+        super().__init__()
+        for layer in sequence:
+            if not isinstance(layer, Layer):
+                raise PreprocError(f"expected layers of preproc, got {type(layer).__name__}")
+        steps.check([layer.step for layer in sequence])
+        self.layers = nn.Sequential(*sequence)
+
+    @classmethod
+    def from_steps(
+        cls, sequence: Sequence[Step], *, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None
+    ) -> "Pipeline":
+        return cls(*(layers.from_step(step, device=device, dtype=dtype) for step in sequence))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y
+
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(layer.step for layer in self._layers())
+
+    def collapse(self, *, channels: int | None = None) -> "Pipeline":
+        """The same pipeline with every run of neighbouring affine steps composed, in float64, into one ChannelAffine.
+
+        FromPixels keeps the cast and the layout, and gives its colour selection to what follows.
+        channels: how many the input has, where no step says so (FromPixels(color="ANY") and rescales only).
+        Device and dtype are those of this pipeline's buffers.
+        """
+        sequence = self.steps()
+        channels = steps.channels_in(sequence) or channels
+        if channels is None:
+            raise PreprocError("expected channels=, got a pipeline in which no step tells how many the input has")
+        whole = collapse_steps(sequence, channels)
+        like = next(self.buffers(), torch.empty(0))
+        return Pipeline(*(layers.from_step(step, device=like.device, dtype=_float_dtype(self)) for step in whole))
+
+    def _layers(self) -> Iterator[Layer]:
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            yield layer
+
+
+class Model(nn.Module):
+    """A pipeline in front of a backbone: pixels in, the backbone's outputs out. Both stay the modules they were."""
+
+    def __init__(self, pipeline: nn.Module, backbone: nn.Module) -> None:
+        super().__init__()
+        self.pipeline = pipeline
+        self.backbone = backbone
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        outputs: Tensor = self.backbone(self.pipeline(pixels))
+        return outputs
+
+
+def prepend(pipeline: Pipeline, backbone: nn.Module) -> Model:
+    """Puts the pipeline in front of the backbone: eager, nothing folded, nothing copied, the backbone's state_dict unchanged."""
+    if not isinstance(pipeline, Pipeline):
+        raise PreprocError(f"expected a Pipeline first, got {type(pipeline).__name__}")
+    return Model(pipeline, backbone)
+
+
+def _float_dtype(module: nn.Module) -> torch.dtype | None:
+    return next((buffer.dtype for buffer in module.buffers() if buffer.is_floating_point()), None)

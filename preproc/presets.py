@@ -1,0 +1,72 @@
+"""Named channel statistics, each with its unit, its colour order and its source; and the reader of stats.json."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from .errors import PreprocError
+
+UNITS: Mapping[str, float] = MappingProxyType({"0-1": 1.0, "0-255": 255.0, "0-65535": 65535.0})
+"""The units that statistics can be in, and the value that full brightness has in each."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """mean, std: one number per channel, in `unit`, in the order of `color`.  source: where they are published."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    unit: str
+    color: str
+    source: str
+
+
+PRESETS: Mapping[str, Statistics] = MappingProxyType(
+    {
+        "imagenet": Statistics(
+            (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "0-1", "RGB", "torchvision.transforms._presets.ImageClassification; torchvision #1439"
+        ),
+        "inception": Statistics((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "0-1", "RGB", "timm.data.constants.IMAGENET_INCEPTION_MEAN"),
+        "clip": Statistics(
+            (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711), "0-1", "RGB", "openai/CLIP clip.py, _transform"
+        ),
+        "siglip": Statistics((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "0-1", "RGB", "transformers SiglipImageProcessor, IMAGENET_STANDARD_MEAN"),
+        "caffe": Statistics(
+            (103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "0-255", "BGR", "keras.applications.imagenet_utils, mode='caffe' (VGG_ILSVRC)"
+        ),
+        "cifar10": Statistics(
+            (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), "0-1", "RGB", "pooled over the training set (kuangliu/pytorch-cifar #19)"
+        ),
+        "mnist": Statistics((0.1307,), (0.3081,), "0-1", "GRAY", "pytorch/examples mnist/main.py"),
+    }
+)
+
+
+def preset(name: str) -> Statistics:
+    """Raises PreprocError for an unknown name."""
+    if name not in PRESETS:
+        raise PreprocError(f"expected a preset, one of {', '.join(PRESETS)}, got {name!r}")
+    return PRESETS[name]
+
+
+def read_stats(path: str | Path) -> Statistics:
+    """Reads mean, std, unit and color from a stats.json, raising PreprocError with the file's name if they are not there."""
+    try:
+        data: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PreprocError(f"{path}: expected a stats.json, got {error.strerror or error}") from error
+    except ValueError as error:
+        raise PreprocError(f"{path}: expected a stats.json, got text that is not JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise PreprocError(f"{path}: expected a JSON object with mean, std, unit and color, got {type(data).__name__}")
+    missing = [key for key in ("mean", "std", "unit", "color") if key not in data]
+    if missing:
+        raise PreprocError(f"{path}: expected the keys mean, std, unit and color, {' and '.join(missing)} missing")
+    try:
+        mean, std = tuple(map(float, data["mean"])), tuple(map(float, data["std"]))
+    except (TypeError, ValueError) as error:
+        raise PreprocError(f"{path}: expected mean and std to be lists of numbers ({error})") from error
+    return Statistics(mean, std, str(data["unit"]), str(data["color"]), Path(path).name)

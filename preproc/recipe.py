@@ -1,0 +1,293 @@
+"""TOML -> frozen Recipe. Every error names the file, the key, what was expected and what was got."""
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import steps
+from .errors import PreprocError, RecipeError
+from .steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Normalize, Step, did_you_mean
+
+SOURCES = ("embedded", "torchvision", "onnx")
+FORMATS = ("onnx", "torchscript")
+FOLDS = ("auto", "off", "require")
+_REQUIRED = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """source, name, weights: see models/README.md.  color: the order the network was trained on.  override: why its own constants
+    are not used."""
+
+    source: str
+    color: str
+    name: str | None = None
+    weights: str | None = None
+    seed: int | None = None
+    override: str | None = None
+    outputs: tuple[str, ...] = ("logits",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelsSpec:
+    """What the caller has. size: (height, width), or None where both are dynamic.  channels: only for color = "ANY"."""
+
+    layout: str
+    color: str
+    dtype: str
+    size: tuple[int, int] | None
+    channels: int
+
+    def shape(self, batch: int, size: tuple[int, int] | None = None) -> tuple[int, ...]:
+        """The shape of a batch of pixels, with `size` where it is dynamic."""
+        height, width = self.size or size or (64, 64)
+        return (batch, height, width, self.channels) if self.layout == "NHWC" else (batch, self.channels, height, width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSpec:
+    """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from."""
+
+    formats: tuple[str, ...] = ("onnx", "torchscript")
+    fold: str = "auto"
+    opset: int = 18
+    images: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One exported model. steps begin with the FromPixels that [pixels] and the backbone's colour order make."""
+
+    name: str
+    backbone: BackboneSpec
+    pixels: PixelsSpec
+    steps: tuple[Step, ...]
+    export: ExportSpec = ExportSpec()
+    labels: tuple[str, ...] = ()
+    folder: Path = Path()
+
+    def resolve(self, name: str) -> Path:
+        """A path that the recipe gives, relative to the recipe's folder."""
+        return self.folder / name
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Reads and checks a recipe. Raises RecipeError."""
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: expected a recipe, got {error.strerror or error}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: expected TOML, got something else: {error}") from error
+    try:
+        return parse_recipe(data, folder=path.parent)
+    except PreprocError as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
+    """A Recipe from TOML's tables. folder: what relative paths in it start from."""
+    top = _Table(data, "")
+    name = top.text("name")
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+        raise RecipeError(f"name: expected letters, digits, '-', '_' and '.', for it names a folder, got {name!r}")
+    backbone = _backbone(top.table("backbone"))
+    pixels = top.table("pixels")
+    first = FromPixels(
+        layout=pixels.choice("layout", LAYOUTS),
+        color=pixels.choice("color", COLORS),
+        to=backbone.color,
+        pixel_dtype=pixels.choice("dtype", PIXEL_DTYPES, "uint8"),
+    )
+    later = tuple(_step(table, backbone.color, folder) for table in top.tables("steps"))
+    sequence = (first, *later)
+    channels = pixels.number("channels", steps.channels_in(sequence))
+    if channels != (steps.channels_in(sequence) or channels):
+        raise RecipeError(f"[pixels] channels: expected {steps.channels_in(sequence)}, as the colour order or the statistics say, got {channels}")
+    if channels is None:
+        raise RecipeError('[pixels] channels: expected the number of channels, for color = "ANY" does not say it, got nothing')
+    try:
+        steps.check(sequence, channels=channels)
+    except PreprocError as error:
+        raise RecipeError(f"[[steps]]: {error}") from error
+    size = _size(pixels)
+    pixels.finish()
+    export = _export(top.table("export", {}), folder)
+    labels = _labels(top.any("labels", ()), folder)
+    top.finish()
+    return Recipe(
+        name=name,
+        backbone=backbone,
+        pixels=PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels),
+        steps=sequence,
+        export=export,
+        labels=labels,
+        folder=folder,
+    )
+
+
+def _backbone(table: "_Table") -> BackboneSpec:
+    spec = BackboneSpec(
+        source=table.choice("source", SOURCES),
+        color=table.choice("color", COLORS),
+        name=table.text("name", None),
+        weights=table.text("weights", None),
+        seed=table.number("seed", None),
+        override=table.text("override", None),
+        outputs=table.texts("outputs", ("logits",)),
+    )
+    table.finish()
+    if spec.source != "onnx" and spec.name is None:
+        raise RecipeError(f'[backbone] name: expected the name of the network, for source = "{spec.source}", got nothing')
+    if spec.weights is None:
+        raise RecipeError('[backbone] weights: expected a weights name, a file, or "random" with a seed, got nothing')
+    if (spec.weights == "random") != (spec.seed is not None):
+        raise RecipeError(f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}')
+    return spec
+
+
+def _step(table: "_Table", color: str, folder: Path) -> Step:
+    """A step of a recipe: its own fields, and for normalize also `preset` or `stats`."""
+    given = dict(table.data)
+    sources = [key for key in ("preset", "stats", "mean") if key in given]
+    try:
+        if given.get("step") == "from_pixels":
+            raise PreprocError("expected the [pixels] table instead, which makes this step")
+        if given.get("step") != "normalize":
+            return steps.parse(given)
+        if len(sources) != 1:
+            raise PreprocError(
+                f"normalize: expected one of preset, stats, or mean with std and unit, got {' and '.join(sources) or 'none'}: "
+                "nothing defaults to ImageNet"
+            )
+        if sources == ["mean"]:
+            if "unit" not in given:
+                raise PreprocError("normalize: expected unit = '0-1' or '0-255' beside mean and std, got nothing")
+            return steps.parse(given)
+        extra = [key for key in given if key not in ("step", *sources)]
+        if extra:
+            raise PreprocError(f"normalize: expected nothing beside {sources[0]}, got {extra[0]!r}{did_you_mean(extra[0], ['mean', 'std'])}")
+        order = None if color == "ANY" else color
+        if sources == ["preset"]:
+            return Normalize.preset(given["preset"], color=order)
+        return Normalize.from_stats(folder / given["stats"], color=order)
+    except PreprocError as error:
+        raise RecipeError(f"{table.where}: {error}") from error
+
+
+def _size(pixels: "_Table") -> tuple[int, int] | None:
+    value = pixels.any("size")
+    if value == "dynamic":
+        return None
+    if (
+        not isinstance(value, list)
+        or len(value) != 2
+        or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in value)
+    ):
+        raise RecipeError(f'[pixels] size: expected [height, width] or "dynamic", got {value!r}')
+    return value[0], value[1]
+
+
+def _export(table: "_Table", folder: Path) -> ExportSpec:
+    formats = table.texts("formats", FORMATS)
+    for item in formats:
+        if item not in FORMATS:
+            raise RecipeError(f"[export] formats: expected some of {', '.join(FORMATS)}, got {item!r}{did_you_mean(item, FORMATS)}")
+    opset = table.number("opset", 18)
+    if opset is None or opset < 18:
+        raise RecipeError(f"[export] opset: expected 18 or newer, which the exporter writes, got {opset}")
+    images = table.text("images", None)
+    spec = ExportSpec(
+        formats=tuple(formats),
+        fold=table.choice("fold", FOLDS, "auto"),
+        opset=opset,
+        images=None if images is None else folder / images,
+    )
+    table.finish()
+    return spec
+
+
+def _labels(value: object, folder: Path) -> tuple[str, ...]:
+    if isinstance(value, str):
+        try:
+            return tuple((folder / value).read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"labels: expected a text file with a label per line, got {value!r} ({error})") from error
+    if not isinstance(value, (list, tuple)) or not all(isinstance(label, str) for label in value):
+        raise RecipeError(f"labels: expected a file name or a list of strings, got {value!r}")
+    return tuple(value)
+
+
+class _Table:
+    """One TOML table, its keys taken one by one; finish() refuses what nobody took."""
+
+    def __init__(self, data: Mapping[str, Any], where: str) -> None:
+        self.data, self.where, self.taken = data, where, list[str]()
+
+    def any(self, key: str, default: Any = _REQUIRED) -> Any:
+        self.taken.append(key)
+        if key in self.data:
+            return self.data[key]
+        if default is _REQUIRED:
+            close = did_you_mean(key, [other for other in self.data if other not in self.taken])
+            raise RecipeError(f"{self._key(key)}: expected a value, got nothing{close}")
+        return default
+
+    def text(self, key: str, default: Any = _REQUIRED) -> Any:
+        return self._typed(key, default, str, "a string")
+
+    def number(self, key: str, default: int | None = None) -> int | None:
+        value: int | None = self._typed(key, default, int, "a whole number")
+        return value
+
+    def texts(self, key: str, default: Iterable[str]) -> tuple[str, ...]:
+        values = self._typed(key, list(default), list, "a list of strings")
+        if not values or not all(isinstance(value, str) for value in values) or len(set(values)) != len(values):
+            raise RecipeError(f"{self._key(key)}: expected a list of different strings, got {values!r}")
+        return tuple(values)
+
+    def choice(self, key: str, known: Iterable[str], default: Any = _REQUIRED) -> str:
+        value: str = self.text(key, default)
+        if value not in known:
+            raise RecipeError(f"{self._key(key)}: expected one of {', '.join(known)}, got {value!r}{did_you_mean(value, known)}")
+        return value
+
+    def table(self, key: str, default: Any = _REQUIRED) -> "_Table":
+        return _Table(self._typed(key, default, dict, "a table"), f"[{key}]")
+
+    def tables(self, key: str) -> "list[_Table]":
+        if key not in self.data:
+            raise RecipeError(f"[[{key}]]: expected the preprocessing steps, got nothing: a network that takes grey levels says {key} = []")
+        values = self._typed(key, _REQUIRED, list, "a list of tables")
+        for position, value in enumerate(values, start=1):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{key}[{position}]: expected a table, got {value!r}")
+        return [_Table(value, f"[[{key}]] number {position}") for position, value in enumerate(values, start=1)]
+
+    def finish(self) -> None:
+        for key in self.data:
+            if key not in self.taken:
+                raise RecipeError(
+                    f"{self._key(key)}: expected one of {', '.join(self.taken)}, got an unknown key{did_you_mean(key, self.taken)}"
+                )
+
+    def _typed(self, key: str, default: Any, kind: type, word: str) -> Any:
+        value = self.any(key, default)
+        if value is not default and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise RecipeError(f"{self._key(key)}: expected {word}, got {value!r}")
+        return value
+
+    def _key(self, key: str) -> str:
+        return f"{self.where} {key}" if self.where else key
+
+
+def replace(recipe: Recipe, **changes: Any) -> Recipe:
+    """A copy with other fields of the backbone, pixels or export tables: replace(recipe, backbone={"weights": "random", "seed": 0})."""
+    fields = {
+        key: dataclasses.replace(getattr(recipe, key), **value) if isinstance(value, dict) else value for key, value in changes.items()
+    }
+    return dataclasses.replace(recipe, **fields)

@@ -1,0 +1,68 @@
+"""The oracle: steps on NumPy arrays in float64, written from the formulas. Imports no layer and no graph builder."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import PreprocError
+from .steps import COLORS, ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale, Step
+
+Array = NDArray[np.float64]
+StepT = TypeVar("StepT", bound=Step)
+
+
+def apply(steps: Sequence[Step], x: NDArray[Any]) -> Array:
+    """Runs the steps one after another.
+
+    x: integer pixels in the layout of a leading FromPixels, or (N, C, H, W) numbers.  Returns (N, C, H, W) float64.
+    """
+    for step in steps:
+        x = _FORMULAS[type(step)](step, x)
+    return np.asarray(x, dtype=np.float64)
+
+
+def _from_pixels(step: FromPixels, x: NDArray[Any]) -> Array:
+    channels_axis = {"NHWC": 3, "NCHW": 1}[step.layout]
+    planes = np.moveaxis(x, channels_axis, 1).astype(np.float64)
+    if step.color == step.to:
+        return planes
+    by_name = dict(zip(COLORS[step.color], np.moveaxis(planes, 1, 0), strict=True))
+    return np.stack([by_name["Y"] if step.color == "GRAY" else by_name[name] for name in COLORS[step.to]], axis=1)
+
+
+def _rescale(step: Rescale, x: Array) -> Array:
+    return x * step.scale + step.offset
+
+
+def _normalize(step: Normalize, x: Array) -> Array:
+    if x.shape[1] != len(step.mean):
+        raise PreprocError(f"normalize: expected {len(step.mean)} channels, got {x.shape[1]}")
+    return np.stack([(x[:, c] - step.mean[c]) / step.std[c] for c in range(len(step.mean))], axis=1)
+
+
+def _channel_affine(step: ChannelAffine, x: Array) -> Array:
+    mixed: Array = np.einsum("oc,nchw->nohw", np.array(step.matrix), x) + np.array(step.offset)[None, :, None, None]
+    return mixed
+
+
+def _local_response_norm(step: LocalResponseNorm, x: Array) -> Array:
+    squares, size, channels = x * x, step.size, x.shape[1]
+    if step.region == "channels":
+        window = [slice(max(0, c - size // 2), c + (size - 1) // 2 + 1) for c in range(channels)]
+        total = np.stack([squares[:, part].sum(axis=1) for part in window], axis=1)
+        return np.asarray(x / (step.k + step.alpha / size * total) ** step.beta)
+    half = size // 2
+    padded = np.pad(squares, ((0, 0), (0, 0), (half, half), (half, half)))
+    total = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(2, 3)).sum(axis=(4, 5))
+    return np.asarray(x / (step.k + step.alpha / size**2 * total) ** step.beta)
+
+
+_FORMULAS: dict[type[Step], Callable[[Any, Any], Array]] = {
+    FromPixels: _from_pixels,
+    Rescale: _rescale,
+    Normalize: _normalize,
+    ChannelAffine: _channel_affine,
+    LocalResponseNorm: _local_response_norm,
+}

@@ -1,0 +1,411 @@
+"""The vocabulary: one frozen dataclass per step. A step is data; reference.py, layers/ and graph/ interpret it independently.
+
+A step validates itself when it is made, so a layer's constructor, a recipe and the command line fail with one sentence.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import presets
+from .affine import Affine
+from .errors import PreprocError
+from .presets import UNITS
+
+COLORS: Mapping[str, tuple[str, ...]] = {
+    "RGB": ("R", "G", "B"),
+    "BGR": ("B", "G", "R"),
+    "RGBA": ("R", "G", "B", "A"),
+    "BGRA": ("B", "G", "R", "A"),
+    "GRAY": ("Y",),
+    "ANY": (),
+}
+"""Colour orders and the channels in them. ANY: any number of channels, never reordered."""
+
+LAYOUTS = ("NHWC", "NCHW")
+PIXEL_DTYPES: Mapping[str, float] = {"uint8": 255.0, "uint16": 65535.0}
+"""Pixel dtypes and their largest grey level."""
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """The interval that each channel's values lie in. low, high: one number per channel."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def spans(self, low: float, high: float) -> bool:
+        """Whether every channel spans low..high, within a hundredth of its width."""
+        near = (high - low) / 100
+        return all(abs(a - low) <= near and abs(b - high) <= near for a, b in zip(self.low, self.high, strict=True))
+
+    def map(self, affine: Affine) -> "ValueRange":
+        low, high, m = np.array(self.low), np.array(self.high), affine.matrix
+        up, down = np.clip(m, 0, None), np.clip(m, None, 0)
+        return ValueRange(tuple(up @ low + down @ high + affine.offset), tuple(up @ high + down @ low + affine.offset))
+
+    def __str__(self) -> str:
+        return f"{min(self.low):.4g}..{max(self.high):.4g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step. `name` is what a recipe calls it."""
+
+    name: ClassVar[str]
+
+    def affine(self, channels: int) -> Affine | None:
+        """This step as an affine map on `channels` channels, or None if it is not one."""
+        raise NotImplementedError
+
+    def channels(self) -> int | None:
+        """How many channels the input has, where this step says so."""
+        return None
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        """The interval of the values that this step makes. Raises PreprocError if the incoming one does not fit its constants."""
+        affine = self.affine(len(incoming.low))
+        assert affine is not None
+        return incoming.map(affine)
+
+    def spec(self) -> dict[str, Any]:
+        """A JSON-ready table from which parse() makes an equal step."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {"step": self.name} | {key: _plain(value) for key, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromPixels(Step):
+    """Integer pixels to float (N, C, H, W) in grey levels, in the backbone's colour order.
+
+    layout: NHWC or NCHW.  color: the order the pixels have.  to: the order the backbone wants.
+    pixel_dtype: uint8 or uint16.
+    """
+
+    name: ClassVar[str] = "from_pixels"
+    layout: str
+    color: str = "RGB"
+    to: str = "RGB"
+    pixel_dtype: str = "uint8"
+
+    def __post_init__(self) -> None:
+        check_choice("layout", self.layout, LAYOUTS)
+        check_choice("color", self.color, COLORS)
+        check_choice("to", self.to, COLORS)
+        check_choice("pixel_dtype", self.pixel_dtype, PIXEL_DTYPES)
+        self.selection()
+
+    def selection(self) -> tuple[int, ...]:
+        """For each channel the backbone wants, the index of the pixels' channel that it reads; () for ANY."""
+        have, want = COLORS[self.color], COLORS[self.to]
+        if self.color == self.to:
+            return tuple(range(len(have)))
+        if self.color == "GRAY" and want and "A" not in want:
+            return (0,) * len(want)
+        if not have or not set(want) <= set(have) or not want:
+            raise PreprocError(
+                f"expected pixels from which {self.to} can be taken, got {self.color}: "
+                + (
+                    "name both colour orders, or set both to ANY"
+                    if "ANY" in (self.color, self.to)
+                    else "convert them first (a ChannelAffine can mix colours)"
+                )
+            )
+        return tuple(have.index(channel) for channel in want)
+
+    def channels(self) -> int | None:
+        return len(COLORS[self.color]) or None
+
+    def affine(self, channels: int) -> Affine:
+        if self.color == "ANY":
+            return Affine.identity(channels)
+        if channels != self.channels():
+            raise PreprocError(f"expected {self.channels()} channels ({self.color}), got {channels}")
+        rows = self.selection()
+        return Affine(np.eye(channels)[list(rows)], np.zeros(len(rows)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescale(Step):
+    """y = x * scale + offset. The default takes 8-bit grey levels to 0..1."""
+
+    name: ClassVar[str] = "rescale"
+    scale: float = 1 / 255
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        set_number(self, "scale")
+        set_number(self, "offset")
+        if self.scale == 0:
+            raise PreprocError("rescale: expected a scale other than 0, got 0, which erases the picture")
+
+    def affine(self, channels: int) -> Affine:
+        return Affine.diagonal(np.full(channels, self.scale), np.full(channels, self.offset))
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        levels = 65535.0 if abs(self.scale) < 1e-3 else 255.0
+        widths = [high - low for low, high in zip(incoming.low, incoming.high, strict=True)]
+        if abs(self.scale) < 0.02 and any(abs(width - levels) > levels / 50 for width in widths):
+            raise PreprocError(
+                f"a rescale by {self.scale:.6g} expects grey levels 0..{levels:g}, got values in {incoming}: "
+                + (
+                    "they have been rescaled already, remove one of the two"
+                    if max(widths) < 200
+                    else f"write scale = {1 / max(widths):.10g} for this depth"
+                )
+            )
+        return Step.value_range(self, incoming)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalize(Step):
+    """y = (x - mean) / std, channel by channel (torchvision.transforms.Normalize).
+
+    mean, std: one number per channel, std > 0.  unit: "0-1", "0-255" or "0-65535", what they are given in; a layer used alone
+    may leave it out.  origin: where the numbers come from, for people.
+    """
+
+    name: ClassVar[str] = "normalize"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    unit: str | None = None
+    origin: str | None = None
+
+    def __post_init__(self) -> None:
+        set_numbers(self, "mean")
+        set_numbers(self, "std")
+        if len(self.mean) != len(self.std):
+            raise PreprocError(f"normalize: expected as many means as stds, got {len(self.mean)} and {len(self.std)}")
+        if min(self.std) <= 0:
+            raise PreprocError(f"normalize: expected every std > 0, got {list(self.std)}")
+        if self.unit is not None:
+            check_choice("unit", self.unit, UNITS)
+            top = UNITS[self.unit]
+            if max(self.mean) > top or min(self.mean) < 0:
+                raise PreprocError(
+                    f"normalize: expected means between 0 and {top:g} in the unit {self.unit}, got {list(self.mean)}: "
+                    "check the unit that they are given in"
+                )
+
+    @classmethod
+    def preset(cls, name: str, *, color: str | None = None) -> "Normalize":
+        """The named statistics, in the channel order `color` (default: the order they are published in)."""
+        known = presets.preset(name)
+        return cls.of(known, color=color, origin=f"preset {name}")
+
+    @classmethod
+    def from_stats(cls, path: str | Path, *, color: str | None = None) -> "Normalize":
+        """The mean and std of a data set (its z-score), from a stats.json."""
+        known = presets.read_stats(path)
+        return cls.of(known, color=color, origin=f"stats {known.source}")
+
+    @classmethod
+    def of(cls, known: presets.Statistics, *, color: str | None, origin: str) -> "Normalize":
+        order: Sequence[int] = range(len(known.mean))
+        if color is not None and color != known.color:
+            have, want = COLORS.get(known.color, ()), COLORS[color]
+            if not want or not set(want) <= set(have):
+                raise PreprocError(f"normalize: expected statistics of {color} channels, got {origin} of {known.color} channels")
+            order = [have.index(channel) for channel in want]
+        return cls(mean=tuple(known.mean[i] for i in order), std=tuple(known.std[i] for i in order), unit=known.unit, origin=origin)
+
+    def channels(self) -> int:
+        return len(self.mean)
+
+    def affine(self, channels: int) -> Affine:
+        check_count("normalize", len(self.mean), channels)
+        std = np.array(self.std)
+        return Affine.diagonal(1 / std, -np.array(self.mean) / std)
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        check_count("normalize", len(self.mean), len(incoming.low))
+        if self.unit is None:
+            raise PreprocError(
+                "normalize: expected the unit of mean and std, got none: say unit = '0-1' (behind a rescale) or '0-255' (on grey levels)"
+            )
+        if not incoming.spans(0, UNITS[self.unit]):
+            levels = UNITS[self.unit] == 1.0 and incoming.spans(0, max(incoming.high)) and max(incoming.high) > 200
+            raise PreprocError(
+                f"normalize: its constants ({self.origin or 'given by hand'}) are for values in {self.unit}, got values in {incoming}: "
+                + (
+                    f"put a rescale step with scale = 1/{max(incoming.high):g} in front of it"
+                    if levels
+                    else "the picture is normalized or rescaled already, remove one of the two"
+                )
+            )
+        return Step.value_range(self, incoming)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelAffine(Step):
+    """y = matrix @ x + offset for the channel vector of every pixel: any colour matrix, and what collapse() leaves.
+
+    matrix: channels_out rows of channels_in numbers.  offset: channels_out numbers (default: zeros).
+    """
+
+    name: ClassVar[str] = "channel_affine"
+    matrix: tuple[tuple[float, ...], ...]
+    offset: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            rows = tuple(tuple(float(value) for value in row) for row in self.matrix)
+        except (TypeError, ValueError) as error:
+            raise PreprocError(f"channel_affine: expected a matrix, rows of numbers ({error})") from error
+        if not rows or len({len(row) for row in rows}) != 1 or not rows[0]:
+            raise PreprocError(f"channel_affine: expected rows of equal length, got {[len(row) for row in rows]}")
+        object.__setattr__(self, "matrix", rows)
+        object.__setattr__(self, "offset", self.offset or (0.0,) * len(rows))
+        set_numbers(self, "offset")
+        Affine(np.array(self.matrix), np.array(self.offset))
+
+    def channels(self) -> int:
+        return len(self.matrix[0])
+
+    def affine(self, channels: int) -> Affine:
+        check_count("channel_affine", len(self.matrix[0]), channels)
+        return Affine(np.array(self.matrix), np.array(self.offset))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalResponseNorm(Step):
+    """Local response normalization, as torch.nn.LocalResponseNorm and Caffe define it.
+
+    region="channels": y[c] = x[c] / (k + alpha/size * sum of x^2 over channels c - size//2 .. c + (size-1)//2)^beta.
+    region="spatial" (Caffe's WITHIN_CHANNEL, which fixes k at 1): the sum runs over the zero-padded size x size window of the
+    same channel, and alpha is divided by size^2; size is odd.
+    Krizhevsky et al. (2012) and tf.nn.local_response_normalization do not divide alpha by size.
+    """
+
+    name: ClassVar[str] = "local_response_norm"
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+    region: str = "channels"
+
+    def __post_init__(self) -> None:
+        check_choice("region", self.region, ("channels", "spatial"))
+        if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:
+            raise PreprocError(f"local_response_norm: expected a size of at least 1, got {self.size!r}")
+        for field in ("alpha", "beta", "k"):
+            set_number(self, field)
+        if self.alpha < 0 or self.k <= 0:
+            raise PreprocError(f"local_response_norm: expected alpha >= 0 and k > 0, got alpha = {self.alpha:g}, k = {self.k:g}")
+        if self.region == "spatial" and self.size % 2 == 0:
+            raise PreprocError(f"local_response_norm: expected an odd size for region = 'spatial', got {self.size}")
+
+    def affine(self, channels: int) -> None:  # noqa: ARG002
+        return None
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        """|y| <= |x| / k^beta for beta >= 0; a negative beta has no useful bound and keeps the incoming one."""
+        shrink = self.k**-self.beta if self.beta >= 0 else 1.0
+        return ValueRange(
+            tuple(min(low, 0.0) * shrink for low in incoming.low), tuple(max(high, 0.0) * shrink for high in incoming.high)
+        )
+
+
+STEPS: Mapping[str, type[Step]] = {step.name: step for step in (FromPixels, Rescale, Normalize, ChannelAffine, LocalResponseNorm)}
+"""Every step by the name that a recipe gives it."""
+
+
+def parse(table: Mapping[str, Any]) -> Step:
+    """A step from its table, as in a recipe or a contract. Raises PreprocError; unknown names get a 'did you mean'."""
+    name = table.get("step")
+    if not isinstance(name, str) or name not in STEPS:
+        raise PreprocError(f"expected step to be one of {', '.join(STEPS)}, got {name!r}{did_you_mean(str(name), STEPS)}")
+    kind = STEPS[name]
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    given = {key: value for key, value in table.items() if key != "step"}
+    for key in given:
+        if key not in fields:
+            raise PreprocError(f"{name}: expected one of {', '.join(fields) or 'no keys'}, got {key!r}{did_you_mean(key, fields)}")
+    missing = [key for key, field in fields.items() if field.default is dataclasses.MISSING and key not in given]
+    if missing:
+        raise PreprocError(f"{name}: expected {' and '.join(missing)}, got nothing: there is no default")
+    return kind(**given)
+
+
+def channels_in(steps: Sequence[Step]) -> int | None:
+    """How many channels the input of the steps has: what the first step that tells says."""
+    return next((count for step in steps if (count := step.channels()) is not None), None)
+
+
+def check(steps: Sequence[Step], *, channels: int | None = None) -> ValueRange | None:
+    """Walks the value interval through the steps, from the pixels on, and returns the last one.
+
+    Without a FromPixels at the front nothing is known of the values and the result is None. channels: how many the pixels
+    have, where no step says so. Raises PreprocError naming the step that does not fit.
+    """
+    for position, step in enumerate(steps[1:], start=2):
+        if isinstance(step, FromPixels):
+            raise PreprocError(f"step {position} (from_pixels): expected it first and once, got it behind other steps")
+    if not steps or not isinstance(steps[0], FromPixels):
+        return None
+    count = channels_in(steps) or channels
+    if count is None:
+        return None
+    top = PIXEL_DTYPES[steps[0].pixel_dtype]
+    values = ValueRange((0.0,) * count, (top,) * count)
+    for position, step in enumerate(steps, start=1):
+        try:
+            values = step.value_range(values)
+        except PreprocError as error:
+            raise PreprocError(f"step {position} ({step.name}): {error}") from error
+    return values
+
+
+def compose(steps: Iterable[Step], channels: int) -> Affine | None:
+    """The affine steps as one map, or None if one of them is not affine."""
+    whole = Affine.identity(channels)
+    for step in steps:
+        affine = step.affine(whole.channels_out)
+        if affine is None:
+            return None
+        whole = whole.then(affine)
+    return whole
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def check_choice(field: str, value: object, known: Iterable[str]) -> None:
+    if value not in tuple(known):
+        raise PreprocError(f"expected {field} to be one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), known)}")
+
+
+def check_count(name: str, expected: int, got: int) -> None:
+    if expected != got:
+        raise PreprocError(f"{name}: expected {expected} channels, as many as it has constants, got {got}")
+
+
+def set_number(step: Step, field: str) -> None:
+    value = getattr(step, field)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise PreprocError(f"{step.name}: expected {field} to be a finite number, got {value!r}")
+    object.__setattr__(step, field, float(value))
+
+
+def set_numbers(step: Step, field: str) -> None:
+    values = getattr(step, field)
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise PreprocError(f"{step.name}: expected {field} to be a list of numbers, one per channel, got {values!r}") from error
+    if not numbers or not all(map(math.isfinite, numbers)):
+        raise PreprocError(f"{step.name}: expected {field} to be finite numbers, one per channel, got {list(numbers)}")
+    object.__setattr__(step, field, numbers)
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
