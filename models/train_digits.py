@@ -169,7 +169,10 @@ def main() -> None:
         "z-score, channels swapped": accuracy(net, right(test_pictures[..., ::-1]), test_labels),
         "z-score, applied twice": accuracy(net, doubled, test_labels),
     }
-    table = ["| normalization | trained and served with it | trained with the z-score, served with it | points lost |", "|---|--:|--:|--:|"]
+    table = [
+        "| normalization | trained and served with it | trained with the z-score, served with it | points lost |",
+        "|---|--:|--:|--:|",
+    ]
     for name, value in served.items():
         own = f"{trained[name]:.1%}" if name in trained else ""
         table.append(f"| {name} | {own} | {value:.1%} | {100 * (served['data set z-score'] - value):.1f} |")

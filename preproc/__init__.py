@@ -1,0 +1,59 @@
+"""Preprocessing inside the model file: folded exactly into the first convolution, with proven numerical parity.
+
+The public names are resolved when they are first used: `import preproc` loads neither torch nor NumPy.
+"""
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "layers": ("ChannelAffine", "FromPixels", "LocalResponseNorm", "Normalize", "Rescale"),
+    "pipeline": ("Model", "Pipeline", "prepend"),
+    "folding": ("FoldResult", "fold", "why_not_foldable"),
+    "recipe": ("Recipe", "load_recipe"),
+    "backbones": ("build",),
+    "bundle": ("Bundle", "open_bundle"),
+    "export.exporter": ("export_bundle",),
+    "verify": ("Report",),
+    "proof": ("verify_bundle",),
+    "errors": ("PreprocError",),
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+
+if TYPE_CHECKING:
+    from .backbones import build as build
+    from .bundle import Bundle as Bundle
+    from .bundle import open_bundle as open_bundle
+    from .errors import PreprocError as PreprocError
+    from .export.exporter import export_bundle as export_bundle
+    from .folding import FoldResult as FoldResult
+    from .folding import fold as fold
+    from .folding import why_not_foldable as why_not_foldable
+    from .layers import ChannelAffine as ChannelAffine
+    from .layers import FromPixels as FromPixels
+    from .layers import LocalResponseNorm as LocalResponseNorm
+    from .layers import Normalize as Normalize
+    from .layers import Rescale as Rescale
+    from .pipeline import Model as Model
+    from .pipeline import Pipeline as Pipeline
+    from .pipeline import prepend as prepend
+    from .proof import verify_bundle as verify_bundle
+    from .recipe import Recipe as Recipe
+    from .recipe import load_recipe as load_recipe
+    from .verify import Report as Report
+else:
+
+    def __getattr__(name):
+        from importlib import import_module
+
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'preproc' has no attribute {name!r}")
+        return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_MODULE_OF)
+
+
+__all__ = [*sorted(_MODULE_OF)]  # pyright: ignore[reportUnsupportedDunderAll]

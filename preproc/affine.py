@@ -88,7 +88,7 @@ class Affine:
         """Raises PreprocError if there is none."""
         if self.channels_in != self.channels_out or np.linalg.matrix_rank(self.matrix) < self.channels_in:
             raise PreprocError("expected an invertible channel matrix, got one that loses information")
-        inverse = np.linalg.inv(self.matrix)
+        inverse: Array = np.linalg.inv(self.matrix).astype(np.float64)
         return Affine(inverse, -inverse @ self.offset)
 
     def solve(self, y: Array) -> Array | None:
@@ -102,7 +102,7 @@ class Affine:
         if self.is_diagonal and np.diag(self.matrix).all():
             nearest: Array = (y - self.offset) / np.diag(self.matrix)
         else:
-            nearest = np.linalg.lstsq(self.matrix, y - self.offset, rcond=None)[0]
+            nearest = np.linalg.lstsq(self.matrix, y - self.offset, rcond=None)[0].astype(np.float64)
         return nearest
 
 
@@ -167,6 +167,15 @@ def plan_fold(affine: Affine, pads: Sequence[float | None], *, through: Affine |
         shift = pixel - (held if back is None else back(held))
     start = Affine.identity(channels) if back is None else back
     return FoldPlan(Affine(start.matrix, start.offset + shift).then(total), shift)
+
+
+def border_error(total: Affine, pad: float) -> Array | None:
+    """What folding without correcting the border gets wrong: how far a raw pixel of value `pad` is mapped from the padding.
+
+    (channels_out,), or None if it is not: then that fold happens to be right.
+    """
+    error = total(np.full(total.channels_in, pad)) - pad
+    return error if error.any() else None
 
 
 def fold_conv(

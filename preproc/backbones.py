@@ -1,6 +1,9 @@
 """Where a backbone comes from, and what its weights know of the preprocessing they were trained with."""
 
+import contextlib
+import copy
 import hashlib
+import io
 import json
 import pickle  # noqa: TID251 - only the name of its error, which torch.load(weights_only=True) raises
 from collections.abc import Callable, Mapping
@@ -17,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import steps
 from .errors import PreprocError, RecipeError
+from .pipeline import Model, Pipeline, prepend
 from .recipe import BackboneSpec, Recipe
 from .steps import Normalize, Rescale, Step, did_you_mean
 
@@ -82,13 +86,15 @@ EMBEDDED: Mapping[str, Callable[[], nn.Module]] = {"digits": DigitsNet}
 def load_backbone(recipe: Recipe) -> Backbone:
     """The network that a recipe names, with its weights. Raises PreprocError with the ways out."""
     spec = recipe.backbone
-    backbone = {"embedded": _embedded, "torchvision": _torchvision}[spec.source](spec, recipe)
+    if spec.source not in _SOURCES:
+        raise RecipeError(f"[backbone] source: expected one of {', '.join(_SOURCES)} for a network in Python, got {spec.source!r}")
+    backbone = _SOURCES[spec.source](spec, recipe)
     backbone.module.eval().requires_grad_(False)
     return backbone
 
 
 def agreement(recipe: Recipe, backbone: Backbone) -> str:
-    """"yes", "no" or "unknown": whether the recipe's constants are those that the weights know.
+    """ "yes", "no" or "unknown": whether the recipe's constants are those that the weights know.
 
     Raises RecipeError if they differ and the recipe gives no reason in `override`.
     """
@@ -109,7 +115,7 @@ def agreement(recipe: Recipe, backbone: Backbone) -> str:
 
 
 def _embedded(spec: BackboneSpec, recipe: Recipe) -> Backbone:
-    if spec.name not in EMBEDDED:
+    if spec.name is None or spec.name not in EMBEDDED:
         raise RecipeError(f"[backbone] name: expected one of {', '.join(EMBEDDED)}, got {spec.name!r}")
     return _fill(EMBEDDED[spec.name], spec, recipe)
 
@@ -146,9 +152,13 @@ def _torchvision(spec: BackboneSpec, recipe: Recipe) -> Backbone:
     return Backbone(module, str(weights), True, published, tuple(weights.meta["categories"]))
 
 
+_SOURCES: Mapping[str, Callable[[BackboneSpec, Recipe], Backbone]] = {"embedded": _embedded, "torchvision": _torchvision}
+
+
 def _download(weights: Any, spec: BackboneSpec) -> State:
     try:
-        state: State = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        with contextlib.redirect_stderr(io.StringIO()):  # torch.hub's "Downloading" line, in front of our one
+            state: State = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         raise PreprocError(
@@ -221,6 +231,13 @@ def _published(metadata: Mapping[str, str], file: Path) -> Published | None:
         raise PreprocError(f"{file}: expected a colour order and steps in its metadata, got: {error!r}") from error
 
 
+def build(recipe: Recipe) -> Model:
+    """The recipe's pipeline in front of its backbone: eager, float32, nothing folded."""
+    backbone = load_backbone(recipe)
+    agreement(recipe, backbone)
+    return prepend(Pipeline.from_steps(recipe.steps), backbone.module)
+
+
 class Reference:
     """A backbone in float64 on the CPU: model-ready (N, C, H, W) float64 in, named float64 outputs out.
 
@@ -228,8 +245,6 @@ class Reference:
     """
 
     def __init__(self, module: nn.Module, names: tuple[str, ...], *, dtype: torch.dtype = torch.float64) -> None:
-        import copy
-
         self.module = copy.deepcopy(module).to("cpu", dtype).eval()
         self.names, self.dtype, self.mixed = names, dtype, set[str]()
 
@@ -253,10 +268,10 @@ class _Watch(TorchDispatchMode):
     """Notes every operation whose floating output has fewer bits than `dtype`."""
 
     def __init__(self, found: set[str], dtype: torch.dtype) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found, self.bits = found, torch.finfo(dtype).bits
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         if isinstance(out, Tensor) and out.is_floating_point() and torch.finfo(out.dtype).bits < self.bits:
             self.found.add(str(func))

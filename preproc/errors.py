@@ -1,5 +1,10 @@
 """The errors a user can meet. All derive from PreprocError; the command line prints them as one line and exits with 1."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .verify import Report
+
 
 class PreprocError(ValueError):
     """Something expected was not found: the message says what was expected, what was got and how to mend it."""
@@ -18,7 +23,9 @@ class BundleError(PreprocError):
 
 
 class VerificationError(PreprocError):
-    """A model file does not compute what its contract promises."""
+    """A model file does not compute what its contract promises. report: the whole parity report, where there is one."""
+
+    report: "Report | None" = None
 
 
 class RuntimeAbsentError(PreprocError):

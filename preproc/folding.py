@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from . import layers
-from .affine import Affine, FoldPlan, fold_conv, plan_fold
+from .affine import Affine, FoldPlan, border_error, fold_conv, plan_fold
 from .collapse import split_affine_end, subtract_steps
 from .errors import NotFoldableError, PreprocError
 from .pipeline import Model, Pipeline
@@ -63,9 +65,7 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
     front: list[nn.Module] = list(left)
     if plan.constant is not None:
         front.append(_Append(plan.constant))
-    return FoldResult(
-        Model(nn.Sequential(*front), backbone), True, None, plan.form, tuple(sorted(reader.weight for reader in readers))
-    )
+    return FoldResult(Model(nn.Sequential(*front), backbone), True, None, plan.form, tuple(sorted(reader.weight for reader in readers)))
 
 
 def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
@@ -78,7 +78,7 @@ def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
     try:
         with torch.no_grad():
             exported = torch.export.export(copy.deepcopy(backbone).eval(), (example,), strict=False)
-    except Exception as error:  # noqa: BLE001 - torch.export raises whatever the model's code meets; it all means the same here
+    except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
         raise NotFoldableError(f"torch.export cannot read the backbone: {str(error).splitlines()[0][:200]}") from error
     signature = exported.graph_signature
     (name,) = signature.user_inputs[:1]
@@ -188,7 +188,7 @@ def _select(walk: _Walk, node: fx.Node) -> Tracked:
 
 
 def _unsqueeze(walk: _Walk, node: fx.Node) -> Tracked:
-    return walk.of(node.args[0]).unsqueeze(node.args[1] % len(node.meta["val"].shape))  # type: ignore[operator]
+    return walk.of(node.args[0]).unsqueeze(_arguments(node)["dim"] % len(node.meta["val"].shape))
 
 
 def _cat(walk: _Walk, node: fx.Node) -> Tracked:
@@ -197,7 +197,8 @@ def _cat(walk: _Walk, node: fx.Node) -> Tracked:
 
 
 def _permute(walk: _Walk, node: fx.Node) -> Tracked:
-    return walk.of(node.args[0]).permute([axis % len(node.args[1]) for axis in node.args[1]])  # type: ignore[arg-type,union-attr]
+    order = _arguments(node)["dims"]
+    return walk.of(node.args[0]).permute([axis % len(order) for axis in order])
 
 
 def _pad(walk: _Walk, node: fx.Node) -> Tracked:
@@ -279,7 +280,11 @@ def _rewrite(backbone: nn.Module, reader: Reader, plan: FoldPlan) -> None:
     weight = getattr(owner, weight_name)
     bias = None if reader.bias is None else _get(backbone, reader.bias)
     new_weight, new_bias = fold_conv(
-        weight.detach().cpu().numpy(), None if bias is None else bias.detach().cpu().numpy(), plan, pad=reader.pad, groups=reader.groups
+        weight.detach().cpu().numpy(),
+        None if bias is None else bias.detach().cpu().numpy(),
+        plan,
+        pad=reader.pad,
+        groups=reader.groups,
     )
     setattr(owner, weight_name, _like(weight, new_weight))
     if isinstance(owner, nn.Conv2d):
@@ -303,6 +308,37 @@ def _get(module: nn.Module, name: str) -> Tensor:
 
 def _like(old: Tensor, values: Any) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(values).to(old.device, old.dtype), requires_grad=old.requires_grad)
+
+
+def uncorrected_border(backbone: nn.Module, affine: Affine, example: Tensor) -> NDArray[np.float64] | None:
+    """The negative control of verify: makes the mistake, in place, of folding the offset into the bias of a padded convolution.
+
+    Where the padding should hold v it then acts as if it held p = T(A(v)), and conv(u) padded with p equals
+    conv(u - (p - v)) padded with v, plus W (p - v) in the bias. The bias is changed here; what has to be subtracted from the
+    backbone's input is returned, (C,). None, and nothing changed, where that fold would be right.
+    """
+    try:
+        readers = first_convolutions(backbone, example)
+        through = common_through(readers)
+        back = None if through is None else through.inverse()
+    except PreprocError:
+        return None
+    pads = [reader.pad for reader in readers if reader.pad is not None]
+    error = border_error(affine if through is None else affine.then(through), pads[0]) if pads else None
+    if error is None:
+        return None
+    for reader in readers:
+        owner = backbone.get_submodule(reader.weight.rpartition(".")[0])
+        if not isinstance(owner, nn.Conv2d):
+            return None
+    for reader in readers:
+        owner = backbone.get_submodule(reader.weight.rpartition(".")[0])
+        assert isinstance(owner, nn.Conv2d)
+        taps = owner.weight.detach().sum(dim=(2, 3))
+        per_group = torch.from_numpy(error).to(taps).reshape(reader.groups, -1)
+        change = torch.cat([part @ values for part, values in zip(taps.chunk(reader.groups), per_group, strict=True)])
+        owner.bias = nn.Parameter(change if owner.bias is None else owner.bias.detach() + change, requires_grad=False)
+    return error if back is None else back.matrix @ error
 
 
 class _Append(nn.Module):

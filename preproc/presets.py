@@ -27,18 +27,34 @@ class Statistics:
 PRESETS: Mapping[str, Statistics] = MappingProxyType(
     {
         "imagenet": Statistics(
-            (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "0-1", "RGB", "torchvision.transforms._presets.ImageClassification; torchvision #1439"
+            (0.485, 0.456, 0.406),
+            (0.229, 0.224, 0.225),
+            "0-1",
+            "RGB",
+            "torchvision.transforms._presets.ImageClassification; torchvision #1439",
         ),
         "inception": Statistics((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "0-1", "RGB", "timm.data.constants.IMAGENET_INCEPTION_MEAN"),
         "clip": Statistics(
-            (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711), "0-1", "RGB", "openai/CLIP clip.py, _transform"
+            (0.48145466, 0.4578275, 0.40821073),
+            (0.26862954, 0.26130258, 0.27577711),
+            "0-1",
+            "RGB",
+            "openai/CLIP clip.py, _transform",
         ),
         "siglip": Statistics((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "0-1", "RGB", "transformers SiglipImageProcessor, IMAGENET_STANDARD_MEAN"),
         "caffe": Statistics(
-            (103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "0-255", "BGR", "keras.applications.imagenet_utils, mode='caffe' (VGG_ILSVRC)"
+            (103.939, 116.779, 123.68),
+            (1.0, 1.0, 1.0),
+            "0-255",
+            "BGR",
+            "keras.applications.imagenet_utils, mode='caffe' (VGG_ILSVRC)",
         ),
         "cifar10": Statistics(
-            (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), "0-1", "RGB", "pooled over the training set (kuangliu/pytorch-cifar #19)"
+            (0.4914, 0.4822, 0.4465),
+            (0.2470, 0.2435, 0.2616),
+            "0-1",
+            "RGB",
+            "pooled over the training set (kuangliu/pytorch-cifar #19)",
         ),
         "mnist": Statistics((0.1307,), (0.3081,), "0-1", "GRAY", "pytorch/examples mnist/main.py"),
     }

@@ -107,7 +107,9 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
     sequence = (first, *later)
     channels = pixels.number("channels", steps.channels_in(sequence))
     if channels != (steps.channels_in(sequence) or channels):
-        raise RecipeError(f"[pixels] channels: expected {steps.channels_in(sequence)}, as the colour order or the statistics say, got {channels}")
+        raise RecipeError(
+            f"[pixels] channels: expected {steps.channels_in(sequence)}, as the colour order or the statistics say, got {channels}"
+        )
     if channels is None:
         raise RecipeError('[pixels] channels: expected the number of channels, for color = "ANY" does not say it, got nothing')
     try:
@@ -146,7 +148,9 @@ def _backbone(table: "_Table") -> BackboneSpec:
     if spec.weights is None:
         raise RecipeError('[backbone] weights: expected a weights name, a file, or "random" with a seed, got nothing')
     if (spec.weights == "random") != (spec.seed is not None):
-        raise RecipeError(f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}')
+        raise RecipeError(
+            f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}'
+        )
     return spec
 
 
@@ -170,7 +174,9 @@ def _step(table: "_Table", color: str, folder: Path) -> Step:
             return steps.parse(given)
         extra = [key for key in given if key not in ("step", *sources)]
         if extra:
-            raise PreprocError(f"normalize: expected nothing beside {sources[0]}, got {extra[0]!r}{did_you_mean(extra[0], ['mean', 'std'])}")
+            raise PreprocError(
+                f"normalize: expected nothing beside {sources[0]}, got {extra[0]!r}{did_you_mean(extra[0], ['mean', 'std'])}"
+            )
         order = None if color == "ANY" else color
         if sources == ["preset"]:
             return Normalize.preset(given["preset"], color=order)

@@ -307,9 +307,7 @@ class LocalResponseNorm(Step):
     def value_range(self, incoming: ValueRange) -> ValueRange:
         """|y| <= |x| / k^beta for beta >= 0; a negative beta has no useful bound and keeps the incoming one."""
         shrink = self.k**-self.beta if self.beta >= 0 else 1.0
-        return ValueRange(
-            tuple(min(low, 0.0) * shrink for low in incoming.low), tuple(max(high, 0.0) * shrink for high in incoming.high)
-        )
+        return ValueRange(tuple(min(low, 0.0) * shrink for low in incoming.low), tuple(max(high, 0.0) * shrink for high in incoming.high))
 
 
 STEPS: Mapping[str, type[Step]] = {step.name: step for step in (FromPixels, Rescale, Normalize, ChannelAffine, LocalResponseNorm)}

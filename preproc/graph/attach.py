@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
-from ..affine import plan_fold
+from ..affine import Affine, border_error, plan_fold
 from ..collapse import collapse_steps, split_affine_end, subtract_steps
 from ..errors import NotFoldableError, PreprocError
 from ..recipe import PixelsSpec
@@ -51,6 +53,9 @@ def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: 
     ready = _channels_out(steps, pixels.channels)
     if isinstance(old.shape[1], int) and old.shape[1] != ready:
         raise PreprocError(f"expected a model that takes {ready} channels, as the steps make, got {old.shape[1]} in {old.name}")
+    for side, want, have in zip(("height", "width"), pixels.size or (None, None), old.shape[2:], strict=True):
+        if isinstance(have, int) and want != have:
+            raise PreprocError(f"[pixels] size: expected {side} {have}, which the model's input {old.name} has, got {want or 'dynamic'}")
     if any(value.name == name for value in model.graph.inputs) or name in model.graph.initializers:
         raise PreprocError(f"expected a model without a value named {name!r}, got one")
     left, constant, done = _plan(old, steps, pixels.channels, ready, fold)
@@ -63,19 +68,16 @@ def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: 
     return done
 
 
-def _plan(
-    old: ir.Value, steps: Sequence[Step], channels: int, ready: int, fold: str
-) -> tuple[list[Step], float | None, Attached]:
+def _plan(old: ir.Value, steps: Sequence[Step], channels: int, ready: int, fold: str) -> tuple[list[Step], float | None, Attached]:
     """Folds if it is asked for and possible: the steps that stay, the channel to append, and what was done."""
     if fold == "off":
         return collapse_steps(steps, channels), None, Attached(False, "fold = off")
     try:
         kept, affine = split_affine_end(steps, channels=ready)
         found = folds.first_convolutions(old, ready)
-        readers = folds.readers(found)
+        readers = [item.reader for item in found]
         plan = plan_fold(affine, [reader.pad for reader in readers], through=common_through(readers))
-        for item in found:
-            folds.rewrite(item, plan)
+        folds.rewrite(found, plan)
     except NotFoldableError as error:
         if fold == "require":
             raise
@@ -108,3 +110,21 @@ def _insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, out
     first = graph[0]
     graph.insert_before(first, builder.nodes)
     graph.inputs[list(graph.inputs).index(old)] = new
+
+
+def uncorrected_border(model: ir.Model, affine: Affine) -> NDArray[np.float64] | None:
+    """The negative control of verify, in place: as folding.uncorrected_border, for a file. Returns what to subtract from the input."""
+    old = image_input(model)
+    try:
+        found = folds.first_convolutions(old, affine.channels_out)
+        through = common_through([item.reader for item in found])
+        back = None if through is None else through.inverse()
+        pads = [item.reader.pad for item in found if item.reader.pad is not None]
+        error = border_error(affine if through is None else affine.then(through), pads[0]) if pads else None
+        if error is None:
+            return None
+        for item in found:
+            folds.add_to_bias(item, error)
+    except PreprocError:
+        return None
+    return error if back is None else back.matrix @ error

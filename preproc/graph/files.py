@@ -20,7 +20,9 @@ def load(path: str | Path) -> ir.Model:
     except FileNotFoundError as error:
         raise BundleError(f"{path}: expected an ONNX file, got nothing there") from error
     except (DecodeError, ValueError, TypeError, OSError, KeyError) as error:
-        raise BundleError(f"{path}: expected an ONNX file, got: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        raise BundleError(
+            f"{path}: expected an ONNX file, got: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
 
 
 def save(model: ir.Model, path: Path) -> None:
@@ -29,7 +31,12 @@ def save(model: ir.Model, path: Path) -> None:
     if size > EXTERNAL_ABOVE:
         ir.save(model, path, external_data=f"{path.name}.data")
     else:
-        path.write_bytes(ir.to_proto(model).SerializeToString(deterministic=True))
+        path.write_bytes(to_bytes(model))
+
+
+def to_bytes(model: ir.Model) -> bytes:
+    data: bytes = ir.to_proto(model).SerializeToString(deterministic=True)
+    return data
 
 
 def check_file(path: Path) -> None:

@@ -47,16 +47,27 @@ def first_convolutions(source: ir.Value, channels: int) -> list[Found]:
     return found
 
 
-def rewrite(found: Found, plan: FoldPlan) -> None:
-    """Puts the new weights of one convolution into the graph."""
-    node, reader = found.node, found.reader
-    weight = node.inputs[1]
-    assert weight is not None
-    old_bias = None if reader.bias is None else constant(node.inputs[2])
-    new_weight, new_bias = fold_conv(constant(weight), old_bias, plan, pad=reader.pad, groups=reader.groups)
-    _replace(node, 1, new_weight)
-    if new_bias is not None:
-        _replace(node, 2, new_bias)
+def rewrite(found: Sequence[Found], plan: FoldPlan) -> None:
+    """Puts the new weights of the convolutions into the graph: all of them, or on NotFoldableError none."""
+    weights = []
+    for item in found:
+        old_bias = None if item.reader.bias is None else constant(item.node.inputs[2])
+        old_weight = constant(item.node.inputs[1])
+        weights.append(fold_conv(old_weight, old_bias, plan, pad=item.reader.pad, groups=item.reader.groups))
+    for item, (weight, bias) in zip(found, weights, strict=True):
+        _replace(item.node, 1, weight)
+        if bias is not None:
+            _replace(item.node, 2, bias)
+
+
+def add_to_bias(item: Found, values: NDArray[np.float64]) -> None:
+    """bias += sum over taps of weight @ values, one number per channel that the convolution reads."""
+    weight = constant(item.node.inputs[1]).astype(np.float64)
+    old = np.zeros(len(weight)) if item.reader.bias is None else constant(item.node.inputs[2])
+    identity = FoldPlan(Affine(np.eye(len(values)), values), np.zeros(len(values)))
+    _, change = fold_conv(weight, None, identity, pad=None, groups=item.reader.groups)
+    assert change is not None
+    _replace(item.node, 2, (old + change).astype(constant(item.node.inputs[1]).dtype))
 
 
 def constant(value: ir.Value | None) -> NDArray[Any]:
@@ -81,7 +92,7 @@ def _replace(node: ir.Node, index: int, array: NDArray[Any]) -> None:
         graph.initializers.pop(name)
     elif old is not None:
         name += "/preproc"
-    value = ir.Value(name=name, const_value=ir.tensor(np.ascontiguousarray(array), name=name))
+    value = ir.Value(name=name, const_value=ir.tensor(np.array(array, order="C"), name=name))
     value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
     graph.register_initializer(value)
     if index >= len(node.inputs):
@@ -220,7 +231,3 @@ _RULES: dict[str, Callable[[dict[ir.Value, Tracked], ir.Node], Tracked]] = {
     "Sub": _arithmetic(lambda x, c: x.then(1.0, -c), swapped=lambda x, c: x.then(-1.0, c)),
     "Div": _arithmetic(lambda x, c: x.then(1.0 / c, 0.0), swapped=None),
 }
-
-
-def readers(found: Sequence[Found]) -> list[Reader]:
-    return [item.reader for item in found]

@@ -1,5 +1,7 @@
 """The steps as nn.Modules: (N, C, H, W) float in and out; dtype and device kept; constants are non-persistent buffers."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 
 from .. import steps
@@ -11,7 +13,7 @@ from .pixels import FromPixels
 
 __all__ = ["ChannelAffine", "FromPixels", "Layer", "LocalResponseNorm", "Normalize", "Rescale", "from_step"]
 
-_KINDS: dict[type[steps.Step], type[Layer]] = {
+_KINDS: Mapping[type[steps.Step], Callable[..., Layer]] = {
     steps.FromPixels: FromPixels,
     steps.Rescale: Rescale,
     steps.Normalize: Normalize,

@@ -19,9 +19,7 @@ class Rescale(Layer):
     scale: Tensor
     offset: Tensor
 
-    def __init__(
-        self, *, scale: float = 1 / 255, offset: float = 0.0, device: Device = None, dtype: torch.dtype | None = None
-    ) -> None:
+    def __init__(self, *, scale: float = 1 / 255, offset: float = 0.0, device: Device = None, dtype: torch.dtype | None = None) -> None:
         step = steps.Rescale(scale=scale, offset=offset)
         super().__init__(step)
         for name, value in (("scale", step.scale), ("offset", step.offset)):

@@ -18,6 +18,8 @@ class FromPixels(Layer):
     Raises PreprocError for floats, another rank or another channel count, and for colour orders that do not fit.
     """
 
+    like: Tensor
+
     def __init__(
         self,
         *,

@@ -1,0 +1,61 @@
+# make export   builds models/digits.toml into export/digits (RECIPES="models/resnet50.toml ..." builds others)
+# make test     proves it
+# Both make .venv themselves, once. PYTHON=python3 uses that interpreter as it is, without a venv.
+
+RECIPES ?= models/digits.toml
+VENV    := .venv
+READY   := $(VENV)/.ready
+
+ifdef PYTHON
+PY    := $(PYTHON)
+SETUP :=
+else
+PY    := $(VENV)/bin/python
+SETUP := $(READY)
+endif
+
+export ORT_DISABLE_TELEMETRY ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint bench survey gpu models clean
+.PHONY: export
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SETUP)  ## make .venv with everything (PYTHON=python3 in front of other targets does without)
+
+export: $(SETUP)  ## build RECIPES (default models/digits.toml) into export/
+	$(PY) -m preproc export $(RECIPES)
+
+test: $(SETUP)  ## the proof: layers, fold, export, verification
+	$(PY) -m pytest
+
+lint: $(SETUP)  ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: $(SETUP)  ## speed as ratios against peers, into tests/bench/results/
+	$(PY) -m tests.bench
+
+survey: $(SETUP)  ## the fold on every torchvision classification model, into tests/survey/
+	$(PY) -m tests.survey
+
+gpu: $(SETUP)  ## the cuda tests and figures, into tests/bench/results/ or the folder OUT
+	$(PY) -m pytest -m cuda
+	$(PY) -m tests.bench.gpu
+
+models: $(SETUP)  ## train the embedded backbone again (about 8 minutes on 2 cores)
+	$(PY) models/train_digits.py
+
+clean:  ## remove .venv, caches and untracked bundles
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+# A venv without its stamp was left half-made: it is made again from nothing.
+$(READY): pyproject.toml constraints.txt
+	@python3 -c 'import sys; v = sys.version_info[:2]; sys.exit(f"expected Python 3.11 or newer as python3, got {v[0]}.{v[1]}" if v < (3, 11) else 0)'
+	test -f $(READY) || python3 -m venv --clear $(VENV)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	touch $(READY)

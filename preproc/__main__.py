@@ -1,0 +1,5 @@
+"""python -m preproc"""
+
+from .cli import main
+
+main()

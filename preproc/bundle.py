@@ -1,0 +1,197 @@
+"""A bundle on disk: its manifest, its hashes, its golden samples, and how it is published. No torch."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import contract as contracts
+from .errors import BundleError
+from .verify import Case, Report
+
+MANIFEST = "manifest.json"
+PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A published bundle. manifest: what manifest.json says."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def contract(self) -> Mapping[str, Any]:
+        contract: Mapping[str, Any] = self.manifest["contract"]
+        return contract
+
+    @property
+    def report(self) -> Report:
+        return Report.from_json(self.manifest["report"])
+
+    def golden(self) -> list[Case]:
+        """The golden samples, with the reference's outputs."""
+        outputs = [output["name"] for output in self.contract["outputs"]]
+        return [
+            Case(name, self._array(f"golden/{name}/pixels.npy"), {key: self._array(f"golden/{name}/{key}.npy") for key in outputs})
+            for name in self.manifest["golden"]
+        ]
+
+    def _array(self, name: str) -> Any:
+        return np.load(self.folder / name, allow_pickle=False)
+
+
+def open_bundle(folder: str | Path) -> Bundle:
+    """Reads the manifest and checks every file against it, and the contract in each model file. Raises BundleError naming what differs."""
+    folder = Path(folder)
+    recover(folder)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BundleError(f"{folder}: expected a bundle, a folder with {MANIFEST}, got none there") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{folder / MANIFEST}: expected JSON, got: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != "preproc-bundle":
+        raise BundleError(f"{folder / MANIFEST}: expected a manifest of preproc, got something else")
+    if manifest.get("version") != 1:
+        raise BundleError(f"{folder / MANIFEST}: expected version 1, got {manifest.get('version')!r}; use a newer preproc")
+    _check_files(folder, manifest)
+    return Bundle(folder, manifest)
+
+
+def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    wrong = []
+    for name, promised in manifest["files"].items():
+        file = folder / name
+        if not file.is_file():
+            wrong.append(f"{name} is missing")
+        elif file.stat().st_size != promised["size"]:
+            wrong.append(f"{name} has {file.stat().st_size} bytes instead of {promised['size']}")
+        elif sha256(file) != promised["sha256"]:
+            wrong.append(f"{name} has other contents")
+    if wrong:
+        raise BundleError(f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again")
+    for name, read in (("model.onnx", _onnx_contract), ("model.pt", torchscript_contract)):
+        if name in manifest["files"] and read(folder / name) != manifest["contract"]:
+            raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one")
+
+
+def _onnx_contract(path: Path) -> Any:
+    from .graph import read_metadata
+
+    return json.loads(read_metadata(path).get(contracts.KEY, "null"))
+
+
+def torchscript_contract(path: Path) -> Any:
+    """The contract in a TorchScript file, read as a zip member: nothing is executed. None if there is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(f"/extra/{contracts.FILE}"):
+                    return json.loads(archive.read(name))
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path}: expected a TorchScript file, got: {error}") from error
+    return None
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hashes(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and sha256 of every file below a folder, by relative name."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
+    return {file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files}
+
+
+def write_golden(folder: Path, cases: list[Case]) -> list[str]:
+    """golden/<sample>/pixels.npy and golden/<sample>/<output>.npy, float32."""
+    for case in cases:
+        place = folder / "golden" / case.name
+        place.mkdir(parents=True)
+        np.save(place / "pixels.npy", case.pixels)
+        for name, values in case.expected.items():
+            np.save(place / f"{name}.npy", values.astype(np.float32))
+    return [case.name for case in cases]
+
+
+def write_manifest(folder: Path, *, contract: Mapping[str, Any], golden: list[str], report: Report) -> dict[str, Any]:
+    manifest = {
+        "format": "preproc-bundle",
+        "version": 1,
+        "contract": contract,
+        "golden": golden,
+        "files": hashes(folder),
+        "versions": versions(),
+        "report": report.to_json(),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return manifest
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that shape the files, as far as they are installed."""
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+@contextlib.contextmanager
+def publishing(target: Path) -> Iterator[Path]:
+    """A fresh folder beside `target` that becomes `target` when the body ends well, and leaves nothing when it does not.
+
+    The old bundle is renamed away, the new one renamed in, the old one removed: a reader sees one or the other. A crash between
+    the two renames is mended by the next start, see recover().
+    """
+    recover(target)
+    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise BundleError(f"{target}: expected a bundle to replace or nothing, got something else; give another folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (target.with_name(f".{target.name}.{word}-{os.getpid()}") for word in ("new", "old"))
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    try:
+        yield new
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        recover(target)
+
+
+def recover(target: Path) -> None:
+    """Mends what a killed export left: an old bundle that was renamed away comes back, half-made folders go."""
+    target = target.absolute()
+    left = [(word, path) for word in ("old", "new") for path in sorted(target.parent.glob(f".{target.name}.{word}-*")) if not _alive(path)]
+    for word, path in left:
+        if word == "old" and not target.exists():
+            path.rename(target)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(path: Path) -> bool:
+    """Whether another process, the one that made this folder, still runs."""
+    if os.name != "posix":  # os.kill(pid, 0) is no question there
+        return False
+    try:
+        pid = int(path.name.rpartition("-")[2])
+        os.kill(pid, 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()

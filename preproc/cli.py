@@ -1,0 +1,145 @@
+"""The command line: a thin skin, each command one library call, one place that turns an error into text and an exit code."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import PreprocError
+
+if TYPE_CHECKING:
+    from .verify import Report
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed, 2 wrong usage.",
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+Images = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures to verify with.")]
+
+
+@app.command()
+def export(
+    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE.toml...", help="What to export; models/README.md has the format.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
+    formats: Annotated[list[str] | None, typer.Option("--format", help="onnx or torchscript, instead of the recipe's.")] = None,
+    images: Images = None,
+    as_json: Json = False,
+) -> None:
+    """Export recipes as verified bundles. What fails verification is not published."""
+    reports, failed = [], False
+    for path in recipes:
+        try:
+            reports.append(_export(path, out, formats, images, as_json))
+        except PreprocError as error:
+            report = getattr(error, "report", None)
+            if report is not None and not as_json:
+                show(report)
+            _say(f"error: {error}")
+            reports.append({"recipe": str(path), "error": str(error), "report": report and report.to_json()})
+            failed = True
+    if as_json:
+        print(json.dumps(reports, indent=2))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _export(path: Path, out: Path, formats: list[str] | None, images: Path | None, as_json: bool) -> dict[str, Any]:
+    from .export.exporter import export_bundle
+    from .recipe import load_recipe
+
+    recipe = load_recipe(path)
+    bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, progress=_progress(recipe.name))
+    if not as_json:
+        show(bundle.report)
+        print(f"{bundle.folder}: published")
+    if not bundle.report.ok:
+        _say(f"{bundle.folder}: published, but its verification is inconclusive: it could not have noticed every mistake")
+    return {"recipe": str(path), "bundle": str(bundle.folder), "report": bundle.report.to_json()}
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export wrote.")],
+    runtimes: Annotated[list[str] | None, typer.Option("--runtime", help="Such as ort-cpu; absent ones then count as failed.")] = None,
+    images: Images = None,
+    recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="The bundle's recipe, if not found in models/.")] = None,
+    tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 on CUDA devices.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Verify a bundle on this machine: its files against the manifest, each runtime against the float64 reference."""
+    from .proof import verify_bundle
+
+    report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, tf32=tf32)
+    if as_json:
+        print(json.dumps(report.to_json(), indent=2))
+    else:
+        show(report)
+    missing = [result.runtime for result in report.results if runtimes and result.verdict == "absent"]
+    if missing:
+        _say(f"error: expected {', '.join(missing)} to run, got absent")
+    if missing or not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx or a .pt file.")],
+    as_json: Json = False,
+) -> None:
+    """Tell what pixels a file takes and what it does to them."""
+    from .inspection import describe, lines
+
+    description = describe(path)
+    print(json.dumps(description, indent=2) if as_json else "\n".join(lines(description)))
+
+
+def show(report: "Report") -> None:
+    """The parity report as a table on stdout."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    power = report.power
+    table = Table("runtime", "verdict", "error", "top-1", "what ran, or why not", title=f"{report.name}: {report.against}", box=box.SIMPLE)
+    for result in report.results:
+        error = "" if result.error is None else f"{result.error:.1e}"
+        top1 = "" if result.top1 is None else f"{result.top1:.1%}"
+        table.add_row(result.runtime, result.verdict, error, top1, result.reason or result.ran)
+    controls = Table("known mistake, made on the reference", "moves the outputs by", box=box.SIMPLE)
+    for control in power.controls:
+        controls.add_row(
+            control.name,
+            "" if control.movement is None else f"{control.movement:.1e}",
+            control.reason and f"cannot happen: {control.reason}",
+        )
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console.print(table)
+    console.print(f"  tolerance {power.tolerance:.1e} of the largest output; the bare backbone in float32 errs by {power.bare_error:.1e}")
+    noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
+    console.print(f"  smallest mistake that shows: {noticed}")
+    console.print(f"  constants agree with the weights: {report.constants_agree}")
+    if power.mixed:
+        console.print(f"  mixed: the reference computed in less than float64 in {', '.join(power.mixed)}")
+    console.print(controls)
+
+
+def _progress(name: str) -> Any:
+    return lambda text: _say(f"{name}: {text}")
+
+
+def _say(text: str) -> None:
+    print(f"preproc: {text}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except PreprocError as error:
+        _say(f"error: {error}")
+        sys.exit(1)

@@ -1,0 +1,84 @@
+"""The contract: what a model file promises, embedded in each file and in the manifest. export/README.md describes it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import steps
+from .recipe import Recipe, parse_recipe
+
+KEY = "preproc.contract"
+"""Its key in ONNX metadata_props."""
+FILE = "contract.json"
+"""Its name among TorchScript's extra files."""
+INPUT = "pixels"
+"""The name of the one input."""
+
+
+def make_contract(
+    recipe: Recipe,
+    *,
+    outputs: Sequence[Mapping[str, Any]],
+    fold: Mapping[str, Any],
+    weights: str,
+    weights_sha256: str,
+    trained: bool,
+    constants_agree: str,
+    labels: Sequence[str],
+) -> dict[str, Any]:
+    """JSON-ready. outputs: name, dtype and shape of each.  fold: per format, what was done."""
+    spec, pixels = recipe.backbone, recipe.pixels
+    height, width = pixels.size or ("height", "width")
+    shape = ["N", height, width, pixels.channels] if pixels.layout == "NHWC" else ["N", pixels.channels, height, width]
+    backbone = {
+        "source": spec.source,
+        "name": spec.name,
+        "weights": Path(str(spec.weights)).name,
+        "seed": spec.seed,
+        "color": spec.color,
+        "override": spec.override,
+    }
+    return {
+        "format": "preproc-contract",
+        "version": 1,
+        "name": recipe.name,
+        "input": {"name": INPUT, "layout": pixels.layout, "color": pixels.color, "dtype": pixels.dtype, "shape": shape},
+        "steps": [step.spec() for step in recipe.steps],
+        "outputs": list(outputs),
+        "labels": list(labels),
+        "fold": dict(fold),
+        "backbone": {key: value for key, value in backbone.items() if value is not None}
+        | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
+    }
+
+
+def to_recipe(contract: Mapping[str, Any]) -> Recipe:
+    """The recipe that a contract was made from. Files that it names are relative to the working directory."""
+    shape, layout = contract["input"]["shape"], contract["input"]["layout"]
+    sides = shape[1:3] if layout == "NHWC" else shape[2:4]
+    backbone = {
+        key: contract["backbone"][key] for key in ("source", "name", "weights", "seed", "color", "override") if key in contract["backbone"]
+    }
+    requested = {entry["requested"] for entry in contract["fold"].values()}
+    table = {
+        "name": contract["name"],
+        "labels": contract["labels"],
+        "backbone": backbone | {"outputs": [output["name"] for output in contract["outputs"]]},
+        "pixels": {key: contract["input"][key] for key in ("layout", "color", "dtype")}
+        | {"size": sides if isinstance(sides[0], int) else "dynamic", "channels": shape[3] if layout == "NHWC" else shape[1]},
+        "steps": contract["steps"][1:],
+        "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"},
+    }
+    return parse_recipe(table, folder=Path())
+
+
+def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:
+    """ONNX's own keys for picture inputs (docs/MetadataProps.md), as far as they have a word for these pixels."""
+    depth = {"uint8": "8", "uint16": "16"}[contract["input"]["dtype"]]
+    names = {"RGB": "Rgb", "BGR": "Bgr", "RGBA": "Rgba", "BGRA": "Bgra", "GRAY": "Gray"}
+    color = contract["input"]["color"]
+    levels = steps.PIXEL_DTYPES[contract["input"]["dtype"]]
+    found = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": f"NominalRange_0_{levels:g}"}
+    if color in names:
+        found["Image.BitmapPixelFormat"] = names[color] + depth
+    return found

@@ -1,0 +1,1 @@
+"""Recipe or Model -> verified bundle."""

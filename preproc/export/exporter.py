@@ -1,0 +1,236 @@
+"""Recipe or Model -> bundle: write the files, verify just those files, publish them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import contract as contracts
+from .. import graph
+from ..bundle import Bundle, hashes, open_bundle, publishing, sha256, write_golden, write_manifest
+from ..errors import PreprocError, VerificationError
+from ..proof import SIZES, Proof, make_runtimes, prove, run
+from ..recipe import FORMATS, BackboneSpec, ExportSpec, PixelsSpec, Recipe
+from ..runtimes import RUNTIMES
+from ..steps import FromPixels, channels_in
+from ..verify import Report
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import Tensor
+
+    from ..backbones import Backbone
+    from ..pipeline import Model
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything that the files are made from. backbone: a network in Python, or the .onnx file that is one."""
+
+    recipe: Recipe
+    backbone: "Backbone | Path"
+    constants_agree: str
+    weights: str
+    weights_sha256: str
+    trained: bool
+    labels: Sequence[str]
+
+
+def export_bundle(
+    recipe_or_model: "Recipe | Model",
+    out_dir: str | Path,
+    *,
+    formats: Sequence[str] | None = None,
+    example: "Tensor | None" = None,
+    images: str | Path | None = None,
+    progress: Progress = lambda _: None,
+) -> Bundle:
+    """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there.
+
+    formats: "onnx", "torchscript"; None: as the recipe says, or both.  example: for a Model, pixels of the size it takes.
+    images: a folder of your own pictures to verify with.
+    Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
+    An inconclusive bundle (random weights) is published and says so.
+    """
+    job = _job(recipe_or_model, formats, example, progress)
+    recipe = job.recipe
+    progress("computing the float64 reference")
+    folder = Path(images) if images is not None else recipe.export.images
+    proof = prove(recipe, job.backbone, images=folder)
+    with publishing(Path(out_dir)) as new:
+        contract, module = _write_files(job, proof, new, progress)
+        written = hashes(new)
+        names = [name for name, kind in RUNTIMES.items() if (kind.file or "") in written or (kind.file is None and module is not None)]
+        progress(f"verifying {', '.join(names)}")
+        results = run(new, make_runtimes(names, contract, module), proof.cases, proof.power)
+        against = f"float64 reference, {len(proof.cases)} inputs"
+        inputs = tuple(case.name for case in proof.cases)
+        report = Report(recipe.name, against, job.constants_agree, proof.power, results, inputs)
+        if report.failed:
+            raise _failure(report)
+        if hashes(new) != written:
+            raise PreprocError(
+                f"{out_dir}: expected the verified files to stay as they were, got changed ones; is another program writing there?"
+            )
+        golden = write_golden(new, list(proof.golden))
+        write_manifest(new, contract=contract, golden=golden, report=report)
+    return open_bundle(out_dir)
+
+
+def _failure(report: Report) -> VerificationError:
+    failed = "; ".join(f"{result.runtime}: {result.reason}" for result in report.results if result.verdict == "failed")
+    error = VerificationError(
+        f"{report.name}: expected every runtime to compute what the reference does, got {failed}; nothing was published"
+    )
+    error.report = report
+    return error
+
+
+def _job(source: "Recipe | Model", formats: Sequence[str] | None, example: "Tensor | None", progress: Progress) -> _Job:
+    import dataclasses
+
+    for name in formats or ():
+        if name not in FORMATS:
+            raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}")
+    if not isinstance(source, Recipe):
+        return _model_job(source, tuple(formats or FORMATS), example)
+    recipe = source
+    if formats is not None:
+        recipe = dataclasses.replace(recipe, export=dataclasses.replace(recipe.export, formats=tuple(formats)))
+    if recipe.backbone.source == "onnx":
+        if recipe.export.formats != ("onnx",):
+            raise PreprocError(
+                f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}'
+            )
+        file = recipe.resolve(str(recipe.backbone.weights))
+        graph.load(file)
+        return _Job(recipe, file, "unknown", file.name, sha256(file), True, recipe.labels)
+    from ..backbones import agreement, load_backbone
+
+    progress(f"loading the backbone {recipe.backbone.name}")
+    backbone = load_backbone(recipe)
+    agree = agreement(recipe, backbone)
+    return _Job(recipe, backbone, agree, backbone.weights, backbone.sha256(), backbone.trained, recipe.labels or backbone.labels)
+
+
+def _model_job(model: "Model", formats: tuple[str, ...], example: "Tensor | None") -> _Job:
+    """A recipe for a Model that somebody built in Python."""
+    from ..backbones import Backbone
+    from ..pipeline import Model, Pipeline
+
+    if not isinstance(model, Model) or not isinstance(model.pipeline, Pipeline):
+        raise PreprocError(f"expected a Recipe, or a Model made by prepend(), got {type(model).__name__}")
+    sequence = model.pipeline.steps()
+    if not sequence or not isinstance(sequence[0], FromPixels):
+        raise PreprocError("expected a pipeline that starts with FromPixels, for the file takes pixels, got one that does not")
+    if example is None or example.dim() != 4:
+        raise PreprocError("expected example=, a batch of pixels of the size that the file shall take, got none")
+    first, nhwc = sequence[0], sequence[0].layout == "NHWC"
+    size = tuple(example.shape[1:3] if nhwc else example.shape[2:4])
+    channels = channels_in(sequence) or int(example.shape[3 if nhwc else 1])
+    backbone = Backbone(model.backbone.eval(), "as given", True)
+    recipe = Recipe(
+        name=type(model.backbone).__name__.lower(),
+        backbone=BackboneSpec(source="module", color=first.to, name=type(model.backbone).__name__, weights="as given"),
+        pixels=PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=(size[0], size[1]), channels=channels),
+        steps=sequence,
+        export=ExportSpec(formats=formats),
+    )
+    return _Job(recipe, backbone, "unknown", "as given", backbone.sha256(), True, ())
+
+
+def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> tuple[dict[str, Any], Any]:
+    """The model files, each with the contract inside; returns the contract and the model in Python, if there is one."""
+    recipe, fold = job.recipe, dict[str, Any]()
+    model, onnx_model = None, None
+    if "onnx" in recipe.export.formats:
+        progress("writing model.onnx")
+        onnx_model = _bare_onnx(job)
+        done = graph.attach(onnx_model, recipe.steps, recipe.pixels, fold=recipe.export.fold, name=contracts.INPUT)
+        fold["onnx"] = _fold_entry(recipe, done.folded, done.reason, done.form, done.convolutions)
+    if not isinstance(job.backbone, Path):
+        model, fold_torch = _fold_torch(job)
+        if "torchscript" in recipe.export.formats:
+            fold["torchscript"] = fold_torch
+    outputs = [{"name": name, "dtype": "float32", "shape": ["N", *values.shape[1:]]} for name, values in proof.cases[0].expected.items()]
+    contract = contracts.make_contract(
+        recipe,
+        outputs=outputs,
+        fold=fold,
+        weights=job.weights,
+        weights_sha256=job.weights_sha256,
+        trained=job.trained,
+        constants_agree=job.constants_agree,
+        labels=job.labels,
+    )
+    text = _compact(contract)
+    if onnx_model is not None:
+        onnx_model.metadata_props.update({contracts.KEY: text, **contracts.standard_metadata(contract)})
+        graph.save(onnx_model, folder / "model.onnx")
+        graph.check_file(folder / "model.onnx")
+    if model is not None and "torchscript" in recipe.export.formats:
+        from .torchscript import export_torchscript
+
+        progress("writing model.pt")
+        export_torchscript(model, _example(recipe), folder / "model.pt", extra={contracts.FILE: text})
+    return contract, model
+
+
+def _bare_onnx(job: _Job) -> "ir.Model":
+    if isinstance(job.backbone, Path):
+        model = graph.load(job.backbone)
+        for value, name in zip(model.graph.outputs, job.recipe.backbone.outputs, strict=True):
+            value.name = name
+        return model
+    from ..pipeline import Pipeline
+    from .onnx import export_backbone
+
+    recipe = job.recipe
+    ready = Pipeline.from_steps(recipe.steps)(_example(recipe))
+    return export_backbone(
+        job.backbone.module,
+        ready,
+        outputs=recipe.backbone.outputs,
+        opset=recipe.export.opset,
+        dynamic_size=recipe.pixels.size is None,
+    )
+
+
+def _fold_torch(job: _Job) -> "tuple[Model, dict[str, Any]]":
+    from ..errors import NotFoldableError
+    from ..folding import fold
+    from ..pipeline import Pipeline, prepend
+
+    recipe = job.recipe
+    assert not isinstance(job.backbone, Path)
+    pipeline = Pipeline.from_steps(recipe.steps)
+    if recipe.export.fold == "off":
+        return prepend(pipeline.collapse(channels=recipe.pixels.channels), job.backbone.module), _fold_entry(
+            recipe, False, "fold = off", None, ()
+        )
+    result = fold(prepend(pipeline, job.backbone.module), example=_example(recipe))
+    if recipe.export.fold == "require" and not result.folded:
+        raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}')
+    return result.model, _fold_entry(recipe, result.folded, result.reason, result.form, result.convolutions)
+
+
+def _fold_entry(recipe: Recipe, folded: bool, reason: str | None, form: str | None, convolutions: Sequence[str]) -> dict[str, Any]:
+    return {"requested": recipe.export.fold, "folded": folded, "form": form, "convolutions": list(convolutions), "reason": reason}
+
+
+def _example(recipe: Recipe) -> "Tensor":
+    import torch
+
+    from ..inputs import standard
+
+    size = recipe.pixels.size or SIZES[0]
+    pictures = [picture for _, picture in standard(recipe.pixels, size)][:2]
+    return torch.cat([torch.from_numpy(picture) for picture in pictures])
+
+
+def _compact(contract: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(contract, separators=(",", ":"))

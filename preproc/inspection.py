@@ -1,0 +1,99 @@
+"""What a bundle or a model file takes and does, as plain data. Reads ONNX files and manifests only: nothing is executed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import contract as contracts
+from . import graph
+from .bundle import MANIFEST, open_bundle, torchscript_contract
+from .errors import BundleError
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """A bundle, an .onnx file or a TorchScript file: {"kind", "path", "contract" or None, ...}. Raises BundleError if it is none of them.
+
+    contract is None for a file that preproc has not made.
+    """
+    path = Path(path)
+    if path.is_dir() or path.name == MANIFEST:
+        bundle = open_bundle(path.parent if path.name == MANIFEST else path)
+        return {
+            "kind": "bundle",
+            "path": str(path),
+            "contract": bundle.contract,
+            "files": bundle.manifest["files"],
+            "versions": bundle.manifest["versions"],
+            "verdicts": {result.runtime: result.verdict for result in bundle.report.results},
+        }
+    if not path.is_file():
+        raise BundleError(f"{path}: expected a bundle or a model file, got nothing there")
+    if path.suffix in (".pt", ".pt2", ".pth"):
+        contract = torchscript_contract(path)
+        return {"kind": "TorchScript file", "path": str(path), "contract": contract, "size": path.stat().st_size}
+    model = graph.load(path)
+    text = model.metadata_props.get(contracts.KEY)
+    try:
+        contract = None if text is None else json.loads(text)
+    except ValueError as error:
+        raise BundleError(f"{path}: expected a contract in {contracts.KEY}, got text that is not JSON ({error})") from error
+    return {
+        "kind": "ONNX file",
+        "path": str(path),
+        "contract": contract,
+        "size": path.stat().st_size,
+        "ir_version": model.ir_version,
+        "opsets": dict(model.opset_imports),
+        "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
+        "outputs": [_value(value) for value in model.graph.outputs],
+    }
+
+
+def _value(value: Any) -> dict[str, Any]:
+    shape = None if value.shape is None else [side if isinstance(side, int) else side.value for side in value.shape]
+    return {"name": value.name, "dtype": None if value.dtype is None else value.dtype.name.lower(), "shape": shape}
+
+
+def lines(description: Mapping[str, Any]) -> list[str]:
+    """The description for people."""
+    contract = description["contract"]
+    found = [f"{description['path']}: {description['kind']}"]
+    if contract is None:
+        found.append("no contract of preproc inside: this file was not made by preproc, and what it expects of its input is not known")
+        for word in ("inputs", "outputs"):
+            found += [f"{word[:-1]:8} {value['name']}: {value['dtype']} {value['shape']}" for value in description.get(word, ())]
+        return found
+    image = contract["input"]
+    found.append(f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}")
+    for number, step in enumerate(contract["steps"], start=1):
+        constants = ", ".join(f"{key} = {_short(value)}" for key, value in step.items() if key != "step")
+        found.append(f"step {number}   {step['step']}: {constants}")
+    for name, fold in contract["fold"].items():
+        done = (
+            f"folded into {', '.join(fold['convolutions'])}, {_LEFT[fold['form']]}" if fold["folded"] else f"not folded: {fold['reason']}"
+        )
+        found.append(f"fold     {name}: {done}")
+    found += [f"output   {output['name']}: {output['dtype']} {output['shape']}" for output in contract["outputs"]]
+    backbone = contract["backbone"]
+    trained = "" if backbone["trained"] else ", untrained"
+    found.append(
+        f"backbone {backbone['source']} {backbone.get('name', '')}, weights {backbone['weights_are']}{trained}, {backbone['color']}"
+    )
+    found.append(f"constants agree with the weights: {backbone['constants_agree']}")
+    if "verdicts" in description:
+        found.append("verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items()))
+    return found
+
+
+_LEFT = {
+    "cast": "only the cast left",
+    "subtract": "the cast and one subtraction left",
+    "append": "the cast and one appended channel left",
+}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

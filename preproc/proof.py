@@ -1,0 +1,197 @@
+"""What a recipe's model should compute: the reference's cases and their power, from the recipe and its original backbone."""
+
+import contextlib
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import inputs
+from .bundle import Bundle, open_bundle, sha256
+from .collapse import split_affine_end
+from .contract import to_recipe
+from .errors import BundleError, NotFoldableError, PreprocError
+from .recipe import Recipe, load_recipe
+from .runtimes import RUNTIMES, OnnxReference, Runtime, TorchCpu
+from .verify import Case, Power, Report, Result, Truth, check_known, judge, make_cases, measure_power
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .backbones import Backbone
+
+SIZES = ((96, 128), (160, 112))
+"""Where height and width are dynamic: the two sizes, one of each orientation, that are verified."""
+GOLDEN = ("photo-astronaut", "noise", "border-impulse", "low-contrast")
+"""The inputs that become golden samples, behind the first images of the user's own."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured."""
+
+    cases: tuple[Case, ...]
+    golden: tuple[Case, ...]
+    power: Power
+
+
+def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None) -> Proof:
+    """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime)."""
+    sizes = [recipe.pixels.size] if recipe.pixels.size else list(SIZES)
+    pictures = []
+    for size in sizes:
+        own = list(inputs.from_folder(images, recipe.pixels, size)) if images else []
+        named = [*own, *inputs.standard(recipe.pixels, size)]
+        pictures += [(name if size == sizes[0] else f"{name}-{size[0]}x{size[1]}", picture) for name, picture in named]
+    truth, bare, uncorrected = _truths(recipe, backbone)
+    cases = make_cases(recipe.steps, truth, pictures)
+    own_names = [name for name, _ in pictures if name.startswith("image-")][:3]
+    golden = [case for case in cases if case.name in (*own_names, *GOLDEN)]
+    return Proof(tuple(cases), tuple(golden), measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected))
+
+
+def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, tuple[Truth, Any] | None]:
+    """The reference, the bare backbone in float32, and the reference with the border left uncorrected."""
+    names = recipe.backbone.outputs
+    affine = None
+    with contextlib.suppress(NotFoldableError):
+        _, affine = split_affine_end(recipe.steps, channels=_ready_channels(recipe))
+    if isinstance(backbone, Path):
+        from . import graph
+
+        truth = OnnxReference(backbone.read_bytes(), names)
+        wrong = graph.load(backbone)
+        minus = None if affine is None else graph.uncorrected_border(wrong, affine)
+        return truth, truth, None if minus is None else (OnnxReference(graph.to_bytes(wrong), names), minus)
+    import torch
+
+    from .backbones import Reference
+    from .folding import uncorrected_border
+
+    double, wrong_module = Reference(backbone.module, names), copy.deepcopy(backbone.module).double()
+    example = torch.zeros(2, _ready_channels(recipe), *(recipe.pixels.size or SIZES[0]), dtype=torch.float64)
+    minus = None if affine is None else uncorrected_border(wrong_module, affine, example)
+    bare = Reference(backbone.module, names, dtype=torch.float32)
+    return double, bare, None if minus is None else (Reference(wrong_module, names), minus)
+
+
+def _ready_channels(recipe: Recipe) -> int:
+    channels = recipe.pixels.channels
+    for step in recipe.steps:
+        affine = step.affine(channels)
+        channels = channels if affine is None else affine.channels_out
+    return channels
+
+
+def run(folder: Path, runtimes: Sequence[Runtime], cases: Sequence[Case], power: Power) -> tuple[Result, ...]:
+    """Judges the files of a folder in each runtime."""
+    return tuple(judge(runtime, folder / (runtime.file or ""), cases, power) for runtime in runtimes)
+
+
+def verify_bundle(
+    bundle_dir: str | Path,
+    *,
+    runtimes: Sequence[str] | None = None,
+    images: str | Path | None = None,
+    recipe: str | Path | None = None,
+    tf32: bool = False,
+) -> Report:
+    """Verifies a published bundle on this machine.
+
+    Where the original backbone can be had, against a fresh float64 reference on all inputs; else (and always where only runtimes
+    that need no torch are asked for) against the bundle's golden samples.  runtimes: names; None: all that the bundle has files for.
+    images: a folder of your own pictures, which needs the backbone.  recipe: where the bundle's recipe is, if not in models/.
+    Raises BundleError if a file differs from the manifest.
+    """
+    bundle = open_bundle(bundle_dir)
+    check_known(runtimes or (), RUNTIMES)
+    names = runtimes or [name for name, kind in RUNTIMES.items() if kind.file is None or kind.file in bundle.manifest["files"]]
+    for name in names:
+        file = RUNTIMES[name].file
+        if file is not None and file not in bundle.manifest["files"]:
+            raise BundleError(
+                f"{bundle.folder}: expected {file} for {name}, got a bundle without it; add its format to the recipe and export again"
+            )
+    fresh, why_not = None, "not asked for"
+    if images is not None or recipe is not None or any("torch" in name for name in names):
+        try:
+            fresh = _rebuild(bundle, None if recipe is None else Path(recipe))
+        except PreprocError as error:
+            why_not = f"the original backbone is not at hand ({error})"
+            if images is not None or recipe is not None:
+                raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}") from error
+    if fresh is None:
+        cases, power = bundle.golden(), bundle.report.power
+        against = f"{len(cases)} golden samples (float64 reference of the export)"
+    else:
+        proof = prove(fresh[0], fresh[1], images=None if images is None else Path(images))
+        cases, power, against = list(proof.cases), proof.power, f"float64 reference, {len(proof.cases)} inputs"
+    made = make_runtimes(names, bundle.contract, None if fresh is None else folded_model(fresh[0], fresh[1]), why_not=why_not, tf32=tf32)
+    results = run(bundle.folder, made, cases, power)
+    agree = str(bundle.contract["backbone"]["constants_agree"])
+    return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases))
+
+
+def make_runtimes(
+    names: Sequence[str], contract: Mapping[str, Any], module: "nn.Module | None", *, why_not: str = "", tf32: bool = False
+) -> list[Runtime]:
+    """The named runtimes, those in Python around `module`."""
+    outputs = [output["name"] for output in contract["outputs"]]
+    return [
+        kind(module, outputs, why_not=why_not, tf32=tf32) if issubclass(kind, TorchCpu) else kind(tf32=tf32)  # type: ignore[call-arg]
+        for kind in (RUNTIMES[name] for name in names)
+    ]
+
+
+def folded_model(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | None":
+    """The model in Python as the recipe says: folded where it can be. None for an .onnx file."""
+    if isinstance(backbone, Path):
+        return None
+    import torch
+
+    from .folding import FoldResult, fold
+    from .pipeline import Pipeline, prepend
+
+    model = prepend(Pipeline.from_steps(recipe.steps), backbone.module)
+    if recipe.export.fold == "off":
+        return prepend(model.pipeline.collapse(), backbone.module)  # type: ignore[operator]
+    example = torch.zeros(recipe.pixels.shape(2, SIZES[0]), dtype=getattr(torch, recipe.pixels.dtype))
+    result: FoldResult = fold(model, example=example)
+    return result.model
+
+
+def _rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Path]":
+    """The recipe and the original backbone of a bundle, with the weights that the contract names. Raises PreprocError."""
+    contract = bundle.contract
+    recipe = _find_recipe(bundle, path)
+    backbone: Backbone | Path
+    if recipe.backbone.source == "onnx":
+        backbone = recipe.resolve(str(recipe.backbone.weights))
+        if not backbone.is_file():
+            raise BundleError(f"expected {backbone}, got nothing there")
+        found = sha256(backbone)
+    else:
+        from .backbones import load_backbone
+
+        backbone = load_backbone(recipe)
+        found = backbone.sha256()
+    if found != contract["backbone"]["sha256"]:
+        raise BundleError("its weights are not those of the bundle")
+    return recipe, backbone
+
+
+def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
+    """The recipe in the contract; the files it names are looked for beside the given recipe, or in models/ here or beside export/."""
+    contract = bundle.contract
+    places = [path] if path else [Path("models"), bundle.folder.absolute().parent.parent / "models"]
+    for place in places:
+        file = place if place.is_file() else place / f"{contract['name']}.toml"
+        if file.is_file():
+            recipe = load_recipe(file)
+            if [step.spec() for step in recipe.steps] != contract["steps"]:
+                raise BundleError(f"{file}: expected the steps of the bundle, got other ones; export it again")
+            return recipe
+    if path:
+        raise BundleError(f"{path}: expected a recipe, got nothing there")
+    return to_recipe(contract)

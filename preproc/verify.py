@@ -1,0 +1,286 @@
+"""bundle x runtimes x inputs -> Report: how far each runtime is from the float64 reference, and how small an error would have shown."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import reference, steps
+from .errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
+from .runtimes import Outputs, Runtime
+from .steps import FromPixels, Normalize, Rescale, Step
+
+MOST = 1e-4
+"""The largest tolerance, relative to the reference's largest magnitude."""
+LEAST = 1e-6
+"""The smallest one: a few roundings of float32."""
+MARGIN = 10.0
+"""A control has to move the output by this many tolerances; and a runtime may err by this many times the bare backbone's own error."""
+
+PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "absent"
+
+
+class Truth(Protocol):
+    """The original backbone: model-ready (N, C, H, W) float64 in, named outputs out. mixed: what computed in less than float64."""
+
+    mixed: set[str]
+
+    def __call__(self, x: NDArray[Any]) -> Mapping[str, NDArray[Any]]: ...
+
+
+@dataclass(frozen=True)
+class Case:
+    """One batch of pixels with the outputs that the reference gives for it."""
+
+    name: str
+    pixels: NDArray[Any]
+    expected: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A known mistake, made on purpose on the reference. movement: how far it moves the outputs, relative; None: it cannot happen here.
+    reason: why it cannot."""
+
+    name: str
+    movement: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Power:
+    """What the verification would have noticed. scale: each output's largest magnitude on the reference.
+    bare_error: relative error of the bare backbone in float32.  smallest_shift: of the mean, in grey levels of 0..255, or None if none
+    up to 255 shows."""
+
+    scale: Mapping[str, float]
+    bare_error: float
+    tolerance: float
+    controls: tuple[Control, ...]
+    smallest_shift: float | None
+    mixed: tuple[str, ...] = ()
+
+    def weakness(self) -> str | None:
+        """Why a pass would mean nothing, or None."""
+        flat = [name for name, value in self.scale.items() if value == 0]
+        if flat:
+            return f"the reference's output {flat[0]} is zero for every input"
+        if self.bare_error > self.tolerance:
+            return f"the bare backbone in float32 is itself {self.bare_error:.1e} from float64"
+        blind = [control for control in self.controls if control.movement is not None and control.movement < MARGIN * self.tolerance]
+        if blind:
+            moved = ", ".join(f"{control.name} {control.movement:.1e}" for control in blind)
+            return f"these mistakes would move the outputs by less than {MARGIN:g} tolerances of {self.tolerance:.1e}: {moved}"
+        return None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One runtime's verdict. error: the largest, relative to the output's scale.  worst: the input it happened on.
+    top1: share of pictures whose largest output is the reference's.  ran: what ran where."""
+
+    runtime: str
+    verdict: str
+    reason: str | None = None
+    error: float | None = None
+    worst: str | None = None
+    top1: float | None = None
+    pictures: int = 0
+    ran: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was verified, against what, and what each runtime answered."""
+
+    name: str
+    against: str
+    constants_agree: str
+    power: Power
+    results: tuple[Result, ...]
+    inputs: tuple[str, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """At least one runtime ran, and all that ran passed."""
+        ran = [result.verdict for result in self.results if result.verdict != ABSENT]
+        return bool(ran) and set(ran) == {PASSED}
+
+    @property
+    def failed(self) -> bool:
+        return any(result.verdict == FAILED for result in self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"ok": self.ok}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Report":
+        power = dict(data["power"])
+        power["controls"] = tuple(Control(**control) for control in power["controls"])
+        fields = {key: value for key, value in data.items() if key != "ok"}
+        fields |= {"power": Power(**power), "results": tuple(Result(**result) for result in data["results"])}
+        return Report(**fields)
+
+
+def make_cases(sequence: Sequence[Step], truth: Truth, pictures: Iterable[tuple[str, NDArray[Any]]]) -> list[Case]:
+    """Every picture alone, and a batch of five different ones of each size."""
+    cases = [Case(name, pixels, truth(reference.apply(sequence, pixels))) for name, pixels in pictures]
+    by_size: dict[tuple[int, ...], list[Case]] = {}
+    for case in cases:
+        by_size.setdefault(case.pixels.shape[1:], []).append(case)
+    for shape, same in by_size.items():
+        chosen = same[:: max(1, len(same) // 5)][:5]
+        size = "x".join(map(str, shape))
+        joined = {name: np.concatenate([case.expected[name] for case in chosen]) for name in same[0].expected}
+        cases.append(Case(f"batch of {len(chosen)} ({size})", np.concatenate([case.pixels for case in chosen]), joined))
+    return cases
+
+
+def measure_power(
+    sequence: Sequence[Step],
+    truth: Truth,
+    bare: Truth,
+    cases: Sequence[Case],
+    chosen: Sequence[Case],
+    *,
+    uncorrected: tuple[Truth, NDArray[np.float64]] | None,
+) -> Power:
+    """Makes the known mistakes on the reference and measures how far they move the outputs on the `chosen` cases, the golden samples:
+    whoever verifies with these alone has this power, whoever verifies with all cases has at least this.
+
+    bare: the backbone in float32.  uncorrected: the backbone whose first convolution has the offset in its bias without the border's
+    correction, and what to subtract from its input; None where nothing is zero-padded.
+    """
+    ready = [reference.apply(sequence, case.pixels) for case in chosen]
+    scale = {name: max(float(np.abs(case.expected[name]).max()) for case in cases) for name in cases[0].expected}
+
+    def moved(make: Callable[[Case, NDArray[np.float64]], Mapping[str, NDArray[Any]]]) -> float:
+        return max(_distance(make(case, x), case.expected, scale) for case, x in zip(chosen, ready, strict=True))
+
+    singles = [case for case in cases if len(case.pixels) == 1]
+    bare_error = max(_distance(bare(reference.apply(sequence, case.pixels)), case.expected, scale) for case in singles)
+    tolerance = MOST if truth.mixed else float(np.clip(MARGIN * bare_error, LEAST, MOST))
+    first, later = _split(sequence)
+
+    def shifted(levels: float) -> float:
+        step = levels * steps.PIXEL_DTYPES[first.pixel_dtype] / 255
+        return moved(lambda case, _: truth(reference.apply(later, reference.apply([first], case.pixels) + step)))
+
+    one = shifted(1.0)
+    controls = [Control("mean shifted by one grey level", one)]
+    controls.append(
+        Control(
+            "channels swapped",
+            moved(lambda case, _: truth(reference.apply(later, reference.apply([first], case.pixels)[:, ::-1]))),
+        )
+        if len(first.selection()) != 1 and first.color != "GRAY"
+        else Control("channels swapped", None, "one channel")
+    )
+    twice = [step for step in later if isinstance(step, Normalize)]
+    controls.append(
+        Control("normalization doubled", moved(lambda _, x: truth(reference.apply(twice, x))))
+        if twice
+        else Control("normalization doubled", None, "no normalization")
+    )
+    without = [step for step in later if not isinstance(step, Rescale)]
+    controls.append(
+        Control("rescale missing", moved(lambda case, _: truth(reference.apply([first, *without], case.pixels))))
+        if len(without) < len(later)
+        else Control("rescale missing", None, "no rescale")
+    )
+    if uncorrected is None:
+        controls.append(Control("uncorrected border", None, "no constant padding, or no offset, in front of the first convolution"))
+    else:
+        wrong, minus = uncorrected
+        controls.append(Control("uncorrected border", moved(lambda _, x: wrong(x - minus[:, None, None]))))
+    return Power(scale, bare_error, tolerance, tuple(controls), _smallest(shifted, one, tolerance), tuple(sorted(truth.mixed)))
+
+
+def _smallest(shifted: Callable[[float], float], one: float, tolerance: float) -> float | None:
+    """The smallest shift that was seen to move the outputs by more than the tolerance; started where a linear model puts it."""
+    levels = tolerance / one if one > 0 else 1.0
+    while levels <= 255:
+        if shifted(levels) > tolerance:
+            return levels
+        levels *= 1.25
+    return None
+
+
+def _split(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step]]:
+    first = sequence[0]
+    if not isinstance(first, FromPixels):
+        raise PreprocError(f"expected steps that start at pixels (from_pixels), got {first.name} first")
+    return first, sequence[1:]
+
+
+def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power) -> Result:
+    """Runs every case in one runtime. Whatever goes wrong is a verdict, never an exception."""
+    try:
+        runtime.open(path)
+    except RuntimeAbsentError as absence:
+        return Result(runtime.name, ABSENT, str(absence))
+    except PreprocError as problem:
+        return Result(runtime.name, FAILED, str(problem))
+    error, worst, agreed, asked, pictures = 0.0, cases[0].name, 0, 0, 0
+    for case in cases:
+        try:
+            got = runtime.run(case.pixels)
+            distance = _distance(got, case.expected, power.scale)
+        except PreprocError as problem:
+            return Result(runtime.name, FAILED, f"on {case.name}: {problem}", worst=case.name)
+        except Exception as problem:  # noqa: BLE001 - a runtime's own error, of any class, while it runs our file: the file fails
+            return Result(runtime.name, FAILED, f"on {case.name}: {type(problem).__name__}: {_first_line(problem)}", worst=case.name)
+        if distance > error:
+            error, worst = distance, case.name
+        right, of = _top1(got, case.expected)
+        agreed, asked, pictures = agreed + right, asked + of, pictures + len(case.pixels)
+    top1 = agreed / asked if asked else None
+    try:
+        ran = runtime.proof()
+    except VerificationError as problem:
+        return Result(runtime.name, FAILED, str(problem), error, worst, top1, pictures)
+    if error > power.tolerance:
+        reason = f"error {error:.2e} on {worst}, tolerance {power.tolerance:.1e}"
+        return Result(runtime.name, FAILED, reason, error, worst, top1, pictures, ran)
+    weakness = power.weakness()
+    return Result(runtime.name, INCONCLUSIVE if weakness else PASSED, weakness, error, worst, top1, pictures, ran)
+
+
+def _top1(got: Outputs, expected: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
+    """How many rows of the (N, classes) outputs have their largest value where the reference has it, and how many rows there are."""
+    scores = [name for name, values in expected.items() if values.ndim == 2 and values.shape[1] > 1]
+    agreed = sum(int((expected[name].argmax(axis=1) == got[name].argmax(axis=1)).sum()) for name in scores)
+    return agreed, sum(len(expected[name]) for name in scores)
+
+
+def _first_line(error: Exception) -> str:
+    """The line of a runtime's message that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines and lines[0].startswith("The following operation failed") else lines[0] if lines else "no message")[:300]
+
+
+def _distance(got: Outputs, expected: Mapping[str, NDArray[Any]], scale: Mapping[str, float]) -> float:
+    """The largest difference over all outputs, each relative to its scale; infinite where a value is not finite.
+
+    Raises VerificationError if the names, shapes or kinds of the outputs differ.
+    """
+    if list(got) != list(expected):
+        raise VerificationError(f"expected the outputs {', '.join(expected)}, got {', '.join(got)}")
+    worst = 0.0
+    for name, values in expected.items():
+        if got[name].shape != values.shape:
+            raise VerificationError(f"expected {name} of shape {values.shape}, got {got[name].shape}")
+        if not np.isfinite(got[name]).all() or not np.isfinite(values).all():
+            return float("inf")
+        difference = float(np.abs(got[name].astype(np.float64) - values).max(initial=0.0))
+        worst = max(worst, difference / scale[name] if scale[name] > 0 else difference)
+    return worst
+
+
+def check_known(names: Sequence[str], known: Iterable[str]) -> None:
+    for name in names:
+        if name not in set(known):
+            raise BundleError(f"expected a runtime, one of {', '.join(known)}, got {name!r}{steps.did_you_mean(name, known)}")
