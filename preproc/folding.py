@@ -1,6 +1,7 @@
 """Model -> Model with the affine end of the pipeline inside the backbone's first convolution."""
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,8 @@ def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
     if len(example) < 2:
         example = example.expand(2, *example.shape[1:])
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
             exported = torch.export.export(copy.deepcopy(backbone).eval(), (example,), strict=False)
     except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
         raise NotFoldableError(f"torch.export cannot read the backbone: {str(error).splitlines()[0][:200]}") from error
@@ -269,6 +271,7 @@ _RULES: dict[str, Callable[[_Walk, fx.Node], Tracked]] = {
         ("aten.sub.Tensor", "aten.sub.Scalar"),
         _arithmetic(lambda x, c: x.then(1.0, -c), swapped=lambda x, c: x.then(-1.0, c)),
     ),
+    "aten.rsub.Scalar": _arithmetic(lambda x, c: x.then(-1.0, c)),
     **dict.fromkeys(("aten.div.Tensor", "aten.div.Scalar"), _arithmetic(lambda x, c: x.then(1.0 / c, 0.0))),
 }
 

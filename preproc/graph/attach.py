@@ -64,7 +64,7 @@ def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: 
     output = build(builder, left, value)
     if constant is not None:
         output = append_channel(builder, constant, output)
-    _insert(model.graph, old, value, builder, output)
+    insert(model.graph, old, value, builder, output)
     return done
 
 
@@ -99,7 +99,7 @@ def _pixel_shape(old: ir.Shape, pixels: PixelsSpec) -> ir.Shape:
     return ir.Shape([old[0], *sides, pixels.channels] if pixels.layout == "NHWC" else [old[0], pixels.channels, *sides])
 
 
-def _insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, output: ir.Value) -> None:
+def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, output: ir.Value) -> None:
     """Swaps the input, and makes every reader of the old one read the nodes' output."""
     if old in graph.outputs:
         raise PreprocError(f"expected a model that computes something, got one that returns its input {old.name}")

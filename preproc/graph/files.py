@@ -16,13 +16,17 @@ EXTERNAL_ABOVE = 2_000_000_000
 def load(path: str | Path) -> ir.Model:
     """Raises BundleError with the file's name if it is not an ONNX file."""
     try:
-        return ir.load(path)
+        model = ir.load(path)
     except FileNotFoundError as error:
         raise BundleError(f"{path}: expected an ONNX file, got nothing there") from error
     except (DecodeError, ValueError, TypeError, OSError, KeyError) as error:
         raise BundleError(
             f"{path}: expected an ONNX file, got: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from error
+
+    if not model.graph.outputs:
+        raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
+    return model
 
 
 def save(model: ir.Model, path: Path) -> None:

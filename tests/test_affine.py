@@ -1,0 +1,160 @@
+"""The fold's arithmetic, all rows of its table, against a convolution that sees the mapped values."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preproc.affine import Affine, border_error, fold_conv, plan_fold
+from preproc.errors import NotFoldableError, PreprocError
+
+IMAGENET = Affine.diagonal(1 / (255 * np.array([0.229, 0.224, 0.225])), -np.array([0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225])
+BGR = Affine(IMAGENET.matrix @ np.eye(3)[[2, 1, 0]], IMAGENET.offset)
+RGBA = Affine(IMAGENET.matrix @ np.eye(4)[:3], IMAGENET.offset)
+GRAY = Affine(IMAGENET.matrix @ np.ones((3, 1)), IMAGENET.offset)
+MIXING = Affine(np.array([[0.3, 0.6, 0.1], [0.5, -0.4, 0.2], [0.1, 0.1, 0.9]]) / 100, np.array([1.0, -2.0, 0.5]))
+AFFINES = {"imagenet": IMAGENET, "BGR": BGR, "RGBA": RGBA, "GRAY": GRAY, "mixing": MIXING}
+
+
+def conv(x, weight, bias, *, padding, pad, groups=1, **options):
+    """The convolution whose padding, `padding` pixels wide, holds `pad` (None: no padding)."""
+    if pad is not None:
+        x = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)), constant_values=pad)
+    tensors = [None if value is None else torch.from_numpy(np.asarray(value)) for value in (x, weight, bias)]
+    return torch.nn.functional.conv2d(*tensors, groups=groups, **options).numpy()
+
+
+def left_at_run_time(x, plan):
+    x = x - plan.shift[:, None, None]
+    return x if plan.constant is None else np.concatenate([x, np.full_like(x[:, :1], plan.constant)], axis=1)
+
+
+def apply(affine, x):
+    return np.einsum("oc,nchw->nohw", affine.matrix, x) + affine.offset[:, None, None]
+
+
+convolutions = st.fixed_dictionaries(
+    {
+        "affine": st.sampled_from(sorted(AFFINES)),
+        "kernel": st.tuples(st.integers(1, 5), st.integers(1, 5)),
+        "stride": st.integers(1, 3),
+        "dilation": st.integers(1, 2),
+        "padding": st.tuples(st.integers(0, 3), st.integers(0, 3)),
+        "pad": st.sampled_from([None, 0.0, 1.0, -0.5, 114.0]),
+        "bias": st.booleans(),
+        "groups": st.sampled_from([1, 3]),
+        "seed": st.integers(0, 2**16),
+    }
+)
+
+
+@given(convolutions)
+def test_folded_equals_unfolded_border_included(case):
+    affine, rng = AFFINES[case["affine"]], np.random.default_rng(case["seed"])
+    groups = case["groups"] if affine.is_diagonal else 1
+    x = rng.integers(0, 256, (2, affine.channels_in, 13, 11)).astype(np.float64)
+    weight = rng.normal(size=(6, affine.channels_out // groups, *case["kernel"]))
+    bias = rng.normal(size=6) if case["bias"] else None
+    options = {"padding": case["padding"], "pad": case["pad"], "stride": case["stride"], "dilation": case["dilation"]}
+    want = conv(apply(affine, x), weight, bias, groups=groups, **options)
+    plan = plan_fold(affine, [case["pad"]])
+    new_weight, new_bias = fold_conv(weight, bias, plan, pad=case["pad"], groups=groups)
+    got = conv(left_at_run_time(x, plan), new_weight, new_bias, groups=groups, **options)
+    assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
+
+
+@given(st.integers(0, 2**16), st.sampled_from([None, 0.0, 0.25]))
+def test_a_channel_map_inside_the_backbone_stays_where_it_is(seed, pad):
+    """GoogLeNet's transform_input, which re-maps what ImageNet's Normalize made."""
+    rng = np.random.default_rng(seed)
+    through = Affine.diagonal(rng.uniform(0.3, 2, 3), rng.normal(size=3))
+    weight, x = rng.normal(size=(4, 3, 3, 3)), rng.integers(0, 256, (1, 3, 8, 9)).astype(np.float64)
+    want = conv(apply(through, apply(BGR, x)), weight, None, padding=(1, 1), pad=pad)
+    plan = plan_fold(BGR, [pad], through=through)
+    new_weight, new_bias = fold_conv(weight, None, plan, pad=pad)
+    got = conv(apply(through, left_at_run_time(x, plan)), new_weight, new_bias, padding=(1, 1), pad=pad)
+    assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
+
+
+def test_one_shift_serves_a_padded_and_an_unpadded_convolution(rng):
+    x = rng.integers(0, 256, (1, 3, 8, 8)).astype(np.float64)
+    plan = plan_fold(IMAGENET, [0.0, None])
+    for pad, size in ((0.0, 3), (None, 1)):
+        weight = rng.normal(size=(4, 3, size, size))
+        want = conv(apply(IMAGENET, x), weight, None, padding=(1, 1), pad=pad)
+        new_weight, new_bias = fold_conv(weight, None, plan, pad=pad)
+        got = conv(left_at_run_time(x, plan), new_weight, new_bias, padding=(1, 1), pad=pad)
+        assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
+
+
+@pytest.mark.parametrize(
+    ("affine", "pad", "form"),
+    [("imagenet", None, "cast"), ("imagenet", 0.0, "subtract"), ("RGBA", 0.0, "subtract"), ("GRAY", 0.0, "append"), ("GRAY", None, "cast")],
+)
+def test_form_left_at_run_time(affine, pad, form):
+    assert plan_fold(AFFINES[affine], [pad]).form == form
+
+
+def test_a_rescale_alone_leaves_only_the_cast():
+    assert plan_fold(Affine.diagonal([1 / 255] * 3, [0.0] * 3), [0.0]).form == "cast"
+
+
+def test_the_uncorrected_fold_would_be_wrong_on_the_border_only(rng):
+    x, weight = rng.integers(0, 256, (1, 3, 9, 9)).astype(np.float64), rng.normal(size=(4, 3, 3, 3))
+    want = conv(apply(IMAGENET, x), weight, None, padding=(1, 1), pad=0.0)
+    naive_weight, naive_bias = fold_conv(weight, None, plan_fold(IMAGENET, [None]), pad=None)
+    error = np.abs(conv(x, naive_weight, naive_bias, padding=(1, 1), pad=0.0) - want)
+    assert error[:, :, 1:-1, 1:-1].max() < 1e-9
+    assert error[:, :, 0].max() > 0.1
+    assert border_error(IMAGENET, 0.0) is not None
+    assert border_error(Affine.diagonal([2.0], [0.0]), 0.0) is None
+
+
+def test_the_bias_comes_from_the_rounded_weights(rng):
+    """Half precision weights and a small std: the large constants cancel only if the bias knows the rounding."""
+    narrow = Affine.diagonal(np.full(3, 1 / (255 * 0.02)), np.full(3, -0.7 / 0.02))
+    weight = rng.normal(size=(8, 3, 3, 3)) * 0.05
+    weight = (weight - weight.mean(axis=(1, 2, 3), keepdims=True)).astype(np.float16)  # else the rounding of a large bias hides it
+    x = rng.normal(0.7 * 255, 3, (1, 3, 9, 9))
+    want = conv(apply(narrow, x), weight.astype(np.float64), None, padding=(0, 0), pad=None)
+    new_weight, new_bias = fold_conv(weight, None, plan_fold(narrow, [None]), pad=None)
+    assert new_weight.dtype == np.float16
+    exact = weight.astype(np.float64) / (255 * 0.02)
+    exact_bias = (weight.astype(np.float64).sum(axis=(2, 3)) @ narrow.offset).astype(np.float16)
+    errors = [
+        np.abs(conv(x, w.astype(np.float64), b.astype(np.float64), padding=(0, 0), pad=None) - want).max()
+        for w, b in ((new_weight, new_bias), (exact.astype(np.float16), exact_bias))
+    ]
+    assert errors[0] < errors[1] / 3
+
+
+@pytest.mark.parametrize(
+    ("affine", "pads", "through", "reason"),
+    [
+        (IMAGENET, [0.0, 1.0], None, "padded with different constants"),
+        (RGBA, [0.0], Affine.diagonal([2.0] * 3, [0.0] * 3), "re-maps its 3 channels"),
+        (IMAGENET, [None], Affine(np.ones((3, 3)), np.zeros(3)), "has no inverse"),
+    ],
+)
+def test_plan_refuses_with_the_reason(affine, pads, through, reason):
+    with pytest.raises(NotFoldableError, match=reason):
+        plan_fold(affine, pads, through=through)
+
+
+@pytest.mark.parametrize(
+    ("affine", "groups", "pad", "reason"),
+    [(BGR, 3, 0.0, "mixes or reorders channels"), (GRAY, 3, 0.0, "grouped convolution"), (GRAY, 3, None, "cannot read 1 channels")],
+)
+def test_groups_refuse_with_the_reason(affine, groups, pad, reason):
+    with pytest.raises(NotFoldableError, match=reason):
+        fold_conv(np.ones((3, 1, 3, 3)), None, plan_fold(affine, [pad]), pad=pad, groups=groups)
+
+
+def test_channel_counts_have_to_match():
+    with pytest.raises(NotFoldableError, match="reads 4 channels, the pipeline makes 3"):
+        fold_conv(np.ones((2, 4, 1, 1)), None, plan_fold(IMAGENET, [None]), pad=None)
+    with pytest.raises(PreprocError, match="expected 3 channels, got 1"):
+        Affine.identity(1).then(IMAGENET)
+    with pytest.raises(PreprocError, match="finite"):
+        Affine(np.array([[np.nan]]), np.zeros(1))

@@ -1,0 +1,129 @@
+"""TOML -> Recipe: every error names the file, the key, expected and got."""
+
+import dataclasses
+import tomllib
+
+import pytest
+
+from preproc.errors import RecipeError
+from preproc.recipe import load_recipe, parse_recipe, replace
+from preproc.steps import FromPixels, Normalize, Rescale
+from tests.conftest import ROOT
+
+GOOD = """
+name = "m"
+[backbone]
+source = "torchvision"
+name = "resnet18"
+weights = "random"
+seed = 0
+color = "RGB"
+[pixels]
+layout = "NHWC"
+color = "BGR"
+size = [64, 48]
+[[steps]]
+step = "rescale"
+[[steps]]
+step = "normalize"
+preset = "imagenet"
+"""
+
+
+def load(tmp_path, text):
+    file = tmp_path / "m.toml"
+    file.write_text(text)
+    return load_recipe(file)
+
+
+def test_a_good_recipe(tmp_path):
+    recipe = load(tmp_path, GOOD)
+    assert recipe.steps == (FromPixels(layout="NHWC", color="BGR", to="RGB"), Rescale(), Normalize.preset("imagenet"))
+    assert recipe.pixels.shape(2) == (2, 64, 48, 3)
+    assert (recipe.export.formats, recipe.export.fold, recipe.export.opset) == (("onnx", "torchscript"), "auto", 18)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe.name = "x"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "models").glob("*.toml")), ids=lambda file: file.stem)
+def test_shipped_recipes_load(file):
+    assert load_recipe(file).name == file.stem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "m"', 'name = "a/b"', "name: expected letters"),
+        ('name = "m"', "", "name: expected a value, got nothing"),
+        ('name = "m"', "name = 3", "name: expected a string, got 3"),
+        ('name = "m"', 'nmae = "m"', "name: expected a value, got nothing; did you mean 'nmae'"),
+        ('name = "m"', 'name = "m"\nextra = 1', "extra: expected one of .*, got an unknown key"),
+        ('name = "m"', 'name = "m"\nlabels = "no.txt"', "labels: expected a text file"),
+        ('name = "m"', 'name = "m"\nlabels = [1]', "labels: expected a file name or a list of strings"),
+        ('source = "torchvision"', 'source = "torchvison"', r"\[backbone\] source: expected one of .*did you mean 'torchvision'"),
+        ("seed = 0", "", r"\[backbone\] seed: expected with weights = \"random\""),
+        ('weights = "random"\nseed = 0', "", r"\[backbone\] weights: expected a weights name"),
+        ('weights = "random"', 'weight = "random"', r"\[backbone\] weight: expected one of .*did you mean 'weights'"),
+        ('color = "RGB"', 'color = "rgb"', r"\[backbone\] color: .*did you mean 'RGB'"),
+        ('layout = "NHWC"', 'layout = "NWHC"', r"\[pixels\] layout: .*did you mean 'NHWC'"),
+        ("[64, 48]", "[64]", r"\[pixels\] size: expected \[height, width\]"),
+        ("[64, 48]", "[64, 0]", r"\[pixels\] size: expected"),
+        ("[64, 48]", '"dynamc"', r"\[pixels\] size: expected"),
+        ("[64, 48]", "[64, 48]\nchannels = 4", r"\[pixels\] channels: expected 3"),
+        ('color = "BGR"', 'color = "ANY"', r"set both to ANY"),
+        ('step = "rescale"', 'step = "rescal"', r"\[\[steps\]\] number 1: .*did you mean 'rescale'"),
+        ('step = "rescale"', 'step = "rescale"\nscale = "x"', r"\[\[steps\]\] number 1: rescale: expected scale to be a finite number"),
+        ('[[steps]]\nstep = "rescale"\n', "", r"\[\[steps\]\]: step 2 \(normalize\).*put a rescale step"),
+        ('preset = "imagenet"', "", "nothing defaults to ImageNet"),
+        ('preset = "imagenet"', 'preset = "imagnet"', "one of imagenet"),
+        ('preset = "imagenet"', 'preset = "imagenet"\nstd = [1, 1, 1]', "expected nothing beside preset, got 'std'"),
+        ('preset = "imagenet"', "mean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]", "expected unit = '0-1' or '0-255'"),
+        ('preset = "imagenet"', 'stats = "no.json"', r"no\.json: expected a stats\.json"),
+        (
+            'preset = "imagenet"',
+            'preset = "imagenet"\n[[steps]]\nstep = "normalize"\npreset = "imagenet"',
+            "normalized or rescaled already",
+        ),
+        ('preset = "imagenet"', 'preset = "imagenet"\n[[steps]]\nstep = "rescale"', "remove one of the two"),
+        ('preset = "imagenet"', 'preset = "imagenet"\n[[steps]]\nstep = "from_pixels"', r"expected the \[pixels\] table instead"),
+        ('preset = "imagenet"', 'preset = "imagenet"\n[export]\nformats = ["onx"]', "did you mean 'onnx'"),
+        ('preset = "imagenet"', 'preset = "imagenet"\n[export]\nfold = "on"', r"\[export\] fold: expected one of auto, off, require"),
+        ('preset = "imagenet"', 'preset = "imagenet"\n[export]\nopset = 11', r"\[export\] opset: expected 18 or newer"),
+        ("[[steps]]", "[[step]]", r"\[\[steps\]\]: expected the preprocessing steps"),
+        ('name = "m"', "name = ", "expected TOML"),
+    ],
+)
+def test_errors_name_the_file_the_key_expected_and_got(tmp_path, old, new, message):
+    assert old in GOOD
+    with pytest.raises(RecipeError, match=message) as caught:
+        load(tmp_path, GOOD.replace(old, new))
+    assert str(caught.value).startswith(f"{tmp_path / 'm.toml'}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_binary_files(tmp_path):
+    with pytest.raises(RecipeError, match="expected a recipe, got No such file"):
+        load_recipe(tmp_path / "no.toml")
+    (tmp_path / "bin.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="expected TOML"):
+        load_recipe(tmp_path / "bin.toml")
+
+
+def test_any_channel_count():
+    text = GOOD.replace('color = "RGB"', 'color = "ANY"').replace('color = "BGR"', 'color = "ANY"')
+    six = text.replace('preset = "imagenet"', f"mean = {[0.5] * 6}\nstd = {[0.2] * 6}\nunit = '0-1'")
+    assert parse_recipe(tomllib.loads(six), folder=ROOT).pixels.channels == 6
+    unknown = text.replace('[[steps]]\nstep = "normalize"\npreset = "imagenet"', "")
+    with pytest.raises(RecipeError, match="expected the number of channels"):
+        parse_recipe(tomllib.loads(unknown), folder=ROOT)
+
+
+def test_a_network_that_takes_grey_levels_says_so():
+    head = GOOD.split("[[steps]]")[0]
+    recipe = parse_recipe(tomllib.loads("steps = []\n" + head), folder=ROOT)
+    assert [step.name for step in recipe.steps] == ["from_pixels"]
+
+
+def test_replace(tmp_path):
+    recipe = replace(load(tmp_path, GOOD), name="n", backbone={"seed": 1})
+    assert (recipe.name, recipe.backbone.seed, recipe.backbone.name) == ("n", 1, "resnet18")
