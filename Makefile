@@ -40,7 +40,7 @@ bench: $(SETUP)  ## speed as ratios against peers, into tests/bench/results/
 	$(PY) -m tests.bench
 
 survey: $(SETUP)  ## the fold on every torchvision classification model, into tests/survey/
-	$(PY) -m tests.survey
+	$(PY) -m tests.survey_models
 
 gpu: $(SETUP)  ## the cuda tests and figures, into tests/bench/results/ or the folder OUT
 	$(PY) -m pytest -m cuda

@@ -177,11 +177,19 @@ def _fill(build: Callable[[], nn.Module], spec: BackboneSpec, recipe: Recipe) ->
     if spec.weights == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(spec.seed or 0)
-            return Backbone(build(), f"random (seed {spec.seed})", False)
+            return Backbone(_without_zero_weights(build()), f"random (seed {spec.seed})", False)
     module, file = build(), recipe.resolve(str(spec.weights))
     state, metadata = _read_state(file)
     _load(module, state, str(file))
     return Backbone(module, file.name, True, _published(metadata, file))
+
+
+def _without_zero_weights(module: nn.Module) -> nn.Module:
+    """Some heads (ViT's) start at zero, and a network that answers zero to everything proves nothing: those get normal weights."""
+    for parameter in module.parameters():
+        if parameter.dim() > 1 and not parameter.any():
+            nn.init.normal_(parameter, std=0.02)
+    return module
 
 
 def _read_state(file: Path) -> tuple[State, Mapping[str, str]]:
@@ -252,8 +260,19 @@ class Reference:
         results = []
         with torch.inference_mode(), _Watch(self.mixed, self.dtype):
             for picture in torch.from_numpy(np.ascontiguousarray(x)).to(self.dtype).split(1):
-                results.append(named_outputs(self.module(picture), self.names))
+                results.append(named_outputs(self._run(picture), self.names))
         return {name: torch.cat([result[name] for result in results]).numpy() for name in self.names}
+
+    def _run(self, picture: Tensor) -> object:
+        try:
+            return self.module(picture)
+        except (RuntimeError, ValueError, AssertionError) as error:
+            height, width = picture.shape[2:]
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise PreprocError(
+                f"expected a backbone that takes pictures of height, width {height}, {width}, got: {reason}; "
+                "write the size that it takes as [pixels] size"
+            ) from error
 
 
 def named_outputs(outputs: object, names: tuple[str, ...]) -> State:

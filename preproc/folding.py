@@ -79,7 +79,7 @@ def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
-            exported = torch.export.export(copy.deepcopy(backbone).eval(), (example,), strict=False)
+            exported = torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
     except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
         raise NotFoldableError(f"torch.export cannot read the backbone: {str(error).splitlines()[0][:200]}") from error
     signature = exported.graph_signature

@@ -273,6 +273,8 @@ def _distance(got: Outputs, expected: Mapping[str, NDArray[Any]], scale: Mapping
     for name, values in expected.items():
         if got[name].shape != values.shape:
             raise VerificationError(f"expected {name} of shape {values.shape}, got {got[name].shape}")
+        if got[name].dtype.kind != values.dtype.kind:
+            raise VerificationError(f"expected {name} in a dtype like {values.dtype}, got {got[name].dtype}")
         if not np.isfinite(got[name]).all() or not np.isfinite(values).all():
             return float("inf")
         difference = float(np.abs(got[name].astype(np.float64) - values).max(initial=0.0))

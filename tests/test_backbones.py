@@ -27,7 +27,7 @@ def test_other_constants_than_the_weights_know_need_a_reason(change):
     backbone = load_backbone(DIGITS)
     steps = DIGITS.steps if change else (*DIGITS.steps[:2], Normalize.preset("imagenet"))
     other = replace(DIGITS, steps=steps, backbone=change)
-    with pytest.raises(RecipeError, match="what the weights digits.safetensors were trained with.*override"):
+    with pytest.raises(RecipeError, match=r"what the weights digits\.safetensors were trained with.*override"):
         agreement(other, backbone)
     assert agreement(replace(other, backbone={"override": "a test"}), backbone) == "no"
 
@@ -62,11 +62,12 @@ def test_published_weights_know_constants_and_labels(cache):
     assert agreement(PUBLISHED, backbone) == "yes"
     assert backbone.labels[0] == "tench"
     wrong = replace(PUBLISHED, steps=(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("inception")))
-    with pytest.raises(RecipeError, match="0.485.*override"):
+    with pytest.raises(RecipeError, match=r"0\.485.*override"):
         build(wrong)
 
 
-def test_without_a_network_one_line_says_which_weights_and_the_ways_out(cache, monkeypatch):
+@pytest.mark.usefixtures("cache")
+def test_without_a_network_one_line_says_which_weights_and_the_ways_out(monkeypatch):
     def offline(*_, **__):
         raise OSError("no network in this test")
 

@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from preproc import graph, reference
 from preproc.errors import BundleError, NotFoldableError, PreprocError
-from preproc.graph.attach import insert
+from preproc.graph.editing import insert
 from preproc.graph.nodes import Builder, build
 from preproc.recipe import PixelsSpec
 from preproc.runtimes import onnxruntime

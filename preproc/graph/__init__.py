@@ -1,6 +1,6 @@
 """Steps as ONNX nodes in front of a model, and the same fold there. onnx-ir and NumPy, no torch."""
 
-from .attach import Attached, attach, uncorrected_border
+from .editing import Attached, attach, uncorrected_border
 from .files import check_file, load, read_metadata, save, to_bytes
 
 __all__ = ["Attached", "attach", "check_file", "load", "read_metadata", "save", "to_bytes", "uncorrected_border"]

@@ -13,7 +13,7 @@ from ..errors import NotFoldableError, PreprocError
 from ..recipe import PixelsSpec
 from ..steps import Step
 from ..tracking import common_through
-from . import fold as folds
+from . import convolutions
 from .nodes import Builder, append_channel, build, pixel_dtype
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
@@ -74,10 +74,10 @@ def _plan(old: ir.Value, steps: Sequence[Step], channels: int, ready: int, fold:
         return collapse_steps(steps, channels), None, Attached(False, "fold = off")
     try:
         kept, affine = split_affine_end(steps, channels=ready)
-        found = folds.first_convolutions(old, ready)
+        found = convolutions.first_convolutions(old, ready)
         readers = [item.reader for item in found]
         plan = plan_fold(affine, [reader.pad for reader in readers], through=common_through(readers))
-        folds.rewrite(found, plan)
+        convolutions.rewrite(found, plan)
     except NotFoldableError as error:
         if fold == "require":
             raise
@@ -116,7 +116,7 @@ def uncorrected_border(model: ir.Model, affine: Affine) -> NDArray[np.float64] |
     """The negative control of verify, in place: as folding.uncorrected_border, for a file. Returns what to subtract from the input."""
     old = image_input(model)
     try:
-        found = folds.first_convolutions(old, affine.channels_out)
+        found = convolutions.first_convolutions(old, affine.channels_out)
         through = common_through([item.reader for item in found])
         back = None if through is None else through.inverse()
         pads = [item.reader.pad for item in found if item.reader.pad is not None]
@@ -124,7 +124,7 @@ def uncorrected_border(model: ir.Model, affine: Affine) -> NDArray[np.float64] |
         if error is None:
             return None
         for item in found:
-            folds.add_to_bias(item, error)
+            convolutions.add_to_bias(item, error)
     except PreprocError:
         return None
     return error if back is None else back.matrix @ error

@@ -1,0 +1,109 @@
+"""python -m tests.survey_models [NAME...]: the fold on every torchvision classification model, random weights, float64.
+
+For each model: folded, or refused with the reason; and the error at the outputs of the convolutions that were rewritten, relative to
+their largest value, the zero-padded border included. Writes tests/survey/torchvision.md.
+"""
+
+import gc
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torchvision import models
+
+from preproc.folding import FoldResult, fold
+from preproc.layers import FromPixels, Normalize, Rescale
+from preproc.pipeline import Model, Pipeline, prepend
+
+HERE = Path(__file__).parent / "survey"
+OPTIONS = {name: {"init_weights": False, "aux_logits": False, "transform_input": True} for name in ("googlenet", "inception_v3")}
+
+
+class Seen(Exception):  # noqa: N818 - not an error: everything that was asked for has been seen
+    """Raised inside a forward to end it."""
+
+
+def first_outputs(model: Model, weights: tuple[str, ...], pixels: torch.Tensor) -> list[torch.Tensor]:
+    """What the modules that own `weights` answer to `pixels`; the rest of the backbone does not run."""
+    found: list[torch.Tensor] = []
+
+    def keep(_module: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        found.append(output)
+        if len(found) == len(weights):
+            raise Seen
+
+    owners = [model.backbone.get_submodule(name.rpartition(".")[0]) for name in weights]
+    hooks = [owner.register_forward_hook(keep) for owner in owners]
+    try:
+        with torch.no_grad():
+            model(pixels)
+    except Seen:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def examine(backbone: torch.nn.Module, size: int) -> tuple[FoldResult, float | None, float]:
+    """The fold of ImageNet's BGR pixels, its error at the first convolutions, and the seconds it took."""
+    double = {"dtype": torch.float64}
+    pipeline = Pipeline(FromPixels(layout="NHWC", color="BGR", **double), Rescale(**double), Normalize.preset("imagenet", **double))
+    model = prepend(pipeline, backbone)
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8))
+    start = time.perf_counter()
+    result = fold(model, example=pixels)
+    seconds = time.perf_counter() - start
+    if not result.folded:
+        return result, None, seconds
+    pairs = zip(first_outputs(model, result.convolutions, pixels), first_outputs(result.model, result.convolutions, pixels), strict=True)
+    return result, max(float((a - b).abs().max() / a.abs().max()) for a, b in pairs), seconds
+
+
+def main(names: list[str]) -> None:
+    warnings.simplefilter("ignore")
+    HERE.mkdir(exist_ok=True)
+    rows, folded, wrong = [], 0, 0
+    chosen = names or models.list_models(module=models)
+    for name in chosen:
+        torch.manual_seed(0)
+        options = {"weights": None} | OPTIONS.get(name, {})
+        with torch.device("cpu"):
+            backbone = models.get_model_builder(name)(**options).eval().double()
+        size = next(iter(models.get_model_weights(name))).transforms().crop_size[0]
+        result, error, seconds = examine(backbone, size)
+        folded += result.folded
+        wrong += error is not None and not error <= 1e-9
+        row = [
+            name,
+            result.form or "refused",
+            ", ".join(result.convolutions) or str(result.reason),
+            "" if error is None else f"{error:.1e}",
+        ]
+        rows.append("| " + " | ".join(row) + " |")
+        print(rows[-1], f"{seconds:.1f} s", flush=True)
+        del backbone, result
+        gc.collect()
+    head = [
+        "# The fold on torchvision's classification models",
+        "",
+        f"`make survey`, torch {torch.__version__}, random weights, float64, BGR pixels with ImageNet's statistics: "
+        f"{folded} of {len(chosen)} folded, {wrong} wrong (error above 1e-9).",
+        "",
+        "form: what is left at run time besides the cast. error: at the rewritten convolutions, relative, the border included.",
+        "",
+        "| model | form | convolution, or why not | error |",
+        "|---|---|---|--:|",
+    ]
+    if not names:
+        (HERE / "torchvision.md").write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
+    print(head[2])
+    if wrong:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,199 @@
+"""What is on disk: checked, repeatable, published at once or not at all, and silent about the machine that made it."""
+
+import getpass
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from preproc import graph
+from preproc.bundle import open_bundle, publishing, recover
+from preproc.contract import KEY, to_recipe
+from preproc.errors import BundleError
+from preproc.export.exporter import export_bundle
+from preproc.recipe import load_recipe
+from tests.conftest import ROOT
+
+DIGITS = load_recipe(ROOT / "models" / "digits.toml")
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_files_of_a_bundle(exported):
+    assert names(exported.folder) == ["golden", "manifest.json", "model.onnx", "model.pt"]
+    listed = set(exported.manifest["files"])
+    found = {file.relative_to(exported.folder).as_posix() for file in exported.folder.rglob("*") if file.is_file()}
+    assert found == listed | {"manifest.json"}
+    assert exported.manifest["versions"]["torch"]
+
+
+def test_the_contract_is_in_each_file_and_makes_the_recipe_again(exported):
+    props = graph.read_metadata(exported.folder / "model.onnx")
+    assert json.loads(props[KEY]) == exported.contract
+    assert props["Image.BitmapPixelFormat"] == "Rgb8"
+    assert props["Image.NominalPixelRange"] == "NominalRange_0_255"
+    again = to_recipe(exported.contract)
+    assert again.steps == DIGITS.steps
+    assert again.pixels == DIGITS.pixels
+    assert again.labels == DIGITS.labels
+
+
+def members(file):
+    """A file's bytes, and those of everything in it if it is an archive."""
+    yield file.name, file.read_bytes()
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            for name in archive.namelist():
+                yield f"{file.name}/{name}", archive.read(name)
+
+
+def test_nothing_of_the_machine_is_in_any_file(exported):
+    private = {str(ROOT), sys.prefix, str(Path.home()), "site-packages", "debug_pkl", "stack_trace", "Traceback"}
+    private |= {word for word in (getpass.getuser(), platform.node()) if len(word) > 4}
+    for file in exported.folder.rglob("*"):
+        if file.is_file():
+            for name, data in members(file):
+                found = [word for word in private if word.encode() in data or word.encode() in name.encode()]
+                assert not found, (name, found)
+                assert not re.search(rb'File "|\.py", line|/home/|/Users/', data), name
+
+
+def test_the_scan_would_find_it(tmp_path):
+    """The raw archive that torch writes holds what the scan looks for."""
+    import torch
+
+    raw = tmp_path / "raw.pt"
+    with pytest.warns(FutureWarning, match=r"torch\.jit"):
+        torch.jit.save(torch.jit.trace(torch.nn.Conv2d(3, 3, 1), torch.zeros(1, 3, 4, 4)), str(raw))
+    assert any(b"site-packages" in data or b"debug_pkl" in name.encode() for name, data in members(raw))
+
+
+def test_onnx_bytes_are_repeatable(exported, tmp_path):
+    again = export_bundle(DIGITS, tmp_path / "digits", formats=["onnx", "torchscript"])
+    assert again.manifest["files"]["model.onnx"] == exported.manifest["files"]["model.onnx"]
+    assert again.contract == exported.contract
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda b: (b / "model.pt").unlink(), "model.pt is missing"),
+        (lambda b: (b / "model.onnx").write_bytes(b"x"), "model.onnx has 1 bytes instead of"),
+        (lambda b: flip(b / "golden" / "noise" / "pixels.npy"), "golden/noise/pixels.npy has other contents"),
+        (lambda b: (b / "manifest.json").write_text("{"), "expected JSON"),
+        (lambda b: (b / "manifest.json").write_text("{}"), "expected a manifest of preproc"),
+        (lambda b: (b / "manifest.json").unlink(), "expected a bundle, a folder with manifest.json"),
+        (lambda b: edit(b, "version", 2), "expected version 1, got 2"),
+        (lambda b: edit(b, "contract", {}), "expected the manifest's contract inside, got another one"),
+    ],
+)
+def test_damage_is_named(bundle, damage, message):
+    damage(bundle)
+    with pytest.raises(BundleError, match=message):
+        open_bundle(bundle)
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+def edit(bundle, key, value):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps(manifest | {key: value}))
+
+
+@pytest.mark.parametrize("step", ["prove", "export_torchscript", "write_golden", "write_manifest"])
+def test_a_step_that_fails_leaves_the_old_bundle_and_nothing_else(bundle, monkeypatch, step):
+    def broken(*_, **__):
+        raise OSError("disk full")
+
+    import importlib
+
+    module = "preproc.export.torchscript" if step == "export_torchscript" else "preproc.export.exporter"
+    monkeypatch.setattr(importlib.import_module(module), step, broken)
+    before = (bundle / "manifest.json").read_bytes()
+    with pytest.raises(OSError, match="disk full"):
+        export_bundle(DIGITS, bundle)
+    assert names(bundle.parent) == ["digits"]
+    assert (bundle / "manifest.json").read_bytes() == before
+    open_bundle(bundle)
+
+
+KILLED = """
+import os, pathlib, sys
+from preproc.bundle import publishing
+real, moves = pathlib.Path.rename, []
+def rename(self, target):
+    if len(moves) == int(sys.argv[2]):
+        os._exit(9)
+    moves.append(target)
+    return real(self, target)
+pathlib.Path.rename = rename
+with publishing(pathlib.Path(sys.argv[1])) as new:
+    (new / "manifest.json").write_text("new")
+"""
+
+
+@pytest.mark.parametrize(("moves", "present"), [(0, True), (1, False)])
+def test_a_process_killed_around_the_two_renames_is_recovered_from(bundle, moves, present):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(bundle), str(moves)], cwd=ROOT, check=False)
+    assert done.returncode == 9
+    assert bundle.exists() == present
+    assert len(names(bundle.parent)) == 2
+    open_bundle(bundle)
+    assert names(bundle.parent) == ["digits"]
+
+
+def test_a_running_export_is_not_swept_away(bundle):
+    theirs = bundle.parent / f".digits.new-{os.getppid()}"
+    theirs.mkdir()
+    recover(bundle)
+    assert theirs.exists()
+
+
+def test_publishing_replaces_a_bundle_and_nothing_else(tmp_path):
+    target = tmp_path / "mine"
+    target.mkdir()
+    (target / "thesis.txt").write_text("irreplaceable")
+    with pytest.raises(BundleError, match="expected a bundle to replace or nothing"), publishing(target):
+        pass
+    assert (target / "thesis.txt").read_text() == "irreplaceable"
+    file = tmp_path / "file"
+    file.write_text("x")
+    with pytest.raises(BundleError, match="expected a bundle to replace"), publishing(file):
+        pass
+    shutil.rmtree(target)
+    for content in ("one", "two"):
+        with publishing(target) as new:
+            (new / "manifest.json").write_text(content)
+        assert (target / "manifest.json").read_text() == content
+    assert names(tmp_path) == ["file", "mine"]
+
+
+def test_the_tracked_bundle_is_current(exported):
+    """export/digits as committed against a fresh export: same contract, same outputs within the tolerance."""
+    import numpy as np
+
+    from preproc.runtimes import OrtCpu
+
+    tracked = open_bundle(ROOT / "export" / "digits")
+    assert tracked.contract == exported.contract, "run make export and commit export/digits"
+    assert tracked.report.ok
+    fresh, old = OrtCpu(), OrtCpu()
+    fresh.open(exported.folder / "model.onnx")
+    old.open(tracked.folder / "model.onnx")
+    for case in tracked.golden():
+        np.testing.assert_allclose(
+            fresh.run(case.pixels)["logits"], old.run(case.pixels)["logits"], rtol=0, atol=tracked.report.power.tolerance * 10
+        )

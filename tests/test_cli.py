@@ -1,0 +1,169 @@
+"""The command line: exit codes, one JSON document, errors of one line, and nothing imported that is not needed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from tests.conftest import ROOT
+
+DIGITS = str(ROOT / "models" / "digits.toml")
+
+
+def run(*arguments, cwd=ROOT, check=None, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "preproc", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert check is None or done.returncode == check, (done.stdout, done.stderr)
+    return done
+
+
+def test_export_verify_inspect_as_in_the_readme(tmp_path):
+    done = run("export", DIGITS, "-o", tmp_path, check=0)
+    assert "passed" in done.stdout
+    assert "smallest mistake that shows: a shift of the mean by" in done.stdout
+    assert "uncorrected border" in done.stdout
+    assert "preproc: digits: writing model.onnx" in done.stderr
+    verified = run("verify", tmp_path / "digits", "--runtime", "ort-cpu", "--runtime", "torchscript-cpu", check=0)
+    assert verified.stdout.count("passed") == 2
+    inspected = run("inspect", tmp_path / "digits", check=0).stdout
+    assert "input    pixels: uint8 NHWC RGB ['N', 32, 32, 3]" in inspected
+    assert "step 3   normalize: mean = [0.690442, 0.690423, 0.690263]" in inspected
+    assert "folded into features.0.weight, the cast and one subtraction left" in inspected
+
+
+def test_json_is_one_document_and_nothing_else(exported, tmp_path):
+    for arguments in (
+        ["verify", exported.folder, "--runtime", "ort-cpu"],
+        ["inspect", exported.folder],
+        ["export", DIGITS, "-o", tmp_path],
+    ):
+        done = run(*arguments, "--json", check=0)
+        json.loads(done.stdout)
+    report = json.loads(run("verify", exported.folder, "--runtime", "ort-cpu", "--json").stdout)
+    assert report["ok"] is True
+    assert report["results"][0]["verdict"] == "passed"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pt"])
+def test_inspect_reads_single_files(exported, name):
+    assert "step 2   rescale: scale = 0.00392157" in run("inspect", exported.folder / name, check=0).stdout
+
+
+def test_inspect_says_that_a_file_is_not_ours():
+    light = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_squeezenet.onnx"
+    done = run("inspect", light, check=0)
+    assert "no contract of preproc inside" in done.stdout
+    assert "float [1, 3, 224, 224]" in done.stdout
+
+
+def test_a_runtime_asked_for_by_name_and_absent_is_exit_1(exported):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is here, so ort-cuda is not absent")
+    done = run("verify", exported.folder, "--runtime", "ort-cuda", check=1)
+    assert "absent" in done.stdout
+    assert "expected ort-cuda to run, got absent" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export", "no.toml"], "no.toml: expected a recipe, got No such file or directory"),
+        (["export", DIGITS, "--format", "onx"], "expected formats to be some of onnx, torchscript, got 'onx'"),
+        (["export", DIGITS, "--images", "no"], "no: expected a folder of pictures"),
+        (["verify", "no"], "expected a bundle"),
+        (["verify", "models"], "expected a bundle"),
+        (["inspect", "no.onnx"], "got nothing there"),
+        (["inspect", "README.md"], "expected an ONNX file"),
+        (["inspect", "models/digits.safetensors"], "expected an ONNX file"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_1(arguments, message, tmp_path):
+    if arguments[0] == "export":
+        arguments = [*arguments, "-o", str(tmp_path)]
+    done = run(*arguments, check=1)
+    assert message in done.stderr
+    assert done.stdout == ""
+    errors = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert len(errors) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["exprot"], ["export"], ["verify", "--runtme", "x"], ["verify", "a", "--json=3"]])
+def test_wrong_usage_is_exit_2(arguments):
+    assert run(*arguments, check=2).stdout == ""
+
+
+def test_one_bad_recipe_does_not_stop_the_others(tmp_path):
+    done = run("export", "no.toml", DIGITS, "-o", tmp_path, "--format", "onnx", check=1)
+    assert (tmp_path / "digits" / "model.onnx").is_file()
+    assert "no.toml" in done.stderr
+
+
+def test_a_damaged_bundle_is_exit_1(bundle):
+    (bundle / "model.onnx").write_bytes(b"")
+    assert "model.onnx has 0 bytes" in run("verify", bundle, check=1).stderr
+
+
+IMPORTED = """
+import sys
+from preproc import cli
+sys.argv = ["preproc", *sys.argv[1:]]
+try:
+    cli.main()
+except SystemExit as end:
+    code = end.code or 0
+heavy = {"torch", "torchvision", "timm", "dask", "tritonclient", "sklearn"} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+WITHOUT_TORCH = [["--help"], ["inspect", "{bundle}"], ["inspect", "{bundle}/model.pt"], ["verify", "{bundle}", "--runtime", "ort-cpu"]]
+
+
+@pytest.mark.parametrize("arguments", WITHOUT_TORCH, ids=lambda arguments: arguments[0])
+def test_commands_that_need_no_torch_import_none(exported, arguments):
+    filled = [argument.format(bundle=exported.folder) for argument in arguments]
+    subprocess.run([sys.executable, "-c", IMPORTED, *filled], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_python_service_in_the_readme_needs_no_preproc(exported, tmp_path):
+    shutil.copy(ROOT / "export" / "embed" / "python" / "service.py", tmp_path)
+    picture = ROOT / "models" / "digits.images" / "7.png"
+    code = (
+        "import runpy, sys; sys.modules['preproc'] = None; sys.path.insert(0, '.'); sys.argv.pop(0); "
+        "runpy.run_path(sys.argv[0], {}, '__main__')"
+    )
+    command = [sys.executable, "-c", code, "service.py", str(exported.folder), str(picture)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "7\n"
+    assert float(done.stderr.rpartition(" ")[2]) < 1e-5
+
+
+def test_the_service_notices_a_wrong_model(bundle):
+    """Its check is worth something: golden samples of swapped channels do not pass."""
+    import importlib.util
+
+    import numpy as np
+
+    spec = importlib.util.spec_from_file_location("service", ROOT / "export" / "embed" / "python" / "service.py")
+    service = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(service)
+    assert service.Classifier(bundle).check() < 1e-5
+    for sample in (bundle / "golden").iterdir():
+        np.save(sample / "pixels.npy", np.load(sample / "pixels.npy")[..., ::-1])
+    assert service.Classifier(bundle).check() > 0.05

@@ -1,0 +1,207 @@
+"""Recipes and models of every kind become bundles that pass, or are refused with the reason."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from preproc import graph
+from preproc.errors import NotFoldableError, PreprocError
+from preproc.export.exporter import export_bundle
+from preproc.export.onnx import _time_limit
+from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale
+from preproc.pipeline import Pipeline, prepend
+from preproc.recipe import load_recipe, replace
+from preproc.runtimes import OrtCpu
+from preproc.steps import Normalize as NormalizeStep
+from tests.conftest import ROOT
+
+DIGITS = load_recipe(ROOT / "models" / "digits.toml")
+CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "GRAY": 1, "ANY": 6}
+
+
+class Net(nn.Module):
+    """Small, sensitive to everything, and of any size."""
+
+    def __init__(self, channels=3, **options):
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv = nn.Conv2d(channels, 8, 3, **{"padding": 1, "stride": 2} | options)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head((self.conv(x).relu() ** 2).mean((2, 3)))
+
+
+def imagenet(**pixels):
+    return FromPixels(**{"layout": "NHWC"} | pixels), Rescale(), Normalize.preset("imagenet")
+
+
+def example(color="RGB", layout="NHWC", dtype=torch.uint8, size=(24, 20)):
+    shape = (2, *size, CHANNELS[color]) if layout == "NHWC" else (2, CHANNELS[color], *size)
+    return torch.zeros(shape, dtype=dtype)
+
+
+MODELS = {
+    "BGR": (imagenet(color="BGR"), Net(), example()),
+    "NCHW": (imagenet(layout="NCHW"), Net(), example(layout="NCHW")),
+    "RGBA": (imagenet(color="RGBA"), Net(), example("RGBA")),
+    "GRAY": (imagenet(color="GRAY"), Net(), example("GRAY")),
+    "unpadded": (imagenet(), Net(padding=0), example()),
+    "reflect": (imagenet(), Net(padding_mode="reflect"), example()),
+    "six channels": (
+        (FromPixels(layout="NHWC", color="ANY", to="ANY"), Rescale(), Normalize(mean=np.linspace(0.3, 0.5, 6), std=[0.2] * 6, unit="0-1")),
+        Net(6),
+        example("ANY"),
+    ),
+    "uint16": (
+        (FromPixels(layout="NHWC", pixel_dtype="uint16"), Rescale(scale=1 / 65535), Normalize.preset("imagenet")),
+        Net(),
+        example(dtype=torch.uint16),
+    ),
+    "caffe": ((FromPixels(layout="NHWC", to="BGR"), Normalize.preset("caffe")), Net(), example()),
+    "lrn": ((*imagenet(), LocalResponseNorm(size=3, alpha=0.5)), Net(), example()),
+    "lrn spatial": ((*imagenet(), LocalResponseNorm(size=3, alpha=0.5, region="spatial")), Net(), example()),
+    "mixing": ((*imagenet(), ChannelAffine(matrix=((0.3, 0.6, 0.1), (0.5, -0.4, 0.2), (0.1, 0.1, 0.9)))), Net(), example()),
+    "grouped": (imagenet(color="BGR"), nn.Sequential(nn.Conv2d(3, 3, 3, groups=3, padding=1), nn.Flatten(), nn.Linear(1440, 4)), example()),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_ones_own(name, tmp_path):
+    layers, backbone, pixels = MODELS[name]
+    torch.manual_seed(3)
+    bundle = export_bundle(prepend(Pipeline(*layers), backbone), tmp_path / "m", example=pixels)
+    ran = {result.runtime: result for result in bundle.report.results if result.verdict != "absent"}
+    assert set(ran) == {"torch-cpu", "torchscript-cpu", "ort-cpu"}
+    assert {result.verdict for result in ran.values()} == {"passed"}, [result.reason for result in ran.values()]
+    folds = bundle.contract["fold"]
+    assert folds["onnx"]["folded"] == folds["torchscript"]["folded"] == (name not in ("lrn", "lrn spatial", "grouped"))
+    assert folds["onnx"]["form"] == folds["torchscript"]["form"]
+    swapped = {control.name: control for control in bundle.report.power.controls}["channels swapped"]
+    assert (swapped.movement is None) == (name == "GRAY")
+
+
+@pytest.mark.parametrize("fold", ["auto", "off"])
+def test_a_recipe_without_fold_gives_the_same_numbers(tmp_path, fold, exported, rng):
+    bundle = export_bundle(replace(DIGITS, export={"fold": fold}), tmp_path / "digits", formats=["onnx"])
+    assert bundle.report.ok
+    assert bundle.contract["fold"]["onnx"]["folded"] == (fold == "auto")
+    runtimes = [OrtCpu(), OrtCpu()]
+    pixels = rng.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    for runtime, folder in zip(runtimes, (bundle.folder, exported.folder), strict=True):
+        runtime.open(folder / "model.onnx")
+    ours, theirs = (runtime.run(pixels)["logits"] for runtime in runtimes)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5 * np.abs(theirs).max())
+
+
+def test_fold_require_raises_with_the_reason(tmp_path):
+    recipe = replace(
+        DIGITS, steps=(*DIGITS.steps, LocalResponseNorm(size=3).step), export={"fold": "require"}, backbone={"override": "test"}
+    )
+    with pytest.raises(NotFoldableError, match="ends in local_response_norm"):
+        export_bundle(recipe, tmp_path / "digits")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_torchscript_loads_without_preproc(exported):
+    """In a process in which preproc cannot be imported, equal to the golden samples, at a batch of its own."""
+    code = """
+import sys, json, warnings
+sys.modules["preproc"] = None
+warnings.simplefilter("ignore")
+import numpy as np, torch
+extra = {"contract.json": ""}
+model = torch.jit.load("model.pt", _extra_files=extra)
+assert json.loads(extra["contract.json"])["name"] == "digits"
+pixels, logits = (np.load(f"golden/image-0/{name}.npy") for name in ("pixels", "logits"))
+got = model(torch.from_numpy(pixels).repeat(3, 1, 1, 1)).detach().numpy()
+assert np.abs(got - logits).max() < 1e-5 * np.abs(logits).max(), got
+assert len(list(model.parameters())) > 10, "frozen"
+model.double()(torch.from_numpy(pixels))
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=exported.folder, check=True)
+
+
+def test_dynamic_height_and_width(tmp_path):
+    recipe = replace(DIGITS, pixels={"size": None})
+    bundle = export_bundle(recipe, tmp_path / "digits")
+    assert bundle.report.ok
+    assert bundle.contract["input"]["shape"] == ["N", "height", "width", 3]
+    assert any("160x112" in name for name in bundle.report.inputs)
+
+
+class Square(nn.Module):
+    """A network that takes one size only."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 8, stride=8), nn.Linear(4 * 12 * 16, 3)
+
+    def forward(self, x):
+        return self.head(self.conv(x).flatten(1))
+
+
+def test_a_backbone_of_one_size_refuses_dynamic_sizes_in_one_line(tmp_path, monkeypatch):
+    from preproc import backbones
+
+    monkeypatch.setattr(backbones, "EMBEDDED", {"digits": Square})
+    recipe = replace(DIGITS, pixels={"size": None}, backbone={"weights": "random", "seed": 0}, export={"images": None})
+    with pytest.raises(PreprocError, match=r"expected .*height, width"):
+        export_bundle(recipe, tmp_path / "digits", formats=["onnx"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_time_limit_ends_what_does_not_end():
+    with pytest.raises(TimeoutError), _time_limit(0.05):
+        time.sleep(10)
+
+
+def test_an_onnx_file_as_a_backbone(tmp_path, exported):
+    """A plain graph from elsewhere, here torch's own export of the digits network, with the recipe's steps put in front."""
+    from preproc.backbones import load_backbone
+    from preproc.export.onnx import export_backbone
+
+    module = load_backbone(DIGITS).module
+    bare = export_backbone(module, torch.zeros(2, 3, 32, 32), outputs=["y"], opset=18, dynamic_size=False)
+    graph.save(bare, tmp_path / "bare.onnx")
+    before = (tmp_path / "bare.onnx").read_bytes()
+    recipe = replace(DIGITS, folder=tmp_path, backbone={"source": "onnx", "weights": "bare.onnx"}, export={"formats": ("onnx",)})
+    bundle = export_bundle(recipe, tmp_path / "bundle")
+    (result,) = [result for result in bundle.report.results if result.verdict != "absent"]
+    assert (result.runtime, result.verdict) == ("ort-cpu", "passed")
+    assert "original file in ONNX Runtime" in bundle.report.power.mixed[0]
+    assert bundle.contract["fold"]["onnx"]["form"] == "subtract"
+    assert {control.name: control.movement is not None for control in bundle.report.power.controls}["uncorrected border"]
+    assert (tmp_path / "bare.onnx").read_bytes() == before
+    np.testing.assert_allclose(bundle.golden()[0].expected["logits"], exported.golden()[0].expected["logits"], rtol=0, atol=1e-5)
+    with pytest.raises(PreprocError, match=r'expected formats = \["onnx"\]'):
+        export_bundle(recipe, tmp_path / "other", formats=["torchscript"])
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (Net(), {}, "expected a Recipe, or a Model made by prepend"),
+        (prepend(Pipeline(Rescale()), Net()), {}, "starts with FromPixels"),
+        (prepend(Pipeline(*imagenet()), Net()), {}, "expected example="),
+        (DIGITS, {"formats": ["onx"]}, "expected formats to be some of onnx, torchscript"),
+        (replace(DIGITS, export={"images": ROOT / "no"}), {}, "expected a folder of pictures"),
+        (replace(DIGITS, backbone={"outputs": ("a", "b")}), {}, "expected 2 output"),
+    ],
+)
+def test_bad_arguments_get_one_line_and_leave_nothing(tmp_path, model, options, message):
+    with pytest.raises(PreprocError, match=message):
+        export_bundle(model, tmp_path / "m", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overridden_constants_are_said_in_the_report(tmp_path):
+    recipe = replace(DIGITS, backbone={"override": "to see what happens"}, steps=(*DIGITS.steps[:2], NormalizeStep.preset("imagenet")))
+    bundle = export_bundle(recipe, tmp_path / "digits", formats=["onnx"])
+    assert bundle.report.constants_agree == "no"
+    assert bundle.contract["backbone"]["override"] == "to see what happens"

@@ -1,0 +1,105 @@
+"""What ran where: a runtime that fell back, or ran elsewhere, never passes."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
+from preproc.runtimes import RUNTIMES, OrtCpu, OrtCuda, TorchCpu, TorchCuda, TorchScriptCpu, _tf32, load_torchscript
+from preproc.verify import judge
+
+
+def test_names():
+    assert list(RUNTIMES) == ["torch-cpu", "torch-cuda", "torchscript-cpu", "torchscript-cuda", "ort-cpu", "ort-cuda"]
+
+
+@pytest.mark.parametrize("kind", [OrtCpu, TorchScriptCpu], ids=lambda kind: kind.name)
+def test_runs_and_says_where(exported, kind):
+    runtime = kind() if kind is OrtCpu else kind(outputs=["logits"])
+    runtime.open(exported.folder / runtime.file)
+    outputs = runtime.run(np.zeros((2, 32, 32, 3), np.uint8))
+    assert outputs["logits"].shape == (2, 10)
+    assert "CPU" in runtime.proof()
+
+
+def part(provider, *nodes):
+    return SimpleNamespace(ep_name=provider, get_nodes=lambda: [SimpleNamespace(name=name, op_type="Op") for name in nodes])
+
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+@pytest.fixture
+def cuda(exported, monkeypatch):
+    """An OrtCuda whose session says what a test lets it say: the digits file with made-up placements."""
+
+    def make(*parts):
+        runtime = OrtCuda()
+        runtime.path = exported.folder / "model.onnx"
+        runtime.session = SimpleNamespace(get_provider_graph_assignment_info=lambda: list(parts), get_providers=lambda: [CUDA, CPU])
+        types = {"conv": "floating", "relu": "floating", "shape": "integer"}
+        monkeypatch.setattr("preproc.runtimes._output_types", lambda _: types)
+        return runtime
+
+    return make
+
+
+def test_every_floating_node_on_cuda_is_a_proof(cuda):
+    assert "2 nodes on CUDA, 1 integer nodes on the CPU, TF32 off" in cuda(part(CUDA, "conv", "relu"), part(CPU, "shape")).proof()
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([part(CUDA, "conv"), part(CPU, "relu")], "'relu' on CPUExecutionProvider"),
+        ([part(CPU, "conv", "relu", "shape")], "expected every floating node on CUDA"),
+        ([part(CUDA, "conv"), part(CPU, "unknown fused node")], "unknown fused node"),
+        ([], "no assignment at all"),
+    ],
+)
+def test_a_cuda_session_that_is_really_the_cpu_fails(cuda, parts, message):
+    """onnxruntime #23372: providers=["CUDAExecutionProvider"] and a log line, and the CPU computes."""
+    with pytest.raises(VerificationError, match=message):
+        cuda(*parts).proof()
+
+
+def test_a_session_without_the_cuda_provider_is_absent(exported, monkeypatch):
+    monkeypatch.setattr(OrtCuda, "_provider", lambda _: CPU)
+    runtime = OrtCuda()
+    result = judge(runtime, exported.folder / "model.onnx", exported.golden(), exported.report.power)
+    assert result.verdict == "absent"
+    assert "fell back to the CPU" in str(result.reason) or "without the CUDA provider" in str(result.reason)
+
+
+def test_a_torch_module_that_ran_elsewhere_fails(exported):
+    runtime = TorchCuda(torch.nn.Identity(), ["logits"])
+    runtime.ran_on = {"cpu"}
+    with pytest.raises(VerificationError, match="every parameter and output on cuda, got some on cpu"):
+        runtime.proof()
+    assert exported.report.results[1].runtime == "torch-cuda"
+
+
+def test_modules_in_python_are_absent_without_a_backbone(tmp_path):
+    with pytest.raises(RuntimeAbsentError, match="weights are gone"):
+        TorchCpu(None, ["y"], why_not="weights are gone").open(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip"])
+def test_broken_files_are_named(tmp_path, content):
+    for name in ("m.onnx", "m.pt"):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(BundleError, match=r"m\.onnx: expected a file that ONNX Runtime can run"):
+        OrtCpu().open(tmp_path / "m.onnx")
+    with pytest.raises(BundleError, match=r"m\.pt: expected a TorchScript file"):
+        load_torchscript(tmp_path / "m.pt")
+
+
+def test_tf32_is_off_inside_and_as_before_outside():
+    conv, before = torch.backends.cudnn.conv, torch.backends.cudnn.conv.fp32_precision
+    with _tf32(False):
+        assert conv.fp32_precision == "ieee"
+    with _tf32(True):
+        assert conv.fp32_precision == "tf32"
+    assert conv.fp32_precision == before
