@@ -17,7 +17,7 @@ endif
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint bench survey gpu models clean
+.PHONY: help setup test lint bench survey gpu models picture clean
 .PHONY: export
 
 help:  ## list the targets
@@ -48,6 +48,9 @@ gpu: $(SETUP)  ## the cuda tests and figures, into tests/bench/results/ or the f
 
 models: $(SETUP)  ## train the embedded backbone again (about 8 minutes on 2 cores)
 	$(PY) models/train_digits.py
+
+picture: $(SETUP)  ## draw models/digits.png from export/digits and models/digits.images
+	$(PY) models/draw_picture.py
 
 clean:  ## remove .venv, caches and untracked bundles
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,79 @@
+"""The README is true: its tables are the committed ones, its code runs, its commands exist and succeed."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """What a user has in front of them, in a folder that the examples may write into."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("models", "export"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
+def test_python_blocks_run(code, checkout):
+    subprocess.run(
+        [sys.executable, "-W", "ignore::FutureWarning", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],
+        cwd=checkout,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_succeed(command, checkout, tmp_path):
+    words = command.replace("/tmp/bundles", str(tmp_path)).split()
+    assert words[0] == "preproc"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from preproc.cli import main; main()"
+    subprocess.run([sys.executable, "-c", code, *words[1:]], cwd=checkout, check=True)
+
+
+def test_the_training_table_is_the_committed_one():
+    table = (ROOT / "models" / "digits.training.md").read_text(encoding="utf-8")
+    assert f"<!-- table: models/digits.training.md -->\n{table}" in README
+
+
+def test_the_survey_is_quoted_right():
+    survey = (ROOT / "tests" / "survey" / "torchvision.md").read_text(encoding="utf-8")
+    folded, all_of_them, wrong = re.search(r"(\d+) of (\d+) folded, (\d+) wrong", survey).groups()
+    assert wrong == "0"
+    assert f"Of torchvision's {all_of_them} classification models {folded} fold" in README
+
+
+def test_the_report_is_the_tracked_bundles():
+    """Verdicts and the rounded figures in the README are those in export/digits/manifest.json."""
+    from preproc.bundle import open_bundle
+
+    report = open_bundle(ROOT / "export" / "digits").report
+    for result in report.results:
+        row = next(line for line in README.splitlines() if line.startswith(f"  {result.runtime} "))
+        assert row.split()[1] == result.verdict
+        assert result.error is None or f"{result.error:.1e}" in row
+    for control in report.power.controls:
+        assert re.search(rf"{control.name}\s+{control.movement:.1e}", README)
+    assert f"a shift of the mean by {report.power.smallest_shift:.2g} grey levels" in README
+    assert f"tolerance {report.power.tolerance:.1e} of" in README
+
+
+def test_make_targets_in_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"make (\w+)", README)) - {"export"}:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_relative_links_lead_somewhere():
+    for document in (ROOT / "README.md", ROOT / "models" / "README.md", ROOT / "export" / "README.md"):
+        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / link).exists(), (document.name, link)
