@@ -144,6 +144,8 @@ def _torchvision(spec: BackboneSpec, recipe: Recipe) -> Backbone:
             f"got {spec.weights!r}{did_you_mean(str(spec.weights), enum.__members__)}"
         )
     weights = enum[str(spec.weights)]
+    if spec.name.startswith("vit_"):
+        options["image_size"] = weights.meta["min_size"][0]  # SWAG's have other position embeddings
     module = builder(**options)
     _load(module, _download(weights, spec), f"{spec.name} {weights.name}")
     preset = weights.transforms()

@@ -73,7 +73,7 @@ def main(names: list[str]) -> None:
         options = {"weights": None} | OPTIONS.get(name, {})
         with torch.device("cpu"):
             backbone = models.get_model_builder(name)(**options).eval().double()
-        size = next(iter(models.get_model_weights(name))).transforms().crop_size[0]
+        size = getattr(backbone, "image_size", next(iter(models.get_model_weights(name))).transforms().crop_size[0])
         result, error, seconds = examine(backbone, size)
         folded += result.folded
         wrong += error is not None and not error <= 1e-9
