@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..errors import PreprocError
 from ..pipeline import Model
 
 MODEL = "model.pt"
@@ -17,12 +18,18 @@ def export_torchscript(model: Model, example: Tensor, path: Path, *, extra: Mapp
     """Writes `path`, loadable without preproc. Not frozen, so that it can still move to a device; one dtype per file.
 
     example: pixels, a batch of at least 2.  extra: TorchScript extra files by name.
+    Raises PreprocError if the backbone cannot be traced.
     """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.")  # deprecated in torch 2.15; LibTorch and Triton load nothing else
-        pipeline = torch.jit.script(model.pipeline)
-        backbone = torch.jit.trace(model.backbone, model.pipeline(example), check_trace=False)
-        whole = torch.jit.script(Model(pipeline, backbone))
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # verification runs other batches, and other sizes
+        try:
+            pipeline = torch.jit.script(model.pipeline)
+            backbone = torch.jit.trace(model.backbone, model.pipeline(example), check_trace=False)
+            whole = torch.jit.script(Model(pipeline, backbone))
+        except (RuntimeError, TypeError, ValueError) as error:
+            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise PreprocError(f"expected a backbone that torch.jit.trace can record, got: {reason}") from error
         with tempfile.TemporaryDirectory() as folder:
             raw = Path(folder) / MODEL
             torch.jit.save(whole, str(raw), _extra_files=dict(extra))
