@@ -22,7 +22,7 @@ def export_torchscript(model: Model, example: Tensor, path: Path, *, extra: Mapp
     """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.")  # deprecated in torch 2.15; LibTorch and Triton load nothing else
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # verification runs other batches, and other sizes
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]  # verification runs other batches, and other sizes
         try:
             pipeline = torch.jit.script(model.pipeline)
             backbone = torch.jit.trace(model.backbone, model.pipeline(example), check_trace=False)
