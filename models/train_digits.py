@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 
 from preproc import reference
 from preproc.backbones import DigitsNet
-from preproc.steps import Normalize, Rescale
+from preproc.steps import MinMaxNormalize, Normalize, Rescale, Standardize, Step
 
 HERE = Path(__file__).parent
 SIZE = 32
@@ -91,22 +91,8 @@ def grey_levels(pictures: Pictures) -> NDArray[np.float64]:
     return np.moveaxis(pictures, 3, 1).astype(np.float64)
 
 
-def min_max(pictures: Pictures) -> NDArray[np.float64]:
-    """Each picture's own range to 0..1."""
-    x = grey_levels(pictures)
-    low, high = x.min(axis=(1, 2, 3), keepdims=True), x.max(axis=(1, 2, 3), keepdims=True)
-    return (x - low) / np.where(high > low, high - low, 1)
-
-
-def standardize(pictures: Pictures) -> NDArray[np.float64]:
-    """Each picture's own mean and std (tf.image.per_image_standardization)."""
-    x = grey_levels(pictures)
-    mean, std = x.mean(axis=(1, 2, 3), keepdims=True), x.std(axis=(1, 2, 3), keepdims=True)
-    return (x - mean) / np.maximum(std, 1 / np.sqrt(x[0].size))
-
-
 def normalizations(stats: Path) -> dict[str, Normalization]:
-    def of(*steps: Rescale | Normalize) -> Normalization:
+    def of(*steps: Step) -> Normalization:
         return lambda pictures: reference.apply(steps, grey_levels(pictures))
 
     return {
@@ -114,8 +100,8 @@ def normalizations(stats: Path) -> dict[str, Normalization]:
         "Rescale only": of(Rescale()),
         "data set z-score": of(Rescale(), Normalize.from_stats(stats)),
         "ImageNet's constants": of(Rescale(), Normalize.preset("imagenet")),
-        "min-max per image": min_max,
-        "standardize per image": standardize,
+        "min-max per image": of(MinMaxNormalize()),
+        "standardize per image": of(Standardize()),
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _WHERE = {
-    "layers": ("ChannelAffine", "FromPixels", "LocalResponseNorm", "Normalize", "Rescale"),
+    "layers": ("ChannelAffine", "FromPixels", "LocalResponseNorm", "MinMaxNormalize", "MinMaxScale", "Normalize", "Rescale", "Standardize"),
     "pipeline": ("Model", "Pipeline", "prepend"),
     "folding": ("FoldResult", "fold", "why_not_foldable"),
     "recipe": ("Recipe", "load_recipe"),
@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from .layers import ChannelAffine as ChannelAffine
     from .layers import FromPixels as FromPixels
     from .layers import LocalResponseNorm as LocalResponseNorm
+    from .layers import MinMaxNormalize as MinMaxNormalize
+    from .layers import MinMaxScale as MinMaxScale
     from .layers import Normalize as Normalize
     from .layers import Rescale as Rescale
+    from .layers import Standardize as Standardize
     from .pipeline import Model as Model
     from .pipeline import Pipeline as Pipeline
     from .pipeline import prepend as prepend

@@ -7,7 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import PreprocError
-from .steps import COLORS, ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale, Step
+from .steps import (
+    COLORS,
+    ChannelAffine,
+    FromPixels,
+    LocalResponseNorm,
+    MinMaxNormalize,
+    MinMaxScale,
+    Normalize,
+    Rescale,
+    Standardize,
+    Step,
+)
 
 Array = NDArray[np.float64]
 StepT = TypeVar("StepT", bound=Step)
@@ -42,6 +53,35 @@ def _normalize(step: Normalize, x: Array) -> Array:
     return np.stack([(x[:, c] - step.mean[c]) / step.std[c] for c in range(len(step.mean))], axis=1)
 
 
+def _min_max_scale(step: MinMaxScale, x: Array) -> Array:
+    low, high = (np.array(values)[None, :, None, None] for values in (step.low, step.high))
+    y: Array = (x - low) / (high - low) * (step.out[1] - step.out[0]) + step.out[0]
+    return np.clip(y, *step.out) if step.clip else y
+
+
+def _pictures(x: Array, per: str) -> list[tuple[Any, Array]]:
+    """Every part of a batch that has statistics of its own, with its place."""
+    places = [(n,) for n in range(len(x))] if per == "image" else list(np.ndindex(*x.shape[:2]))
+    return [(place, x[place]) for place in places]
+
+
+def _min_max_normalize(step: MinMaxNormalize, x: Array) -> Array:
+    y = np.empty_like(x)
+    for place, part in _pictures(x, step.per):
+        width = part.max() - part.min()
+        y[place] = (part - part.min()) / (width if width > 0 else 1.0) * (step.out[1] - step.out[0]) + step.out[0]
+    return y
+
+
+def _standardize(step: Standardize, x: Array) -> Array:
+    y = np.empty_like(x)
+    for place, part in _pictures(x, step.per):
+        deviation = part - part.mean()
+        std = np.sqrt((deviation**2).sum() / max(part.size - step.correction, 1))
+        y[place] = deviation / max(std, 1 / np.sqrt(part.size) if step.min_std is None else step.min_std)
+    return y
+
+
 def _channel_affine(step: ChannelAffine, x: Array) -> Array:
     mixed: Array = np.einsum("oc,nchw->nohw", np.array(step.matrix), x) + np.array(step.offset)[None, :, None, None]
     return mixed
@@ -63,6 +103,9 @@ _FORMULAS: dict[type[Step], Callable[[Any, Any], Array]] = {
     FromPixels: _from_pixels,
     Rescale: _rescale,
     Normalize: _normalize,
+    MinMaxScale: _min_max_scale,
+    MinMaxNormalize: _min_max_normalize,
+    Standardize: _standardize,
     ChannelAffine: _channel_affine,
     LocalResponseNorm: _local_response_norm,
 }

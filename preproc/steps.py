@@ -29,6 +29,7 @@ COLORS: Mapping[str, tuple[str, ...]] = {
 """Colour orders and the channels in them. ANY: any number of channels, never reordered."""
 
 LAYOUTS = ("NHWC", "NCHW")
+PER = ("image", "channel")
 PIXEL_DTYPES: Mapping[str, float] = {"uint8": 255.0, "uint16": 65535.0}
 """Pixel dtypes and their largest grey level."""
 
@@ -274,6 +275,110 @@ class ChannelAffine(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MinMaxScale(Step):
+    """A known range to another one: y = (x - low) / (high - low) * (out[1] - out[0]) + out[0], clipped to `out` if clip.
+
+    low, high: one number, or one per channel, in the units of x; high > low.
+    """
+
+    name: ClassVar[str] = "min_max_scale"
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    out: tuple[float, float] = (0.0, 1.0)
+    clip: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("low", "high"):
+            if isinstance(getattr(self, field), (int, float)):
+                object.__setattr__(self, field, (getattr(self, field),))
+            set_numbers(self, field)
+        set_out(self)
+        if len(self.low) != len(self.high) or any(low >= high for low, high in zip(self.low, self.high, strict=True)):
+            raise PreprocError(
+                f"min_max_scale: expected as many lows as highs, each low < high, got {list(self.low)} and {list(self.high)}"
+            )
+        if not isinstance(self.clip, bool):
+            raise PreprocError(f"min_max_scale: expected clip to be true or false, got {self.clip!r}")
+
+    def channels(self) -> int | None:
+        return len(self.low) if len(self.low) > 1 else None
+
+    def line(self, channels: int) -> Affine:
+        """The map without the clipping."""
+        if len(self.low) > 1:
+            check_count("min_max_scale", len(self.low), channels)
+        low, high = (np.broadcast_to(np.array(values), channels) for values in (self.low, self.high))
+        scale = (self.out[1] - self.out[0]) / (high - low)
+        return Affine.diagonal(scale, self.out[0] - low * scale)
+
+    def affine(self, channels: int) -> Affine | None:
+        return None if self.clip else self.line(channels)
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        line = self.line(len(incoming.low))
+        share = max((np.array(incoming.high) - np.array(incoming.low)) / (np.array(self.high) - np.array(self.low)))
+        if not 0.01 < share < 100:
+            raise PreprocError(
+                f"min_max_scale: expected values near {min(self.low):g}..{max(self.high):g}, got values in {incoming}: "
+                "check the unit of low and high"
+            )
+        count = len(incoming.low)
+        return ValueRange((self.out[0],) * count, (self.out[1],) * count) if self.clip else incoming.map(line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinMaxNormalize(Step):
+    """Each picture's own range to `out`: y = (x - lo) / (hi - lo) * (out[1] - out[0]) + out[0]; where hi = lo, the divisor is 1.
+
+    per: "image", one range over all channels, or "channel".
+    """
+
+    name: ClassVar[str] = "min_max_normalize"
+    per: str = "image"
+    out: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_choice("per", self.per, PER)
+        set_out(self)
+
+    def affine(self, channels: int) -> None:  # noqa: ARG002
+        return None
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        return ValueRange((self.out[0],) * len(incoming.low), (self.out[1],) * len(incoming.low))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standardize(Step):
+    """Each picture's own mean and standard deviation: y = (x - mean) / max(std, min_std).
+
+    per: "image", over all channels, or "channel".  min_std: None is 1/sqrt(n), n the number of values
+    (tf.image.per_image_standardization).  correction: what is taken from n in the variance, 0 or 1 (torch.std's correction).
+    """
+
+    name: ClassVar[str] = "standardize"
+    per: str = "image"
+    min_std: float | None = None
+    correction: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("per", self.per, PER)
+        if self.min_std is not None:
+            set_number(self, "min_std")
+            if self.min_std <= 0:
+                raise PreprocError(f"standardize: expected min_std > 0, without which a flat picture divides by zero, got {self.min_std:g}")
+        if isinstance(self.correction, bool) or self.correction not in (0, 1):
+            raise PreprocError(f"standardize: expected correction to be 0 or 1, got {self.correction!r}")
+
+    def affine(self, channels: int) -> None:  # noqa: ARG002
+        return None
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        """No value is further from the mean than sqrt(n) stds; n is taken to be at most 1e8."""
+        return ValueRange((-1e4,) * len(incoming.low), (1e4,) * len(incoming.low))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LocalResponseNorm(Step):
     """Local response normalization, as torch.nn.LocalResponseNorm and Caffe define it.
 
@@ -310,7 +415,8 @@ class LocalResponseNorm(Step):
         return ValueRange(tuple(min(low, 0.0) * shrink for low in incoming.low), tuple(max(high, 0.0) * shrink for high in incoming.high))
 
 
-STEPS: Mapping[str, type[Step]] = {step.name: step for step in (FromPixels, Rescale, Normalize, ChannelAffine, LocalResponseNorm)}
+_ALL = (FromPixels, Rescale, Normalize, MinMaxScale, MinMaxNormalize, Standardize, ChannelAffine, LocalResponseNorm)
+STEPS: Mapping[str, type[Step]] = {step.name: step for step in _ALL}
 """Every step by the name that a recipe gives it."""
 
 
@@ -403,6 +509,13 @@ def set_numbers(step: Step, field: str) -> None:
     if not numbers or not all(map(math.isfinite, numbers)):
         raise PreprocError(f"{step.name}: expected {field} to be finite numbers, one per channel, got {list(numbers)}")
     object.__setattr__(step, field, numbers)
+
+
+def set_out(step: Step) -> None:
+    set_numbers(step, "out")
+    out: tuple[float, ...] = step.out  # type: ignore[attr-defined]
+    if len(out) != 2 or out[0] >= out[1]:
+        raise PreprocError(f"{step.name}: expected out to be two numbers, low < high, got {list(out)}")
 
 
 def _plain(value: Any) -> Any:

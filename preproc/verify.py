@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from . import reference, steps
 from .errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
 from .runtimes import Outputs, Runtime
-from .steps import FromPixels, Normalize, Rescale, Step
+from .steps import FromPixels, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize, Step
 
 MOST = 1e-4
 """The largest tolerance, relative to the reference's largest magnitude."""
@@ -21,6 +21,10 @@ MARGIN = 10.0
 """A control has to move the output by this many tolerances; and a runtime may err by this many times the bare backbone's own error."""
 
 PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "absent"
+
+
+Prepare = Callable[["Case"], NDArray[np.float64]]
+"""Makes the model-ready tensor of a case, rightly or wrongly."""
 
 
 class Truth(Protocol):
@@ -54,7 +58,7 @@ class Control:
 class Power:
     """What the verification would have noticed. scale: each output's largest magnitude on the reference.
     bare_error: relative error of the bare backbone in float32.  smallest_shift: of the mean, in grey levels of 0..255, or None if none
-    up to 255 shows."""
+    up to 255 shows, or the pipeline removes every shift."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -165,38 +169,35 @@ def measure_power(
     tolerance = MOST if truth.mixed else float(np.clip(MARGIN * bare_error, LEAST, MOST))
     first, later = _split(sequence)
 
-    def shifted(levels: float) -> float:
+    def shift(levels: float) -> Prepare:
         step = levels * steps.PIXEL_DTYPES[first.pixel_dtype] / 255
-        return moved(lambda case, _: truth(reference.apply(later, reference.apply([first], case.pixels) + step)))
+        return lambda case: reference.apply(later, reference.apply([first], case.pixels) + step)
 
-    one = shifted(1.0)
-    controls = [Control("mean shifted by one grey level", one)]
-    controls.append(
-        Control(
-            "channels swapped",
-            moved(lambda case, _: truth(reference.apply(later, reference.apply([first], case.pixels)[:, ::-1]))),
-        )
-        if len(first.selection()) != 1 and first.color != "GRAY"
-        else Control("channels swapped", None, "one channel")
-    )
-    twice = [step for step in later if isinstance(step, Normalize)]
-    controls.append(
-        Control("normalization doubled", moved(lambda _, x: truth(reference.apply(twice, x))))
-        if twice
-        else Control("normalization doubled", None, "no normalization")
-    )
-    without = [step for step in later if not isinstance(step, Rescale)]
-    controls.append(
-        Control("rescale missing", moved(lambda case, _: truth(reference.apply([first, *without], case.pixels))))
-        if len(without) < len(later)
-        else Control("rescale missing", None, "no rescale")
-    )
+    def control(name: str, prepare: Prepare) -> Control:
+        """The movement that another preparation causes; none if it comes to the same, as a shift does in front of a Standardize."""
+        made = [prepare(case) for case in chosen]
+        if all(np.allclose(x, right, rtol=1e-9, atol=1e-9 * np.abs(right).max()) for x, right in zip(made, ready, strict=True)):
+            return Control(name, None, "the pipeline comes to the same by design")
+        return Control(name, max(_distance(truth(x), case.expected, scale) for x, case in zip(made, chosen, strict=True)))
+
+    repeated = [step for step in later if isinstance(step, (Normalize, MinMaxNormalize, Standardize))]
+    without = [step for step in later if not isinstance(step, (Rescale, MinMaxScale))]
+    mistakes: dict[str, Prepare] = {
+        "mean shifted by one grey level": shift(1.0),
+        "channels swapped": lambda case: reference.apply(later, reference.apply([first], case.pixels)[:, ::-1]),
+        "normalization doubled": lambda case: reference.apply([*sequence, *repeated], case.pixels),
+        "rescale missing": lambda case: reference.apply([first, *without], case.pixels),
+    }
+    controls = [control(name, prepare) for name, prepare in mistakes.items()]
     if uncorrected is None:
         controls.append(Control("uncorrected border", None, "no constant padding, or no offset, in front of the first convolution"))
     else:
         wrong, minus = uncorrected
         controls.append(Control("uncorrected border", moved(lambda _, x: wrong(x - minus[:, None, None]))))
-    return Power(scale, bare_error, tolerance, tuple(controls), _smallest(shifted, one, tolerance), tuple(sorted(truth.mixed)))
+    shifted = None
+    if controls[0].movement is not None:
+        shifted = _smallest(lambda levels: control("", shift(levels)).movement or 0.0, controls[0].movement, tolerance)
+    return Power(scale, bare_error, tolerance, tuple(controls), shifted, tuple(sorted(truth.mixed)))
 
 
 def _smallest(shifted: Callable[[float], float], one: float, tolerance: float) -> float | None:

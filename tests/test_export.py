@@ -13,7 +13,7 @@ from preproc import graph
 from preproc.errors import NotFoldableError, PreprocError
 from preproc.export.exporter import export_bundle
 from preproc.export.onnx import _time_limit
-from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale
+from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
 from preproc.pipeline import Pipeline, prepend
 from preproc.recipe import load_recipe, replace
 from preproc.runtimes import OrtCpu
@@ -64,6 +64,9 @@ MODELS = {
         example(dtype=torch.uint16),
     ),
     "caffe": ((FromPixels(layout="NHWC", to="BGR"), Normalize.preset("caffe")), Net(), example()),
+    "standardize": ((FromPixels(layout="NHWC"), Standardize()), Net(), example()),
+    "min-max per channel": ((FromPixels(layout="NHWC"), MinMaxNormalize(per="channel")), Net(), example()),
+    "min-max scale": ((FromPixels(layout="NHWC", color="BGR"), MinMaxScale(low=0, high=255, out=(-1, 1))), Net(), example()),
     "lrn": ((*imagenet(), LocalResponseNorm(size=3, alpha=0.5)), Net(), example()),
     "lrn spatial": ((*imagenet(), LocalResponseNorm(size=3, alpha=0.5, region="spatial")), Net(), example()),
     "mixing": ((*imagenet(), ChannelAffine(matrix=((0.3, 0.6, 0.1), (0.5, -0.4, 0.2), (0.1, 0.1, 0.9)))), Net(), example()),
@@ -80,10 +83,16 @@ def test_a_model_of_ones_own(name, tmp_path):
     assert set(ran) == {"torch-cpu", "torchscript-cpu", "ort-cpu"}
     assert {result.verdict for result in ran.values()} == {"passed"}, [result.reason for result in ran.values()]
     folds = bundle.contract["fold"]
-    assert folds["onnx"]["folded"] == folds["torchscript"]["folded"] == (name not in ("lrn", "lrn spatial", "grouped"))
+    assert (
+        folds["onnx"]["folded"]
+        == folds["torchscript"]["folded"]
+        == (name not in ("lrn", "lrn spatial", "grouped", "standardize", "min-max per channel"))
+    )
     assert folds["onnx"]["form"] == folds["torchscript"]["form"]
     swapped = {control.name: control for control in bundle.report.power.controls}["channels swapped"]
     assert (swapped.movement is None) == (name == "GRAY")
+    shift = next(control for control in bundle.report.power.controls if control.name.startswith("mean shifted"))
+    assert (shift.movement is None) == (name in ("standardize", "min-max per channel")), shift
 
 
 @pytest.mark.parametrize("fold", ["auto", "off"])

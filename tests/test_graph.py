@@ -15,7 +15,7 @@ from preproc.graph.editing import insert
 from preproc.graph.nodes import Builder, build
 from preproc.recipe import PixelsSpec
 from preproc.runtimes import onnxruntime
-from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale
+from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
 
 CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "GRAY": 1}
 DOUBLE, FLOAT = TensorProto.DOUBLE, TensorProto.FLOAT
@@ -66,6 +66,11 @@ def evaluate(made, name, value):
 NODES = {
     "rescale": ([Rescale(scale=1 / 127.5, offset=-1)], "RGB"),
     "normalize": ([Rescale(), Normalize.preset("imagenet")], "BGR"),
+    "min-max-scale": ([MinMaxScale(low=10, high=200, out=(-1, 1), clip=True)], "RGB"),
+    "min-max-normalize": ([Rescale(), MinMaxNormalize()], "RGB"),
+    "min-max-normalize-channel": ([MinMaxNormalize(per="channel", out=(-1, 1))], "BGR"),
+    "standardize": ([Standardize()], "RGB"),
+    "standardize-channel": ([Rescale(), Standardize(per="channel", min_std=0.01, correction=1)], "GRAY"),
     "lrn": ([Rescale(), LocalResponseNorm(size=5, alpha=0.3, k=2)], "RGB"),
     "lrn-even-beta": ([Rescale(), LocalResponseNorm(size=2, alpha=0.3, beta=0.6)], "RGB"),
     "lrn-spatial": ([Rescale(), LocalResponseNorm(size=3, alpha=0.3, region="spatial")], "RGB"),

@@ -11,7 +11,7 @@ import torch
 
 from preproc import layers, reference
 from preproc.errors import PreprocError
-from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale
+from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
 from preproc.runtimes import onnxruntime
 
 MIX = ((0.3, 0.6, 0.1), (0.5, -0.4, 0.2), (0.1, 0.1, 0.9), (1.0, 0.0, 0.0))
@@ -24,6 +24,12 @@ def per_channel(channels):
 LAYERS = {
     "rescale": lambda _, **to: Rescale(scale=1 / 127.5, offset=-1, **to),
     "normalize": lambda c, **to: Normalize(mean=per_channel(c)[0], std=per_channel(c)[1], **to),
+    "min-max-scale": lambda c, **to: MinMaxScale(low=np.zeros(c), high=np.linspace(0.9, 1.1, c), out=(-1, 1), **to),
+    "min-max-scale-clip": lambda _, **to: MinMaxScale(low=0.2, high=0.9, clip=True, **to),
+    "min-max-normalize": lambda _, **to: MinMaxNormalize(**to),
+    "min-max-normalize-channel": lambda _, **to: MinMaxNormalize(per="channel", out=(-1, 1), **to),
+    "standardize": lambda _, **to: Standardize(**to),
+    "standardize-channel": lambda _, **to: Standardize(per="channel", min_std=0.05, correction=1, **to),
     "lrn": lambda _, **to: LocalResponseNorm(size=5, alpha=0.3, k=2, **to),
     "lrn-even-beta": lambda _, **to: LocalResponseNorm(size=2, alpha=0.3, beta=0.6, **to),
     "lrn-spatial": lambda _, **to: LocalResponseNorm(size=3, alpha=0.3, region="spatial", **to),
@@ -122,7 +128,7 @@ def test_float64_layers_are_exact(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_is_differentiable(name):
-    x = torch.from_numpy(picture(3, (3, 4))).requires_grad_()
+    x = torch.from_numpy(picture(3, (3, 4))[:1]).requires_grad_()  # no ties, at which a minimum has no derivative
     assert torch.autograd.gradcheck(LAYERS[name](3, dtype=torch.float64), x)
 
 
@@ -195,9 +201,30 @@ def test_from_pixels_takes_uint16_and_follows_its_dtype(rng):
     assert layer.half()(torch.zeros(1, 2, 2, 3, dtype=torch.uint8)).dtype == torch.float16
 
 
+@pytest.mark.parametrize("name", ["min-max-normalize", "min-max-normalize-channel", "standardize", "standardize-channel"])
+@pytest.mark.parametrize("value", [0.0, 250.0])
+def test_a_flat_picture_stays_finite_and_each_picture_keeps_to_itself(name, value):
+    layer = LAYERS[name](3)
+    flat = torch.full((1, 3, 5, 6), value)
+    other = torch.from_numpy(picture(3, (5, 6), batch=1)).float() * 255
+    both = layer(torch.cat([flat, other]))
+    assert both.isfinite().all()
+    assert torch.equal(both[:1], torch.full_like(flat, layer.step.out[0] if "min-max" in name else 0.0))
+    torch.testing.assert_close(both[1:], layer(other), rtol=0, atol=1e-6)
+
+
+def test_a_bright_low_contrast_picture_keeps_its_contrast():
+    """250 and 251 on a large picture: float32 has to find a std of 0.5 beside a mean of 250.5."""
+    x = np.random.default_rng(0).integers(250, 252, (1, 3, 400, 300)).astype(np.float32)
+    layer = Standardize()
+    np.testing.assert_allclose(layer(torch.from_numpy(x)).numpy(), reference.apply([layer.step], x.astype(np.float64)), atol=2e-6)
+
+
 @pytest.mark.parametrize(
     ("layer", "x", "message"),
     [
+        (MinMaxScale(low=(0, 0), high=(1, 2)), torch.zeros(1, 3, 4, 4), "as many channels as constants, got 3"),
+        (Standardize(), torch.zeros(3, 4, 4), "got 3 dimensions"),
         (Rescale(), torch.zeros(3, 4, 4), "got 3 dimensions"),
         (Rescale(), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "put FromPixels first"),
         (Normalize.preset("imagenet"), torch.zeros(1, 1, 4, 4), "as many channels as constants, got 1"),

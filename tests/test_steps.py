@@ -7,7 +7,7 @@ import pytest
 
 from preproc import presets, steps
 from preproc.errors import PreprocError
-from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale
+from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
 
 PIXELS = FromPixels(layout="NHWC")
 IMAGENET = Normalize.preset("imagenet")
@@ -17,6 +17,9 @@ EXAMPLES = [
     IMAGENET,
     ChannelAffine(matrix=((0.3, 0.6, 0.1),), offset=(2.0,)),
     LocalResponseNorm(size=5, region="spatial"),
+    MinMaxScale(low=0, high=(255,), out=(-1, 1), clip=True),
+    MinMaxNormalize(per="channel"),
+    Standardize(min_std=0.1, correction=1),
 ]
 
 
@@ -47,6 +50,12 @@ def test_a_step_survives_json(step):
         (lambda: LocalResponseNorm(size=0), "at least 1"),
         (lambda: LocalResponseNorm(size=4, region="spatial"), "odd size"),
         (lambda: LocalResponseNorm(size=5, k=0.0), "k > 0"),
+        (lambda: MinMaxScale(low=1, high=1), "each low < high"),
+        (lambda: MinMaxScale(low=(1, 2), high=3), "as many lows as highs"),
+        (lambda: MinMaxScale(low=0, high=1, out=(1, 0)), "two numbers, low < high"),
+        (lambda: MinMaxNormalize(per="batch"), "per to be one of image, channel"),
+        (lambda: Standardize(min_std=0), "min_std > 0"),
+        (lambda: Standardize(correction=2), "correction to be 0 or 1"),
         (lambda: steps.parse({"step": "normalise"}), "did you mean 'normalize'"),
         (lambda: steps.parse({"step": "rescale", "scal": 1}), "did you mean 'scale'"),
         (lambda: steps.parse({"step": "normalize", "mean": [0.5]}), "expected std"),
@@ -69,6 +78,8 @@ def test_bad_constants_get_expected_got_and_mend(make, message):
         ([FromPixels(layout="NHWC", pixel_dtype="uint16"), Rescale()], "scale = 1.525902"),
         ([FromPixels(layout="NHWC", color="GRAY", to="GRAY"), Rescale(), IMAGENET], "expected 3 channels"),
         ([PIXELS, PIXELS], "expected it first and once"),
+        ([PIXELS, MinMaxScale(low=0, high=1)], "check the unit of low and high"),
+        ([PIXELS, Standardize(), IMAGENET], "normalized or rescaled already"),
     ],
 )
 def test_unit_mismatches_are_refused_with_the_mend(sequence, message):
@@ -81,6 +92,9 @@ def test_unit_mismatches_are_refused_with_the_mend(sequence, message):
     [
         ([PIXELS, Rescale(), IMAGENET], -2.1179, 2.64),
         ([PIXELS, Rescale(scale=1 / 127.5, offset=-1)], -1, 1),
+        ([PIXELS, MinMaxScale(low=0, high=255, out=(-1, 1))], -1, 1),
+        ([FromPixels(layout="NHWC", pixel_dtype="uint16"), MinMaxScale(low=0, high=4095, clip=True)], 0, 1),
+        ([PIXELS, MinMaxNormalize(), IMAGENET], -2.1179, 2.64),
         ([PIXELS, Normalize.preset("caffe", color="RGB")], -123.68, 151.061),
         ([FromPixels(layout="NHWC", pixel_dtype="uint16"), Rescale(scale=1 / 65535)], 0, 1),
         ([PIXELS, ChannelAffine(matrix=((1.0, -1.0, 0.0),))], -255, 255),

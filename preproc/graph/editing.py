@@ -60,7 +60,7 @@ def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: 
         raise PreprocError(f"expected a model without a value named {name!r}, got one")
     left, constant, done = _plan(old, steps, pixels.channels, ready, fold)
     value = ir.Value(name=name, shape=_pixel_shape(old.shape, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
-    builder = Builder(old.dtype, pixels.channels)
+    builder = Builder(old.dtype, pixels.channels, opset=model.opset_imports.get("", 18))
     output = build(builder, left, value)
     if constant is not None:
         output = append_channel(builder, constant, output)

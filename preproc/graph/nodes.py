@@ -8,14 +8,24 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
-from ..steps import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale, Step
+from ..steps import (
+    ChannelAffine,
+    FromPixels,
+    LocalResponseNorm,
+    MinMaxNormalize,
+    MinMaxScale,
+    Normalize,
+    Rescale,
+    Standardize,
+    Step,
+)
 
 
 class Builder:
     """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last."""
 
-    def __init__(self, dtype: ir.DataType, channels: int) -> None:
-        self.dtype, self.channels = dtype, channels
+    def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18) -> None:
+        self.dtype, self.channels, self.opset = dtype, channels, opset
         self.nodes: list[ir.Node] = []
         self.constants: list[ir.Value] = []
 
@@ -26,6 +36,12 @@ class Builder:
         output = ir.Value(name=name)
         self.nodes.append(ir.node(op, inputs=values, attributes=attributes, outputs=[output], name=name))
         return output
+
+    def reduce(self, op: str, x: ir.Value, axes: list[int]) -> ir.Value:
+        """A Reduce node that keeps the axes. Which form axes have, an input or an attribute, differs by operator up to opset 18."""
+        if op == "ReduceSum" or self.opset >= 18:
+            return self.add(op, x, np.array(axes, np.int64), keepdims=1)
+        return self.add(op, x, axes=axes, keepdims=1)
 
     def floats(self, values: Any) -> NDArray[Any]:
         return np.asarray(values, np.float64).astype(self.dtype.numpy())
@@ -67,6 +83,39 @@ def _normalize(b: Builder, step: Normalize, x: ir.Value) -> ir.Value:
     return b.add("Div", b.add("Sub", x, b.per_channel(step.mean)), b.per_channel(step.std))
 
 
+def _min_max_scale(b: Builder, step: MinMaxScale, x: ir.Value) -> ir.Value:
+    line = step.line(len(step.low))
+    y = b.add("Add", b.add("Mul", x, b.per_channel(line.matrix.diagonal())), b.per_channel(line.offset))
+    return b.add("Clip", y, *map(b.floats, step.out)) if step.clip else y
+
+
+def _axes(per: str) -> list[int]:
+    return [1, 2, 3] if per == "image" else [2, 3]
+
+
+def _min_max_normalize(b: Builder, step: MinMaxNormalize, x: ir.Value) -> ir.Value:
+    low, high = b.reduce("ReduceMin", x, _axes(step.per)), b.reduce("ReduceMax", x, _axes(step.per))
+    span = b.add("Sub", high, low)
+    divisor = b.add("Where", b.add("Greater", span, b.floats(0)), span, b.floats(1))
+    share = b.add("Div", b.add("Sub", x, low), divisor)
+    return b.add("Add", b.add("Mul", share, b.floats(step.out[1] - step.out[0])), b.floats(step.out[0]))
+
+
+def _standardize(b: Builder, step: Standardize, x: ir.Value) -> ir.Value:
+    """The mean is taken twice, as in the layer. n is a sum of ones: shape arithmetic would leave the device."""
+    axes = _axes(step.per)
+    centred = b.add("Sub", x, b.reduce("ReduceMean", x, axes))
+    centred = b.add("Sub", centred, b.reduce("ReduceMean", centred, axes))
+    squares = b.reduce("ReduceSum", b.add("Mul", centred, centred), axes)
+    first = b.add("Slice", x, *(np.array([value], np.int64) for value in (0, 1, 0)))
+    ones = b.add("Add", b.add("Mul", first, b.floats(0)), b.floats(1))
+    count = b.reduce("ReduceSum", ones, axes)
+    freedom = b.add("Max", b.add("Sub", count, b.floats(step.correction)), b.floats(1))
+    std = b.add("Sqrt", b.add("Div", squares, freedom))
+    least = b.add("Reciprocal", b.add("Sqrt", count)) if step.min_std is None else b.floats(step.min_std)
+    return b.add("Div", centred, b.add("Max", std, least))
+
+
 def _channel_affine(b: Builder, step: ChannelAffine, x: ir.Value) -> ir.Value:
     affine = step.affine(step.channels())
     b.channels = affine.channels_out
@@ -106,6 +155,9 @@ _NODES: dict[type[Step], Callable[[Builder, Any, ir.Value], ir.Value]] = {
     FromPixels: _from_pixels,
     Rescale: _rescale,
     Normalize: _normalize,
+    MinMaxScale: _min_max_scale,
+    MinMaxNormalize: _min_max_normalize,
+    Standardize: _standardize,
     ChannelAffine: _channel_affine,
     LocalResponseNorm: _local_response_norm,
 }

@@ -8,15 +8,31 @@ from .. import steps
 from ._common import Device, Layer
 from .channel_affine import ChannelAffine
 from .lrn import LocalResponseNorm
+from .minmax import MinMaxNormalize, MinMaxScale
 from .normalize import Normalize, Rescale
 from .pixels import FromPixels
+from .standardize import Standardize
 
-__all__ = ["ChannelAffine", "FromPixels", "Layer", "LocalResponseNorm", "Normalize", "Rescale", "from_step"]
+__all__ = [
+    "ChannelAffine",
+    "FromPixels",
+    "Layer",
+    "LocalResponseNorm",
+    "MinMaxNormalize",
+    "MinMaxScale",
+    "Normalize",
+    "Rescale",
+    "Standardize",
+    "from_step",
+]
 
 _KINDS: Mapping[type[steps.Step], Callable[..., Layer]] = {
     steps.FromPixels: FromPixels,
     steps.Rescale: Rescale,
     steps.Normalize: Normalize,
+    steps.MinMaxScale: MinMaxScale,
+    steps.MinMaxNormalize: MinMaxNormalize,
+    steps.Standardize: Standardize,
     steps.ChannelAffine: ChannelAffine,
     steps.LocalResponseNorm: LocalResponseNorm,
 }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.jit import is_tracing  # type: ignore[attr-defined]
 
 from ..errors import PreprocError
 from ..steps import Step
@@ -36,5 +37,10 @@ def check_image(x: Tensor) -> None:
 
 def check_channels(x: Tensor, channels: int) -> None:
     check_image(x)
-    if x.shape[1] != channels:
+    if not is_tracing() and x.shape[1] != channels:  # a trace would warn about the comparison, and not keep it
         raise PreprocError(f"expected (N, {channels}, H, W), as many channels as constants, got {x.shape[1]} channels")
+
+
+def widened(x: Tensor) -> Tensor:
+    """x in at least float32, for sums that half precision would overflow or round away."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import steps
-from ._common import Device, Layer, check_image
+from ._common import Device, Layer, check_image, widened
 
 
 class LocalResponseNorm(Layer):
@@ -38,7 +38,7 @@ class LocalResponseNorm(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        wide = widened(x)
         divisor: Tensor = self.power(self.mean_of_squares(wide * wide) * self.alpha + self.k)
         return (wide / divisor).to(x.dtype)
 

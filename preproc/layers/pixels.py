@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.jit import is_tracing  # type: ignore[attr-defined]
 
 from .. import steps
 from ..errors import PreprocError
@@ -45,7 +46,7 @@ class FromPixels(Layer):
             raise PreprocError(f"expected a batch of pictures with 4 dimensions, got {x.dim()}; one picture is x.unsqueeze(0)")
         if x.is_floating_point():
             raise PreprocError("expected integer pixels, got floats; a float picture is rescaled already, leave FromPixels out")
-        if self.channels >= 0 and x.shape[self.channels_axis] != self.channels:
+        if not is_tracing() and self.channels >= 0 and x.shape[self.channels_axis] != self.channels:
             raise PreprocError(f"expected {self.channels} channels in axis {self.channels_axis}, got {x.shape[self.channels_axis]}")
         planes: Tensor = self.select(x.to(self.like.dtype).permute(self.order))
         return planes
