@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from preproc import graph
+from preproc.bundle import open_bundle
 from preproc.errors import NotFoldableError, PreprocError
 from preproc.export.exporter import export_bundle
 from preproc.export.onnx import _time_limit
@@ -214,3 +215,14 @@ def test_overridden_constants_are_said_in_the_report(tmp_path):
     bundle = export_bundle(recipe, tmp_path / "digits", formats=["onnx"])
     assert bundle.report.constants_agree == "no"
     assert bundle.contract["backbone"]["override"] == "to see what happens"
+
+
+def test_weights_beyond_protobufs_limit_go_into_a_second_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(graph.files, "EXTERNAL_ABOVE", 100_000)
+    bundle = export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
+    assert bundle.report.ok
+    assert {"model.onnx", "model.onnx.data"} <= set(bundle.manifest["files"])
+    assert bundle.manifest["files"]["model.onnx"]["size"] < 100_000
+    (bundle.folder / "model.onnx.data").write_bytes(b"")
+    with pytest.raises(PreprocError, match=r"model\.onnx\.data has 0 bytes"):
+        open_bundle(bundle.folder)
