@@ -64,8 +64,13 @@ def open_bundle(folder: str | Path) -> Bundle:
         raise BundleError(f"{folder / MANIFEST}: expected a manifest of preproc, got something else")
     if manifest.get("version") != 1:
         raise BundleError(f"{folder / MANIFEST}: expected version 1, got {manifest.get('version')!r}; use a newer preproc")
-    _check_files(folder, manifest)
-    return Bundle(folder, manifest)
+    try:
+        _check_files(folder, manifest)
+        bundle = Bundle(folder, manifest)
+        _ = bundle.report, bundle.contract["outputs"], manifest["golden"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
+    return bundle
 
 
 def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -166,7 +171,10 @@ def publishing(target: Path) -> Iterator[Path]:
         yield new
         if target.exists():
             target.rename(old)
-        new.rename(target)
+        try:
+            new.rename(target)
+        except OSError as error:
+            raise BundleError(f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
         recover(target)

@@ -117,7 +117,7 @@ def show(report: "Report") -> None:
             "" if control.movement is None else f"{control.movement:.1e}",
             control.reason and f"cannot happen: {control.reason}",
         )
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     console.print(table)
     console.print(f"  tolerance {power.tolerance:.1e} of the largest output; the bare backbone in float32 errs by {power.bare_error:.1e}")
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
@@ -142,4 +142,7 @@ def main() -> None:
         app()
     except PreprocError as error:
         _say(f"error: {error}")
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written: the system's own words, and the file
+        _say(f"error: {error.filename or 'the system'}: {error.strerror or error}")
         sys.exit(1)

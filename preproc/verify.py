@@ -245,7 +245,8 @@ def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power) -> 
         return Result(runtime.name, FAILED, str(problem), error, worst, top1, pictures)
     if error > power.tolerance:
         reason = f"error {error:.2e} on {worst}, tolerance {power.tolerance:.1e}"
-        return Result(runtime.name, FAILED, reason, error, worst, top1, pictures, ran)
+        known = error if np.isfinite(error) else None  # JSON has no infinity
+        return Result(runtime.name, FAILED, reason, known, worst, top1, pictures, ran)
     weakness = power.weakness()
     return Result(runtime.name, INCONCLUSIVE if weakness else PASSED, weakness, error, worst, top1, pictures, ran)
 

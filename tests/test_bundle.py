@@ -93,6 +93,8 @@ def test_onnx_bytes_are_repeatable(exported, tmp_path):
         (lambda b: (b / "manifest.json").write_text("{}"), "expected a manifest of preproc"),
         (lambda b: (b / "manifest.json").unlink(), "expected a bundle, a folder with manifest.json"),
         (lambda b: edit(b, "version", 2), "expected version 1, got 2"),
+        (lambda b: edit(b, "report", {}), "expected a whole manifest"),
+        (lambda b: edit(b, "files", None), "expected a whole manifest"),
         (lambda b: edit(b, "contract", {}), "expected the manifest's contract inside, got another one"),
     ],
 )
@@ -153,6 +155,25 @@ def test_a_process_killed_around_the_two_renames_is_recovered_from(bundle, moves
     assert len(names(bundle.parent)) == 2
     open_bundle(bundle)
     assert names(bundle.parent) == ["digits"]
+
+
+def test_two_exports_at_once_end_with_a_whole_bundle_and_a_clear_line(tmp_path, monkeypatch):
+    """Another process publishes between our two renames."""
+    target, real = tmp_path / "mine", Path.rename
+
+    def rename(self, to):
+        if to == target and ".new-" in self.name:
+            target.mkdir()
+            (target / "manifest.json").write_text("theirs")
+        return real(self, to)
+
+    with publishing(target) as new:
+        (new / "manifest.json").write_text("old")
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(BundleError, match="is another export running"), publishing(target) as new:
+        (new / "manifest.json").write_text("ours")
+    assert (target / "manifest.json").read_text() == "theirs"
+    assert names(tmp_path) == ["mine"]
 
 
 def test_a_running_export_is_not_swept_away(bundle):

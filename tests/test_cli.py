@@ -107,6 +107,21 @@ def test_wrong_usage_is_exit_2(arguments):
     assert run(*arguments, check=2).stdout == ""
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("x")
+    done = run("export", DIGITS, "-o", tmp_path / "file" / "deeper", "--format", "onnx", check=1)
+    assert "Not a directory" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_square_brackets_in_a_reason_are_printed(capsys):
+    from preproc.cli import show
+    from preproc.verify import Power, Report, Result
+
+    show(Report("m", "x", "yes", Power({}, 0, 1e-4, (), None), (Result("ort-cpu", "failed", "name them in [backbone] outputs"),)))
+    assert "name them in [backbone] outputs" in capsys.readouterr().out
+
+
 def test_one_bad_recipe_does_not_stop_the_others(tmp_path):
     done = run("export", "no.toml", DIGITS, "-o", tmp_path, "--format", "onnx", check=1)
     assert (tmp_path / "digits" / "model.onnx").is_file()

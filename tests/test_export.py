@@ -199,6 +199,7 @@ def test_an_onnx_file_as_a_backbone(tmp_path, exported):
         (Net(), {}, "expected a Recipe, or a Model made by prepend"),
         (prepend(Pipeline(Rescale()), Net()), {}, "starts with FromPixels"),
         (prepend(Pipeline(*imagenet()), Net()), {}, "expected example="),
+        (prepend(Pipeline(*imagenet()), Net().half()), {"example": example()}, r"float32 weights, got torch\.float16"),
         (DIGITS, {"formats": ["onx"]}, "expected formats to be some of onnx, torchscript"),
         (replace(DIGITS, export={"images": ROOT / "no"}), {}, "expected a folder of pictures"),
         (replace(DIGITS, backbone={"outputs": ("a", "b")}), {}, "expected 2 output"),
@@ -208,6 +209,14 @@ def test_bad_arguments_get_one_line_and_leave_nothing(tmp_path, model, options, 
     with pytest.raises(PreprocError, match=message):
         export_bundle(model, tmp_path / "m", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_ones_own_is_not_touched(tmp_path):
+    backbone = Net().train()
+    bundle = export_bundle(prepend(Pipeline(*imagenet()), backbone), tmp_path / "m", example=example(), formats=["onnx"])
+    assert bundle.report.ok
+    assert backbone.training
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
 
 
 def test_overridden_constants_are_said_in_the_report(tmp_path):

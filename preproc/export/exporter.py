@@ -1,5 +1,8 @@
 """Recipe or Model -> bundle: write the files, verify just those files, publish them."""
 
+import copy
+import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +92,6 @@ def _failure(report: Report) -> VerificationError:
 
 
 def _job(source: "Recipe | Model", formats: Sequence[str] | None, example: "Tensor | None", progress: Progress) -> _Job:
-    import dataclasses
-
     for name in formats or ():
         if name not in FORMATS:
             raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}")
@@ -116,7 +117,9 @@ def _job(source: "Recipe | Model", formats: Sequence[str] | None, example: "Tens
 
 
 def _model_job(model: "Model", formats: tuple[str, ...], example: "Tensor | None") -> _Job:
-    """A recipe for a Model that somebody built in Python."""
+    """A recipe for a Model that somebody built in Python; the model itself is not touched."""
+    import torch
+
     from ..backbones import Backbone
     from ..pipeline import Model, Pipeline
 
@@ -130,7 +133,10 @@ def _model_job(model: "Model", formats: tuple[str, ...], example: "Tensor | None
     first, nhwc = sequence[0], sequence[0].layout == "NHWC"
     size = tuple(example.shape[1:3] if nhwc else example.shape[2:4])
     channels = channels_in(sequence) or int(example.shape[3 if nhwc else 1])
-    backbone = Backbone(model.backbone.eval(), "as given", True)
+    kinds = {value.dtype for value in model.backbone.parameters()} - {torch.float32}
+    if kinds:
+        raise PreprocError(f"expected a backbone with float32 weights, got {', '.join(map(str, kinds))}; call .float() on a copy of it")
+    backbone = Backbone(copy.deepcopy(model.backbone).to("cpu").eval().requires_grad_(False), "as given", True)
     recipe = Recipe(
         name=type(model.backbone).__name__.lower(),
         backbone=BackboneSpec(source="module", color=first.to, name=type(model.backbone).__name__, weights="as given"),
@@ -154,7 +160,11 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
         model, fold_torch = _fold_torch(job)
         if "torchscript" in recipe.export.formats:
             fold["torchscript"] = fold_torch
-    outputs = [{"name": name, "dtype": "float32", "shape": ["N", *values.shape[1:]]} for name, values in proof.cases[0].expected.items()]
+    kinds = {} if onnx_model is None else {value.name: value.dtype.numpy().name for value in onnx_model.graph.outputs if value.dtype}
+    outputs = [
+        {"name": name, "dtype": kinds.get(name, "float32"), "shape": ["N", *values.shape[1:]]}
+        for name, values in proof.cases[0].expected.items()
+    ]
     contract = contracts.make_contract(
         recipe,
         outputs=outputs,
@@ -231,6 +241,4 @@ def _example(recipe: Recipe) -> "Tensor":
 
 
 def _compact(contract: dict[str, Any]) -> str:
-    import json
-
     return json.dumps(contract, separators=(",", ":"))
