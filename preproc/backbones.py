@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import steps
+from . import checks, steps
+from .checks import did_you_mean
 from .errors import PreprocError, RecipeError
 from .pipeline import Model, Pipeline, prepend
 from .recipe import BackboneSpec, Recipe
-from .steps import Normalize, Rescale, Step, did_you_mean
+from .steps import Normalize, Rescale, Step
 
 State = dict[str, Tensor]
 Outputs = dict[str, NDArray[Any]]
@@ -235,7 +236,7 @@ def _published(metadata: Mapping[str, str], file: Path) -> Published | None:
         return None
     try:
         table = json.loads(metadata["preproc"])
-        steps.check_choice("color", table["color"], steps.COLORS)
+        checks.check_choice("color", table["color"], steps.COLORS)
         return Published(table["color"], tuple(steps.parse(step) for step in table["steps"]))
     except (ValueError, TypeError, KeyError) as error:
         raise PreprocError(f"{file}: expected a colour order and steps in its metadata, got: {error!r}") from error

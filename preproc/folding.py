@@ -1,22 +1,21 @@
 """Model -> Model with the affine end of the pipeline inside the backbone's first convolution."""
 
 import copy
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from . import layers
 from .affine import Affine, FoldPlan, border_error, fold_conv, plan_fold
 from .collapse import split_affine_end, subtract_steps
+from .convolutions import first_convolutions
 from .errors import NotFoldableError, PreprocError
 from .pipeline import Model, Pipeline
-from .tracking import Reader, Tracked, common_through, concatenate
+from .tracking import Reader, common_through
 
 
 @dataclass(frozen=True)
@@ -67,213 +66,6 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
     if plan.constant is not None:
         front.append(_Append(plan.constant))
     return FoldResult(Model(nn.Sequential(*front), backbone), True, None, plan.form, tuple(sorted(reader.weight for reader in readers)))
-
-
-def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
-    """The convolutions that read the values of the backbone's input, found in torch.export's graph.
-
-    example: (N, C, H, W) float, model-ready.  Raises NotFoldableError with the reason if anything else reads them.
-    """
-    if len(example) < 2:
-        example = example.expand(2, *example.shape[1:])
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
-            exported = torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
-    except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
-        raise NotFoldableError(f"torch.export cannot read the backbone: {str(error).splitlines()[0][:200]}") from error
-    signature = exported.graph_signature
-    (name,) = signature.user_inputs[:1]
-    constants = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers) | dict(signature.inputs_to_lifted_tensor_constants)
-    values = {**exported.state_dict, **exported.constants}
-    walk = _Walk(constants, values)
-    for node in exported.graph_module.graph.nodes:
-        if node.op == "placeholder" and node.name == name:
-            walk.tracked[node] = Tracked(Affine.identity(example.shape[1]))
-        elif any(source in walk.tracked for source in node.all_input_nodes):
-            walk.visit(node)
-    if not walk.readers:
-        raise NotFoldableError("no convolution reads the input")
-    return walk.readers
-
-
-class _Walk:
-    """Translates torch.export's operators into Tracked's, from the input to the convolutions."""
-
-    def __init__(self, constants: dict[str, str], values: dict[str, Any]) -> None:
-        self.constants, self.values = constants, values
-        self.tracked: dict[fx.Node, Tracked] = {}
-        self.readers: list[Reader] = []
-
-    def visit(self, node: fx.Node) -> None:
-        if node.op == "output":
-            raise NotFoldableError("the backbone returns its input")
-        name = str(node.target)
-        if name.startswith(("aten.sym_size", "aten._assert_tensor_metadata", "aten.sym_numel")):
-            return
-        if name.startswith("aten.conv2d"):
-            self.readers.append(self._reader(node))
-            return
-        rule = _RULES.get(name)
-        if rule is None:
-            raise NotFoldableError(f"{name} reads the input, which is not a convolution")
-        self.tracked[node] = rule(self, node)
-
-    def of(self, node: Any) -> Tracked:
-        if node not in self.tracked:
-            raise NotFoldableError("the input is combined with a computed value before the first convolution")
-        return self.tracked[node]
-
-    def constant(self, value: Any) -> Any:
-        """A Python number or a parameter's, buffer's or constant's values."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        if isinstance(value, fx.Node) and value.name in self.constants:
-            return self.values[self.constants[value.name]].detach().double().cpu().numpy()
-        raise NotFoldableError("the input is combined with a computed value before the first convolution")
-
-    def _reader(self, node: fx.Node) -> Reader:
-        arguments = _arguments(node)
-        weight, bias = self._parameter(arguments["weight"], "weight"), arguments.get("bias")
-        padding = arguments.get("padding", 0)
-        kernel = self.values[weight].shape[2:]
-        if isinstance(padding, str):
-            pads_zero = padding == "same" and max(kernel) > 1
-        else:
-            pads_zero = max(padding if isinstance(padding, (list, tuple)) else [padding]) > 0
-        return Reader.of(
-            self.of(arguments["input"]),
-            weight=weight,
-            bias=None if bias is None else self._parameter(bias, "bias"),
-            groups=arguments.get("groups", 1),
-            pads_zero=pads_zero,
-        )
-
-    def _parameter(self, node: Any, word: str) -> str:
-        if not isinstance(node, fx.Node) or node.name not in self.constants:
-            raise NotFoldableError(f"the {word} of the first convolution is computed, not a parameter")
-        if len(node.users) > 1:
-            raise NotFoldableError(f"the {word} of the first convolution, {self.constants[node.name]}, is used by another operation too")
-        return self.constants[node.name]
-
-
-def _arguments(node: fx.Node) -> dict[str, Any]:
-    """All arguments of an ATen call by name."""
-    schema = node.target._schema  # type: ignore[union-attr]
-    names = [argument.name for argument in schema.arguments]
-    return dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-
-
-def _same(walk: _Walk, node: fx.Node) -> Tracked:
-    source = node.args[0]
-    if isinstance(source, fx.Node) and source.meta["val"].dtype != node.meta["val"].dtype:
-        raise NotFoldableError(f"the input is cast to {node.meta['val'].dtype} before the first convolution")
-    return walk.of(source)
-
-
-def _axis(node: fx.Node, axis: int) -> int:
-    return axis % len(node.args[0].meta["val"].shape)  # type: ignore[union-attr]
-
-
-def _slice(walk: _Walk, node: fx.Node) -> Tracked:
-    arguments = _arguments(node)
-    axis = _axis(node, arguments.get("dim", 0))
-    length = node.args[0].meta["val"].shape[axis]  # type: ignore[union-attr]
-    rows = range(length)[slice(arguments.get("start"), arguments.get("end"), arguments.get("step", 1))]
-    source = walk.of(node.args[0])
-    return source if len(rows) == length else source.take(axis, rows)
-
-
-def _select(walk: _Walk, node: fx.Node) -> Tracked:
-    _, axis, index = node.args
-    return walk.of(node.args[0]).select(_axis(node, axis), index)  # type: ignore[arg-type]
-
-
-def _unsqueeze(walk: _Walk, node: fx.Node) -> Tracked:
-    return walk.of(node.args[0]).unsqueeze(_arguments(node)["dim"] % len(node.meta["val"].shape))
-
-
-def _cat(walk: _Walk, node: fx.Node) -> Tracked:
-    arguments = _arguments(node)
-    return concatenate([walk.of(part) for part in arguments["tensors"]], arguments.get("dim", 0) % len(node.meta["val"].shape))
-
-
-def _permute(walk: _Walk, node: fx.Node) -> Tracked:
-    order = _arguments(node)["dims"]
-    return walk.of(node.args[0]).permute([axis % len(order) for axis in order])
-
-
-def _pad(walk: _Walk, node: fx.Node) -> Tracked:
-    arguments = _arguments(node)
-    pads, source = arguments["pad"], walk.of(node.args[0])
-    if not any(pads):
-        return source
-    if any(pads[4:]):
-        raise NotFoldableError("channels are padded before the first convolution")
-    if arguments.get("mode", "constant") != "constant":
-        return source
-    return source.padded(arguments.get("value") or 0.0)
-
-
-def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[Tracked, Any], Tracked] | None = None) -> Any:
-    def rule(walk: _Walk, node: fx.Node) -> Tracked:
-        left, right = node.args[:2]
-        if node.kwargs.get("alpha", 1) != 1 or node.kwargs.get("rounding_mode"):
-            raise NotFoldableError(f"{node.target} reads the input with options")
-        if left in walk.tracked and right in walk.tracked:
-            raise NotFoldableError("the input is combined with itself before the first convolution")
-        if left in walk.tracked:
-            return apply(walk.of(left), walk.constant(right))
-        if swapped is None:
-            raise NotFoldableError(f"a constant is divided by the input ({node.target})")
-        return swapped(walk.of(right), walk.constant(left))
-
-    return rule
-
-
-def _times(x: Tracked, c: Any) -> Tracked:
-    return x.then(c, 0.0)
-
-
-def _plus(x: Tracked, c: Any) -> Tracked:
-    return x.then(1.0, c)
-
-
-_RULES: dict[str, Callable[[_Walk, fx.Node], Tracked]] = {
-    **dict.fromkeys(
-        (
-            "aten.alias.default",
-            "aten.clone.default",
-            "aten.contiguous.default",
-            "aten.detach.default",
-            "aten.detach_.default",
-            "aten.lift_fresh_copy.default",
-            "aten.to.dtype",
-            "aten.to.device",
-            "aten.to.dtype_layout",
-            "aten._to_copy.default",
-            "aten.dropout.default",
-        ),
-        _same,
-    ),
-    "aten.slice.Tensor": _slice,
-    "aten.select.int": _select,
-    "aten.unsqueeze.default": _unsqueeze,
-    "aten.cat.default": _cat,
-    "aten.permute.default": _permute,
-    "aten.pad.default": _pad,
-    "aten.constant_pad_nd.default": _pad,
-    "aten.reflection_pad2d.default": _same,
-    "aten.replication_pad2d.default": _same,
-    **dict.fromkeys(("aten.mul.Tensor", "aten.mul.Scalar"), _arithmetic(_times, swapped=_times)),
-    **dict.fromkeys(("aten.add.Tensor", "aten.add.Scalar"), _arithmetic(_plus, swapped=_plus)),
-    **dict.fromkeys(
-        ("aten.sub.Tensor", "aten.sub.Scalar"),
-        _arithmetic(lambda x, c: x.then(1.0, -c), swapped=lambda x, c: x.then(-1.0, c)),
-    ),
-    "aten.rsub.Scalar": _arithmetic(lambda x, c: x.then(-1.0, c)),
-    **dict.fromkeys(("aten.div.Tensor", "aten.div.Scalar"), _arithmetic(lambda x, c: x.then(1.0 / c, 0.0))),
-}
 
 
 def _rewrite(backbone: nn.Module, reader: Reader, plan: FoldPlan) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from . import steps
+from .checks import did_you_mean
 from .errors import PreprocError, RecipeError
-from .steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Normalize, Step, did_you_mean
+from .steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Normalize, Step
 
 SOURCES = ("embedded", "torchvision", "onnx")
 FORMATS = ("onnx", "torchscript")

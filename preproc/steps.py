@@ -4,8 +4,6 @@ A step validates itself when it is made, so a layer's constructor, a recipe and 
 """
 
 import dataclasses
-import difflib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 
 from . import presets
 from .affine import Affine
+from .checks import check_choice, check_count, did_you_mean, set_number, set_numbers, set_out
 from .errors import PreprocError
 from .presets import UNITS
 
@@ -475,47 +474,6 @@ def compose(steps: Iterable[Step], channels: int) -> Affine | None:
             return None
         whole = whole.then(affine)
     return whole
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
-
-
-def check_choice(field: str, value: object, known: Iterable[str]) -> None:
-    if value not in tuple(known):
-        raise PreprocError(f"expected {field} to be one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), known)}")
-
-
-def check_count(name: str, expected: int, got: int) -> None:
-    if expected != got:
-        raise PreprocError(f"{name}: expected {expected} channels, as many as it has constants, got {got}")
-
-
-def set_number(step: Step, field: str) -> None:
-    value = getattr(step, field)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise PreprocError(f"{step.name}: expected {field} to be a finite number, got {value!r}")
-    object.__setattr__(step, field, float(value))
-
-
-def set_numbers(step: Step, field: str) -> None:
-    values = getattr(step, field)
-    try:
-        numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError) as error:
-        raise PreprocError(f"{step.name}: expected {field} to be a list of numbers, one per channel, got {values!r}") from error
-    if not numbers or not all(map(math.isfinite, numbers)):
-        raise PreprocError(f"{step.name}: expected {field} to be finite numbers, one per channel, got {list(numbers)}")
-    object.__setattr__(step, field, numbers)
-
-
-def set_out(step: Step) -> None:
-    set_numbers(step, "out")
-    out: tuple[float, ...] = step.out  # type: ignore[attr-defined]
-    if len(out) != 2 or out[0] >= out[1]:
-        raise PreprocError(f"{step.name}: expected out to be two numbers, low < high, got {list(out)}")
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from . import reference, steps
+from . import checks, reference, steps
 from .errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
 from .runtimes import Outputs, Runtime
 from .steps import FromPixels, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize, Step
@@ -287,4 +287,4 @@ def _distance(got: Outputs, expected: Mapping[str, NDArray[Any]], scale: Mapping
 def check_known(names: Sequence[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in set(known):
-            raise BundleError(f"expected a runtime, one of {', '.join(known)}, got {name!r}{steps.did_you_mean(name, known)}")
+            raise BundleError(f"expected a runtime, one of {', '.join(known)}, got {name!r}{checks.did_you_mean(name, known)}")

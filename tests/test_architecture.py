@@ -11,14 +11,15 @@ import preproc
 from tests.conftest import ROOT
 
 ORDER = [
-    "errors affine presets steps recipe reference collapse tracking layers pipeline backbones folding graph runtimes verify",
+    "errors affine checks presets steps recipe reference collapse tracking",
+    "layers pipeline backbones convolutions folding graph runtimes verify",
     "contract inputs bundle proof export inspection cli __main__",
 ]
 RANK = {name: position for position, name in enumerate(" ".join(ORDER).split())}
 FILES = sorted((ROOT / "preproc").rglob("*.py"))
 ONNX = {"graph/files.py"}
 ONNXRUNTIME = {"runtimes.py"}
-TORCH = {"layers", "pipeline", "backbones", "folding", "export"}
+TORCH = {"layers", "pipeline", "backbones", "convolutions", "folding", "export"}
 
 
 def room(file):

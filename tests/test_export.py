@@ -199,6 +199,7 @@ def test_an_onnx_file_as_a_backbone(tmp_path, exported):
         (Net(), {}, "expected a Recipe, or a Model made by prepend"),
         (prepend(Pipeline(Rescale()), Net()), {}, "starts with FromPixels"),
         (prepend(Pipeline(*imagenet()), Net()), {}, "expected example="),
+        (prepend(Pipeline(*imagenet()), Net()), {"example": example(layout="NCHW")}, r"of shape \(N, H, W, 3\), got \(2, 3, 24, 20\)"),
         (prepend(Pipeline(*imagenet()), Net().half()), {"example": example()}, r"float32 weights, got torch\.float16"),
         (DIGITS, {"formats": ["onx"]}, "expected formats to be some of onnx, torchscript"),
         (replace(DIGITS, export={"images": ROOT / "no"}), {}, "expected a folder of pictures"),

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from preproc import steps
-from preproc.folding import first_convolutions, fold, uncorrected_border, why_not_foldable
+from preproc.convolutions import first_convolutions
+from preproc.folding import fold, uncorrected_border, why_not_foldable
 from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale
 from preproc.pipeline import Pipeline, prepend
 

@@ -133,6 +133,10 @@ def _model_job(model: "Model", formats: tuple[str, ...], example: "Tensor | None
     first, nhwc = sequence[0], sequence[0].layout == "NHWC"
     size = tuple(example.shape[1:3] if nhwc else example.shape[2:4])
     channels = channels_in(sequence) or int(example.shape[3 if nhwc else 1])
+    if example.shape[3 if nhwc else 1] != channels:
+        raise PreprocError(
+            f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {tuple(example.shape)}"
+        )
     kinds = {value.dtype for value in model.backbone.parameters()} - {torch.float32}
     if kinds:
         raise PreprocError(f"expected a backbone with float32 weights, got {', '.join(map(str, kinds))}; call .float() on a copy of it")

@@ -1,0 +1,49 @@
+"""The checks that steps make of their own constants: what is right becomes plain floats and tuples, what is not raises PreprocError."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from .errors import PreprocError
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def check_choice(field: str, value: object, known: Iterable[str]) -> None:
+    if value not in tuple(known):
+        raise PreprocError(f"expected {field} to be one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), known)}")
+
+
+def check_count(name: str, expected: int, got: int) -> None:
+    if expected != got:
+        raise PreprocError(f"{name}: expected {expected} channels, as many as it has constants, got {got}")
+
+
+def set_number(step: Any, field: str) -> None:
+    value = getattr(step, field)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise PreprocError(f"{step.name}: expected {field} to be a finite number, got {value!r}")
+    object.__setattr__(step, field, float(value))
+
+
+def set_numbers(step: Any, field: str) -> None:
+    values = getattr(step, field)
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise PreprocError(f"{step.name}: expected {field} to be a list of numbers, one per channel, got {values!r}") from error
+    if not numbers or not all(map(math.isfinite, numbers)):
+        raise PreprocError(f"{step.name}: expected {field} to be finite numbers, one per channel, got {list(numbers)}")
+    object.__setattr__(step, field, numbers)
+
+
+def set_out(step: Any) -> None:
+    set_numbers(step, "out")
+    out = step.out
+    if len(out) != 2 or out[0] >= out[1]:
+        raise PreprocError(f"{step.name}: expected out to be two numbers, low < high, got {list(out)}")
