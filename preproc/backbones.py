@@ -3,9 +3,9 @@
 import contextlib
 import copy
 import hashlib
-import io
 import json
 import pickle  # noqa: TID251 - only the name of its error, which torch.load(weights_only=True) raises
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ class Published:
     steps: tuple[Step, ...]
 
     def __str__(self) -> str:
-        return f"{self.color} through " + ", ".join(str(step.spec()) for step in self.steps)
+        return f"{self.color} through " + ", ".join(map(str, self.steps))
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ _SOURCES: Mapping[str, Callable[[BackboneSpec, Recipe], Backbone]] = {"embedded"
 
 def _download(weights: Any, spec: BackboneSpec) -> State:
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # torch.hub's "Downloading" line, in front of our one
+        with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints where --json promises one document
             state: State = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
@@ -282,8 +282,10 @@ def named_outputs(outputs: object, names: tuple[str, ...]) -> State:
     """The backbone's output as a table of tensors. Raises PreprocError if it does not match the names."""
     if isinstance(outputs, Tensor) and len(names) == 1:
         return {names[0]: outputs}
-    kind = "one tensor" if isinstance(outputs, Tensor) else type(outputs).__name__
-    raise PreprocError(f"expected {len(names)} output(s) ({', '.join(names)}), got {kind}; name them in [backbone] outputs")
+    if isinstance(outputs, Tensor):
+        raise PreprocError(f"expected {len(names)} outputs ({', '.join(names)}), got one tensor; name just one")
+    kind = type(outputs).__name__
+    raise PreprocError(f"expected a backbone that returns one tensor, got a {kind}; wrap it in a module that returns the one you need")
 
 
 class _Watch(TorchDispatchMode):

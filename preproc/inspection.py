@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import contract as contracts
-from . import graph
+from . import graph, steps
 from .bundle import MANIFEST, open_bundle, torchscript_contract
 from .errors import BundleError
 
@@ -67,8 +67,7 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     image = contract["input"]
     found.append(f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}")
     for number, step in enumerate(contract["steps"], start=1):
-        constants = ", ".join(f"{key} = {_short(value)}" for key, value in step.items() if key != "step")
-        found.append(f"step {number}   {step['step']}: {constants}")
+        found.append(f"step {number}   {steps.parse(step)}")
     for name, fold in contract["fold"].items():
         done = (
             f"folded into {', '.join(fold['convolutions'])}, {_LEFT[fold['form']]}" if fold["folded"] else f"not folded: {fold['reason']}"
@@ -91,9 +90,3 @@ _LEFT = {
     "subtract": "the cast and one subtraction left",
     "append": "the cast and one appended channel left",
 }
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_short, value)) + "]"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -74,6 +74,9 @@ class Step:
         assert affine is not None
         return incoming.map(affine)
 
+    def __str__(self) -> str:
+        return f"{self.name} (" + ", ".join(f"{key} {_short(value)}" for key, value in self.spec().items() if key != "step") + ")"
+
     def spec(self) -> dict[str, Any]:
         """A JSON-ready table from which parse() makes an equal step."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -474,6 +477,13 @@ def compose(steps: Iterable[Step], channels: int) -> Affine | None:
             return None
         whole = whole.then(affine)
     return whole
+
+
+def _short(value: Any) -> str:
+    """Numbers in six digits."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> Any:

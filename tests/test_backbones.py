@@ -67,7 +67,7 @@ def test_published_weights_know_constants_and_labels(cache):
 
 
 @pytest.mark.usefixtures("cache")
-def test_without_a_network_one_line_says_which_weights_and_the_ways_out(monkeypatch):
+def test_without_a_network_one_line_says_which_weights_and_the_ways_out(monkeypatch, capsys):
     def offline(*_, **__):
         raise OSError("no network in this test")
 
@@ -77,6 +77,7 @@ def test_without_a_network_one_line_says_which_weights_and_the_ways_out(monkeypa
     ) as caught:
         load_backbone(PUBLISHED)
     assert "\n" not in str(caught.value)
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_the_reference_names_what_computes_in_less_than_float64():
 
 def test_outputs_have_to_match_their_names():
     assert list(named_outputs(torch.ones(1), ("y",))) == ["y"]
-    with pytest.raises(PreprocError, match=r"expected 2 output\(s\) \(a, b\), got one tensor"):
+    with pytest.raises(PreprocError, match=r"expected 2 outputs \(a, b\), got one tensor"):
         named_outputs(torch.ones(1), ("a", "b"))
-    with pytest.raises(PreprocError, match="got dict"):
+    with pytest.raises(PreprocError, match="returns one tensor, got a dict; wrap it"):
         named_outputs({}, ("a",))

@@ -200,10 +200,11 @@ def test_an_onnx_file_as_a_backbone(tmp_path, exported):
         (prepend(Pipeline(Rescale()), Net()), {}, "starts with FromPixels"),
         (prepend(Pipeline(*imagenet()), Net()), {}, "expected example="),
         (prepend(Pipeline(*imagenet()), Net()), {"example": example(layout="NCHW")}, r"of shape \(N, H, W, 3\), got \(2, 3, 24, 20\)"),
+        (prepend(Pipeline(*imagenet()), Net()), {"example": example().float()}, r"of uint8 pixels, got torch\.float32"),
         (prepend(Pipeline(*imagenet()), Net().half()), {"example": example()}, r"float32 weights, got torch\.float16"),
         (DIGITS, {"formats": ["onx"]}, "expected formats to be some of onnx, torchscript"),
         (replace(DIGITS, export={"images": ROOT / "no"}), {}, "expected a folder of pictures"),
-        (replace(DIGITS, backbone={"outputs": ("a", "b")}), {}, "expected 2 output"),
+        (replace(DIGITS, backbone={"outputs": ("a", "b")}), {}, "expected 2 outputs"),
     ],
 )
 def test_bad_arguments_get_one_line_and_leave_nothing(tmp_path, model, options, message):

@@ -133,6 +133,8 @@ def _model_job(model: "Model", formats: tuple[str, ...], example: "Tensor | None
     first, nhwc = sequence[0], sequence[0].layout == "NHWC"
     size = tuple(example.shape[1:3] if nhwc else example.shape[2:4])
     channels = channels_in(sequence) or int(example.shape[3 if nhwc else 1])
+    if example.is_floating_point():
+        raise PreprocError(f"expected example= of {first.pixel_dtype} pixels, got {example.dtype}")
     if example.shape[3 if nhwc else 1] != channels:
         raise PreprocError(
             f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {tuple(example.shape)}"
