@@ -52,7 +52,7 @@ models: $(SETUP)  ## train the embedded backbone again (about 8 minutes on 2 cor
 picture: $(SETUP)  ## draw models/digits.png from export/digits and models/digits.images
 	$(PY) models/draw_picture.py
 
-clean:  ## remove .venv, caches and untracked bundles
+clean:  ## remove .venv and caches
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import checks, steps
+from .affine import Affine
 from .checks import did_you_mean
 from .errors import PreprocError, RecipeError
 from .pipeline import Model, Pipeline, prepend
 from .recipe import BackboneSpec, Recipe
-from .steps import Normalize, Rescale, Step
+from .steps import PIXEL_DTYPES, Normalize, Rescale, Step
 
 State = dict[str, Tensor]
 Outputs = dict[str, NDArray[Any]]
@@ -105,8 +106,10 @@ def agreement(recipe: Recipe, backbone: Backbone) -> str:
     channels = len(steps.COLORS[known.color])
     ours, theirs = steps.compose(recipe.steps[1:], channels), steps.compose(known.steps, channels)
     assert theirs is not None
-    if recipe.backbone.color == known.color and ours is not None and ours.close_to(theirs):
-        return "yes"
+    if recipe.backbone.color == known.color and ours is not None:
+        depth = PIXEL_DTYPES[recipe.pixels.dtype] / PIXEL_DTYPES["uint8"]  # theirs is told in 8-bit grey levels
+        if Affine(ours.matrix * depth, ours.offset).close_to(theirs):
+            return "yes"
     if recipe.backbone.override is None:
         raise RecipeError(
             f"[[steps]]: expected what the weights {backbone.weights} were trained with, {known}, got something else; "

@@ -1,10 +1,12 @@
 """A bundle on disk: its manifest, its hashes, its golden samples, and how it is published. No torch."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import shutil
+import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -160,13 +162,15 @@ def publishing(target: Path) -> Iterator[Path]:
     The old bundle is renamed away, the new one renamed in, the old one removed: a reader sees one or the other. A crash between
     the two renames is mended by the next start, see recover().
     """
+    target = target.absolute()
     recover(target)
     if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise BundleError(f"{target}: expected a bundle to replace or nothing, got something else; give another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (target.with_name(f".{target.name}.{word}-{os.getpid()}") for word in ("new", "old"))
-    shutil.rmtree(new, ignore_errors=True)
+    token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    new, old = (target.with_name(f".{target.name}.{word}-{token}") for word in ("new", "old"))
     new.mkdir()
+    _ACTIVE.add(token)
     try:
         yield new
         if target.exists():
@@ -176,6 +180,7 @@ def publishing(target: Path) -> Iterator[Path]:
         except OSError as error:
             raise BundleError(f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?") from error
     finally:
+        _ACTIVE.discard(token)
         shutil.rmtree(new, ignore_errors=True)
         recover(target)
 
@@ -183,23 +188,31 @@ def publishing(target: Path) -> Iterator[Path]:
 def recover(target: Path) -> None:
     """Mends what a killed export left: an old bundle that was renamed away comes back, half-made folders go."""
     target = target.absolute()
-    left = [(word, path) for word in ("old", "new") for path in sorted(target.parent.glob(f".{target.name}.{word}-*")) if not _alive(path)]
-    for word, path in left:
-        if word == "old" and not target.exists():
-            path.rename(target)
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+    pattern = f".{glob.escape(target.name)}."
+    for old in sorted(target.parent.glob(f"{pattern}old-*")):
+        if not target.exists():  # even if its maker lives: it then stops with an error, and nothing is lost
+            old.rename(target)
+    for left in [*target.parent.glob(f"{pattern}old-*"), *target.parent.glob(f"{pattern}new-*")]:
+        if not _alive(left):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+_ACTIVE: set[str] = set()
+"""The tokens of this process's exports under way."""
 
 
 def _alive(path: Path) -> bool:
-    """Whether another process, the one that made this folder, still runs."""
+    """Whether the export that made this folder still runs."""
+    token = path.name.rpartition(".")[2].partition("-")[2]
+    pid = token.partition("-")[0]
+    if not pid.isdigit() or int(pid) == os.getpid():
+        return token in _ACTIVE
     if os.name != "posix":  # os.kill(pid, 0) is no question there
         return False
     try:
-        pid = int(path.name.rpartition("-")[2])
-        os.kill(pid, 0)
-    except (ValueError, ProcessLookupError):
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return pid != os.getpid()
+    return True

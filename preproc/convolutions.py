@@ -125,7 +125,7 @@ def _slice(walk: _Walk, node: fx.Node) -> Tracked:
     length = node.args[0].meta["val"].shape[axis]  # type: ignore[union-attr]
     rows = range(length)[slice(arguments.get("start"), arguments.get("end"), arguments.get("step", 1))]
     source = walk.of(node.args[0])
-    return source if len(rows) == length else source.take(axis, rows)
+    return source if len(rows) == length and axis != source.axis else source.take(axis, rows)
 
 
 def _select(walk: _Walk, node: fx.Node) -> Tracked:
@@ -152,7 +152,7 @@ def _pad(walk: _Walk, node: fx.Node) -> Tracked:
     pads, source = arguments["pad"], walk.of(node.args[0])
     if not any(pads):
         return source
-    if any(pads[4:]):
+    if any(pads[4:]) or source.axis != 1 or source.rank != 4:
         raise NotFoldableError("channels are padded before the first convolution")
     if arguments.get("mode", "constant") != "constant":
         return source

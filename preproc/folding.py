@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import layers
-from .affine import Affine, FoldPlan, border_error, fold_conv, plan_fold
+from .affine import Affine, FoldPlan, border_error, fold_conv
 from .collapse import split_affine_end, subtract_steps
 from .convolutions import first_convolutions
 from .errors import NotFoldableError, PreprocError
 from .pipeline import Model, Pipeline
-from .tracking import Reader, common_through
+from .tracking import Reader, common_through, plan_for
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ def fold(model: Model, *, example: Tensor) -> FoldResult:
     try:
         return _fold(model, example)
     except NotFoldableError as error:
-        collapsed = model.pipeline.collapse() if isinstance(model.pipeline, Pipeline) else model.pipeline
+        collapsed = model.pipeline
+        if isinstance(collapsed, Pipeline):
+            with torch.no_grad():
+                collapsed = collapsed.collapse(channels=collapsed.layers[:1](example).shape[1])
         return FoldResult(Model(collapsed, copy.deepcopy(model.backbone)), False, str(error))
 
 
@@ -56,7 +59,7 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
         ready = model.pipeline(example)
     kept, affine = split_affine_end(model.pipeline.steps(), channels=ready.shape[1])
     readers = first_convolutions(model.backbone, ready)
-    plan = plan_fold(affine, [reader.pad for reader in readers], through=common_through(readers))
+    plan = plan_for(readers, affine)
     backbone = copy.deepcopy(model.backbone)
     for reader in readers:
         _rewrite(backbone, reader, plan)
@@ -65,7 +68,19 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
     front: list[nn.Module] = list(left)
     if plan.constant is not None:
         front.append(_Append(plan.constant))
-    return FoldResult(Model(nn.Sequential(*front), backbone), True, None, plan.form, tuple(sorted(reader.weight for reader in readers)))
+    folded = Model(nn.Sequential(*front), backbone)
+    _check_runs(folded, example)
+    return FoldResult(folded, True, None, plan.form, tuple(sorted(reader.weight for reader in readers)))
+
+
+def _check_runs(folded: Model, example: Tensor) -> None:
+    """A backbone may count its channels where no graph shows it. Raises NotFoldableError if it does not take those that are left."""
+    try:
+        with torch.no_grad():
+            folded(example)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NotFoldableError(f"the backbone does not run on what the fold leaves: {reason[:200]}") from error
 
 
 def _rewrite(backbone: nn.Module, reader: Reader, plan: FoldPlan) -> None:
@@ -73,6 +88,8 @@ def _rewrite(backbone: nn.Module, reader: Reader, plan: FoldPlan) -> None:
     owner_name, _, weight_name = reader.weight.rpartition(".")
     owner = backbone.get_submodule(owner_name)
     weight = getattr(owner, weight_name)
+    if weight.dtype == torch.bfloat16:
+        raise NotFoldableError("the weights are bfloat16, which NumPy has no arithmetic for; fold in float32 and convert then")
     bias = None if reader.bias is None else _get(backbone, reader.bias)
     new_weight, new_bias = fold_conv(
         weight.detach().cpu().numpy(),

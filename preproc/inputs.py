@@ -43,8 +43,10 @@ def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int]) -> Iter
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
         raise PreprocError(f"{folder}: expected pictures ({', '.join(SUFFIXES)}), got none")
+    stems = [file.stem for file in files]
     for file in files:
-        yield f"image-{file.stem}", _arrange(_photograph(file, size), pixels)
+        name = file.stem if stems.count(file.stem) == 1 else file.name.replace(".", "-")
+        yield f"image-{name}", _arrange(_photograph(file, size), pixels)
 
 
 def _photograph(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .checks import did_you_mean
 from .errors import PreprocError
 
 UNITS: Mapping[str, float] = MappingProxyType({"0-1": 1.0, "0-255": 255.0, "0-65535": 65535.0})
@@ -64,7 +65,7 @@ PRESETS: Mapping[str, Statistics] = MappingProxyType(
 def preset(name: str) -> Statistics:
     """Raises PreprocError for an unknown name."""
     if name not in PRESETS:
-        raise PreprocError(f"expected a preset, one of {', '.join(PRESETS)}, got {name!r}")
+        raise PreprocError(f"expected a preset, one of {', '.join(PRESETS)}, got {name!r}{did_you_mean(name, PRESETS)}")
     return PRESETS[name]
 
 

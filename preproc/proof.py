@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import inputs
-from .bundle import Bundle, open_bundle, sha256
+from .bundle import Bundle, open_bundle
 from .collapse import split_affine_end
 from .contract import to_recipe
 from .errors import BundleError, NotFoldableError, PreprocError
@@ -60,7 +60,7 @@ def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, 
     if isinstance(backbone, Path):
         from . import graph
 
-        truth = OnnxReference(backbone.read_bytes(), names)
+        truth = OnnxReference(graph.to_bytes(graph.load(backbone)), names)
         wrong = graph.load(backbone)
         minus = None if affine is None else graph.uncorrected_border(wrong, affine)
         return truth, truth, None if minus is None else (OnnxReference(graph.to_bytes(wrong), names), minus)
@@ -117,7 +117,7 @@ def verify_bundle(
     if images is not None or recipe is not None or any("torch" in name for name in names):
         try:
             fresh = _rebuild(bundle, None if recipe is None else Path(recipe))
-        except PreprocError as error:
+        except (PreprocError, ImportError) as error:
             why_not = f"the original backbone is not at hand ({error})"
             if images is not None or recipe is not None:
                 raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}") from error
@@ -155,7 +155,7 @@ def folded_model(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | No
 
     model = prepend(Pipeline.from_steps(recipe.steps), backbone.module)
     if recipe.export.fold == "off":
-        return prepend(model.pipeline.collapse(), backbone.module)  # type: ignore[operator]
+        return prepend(model.pipeline.collapse(channels=recipe.pixels.channels), backbone.module)  # type: ignore[operator]
     example = torch.zeros(recipe.pixels.shape(2, SIZES[0]), dtype=getattr(torch, recipe.pixels.dtype))
     result: FoldResult = fold(model, example=example)
     return result.model
@@ -168,9 +168,9 @@ def _rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Pat
     backbone: Backbone | Path
     if recipe.backbone.source == "onnx":
         backbone = recipe.resolve(str(recipe.backbone.weights))
-        if not backbone.is_file():
-            raise BundleError(f"expected {backbone}, got nothing there")
-        found = sha256(backbone)
+        from . import graph
+
+        found = graph.fingerprint(backbone)
     else:
         from .backbones import load_backbone
 

@@ -144,6 +144,9 @@ def _backbone(table: "_Table") -> BackboneSpec:
         outputs=table.texts("outputs", ("logits",)),
     )
     table.finish()
+    for name in spec.outputs:
+        if not name.replace("_", "").replace("-", "").isalnum() or name == "pixels":
+            raise RecipeError(f"[backbone] outputs: expected letters, digits, '-' and '_', and not 'pixels', got {name!r}")
     if spec.source != "onnx" and spec.name is None:
         raise RecipeError(f'[backbone] name: expected the name of the network, for source = "{spec.source}", got nothing')
     if spec.weights is None:
@@ -179,6 +182,8 @@ def _step(table: "_Table", color: str, folder: Path) -> Step:
                 f"normalize: expected nothing beside {sources[0]}, got {extra[0]!r}{did_you_mean(extra[0], ['mean', 'std'])}"
             )
         order = None if color == "ANY" else color
+        if not isinstance(given[sources[0]], str):
+            raise PreprocError(f"normalize: expected {sources[0]} to be a string, got {given[sources[0]]!r}")
         if sources == ["preset"]:
             return Normalize.preset(given["preset"], color=order)
         return Normalize.from_stats(folder / given["stats"], color=order)

@@ -145,15 +145,9 @@ class OrtCuda(OrtCpu):
 
 def _output_types(path: Path) -> Mapping[str, str]:
     """Node name -> "integer" or "floating" for every node of the file whose output type is known."""
-    import onnx_ir as ir
+    from .graph import output_types
 
-    integers = (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL)
-    graph = ir.load(path).graph
-    return {
-        str(node.name): "integer" if all(value.dtype in integers for value in node.outputs) else "floating"
-        for node in graph.all_nodes()
-        if all(value.dtype is not None for value in node.outputs)
-    }
+    return {name: "integer" if dtype.name in ("INT64", "INT32", "BOOL") else "floating" for name, dtype in output_types(path).items()}
 
 
 @contextlib.contextmanager
@@ -164,7 +158,7 @@ def _quiet_stdout() -> Iterator[None]:
 
 
 class TorchCpu(Runtime):
-    """The modules in Python, on the CPU: what somebody embeds who calls preproc.build()."""
+    """The modules in Python, on the CPU, folded as the recipe says."""
 
     name = "torch-cpu"
     device: ClassVar[str] = "cpu"
@@ -248,8 +242,10 @@ def _tensors(module: "nn.Module") -> "Iterator[torch.Tensor]":
 
 
 def _check_device(device: str) -> None:
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        raise RuntimeAbsentError("torch is not installed") from error
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeAbsentError("no CUDA device: torch.cuda.is_available() is False")
 
@@ -282,6 +278,9 @@ class OnnxReference:
         options.log_severity_level = 3
         self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.names = tuple(names)
+        for output in self.session.get_outputs():
+            if output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
+                raise PreprocError(f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it")
         self.mixed = {"the original file in ONNX Runtime, in its own precision"}
         found = [output.name for output in self.session.get_outputs()]
         if len(found) != len(self.names):

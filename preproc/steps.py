@@ -152,15 +152,14 @@ class Rescale(Step):
         return Affine.diagonal(np.full(channels, self.scale), np.full(channels, self.offset))
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
-        levels = 65535.0 if abs(self.scale) < 1e-3 else 255.0
-        widths = [high - low for low, high in zip(incoming.low, incoming.high, strict=True)]
-        if abs(self.scale) < 0.02 and any(abs(width - levels) > levels / 50 for width in widths):
+        width = max(high - low for low, high in zip(incoming.low, incoming.high, strict=True))
+        if abs(self.scale) < 0.02 and not 0.1 < width * abs(self.scale) < 20:
             raise PreprocError(
-                f"a rescale by {self.scale:.6g} expects grey levels 0..{levels:g}, got values in {incoming}: "
+                f"a rescale by {self.scale:.6g} expects grey levels of about 0..{1 / abs(self.scale):.6g}, got values in {incoming}: "
                 + (
                     "they have been rescaled already, remove one of the two"
-                    if max(widths) < 200
-                    else f"write scale = {1 / max(widths):.10g} for this depth"
+                    if width < 200
+                    else f"write scale = {1 / width:.10g} for this depth"
                 )
             )
         return Step.value_range(self, incoming)
@@ -317,6 +316,7 @@ class MinMaxScale(Step):
         return None if self.clip else self.line(channels)
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
+        """`out`: low..high is where the values are said to be."""
         line = self.line(len(incoming.low))
         share = max((np.array(incoming.high) - np.array(incoming.low)) / (np.array(self.high) - np.array(self.low)))
         if not 0.01 < share < 100:
@@ -324,8 +324,8 @@ class MinMaxScale(Step):
                 f"min_max_scale: expected values near {min(self.low):g}..{max(self.high):g}, got values in {incoming}: "
                 "check the unit of low and high"
             )
-        count = len(incoming.low)
-        return ValueRange((self.out[0],) * count, (self.out[1],) * count) if self.clip else incoming.map(line)
+        check_count("min_max_scale", len(incoming.low), line.channels_in)
+        return ValueRange((self.out[0],) * len(incoming.low), (self.out[1],) * len(incoming.low))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -447,25 +447,33 @@ def channels_in(steps: Sequence[Step]) -> int | None:
 def check(steps: Sequence[Step], *, channels: int | None = None) -> ValueRange | None:
     """Walks the value interval through the steps, from the pixels on, and returns the last one.
 
-    Without a FromPixels at the front nothing is known of the values and the result is None. channels: how many the pixels
-    have, where no step says so. Raises PreprocError naming the step that does not fit.
+    Without a FromPixels at the front the interval starts where the first step that has a unit expects it to; None if none has
+    one. channels: how many the pixels have, where no step says so. Raises PreprocError naming the step that does not fit.
     """
     for position, step in enumerate(steps[1:], start=2):
         if isinstance(step, FromPixels):
             raise PreprocError(f"step {position} (from_pixels): expected it first and once, got it behind other steps")
-    if not steps or not isinstance(steps[0], FromPixels):
-        return None
-    count = channels_in(steps) or channels
-    if count is None:
-        return None
-    top = PIXEL_DTYPES[steps[0].pixel_dtype]
-    values = ValueRange((0.0,) * count, (top,) * count)
+    count = channels_in(steps) or channels or 1
+    values: ValueRange | None = None
+    if steps and isinstance(steps[0], FromPixels):
+        top = PIXEL_DTYPES[steps[0].pixel_dtype]
+        values = ValueRange((0.0,) * count, (top,) * count)
     for position, step in enumerate(steps, start=1):
+        if values is None:
+            expected = _expects(step)
+            values = None if expected is None else ValueRange((0.0,) * count, (expected,) * count)
         try:
-            values = step.value_range(values)
+            values = values and step.value_range(values)
         except PreprocError as error:
             raise PreprocError(f"step {position} ({step.name}): {error}") from error
     return values
+
+
+def _expects(step: Step) -> float | None:
+    """The largest value that a step of a pipeline on floats is made for, where it tells."""
+    if isinstance(step, Normalize) and step.unit is not None:
+        return UNITS[step.unit]
+    return 1 / abs(step.scale) if isinstance(step, Rescale) and abs(step.scale) < 0.02 else None
 
 
 def compose(steps: Iterable[Step], channels: int) -> Affine | None:

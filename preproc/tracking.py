@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .affine import Affine
+from .affine import Affine, FoldPlan, plan_fold
 from .errors import NotFoldableError
 
 
@@ -20,12 +20,14 @@ class Tracked:
 
     map: from the input's channels to this value's.  axis: where its channels are, or None for one channel whose axis is gone.
     rank: how many dimensions it has.  pad: the constant that was padded around it, or None.
+    direct: whether nothing on the way counts on the number of channels.
     """
 
     map: Affine
     axis: int | None = 1
     rank: int = 4
     pad: float | None = None
+    direct: bool = True
 
     @property
     def is_input(self) -> bool:
@@ -37,7 +39,7 @@ class Tracked:
         if axis != self.axis:
             raise NotFoldableError("the picture is cut before the first convolution")
         rows = list(rows)
-        return replace(self, map=Affine(self.map.matrix[rows], self.map.offset[rows]))
+        return replace(self, map=Affine(self.map.matrix[rows], self.map.offset[rows]), direct=False)
 
     def select(self, axis: int, index: int) -> "Tracked":
         """One channel, its axis dropped."""
@@ -57,7 +59,7 @@ class Tracked:
             raise NotFoldableError("the picture is padded before its values are re-mapped")
         channels = self.map.channels_out
         diagonal = Affine.diagonal(self._per_channel(scale, channels), self._per_channel(offset, channels))
-        return replace(self, map=self.map.then(diagonal))
+        return replace(self, map=self.map.then(diagonal), direct=False)
 
     def padded(self, value: float) -> "Tracked":
         if self.pad not in (None, value):
@@ -79,7 +81,7 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
     if any((part.axis, part.rank, part.pad) != (axis, first.rank, first.pad) for part in parts):
         raise NotFoldableError("the picture is put together from parts before the first convolution, not channel by channel")
     stacked = Affine(np.concatenate([part.map.matrix for part in parts]), np.concatenate([part.map.offset for part in parts]))
-    return replace(first, map=stacked)
+    return replace(first, map=stacked, direct=False)
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Reader:
     groups: int
     pad: float | None
     through: Affine | None
+    direct: bool = True
 
     @staticmethod
     def of(tracked: Tracked, *, weight: str, bias: str | None, groups: int, pads_zero: bool) -> "Reader":
@@ -102,7 +105,7 @@ class Reader:
             raise NotFoldableError("the first convolution does not read the channels on axis 1")
         if pads_zero:
             tracked = tracked.padded(0.0)
-        return Reader(weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map)
+        return Reader(weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct)
 
 
 def common_through(readers: Sequence[Reader]) -> Affine | None:
@@ -113,3 +116,12 @@ def common_through(readers: Sequence[Reader]) -> Affine | None:
         if (first is None) != (other is None) or (first is not None and other is not None and not first.close_to(other, tolerance=0)):
             raise NotFoldableError("several convolutions read the input, each through another channel map")
     return first
+
+
+def plan_for(readers: Sequence[Reader], affine: Affine) -> FoldPlan:
+    """The plan that serves all readers. Raises NotFoldableError with the reason if none does."""
+    plan = plan_fold(affine, [reader.pad for reader in readers], through=common_through(readers))
+    changed = plan.constant is not None or affine.channels_in != affine.channels_out
+    if changed and not all(reader.direct for reader in readers):
+        raise NotFoldableError("the backbone handles its channels one by one before the first convolution, and their number would change")
+    return plan

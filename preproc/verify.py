@@ -74,7 +74,10 @@ class Power:
             return f"the reference's output {flat[0]} is zero for every input"
         if self.bare_error > self.tolerance:
             return f"the bare backbone in float32 is itself {self.bare_error:.1e} from float64"
-        blind = [control for control in self.controls if control.movement is not None and control.movement < MARGIN * self.tolerance]
+        possible = [control for control in self.controls if control.movement is not None]
+        if not possible:
+            return "none of the known mistakes could show: there is nothing to compare the tolerance with"
+        blind = [control for control in possible if (control.movement or 0.0) < MARGIN * self.tolerance]
         if blind:
             moved = ", ".join(f"{control.name} {control.movement:.1e}" for control in blind)
             return f"these mistakes would move the outputs by less than {MARGIN:g} tolerances of {self.tolerance:.1e}: {moved}"
@@ -161,9 +164,6 @@ def measure_power(
     ready = [reference.apply(sequence, case.pixels) for case in chosen]
     scale = {name: max(float(np.abs(case.expected[name]).max()) for case in cases) for name in cases[0].expected}
 
-    def moved(make: Callable[[Case, NDArray[np.float64]], Mapping[str, NDArray[Any]]]) -> float:
-        return max(_distance(make(case, x), case.expected, scale) for case, x in zip(chosen, ready, strict=True))
-
     singles = [case for case in cases if len(case.pixels) == 1]
     bare_error = max(_distance(bare(reference.apply(sequence, case.pixels)), case.expected, scale) for case in singles)
     tolerance = MOST if truth.mixed else float(np.clip(MARGIN * bare_error, LEAST, MOST))
@@ -178,7 +178,7 @@ def measure_power(
         made = [prepare(case) for case in chosen]
         if all(np.allclose(x, right, rtol=1e-9, atol=1e-9 * np.abs(right).max()) for x, right in zip(made, ready, strict=True)):
             return Control(name, None, "the pipeline comes to the same by design")
-        return Control(name, max(_distance(truth(x), case.expected, scale) for x, case in zip(made, chosen, strict=True)))
+        return Control(name, _movement([truth(x) for x in made], chosen, scale))
 
     repeated = [step for step in later if isinstance(step, (Normalize, MinMaxNormalize, Standardize))]
     without = [step for step in later if not isinstance(step, (Rescale, MinMaxScale))]
@@ -193,11 +193,17 @@ def measure_power(
         controls.append(Control("uncorrected border", None, "no constant padding, or no offset, in front of the first convolution"))
     else:
         wrong, minus = uncorrected
-        controls.append(Control("uncorrected border", moved(lambda _, x: wrong(x - minus[:, None, None]))))
+        controls.append(Control("uncorrected border", _movement([wrong(x - minus[:, None, None]) for x in ready], chosen, scale)))
     shifted = None
     if controls[0].movement is not None:
         shifted = _smallest(lambda levels: control("", shift(levels)).movement or 0.0, controls[0].movement, tolerance)
     return Power(scale, bare_error, tolerance, tuple(controls), shifted, tuple(sorted(truth.mixed)))
+
+
+def _movement(outputs: Sequence[Outputs], cases: Sequence[Case], scale: Mapping[str, float]) -> float:
+    """How far a mistake moves the output that it moves least: an output that reacts to nothing makes the verdict inconclusive."""
+    pairs = list(zip(outputs, cases, strict=True))
+    return min(max(_distance({name: got[name]}, {name: case.expected[name]}, scale) for got, case in pairs) for name in scale)
 
 
 def _smallest(shifted: Callable[[float], float], one: float, tolerance: float) -> float | None:

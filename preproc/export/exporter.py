@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import contract as contracts
 from .. import graph
-from ..bundle import Bundle, hashes, open_bundle, publishing, sha256, write_golden, write_manifest
+from ..bundle import Bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
 from ..proof import SIZES, Proof, make_runtimes, prove, run
 from ..recipe import FORMATS, BackboneSpec, ExportSpec, PixelsSpec, Recipe
@@ -106,8 +106,7 @@ def _job(source: "Recipe | Model", formats: Sequence[str] | None, example: "Tens
                 f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}'
             )
         file = recipe.resolve(str(recipe.backbone.weights))
-        graph.load(file)
-        return _Job(recipe, file, "unknown", file.name, sha256(file), True, recipe.labels)
+        return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels)
     from ..backbones import agreement, load_backbone
 
     progress(f"loading the backbone {recipe.backbone.name}")
@@ -197,7 +196,13 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
 def _bare_onnx(job: _Job) -> "ir.Model":
     if isinstance(job.backbone, Path):
         model = graph.load(job.backbone)
-        for value, name in zip(model.graph.outputs, job.recipe.backbone.outputs, strict=True):
+        graph.strip_traces(model)
+        names = job.recipe.backbone.outputs
+        for node in model.graph:
+            for value in node.outputs:
+                if value.name in names and value not in model.graph.outputs:
+                    value.name = f"{value.name}/inner"
+        for value, name in zip(model.graph.outputs, names, strict=True):
             value.name = name
         return model
     from ..pipeline import Pipeline

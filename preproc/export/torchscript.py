@@ -40,6 +40,7 @@ def _without_debug_files(source: Path, target: Path) -> None:
     """Copies the archive without its .debug_pkl members, which hold the paths and source lines of this machine."""
     reader = torch._C.PyTorchFileReader(str(source))
     writer = torch._C.PyTorchFileWriter(str(target))
+    writer.set_min_version(int(reader.get_record("version")))  # which operators' meaning the code was written with
     own = ("version", ".data/version", "byteorder", ".data/serialization_id")  # the writer makes these itself
     for name in reader.get_all_records():
         if name.endswith(".debug_pkl") or name in own:

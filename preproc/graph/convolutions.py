@@ -39,7 +39,11 @@ def first_convolutions(source: ir.Value, channels: int) -> list[Found]:
         rule = _RULES.get(node.op_type)
         if rule is None:
             raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
+        if node.op_type == "Cast" and node.attributes["to"].as_int() != source.dtype:
+            raise NotFoldableError("the input is cast to another type before the first convolution")
         tracked[node.outputs[0]] = rule(tracked, node)
+    if any(user.graph is not graph for value in tracked for user, _ in value.uses()):
+        raise NotFoldableError("a subgraph (an If, a Loop) reads the input")
     if any(output in tracked for output in graph.outputs):
         raise NotFoldableError("the model returns its input")
     if not found:
@@ -72,6 +76,8 @@ def add_to_bias(item: Found, values: NDArray[np.float64]) -> None:
 
 def constant(value: ir.Value | None) -> NDArray[Any]:
     """The array of an initializer or a Constant node. Raises NotFoldableError if the value is computed."""
+    if value is not None and value.is_graph_output():
+        raise NotFoldableError(f"{value.name} is an output of the model, too")
     if value is not None and value.const_value is not None and not value.is_graph_input():
         return value.const_value.numpy()
     if value is not None and value.is_graph_input():
@@ -92,6 +98,8 @@ def _replace(node: ir.Node, index: int, array: NDArray[Any]) -> None:
         graph.initializers.pop(name)
     elif old is not None:
         name += "/preproc"
+    while name in graph.initializers:
+        name += "+"
     value = ir.Value(name=name, const_value=ir.tensor(np.array(array, order="C"), name=name))
     value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
     graph.register_initializer(value)
@@ -128,8 +136,6 @@ def _reader(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Reader:
 def _same(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
     source = node.inputs[0]
     assert source is not None
-    if node.op_type == "Cast" and source.dtype != node.outputs[0].dtype:
-        raise NotFoldableError(f"the input is cast to {node.outputs[0].dtype} before the first convolution")
     return tracked[source]
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ..affine import Affine, border_error, plan_fold
+from ..affine import Affine, border_error
 from ..collapse import collapse_steps, split_affine_end, subtract_steps
 from ..errors import NotFoldableError, PreprocError
 from ..recipe import PixelsSpec
 from ..steps import Step
-from ..tracking import common_through
+from ..tracking import common_through, plan_for
 from . import convolutions
 from .nodes import Builder, append_channel, build, pixel_dtype
 
@@ -53,14 +53,19 @@ def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: 
     ready = _channels_out(steps, pixels.channels)
     if isinstance(old.shape[1], int) and old.shape[1] != ready:
         raise PreprocError(f"expected a model that takes {ready} channels, as the steps make, got {old.shape[1]} in {old.name}")
+    if isinstance(old.shape[0], int):
+        raise PreprocError(
+            f"expected a model with a free batch dimension, got batch {old.shape[0]} in {old.name}; export it with a dynamic one"
+        )
     for side, want, have in zip(("height", "width"), pixels.size or (None, None), old.shape[2:], strict=True):
         if isinstance(have, int) and want != have:
             raise PreprocError(f"[pixels] size: expected {side} {have}, which the model's input {old.name} has, got {want or 'dynamic'}")
     if any(value.name == name for value in model.graph.inputs) or name in model.graph.initializers:
         raise PreprocError(f"expected a model without a value named {name!r}, got one")
-    left, constant, done = _plan(old, steps, pixels.channels, ready, fold)
+    opset = model.opset_imports.get("", 18)
+    left, constant, done = _plan(old, steps, pixels.channels, ready, fold, opset)
     value = ir.Value(name=name, shape=_pixel_shape(old.shape, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
-    builder = Builder(old.dtype, pixels.channels, opset=model.opset_imports.get("", 18))
+    builder = Builder(old.dtype, pixels.channels, opset=opset)
     output = build(builder, left, value)
     if constant is not None:
         output = append_channel(builder, constant, output)
@@ -68,7 +73,9 @@ def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: 
     return done
 
 
-def _plan(old: ir.Value, steps: Sequence[Step], channels: int, ready: int, fold: str) -> tuple[list[Step], float | None, Attached]:
+def _plan(
+    old: ir.Value, steps: Sequence[Step], channels: int, ready: int, fold: str, opset: int
+) -> tuple[list[Step], float | None, Attached]:
     """Folds if it is asked for and possible: the steps that stay, the channel to append, and what was done."""
     if fold == "off":
         return collapse_steps(steps, channels), None, Attached(False, "fold = off")
@@ -76,7 +83,9 @@ def _plan(old: ir.Value, steps: Sequence[Step], channels: int, ready: int, fold:
         kept, affine = split_affine_end(steps, channels=ready)
         found = convolutions.first_convolutions(old, ready)
         readers = [item.reader for item in found]
-        plan = plan_fold(affine, [reader.pad for reader in readers], through=common_through(readers))
+        plan = plan_for(readers, affine)
+        if plan.constant is not None and opset < 11:
+            raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}")
         convolutions.rewrite(found, plan)
     except NotFoldableError as error:
         if fold == "require":

@@ -1,7 +1,9 @@
 """ONNX files: reading, checking, writing; and the metadata that a file carries."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -26,7 +28,10 @@ def load(path: str | Path) -> ir.Model:
 
     if not model.graph.outputs:
         raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
-    return model
+    try:
+        return ir.external_data.load_to_model(model)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: expected its weights in the files that it names, got: {str(error).splitlines()[0]}") from error
 
 
 def save(model: ir.Model, path: Path) -> None:
@@ -51,9 +56,31 @@ def check_file(path: Path) -> None:
         raise BundleError(f"{path.name}: expected a valid ONNX file, got: {str(error).splitlines()[0]}") from error
 
 
+def fingerprint(path: str | Path) -> str:
+    """sha256 of the whole model, weights in other files included."""
+    return hashlib.sha256(to_bytes(load(path))).hexdigest()
+
+
+def output_types(path: str | Path) -> dict[str, ir.DataType]:
+    """Node name -> the dtype of its first output, as far as ONNX can infer it."""
+    inferred = onnx.shape_inference.infer_shapes(onnx.load(str(path), load_external_data=False))
+    graph = ir.from_proto(inferred).graph
+    return {str(node.name): node.outputs[0].dtype for node in graph.all_nodes() if node.outputs and node.outputs[0].dtype is not None}
+
+
 def read_metadata(path: str | Path) -> Mapping[str, str]:
     """The file's metadata_props, without its weights being looked at."""
     return dict(load(path).metadata_props)
+
+
+def strip_traces(model: ir.Model) -> None:
+    """Removes what torch's exporter leaves on every node and value (stack traces, paths of the machine); all other metadata stays."""
+    for graph in [model.graph, *(function.graph for function in model.functions.values())]:
+        values = [*graph.inputs, *graph.initializers.values(), *(value for node in graph.all_nodes() for value in node.outputs)]
+        owners: list[ir.Graph | ir.Node | ir.Value | Any] = [graph, *values, *graph.all_nodes()]
+        for item in owners:
+            for key in [key for key in item.metadata_props if key.startswith(("pkg.", "namespace"))]:
+                del item.metadata_props[key]
 
 
 def strip(model: ir.Model) -> None:

@@ -39,7 +39,7 @@ class Builder:
 
     def reduce(self, op: str, x: ir.Value, axes: list[int]) -> ir.Value:
         """A Reduce node that keeps the axes. Which form axes have, an input or an attribute, differs by operator up to opset 18."""
-        if op == "ReduceSum" or self.opset >= 18:
+        if self.opset >= (13 if op == "ReduceSum" else 18):
             return self.add(op, x, np.array(axes, np.int64), keepdims=1)
         return self.add(op, x, axes=axes, keepdims=1)
 
