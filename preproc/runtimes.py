@@ -278,6 +278,9 @@ class OnnxReference:
         options.log_severity_level = 3
         self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.names = tuple(names)
+        batch = self.session.get_inputs()[0].shape[:1]
+        if batch and isinstance(batch[0], int):
+            raise PreprocError(f"expected a model with a free batch dimension, got batch {batch[0]}; export it with a dynamic one")
         for output in self.session.get_outputs():
             if output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
                 raise PreprocError(f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it")

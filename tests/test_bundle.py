@@ -176,8 +176,26 @@ def test_two_exports_at_once_end_with_a_whole_bundle_and_a_clear_line(tmp_path, 
     assert names(tmp_path) == ["mine"]
 
 
+@pytest.mark.parametrize("name", ["mine", "m[1]", "*"])
+def test_an_old_bundle_comes_back_though_its_pid_lives_again(tmp_path, name):
+    old = tmp_path / f".{name}.old-1-abcdef12"
+    old.mkdir()
+    (old / "manifest.json").write_text("old")
+    recover(tmp_path / name)
+    assert (tmp_path / name / "manifest.json").read_text() == "old"
+    assert names(tmp_path) == [name]
+
+
+def test_recovery_leaves_this_processs_own_export_alone(tmp_path):
+    with publishing(tmp_path / "mine") as new:
+        (new / "manifest.json").write_text("x")
+        recover(tmp_path / "mine")
+        assert new.exists()
+    assert names(tmp_path) == ["mine"]
+
+
 def test_a_running_export_is_not_swept_away(bundle):
-    theirs = bundle.parent / f".digits.new-{os.getppid()}"
+    theirs = bundle.parent / f".digits.new-{os.getppid()}-abcdef12"
     theirs.mkdir()
     recover(bundle)
     assert theirs.exists()

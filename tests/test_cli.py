@@ -150,6 +150,15 @@ sys.exit(code)
 WITHOUT_TORCH = [["--help"], ["inspect", "{bundle}"], ["inspect", "{bundle}/model.pt"], ["verify", "{bundle}", "--runtime", "ort-cpu"]]
 
 
+def test_verify_on_a_machine_without_torch(exported):
+    """Nothing but onnxruntime: torch's runtimes are absent, the golden samples still prove the ONNX file."""
+    code = "import sys; sys.modules['torch'] = None; sys.argv = ['preproc', 'verify', sys.argv[1]]; from preproc.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, str(exported.folder)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "torch is not installed" in done.stdout
+    assert "golden samples" in done.stdout
+
+
 @pytest.mark.parametrize("arguments", WITHOUT_TORCH, ids=lambda arguments: arguments[0])
 def test_commands_that_need_no_torch_import_none(exported, arguments):
     filled = [argument.format(bundle=exported.folder) for argument in arguments]

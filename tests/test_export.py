@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from preproc import graph
+from preproc.backbones import load_backbone
 from preproc.bundle import open_bundle
 from preproc.errors import NotFoldableError, PreprocError
 from preproc.export.exporter import export_bundle
@@ -137,6 +139,45 @@ model.double()(torch.from_numpy(pixels))
     subprocess.run([sys.executable, "-c", code], cwd=exported.folder, check=True)
 
 
+class Sum(nn.Module):
+    def forward(self, x):
+        return (torch.ones(x.shape[0], 2, dtype=torch.long) * 7 / 2) * x.mean((2, 3))[:, :2]
+
+
+def test_torchscript_keeps_the_version_its_operators_were_written_with(tmp_path):
+    """Integer division: an archive without its version would be read with the meaning that / had in 2019."""
+    bundle = export_bundle(prepend(Pipeline(*imagenet()), Sum()), tmp_path / "m", example=example(), formats=["torchscript"])
+    assert {result.runtime: result.verdict for result in bundle.report.results}["torchscript-cpu"] == "passed"
+
+
+def bare_file(folder, **options):
+    """The digits network as torch.onnx.export writes it for anybody."""
+    module = load_backbone(DIGITS).module
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.zeros(2, 3, 32, 32),), folder / "m.onnx", dynamo=True, opset_version=18, verbose=False, **options)
+    return replace(DIGITS, folder=folder, backbone={"source": "onnx", "weights": "m.onnx"}, export={"formats": ("onnx",)})
+
+
+def test_an_onnx_file_with_external_weights_and_traces_of_its_machine(tmp_path):
+    recipe = bare_file(tmp_path, external_data=True, dynamic_shapes=({0: torch.export.Dim("N")},))
+    assert (tmp_path / "m.onnx.data").is_file()
+    assert b"stack_trace" in (tmp_path / "m.onnx").read_bytes()
+    bundle = export_bundle(recipe, tmp_path / "bundle")
+    assert bundle.report.ok
+    data = (bundle.folder / "model.onnx").read_bytes()
+    assert b"stack_trace" not in data
+    assert str(ROOT).encode() not in data
+    (tmp_path / "m.onnx.data").unlink()
+    with pytest.raises(PreprocError, match=r"m\.onnx: expected its weights in the files that it names"):
+        export_bundle(recipe, tmp_path / "again")
+
+
+def test_an_onnx_file_of_one_batch_size_is_refused(tmp_path):
+    with pytest.raises(PreprocError, match="expected a model with a free batch dimension, got batch 2"):
+        export_bundle(bare_file(tmp_path, external_data=False), tmp_path / "bundle")
+
+
 def test_dynamic_height_and_width(tmp_path):
     recipe = replace(DIGITS, pixels={"size": None})
     bundle = export_bundle(recipe, tmp_path / "digits")
@@ -173,7 +214,6 @@ def test_the_time_limit_ends_what_does_not_end():
 
 def test_an_onnx_file_as_a_backbone(tmp_path, exported):
     """A plain graph from elsewhere, here torch's own export of the digits network, with the recipe's steps put in front."""
-    from preproc.backbones import load_backbone
     from preproc.export.onnx import export_backbone
 
     module = load_backbone(DIGITS).module

@@ -182,6 +182,10 @@ REFUSED = {
     "space to depth": (lambda: Stem(lambda _, x: F.pixel_unshuffle(x[:, :, :12, :10], 2)), "cut before"),
     "linear": (lambda: Stem(lambda _, x: x.flatten(1)), "aten.flatten.* reads the input"),
     "pad then scale": (lambda: Stem(lambda m, x: m.conv(F.pad(x, (1, 1)) * 2.0)), "padded before its values are re-mapped"),
+    "pad of channels": (
+        lambda: Stem(lambda m, x: m.conv(F.pad(x.permute(0, 2, 3, 1), (1, 0))[..., :3].permute(0, 3, 1, 2))),
+        "channels are padded",
+    ),
     "pad twice": (lambda: Stem(lambda m, x: m.conv(F.pad(x, (1, 1), value=1.0))), "padded twice"),
     "returned": (lambda: nn.Identity(), "returns its input"),
     "no reader": (lambda: Stem(lambda m, x: m.scale * x.shape[2]), "no convolution reads the input"),
@@ -202,6 +206,36 @@ def test_refusals_say_why_and_leave_the_collapsed_affine_in_front(name):
         with torch.no_grad():
             torch.testing.assert_close(result.model(x), model(x), rtol=1e-11, atol=1e-11)
     assert [step.name for step in result.model.pipeline.steps()] == ["from_pixels", "channel_affine"]
+
+
+COUNTING = {
+    "constant": lambda m, x: m.conv(x * torch.ones(1, 3, 1, 1, dtype=x.dtype)),
+    "slice": lambda m, x: m.conv(x[:, :3]),
+    "check": lambda m, x: m.conv(x) if x.shape[1] == 3 else x.missing,
+}
+
+
+@pytest.mark.parametrize("color", ["GRAY", "RGBA"])
+@pytest.mark.parametrize("name", COUNTING)
+def test_a_backbone_that_counts_its_channels_keeps_their_number(name, color):
+    model, x = prepend(imagenet(color), Stem(COUNTING[name]).eval()), pixels(color)
+    result = fold(model, example=x)
+    assert not result.folded or name == "slice"  # a slice that keeps all is gone from the graph, and harmless
+    with torch.no_grad():
+        torch.testing.assert_close(result.model(x), model(x), rtol=1e-11, atol=1e-11)
+
+
+def test_any_channels_without_statistics_fall_back_too():
+    pipeline = Pipeline(FromPixels(layout="NHWC", color="ANY", to="ANY", **double), Rescale(**double))
+    x = torch.randint(0, 256, (2, 8, 8, 5), dtype=torch.uint8)
+    result = fold(prepend(pipeline, Stem(lambda _, x: x.relu())), example=x)
+    assert "relu" in str(result.reason)
+    torch.testing.assert_close(result.model(x), pipeline(x).relu())
+
+
+def test_bfloat16_weights_are_refused():
+    reason = why_not_foldable(prepend(imagenet(dtype=torch.bfloat16), nn.Conv2d(3, 4, 3, dtype=torch.bfloat16)), example=pixels())
+    assert "bfloat16" in str(reason)
 
 
 def test_a_pipeline_that_ends_in_lrn_is_refused():

@@ -234,10 +234,56 @@ REFUSED = {
         "r is computed",
     ),
     "as weight": ([node("Conv", "k x", "y")], {"k": W}, "used as the weight"),
-    "cast": ([node("Cast", "x", "h", to=TensorProto.FLOAT16), node("Cast", "h", "d", to=DOUBLE), conv(source="d")], {}, "is cast to"),
+    "cast": (
+        [node("Cast", "x", "h", to=TensorProto.FLOAT16), node("Cast", "h", "d", to=DOUBLE), conv(source="d")],
+        {},
+        "cast to another type",
+    ),
     "channel pad": ([node("Pad", "x pads", "p"), conv(source="p")], {"pads": np.array([0, 0, 0, 0, 0, 1, 0, 0])}, "channels are padded"),
+    "cast behind a node": (
+        [node("Identity", "x", "i"), node("Cast", "i", "j", to=TensorProto.INT32), node("Cast", "j", "d", to=DOUBLE), conv(source="d")],
+        {},
+        "cast to another type",
+    ),
     "none": ([node("Identity", "x", "a"), node("Shape", "a", "s"), node("Cast", "s", "y", to=DOUBLE)], {}, "no convolution"),
 }
+
+
+def branch(op):
+    """A subgraph that reads x from outside."""
+    return helper.make_graph([node(op, "x", "b")], op, [], [helper.make_tensor_value_info("b", DOUBLE, [None] * 4)])
+
+
+def test_a_subgraph_that_reads_the_input_is_seen():
+    nodes = [
+        node("If", "yes", "z", then_branch=branch("ReduceMean"), else_branch=branch("ReduceMax")),
+        conv(output="p", **PAD1),
+        node("Add", "p z", "y"),
+    ]
+    made = model(nodes, {"w": W, "yes": np.array(True)})
+    assert "a subgraph" in str(graph.attach(made, imagenet(), spec()).reason)
+
+
+def test_a_weight_that_is_an_output_too_is_not_replaced():
+    made = model([conv(**PAD1)], {"w": W}, outputs=("y", "w"))
+    assert "w is an output of the model" in str(graph.attach(made, imagenet(), spec()).reason)
+
+
+def test_a_weight_that_three_convolutions_share_gets_three_copies():
+    nodes = [conv(output=f"p{i}", **PAD1) for i in range(3)] + [node("Sum", "p0 p1 p2", "y")]
+    made, x = model(nodes, {"w": W}), pixels()
+    want = evaluate(made, "x", reference.apply(imagenet(), x))
+    graph.attach(made, imagenet(), spec(), fold="require")
+    np.testing.assert_allclose(evaluate(made, "pixels", x), want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("color", ["GRAY", "RGBA"])
+def test_a_backbone_that_handles_its_channels_keeps_their_number(color):
+    nodes, constants = [node("Mul", "x k", "m"), conv(source="m", **PAD1)], {"k": np.ones((1, 3, 1, 1)), "w": W}
+    made, x = model(nodes, constants), pixels(color)
+    want = evaluate(made, "x", reference.apply(imagenet(color), x))
+    assert not graph.attach(made, imagenet(color), spec(color)).folded
+    np.testing.assert_allclose(evaluate(made, "pixels", x), want, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -12,20 +12,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from preproc import graph
+from preproc import graph, tracking
 from preproc.affine import plan_fold
 from preproc.backbones import load_backbone
 from preproc.bundle import hashes, open_bundle
 from preproc.errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
 from preproc.export import exporter
 from preproc.export.exporter import export_bundle
-from preproc.layers import FromPixels, Normalize, Rescale
+from preproc.layers import FromPixels, Normalize, Rescale, Standardize
 from preproc.pipeline import Pipeline, prepend
 from preproc.proof import prove, verify_bundle
 from preproc.recipe import load_recipe
 from preproc.runtimes import Runtime
 from preproc.steps import ChannelAffine
-from preproc.verify import Case, Control, Power, Report, Result, judge
+from preproc.verify import Case, Control, Power, Report, Result, _movement, judge
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
@@ -137,10 +137,9 @@ def test_export_refuses_to_publish_a_wrong_pipeline(name, tmp_path, monkeypatch)
 @pytest.mark.parametrize("where", ["graph.editing", "folding"])
 def test_export_refuses_to_publish_an_uncorrected_border(where, tmp_path, monkeypatch):
     """The fold as other tools do it: the offset in the bias, as if nothing were padded."""
-    module = importlib.import_module(f"preproc.{where}")
     fold_module = importlib.import_module("preproc.graph.convolutions" if where == "graph.editing" else "preproc.folding")
     real = fold_module.fold_conv
-    monkeypatch.setattr(module, "plan_fold", lambda affine, _, through=None: plan_fold(affine, [None], through=through))
+    monkeypatch.setattr(tracking, "plan_fold", lambda affine, _, through=None: plan_fold(affine, [None], through=through))
     monkeypatch.setattr(fold_module, "fold_conv", lambda *args, pad, **options: real(*args, pad=None, **options))  # noqa: ARG005
     with pytest.raises(VerificationError, match="nothing was published"):
         export_bundle(DIGITS, tmp_path / "digits")
@@ -166,6 +165,20 @@ def test_a_blind_network_is_inconclusive_published_and_says_so(tmp_path, factor,
     ran = [result for result in bundle.report.results if result.verdict != "absent"]
     assert {result.verdict for result in ran} == {"inconclusive"}
     assert reason in str(ran[0].reason)
+    assert not bundle.report.ok
+    assert not bundle.report.failed
+
+
+def test_an_output_that_reacts_to_nothing_is_not_hidden_by_one_that_does():
+    cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), {"a": np.array([[1.0]]), "b": np.array([[1.0]])})]
+    assert _movement([{"a": np.array([[3.0]]), "b": np.array([[1.0]])}], cases, {"a": 1.0, "b": 1.0}) == 0.0
+
+
+def test_an_invariant_pipeline_in_front_of_a_constant_is_inconclusive(tmp_path):
+    pipeline = Pipeline(FromPixels(layout="NHWC", color="GRAY", to="GRAY"), Standardize())
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 14 * 14, 2))
+    nn.init.zeros_(net[2].weight)
+    bundle = export_bundle(prepend(pipeline, net), tmp_path / "m", example=torch.zeros(2, 16, 16, 1, dtype=torch.uint8))
     assert not bundle.report.ok
     assert not bundle.report.failed
 
@@ -222,7 +235,7 @@ def test_judge(runtime, verdict, reason):
         (Power({"y": 0.0}, 0, 1e-6, (), None), "output y is zero"),
         (Power({"y": 1.0}, 1e-3, 1e-4, (), None), "itself 1.0e-03 from float64"),
         (Power({"y": 1.0}, 0, 1e-4, (Control("channels swapped", 9e-4),), None), "channels swapped 9.0e-04"),
-        (Power({"y": 1.0}, 0, 1e-4, (Control("channels swapped", None, "one channel"),), None), None),
+        (Power({"y": 1.0}, 0, 1e-4, (Control("channels swapped", None, "one channel"),), None), "none of the known mistakes could show"),
     ],
 )
 def test_weakness(power, weakness):
