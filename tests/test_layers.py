@@ -198,7 +198,9 @@ def test_from_pixels_takes_uint16_and_follows_its_dtype(rng):
     pixels = rng.integers(0, 65536, (2, 3, 5, 3), dtype=np.uint16)
     layer = FromPixels(layout="NHWC", pixel_dtype="uint16", dtype=torch.float64)
     np.testing.assert_array_equal(layer(torch.from_numpy(pixels)).numpy(), reference.apply([layer.step], pixels))
-    assert layer.half()(torch.zeros(1, 2, 2, 3, dtype=torch.uint8)).dtype == torch.float16
+    assert layer.half()(torch.zeros(1, 2, 2, 3, dtype=torch.uint16)).dtype == torch.float16
+    with pytest.raises(PreprocError, match="float dtype that holds 65535"):
+        FromPixels(layout="NHWC", pixel_dtype="uint16", dtype=torch.float16)
 
 
 @pytest.mark.parametrize("name", ["min-max-normalize", "min-max-normalize-channel", "standardize", "standardize-channel"])
@@ -232,6 +234,8 @@ def test_a_bright_low_contrast_picture_keeps_its_contrast():
         (ChannelAffine(matrix=MIX), torch.zeros(1, 4, 2, 2), "got 4 channels"),
         (LocalResponseNorm(size=3), torch.zeros(3, 3), "got 2 dimensions"),
         (FromPixels(layout="NHWC"), torch.zeros(1, 4, 4, 3), "expected integer pixels"),
+        (FromPixels(layout="NHWC"), torch.zeros(1, 4, 4, 3, dtype=torch.int64), "got another integer dtype"),
+        (FromPixels(layout="NHWC"), torch.zeros(1, 4, 4, 3, dtype=torch.uint16), "got another integer dtype"),
         (FromPixels(layout="NHWC"), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "expected 3 channels in axis 3, got 4"),
         (FromPixels(layout="NCHW"), torch.zeros(3, 4, 4, dtype=torch.uint8), "got 3"),
     ],

@@ -35,6 +35,9 @@ class FromPixels(Layer):
         super().__init__(step)
         selection = step.selection()
         plain = color == to
+        if pixel_dtype == "uint16" and dtype == torch.float16:
+            raise PreprocError("expected a float dtype that holds 65535 for uint16 pixels, got float16, which ends at 65504")
+        self.takes = torch.uint16 if pixel_dtype == "uint16" else torch.uint8
         self.channels = step.channels() or -1
         self.channels_axis = 3 if layout == "NHWC" else 1
         self.order = (0, 3, 1, 2) if layout == "NHWC" else (0, 1, 2, 3)
@@ -44,6 +47,8 @@ class FromPixels(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4:
             raise PreprocError(f"expected a batch of pictures with 4 dimensions, got {x.dim()}; one picture is x.unsqueeze(0)")
+        if x.dtype != self.takes and not x.is_floating_point():
+            raise PreprocError("expected integer pixels of the dtype that pixel_dtype says (uint8 or uint16), got another integer dtype")
         if x.is_floating_point():
             raise PreprocError("expected integer pixels, got floats; a float picture is rescaled already, leave FromPixels out")
         if not is_tracing() and self.channels >= 0 and x.shape[self.channels_axis] != self.channels:
