@@ -135,6 +135,11 @@ class Report:
 def make_cases(sequence: Sequence[Step], truth: Truth, pictures: Iterable[tuple[str, NDArray[Any]]]) -> list[Case]:
     """Every picture alone, and a batch of five different ones of each size."""
     cases = [Case(name, pixels, truth(reference.apply(sequence, pixels))) for name, pixels in pictures]
+    for case in cases:
+        if not all(np.isfinite(values).all() for values in case.expected.values()):
+            raise PreprocError(
+                f"expected a backbone that answers finite numbers, got a NaN or an infinity on {case.name}; check its weights"
+            )
     by_size: dict[tuple[int, ...], list[Case]] = {}
     for case in cases:
         by_size.setdefault(case.pixels.shape[1:], []).append(case)
@@ -208,7 +213,7 @@ def _movement(outputs: Sequence[Outputs], cases: Sequence[Case], scale: Mapping[
 
 def _smallest(shifted: Callable[[float], float], one: float, tolerance: float) -> float | None:
     """The smallest shift that was seen to move the outputs by more than the tolerance; started where a linear model puts it."""
-    levels = tolerance / one if one > 0 else 1.0
+    levels = max(tolerance / one, 1e-9) if one > 0 else 1.0
     while levels <= 255:
         if shifted(levels) > tolerance:
             return levels

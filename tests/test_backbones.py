@@ -118,8 +118,9 @@ class Evil:
     [
         ("w.pt", lambda file: torch.save({"a": Evil()}, file), "tensors only"),
         ("w.pt", lambda file: file.write_bytes(b"garbage"), "tensors only"),
+        ("w.pt", lambda file: file.write_bytes(b"junk"), "tensors only"),
         ("w.pt", lambda file: torch.save([1], file), "state_dict"),
-        ("w.safetensors", lambda file: file.write_bytes(b"garbage"), "expected a .safetensors file"),
+        ("w.safetensors", lambda file: file.write_bytes(b"garbage"), "expected a .safetensors file of tensors only"),
         ("w.safetensors", lambda file: save_file({"x": torch.ones(1)}, file), "expected the weights of this network.*Missing key"),
         ("w.safetensors", lambda file: save_file(DigitsNet().state_dict(), file, metadata={"preproc": "{}"}), "in its metadata"),
     ],

@@ -242,6 +242,8 @@ def test_an_onnx_file_as_a_backbone(tmp_path, exported):
         (prepend(Pipeline(*imagenet()), Net()), {"example": example(layout="NCHW")}, r"of shape \(N, H, W, 3\), got \(2, 3, 24, 20\)"),
         (prepend(Pipeline(*imagenet()), Net()), {"example": example().float()}, r"of uint8 pixels, got torch\.float32"),
         (prepend(Pipeline(*imagenet()), Net().half()), {"example": example()}, r"float32 weights, got torch\.float16"),
+        (replace(DIGITS, labels=("a", "b")), {}, "expected as many labels as classes, 10, got 2"),
+        (replace(DIGITS, export={"opset": 99}), {"formats": ["onnx"]}, "opset"),
         (DIGITS, {"formats": ["onx"]}, "expected formats to be some of onnx, torchscript"),
         (replace(DIGITS, export={"images": ROOT / "no"}), {}, "expected a folder of pictures"),
         (replace(DIGITS, backbone={"outputs": ("a", "b")}), {}, "expected 2 outputs"),
@@ -259,6 +261,13 @@ def test_a_model_of_ones_own_is_not_touched(tmp_path):
     assert bundle.report.ok
     assert backbone.training
     assert all(parameter.requires_grad for parameter in backbone.parameters())
+
+
+def test_weights_with_a_nan_are_refused(tmp_path):
+    net = Net()
+    net.conv.weight.data[0, 0, 0, 0] = float("nan")
+    with pytest.raises(PreprocError, match="expected a backbone that answers finite numbers"):
+        export_bundle(prepend(Pipeline(*imagenet()), net), tmp_path / "m", example=example())
 
 
 def test_overridden_constants_are_said_in_the_report(tmp_path):

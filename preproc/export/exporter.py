@@ -62,6 +62,9 @@ def export_bundle(
     progress("computing the float64 reference")
     folder = Path(images) if images is not None else recipe.export.images
     proof = prove(recipe, job.backbone, images=folder)
+    classes = next(iter(proof.cases[0].expected.values())).shape[-1]
+    if job.labels and len(job.labels) != classes:
+        raise PreprocError(f"{recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}")
     with publishing(Path(out_dir)) as new:
         contract, module = _write_files(job, proof, new, progress)
         written = hashes(new)

@@ -45,6 +45,8 @@ def export_backbone(backbone: nn.Module, example: Tensor, *, outputs: Sequence[s
         raise _refused(dynamic_size, _reason(error)) from error
     assert program is not None
     model: ir.Model = program.model
+    if model.opset_imports.get("") != opset:
+        raise PreprocError(f"[export] opset: expected one that torch.onnx can write, got {opset}; it wrote {model.opset_imports.get('')}")
     strip(model)
     model.producer_name, model.producer_version = "preproc", None
     return model
