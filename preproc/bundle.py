@@ -87,7 +87,7 @@ def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
             wrong.append(f"{name} has other contents")
     if wrong:
         raise BundleError(f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again")
-    for name, read in (("model.onnx", _onnx_contract), ("model.pt", torchscript_contract)):
+    for name, read in (("model.onnx", _onnx_contract), ("model.pt", torch_contract), ("model.pt2", torch_contract)):
         if name in manifest["files"] and read(folder / name) != manifest["contract"]:
             raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one")
 
@@ -98,15 +98,15 @@ def _onnx_contract(path: Path) -> Any:
     return json.loads(read_metadata(path).get(contracts.KEY, "null"))
 
 
-def torchscript_contract(path: Path) -> Any:
-    """The contract in a TorchScript file, read as a zip member: nothing is executed. None if there is none."""
+def torch_contract(path: Path) -> Any:
+    """The contract in a TorchScript file or a pt2 archive, read as a zip member: nothing is executed. None if there is none."""
     try:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith(f"/extra/{contracts.FILE}"):
                     return json.loads(archive.read(name))
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: expected a TorchScript file, got: {error}") from error
+        raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}") from error
     return None
 
 

@@ -26,7 +26,7 @@ Images = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="A 
 def export(
     recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE.toml...", help="What to export; models/README.md has the format.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
-    formats: Annotated[list[str] | None, typer.Option("--format", help="onnx or torchscript, instead of the recipe's.")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript or pt2, instead of the recipe's.")] = None,
     images: Images = None,
     as_json: Json = False,
 ) -> None:

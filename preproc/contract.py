@@ -33,7 +33,8 @@ def make_contract(
     backbone = {
         "source": spec.source,
         "name": spec.name,
-        "weights": Path(str(spec.weights)).name,
+        "arguments": dict(spec.arguments) or None,
+        "weights": None if spec.weights is None else Path(spec.weights).name,
         "seed": spec.seed,
         "color": spec.color,
         "override": spec.override,
@@ -56,9 +57,8 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
     """The recipe that a contract was made from. Files that it names are relative to the working directory."""
     shape, layout = contract["input"]["shape"], contract["input"]["layout"]
     sides = shape[1:3] if layout == "NHWC" else shape[2:4]
-    backbone = {
-        key: contract["backbone"][key] for key in ("source", "name", "weights", "seed", "color", "override") if key in contract["backbone"]
-    }
+    keys = ("source", "name", "arguments", "weights", "seed", "color", "override")
+    backbone = {key: contract["backbone"][key] for key in keys if key in contract["backbone"]}
     requested = {entry["requested"] for entry in contract["fold"].values()}
     table = {
         "name": contract["name"],

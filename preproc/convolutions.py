@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
@@ -18,6 +19,33 @@ def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
 
     example: (N, C, H, W) float, model-ready.  Raises NotFoldableError with the reason if anything else reads them.
     """
+    walk = _walk(backbone, example)
+    if walk.refusals:
+        raise walk.refusals[0]
+    if not walk.readers:
+        raise NotFoldableError("no convolution reads the input")
+    return walk.readers
+
+
+def input_maps(backbone: nn.Module, example: Tensor) -> list[Affine]:
+    """What the backbone does to its channels before the first operations that are no maps on channels; those that do nothing left out.
+
+    Modules that normalize a list of pictures (torchvision.models.detection) say their constants in image_mean and image_std.
+    """
+    said = [
+        Affine.diagonal(1 / std, -mean / std)
+        for module in backbone.modules()
+        if hasattr(module, "image_mean") and hasattr(module, "image_std")
+        for mean, std in [(np.array(module.image_mean, np.float64), np.array(module.image_std, np.float64))]
+    ]
+    try:
+        walk = _walk(backbone, example)
+    except NotFoldableError:
+        return said
+    return said + [reader.through for reader in walk.readers if reader.through is not None] + walk.ends
+
+
+def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
     if len(example) < 2:
         example = example.expand(2, *example.shape[1:])
     try:
@@ -29,16 +57,13 @@ def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
     signature = exported.graph_signature
     (name,) = signature.user_inputs[:1]
     constants = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers) | dict(signature.inputs_to_lifted_tensor_constants)
-    values = {**exported.state_dict, **exported.constants}
-    walk = _Walk(constants, values)
+    walk = _Walk(constants, {**exported.state_dict, **exported.constants})
     for node in exported.graph_module.graph.nodes:
         if node.op == "placeholder" and node.name == name:
             walk.tracked[node] = Tracked(Affine.identity(example.shape[1]))
         elif any(source in walk.tracked for source in node.all_input_nodes):
             walk.visit(node)
-    if not walk.readers:
-        raise NotFoldableError("no convolution reads the input")
-    return walk.readers
+    return walk
 
 
 class _Walk:
@@ -48,8 +73,19 @@ class _Walk:
         self.constants, self.values = constants, values
         self.tracked: dict[fx.Node, Tracked] = {}
         self.readers: list[Reader] = []
+        self.refusals: list[NotFoldableError] = []
+        self.ends: list[Affine] = []
 
     def visit(self, node: fx.Node) -> None:
+        """Follows the input through one node; where that is impossible, the reason and the maps up to there are noted."""
+        try:
+            self._visit(node)
+        except NotFoldableError as refusal:
+            self.refusals.append(refusal)
+            sources = [self.tracked[source] for source in node.all_input_nodes if source in self.tracked]
+            self.ends += [source.map for source in sources if not source.is_input]
+
+    def _visit(self, node: fx.Node) -> None:
         if node.op == "output":
             raise NotFoldableError("the backbone returns its input")
         name = str(node.target)

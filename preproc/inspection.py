@@ -7,7 +7,7 @@ from typing import Any
 
 from . import contract as contracts
 from . import graph, steps
-from .bundle import MANIFEST, open_bundle, torchscript_contract
+from .bundle import MANIFEST, open_bundle, torch_contract
 from .errors import BundleError
 
 
@@ -30,8 +30,9 @@ def describe(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise BundleError(f"{path}: expected a bundle or a model file, got nothing there")
     if path.suffix in (".pt", ".pt2", ".pth"):
-        contract = torchscript_contract(path)
-        return {"kind": "TorchScript file", "path": str(path), "contract": contract, "size": path.stat().st_size}
+        contract = torch_contract(path)
+        kind = "pt2 archive" if path.suffix == ".pt2" else "TorchScript file"
+        return {"kind": kind, "path": str(path), "contract": contract, "size": path.stat().st_size}
     model = graph.load(path)
     text = model.metadata_props.get(contracts.KEY)
     try:

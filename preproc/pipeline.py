@@ -1,6 +1,7 @@
 """The ordered layers, and the model they make with a backbone."""
 
 from collections.abc import Iterator, Sequence
+from typing import no_type_check
 
 import torch
 from torch import Tensor, nn
@@ -69,9 +70,10 @@ class Model(nn.Module):
         self.pipeline = pipeline
         self.backbone = backbone
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        outputs: Tensor = self.backbone(self.pipeline(pixels))
-        return outputs
+    @no_type_check
+    def forward(self, pixels):
+        """Without annotations torch.jit.script infers what the backbone answers: a tensor or a tuple of tensors."""
+        return self.backbone(self.pipeline(pixels))
 
 
 def prepend(pipeline: Pipeline, backbone: nn.Module) -> Model:

@@ -1,7 +1,8 @@
 """Named channel statistics, each with its unit, its colour order and its source; and the reader of stats.json."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -67,6 +68,19 @@ def preset(name: str) -> Statistics:
     if name not in PRESETS:
         raise PreprocError(f"expected a preset, one of {', '.join(PRESETS)}, got {name!r}{did_you_mean(name, PRESETS)}")
     return PRESETS[name]
+
+
+def name_of(mean: Sequence[float], std: Sequence[float], unit: str) -> str | None:
+    """The preset with these numbers, in either colour order; None if there is none."""
+    for name, known in PRESETS.items():
+        ours = [(*known.mean, *known.std), (*known.mean[::-1], *known.std[::-1])]
+        if known.unit == unit and any(_near((*mean, *std), numbers) for numbers in ours):
+            return name
+    return None
+
+
+def _near(some: Sequence[float], others: Sequence[float]) -> bool:
+    return len(some) == len(others) and all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(some, others, strict=True))
 
 
 def read_stats(path: str | Path) -> Statistics:

@@ -12,8 +12,9 @@ from .bundle import Bundle, open_bundle
 from .collapse import split_affine_end
 from .contract import to_recipe
 from .errors import BundleError, NotFoldableError, PreprocError
-from .recipe import Recipe, load_recipe
+from .recipe import OWN_CODE, Recipe, load_recipe, replace
 from .runtimes import RUNTIMES, OnnxReference, Runtime, TorchCpu
+from .steps import channels_out
 from .verify import Case, Power, Report, Result, Truth, check_known, judge, make_cases, measure_power
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, 
     names = recipe.backbone.outputs
     affine = None
     with contextlib.suppress(NotFoldableError):
-        _, affine = split_affine_end(recipe.steps, channels=_ready_channels(recipe))
+        _, affine = split_affine_end(recipe.steps, channels=channels_out(recipe.steps, recipe.pixels.channels))
     if isinstance(backbone, Path):
         from . import graph
 
@@ -70,18 +71,21 @@ def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, 
     from .folding import uncorrected_border
 
     double, wrong_module = Reference(backbone.module, names), copy.deepcopy(backbone.module).double()
-    example = torch.zeros(2, _ready_channels(recipe), *(recipe.pixels.size or SIZES[0]), dtype=torch.float64)
+    example = torch.zeros(2, channels_out(recipe.steps, recipe.pixels.channels), *(recipe.pixels.size or SIZES[0]), dtype=torch.float64)
     minus = None if affine is None else uncorrected_border(wrong_module, affine, example)
     bare = Reference(backbone.module, names, dtype=torch.float32)
     return double, bare, None if minus is None else (Reference(wrong_module, names), minus)
 
 
-def _ready_channels(recipe: Recipe) -> int:
-    channels = recipe.pixels.channels
-    for step in recipe.steps:
-        affine = step.affine(channels)
-        channels = channels if affine is None else affine.channels_out
-    return channels
+def with_outputs(recipe: Recipe, backbone: "Backbone") -> "tuple[Recipe, Backbone]":
+    """The recipe with the names of all outputs, and the backbone answering them in that order. Runs it once."""
+    import torch
+
+    from .backbones import name_outputs
+
+    picture = torch.zeros(1, channels_out(recipe.steps, recipe.pixels.channels), *(recipe.pixels.size or SIZES[0]))
+    backbone, names = name_outputs(backbone, recipe.backbone.outputs, picture)
+    return replace(recipe, backbone={"outputs": names}), backbone
 
 
 def run(folder: Path, runtimes: Sequence[Runtime], cases: Sequence[Case], power: Power) -> tuple[Result, ...]:
@@ -164,21 +168,24 @@ def folded_model(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | No
 def _rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Path]":
     """The recipe and the original backbone of a bundle, with the weights that the contract names. Raises PreprocError."""
     contract = bundle.contract
-    recipe = _find_recipe(bundle, path)
-    backbone: Backbone | Path
+    outputs = tuple(output["name"] for output in contract["outputs"])
+    recipe = replace(_find_recipe(bundle, path), backbone={"outputs": outputs})
     if recipe.backbone.source == "onnx":
-        backbone = recipe.resolve(str(recipe.backbone.weights))
         from . import graph
 
-        found = graph.fingerprint(backbone)
-    else:
-        from .backbones import load_backbone
+        file = recipe.resolve(str(recipe.backbone.weights))
+        _check_weights(graph.fingerprint(file), contract)
+        return recipe, file
+    from .backbones import load_backbone
 
-        backbone = load_backbone(recipe)
-        found = backbone.sha256()
+    backbone = load_backbone(recipe)
+    _check_weights(backbone.sha256(), contract)
+    return with_outputs(recipe, backbone)
+
+
+def _check_weights(found: str, contract: Mapping[str, Any]) -> None:
     if found != contract["backbone"]["sha256"]:
         raise BundleError("its weights are not those of the bundle")
-    return recipe, backbone
 
 
 def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
@@ -194,4 +201,6 @@ def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
             return recipe
     if path:
         raise BundleError(f"{path}: expected a recipe, got nothing there")
+    if contract["backbone"]["source"] in OWN_CODE:  # a bundle from elsewhere must not choose which code runs here
+        raise BundleError(f"its backbone is made by {contract['backbone']['name']}: give the recipe that says so with --recipe")
     return to_recipe(contract)

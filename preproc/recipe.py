@@ -1,9 +1,10 @@
 """TOML -> frozen Recipe. Every error names the file, the key, what was expected and what was got."""
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from .checks import did_you_mean
 from .errors import PreprocError, RecipeError
 from .steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Normalize, Step
 
-SOURCES = ("embedded", "torchvision", "onnx")
-FORMATS = ("onnx", "torchscript")
+SOURCES = ("embedded", "torchvision", "timm", "checkpoint", "import", "onnx")
+OWN_CODE = ("checkpoint", "import")
+"""The sources that run code which the recipe names."""
+FORMATS = ("onnx", "torchscript", "pt2")
+USUAL = ("onnx", "torchscript")
+"""The formats of a recipe that names none."""
 FOLDS = ("auto", "off", "require")
 _REQUIRED = object()
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """source, name, weights: see models/README.md.  color: the order the network was trained on.  override: why its own constants
-    are not used."""
+    """source, name, arguments, weights: see models/README.md.  color: the order the network was trained on.  override: why its own
+    constants are not used.  outputs: their names, or () for those that the network gives them."""
 
     source: str
     color: str
@@ -29,7 +34,8 @@ class BackboneSpec:
     weights: str | None = None
     seed: int | None = None
     override: str | None = None
-    outputs: tuple[str, ...] = ("logits",)
+    outputs: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +58,7 @@ class PixelsSpec:
 class ExportSpec:
     """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from."""
 
-    formats: tuple[str, ...] = ("onnx", "torchscript")
+    formats: tuple[str, ...] = USUAL
     fold: str = "auto"
     opset: int = 18
     images: Path | None = None
@@ -141,21 +147,36 @@ def _backbone(table: "_Table") -> BackboneSpec:
         weights=table.text("weights", None),
         seed=table.number("seed", None),
         override=table.text("override", None),
-        outputs=table.texts("outputs", ("logits",)),
+        outputs=table.texts("outputs", ()),
+        arguments=table.table("arguments", {}).data,
     )
     table.finish()
     for name in spec.outputs:
-        if not name.replace("_", "").replace("-", "").isalnum() or name == "pixels":
-            raise RecipeError(f"[backbone] outputs: expected letters, digits, '-' and '_', and not 'pixels', got {name!r}")
+        check_output_name(name)
+    try:
+        json.dumps(spec.arguments)
+    except TypeError as error:
+        raise RecipeError(f"[backbone] arguments: expected numbers, strings, lists and tables, got {spec.arguments}") from error
     if spec.source != "onnx" and spec.name is None:
         raise RecipeError(f'[backbone] name: expected the name of the network, for source = "{spec.source}", got nothing')
-    if spec.weights is None:
+    if spec.source == "import" and spec.weights not in (None, "random"):
+        raise RecipeError(
+            f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '
+            'source = "checkpoint" fills a network with a file'
+        )
+    if spec.weights is None and spec.source != "import":
         raise RecipeError('[backbone] weights: expected a weights name, a file, or "random" with a seed, got nothing')
     if (spec.weights == "random") != (spec.seed is not None):
         raise RecipeError(
             f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}'
         )
     return spec
+
+
+def check_output_name(name: str) -> None:
+    """An output's name is also a file's, in golden/. Raises RecipeError."""
+    if not name.replace("_", "").replace("-", "").isalnum() or name == "pixels":
+        raise RecipeError(f"[backbone] outputs: expected letters, digits, '-' and '_', and not 'pixels', got {name!r}")
 
 
 def _step(table: "_Table", color: str, folder: Path) -> Step:
@@ -205,7 +226,7 @@ def _size(pixels: "_Table") -> tuple[int, int] | None:
 
 
 def _export(table: "_Table", folder: Path) -> ExportSpec:
-    formats = table.texts("formats", FORMATS)
+    formats = table.texts("formats", USUAL)
     for item in formats:
         if item not in FORMATS:
             raise RecipeError(f"[export] formats: expected some of {', '.join(FORMATS)}, got {item!r}{did_you_mean(item, FORMATS)}")
@@ -245,8 +266,8 @@ class _Table:
         if key in self.data:
             return self.data[key]
         if default is _REQUIRED:
-            close = did_you_mean(key, [other for other in self.data if other not in self.taken])
-            raise RecipeError(f"{self._key(key)}: expected a value, got nothing{close}")
+            close = [other for other in self.data if other not in self.taken and did_you_mean(other, [key])]
+            raise RecipeError(f"{self._key(key)}: expected a value, got nothing{f'; {close[0]!r} is no key here' if close else ''}")
         return default
 
     def text(self, key: str, default: Any = _REQUIRED) -> Any:
@@ -258,7 +279,7 @@ class _Table:
 
     def texts(self, key: str, default: Iterable[str]) -> tuple[str, ...]:
         values = self._typed(key, list(default), list, "a list of strings")
-        if not values or not all(isinstance(value, str) for value in values) or len(set(values)) != len(values):
+        if not all(isinstance(value, str) for value in values) or len(set(values)) != len(values) or (key in self.data and not values):
             raise RecipeError(f"{self._key(key)}: expected a list of different strings, got {values!r}")
         return tuple(values)
 

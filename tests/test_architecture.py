@@ -12,13 +12,13 @@ from tests.conftest import ROOT
 
 ORDER = [
     "errors affine checks presets steps recipe reference collapse tracking",
-    "layers pipeline backbones convolutions folding graph runtimes verify",
+    "guard layers pipeline backbones convolutions folding graph runtimes verify",
     "contract inputs bundle proof export inspection cli __main__",
 ]
 RANK = {name: position for position, name in enumerate(" ".join(ORDER).split())}
 FILES = sorted((ROOT / "preproc").rglob("*.py"))
 ONNX = {"graph/files.py"}
-ONNXRUNTIME = {"runtimes.py"}
+ONNXRUNTIME = {"runtimes/ort.py"}
 TORCH = {"layers", "pipeline", "backbones", "convolutions", "folding", "export"}
 
 
@@ -52,8 +52,7 @@ def test_a_module_imports_only_what_stands_above_it(file):
     for module, level, top in imports(file):
         if level and level == depth:  # from the package's root
             target = module.split(".")[0]
-            lazy_reference = room(file) == "runtimes" and target == "backbones"
-            assert RANK[target] <= RANK[room(file)] or lazy_reference, f"{file.name} imports {module}"
+            assert RANK[target] <= RANK[room(file)], f"{file.name} imports {module}"
         if level == 0:
             name, path = module.split(".")[0], str(file.relative_to(ROOT / "preproc"))
             assert name != "onnx" or path in ONNX

@@ -14,8 +14,8 @@ from preproc import graph
 from preproc.backbones import load_backbone
 from preproc.bundle import open_bundle
 from preproc.errors import NotFoldableError, PreprocError
+from preproc.export.dynamic import _time_limit
 from preproc.export.exporter import export_bundle
-from preproc.export.onnx import _time_limit
 from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
 from preproc.pipeline import Pipeline, prepend
 from preproc.recipe import load_recipe, replace
@@ -198,9 +198,7 @@ class Square(nn.Module):
 
 
 def test_a_backbone_of_one_size_refuses_dynamic_sizes_in_one_line(tmp_path, monkeypatch):
-    from preproc import backbones
-
-    monkeypatch.setattr(backbones, "EMBEDDED", {"digits": Square})
+    monkeypatch.setattr("preproc.backbones.embedded.EMBEDDED", {"digits": Square})
     recipe = replace(DIGITS, pixels={"size": None}, backbone={"weights": "random", "seed": 0}, export={"images": None})
     with pytest.raises(PreprocError, match=r"expected .*height, width"):
         export_bundle(recipe, tmp_path / "digits", formats=["onnx"])

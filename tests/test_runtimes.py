@@ -7,12 +7,22 @@ import pytest
 import torch
 
 from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
-from preproc.runtimes import RUNTIMES, OrtCpu, OrtCuda, TorchCpu, TorchCuda, TorchScriptCpu, _tf32, load_torchscript
+from preproc.runtimes import RUNTIMES, OrtCpu, OrtCuda, TorchCpu, TorchCuda, TorchScriptCpu, load_torchscript
+from preproc.runtimes.pytorch import _tf32
 from preproc.verify import judge
 
 
 def test_names():
-    assert list(RUNTIMES) == ["torch-cpu", "torch-cuda", "torchscript-cpu", "torchscript-cuda", "ort-cpu", "ort-cuda"]
+    assert list(RUNTIMES) == [
+        "torch-cpu",
+        "torch-cuda",
+        "torchscript-cpu",
+        "torchscript-cuda",
+        "pt2-cpu",
+        "pt2-cuda",
+        "ort-cpu",
+        "ort-cuda",
+    ]
 
 
 @pytest.mark.parametrize("kind", [OrtCpu, TorchScriptCpu], ids=lambda kind: kind.name)
@@ -40,7 +50,7 @@ def cuda(exported, monkeypatch):
         runtime.path = exported.folder / "model.onnx"
         runtime.session = SimpleNamespace(get_provider_graph_assignment_info=lambda: list(parts), get_providers=lambda: [CUDA, CPU])
         types = {"conv": "floating", "relu": "floating", "shape": "integer"}
-        monkeypatch.setattr("preproc.runtimes._output_types", lambda _: types)
+        monkeypatch.setattr("preproc.runtimes.ort._output_types", lambda _: types)
         return runtime
 
     return make

@@ -1,7 +1,6 @@
 """Recipe or Model -> bundle: write the files, verify just those files, publish them."""
 
 import copy
-import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from .. import contract as contracts
 from .. import graph
 from ..bundle import Bundle, hashes, open_bundle, publishing, write_golden, write_manifest
-from ..errors import PreprocError, VerificationError
-from ..proof import SIZES, Proof, make_runtimes, prove, run
-from ..recipe import FORMATS, BackboneSpec, ExportSpec, PixelsSpec, Recipe
+from ..errors import PreprocError, RecipeError, VerificationError
+from ..proof import SIZES, Proof, make_runtimes, prove, run, with_outputs
+from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, replace
 from ..runtimes import RUNTIMES
-from ..steps import FromPixels, channels_in
+from ..steps import FromPixels, channels_in, check
 from ..verify import Report
 
 if TYPE_CHECKING:
@@ -48,21 +47,25 @@ def export_bundle(
     formats: Sequence[str] | None = None,
     example: "Tensor | None" = None,
     images: str | Path | None = None,
+    outputs: Sequence[str] = (),
+    override: str | None = None,
     progress: Progress = lambda _: None,
 ) -> Bundle:
     """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there.
 
-    formats: "onnx", "torchscript"; None: as the recipe says, or both.  example: for a Model, pixels of the size it takes.
-    images: a folder of your own pictures to verify with.
+    formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  images: a folder of your own pictures to verify
+    with.  For a Model: example, pixels of the size it takes; outputs, the names of its outputs (a recipe says them in [backbone]);
+    override, the reason why a network that normalizes its input itself is fed with normalized values.
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
     An inconclusive bundle (random weights) is published and says so.
     """
-    job = _job(recipe_or_model, formats, example, progress)
+    job = _job(recipe_or_model, formats, example, outputs, override, progress)
     recipe = job.recipe
     progress("computing the float64 reference")
     folder = Path(images) if images is not None else recipe.export.images
     proof = prove(recipe, job.backbone, images=folder)
-    classes = next(iter(proof.cases[0].expected.values())).shape[-1]
+    first = next(iter(proof.cases[0].expected.values()))
+    classes = first.shape[1 if first.ndim in (2, 4) else -1]
     if job.labels and len(job.labels) != classes:
         raise PreprocError(f"{recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}")
     with publishing(Path(out_dir)) as new:
@@ -94,31 +97,56 @@ def _failure(report: Report) -> VerificationError:
     return error
 
 
-def _job(source: "Recipe | Model", formats: Sequence[str] | None, example: "Tensor | None", progress: Progress) -> _Job:
+def _job(
+    source: "Recipe | Model",
+    formats: Sequence[str] | None,
+    example: "Tensor | None",
+    outputs: Sequence[str],
+    override: str | None,
+    progress: Progress,
+) -> _Job:
+    if isinstance(formats, str) or isinstance(outputs, str):
+        raise PreprocError(f"expected formats and outputs to be lists of names, got {formats!r} and {outputs!r}")
     for name in formats or ():
         if name not in FORMATS:
             raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}")
     if not isinstance(source, Recipe):
-        return _model_job(source, tuple(formats or FORMATS), example)
-    recipe = source
-    if formats is not None:
-        recipe = dataclasses.replace(recipe, export=dataclasses.replace(recipe.export, formats=tuple(formats)))
+        recipe, backbone = _model_recipe(source, tuple(formats or USUAL), example)
+        return _python_job(replace(recipe, backbone={"outputs": tuple(outputs), "override": override}), backbone, "unknown", progress)
+    recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
+    if example is not None or outputs or override is not None:
+        raise PreprocError("expected example, outputs and override with a Model only, got them with a recipe, which says them itself")
     if recipe.backbone.source == "onnx":
         if recipe.export.formats != ("onnx",):
             raise PreprocError(
                 f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}'
             )
         file = recipe.resolve(str(recipe.backbone.weights))
+        names = recipe.backbone.outputs or graph.output_names(file)
+        recipe = replace(recipe, backbone={"outputs": names})
         return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels)
     from ..backbones import agreement, load_backbone
 
     progress(f"loading the backbone {recipe.backbone.name}")
     backbone = load_backbone(recipe)
-    agree = agreement(recipe, backbone)
-    return _Job(recipe, backbone, agree, backbone.weights, backbone.sha256(), backbone.trained, recipe.labels or backbone.labels)
+    return _python_job(recipe, backbone, agreement(recipe, backbone), progress)
 
 
-def _model_job(model: "Model", formats: tuple[str, ...], example: "Tensor | None") -> _Job:
+def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> _Job:
+    """A network in Python: refused if it normalizes its input a second time, its outputs named."""
+    from .. import guard
+    from ..convolutions import input_maps
+
+    progress("looking at what the backbone does to its input")
+    sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
+    recipe, named = with_outputs(recipe, backbone)
+    reason = guard.why_not(input_maps(named.module, _ready(recipe)), check(recipe.steps, channels=recipe.pixels.channels))
+    if reason is not None and recipe.backbone.override is None:
+        raise RecipeError(f'{recipe.name}: {reason}; if that is meant, say why in override = "the reason"')
+    return _Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels)
+
+
+def _model_recipe(model: "Model", formats: tuple[str, ...], example: "Tensor | None") -> "tuple[Recipe, Backbone]":
     """A recipe for a Model that somebody built in Python; the model itself is not touched."""
     import torch
 
@@ -152,7 +180,7 @@ def _model_job(model: "Model", formats: tuple[str, ...], example: "Tensor | None
         steps=sequence,
         export=ExportSpec(formats=formats),
     )
-    return _Job(recipe, backbone, "unknown", "as given", backbone.sha256(), True, ())
+    return recipe, backbone
 
 
 def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> tuple[dict[str, Any], Any]:
@@ -166,11 +194,10 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
         fold["onnx"] = _fold_entry(recipe, done.folded, done.reason, done.form, done.convolutions)
     if not isinstance(job.backbone, Path):
         model, fold_torch = _fold_torch(job)
-        if "torchscript" in recipe.export.formats:
-            fold["torchscript"] = fold_torch
+        fold |= {name: fold_torch for name in recipe.export.formats if name != "onnx"}
     kinds = {} if onnx_model is None else {value.name: value.dtype.numpy().name for value in onnx_model.graph.outputs if value.dtype}
     outputs = [
-        {"name": name, "dtype": kinds.get(name, "float32"), "shape": ["N", *values.shape[1:]]}
+        {"name": name, "dtype": kinds.get(name, _dtype(values)), "shape": ["N", *values.shape[1:]]}
         for name, values in proof.cases[0].expected.items()
     ]
     contract = contracts.make_contract(
@@ -193,7 +220,24 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
 
         progress("writing model.pt")
         export_torchscript(model, _example(recipe), folder / "model.pt", extra={contracts.FILE: text})
+    if model is not None and "pt2" in recipe.export.formats:
+        from .pt2 import export_pt2
+
+        progress("writing model.pt2")
+        export_pt2(
+            model,
+            _example(recipe),
+            folder / "model.pt2",
+            layout=recipe.pixels.layout,
+            dynamic_size=recipe.pixels.size is None,
+            extra={contracts.FILE: text},
+        )
     return contract, model
+
+
+def _dtype(values: Any) -> str:
+    """What a torch file answers: integers as they are, floats in float32."""
+    return "float32" if values.dtype.kind == "f" else str(values.dtype.name)
 
 
 def _bare_onnx(job: _Job) -> "ir.Model":
@@ -208,14 +252,12 @@ def _bare_onnx(job: _Job) -> "ir.Model":
         for value, name in zip(model.graph.outputs, names, strict=True):
             value.name = name
         return model
-    from ..pipeline import Pipeline
     from .onnx import export_backbone
 
     recipe = job.recipe
-    ready = Pipeline.from_steps(recipe.steps)(_example(recipe))
     return export_backbone(
         job.backbone.module,
-        ready,
+        _ready(recipe),
         outputs=recipe.backbone.outputs,
         opset=recipe.export.opset,
         dynamic_size=recipe.pixels.size is None,
@@ -252,6 +294,13 @@ def _example(recipe: Recipe) -> "Tensor":
     size = recipe.pixels.size or SIZES[0]
     pictures = [picture for _, picture in standard(recipe.pixels, size)][:2]
     return torch.cat([torch.from_numpy(picture) for picture in pictures])
+
+
+def _ready(recipe: Recipe) -> "Tensor":
+    from ..pipeline import Pipeline
+
+    ready: Tensor = Pipeline.from_steps(recipe.steps)(_example(recipe))
+    return ready
 
 
 def _compact(contract: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from ..affine import Affine, border_error
 from ..collapse import collapse_steps, split_affine_end, subtract_steps
 from ..errors import NotFoldableError, PreprocError
 from ..recipe import PixelsSpec
-from ..steps import Step
+from ..steps import Step, channels_out
 from ..tracking import common_through, plan_for
 from . import convolutions
 from .nodes import Builder, append_channel, build, pixel_dtype
@@ -50,7 +50,7 @@ def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: 
     old = image_input(model)
     assert old.shape is not None
     assert old.dtype is not None
-    ready = _channels_out(steps, pixels.channels)
+    ready = channels_out(steps, pixels.channels)
     if isinstance(old.shape[1], int) and old.shape[1] != ready:
         raise PreprocError(f"expected a model that takes {ready} channels, as the steps make, got {old.shape[1]} in {old.name}")
     if isinstance(old.shape[0], int):
@@ -93,13 +93,6 @@ def _plan(
         return collapse_steps(steps, channels), None, Attached(False, str(error))
     names = tuple(sorted(reader.weight for reader in readers))
     return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, names)
-
-
-def _channels_out(steps: Sequence[Step], channels: int) -> int:
-    for step in steps:
-        affine = step.affine(channels)
-        channels = channels if affine is None else affine.channels_out
-    return channels
 
 
 def _pixel_shape(old: ir.Shape, pixels: PixelsSpec) -> ir.Shape:

@@ -61,6 +61,12 @@ def fingerprint(path: str | Path) -> str:
     return hashlib.sha256(to_bytes(load(path))).hexdigest()
 
 
+def output_names(path: str | Path) -> tuple[str, ...]:
+    """The file's outputs; one alone is called logits, whatever the file calls it."""
+    names = tuple(str(value.name) for value in load(path).graph.outputs)
+    return names if len(names) > 1 else ("logits",)
+
+
 def output_types(path: str | Path) -> dict[str, ir.DataType]:
     """Node name -> the dtype of its first output, as far as ONNX can infer it."""
     inferred = onnx.shape_inference.infer_shapes(onnx.load(str(path), load_external_data=False))

@@ -1,0 +1,65 @@
+"""Where a backbone comes from, and what its weights know of the preprocessing they were trained with."""
+
+from collections.abc import Callable, Mapping
+
+from .. import steps
+from ..affine import Affine
+from ..errors import RecipeError
+from ..pipeline import Model, Pipeline, prepend
+from ..recipe import BackboneSpec, Recipe
+from ..steps import PIXEL_DTYPES
+from . import embedded, own, zoo
+from ._base import Backbone, Published
+from .double import Reference
+from .embedded import DigitsNet
+from .outputs import name_outputs, named_outputs
+
+__all__ = ["Backbone", "DigitsNet", "Published", "Reference", "agreement", "build", "load_backbone", "name_outputs", "named_outputs"]
+
+_SOURCES: Mapping[str, Callable[[BackboneSpec, Recipe], Backbone]] = {
+    "embedded": embedded.embedded,
+    "torchvision": zoo.torchvision,
+    "timm": zoo.timm,
+    "checkpoint": own.checkpoint,
+    "import": own.imported,
+}
+
+
+def load_backbone(recipe: Recipe) -> Backbone:
+    """The network that a recipe names, with its weights. Raises PreprocError with the ways out."""
+    spec = recipe.backbone
+    if spec.source not in _SOURCES:
+        raise RecipeError(f"[backbone] source: expected one of {', '.join(_SOURCES)} for a network in Python, got {spec.source!r}")
+    backbone = _SOURCES[spec.source](spec, recipe)
+    backbone.module.eval().requires_grad_(False)
+    return backbone
+
+
+def agreement(recipe: Recipe, backbone: Backbone) -> str:
+    """ "yes", "no" or "unknown": whether the recipe's constants are those that the weights know.
+
+    Raises RecipeError if they differ and the recipe gives no reason in `override`.
+    """
+    known = backbone.published
+    if known is None:
+        return "unknown"
+    channels = len(steps.COLORS[known.color])
+    ours, theirs = steps.compose(recipe.steps[1:], channels), steps.compose(known.steps, channels)
+    assert theirs is not None
+    if recipe.backbone.color == known.color and ours is not None:
+        depth = PIXEL_DTYPES[recipe.pixels.dtype] / PIXEL_DTYPES["uint8"]  # theirs is told in 8-bit grey levels
+        if Affine(ours.matrix * depth, ours.offset).close_to(theirs):
+            return "yes"
+    if recipe.backbone.override is None:
+        raise RecipeError(
+            f"[[steps]]: expected what the weights {backbone.weights} were trained with, {known}, got something else; "
+            'if that is meant, write override = "the reason" under [backbone]'
+        )
+    return "no"
+
+
+def build(recipe: Recipe) -> Model:
+    """The recipe's pipeline in front of its backbone: eager, float32, nothing folded."""
+    backbone = load_backbone(recipe)
+    agreement(recipe, backbone)
+    return prepend(Pipeline.from_steps(recipe.steps), backbone.module)

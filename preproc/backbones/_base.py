@@ -1,0 +1,42 @@
+"""What a backbone is."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..steps import Step
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What weights say of their preprocessing: the affine steps behind grey levels, in the channel order `color`."""
+
+    color: str
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return f"{self.color} through " + ", ".join(map(str, self.steps))
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """module: in eval mode, float32, on the CPU.  weights: what they are, for people.  trained: False for random weights.
+    published: what the weights know of their preprocessing, or None."""
+
+    module: nn.Module
+    weights: str
+    trained: bool
+    published: Published | None = None
+    labels: tuple[str, ...] = ()
+
+    def sha256(self) -> str:
+        """Of every name, shape, dtype and value in the state_dict."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.module.state_dict().items()):
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data if value.numel() else b"")
+        return digest.hexdigest()

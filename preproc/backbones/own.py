@@ -1,0 +1,76 @@
+"""Networks of the user's own: any import path that makes one, with the weights it has or those of a checkpoint."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..checks import did_you_mean
+from ..errors import RecipeError
+from ..recipe import BackboneSpec, Recipe
+from ._base import Backbone
+from .weights import fill
+
+
+def checkpoint(spec: BackboneSpec, recipe: Recipe) -> Backbone:
+    """name: package.module:factory, a class or function that makes the network from `arguments`; weights: the file to fill it with."""
+    return fill(_maker(spec, recipe), spec, recipe)
+
+
+def imported(spec: BackboneSpec, recipe: Recipe) -> Backbone:
+    """name: package.module:factory, which makes the network with its weights inside."""
+    make = _maker(spec, recipe)
+    if spec.weights == "random":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(spec.seed or 0)
+            return Backbone(make(), f"random (seed {spec.seed})", False)
+    return Backbone(make(), f"as {spec.name} makes them", True)
+
+
+def _maker(spec: BackboneSpec, recipe: Recipe) -> Callable[[], nn.Module]:
+    factory = _find(str(spec.name), recipe.folder)
+
+    def make() -> nn.Module:
+        try:
+            module = factory(**spec.arguments)
+        except Exception as error:  # the user's own code, which may raise anything
+            lines = str(error).splitlines() or [""]
+            raise RecipeError(
+                f"[backbone] name: expected {spec.name} to make a network from {dict(spec.arguments)}, "
+                f"got {type(error).__name__}: {lines[0][:300]}"
+            ) from error
+        if not isinstance(module, nn.Module):
+            raise RecipeError(f"[backbone] name: expected {spec.name} to return an nn.Module, got {type(module).__name__}")
+        return module.to("cpu", torch.float32)
+
+    return make
+
+
+def _find(path: str, folder: Path) -> Any:
+    """The factory at package.module:factory. The recipe's folder and the working directory are looked in first."""
+    module_name, _, name = path.partition(":")
+    if not module_name or not name:
+        raise RecipeError(f"[backbone] name: expected package.module:factory, got {path!r}")
+    places = [str(folder.absolute()), str(Path.cwd())]
+    sys.path[:0] = places
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # importing runs the user's code, which may raise anything
+        raise RecipeError(
+            f"[backbone] name: expected a module {module_name} in {folder}, here or installed, got {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        for place in places:
+            sys.path.remove(place)
+    found = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise RecipeError(f"[backbone] name: expected {part} in {module_name}, got nothing there{did_you_mean(part, vars(found))}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise RecipeError(f"[backbone] name: expected {path} to be a class or a function, got {type(found).__name__}")
+    return found

@@ -1,0 +1,122 @@
+"""Networks of torchvision and timm, with what their published weights know of their preprocessing."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torch import nn
+
+from ..checks import did_you_mean
+from ..errors import PreprocError, RecipeError
+from ..recipe import BackboneSpec, Recipe
+from ..steps import Normalize, Rescale
+from ._base import Backbone, Published, State
+from .weights import fill, is_file, load_state
+
+
+def torchvision(spec: BackboneSpec, recipe: Recipe) -> Backbone:
+    """A classification model of torchvision. weights: a member of its weights enum, a file, or "random"."""
+    from torchvision import models
+
+    assert spec.name is not None
+    known = models.list_models(module=models)
+    if spec.name not in known:
+        raise RecipeError(
+            f"[backbone] name: expected a classification model of torchvision, got {spec.name!r}{did_you_mean(spec.name, known)}"
+        )
+    builder = models.get_model_builder(spec.name)
+    options: dict[str, Any] = {"weights": None}
+    if spec.name in ("googlenet", "inception_v3"):
+        # Their published weights expect this re-mapping inside the model; torchvision only sets it when it downloads them itself.
+        options |= {"transform_input": True, "init_weights": False, "aux_logits": False}
+    options |= spec.arguments
+    build = _checked(lambda: builder(**options), spec)
+    if spec.weights == "random" or is_file(spec.weights):
+        return fill(build, spec, recipe)
+    enum = models.get_model_weights(spec.name)
+    if spec.weights not in enum.__members__:
+        raise _unknown_weights(spec, list(enum.__members__))
+    weights = enum[str(spec.weights)]
+    if spec.name.startswith("vit_"):
+        options["image_size"] = weights.meta["min_size"][0]  # SWAG's have other position embeddings
+    module = build()
+    load_state(module, _download(weights, spec), f"{spec.name} {weights.name}")
+    preset = weights.transforms()
+    constants = Normalize(mean=tuple(preset.mean), std=tuple(preset.std), unit="0-1", origin=str(weights))
+    published = Published("RGB", (Rescale(), constants))
+    return Backbone(module, str(weights), True, published, tuple(weights.meta["categories"]))
+
+
+def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
+    """A model of timm. weights: one of the tags of its published weights, as "a1_in1k", a file, or "random"."""
+    try:
+        import timm as library
+    except ImportError as error:
+        raise PreprocError('expected timm for source = "timm", got none installed; pip install preproc[timm]') from error
+
+    assert spec.name is not None
+    name, _, tag = spec.name.partition(".")
+    known = library.list_models()
+    if name not in known:
+        raise RecipeError(f"[backbone] name: expected a model of timm, got {name!r}{did_you_mean(name, known)}")
+    if tag:
+        raise RecipeError(f'[backbone] name: expected the model alone, got {spec.name!r}; write name = "{name}" and weights = "{tag}"')
+    if spec.weights == "random" or is_file(spec.weights):
+        return fill(_checked(lambda: library.create_model(name, pretrained=False, **spec.arguments), spec), spec, recipe)
+    tags = [full.partition(".")[2] for full in library.list_pretrained(f"{name}.*")]
+    if spec.weights not in tags:
+        raise _unknown_weights(spec, tags)
+    full = f"{name}.{spec.weights}"
+    try:
+        module = library.create_model(full, pretrained=True, **spec.arguments)
+    except Exception as error:  # huggingface_hub, httpx and the system raise classes of their own; all mean that it did not come
+        raise PreprocError(f"{full}: expected the weights to be fetched, got {_short(error)}; {_WAYS_OUT}") from error
+    config: Any = module.pretrained_cfg
+    constants = Normalize(mean=tuple(config["mean"]), std=tuple(config["std"]), unit="0-1", origin=f"timm {full}")
+    return Backbone(module, f"timm {full}", True, Published("RGB", (Rescale(), constants)), tuple(config.get("label_names") or ()))
+
+
+_WAYS_OUT = 'or write weights = "FILE.safetensors", or weights = "random" with seed = 0 to try the rest'
+
+
+def _checked(build: Callable[[], nn.Module], spec: BackboneSpec) -> Callable[[], nn.Module]:
+    """The same constructor with one line for arguments that it does not take."""
+
+    def checked() -> nn.Module:
+        try:
+            return build()
+        except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+            raise RecipeError(
+                f"[backbone] arguments: expected what {spec.name} takes, got {dict(spec.arguments)}: {_short(error)}"
+            ) from error
+
+    return checked
+
+
+def _unknown_weights(spec: BackboneSpec, names: list[str]) -> RecipeError:
+    return RecipeError(
+        f'[backbone] weights: expected one of {", ".join(names)}, a .safetensors or .pt file, or "random", '
+        f"got {spec.weights!r}{did_you_mean(str(spec.weights), names)}"
+    )
+
+
+def _download(weights: Any, spec: BackboneSpec) -> State:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints where --json promises one document
+            state: State = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (URLError, OSError, RuntimeError) as error:
+        cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        raise PreprocError(
+            f"{spec.name}: expected the weights {weights} to be fetched, got {_short(error)}; put the file at {cache}, {_WAYS_OUT}"
+        ) from error
+    return state
+
+
+def _short(error: Exception) -> str:
+    """The error's class and its first line."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

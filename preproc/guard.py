@@ -1,0 +1,54 @@
+"""Does a network prepare its own input? Judged by the effective input affine: what it first does to its channels.
+
+A second normalization in front of such a network is a bug that users have: torchvision's detection models and some of timm's carry
+their constants inside. A re-mapping of values that are normalized already (GoogLeNet's transform_input) is none.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from . import presets
+from .affine import Affine
+from .presets import UNITS
+from .steps import ValueRange
+
+CENTRED = (0.05, 0.95)
+"""Where means lie, as a share of the largest value, if they are those of raw pixels."""
+
+
+def expected_unit(first: Affine) -> str | None:
+    """The unit of the raw pixels that a network expects which starts with `first`; None if that is no normalization of raw pixels.
+
+    y = (x - m) / s on every channel: raw pixels of 0..top have m between 5 % and 95 % of top and s of at most top, or m = 0 and s = top.
+    """
+    if not first.is_diagonal or not np.diag(first.matrix).all():
+        return None
+    scale = np.diag(first.matrix)
+    mean, std = -first.offset / scale, 1 / np.abs(scale)
+    for unit, top in UNITS.items():
+        centred = (mean >= CENTRED[0] * top).all() and (mean <= CENTRED[1] * top).all() and (std <= 1.05 * top).all()
+        if centred or (np.allclose(std, top, rtol=0.02) and not first.offset.any() and top > 1):
+            return unit
+    return None
+
+
+def why_not(maps: Iterable[Affine], incoming: ValueRange | None) -> str | None:
+    """The reason why a network whose inner channel maps are `maps` must not be fed with values in `incoming`, or None."""
+    for first in maps:
+        unit = expected_unit(first)
+        if unit is None or incoming is None or incoming.spans(0, UNITS[unit]):
+            continue
+        scale = np.diag(first.matrix)
+        mean, std = -first.offset / scale, 1 / scale
+        name = presets.name_of(mean.tolist(), std.tolist(), unit)
+        return (
+            f"the network normalizes its input itself, (x - {_short(mean)}) / {_short(std)}{f', which is {name},' if name else ''} "
+            f"of values in {unit}, and the steps hand it values in {incoming}: leave the normalization to one of the two"
+        )
+    return None
+
+
+def _short(values: np.ndarray) -> str:
+    distinct = sorted(set(values.tolist()))
+    return f"{distinct[0]:.4g}" if len(distinct) == 1 else "[" + ", ".join(f"{value:.4g}" for value in values) + "]"

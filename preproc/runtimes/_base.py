@@ -1,0 +1,31 @@
+"""What every runtime is."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+Outputs = Mapping[str, NDArray[Any]]
+
+
+class Runtime:
+    """open() a file once, run() it on batches of pixels, then proof() says on what it ran.
+
+    open() raises RuntimeAbsentError where this machine cannot run it; proof() raises VerificationError where it ran elsewhere.
+    """
+
+    name: ClassVar[str]
+    file: ClassVar[str | None] = None
+    """The bundle's file that this runtime runs; None: the modules in Python."""
+
+    def open(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def run(self, pixels: NDArray[Any]) -> Outputs:
+        """Named outputs for pixels as the contract says."""
+        raise NotImplementedError
+
+    def proof(self) -> str:
+        """One line: what ran where."""
+        raise NotImplementedError

@@ -1,0 +1,157 @@
+"""The runtimes of torch, which is imported when one of them opens a file."""
+
+import contextlib
+import json
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
+
+from ..errors import BundleError, RuntimeAbsentError, VerificationError
+from ._base import Outputs, Runtime
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class TorchCpu(Runtime):
+    """The modules in Python, on the CPU, folded as the recipe says."""
+
+    name = "torch-cpu"
+    device: ClassVar[str] = "cpu"
+
+    def __init__(self, module: "nn.Module | None" = None, outputs: Sequence[str] = (), *, why_not: str = "", tf32: bool = False) -> None:
+        self.module, self.outputs, self.why_not, self.tf32 = module, tuple(outputs), why_not, tf32
+
+    def open(self, path: Path) -> None:  # noqa: ARG002
+        import copy
+
+        if self.module is None:
+            raise RuntimeAbsentError(self.why_not)
+        _check_device(self.device)
+        self.module = copy.deepcopy(self.module).to(self.device).eval()
+
+    def run(self, pixels: NDArray[Any]) -> Outputs:
+        import torch
+
+        from ..backbones import named_outputs
+
+        assert self.module is not None
+        with torch.inference_mode(), _tf32(self.tf32):
+            outputs = named_outputs(self.module(torch.from_numpy(pixels).to(self.device)), self.outputs)
+        self.ran_on = {str(value.device.type) for value in outputs.values()} | {str(value.device.type) for value in _tensors(self.module)}
+        return {name: value.cpu().numpy() for name, value in outputs.items()}
+
+    def proof(self) -> str:
+        import torch
+
+        if self.ran_on != {self.device}:
+            raise VerificationError(f"expected every parameter and output on {self.device}, got some on {', '.join(sorted(self.ran_on))}")
+        if self.device == "cpu":
+            return f"torch {torch.__version__} on the CPU"
+        precision = "TF32" if self.tf32 else "TF32 off"
+        return f"torch {torch.__version__} on {torch.cuda.get_device_name()}, every parameter and output there, {precision}"
+
+
+class TorchCuda(TorchCpu):
+    """The modules in Python, on a CUDA device."""
+
+    name, device = "torch-cuda", "cuda"
+
+
+class TorchScriptCpu(TorchCpu):
+    """The TorchScript file, on the CPU."""
+
+    name, file = "torchscript-cpu", "model.pt"
+
+    def open(self, path: Path) -> None:
+        _check_device(self.device)
+        self.module = load_torchscript(path, device=self.device)
+
+
+class TorchScriptCuda(TorchScriptCpu):
+    """The TorchScript file, on a CUDA device."""
+
+    name, device = "torchscript-cuda", "cuda"
+
+
+class Pt2Cpu(TorchCpu):
+    """The pt2 archive, on the CPU."""
+
+    name, file = "pt2-cpu", "model.pt2"
+
+    def open(self, path: Path) -> None:
+        _check_device(self.device)
+        self.module = load_pt2(path, device=self.device)
+
+
+class Pt2Cuda(Pt2Cpu):
+    """The pt2 archive, on a CUDA device."""
+
+    name, device = "pt2-cuda", "cuda"
+
+
+def load_torchscript(path: Path, *, device: str = "cpu") -> "torch.jit.ScriptModule":
+    """Raises BundleError if it is not a TorchScript file. Loading one runs code: only files of your own."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.")  # deprecated in torch 2.15; LibTorch and Triton load nothing else
+        try:
+            module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise BundleError(f"{path.name}: expected a TorchScript file, got: {str(error).splitlines()[0]}") from error
+    return module
+
+
+def load_pt2(path: Path, *, device: str = "cpu") -> "nn.Module":
+    """Raises BundleError if it is not a pt2 archive, or holds pickles. Loading one runs its graph's code: only files of your own."""
+    import torch
+    from torch.export.passes import move_to_device_pass
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            configs = [json.loads(archive.read(name)) for name in archive.namelist() if name.endswith("_config.json")]
+        if any(entry.get("use_pickle") for config in configs for entry in config.get("config", {}).values()):
+            raise BundleError(f"{path.name}: expected a pt2 archive without pickles, got one with; export it again")
+        program = torch.export.load(path)
+    except (RuntimeError, ValueError, OSError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{path.name}: expected a pt2 archive, got: {str(error).splitlines()[0]}") from error
+    module: nn.Module = (program if device == "cpu" else move_to_device_pass(program, device)).module()
+    return module
+
+
+def _tensors(module: "nn.Module") -> "Iterator[torch.Tensor]":
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _check_device(device: str) -> None:
+    try:
+        import torch
+    except ImportError as error:
+        raise RuntimeAbsentError("torch is not installed") from error
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeAbsentError("no CUDA device: torch.cuda.is_available() is False")
+
+
+@contextlib.contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """torch computes convolutions in TF32 unless told otherwise."""
+    import torch
+
+    switches: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]  # type: ignore[attr-defined]
+    before = [switch.fp32_precision for switch in switches]
+    try:
+        for switch in switches:
+            switch.fp32_precision = "tf32" if allowed else "ieee"
+        yield
+    finally:
+        for switch, precision in zip(switches, before, strict=True):
+            switch.fp32_precision = precision

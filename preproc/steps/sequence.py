@@ -1,0 +1,91 @@
+"""What an ordered list of steps means: read from tables, checked for units, composed."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..affine import Affine
+from ..checks import did_you_mean
+from ..errors import PreprocError
+from ..presets import UNITS
+from ._base import Step, ValueRange
+from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
+from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
+from .pixels import PIXEL_DTYPES, FromPixels
+
+_ALL = (FromPixels, Rescale, Normalize, MinMaxScale, MinMaxNormalize, Standardize, ChannelAffine, LocalResponseNorm)
+STEPS: Mapping[str, type[Step]] = {step.name: step for step in _ALL}
+"""Every step by the name that a recipe gives it."""
+
+
+def parse(table: Mapping[str, Any]) -> Step:
+    """A step from its table, as in a recipe or a contract. Raises PreprocError; unknown names get a 'did you mean'."""
+    name = table.get("step")
+    if not isinstance(name, str) or name not in STEPS:
+        raise PreprocError(f"expected step to be one of {', '.join(STEPS)}, got {name!r}{did_you_mean(str(name), STEPS)}")
+    kind = STEPS[name]
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    given = {key: value for key, value in table.items() if key != "step"}
+    for key in given:
+        if key not in fields:
+            raise PreprocError(f"{name}: expected one of {', '.join(fields) or 'no keys'}, got {key!r}{did_you_mean(key, fields)}")
+    missing = [key for key, field in fields.items() if field.default is dataclasses.MISSING and key not in given]
+    if missing:
+        raise PreprocError(f"{name}: expected {' and '.join(missing)}, got nothing: there is no default")
+    return kind(**given)
+
+
+def channels_in(steps: Sequence[Step]) -> int | None:
+    """How many channels the input of the steps has: what the first step that tells says."""
+    return next((count for step in steps if (count := step.channels()) is not None), None)
+
+
+def channels_out(steps: Iterable[Step], channels: int) -> int:
+    """How many channels the steps leave of `channels`."""
+    for step in steps:
+        affine = step.affine(channels)
+        channels = channels if affine is None else affine.channels_out
+    return channels
+
+
+def check(steps: Sequence[Step], *, channels: int | None = None) -> ValueRange | None:
+    """Walks the value interval through the steps, from the pixels on, and returns the last one.
+
+    Without a FromPixels at the front the interval starts where the first step that has a unit expects it to; None if none has
+    one. channels: how many the pixels have, where no step says so. Raises PreprocError naming the step that does not fit.
+    """
+    for position, step in enumerate(steps[1:], start=2):
+        if isinstance(step, FromPixels):
+            raise PreprocError(f"step {position} (from_pixels): expected it first and once, got it behind other steps")
+    count = channels_in(steps) or channels or 1
+    values: ValueRange | None = None
+    if steps and isinstance(steps[0], FromPixels):
+        top = PIXEL_DTYPES[steps[0].pixel_dtype]
+        values = ValueRange((0.0,) * count, (top,) * count)
+    for position, step in enumerate(steps, start=1):
+        if values is None:
+            expected = _expects(step)
+            values = None if expected is None else ValueRange((0.0,) * count, (expected,) * count)
+        try:
+            values = values and step.value_range(values)
+        except PreprocError as error:
+            raise PreprocError(f"step {position} ({step.name}): {error}") from error
+    return values
+
+
+def _expects(step: Step) -> float | None:
+    """The largest value that a step of a pipeline on floats is made for, where it tells."""
+    if isinstance(step, Normalize) and step.unit is not None:
+        return UNITS[step.unit]
+    return 1 / abs(step.scale) if isinstance(step, Rescale) and abs(step.scale) < 0.02 else None
+
+
+def compose(steps: Iterable[Step], channels: int) -> Affine | None:
+    """The affine steps as one map, or None if one of them is not affine."""
+    whole = Affine.identity(channels)
+    for step in steps:
+        affine = step.affine(whole.channels_out)
+        if affine is None:
+            return None
+        whole = whole.then(affine)
+    return whole
