@@ -227,8 +227,7 @@ def _append(
 
 def _contract(weight: Array, matrix: Array) -> Array:
     """(O, C, *k) and (C, D) -> (O, D, *k)."""
-    contracted: Array = np.moveaxis(np.tensordot(weight, matrix, axes=(1, 0)), -1, 1)
-    return contracted
+    return np.ascontiguousarray(np.moveaxis(np.tensordot(weight, matrix, axes=(1, 0)), -1, 1))
 
 
 def _blocks(weight: Array, matrix: Array, groups: int) -> list[tuple[Array, Array]]:

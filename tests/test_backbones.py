@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from preproc.backbones import DigitsNet, Reference, agreement, build, load_backbone, named_outputs
+from preproc.backbones import DigitsNet, Reference, agreement, build, load_backbone
 from preproc.errors import PreprocError, RecipeError
 from preproc.recipe import load_recipe, replace
 from preproc.steps import FromPixels, Normalize, Rescale
@@ -87,7 +87,8 @@ def test_without_a_network_one_line_says_which_weights_and_the_ways_out(monkeypa
         ({"weights": "IMAGENET1K_V3", "seed": None}, "did you mean 'IMAGENET1K_V1'"),
         ({"weights": "no.safetensors", "seed": None}, "got nothing there"),
         ({"source": "embedded"}, "expected one of digits"),
-        ({"source": "timm"}, r"source: expected one of embedded, torchvision"),
+        ({"source": "onnx"}, r"source: expected one of embedded, torchvision, timm, checkpoint, import"),
+        ({"arguments": {"num_clases": 3}}, r"arguments: expected what resnet18 takes, got .*num_clases"),
     ],
 )
 def test_unknown_names_are_refused(change, message):
@@ -160,11 +161,3 @@ def test_the_reference_names_what_computes_in_less_than_float64():
     assert mixed(x)["y"].shape == (3, 3)
     assert not exact.mixed
     assert any("_to_copy" in name or "to" in name for name in mixed.mixed)
-
-
-def test_outputs_have_to_match_their_names():
-    assert list(named_outputs(torch.ones(1), ("y",))) == ["y"]
-    with pytest.raises(PreprocError, match=r"expected 2 outputs \(a, b\), got one tensor"):
-        named_outputs(torch.ones(1), ("a", "b"))
-    with pytest.raises(PreprocError, match="returns one tensor, got a dict; wrap it"):
-        named_outputs({}, ("a",))

@@ -27,32 +27,34 @@ def name_outputs(backbone: Backbone, asked: Sequence[str], picture: Tensor) -> t
     if isinstance(answer, Tensor):
         if len(asked) > 1:
             raise PreprocError(f"expected {len(asked)} outputs ({', '.join(asked)}), got one tensor; name just one")
-        return backbone, tuple(asked) or (ONE,)
+        names = tuple(asked) or (ONE,)
+        _check_floats({names[0]: answer})
+        return backbone, names
     keys = _keys(answer)
     if keys is None:
         raise PreprocError(
             f"expected a backbone that returns a tensor, a tuple or a dict of tensors, got a {type(answer).__name__}; "
             "wrap it in a module that returns one of them"
         )
-    values = _values(answer, keys)
-    for key, value in zip(keys or range(len(values)), values, strict=True):
+    names = tuple(asked) or keys
+    missing = [name for name in names if keys and name not in keys]
+    if missing:
+        raise PreprocError(f"[backbone] outputs: expected some of {', '.join(keys)}, got {missing[0]!r}")
+    values = _values(answer, names if keys else ())
+    for key, value in zip(names if keys else range(len(values)), values, strict=True):
         if not isinstance(value, Tensor):
             raise PreprocError(
                 f"expected a backbone whose outputs are tensors, got a {type(value).__name__} as output {key}; "
-                "wrap it in a module that returns the tensors"
+                "name those that are tensors, or wrap it in a module that returns them"
             )
-    names = tuple(asked) or keys
-    if keys:
-        missing = [name for name in names if name not in keys]
-        if missing:
-            raise PreprocError(f"[backbone] outputs: expected some of {', '.join(keys)}, got {missing[0]!r}")
-    elif len(names) != len(values):
+    if len(names) != len(values):
         raise PreprocError(
             f"[backbone] outputs: expected {len(values)} names, for the backbone returns a tuple of {len(values)} tensors, "
             f"got {', '.join(names) or 'none'}"
         )
     for name in names:
         check_output_name(name)
+    _check_floats(dict(zip(names, values, strict=True)))
     return dataclasses.replace(backbone, module=Selected(backbone.module, names if keys else ())), names
 
 
@@ -100,6 +102,15 @@ def _check_one_input(module: nn.Module) -> None:
             f"expected a backbone that takes one picture, got {type(module).__name__}.forward({', '.join(needed)}); "
             "wrap it in a module that takes the one that needs preprocessing, and makes or holds the others"
         )
+
+
+def _check_floats(outputs: State) -> None:
+    for name, value in outputs.items():
+        if not value.is_floating_point():
+            raise PreprocError(
+                f"expected outputs of floats, which show small errors, got {value.dtype} in {name}; "
+                "return the scores that it is made from, or name the other outputs only"
+            )
 
 
 def _keys(answer: object) -> tuple[str, ...] | None:

@@ -197,7 +197,7 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
         fold |= {name: fold_torch for name in recipe.export.formats if name != "onnx"}
     kinds = {} if onnx_model is None else {value.name: value.dtype.numpy().name for value in onnx_model.graph.outputs if value.dtype}
     outputs = [
-        {"name": name, "dtype": kinds.get(name, _dtype(values)), "shape": ["N", *values.shape[1:]]}
+        {"name": name, "dtype": kinds.get(name, "float32"), "shape": ["N", *values.shape[1:]]}
         for name, values in proof.cases[0].expected.items()
     ]
     contract = contracts.make_contract(
@@ -233,11 +233,6 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
             extra={contracts.FILE: text},
         )
     return contract, model
-
-
-def _dtype(values: Any) -> str:
-    """What a torch file answers: integers as they are, floats in float32."""
-    return "float32" if values.dtype.kind == "f" else str(values.dtype.name)
 
 
 def _bare_onnx(job: _Job) -> "ir.Model":

@@ -1,0 +1,225 @@
+"""Backbones from timm, from a checkpoint with a constructor, and from an import path; whose code may run, and when."""
+
+import json
+import shutil
+import sys
+import warnings
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from preproc.backbones import agreement, load_backbone
+from preproc.errors import BundleError, PreprocError, RecipeError
+from preproc.export.exporter import export_bundle
+from preproc.proof import verify_bundle
+from preproc.recipe import load_recipe, parse_recipe, replace
+from preproc.steps import FromPixels, Normalize, Rescale
+from tests.conftest import ROOT
+
+TABLE = {
+    "name": "net",
+    "backbone": {"source": "timm", "name": "vit_tiny_patch16_224", "weights": "random", "seed": 0, "color": "RGB"},
+    "pixels": {"layout": "NHWC", "color": "RGB", "size": [224, 224]},
+    "steps": [{"step": "rescale"}, {"step": "normalize", "preset": "inception"}],
+}
+
+
+def recipe(folder=ROOT / "models", **backbone):
+    table = {key: value for key, value in (TABLE["backbone"] | backbone).items() if value is not None}
+    return parse_recipe(TABLE | {"backbone": table}, folder=folder)
+
+
+def test_timm_with_random_weights_is_repeatable():
+    first, second = load_backbone(recipe()), load_backbone(recipe())
+    assert first.sha256() == second.sha256()
+    assert (first.trained, first.weights, first.published) == (False, "random (seed 0)", None)
+    assert load_backbone(recipe(arguments={"num_classes": 3})).module(torch.zeros(1, 3, 224, 224)).shape == (1, 3)
+
+
+def test_timms_published_weights_know_their_constants(monkeypatch):
+    """What a recipe with ImageNet's constants on a ViT that was trained with 0.5/0.5 is told (timm #2463)."""
+    import timm
+
+    real = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, **rest: real(name, **rest | {"pretrained": False}))
+    published = recipe(weights="augreg_in21k_ft_in1k", seed=None)
+    backbone = load_backbone(published)
+    assert agreement(published, backbone) == "yes"
+    wrong = replace(published, steps=(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")))
+    with pytest.raises(RecipeError, match=r"augreg_in21k_ft_in1k were trained with, RGB through .*0\.5, 0\.5, 0\.5"):
+        agreement(wrong, backbone)
+
+
+def test_timm_without_a_network_says_the_ways_out(monkeypatch):
+    monkeypatch.setattr("timm.models._builder.load_pretrained", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nin this test")))
+    with pytest.raises(PreprocError, match=r"expected the weights to be fetched, got OSError: no network; or") as caught:
+        load_backbone(recipe(weights="augreg_in21k_ft_in1k", seed=None))
+    assert "\n" not in str(caught.value)
+
+
+def test_timm_is_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(PreprocError, match=r"pip install preproc\[timm\]"):
+        load_backbone(recipe())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "vit_tny_patch16_224"}, "did you mean 'vit_tiny_patch16_224'"),
+        ({"name": "resnet18.a1_in1k"}, 'write name = "resnet18" and weights = "a1_in1k"'),
+        ({"name": "resnet18", "weights": "a1_in1", "seed": None}, "expected one of .*did you mean 'a1_in1k'"),
+        ({"arguments": {"num_clases": 3}}, "arguments: expected what vit_tiny_patch16_224 takes"),
+    ],
+)
+def test_timms_unknown_names_are_refused(change, message):
+    with pytest.raises(RecipeError, match=message):
+        load_backbone(recipe(**change))
+
+
+NETS = """
+import torch
+from torch import nn
+
+print("nets was imported")
+
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, width, 3, padding=1), nn.Linear(width, 4)
+
+    def forward(self, x):
+        return self.head((self.conv(x).relu() ** 2).mean((2, 3)))
+
+def make():
+    torch.manual_seed(1)
+    return Net()
+
+def broken():
+    raise KeyError("weights")
+
+def number():
+    return 3
+
+class Table:
+    make = staticmethod(make)
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """A folder with a recipe's own module in it, which no other test sees."""
+    monkeypatch.delitem(sys.modules, "own_nets", raising=False)
+    (tmp_path / "own_nets.py").write_text(NETS)
+    yield tmp_path
+    sys.modules.pop("own_nets", None)
+
+
+def own(folder, **backbone):
+    table = {"source": "import", "name": "own_nets:make", "weights": None, "seed": None} | backbone
+    return replace(recipe(folder, **table), pixels={"size": (24, 20)})
+
+
+def test_an_import_path_brings_its_weights(nets):
+    before = list(sys.path)
+    backbone = load_backbone(own(nets))
+    assert sys.path == before
+    assert (backbone.trained, backbone.weights) == (True, "as own_nets:make makes them")
+    assert load_backbone(own(nets, name="own_nets:Table.make")).sha256() == backbone.sha256()
+    random = own(nets, name="own_nets:Net", weights="random", seed=3, arguments={"width": 5})
+    assert not load_backbone(random).trained
+    assert load_backbone(random).sha256() == load_backbone(random).sha256()
+    assert load_backbone(random).module.head.in_features == 5
+
+
+def test_a_checkpoint_fills_what_a_constructor_makes(nets):
+    made = load_backbone(own(nets)).module
+    save_file(made.state_dict(), nets / "w.safetensors")
+    torch.save({"state_dict": made.state_dict()}, nets / "w.pt")
+    for name in ("w.safetensors", "w.pt"):
+        backbone = load_backbone(own(nets, source="checkpoint", name="own_nets:Net", weights=name))
+        assert (backbone.sha256(), backbone.trained) == (load_backbone(own(nets)).sha256(), True)
+    with pytest.raises(PreprocError, match="expected the weights of this network"):
+        load_backbone(own(nets, source="checkpoint", name="own_nets:Net", weights="w.pt", arguments={"width": 5}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "own_nets"}, "expected package.module:factory, got 'own_nets'"),
+        ({"name": "no_nets:make"}, "expected a module no_nets in .* here or installed, got ModuleNotFoundError"),
+        ({"name": "own_nets:mak"}, "expected mak in own_nets, got nothing there; did you mean 'make'"),
+        ({"name": "own_nets:broken"}, "expected own_nets:broken to make a network from {}, got KeyError: 'weights'"),
+        ({"name": "own_nets:number"}, "to return an nn.Module, got int"),
+        ({"name": "own_nets:__name__"}, "to be a class or a function, got str"),
+        ({"name": "own_nets:Net", "arguments": {"widht": 3}}, "from {'widht': 3}, got TypeError"),
+        ({"weights": "w.pt"}, 'expected none for source = "import"'),
+        ({"source": "checkpoint"}, "expected a weights name, a file"),
+        ({"arguments": {"when": __import__("datetime").date(2026, 1, 1)}}, "arguments: expected numbers, strings"),
+    ],
+)
+def test_ones_own_mistakes_are_one_line(nets, change, message):
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_backbone(own(nets, **change))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bundle_from_elsewhere_does_not_choose_which_code_runs(nets, tmp_path, monkeypatch, capsys):
+    """verify imports a factory only if a recipe that lies here says so, never because a manifest does."""
+    bundle = export_bundle(own(nets), tmp_path / "out" / "net", formats=["onnx", "torchscript"])
+    assert bundle.report.ok
+    text = RECIPE.replace("FOLDER", str(nets))
+    (nets / "net.toml").write_text(text)
+    assert verify_bundle(bundle.folder, recipe=nets / "net.toml", runtimes=["torch-cpu", "ort-cpu"]).ok
+    sys.modules.pop("own_nets")
+    capsys.readouterr()
+    monkeypatch.chdir(nets)
+    report = verify_bundle(bundle.folder, runtimes=["torchscript-cpu", "torch-cpu"])
+    assert {result.runtime: result.verdict for result in report.results} == {"torchscript-cpu": "passed", "torch-cpu": "absent"}
+    assert "give the recipe that says so with --recipe" in str(report.results[1].reason)
+    assert "nets was imported" not in capsys.readouterr().out
+    assert "own_nets" not in sys.modules
+
+
+RECIPE = """
+name = "net"
+[backbone]
+source = "import"
+name = "own_nets:make"
+color = "RGB"
+[pixels]
+layout = "NHWC"
+color = "RGB"
+size = [24, 20]
+[[steps]]
+step = "rescale"
+[[steps]]
+step = "normalize"
+preset = "inception"
+"""
+
+
+def test_a_pt2_archive_with_pickles_is_not_loaded(exported, tmp_path):
+    from preproc.runtimes import load_pt2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bundle = export_bundle(load_recipe(ROOT / "models" / "digits.toml"), tmp_path / "digits", formats=["pt2"])
+    file = bundle.folder / "model.pt2"
+    load_pt2(file)
+    import zipfile
+
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(tmp_path / "bad.pt2", "w", zipfile.ZIP_STORED) as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith("model_weights_config.json"):
+                table = json.loads(data)
+                next(iter(table["config"].values()))["use_pickle"] = True
+                data = json.dumps(table).encode()
+            new.writestr(name, data)
+    with pytest.raises(BundleError, match="without pickles"):
+        load_pt2(tmp_path / "bad.pt2")
+    shutil.copy(exported.folder / "model.onnx", tmp_path / "other.pt2")
+    with pytest.raises(BundleError, match="expected a pt2 archive"):
+        load_pt2(tmp_path / "other.pt2")
