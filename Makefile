@@ -39,8 +39,9 @@ lint: $(SETUP)  ## ruff and mypy
 bench: $(SETUP)  ## speed as ratios against peers, into tests/bench/results/
 	$(PY) -m tests.bench
 
-survey: $(SETUP)  ## the fold on every torchvision classification model, into tests/survey/
-	$(PY) -m tests.survey_models
+survey: $(SETUP)  ## the fold on torchvision's models and timm's families, into tests/survey/ (half an hour)
+	$(PY) -m tests.survey_models torchvision
+	$(PY) -m tests.survey_models timm
 
 gpu: $(SETUP)  ## the cuda tests and figures, into tests/bench/results/ or the folder OUT
 	$(PY) -m pytest -m cuda

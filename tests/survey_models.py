@@ -1,17 +1,21 @@
-"""python -m tests.survey_models [NAME...]: the fold on every torchvision classification model, random weights, float64.
+"""python -m tests.survey_models torchvision|timm [NAME...]: the fold on a zoo's models, random weights, float64.
 
+torchvision: every classification model. timm: of every family, which is what a name starts with, the smallest member.
 For each model: folded, or refused with the reason; and the error at the outputs of the convolutions that were rewritten, relative to
-their largest value, the zero-padded border included. Writes tests/survey/torchvision.md.
+their largest value, the zero-padded border included. Writes tests/survey/<zoo>.md, unless models are named.
 """
 
 import gc
+import re
 import sys
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
+import torchvision
 from torchvision import models
 
 from preproc.folding import FoldResult, fold
@@ -63,35 +67,60 @@ def examine(backbone: torch.nn.Module, size: int) -> tuple[FoldResult, float | N
     return result, max(float((a - b).abs().max() / a.abs().max()) for a, b in pairs), seconds
 
 
-def main(names: list[str]) -> None:
+def torchvision_model(name: str) -> tuple[torch.nn.Module, int]:
+    backbone = models.get_model_builder(name)(**{"weights": None} | OPTIONS.get(name, {}))
+    return backbone, getattr(backbone, "image_size", next(iter(models.get_model_weights(name))).transforms().crop_size[0])
+
+
+def timm_model(name: str) -> tuple[torch.nn.Module, int]:
+    backbone = timm.create_model(name, pretrained=False)
+    return backbone, backbone.pretrained_cfg["input_size"][1]
+
+
+def timm_families() -> list[str]:
+    """The smallest model of each family. Families whose smallest has more than LARGEST parameters are left out, and printed."""
+    smallest: dict[str, tuple[int, str]] = {}
+    for name in timm.list_models():
+        with torch.device("meta"):
+            size = sum(parameter.numel() for parameter in timm.create_model(name).parameters())
+        family = re.match(r"[a-z]+?(?=v?\d|_|$)(v\d+)?", name)[0]
+        smallest[family] = min(smallest.get(family, (size, name)), (size, name))
+    for size, name in smallest.values():
+        if size > LARGEST:
+            print(f"left out: {name}, {size / 1e6:.0f} million parameters", flush=True)
+    return [name for size, name in smallest.values() if size <= LARGEST]
+
+
+LARGEST = 170_000_000
+"""Parameters: in float64, and copied by the fold, what 16 GB of memory hold."""
+ZOOS = {
+    "torchvision": (torchvision_model, lambda: models.list_models(module=models), "torchvision's classification models", torchvision),
+    "timm": (timm_model, timm_families, "the smallest model of each of timm's families", timm),
+}
+
+
+def main(zoo: str, *names: str) -> None:
     warnings.simplefilter("ignore")
     HERE.mkdir(exist_ok=True)
+    make, all_names, title, package = ZOOS[zoo]
     rows, folded, wrong = [], 0, 0
-    chosen = names or models.list_models(module=models)
+    chosen = names or all_names()
     for name in chosen:
         torch.manual_seed(0)
-        options = {"weights": None} | OPTIONS.get(name, {})
-        with torch.device("cpu"):
-            backbone = models.get_model_builder(name)(**options).eval().double()
-        size = getattr(backbone, "image_size", next(iter(models.get_model_weights(name))).transforms().crop_size[0])
-        result, error, seconds = examine(backbone, size)
+        backbone, size = make(name)
+        result, error, seconds = examine(backbone.eval().double(), size)
         folded += result.folded
         wrong += error is not None and not error <= 1e-9
-        row = [
-            name,
-            result.form or "refused",
-            ", ".join(result.convolutions) or str(result.reason),
-            "" if error is None else f"{error:.1e}",
-        ]
-        rows.append("| " + " | ".join(row) + " |")
+        cells = [name, result.form or "refused", ", ".join(result.convolutions) or result.reason, "" if error is None else f"{error:.1e}"]
+        rows.append("| " + " | ".join(map(str, cells)) + " |")
         print(rows[-1], f"{seconds:.1f} s", flush=True)
         del backbone, result
         gc.collect()
     head = [
-        "# The fold on torchvision's classification models",
+        f"# The fold on {title}",
         "",
-        f"`make survey`, torch {torch.__version__}, random weights, float64, BGR pixels with ImageNet's statistics: "
-        f"{folded} of {len(chosen)} folded, {wrong} wrong (error above 1e-9).",
+        f"`make survey`, torch {torch.__version__}, {zoo} {package.__version__}, random weights, float64, BGR pixels with ImageNet's "
+        f"statistics: {folded} of {len(chosen)} folded, {wrong} wrong (error above 1e-9).",
         "",
         "form: what is left at run time besides the cast. error: at the rewritten convolutions, relative, the border included.",
         "",
@@ -99,11 +128,11 @@ def main(names: list[str]) -> None:
         "|---|---|---|--:|",
     ]
     if not names:
-        (HERE / "torchvision.md").write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
+        (HERE / f"{zoo}.md").write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
     print(head[2])
     if wrong:
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -29,6 +29,14 @@ def test_python_blocks_run(code, checkout):
     subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
 
 
+def test_the_embedding_page_runs_from_top_to_bottom(tmp_path):
+    page = (ROOT / "preproc" / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 7
+    code = "\n".join([f"import sys; sys.path.insert(0, {str(ROOT)!r})", *blocks])
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_succeed(command, checkout, tmp_path):
     words = command.replace("/tmp/bundles", str(tmp_path)).split()
@@ -71,6 +79,6 @@ def test_make_targets_in_the_readme_exist():
 
 
 def test_relative_links_lead_somewhere():
-    for document in (ROOT / "README.md", ROOT / "models" / "README.md", ROOT / "export" / "README.md"):
+    for document in (ROOT / "README.md", ROOT / "models" / "README.md", ROOT / "export" / "README.md", ROOT / "preproc" / "README.md"):
         for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / link).exists(), (document.name, link)
