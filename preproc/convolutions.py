@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 
 from .affine import Affine
 from .errors import NotFoldableError
@@ -105,12 +106,27 @@ class _Walk:
         return self.tracked[node]
 
     def constant(self, value: Any) -> Any:
-        """A Python number or a parameter's, buffer's or constant's values."""
+        """A Python number, or the values of a node that depends on parameters, buffers and constants only."""
         if isinstance(value, (int, float)):
             return float(value)
-        if isinstance(value, fx.Node) and value.name in self.constants:
-            return self.values[self.constants[value.name]].detach().double().cpu().numpy()
-        raise NotFoldableError("the input is combined with a computed value before the first convolution")
+        found = self._evaluate(value)
+        if not isinstance(found, Tensor):
+            raise NotFoldableError("the input is combined with a computed value before the first convolution")
+        return found.detach().double().cpu().numpy()
+
+    def _evaluate(self, value: Any) -> Any:
+        """What an argument of a node holds, if it does not depend on the input; else an fx.Node is left in it."""
+        if not isinstance(value, fx.Node):
+            return value
+        if value.name in self.constants:
+            return self.values[self.constants[value.name]]
+        if value.op != "call_function" or value in self.tracked or torch.Tag.nondeterministic_seeded in getattr(value.target, "tags", ()):
+            return value
+        arguments = fx.node.map_arg((value.args, value.kwargs), self._evaluate)
+        if any(isinstance(leaf, fx.Node) for leaf in tree_leaves(arguments)):
+            return value
+        with torch.no_grad():
+            return value.target(*arguments[0], **arguments[1])  # type: ignore[operator]
 
     def _reader(self, node: fx.Node) -> Reader:
         arguments = _arguments(node)

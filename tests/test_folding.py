@@ -103,6 +103,7 @@ def transform_input(m, x):
 TRANSPARENT = {
     "transform_input": transform_input,
     "buffer": lambda m, x: m.conv((x - 0.1) / m.scale),
+    "computed constants": lambda m, x: m.conv((x - m.scale.exp()) / torch.tensor([0.2, 0.3, 0.4]).to(x)[:, None, None]),
     "swapped operands": lambda m, x: m.conv(1.0 - m.scale * x),
     "channels last": lambda m, x: m.conv(x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)),
     "flip": lambda m, x: m.conv(torch.cat([x[:, 2:3], x[:, 1:2], x[:, 0:1]], 1)),

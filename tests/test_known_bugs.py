@@ -1,12 +1,21 @@
 """Public accuracy bugs, rebuilt in a few lines from their threads, each caught with the message that a user would see."""
 
+import copy
+import dataclasses
+import re
+
 import numpy as np
 import onnx_ir as ir
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
+from torchvision.models import googlenet
+from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 
 from preproc import graph
+from preproc.affine import fold_conv, plan_fold
 from preproc.backbones import load_backbone
 from preproc.errors import PreprocError, RecipeError, VerificationError
 from preproc.export import exporter
@@ -16,9 +25,12 @@ from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale, St
 from preproc.pipeline import Pipeline, prepend
 from preproc.proof import verify_bundle
 from preproc.recipe import load_recipe, parse_recipe, replace
+from preproc.runtimes import OrtCuda, onnxruntime
+from preproc.steps import FromPixels as FromPixelsStep
 from preproc.steps import LocalResponseNorm as LocalResponseNormStep
 from preproc.steps import Normalize as NormalizeStep
 from tests.conftest import ROOT
+from tests.test_verify import edit_onnx, rehash, replace_weight
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
 RANDOM = {"weights": "random", "seed": 0}
@@ -40,11 +52,20 @@ def export_lrn(size, tmp_path):
     return export_bundle(prepend(pipeline, Net()), tmp_path / "m", example=example, formats=["onnx"])
 
 
-def test_imagenet_constants_on_a_network_trained_with_others():
-    """timm #2463: a ViT trained with 0.5/0.5 was published with ImageNet's constants. Here the weights say what they were trained with."""
-    wrong = replace(DIGITS, steps=(*DIGITS.steps[:2], NormalizeStep.preset("imagenet")))
-    with pytest.raises(RecipeError, match=r"expected what the weights digits\.safetensors were trained with, .*0\.690"):
-        export_bundle(wrong, "nowhere")
+def test_imagenet_constants_on_a_network_trained_with_others(monkeypatch, tmp_path):
+    """timm #2463: ImageNet's constants on a ViT that was trained with 0.5/0.5. The weights know what they were trained with."""
+    real = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, **options: real(name, **options | {"pretrained": False}))
+    data = {
+        "name": "vit",
+        "backbone": {"source": "timm", "name": "vit_tiny_patch16_224", "weights": "augreg_in21k_ft_in1k", "color": "RGB"},
+        "pixels": {"layout": "NHWC", "color": "RGB", "size": [224, 224]},
+        "steps": [{"step": "rescale"}, {"step": "normalize", "preset": "imagenet"}],
+    }
+    with pytest.raises(
+        RecipeError, match=r"the weights timm vit_tiny.* were trained with, RGB through .*mean \[0\.5, 0\.5, 0\.5\].*override"
+    ):
+        export_bundle(parse_recipe(data, folder=tmp_path), tmp_path / "vit")
 
 
 def test_wrong_mean_and_std_in_the_exported_file(monkeypatch, tmp_path):
@@ -58,14 +79,21 @@ def test_wrong_mean_and_std_in_the_exported_file(monkeypatch, tmp_path):
         export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
 
 
-def test_bgr_for_rgb(bundle):
-    """OpenCV reads BGR. A client that swaps the golden sample's channels learns it from the golden answer."""
+def test_bgr_for_rgb_in_the_exported_file(monkeypatch, tmp_path):
+    """YOLOX #1758: OpenCV reads BGR, the network was trained on RGB, and the exported program does not swap."""
+    real = graph.attach
+    recipe = replace(DIGITS, steps=(FromPixelsStep(layout="NHWC", color="BGR", to="RGB"), *DIGITS.steps[1:]), pixels={"color": "BGR"})
+    monkeypatch.setattr(exporter.graph, "attach", lambda model, _, *rest, **options: real(model, DIGITS.steps, *rest, **options))
+    with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
+        export_bundle(recipe, tmp_path / "digits", formats=["onnx"])
+
+
+def test_bgr_for_rgb_in_the_client(bundle):
+    """DeepFace #1457: a client that swaps the golden sample's channels learns it from the golden answer."""
     for sample in (bundle / "golden").iterdir():
         np.save(sample / "pixels.npy", np.load(sample / "pixels.npy")[..., ::-1])
     with pytest.raises(PreprocError, match=r"golden/.*/pixels\.npy has other contents"):
         verify_bundle(bundle, runtimes=["ort-cpu"])
-    from tests.test_verify import rehash
-
     rehash(bundle)
     (result,) = verify_bundle(bundle, runtimes=["ort-cpu"]).results
     assert result.verdict == "failed"
@@ -73,13 +101,13 @@ def test_bgr_for_rgb(bundle):
 
 
 def test_missing_rescale():
-    """The most common one: 0..1 constants on grey levels."""
+    """insightface #2508: (x - 0.5) / 0.5 on grey levels, because the division by 255 got lost on the way to ONNX."""
     with pytest.raises(PreprocError, match=r"values in 0-1, got values in 0\.\.255: put a rescale step with scale = 1/255 in front of it"):
-        Pipeline(FromPixels(layout="NHWC"), Normalize.preset("imagenet"))
+        Pipeline(FromPixels(layout="NHWC"), Normalize.preset("inception"))
 
 
-def test_normalization_twice():
-    """A zoo model whose recipe normalizes what has been normalized."""
+def test_normalization_twice_in_a_recipe():
+    """FastVideo #1055: one more normalization behind a list of transforms that ended in one."""
     table = {"step": "normalize", "preset": "imagenet"}
     data = {
         "name": "twice",
@@ -91,17 +119,98 @@ def test_normalization_twice():
         parse_recipe(data, folder=ROOT)
 
 
-def test_googlenets_transform_input_dropped(monkeypatch):
-    """googlenet(weights=None) plus the published state_dict: torchvision leaves transform_input off, and points are lost in silence."""
-    recipe = replace(load_recipe(ROOT / "models" / "googlenet.toml"), backbone=RANDOM, pixels={"size": (64, 64)})
-    module = load_backbone(recipe).module
-    x = torch.rand(1, 3, 64, 64)
-    with torch.inference_mode():
-        right = module(x)
-        monkeypatch.setattr(module, "transform_input", False)
-        dropped = module(x)
-    assert module.conv1 is not None
-    assert float((right - dropped).abs().max()) > 0  # it does something, and load_backbone has switched it on
+class Baked(Net):
+    """A zoo model with its constants inside."""
+
+    def forward(self, x):
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        return super().forward((x - mean.to(x)[:, None, None]) / std.to(x)[:, None, None])
+
+
+def detector():
+    return fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None)
+
+
+@pytest.mark.parametrize("make", [Baked, detector])
+def test_normalization_twice_in_a_zoo_model(make, tmp_path):
+    """torchvision #1103 and mlverse/torchvision #314: detection models normalize inside, and users do it once more in front."""
+    model = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")), make())
+    example = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
+    message = r"the network normalizes its input itself, \(x - \[0\.485, 0\.456, 0\.406\]\) / \[0\.229.*which is imagenet.*-2\.118\.\.2\.64"
+    with pytest.raises(RecipeError, match=message):
+        export_bundle(model, tmp_path / "m", example=example, formats=["onnx"])
+    if make is Baked:  # without the second one, or on purpose, it is exported
+        once = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale()), make())
+        assert export_bundle(once, tmp_path / "once", example=example, formats=["onnx"]).report.ok
+        meant = export_bundle(model, tmp_path / "m", example=example, formats=["onnx"], override="a test")
+        assert meant.report.ok
+        assert meant.contract["backbone"]["override"] == "a test"
+
+
+def test_the_mean_in_the_bias_of_a_padded_convolution(monkeypatch, tmp_path):
+    """What other tools do when they fold a mean (no thread: nobody sees it). A padded zero would be black instead of the mean."""
+
+    def uncorrected(readers, affine):
+        return plan_fold(affine, [None for _ in readers])
+
+    monkeypatch.setattr("preproc.graph.editing.plan_for", uncorrected)
+    monkeypatch.setattr("preproc.graph.convolutions.fold_conv", lambda *given, **options: fold_conv(*given, **options | {"pad": None}))
+    with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published") as caught:
+        export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
+    error = next(result.error for result in caught.value.report.results if result.runtime == "ort-cpu")
+    control = next(control for control in caught.value.report.power.controls if control.name == "uncorrected border")
+    assert error >= control.movement * 0.999  # the very mistake that the report's control makes, over more inputs
+
+
+def lively_googlenet(file):
+    """Random weights that react to their input, as trained ones do: He's initialization, and batch norms that have seen pictures."""
+    torch.manual_seed(4)
+    module = googlenet(weights=None, transform_input=True, init_weights=False, aux_logits=False)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
+    module.train()
+    with torch.no_grad():
+        for _ in range(8):
+            module(torch.randn(8, 3, 64, 64))
+    save_file(module.state_dict(), file)
+
+
+def test_googlenets_transform_input_dropped(monkeypatch, tmp_path):
+    """torchvision #101: the weights expect a re-mapping inside the model, which torchvision only switches on when it fetches them itself:
+    googlenet(weights=None) and the same state_dict lose points in silence."""
+    lively_googlenet(tmp_path / "w.safetensors")
+    recipe = load_recipe(ROOT / "models" / "googlenet.toml")
+    recipe = replace(recipe, folder=tmp_path, backbone={"weights": "w.safetensors"}, pixels={"size": (64, 64)}, export={"images": None})
+    assert load_backbone(recipe).module.transform_input
+    assert export_bundle(recipe, tmp_path / "right", formats=["onnx"]).report.ok
+    real = exporter._bare_onnx
+
+    def dropped(job):
+        module = copy.deepcopy(job.backbone.module)
+        module.transform_input = False
+        return real(dataclasses.replace(job, backbone=dataclasses.replace(job.backbone, module=module)))
+
+    monkeypatch.setattr(exporter, "_bare_onnx", dropped)
+    with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
+        export_bundle(recipe, tmp_path / "wrong", formats=["onnx"])
+
+
+def test_a_cuda_session_that_is_really_the_cpu(bundle, monkeypatch):
+    """onnxruntime #23372: the CUDA provider was asked for, is listed, and every node runs on the CPU."""
+    real = OrtCuda._session
+
+    def fallen_back(self, ort, path, options):
+        monkeypatch.setattr(OrtCuda, "_provider", lambda _: "CPUExecutionProvider")
+        session = real(self, ort, path, options)
+        monkeypatch.setattr(session, "get_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        return session
+
+    monkeypatch.setattr(OrtCuda, "_session", fallen_back)
+    monkeypatch.setattr(onnxruntime(), "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    (result,) = verify_bundle(bundle, runtimes=["ort-cuda"]).results
+    assert result.verdict == "failed"
+    assert re.match(r"expected every floating node on CUDA, got .*Conv.* on CPUExecutionProvider", str(result.reason))
 
 
 class PerBatch(nn.Module):
@@ -112,7 +221,7 @@ class PerBatch(nn.Module):
 
 
 def test_a_per_batch_standardize_fails_on_the_batch_of_five(monkeypatch, tmp_path):
-    """Right for every picture alone, wrong as soon as a server batches."""
+    """deepinv #908: right for every picture alone, wrong as soon as a server batches."""
     pipeline = Pipeline(FromPixels(layout="NHWC"), Standardize())
     real = exporter._fold_torch
 
@@ -147,8 +256,6 @@ def test_even_size_lrn_taken_for_onnxs_operator(monkeypatch, tmp_path):
 
 def test_a_weight_that_was_quantized_away(bundle):
     """Whatever else happens to a file between export and server: its numbers are not the golden ones any more."""
-    from tests.test_verify import edit_onnx, replace_weight
-
     edit_onnx(bundle, lambda model: replace_weight(model, lambda weight: np.round(weight * 16) / 16))
     (result,) = verify_bundle(bundle, runtimes=["ort-cpu"]).results
     assert result.verdict == "failed"

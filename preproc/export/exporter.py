@@ -138,11 +138,11 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
     from ..convolutions import input_maps
 
     progress("looking at what the backbone does to its input")
-    sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
-    recipe, named = with_outputs(recipe, backbone)
-    reason = guard.why_not(input_maps(named.module, _ready(recipe)), check(recipe.steps, channels=recipe.pixels.channels))
+    reason = guard.why_not(input_maps(backbone.module, _ready(recipe)), check(recipe.steps, channels=recipe.pixels.channels))
     if reason is not None and recipe.backbone.override is None:
         raise RecipeError(f'{recipe.name}: {reason}; if that is meant, say why in override = "the reason"')
+    sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
+    recipe, named = with_outputs(recipe, backbone)
     return _Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels)
 
 
