@@ -32,6 +32,8 @@ LAYERS = {
     "standardize-channel": lambda _, **to: Standardize(per="channel", min_std=0.05, correction=1, **to),
     "lrn": lambda _, **to: LocalResponseNorm(size=5, alpha=0.3, k=2, **to),
     "lrn-even-beta": lambda _, **to: LocalResponseNorm(size=2, alpha=0.3, beta=0.6, **to),
+    "lrn-root": lambda _, **to: LocalResponseNorm(size=3, alpha=0.3, beta=0.5, **to),
+    "lrn-one": lambda _, **to: LocalResponseNorm(size=3, alpha=0.3, beta=1.0, **to),
     "lrn-spatial": lambda _, **to: LocalResponseNorm(size=3, alpha=0.3, region="spatial", **to),
     "affine-diagonal": lambda c, **to: ChannelAffine(matrix=np.diag(np.linspace(0.5, 2, c)), offset=np.arange(c), **to),
     "affine-permutation": lambda c, **to: ChannelAffine(matrix=np.eye(c)[::-1], **to),

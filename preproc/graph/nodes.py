@@ -145,10 +145,17 @@ def _local_response_norm(b: Builder, step: LocalResponseNorm, x: ir.Value) -> ir
         half = step.size // 2
         mean = b.add("AveragePool", squares, kernel_shape=[step.size] * 2, pads=[half] * 4, strides=[1, 1], count_include_pad=1)
         t = b.add("Add", b.add("Mul", mean, b.floats(step.alpha)), b.floats(step.k))
-    if step.beta == 0.75:
-        root = b.add("Sqrt", t)
-        return b.add("Div", x, b.add("Mul", root, b.add("Sqrt", root)))
-    return b.add("Div", x, b.add("Pow", t, b.floats(step.beta)))
+    return b.add("Div", x, _power(b, t, step.beta))
+
+
+def _power(b: Builder, t: ir.Value, beta: float) -> ir.Value:
+    """t^beta, without the slow Pow where square roots do."""
+    if beta == 1:
+        return t
+    if beta not in (0.5, 0.75):
+        return b.add("Pow", t, b.floats(beta))
+    root = b.add("Sqrt", t)
+    return root if beta == 0.5 else b.add("Mul", root, b.add("Sqrt", root))
 
 
 _NODES: dict[type[Step], Callable[[Builder, Any, ir.Value], ir.Value]] = {

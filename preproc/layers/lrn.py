@@ -32,23 +32,23 @@ class LocalResponseNorm(Layer):
     ) -> None:
         step = steps.LocalResponseNorm(size=size, alpha=alpha, beta=beta, k=k, region=region)
         super().__init__(step)
-        self.alpha, self.k = step.alpha, step.k
-        self.mean_of_squares = _OverChannels(size) if region == "channels" else _OverWindow(size)
-        self.power: nn.Module = _ThreeQuarters() if step.beta == 0.75 else _Power(step.beta)
+        self.k = step.k
+        self.weighted: nn.Module = _OverChannels(size, step.alpha / size) if region == "channels" else _OverWindow(size, step.alpha)
+        self.power: nn.Module = _POWERS[step.beta]() if step.beta in _POWERS else _Power(step.beta)
 
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
         wide = widened(x)
-        divisor: Tensor = self.power(self.mean_of_squares(wide * wide) * self.alpha + self.k)
+        divisor: Tensor = self.power(self.weighted(wide * wide) + self.k)
         return (wide / divisor).to(x.dtype)
 
 
 class _OverChannels(nn.Module):
-    """Sum over the channel window, divided by its size: shifted slices of the zero-padded channels."""
+    """Sum over the channel window, times `scale`: shifted slices of the zero-padded channels."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, scale: float) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.scale = size, scale
 
     def forward(self, squares: Tensor) -> Tensor:
         padded = F.pad(squares, (0, 0, 0, 0, self.size // 2, (self.size - 1) // 2))
@@ -56,18 +56,23 @@ class _OverChannels(nn.Module):
         total = padded[:, 0:channels]
         for shift in range(1, self.size):
             total = total + padded[:, shift : shift + channels]
-        return total / self.size
+        return total * self.scale
 
 
 class _OverWindow(nn.Module):
-    """Sum over the zero-padded size x size window, divided by size^2."""
+    """Mean over the zero-padded size x size window, times `scale`."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, scale: float) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.scale = size, scale
 
     def forward(self, squares: Tensor) -> Tensor:
-        return F.avg_pool2d(squares, self.size, stride=1, padding=self.size // 2)
+        return F.avg_pool2d(squares, self.size, stride=1, padding=self.size // 2) * self.scale
+
+
+class _Root(nn.Module):
+    def forward(self, t: Tensor) -> Tensor:
+        return t.sqrt()
 
 
 class _ThreeQuarters(nn.Module):
@@ -85,3 +90,7 @@ class _Power(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         return t.pow(self.beta)
+
+
+_POWERS: dict[float, type[nn.Module]] = {0.5: _Root, 0.75: _ThreeQuarters, 1.0: nn.Identity}
+"""The exponents that need no pow."""

@@ -13,7 +13,8 @@ class FromPixels(Layer):
     """Integer pixels -> float (N, C, H, W) in grey levels, in the backbone's colour order.
 
     x: (N, H, W, C) or (N, C, H, W) as `layout` says, uint8 or uint16 as `pixel_dtype` says, grey levels.
-    y: (N, C', H, W) of this layer's float dtype (`dtype=`, changed by .to() and .half() as for any module), grey levels.
+    y: (N, C', H, W), contiguous, of this layer's float dtype (`dtype=`, changed by .to() and .half() as for any module), grey levels.
+    (Arithmetic per channel on a permuted view of NHWC pixels would be four times slower.)
     color, to: RGB, BGR, RGBA, BGRA, GRAY, or ANY for any channel count without reordering. Alpha is dropped, gray repeated.
 
     Raises PreprocError for floats, another rank or another channel count, and for colour orders that do not fit.
@@ -53,7 +54,7 @@ class FromPixels(Layer):
             raise PreprocError("expected integer pixels, got floats; a float picture is rescaled already, leave FromPixels out")
         if not is_tracing() and self.channels >= 0 and x.shape[self.channels_axis] != self.channels:
             raise PreprocError(f"expected {self.channels} channels in axis {self.channels_axis}, got {x.shape[self.channels_axis]}")
-        planes: Tensor = self.select(x.to(self.like.dtype).permute(self.order))
+        planes: Tensor = self.select(x.to(self.like.dtype).permute(self.order).contiguous())
         return planes
 
 
