@@ -111,8 +111,8 @@ class FoldPlan:
     """How an affine map A in front of convolutions goes into their weights, and what stays at run time.
 
     `into` is the map that the weights take up: what the convolution should have seen, in terms of what it sees now.
-    At run time `shift` is subtracted from the channels (all zeros: nothing is), or a channel that holds `constant`
-    everywhere is appended.
+    At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
+    holds `constant` everywhere is appended.
     """
 
     into: Affine
@@ -136,7 +136,8 @@ def plan_fold(affine: Affine, pads: Sequence[float | None], *, through: Affine |
     take up G with G(u) = T(A(T^-1(u) + s)). Padding holds v before and after, so exactness on the border asks G(v) = v:
     s = d - T^-1(v), where T(A(d)) = v. A padded value then *is* the pixel d. Where nothing is padded any s serves: s = 0.
     Where no pixel d maps to v (one grey channel spread over three unequal means), a constant channel k = v + 1 is appended:
-    the weights tell inside (k) from padding (v) by it.
+    the weights tell inside (k) from padding (v) by it. The pixel that comes nearest to v is subtracted all the same, so that the
+    large constants cancel before they are rounded.
 
     Raises NotFoldableError with the reason.
     """
@@ -162,7 +163,8 @@ def plan_fold(affine: Affine, pads: Sequence[float | None], *, through: Affine |
         if pixel is None and back is not None:
             raise NotFoldableError(f"no pixel maps to the padding value {paddings[0]:g} behind the backbone's own channel map")
         if pixel is None:
-            return FoldPlan(total, shift, constant=paddings[0] + 1.0)
+            nearest = total.nearest(padding)
+            return FoldPlan(Affine(total.matrix, total(nearest)), nearest, constant=paddings[0] + 1.0)
         held = np.full(channels, paddings[0])
         shift = pixel - (held if back is None else back(held))
     start = Affine.identity(channels) if back is None else back

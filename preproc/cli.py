@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -141,8 +141,13 @@ def main() -> None:
     try:
         app()
     except PreprocError as error:
-        _say(f"error: {error}")
-        sys.exit(1)
+        _fail(str(error))
     except OSError as error:  # a full disk, a folder that may not be written: the system's own words, and the file
-        _say(f"error: {error.filename or 'the system'}: {error.strerror or error}")
-        sys.exit(1)
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+
+
+def _fail(text: str) -> NoReturn:
+    _say(f"error: {text}")
+    if "--json" in sys.argv[1:]:
+        print(json.dumps({"error": text}))
+    sys.exit(1)

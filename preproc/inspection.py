@@ -75,6 +75,9 @@ def lines(description: Mapping[str, Any]) -> list[str]:
         )
         found.append(f"fold     {name}: {done}")
     found += [f"output   {output['name']}: {output['dtype']} {output['shape']}" for output in contract["outputs"]]
+    labels = contract["labels"]
+    if labels:
+        found.append(f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}")
     backbone = contract["backbone"]
     trained = "" if backbone["trained"] else ", untrained"
     found.append(
@@ -89,5 +92,5 @@ def lines(description: Mapping[str, Any]) -> list[str]:
 _LEFT = {
     "cast": "only the cast left",
     "subtract": "the cast and one subtraction left",
-    "append": "the cast and one appended channel left",
+    "append": "the cast, one subtraction and one appended channel left",
 }

@@ -1,5 +1,6 @@
 """bundle x runtimes x inputs -> Report: how far each runtime is from the float64 reference, and how small an error would have shown."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -208,7 +209,8 @@ def measure_power(
 def _movement(outputs: Sequence[Outputs], cases: Sequence[Case], scale: Mapping[str, float]) -> float:
     """How far a mistake moves the output that it moves least: an output that reacts to nothing makes the verdict inconclusive."""
     pairs = list(zip(outputs, cases, strict=True))
-    return min(max(_distance({name: got[name]}, {name: case.expected[name]}, scale) for got, case in pairs) for name in scale)
+    moved = min(max(_distance({name: got[name]}, {name: case.expected[name]}, scale) for got, case in pairs) for name in scale)
+    return min(moved, sys.float_info.max)  # a mistake that overflows: JSON has no infinity
 
 
 def _smallest(shifted: Callable[[float], float], one: float, tolerance: float) -> float | None:
@@ -296,6 +298,8 @@ def _distance(got: Outputs, expected: Mapping[str, NDArray[Any]], scale: Mapping
 
 
 def check_known(names: Sequence[str], known: Iterable[str]) -> None:
+    if isinstance(names, str):
+        raise BundleError(f"expected a list of runtimes, got the text {names!r}; write [{names!r}]")
     for name in names:
         if name not in set(known):
             raise BundleError(f"expected a runtime, one of {', '.join(known)}, got {name!r}{checks.did_you_mean(name, known)}")

@@ -78,21 +78,20 @@ def timm_model(name: str) -> tuple[torch.nn.Module, int]:
 
 
 def timm_families() -> list[str]:
-    """The smallest model of each family. Families whose smallest has more than LARGEST parameters are left out, and printed."""
+    """The smallest model of each family; those with more than LARGEST parameters are left out."""
     smallest: dict[str, tuple[int, str]] = {}
     for name in timm.list_models():
         with torch.device("meta"):
             size = sum(parameter.numel() for parameter in timm.create_model(name).parameters())
         family = re.match(r"[a-z]+?(?=v?\d|_|$)(v\d+)?", name)[0]
         smallest[family] = min(smallest.get(family, (size, name)), (size, name))
-    for size, name in smallest.values():
-        if size > LARGEST:
-            print(f"left out: {name}, {size / 1e6:.0f} million parameters", flush=True)
+    LEFT_OUT.extend(f"{name} ({size / 1e6:.0f} million parameters)" for size, name in smallest.values() if size > LARGEST)
     return [name for size, name in smallest.values() if size <= LARGEST]
 
 
 LARGEST = 170_000_000
 """Parameters: in float64, and copied by the fold, what 16 GB of memory hold."""
+LEFT_OUT: list[str] = []
 ZOOS = {
     "torchvision": (torchvision_model, lambda: models.list_models(module=models), "torchvision's classification models", torchvision),
     "timm": (timm_model, timm_families, "the smallest model of each of timm's families", timm),
@@ -122,6 +121,7 @@ def main(zoo: str, *names: str) -> None:
         f"`make survey`, torch {torch.__version__}, {zoo} {package.__version__}, random weights, float64, BGR pixels with ImageNet's "
         f"statistics: {folded} of {len(chosen)} folded, {wrong} wrong (error above 1e-9).",
         "",
+        *([f"Left out, for their size: {', '.join(LEFT_OUT)}.", ""] if LEFT_OUT else []),
         "form: what is left at run time besides the cast. error: at the rewritten convolutions, relative, the border included.",
         "",
         "| model | form | convolution, or why not | error |",

@@ -191,3 +191,9 @@ def test_the_service_notices_a_wrong_model(bundle):
     for sample in (bundle / "golden").iterdir():
         np.save(sample / "pixels.npy", np.load(sample / "pixels.npy")[..., ::-1])
     assert service.Classifier(bundle).check() > 0.05
+
+
+def test_under_json_an_error_is_a_document_too():
+    done = run("verify", "nowhere", "--json", check=1)
+    assert "expected a bundle" in json.loads(done.stdout)["error"]
+    assert "expected a bundle" in done.stderr

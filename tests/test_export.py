@@ -20,6 +20,7 @@ from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxN
 from preproc.pipeline import Pipeline, prepend
 from preproc.recipe import load_recipe, replace
 from preproc.runtimes import OrtCpu
+from preproc.steps import FromPixels as FromPixelsStep
 from preproc.steps import Normalize as NormalizeStep
 from tests.conftest import ROOT
 
@@ -96,6 +97,14 @@ def test_a_model_of_ones_own(name, tmp_path):
     assert (swapped.movement is None) == (name == "GRAY")
     shift = next(control for control in bundle.report.power.controls if control.name.startswith("mean shifted"))
     assert (shift.movement is None) == (name in ("standardize", "min-max per channel")), shift
+
+
+def test_grey_pixels_keep_their_digits_in_front_of_a_padded_convolution(tmp_path):
+    """Three unequal means over a small std: the appended channel alone would lose the digits that the verification asks for."""
+    grey = replace(DIGITS, steps=(FromPixelsStep(layout="NHWC", color="GRAY", to="RGB"), *DIGITS.steps[1:]))
+    bundle = export_bundle(replace(grey, pixels={"color": "GRAY", "channels": 1}), tmp_path / "digits", formats=["onnx", "torchscript"])
+    assert bundle.report.ok, [result.reason for result in bundle.report.results]
+    assert {entry["form"] for entry in bundle.contract["fold"].values()} == {"append"}
 
 
 @pytest.mark.parametrize("fold", ["auto", "off"])

@@ -1,5 +1,6 @@
 """The README is true: its tables are the committed ones, its code runs, its commands exist and succeed."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -51,10 +52,13 @@ def test_the_training_table_is_the_committed_one():
 
 
 def test_the_survey_is_quoted_right():
-    survey = (ROOT / "tests" / "survey" / "torchvision.md").read_text(encoding="utf-8")
-    folded, all_of_them, wrong = re.search(r"(\d+) of (\d+) folded, (\d+) wrong", survey).groups()
-    assert wrong == "0"
-    assert f"Of torchvision's {all_of_them} classification models {folded} fold" in README
+    figures = []
+    for zoo in ("torchvision", "timm"):
+        survey = (ROOT / "tests" / "survey" / f"{zoo}.md").read_text(encoding="utf-8")
+        folded, all_of_them, wrong = re.search(r"(\d+) of (\d+) folded, (\d+) wrong", survey).groups()
+        assert wrong == "0"
+        figures += [all_of_them, folded]
+    assert "Of torchvision's {} classification models {} fold, and of timm's {} families {}".format(*figures) in README
 
 
 def test_the_report_is_the_tracked_bundles():
@@ -70,6 +74,13 @@ def test_the_report_is_the_tracked_bundles():
         assert re.search(rf"{control.name}\s+{re.escape(f'{control.movement:.1e}')}", README)
     assert f"a shift of the mean by {report.power.smallest_shift:.2g} grey levels" in README
     assert f"tolerance {report.power.tolerance:.1e} of" in README
+
+
+def test_the_bench_table_is_the_committed_run():
+    from tests.bench import plot
+
+    document = json.loads((plot.RESULTS / "cpu.json").read_text(encoding="utf-8"))
+    assert f"<!-- bench: tests/bench/results/cpu.json -->\n{plot.table(document)}" in README
 
 
 def test_make_targets_in_the_readme_exist():

@@ -297,3 +297,8 @@ def test_golden_samples_are_what_the_reference_computes(exported):
         np.testing.assert_allclose(case.expected["logits"], fresh[case.name].expected["logits"], rtol=1e-6, atol=1e-6)
     with pytest.raises(PreprocError):
         verify_bundle(exported.folder / "golden")
+
+
+def test_a_text_is_no_list_of_runtimes(exported):
+    with pytest.raises(BundleError, match=r"expected a list of runtimes, got the text 'ort-cpu'"):
+        verify_bundle(exported.folder, runtimes="ort-cpu")

@@ -47,7 +47,7 @@ def main(seconds: float = 12.0) -> None:
     }
     plot.RESULTS.mkdir(exist_ok=True)
     (plot.RESULTS / "cpu.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    plot.draw(document, plot.RESULTS / "cpu.png")
+    plot.main()
 
 
 def show(tables: dict[str, dict[str, Ratio]]) -> dict[str, dict[str, Ratio]]:

@@ -1,4 +1,4 @@
-"""cpu.json as a picture for the README: python -m tests.bench.plot draws the committed figures again."""
+"""cpu.json as a picture and a table for the README: python -m tests.bench.plot makes both again from the committed figures."""
 
 import json
 from pathlib import Path
@@ -38,5 +38,49 @@ def draw(document: dict, path: Path) -> None:
     figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
 
 
+def table(document: dict) -> str:
+    """The README's table, in Markdown."""
+    tables, figures = document["tables"], document["figures"]
+
+    def slower(title: str, name: str) -> str:
+        row = tables[title][name]
+        return f"{row['median']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+
+    def faster(title: str, name: str) -> str:
+        row = tables[title][name]
+        return f"{1 / row['median']:.1f} [{1 / row['high']:.1f}, {1 / row['low']:.1f}]"
+
+    networks = [title for title in tables if title.endswith(", batch 1")]
+    alone, requests, start = tables["normalization alone, 224x224"], figures["bytes per 224x224 request"], tables["start-up"]
+    importing = start[IMPORT]["seconds"] - start["python -c pass"]["seconds"]
+    lines = [
+        "| uint8 to logits, time over the bare network's | folded into the file | outside, torchvision |",
+        "|---|--:|--:|",
+        *(f"| {title} | {slower(title, 'folded')} | {slower(title, 'outside, torchvision')} |" for title in networks),
+        "",
+        "| normalization alone, 224x224 | times as fast as torchvision's |",
+        "|---|--:|",
+        *(f"| {name} | {faster('normalization alone, 224x224', name)} |" for name in alone if name != "torchvision v2"),
+        "",
+        "| LocalResponseNorm, (1, 64, 56, 56) | times as fast as torch's |",
+        "|---|--:|",
+        *(f"| {title.rpartition(', ')[2]} | {faster(title, OURS)} |" for title in tables if title.startswith("LocalResponseNorm")),
+        "",
+        f"A request is {requests['uint8 pixels']:,} bytes instead of {requests['float32']:,}. `import preproc` takes "
+        f"{importing * 1e3:.0f} ms, `preproc --help` {start['preproc --help']['seconds']:.2f} s.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+OURS = "preproc's layer"
+IMPORT = "python -c 'import preproc'"
+
+
+def main() -> None:
+    document = json.loads((RESULTS / "cpu.json").read_text(encoding="utf-8"))
+    draw(document, RESULTS / "cpu.png")
+    print(table(document))
+
+
 if __name__ == "__main__":
-    draw(json.loads((RESULTS / "cpu.json").read_text(encoding="utf-8")), RESULTS / "cpu.png")
+    main()

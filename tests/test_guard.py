@@ -1,0 +1,81 @@
+"""What a network first does to its input: a normalization of raw pixels, or a re-mapping of normalized values."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+from torchvision.models import googlenet
+
+from preproc import guard
+from preproc.affine import Affine
+from preproc.convolutions import input_maps
+from preproc.steps import ValueRange
+
+UNIT, LEVELS = ValueRange((0.0,) * 3, (1.0,) * 3), ValueRange((0.0,) * 3, (255.0,) * 3)
+NORMALIZED = ValueRange((-2.118, -2.036, -1.804), (2.249, 2.429, 2.64))
+
+
+def normalize(mean, std):
+    scale = 1 / np.broadcast_to(np.float64(std), 3)
+    return Affine.diagonal(scale, -np.broadcast_to(np.float64(mean), 3) * scale)
+
+
+@pytest.mark.parametrize(
+    ("first", "unit"),
+    [
+        (normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), "0-1"),
+        (normalize(0.5, 0.5), "0-1"),
+        (normalize([103.939, 116.779, 123.68], 1.0), "0-255"),
+        (normalize(127.5, 127.5), "0-255"),
+        (normalize(0.0, 255.0), "0-255"),
+        (normalize(0.0, 65535.0), "0-65535"),
+        (normalize(32768.0, 10000.0), "0-65535"),
+        (Affine.diagonal([0.229 / 0.5, 0.224 / 0.5, 0.225 / 0.5], [-0.03, -0.088, -0.188]), None),  # GoogLeNet
+        (Affine.identity(3), None),
+        (normalize(0.0, 0.229), None),
+        (Affine(np.full((3, 3), 1 / 3), np.zeros(3)), None),
+        (Affine.diagonal([0.0, 1.0, 1.0], np.zeros(3)), None),
+    ],
+)
+def test_the_unit_that_a_network_expects(first, unit):
+    assert guard.expected_unit(first) == unit
+
+
+def test_values_in_the_expected_unit_are_no_second_normalization():
+    imagenet, caffe = normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), normalize([103.939, 116.779, 123.68], 1.0)
+    assert guard.why_not([imagenet], UNIT) is None
+    assert guard.why_not([caffe], LEVELS) is None
+    assert guard.why_not([], NORMALIZED) is None
+    assert "which is imagenet, of values in 0-1, and the steps hand it values in -2.118..2.64" in guard.why_not([imagenet], NORMALIZED)
+    assert "which is caffe, of values in 0-255, and the steps hand it values in 0..1" in guard.why_not([caffe], UNIT)
+    assert "of values in 0-1, and the steps hand it values in 0..255" in guard.why_not([Affine.identity(3), normalize(0.5, 0.4)], LEVELS)
+
+
+class Before(nn.Module):
+    def __init__(self, before):
+        super().__init__()
+        self.before, self.conv = before, nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return self.conv(self.before(x))
+
+
+def why(module, size=64):
+    return guard.why_not(input_maps(module.eval(), torch.zeros(2, 3, size, size)), NORMALIZED)
+
+
+def test_it_is_found_wherever_it_stands():
+    assert "0-1" in why(Before(lambda x: 2 * x - 1))
+    assert "0-1" in why(Before(lambda x: (2 * x - 1).unfold(2, 3, 3).flatten(3)))  # no convolution reads it, and it is seen all the same
+    assert "0-255" in why(Before(lambda x: x / 255))
+    assert why(Before(lambda x: x)) is None
+    assert why(Before(lambda x: x.relu())) is None
+
+
+def test_zoo_models_that_normalize_inside_and_one_that_re_maps():
+    """timm's gemma4 says 2 * (x - 0.5) itself. csatv2 undoes ImageNet's normalization and GoogLeNet re-maps it: they are not refused."""
+    gemma = timm.create_model("gemma4_vit_167m", depth=1, embed_dim=96, num_heads=2, img_size=96)
+    assert "normalizes its input itself, (x - 0.5) / 0.5, which is inception, of values in 0-1" in why(gemma, 96)
+    assert why(timm.create_model("csatv2"), 256) is None
+    assert why(googlenet(weights=None, transform_input=True, init_weights=False)) is None
