@@ -60,6 +60,11 @@ class Affine:
         return self.channels_in == self.channels_out and not (self.matrix - np.diag(np.diag(self.matrix))).any()
 
     @property
+    def is_uniform(self) -> bool:
+        """One scale and one offset for all channels."""
+        return self.is_diagonal and len(set(np.diag(self.matrix).tolist())) == len(set(self.offset.tolist())) == 1
+
+    @property
     def is_monomial(self) -> bool:
         """Every output channel reads exactly one input channel: a selection, scaled."""
         return bool(((self.matrix != 0).sum(axis=1) == 1).all())

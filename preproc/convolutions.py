@@ -78,13 +78,19 @@ class _Walk:
         self.ends: list[Affine] = []
 
     def visit(self, node: fx.Node) -> None:
-        """Follows the input through one node; where that is impossible, the reason and the maps up to there are noted."""
+        """Follows the input through one node; where no fold can, the reason is noted, and what was done to the values up to there.
+
+        Behind an operation that only rearranges values, a map that is the same for all channels is followed further, for input_maps().
+        """
         try:
             self._visit(node)
         except NotFoldableError as refusal:
             self.refusals.append(refusal)
             sources = [self.tracked[source] for source in node.all_input_nodes if source in self.tracked]
-            self.ends += [source.map for source in sources if not source.is_input]
+            if str(node.target) in _REARRANGING and sources[0].map.is_uniform:
+                self.tracked[node] = Tracked(sources[0].map, axis=None, rank=node.meta["val"].dim())
+            else:
+                self.ends += [source.map for source in sources if not source.is_input]
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "output":
@@ -209,6 +215,22 @@ def _pad(walk: _Walk, node: fx.Node) -> Tracked:
     if arguments.get("mode", "constant") != "constant":
         return source
     return source.padded(arguments.get("value") or 0.0)
+
+
+_REARRANGING = (
+    "aten.view.default",
+    "aten._unsafe_view.default",
+    "aten.reshape.default",
+    "aten.flatten.using_ints",
+    "aten.unflatten.int",
+    "aten.permute.default",
+    "aten.transpose.int",
+    "aten.squeeze.dim",
+    "aten.unsqueeze.default",
+    "aten.unfold.default",
+    "aten.im2col.default",
+    "aten.pixel_unshuffle.default",
+)
 
 
 def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[Tracked, Any], Tracked] | None = None) -> Any:

@@ -266,7 +266,7 @@ def test_folding_never_changes_its_argument():
     assert result.model.backbone.bias is not None
 
 
-@pytest.mark.parametrize(("color", "left"), [("RGB", 1), ("GRAY", 1)])
+@pytest.mark.parametrize(("color", "left"), [("RGB", 1), ("GRAY", 2)])
 def test_what_is_left_at_run_time(color, left):
     result = fold(prepend(imagenet(color), nn.Conv2d(3, 4, 3, padding=1, **double)), example=pixels(color))
     assert len(result.model.pipeline) == 1 + left
