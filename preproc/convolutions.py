@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from .affine import Affine
 from .errors import NotFoldableError
-from .tracking import Reader, Tracked, concatenate
+from .tracking import Reader, Tracked, Trail, concatenate
 
 
 def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
@@ -21,15 +21,12 @@ def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
     example: (N, C, H, W) float, model-ready.  Raises NotFoldableError with the reason if anything else reads them.
     """
     walk = _walk(backbone, example)
-    if walk.refusals:
-        raise walk.refusals[0]
-    if not walk.readers:
-        raise NotFoldableError("no convolution reads the input")
+    walk.check()
     return walk.readers
 
 
 def input_maps(backbone: nn.Module, example: Tensor) -> list[Affine]:
-    """What the backbone does to its channels before the first operations that are no maps on channels; those that do nothing left out.
+    """What the backbone does to its channels before the first operations that are no maps on channels, BatchNorms left out.
 
     Modules that normalize a list of pictures (torchvision.models.detection) say their constants in image_mean and image_std.
     """
@@ -43,7 +40,7 @@ def input_maps(backbone: nn.Module, example: Tensor) -> list[Affine]:
         walk = _walk(backbone, example)
     except NotFoldableError:
         return said
-    return said + [reader.through for reader in walk.readers if reader.through is not None] + walk.ends
+    return said + walk.input_maps()
 
 
 def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
@@ -67,30 +64,18 @@ def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
     return walk
 
 
-class _Walk:
+class _Walk(Trail):
     """Translates torch.export's operators into Tracked's, from the input to the convolutions."""
 
     def __init__(self, constants: dict[str, str], values: dict[str, Any]) -> None:
+        super().__init__()
         self.constants, self.values = constants, values
-        self.tracked: dict[fx.Node, Tracked] = {}
-        self.readers: list[Reader] = []
-        self.refusals: list[NotFoldableError] = []
-        self.ends: list[Affine] = []
 
     def visit(self, node: fx.Node) -> None:
-        """Follows the input through one node; where no fold can, the reason is noted, and what was done to the values up to there.
-
-        Behind an operation that only rearranges values, a map that is the same for all channels is followed further, for input_maps().
-        """
         try:
             self._visit(node)
-        except NotFoldableError as refusal:
-            self.refusals.append(refusal)
-            sources = [self.tracked[source] for source in node.all_input_nodes if source in self.tracked]
-            if str(node.target) in _REARRANGING and sources[0].map.is_uniform:
-                self.tracked[node] = Tracked(sources[0].map, axis=None, rank=node.meta["val"].dim())
-            else:
-                self.ends += [source.map for source in sources if not source.is_input]
+        except NotFoldableError as reason:
+            self.refuse(reason, node.all_input_nodes, node, rearranges=str(node.target) in _REARRANGING)
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "output":
@@ -233,6 +218,22 @@ _REARRANGING = (
 )
 
 
+def _batch_norm(walk: _Walk, node: fx.Node) -> Tracked:
+    arguments = _arguments(node)
+    source = walk.of(arguments["input"])
+    if arguments["training"]:
+        raise NotFoldableError("a BatchNorm in training mode reads the input")
+    if source.axis != 1:
+        raise NotFoldableError("a BatchNorm reads the input along another axis than its channels")
+    if not source.learned and not source.is_input:
+        walk.ends.append(source.map)
+    weight, bias = (
+        default if arguments[key] is None else walk.constant(arguments[key]) for key, default in (("weight", 1.0), ("bias", 0.0))
+    )
+    mean, variance = walk.constant(arguments["running_mean"]), walk.constant(arguments["running_var"])
+    return source.batch_norm(scale=weight, bias=bias, mean=mean, variance=variance, epsilon=arguments["eps"])
+
+
 def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[Tracked, Any], Tracked] | None = None) -> Any:
     def rule(walk: _Walk, node: fx.Node) -> Tracked:
         left, right = node.args[:2]
@@ -281,6 +282,7 @@ _RULES: dict[str, Callable[[_Walk, fx.Node], Tracked]] = {
     "aten.permute.default": _permute,
     "aten.pad.default": _pad,
     "aten.constant_pad_nd.default": _pad,
+    "aten.batch_norm.default": _batch_norm,
     "aten.reflection_pad2d.default": _same,
     "aten.replication_pad2d.default": _same,
     **dict.fromkeys(("aten.mul.Tensor", "aten.mul.Scalar"), _arithmetic(_times, swapped=_times)),

@@ -20,7 +20,7 @@ class Tracked:
 
     map: from the input's channels to this value's.  axis: where its channels are, or None for one channel whose axis is gone.
     rank: how many dimensions it has.  pad: the constant that was padded around it, or None.
-    direct: whether nothing on the way counts on the number of channels.
+    direct: whether nothing on the way counts on the number of channels.  learned: whether a BatchNorm's statistics are in the map.
     """
 
     map: Affine
@@ -28,6 +28,7 @@ class Tracked:
     rank: int = 4
     pad: float | None = None
     direct: bool = True
+    learned: bool = False
 
     @property
     def is_input(self) -> bool:
@@ -61,6 +62,13 @@ class Tracked:
         diagonal = Affine.diagonal(self._per_channel(scale, channels), self._per_channel(offset, channels))
         return replace(self, map=self.map.then(diagonal), direct=False)
 
+    def batch_norm(self, *, scale: Any, bias: Any, mean: Any, variance: Any, epsilon: float) -> "Tracked":
+        """Inference's BatchNorm: (x - mean) / sqrt(variance + epsilon) * scale + bias, arrays of one number per channel."""
+        factor = np.asarray(scale, np.float64) / np.sqrt(np.asarray(variance, np.float64) + epsilon)
+        shape = [-1 if axis == self.axis else 1 for axis in range(self.rank)]
+        offset = np.asarray(bias, np.float64) - np.asarray(mean, np.float64) * factor
+        return replace(self.then(factor.reshape(shape), offset.reshape(shape)), learned=True)
+
     def padded(self, value: float) -> "Tracked":
         if self.pad not in (None, value):
             raise NotFoldableError(f"the picture is padded twice before the first convolution, with {self.pad} and {value}")
@@ -89,7 +97,7 @@ class Reader:
     """A convolution that reads the tracked input.
 
     weight, bias: their names in the model, bias None if it has none.  pad: the constant in its padding, or None.
-    through: the channel map between the backbone's input and it, or None.
+    through: the channel map between the backbone's input and it, or None.  direct, learned: as Tracked's.
     """
 
     weight: str
@@ -98,6 +106,7 @@ class Reader:
     pad: float | None
     through: Affine | None
     direct: bool = True
+    learned: bool = False
 
     @staticmethod
     def of(tracked: Tracked, *, weight: str, bias: str | None, groups: int, pads_zero: bool) -> "Reader":
@@ -105,7 +114,45 @@ class Reader:
             raise NotFoldableError("the first convolution does not read the channels on axis 1")
         if pads_zero:
             tracked = tracked.padded(0.0)
-        return Reader(weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct)
+        return Reader(weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct, tracked.learned)
+
+
+class Trail:
+    """What a walk through a graph meets. tracked: values that are maps of the input's channels, by the graph's own objects.
+    refusals: why no fold can follow.  ends: what was done to the values up to there, or up to a BatchNorm."""
+
+    def __init__(self) -> None:
+        self.tracked: dict[Any, Tracked] = {}
+        self.readers: list[Reader] = []
+        self.refusals: list[NotFoldableError] = []
+        self.ends: list[Affine] = []
+
+    def refuse(self, reason: NotFoldableError, sources: Sequence[Any], made: Any, *, rearranges: bool) -> None:
+        """Notes that the operation that makes `made` of `sources` cannot be followed by a fold.
+
+        Behind one that only rearranges values, a map that is the same for all channels is followed further, for input_maps().
+        """
+        self.refusals.append(reason)
+        known = [self.tracked[source] for source in sources if source in self.tracked]
+        if rearranges and known[0].map.is_uniform:
+            self.tracked[made] = Tracked(known[0].map, axis=None, rank=ANY_RANK)
+        else:
+            self.ends += [tracked.map for tracked in known if not tracked.is_input]
+
+    def input_maps(self) -> list[Affine]:
+        """What the network does to its input before the first operations that are no maps on channels, BatchNorms left out."""
+        return [reader.through for reader in self.readers if reader.through is not None and not reader.learned] + self.ends
+
+    def check(self) -> None:
+        """Raises the first refusal, or that there is nothing to fold into."""
+        if self.refusals:
+            raise self.refusals[0]
+        if not self.readers:
+            raise NotFoldableError("no convolution reads the input")
+
+
+ANY_RANK = 8
+"""Of a value whose channels cannot be told apart any more: only single numbers may be combined with it."""
 
 
 def common_through(readers: Sequence[Reader]) -> Affine | None:

@@ -88,6 +88,8 @@ class Stem(nn.Module):
         super().__init__()
         self.before = before
         self.conv = conv or nn.Conv2d(3, 4, 3, padding=1, dtype=torch.float64)
+        self.norm = nn.BatchNorm2d(3, dtype=torch.float64)
+        self.norm.running_mean, self.norm.running_var = torch.tensor([[0.4, 0.5, 0.3], [0.1, 0.2, 0.5]], dtype=torch.float64)
         self.register_buffer("scale", torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64).reshape(1, 3, 1, 1))
         self.register_buffer("field", torch.ones(13, 11, dtype=torch.float64))
 
@@ -104,6 +106,7 @@ TRANSPARENT = {
     "transform_input": transform_input,
     "buffer": lambda m, x: m.conv((x - 0.1) / m.scale),
     "computed constants": lambda m, x: m.conv((x - m.scale.exp()) / torch.tensor([0.2, 0.3, 0.4]).to(x)[:, None, None]),
+    "batch norm": lambda m, x: m.conv(m.norm(x)),
     "swapped operands": lambda m, x: m.conv(1.0 - m.scale * x),
     "channels last": lambda m, x: m.conv(x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)),
     "flip": lambda m, x: m.conv(torch.cat([x[:, 2:3], x[:, 1:2], x[:, 0:1]], 1)),

@@ -156,6 +156,7 @@ def test_folded_equals_unfolded_border_included(case):
 
 W = np.random.default_rng(1).normal(size=(4, 3, 3, 3))
 PAD1 = {"pads": [1, 1, 1, 1]}
+HALF = numpy_helper.from_array(np.array([0.5]))
 TRANSPARENT = {
     "transform_input": (
         [
@@ -208,6 +209,14 @@ TRANSPARENT = {
         ],
         {},
     ),
+    "batch norm": (
+        [node("BatchNormalization", "x s b m v", "n", epsilon=1e-3), conv(source="n", **PAD1)],
+        {"s": np.array([1, 2, 0.5]), "b": np.array([0.1, 0, -1]), "m": np.array([0.4, 0.5, 0.3]), "v": np.array([0.1, 0.2, 0.5])},
+    ),
+    "weights made by nodes": (
+        [node("Mul", "w two", "k"), node("Add", "k k", "kk"), node("ConstantOfShape", "shape", "c", value=HALF), conv("kk", "c", **PAD1)],
+        {"two": np.array(2.0), "shape": np.array([4])},
+    ),
     "constant node": ([node("Constant", "", "k", value=numpy_helper.from_array(W * 2)), conv(weight="k", **PAD1)], {}),
 }
 
@@ -225,7 +234,8 @@ def test_the_channel_axis_is_followed(name):
 
 REFUSED = {
     "nonlinear": ([node("Relu", "x", "r"), conv(source="r")], {}, "Relu reads the input"),
-    "computed weight": ([node("Neg", "w", "k"), conv(weight="k")], {}, "k is computed"),
+    "computed weight": ([node("RandomNormalLike", "w", "r"), node("Neg", "r", "k"), conv(weight="k")], {}, "k is computed"),
+    "weight of the input": ([node("ReduceMean", "x", "r"), node("Mul", "w r", "k"), conv(weight="k")], {}, "ReduceMean reads the input"),
     "another reader": ([conv(output="p"), node("ReduceMean", "x", "r"), node("Add", "p r", "y")], {}, "ReduceMean reads the input"),
     "itself": ([node("Mul", "x x", "s"), conv(source="s")], {}, "combined with itself"),
     "computed factor": (

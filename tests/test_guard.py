@@ -69,6 +69,10 @@ def test_it_is_found_wherever_it_stands():
     assert "0-1" in why(Before(lambda x: 2 * x - 1))
     assert "0-1" in why(Before(lambda x: (2 * x - 1).unfold(2, 3, 3).flatten(3)))  # no convolution reads it, and it is seen all the same
     assert "0-255" in why(Before(lambda x: x / 255))
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean, norm.running_var = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225]) ** 2
+    assert why(Before(norm.eval())) is None  # learned from whatever came in: no proof that raw pixels did
+    assert "0-255" in why(Before(lambda x: norm(x / 255)))
     assert why(Before(lambda x: x)) is None
     assert why(Before(lambda x: x.relu())) is None
 

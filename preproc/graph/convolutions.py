@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..affine import Affine, FoldPlan, fold_conv
 from ..errors import NotFoldableError
-from ..tracking import Reader, Tracked, concatenate
+from ..tracking import Reader, Tracked, Trail, concatenate
+from .constants import constant
 
 
 @dataclass(frozen=True)
@@ -23,32 +24,65 @@ class Found:
 
 def first_convolutions(source: ir.Value, channels: int) -> list[Found]:
     """The convolutions that read the values of `source`, (N, C, H, W). Raises NotFoldableError if anything else does."""
-    tracked = {source: Tracked(Affine.identity(channels))}
-    found: list[Found] = []
+    walk = _walk(source, channels)
+    walk.check()
+    return walk.found
+
+
+def input_maps(source: ir.Value, channels: int) -> list[Affine]:
+    """What the graph does to the channels of `source` before the first operations that are no maps on channels, BatchNorms left out."""
+    return _walk(source, channels).input_maps()
+
+
+def _walk(source: ir.Value, channels: int) -> "_Walk":
     graph = source.graph
     if graph is None:
         raise NotFoldableError("the input belongs to no graph")
+    walk = _Walk(source, channels)
     for node in graph:
-        if not any(value in tracked for value in node.inputs if value is not None) or node.op_type == "Shape":
-            continue
+        if node.op_type != "Shape" and any(value in walk.tracked for value in node.inputs if value is not None):
+            walk.visit(node)
+    if any(user.graph is not graph for value in walk.tracked for user, _ in value.uses()):
+        walk.refusals.append(NotFoldableError("a subgraph (an If, a Loop) reads the input"))
+    if any(output in walk.tracked for output in graph.outputs):
+        walk.refusals.append(NotFoldableError("the model returns its input"))
+    return walk
+
+
+class _Walk(Trail):
+    """Translates ONNX's operators into Tracked's, from the input to the convolutions."""
+
+    def __init__(self, source: ir.Value, channels: int) -> None:
+        super().__init__()
+        self.source, self.found = source, list[Found]()
+        self.tracked[source] = Tracked(Affine.identity(channels))
+
+    def visit(self, node: ir.Node) -> None:
+        try:
+            self._visit(node)
+        except NotFoldableError as reason:
+            self.refuse(reason, node.inputs, node.outputs[0], rearranges=node.op_type in _REARRANGING)
+
+    def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
             raise NotFoldableError(f"{node.domain}::{node.op_type} reads the input, which is not a convolution")
         if node.op_type == "Conv":
-            found.append(Found(node, _reader(tracked, node)))
-            continue
+            reader = _reader(self.tracked, node)
+            self.readers.append(reader)
+            self.found.append(Found(node, reader))
+            return
         rule = _RULES.get(node.op_type)
         if rule is None:
             raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
-        if node.op_type == "Cast" and node.attributes["to"].as_int() != source.dtype:
+        if node.op_type == "Cast" and node.attributes["to"].as_int() != self.source.dtype:
             raise NotFoldableError("the input is cast to another type before the first convolution")
-        tracked[node.outputs[0]] = rule(tracked, node)
-    if any(user.graph is not graph for value in tracked for user, _ in value.uses()):
-        raise NotFoldableError("a subgraph (an If, a Loop) reads the input")
-    if any(output in tracked for output in graph.outputs):
-        raise NotFoldableError("the model returns its input")
-    if not found:
-        raise NotFoldableError("no convolution reads the input")
-    return found
+        if node.op_type == "BatchNormalization":
+            read = self.tracked.get(node.inputs[0])
+            self.ends += [read.map] if read is not None and not read.learned and not read.is_input else []
+        self.tracked[node.outputs[0]] = rule(self.tracked, node)
+
+
+_REARRANGING = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "SpaceToDepth", "DepthToSpace")
 
 
 def rewrite(found: Sequence[Found], plan: FoldPlan) -> None:
@@ -72,20 +106,6 @@ def add_to_bias(item: Found, values: NDArray[np.float64]) -> None:
     _, change = fold_conv(weight, None, identity, pad=None, groups=item.reader.groups)
     assert change is not None
     _replace(item.node, 2, (old + change).astype(constant(item.node.inputs[1]).dtype))
-
-
-def constant(value: ir.Value | None) -> NDArray[Any]:
-    """The array of an initializer or a Constant node. Raises NotFoldableError if the value is computed."""
-    if value is not None and value.is_graph_output():
-        raise NotFoldableError(f"{value.name} is an output of the model, too")
-    if value is not None and value.const_value is not None and not value.is_graph_input():
-        return value.const_value.numpy()
-    if value is not None and value.is_graph_input():
-        raise NotFoldableError(f"{value.name} can be overridden by callers, for it is an input too")
-    producer = None if value is None else value.producer()
-    if producer is not None and producer.op_type == "Constant" and "value" in producer.attributes:
-        return producer.attributes["value"].as_tensor().numpy()
-    raise NotFoldableError(f"{'a value' if value is None else value.name} is computed, not a constant")
 
 
 def _replace(node: ir.Node, index: int, array: NDArray[Any]) -> None:
@@ -196,6 +216,16 @@ def _concat(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
     return concatenate(parts, _attribute(node, "axis", 1) % parts[0].rank)
 
 
+def _batch_norm(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
+    source = tracked.get(node.inputs[0])  # type: ignore[arg-type]
+    if source is None or source.axis != 1:
+        raise NotFoldableError("a BatchNormalization reads the input along another axis than its channels")
+    if _attribute(node, "training_mode", 0) or len(node.outputs) > 1:
+        raise NotFoldableError("a BatchNormalization in training mode reads the input")
+    scale, bias, mean, variance = (constant(value) for value in node.inputs[1:5])
+    return source.batch_norm(scale=scale, bias=bias, mean=mean, variance=variance, epsilon=_attribute(node, "epsilon", 1e-5))
+
+
 def _arithmetic(
     apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[Tracked, Any], Tracked] | None
 ) -> Callable[[dict[ir.Value, Tracked], ir.Node], Tracked]:
@@ -226,6 +256,7 @@ _RULES: dict[str, Callable[[dict[ir.Value, Tracked], ir.Node], Tracked]] = {
     "Identity": _same,
     "Cast": _same,
     "Dropout": _same,
+    "BatchNormalization": _batch_norm,
     "Pad": _pad,
     "Transpose": _transpose,
     "Gather": _gather,

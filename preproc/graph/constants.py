@@ -1,0 +1,67 @@
+"""What a value of a graph holds, if it depends on no input: initializers, Constant nodes, and nodes that compute with these."""
+
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+
+from ..errors import NotFoldableError
+
+_NOT_CONSTANT = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
+
+
+def constant(value: ir.Value | None) -> NDArray[Any]:
+    """The array. Raises NotFoldableError if it is computed from an input, may be overridden by callers, or is an output, too.
+
+    Weights that nodes make of constants (old exporters write ConstantOfShape) are evaluated by onnx's reference implementation.
+    """
+    if value is None:
+        raise NotFoldableError("a value is left out where a constant is needed")
+    if value.is_graph_output():
+        raise NotFoldableError(f"{value.name} is an output of the model, too")
+    if value.is_graph_input():
+        raise NotFoldableError(f"{value.name} can be overridden by callers, for it is an input too")
+    if value.const_value is not None:
+        return value.const_value.numpy()
+    nodes = _makers(value)
+    proto = onnx.helper.make_graph(
+        [ir.to_proto(node) for node in nodes],
+        "constants",
+        [],
+        [onnx.helper.make_empty_tensor_value_info(str(value.name))],
+        [ir.to_proto(source.const_value) for source in _sources(nodes)],
+    )
+    graph = nodes[0].graph
+    assert graph is not None
+    opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
+    array: NDArray[Any] = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets)).run(None, {})[0]  # type: ignore[assignment]
+    return array
+
+
+def _makers(value: ir.Value) -> list[ir.Node]:
+    """The nodes that make `value`, in the graph's order. Raises NotFoldableError if one of them is not constant."""
+    refusal = NotFoldableError(f"{value.name} is computed, not a constant")
+    nodes, waiting = set[ir.Node](), [value]
+    while waiting:
+        current = waiting.pop()
+        node = current.producer()
+        if current.is_graph_input() or (node is None and current.const_value is None):
+            raise refusal
+        if node is None or node in nodes:
+            continue
+        subgraphs = any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values())
+        if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_CONSTANT or subgraphs:
+            raise refusal
+        nodes.add(node)
+        waiting += [source for source in node.inputs if source is not None]
+    graph = next(iter(nodes)).graph
+    assert graph is not None
+    return [node for node in graph if node in nodes]
+
+
+def _sources(nodes: list[ir.Node]) -> list[ir.Value]:
+    """The initializers that the nodes read, each once."""
+    read = [source for node in nodes for source in node.inputs if source is not None and source.producer() is None]
+    return list(dict.fromkeys(read))
