@@ -36,7 +36,8 @@ def constant(value: ir.Value | None) -> NDArray[Any]:
     graph = nodes[0].graph
     assert graph is not None
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
-    array: NDArray[Any] = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets)).run(None, {})[0]  # type: ignore[assignment]
+    evaluator: Any = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets))
+    array: NDArray[Any] = evaluator.run(None, {})[0]
     return array
 
 
