@@ -31,7 +31,7 @@ def constant(value: ir.Value | None) -> NDArray[Any]:
         "constants",
         [],
         [onnx.helper.make_empty_tensor_value_info(str(value.name))],
-        [ir.to_proto(source.const_value) for source in _sources(nodes)],
+        [ir.to_proto(tensor) for tensor in _tensors(nodes)],
     )
     graph = nodes[0].graph
     assert graph is not None
@@ -62,7 +62,7 @@ def _makers(value: ir.Value) -> list[ir.Node]:
     return [node for node in graph if node in nodes]
 
 
-def _sources(nodes: list[ir.Node]) -> list[ir.Value]:
+def _tensors(nodes: list[ir.Node]) -> list[ir.TensorProtocol]:
     """The initializers that the nodes read, each once."""
-    read = [source for node in nodes for source in node.inputs if source is not None and source.producer() is None]
-    return list(dict.fromkeys(read))
+    read = dict.fromkeys(source for node in nodes for source in node.inputs if source is not None and source.producer() is None)
+    return [source.const_value for source in read if source.const_value is not None]
