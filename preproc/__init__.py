@@ -15,6 +15,7 @@ _WHERE = {
     "backbones": ("build",),
     "bundle": ("Bundle", "open_bundle"),
     "export.exporter": ("export_bundle",),
+    "export.attaching": ("attach",),
     "verify": ("Report",),
     "proof": ("verify_bundle",),
     "errors": ("PreprocError",),
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .bundle import Bundle as Bundle
     from .bundle import open_bundle as open_bundle
     from .errors import PreprocError as PreprocError
+    from .export.attaching import attach as attach
     from .export.exporter import export_bundle as export_bundle
     from .folding import FoldResult as FoldResult
     from .folding import fold as fold

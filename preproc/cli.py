@@ -63,6 +63,42 @@ def _export(path: Path, out: Path, formats: list[str] | None, images: Path | Non
 
 
 @app.command()
+def attach(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model that takes prepared floats; it is not touched.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes a bundle there; OUT.onnx: the bare file.")],
+    preset: Annotated[str | None, typer.Option("--preset", help="Named statistics, as imagenet.")] = None,
+    mean: Annotated[str | None, typer.Option("--mean", metavar="A,B,C", help="One number per channel, in --units.")] = None,
+    std: Annotated[str | None, typer.Option("--std", metavar="A,B,C")] = None,
+    units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255", help="What mean and std are given in.")] = None,
+    recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
+    layout: Annotated[str, typer.Option("--layout", help="NHWC or NCHW: what the caller has.")] = "NHWC",
+    color: Annotated[str, typer.Option("--color", help="RGB, BGR, RGBA, BGRA, GRAY or ANY: what the caller has.")] = "RGB",
+    model_color: Annotated[str | None, typer.Option("--model-color", help="What it was trained on; default: as the constants.")] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="uint8 or uint16: what the caller has.")] = "uint8",
+    fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
+    images: Images = None,
+    force: Annotated[bool, typer.Option("--force", help="Although the model normalizes its input itself.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put preprocessing in front of an .onnx file, verified against the original."""
+    from .export.attaching import attach as put
+    from .export.choices import steps_and_pixels
+
+    steps, pixels, trained_on = steps_and_pixels(
+        preset=preset, mean=mean, std=std, units=units, recipe=recipe, layout=layout, color=color, model_color=model_color, dtype=dtype
+    )
+    bundle = put(
+        model, out, steps=steps, pixels=pixels, model_color=trained_on, fold=fold, force=force, images=images, progress=_progress(out.name)
+    )
+    if as_json:
+        print(json.dumps({"written": str(out), "report": bundle and bundle.report.to_json()}, indent=2))
+        return
+    if bundle is not None:
+        show(bundle.report)
+    print(f"{out}: published")
+
+
+@app.command()
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export wrote.")],
     runtimes: Annotated[list[str] | None, typer.Option("--runtime", help="Such as ort-cpu; absent ones then count as failed.")] = None,

@@ -29,7 +29,8 @@ def make_contract(
     """JSON-ready. outputs: name, dtype and shape of each.  fold: per format, what was done."""
     spec, pixels = recipe.backbone, recipe.pixels
     height, width = pixels.size or ("height", "width")
-    shape = ["N", height, width, pixels.channels] if pixels.layout == "NHWC" else ["N", pixels.channels, height, width]
+    batch = pixels.batch or "N"
+    shape = [batch, height, width, pixels.channels] if pixels.layout == "NHWC" else [batch, pixels.channels, height, width]
     backbone = {
         "source": spec.source,
         "name": spec.name,
@@ -65,7 +66,8 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         "labels": contract["labels"],
         "backbone": backbone | {"outputs": [output["name"] for output in contract["outputs"]]},
         "pixels": {key: contract["input"][key] for key in ("layout", "color", "dtype")}
-        | {"size": sides if isinstance(sides[0], int) else "dynamic", "channels": shape[3] if layout == "NHWC" else shape[1]},
+        | {"size": sides if isinstance(sides[0], int) else "dynamic", "channels": shape[3] if layout == "NHWC" else shape[1]}
+        | ({"batch": shape[0]} if isinstance(shape[0], int) else {}),
         "steps": contract["steps"][1:],
         "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"},
     }

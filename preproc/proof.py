@@ -46,7 +46,7 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
         named = [*own, *inputs.standard(recipe.pixels, size)]
         pictures += [(name if size == sizes[0] else f"{name}-{size[0]}x{size[1]}", picture) for name, picture in named]
     truth, bare, uncorrected = _truths(recipe, backbone)
-    cases = make_cases(recipe.steps, truth, pictures)
+    cases = make_cases(recipe.steps, truth, pictures, batch=recipe.pixels.batch)
     own_names = [name for name, _ in pictures if name.startswith("image-")][:3]
     golden = [case for case in cases if case.name in (*own_names, *GOLDEN)]
     return Proof(tuple(cases), tuple(golden), measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected))
@@ -61,10 +61,11 @@ def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, 
     if isinstance(backbone, Path):
         from . import graph
 
-        truth = OnnxReference(graph.to_bytes(graph.load(backbone)), names)
-        wrong = graph.load(backbone)
-        minus = None if affine is None else graph.uncorrected_border(wrong, affine)
-        return truth, truth, None if minus is None else (OnnxReference(graph.to_bytes(wrong), names), minus)
+        model = graph.load(backbone)
+        nhwc = graph.picture_input(model).layout == "NHWC"
+        truth = OnnxReference(graph.to_bytes(model), names, nhwc=nhwc)
+        minus = None if affine is None else graph.uncorrected_border(model, affine)
+        return truth, truth, None if minus is None else (OnnxReference(graph.to_bytes(model), names, nhwc=nhwc), minus)
     import torch
 
     from .backbones import Reference

@@ -40,13 +40,15 @@ class BackboneSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PixelsSpec:
-    """What the caller has. size: (height, width), or None where both are dynamic.  channels: only for color = "ANY"."""
+    """What the caller has. size: (height, width), or None where both are dynamic.  channels: only for color = "ANY".  batch: None where it
+    is free; a number where an .onnx file fixes it."""
 
     layout: str
     color: str
     dtype: str
     size: tuple[int, int] | None
     channels: int
+    batch: int | None = None
 
     def shape(self, batch: int, size: tuple[int, int] | None = None) -> tuple[int, ...]:
         """The shape of a batch of pixels, with `size` where it is dynamic."""
@@ -100,8 +102,7 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
     """A Recipe from TOML's tables. folder: what relative paths in it start from."""
     top = _Table(data, "")
     name = top.text("name")
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
-        raise RecipeError(f"name: expected letters, digits, '-', '_' and '.', for it names a folder, got {name!r}")
+    check_name(name)
     backbone = _backbone(top.table("backbone"))
     pixels = top.table("pixels")
     first = FromPixels(
@@ -123,7 +124,7 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
         steps.check(sequence, channels=channels)
     except PreprocError as error:
         raise RecipeError(f"[[steps]]: {error}") from error
-    size = _size(pixels)
+    size, batch = _size(pixels), pixels.number("batch", None)
     pixels.finish()
     export = _export(top.table("export", {}), folder)
     labels = _labels(top.any("labels", ()), folder)
@@ -131,7 +132,7 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
     return Recipe(
         name=name,
         backbone=backbone,
-        pixels=PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels),
+        pixels=PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch),
         steps=sequence,
         export=export,
         labels=labels,
@@ -171,6 +172,12 @@ def _backbone(table: "_Table") -> BackboneSpec:
             f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}'
         )
     return spec
+
+
+def check_name(name: str) -> None:
+    """A recipe's name is a folder's. Raises RecipeError."""
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+        raise RecipeError(f"name: expected letters, digits, '-', '_' and '.', for it names a folder, got {name!r}")
 
 
 def check_output_name(name: str) -> None:

@@ -133,23 +133,40 @@ class Report:
         return Report(**fields)
 
 
-def make_cases(sequence: Sequence[Step], truth: Truth, pictures: Iterable[tuple[str, NDArray[Any]]]) -> list[Case]:
-    """Every picture alone, and a batch of five different ones of each size."""
-    cases = [Case(name, pixels, truth(reference.apply(sequence, pixels))) for name, pixels in pictures]
+def make_cases(
+    sequence: Sequence[Step], truth: Truth, pictures: Iterable[tuple[str, NDArray[Any]]], *, batch: int | None = None
+) -> list[Case]:
+    """Every picture alone, and a batch of five different ones of each size; or, for a model of a fixed batch, batches of so many
+    different pictures, each called after its first."""
+    by_size: dict[tuple[int, ...], list[tuple[str, NDArray[Any]]]] = {}
+    for name, pixels in pictures:
+        by_size.setdefault(pixels.shape[1:], []).append((name, pixels))
+    cases = []
+    for same in by_size.values():
+        for position, (name, _) in enumerate(same):
+            together = [same[(position + further) % len(same)][1] for further in range(batch or 1)]
+            pixels = np.concatenate(together)
+            cases.append(Case(name, pixels, truth(reference.apply(sequence, pixels))))
     for case in cases:
         if not all(np.isfinite(values).all() for values in case.expected.values()):
             raise PreprocError(
                 f"expected a backbone that answers finite numbers, got a NaN or an infinity on {case.name}; check its weights"
             )
+    return cases if batch is not None else cases + _batches(cases)
+
+
+def _batches(singles: Sequence[Case]) -> list[Case]:
+    """Five different pictures of each size."""
     by_size: dict[tuple[int, ...], list[Case]] = {}
-    for case in cases:
+    for case in singles:
         by_size.setdefault(case.pixels.shape[1:], []).append(case)
+    batches = []
     for shape, same in by_size.items():
         chosen = same[:: max(1, len(same) // 5)][:5]
-        size = "x".join(map(str, shape))
         joined = {name: np.concatenate([case.expected[name] for case in chosen]) for name in same[0].expected}
-        cases.append(Case(f"batch of {len(chosen)} ({size})", np.concatenate([case.pixels for case in chosen]), joined))
-    return cases
+        title = f"batch of {len(chosen)} ({'x'.join(map(str, shape))})"
+        batches.append(Case(title, np.concatenate([case.pixels for case in chosen]), joined))
+    return batches
 
 
 def measure_power(
@@ -170,7 +187,7 @@ def measure_power(
     ready = [reference.apply(sequence, case.pixels) for case in chosen]
     scale = {name: max(float(np.abs(case.expected[name]).max()) for case in cases) for name in cases[0].expected}
 
-    singles = [case for case in cases if len(case.pixels) == 1]
+    singles = [case for case in cases if len(case.pixels) == len(cases[0].pixels)]
     bare_error = max(_distance(bare(reference.apply(sequence, case.pixels)), case.expected, scale) for case in singles)
     tolerance = MOST if truth.mixed else float(np.clip(MARGIN * bare_error, LEAST, MOST))
     first, later = _split(sequence)

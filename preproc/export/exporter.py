@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import contract as contracts
-from .. import graph
+from .. import graph, guard
+from ..affine import Affine
 from ..bundle import Bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, RecipeError, VerificationError
 from ..proof import SIZES, Proof, make_runtimes, prove, run, with_outputs
 from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, replace
 from ..runtimes import RUNTIMES
-from ..steps import FromPixels, channels_in, check
+from ..steps import FromPixels, channels_in, channels_out, check
 from ..verify import Report
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def export_bundle(
         names = [name for name, kind in RUNTIMES.items() if (kind.file or "") in written or (kind.file is None and module is not None)]
         progress(f"verifying {', '.join(names)}")
         results = run(new, make_runtimes(names, contract, module), proof.cases, proof.power)
-        against = f"float64 reference, {len(proof.cases)} inputs"
+        against = f"{'the original file fed by float64 steps' if module is None else 'float64 reference'}, {len(proof.cases)} inputs"
         inputs = tuple(case.name for case in proof.cases)
         report = Report(recipe.name, against, job.constants_agree, proof.power, results, inputs)
         if report.failed:
@@ -121,10 +122,7 @@ def _job(
             raise PreprocError(
                 f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}'
             )
-        file = recipe.resolve(str(recipe.backbone.weights))
-        names = recipe.backbone.outputs or graph.output_names(file)
-        recipe = replace(recipe, backbone={"outputs": names})
-        return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels)
+        return _file_job(recipe)
     from ..backbones import agreement, load_backbone
 
     progress(f"loading the backbone {recipe.backbone.name}")
@@ -132,15 +130,29 @@ def _job(
     return _python_job(recipe, backbone, agreement(recipe, backbone), progress)
 
 
+def _file_job(recipe: Recipe) -> _Job:
+    """A network that is an .onnx file: its outputs named, its batch as it is, refused if it normalizes its input a second time."""
+    file = recipe.resolve(str(recipe.backbone.weights))
+    model = graph.load(file)
+    picture = graph.picture_input(model)
+    recipe = replace(recipe, backbone={"outputs": recipe.backbone.outputs or graph.output_names(file)}, pixels={"batch": picture.batch})
+    _guard(recipe, graph.input_maps(picture, channels_out(recipe.steps, recipe.pixels.channels)))
+    return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels)
+
+
+def _guard(recipe: Recipe, maps: Sequence[Affine]) -> None:
+    """Raises RecipeError if a network with these channel maps inside would be fed with values that are normalized already."""
+    reason = guard.why_not(maps, check(recipe.steps, channels=recipe.pixels.channels))
+    if reason is not None and recipe.backbone.override is None:
+        raise RecipeError(f'{recipe.name}: {reason}; if that is meant, say why in override = "the reason"')
+
+
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> _Job:
     """A network in Python: refused if it normalizes its input a second time, its outputs named."""
-    from .. import guard
     from ..convolutions import input_maps
 
     progress("looking at what the backbone does to its input")
-    reason = guard.why_not(input_maps(backbone.module, _ready(recipe)), check(recipe.steps, channels=recipe.pixels.channels))
-    if reason is not None and recipe.backbone.override is None:
-        raise RecipeError(f'{recipe.name}: {reason}; if that is meant, say why in override = "the reason"')
+    _guard(recipe, input_maps(backbone.module, _ready(recipe)))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
     return _Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels)

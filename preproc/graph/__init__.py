@@ -1,16 +1,21 @@
 """Steps as ONNX nodes in front of a model, and the same fold there. onnx-ir and NumPy, no torch."""
 
+from .convolutions import input_maps
 from .editing import Attached, attach, uncorrected_border
 from .files import check_file, fingerprint, load, output_names, output_types, read_metadata, save, strip_traces, to_bytes
+from .picture import Picture, picture_input
 
 __all__ = [
     "Attached",
+    "Picture",
     "attach",
     "check_file",
     "fingerprint",
+    "input_maps",
     "load",
     "output_names",
     "output_types",
+    "picture_input",
     "read_metadata",
     "save",
     "strip_traces",

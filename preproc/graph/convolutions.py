@@ -12,6 +12,7 @@ from ..affine import Affine, FoldPlan, fold_conv
 from ..errors import NotFoldableError
 from ..tracking import Reader, Tracked, Trail, concatenate
 from .constants import constant
+from .picture import Picture
 
 
 @dataclass(frozen=True)
@@ -22,23 +23,23 @@ class Found:
     reader: Reader
 
 
-def first_convolutions(source: ir.Value, channels: int) -> list[Found]:
-    """The convolutions that read the values of `source`, (N, C, H, W). Raises NotFoldableError if anything else does."""
-    walk = _walk(source, channels)
+def first_convolutions(picture: Picture, channels: int) -> list[Found]:
+    """The convolutions that read the values of the picture. Raises NotFoldableError if anything else does."""
+    walk = _walk(picture, channels)
     walk.check()
     return walk.found
 
 
-def input_maps(source: ir.Value, channels: int) -> list[Affine]:
-    """What the graph does to the channels of `source` before the first operations that are no maps on channels, BatchNorms left out."""
-    return _walk(source, channels).input_maps()
+def input_maps(picture: Picture, channels: int) -> list[Affine]:
+    """What the graph does to the picture's channels before the first operations that are no maps on channels, BatchNorms left out."""
+    return _walk(picture, channels).input_maps()
 
 
-def _walk(source: ir.Value, channels: int) -> "_Walk":
-    graph = source.graph
+def _walk(picture: Picture, channels: int) -> "_Walk":
+    graph = picture.value.graph
     if graph is None:
         raise NotFoldableError("the input belongs to no graph")
-    walk = _Walk(source, channels)
+    walk = _Walk(picture, channels)
     for node in graph:
         if node.op_type != "Shape" and any(value in walk.tracked for value in node.inputs if value is not None):
             walk.visit(node)
@@ -52,10 +53,10 @@ def _walk(source: ir.Value, channels: int) -> "_Walk":
 class _Walk(Trail):
     """Translates ONNX's operators into Tracked's, from the input to the convolutions."""
 
-    def __init__(self, source: ir.Value, channels: int) -> None:
+    def __init__(self, picture: Picture, channels: int) -> None:
         super().__init__()
-        self.source, self.found = source, list[Found]()
-        self.tracked[source] = Tracked(Affine.identity(channels))
+        self.dtype, self.found = picture.value.dtype, list[Found]()
+        self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis)
 
     def visit(self, node: ir.Node) -> None:
         try:
@@ -74,7 +75,7 @@ class _Walk(Trail):
         rule = _RULES.get(node.op_type)
         if rule is None:
             raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
-        if node.op_type == "Cast" and node.attributes["to"].as_int() != self.source.dtype:
+        if node.op_type == "Cast" and node.attributes["to"].as_int() != self.dtype:
             raise NotFoldableError("the input is cast to another type before the first convolution")
         if node.op_type == "BatchNormalization":
             read = self.tracked.get(node.inputs[0])

@@ -15,8 +15,7 @@ from ..steps import Step, channels_out
 from ..tracking import common_through, plan_for
 from . import convolutions
 from .nodes import Builder, append_channel, build, pixel_dtype
-
-FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+from .picture import Picture, picture_input
 
 
 @dataclass(frozen=True)
@@ -30,58 +29,46 @@ class Attached:
     convolutions: tuple[str, ...] = ()
 
 
-def image_input(model: ir.Model) -> ir.Value:
-    """The input that takes the picture: the only float one with 4 dimensions. Raises PreprocError if there is not just one."""
-    graph = model.graph
-    inputs = [value for value in graph.inputs if value.name not in graph.initializers]
-    pictures = [value for value in inputs if value.dtype in FLOATS and value.shape is not None and len(value.shape) == 4]
-    if len(pictures) != 1 or len(inputs) != 1:
-        listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in inputs) or "none"
-        raise PreprocError(f"expected a model with one input, a float picture (N, C, H, W), got: {listed}")
-    return pictures[0]
-
-
 def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: str = "auto", name: str = "pixels") -> Attached:
     """Puts `steps` (a FromPixels first) in front of the model's picture input, in place; the new input is `name`.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
     NotFoldableError. Raises PreprocError if the model's input does not fit.
     """
-    old = image_input(model)
-    assert old.shape is not None
+    picture = picture_input(model)
+    old, ready = picture.value, channels_out(steps, pixels.channels)
     assert old.dtype is not None
-    ready = channels_out(steps, pixels.channels)
-    if isinstance(old.shape[1], int) and old.shape[1] != ready:
-        raise PreprocError(f"expected a model that takes {ready} channels, as the steps make, got {old.shape[1]} in {old.name}")
-    if isinstance(old.shape[0], int):
-        raise PreprocError(
-            f"expected a model with a free batch dimension, got batch {old.shape[0]} in {old.name}; export it with a dynamic one"
-        )
-    for side, want, have in zip(("height", "width"), pixels.size or (None, None), old.shape[2:], strict=True):
-        if isinstance(have, int) and want != have:
+    if picture.channels not in (None, ready):
+        raise PreprocError(f"expected a model that takes {ready} channels, as the steps make, got {picture.channels} in {old.name}")
+    if picture.batch != pixels.batch:
+        raise PreprocError(f"expected a model with {pixels.batch or 'a free'} batch, got {picture.batch or 'a free one'} in {old.name}")
+    for side, want, have in zip(("height", "width"), pixels.size or (None, None), (picture.height, picture.width), strict=True):
+        if have not in (None, want):
             raise PreprocError(f"[pixels] size: expected {side} {have}, which the model's input {old.name} has, got {want or 'dynamic'}")
     if any(value.name == name for value in model.graph.inputs) or name in model.graph.initializers:
         raise PreprocError(f"expected a model without a value named {name!r}, got one")
     opset = model.opset_imports.get("", 18)
-    left, constant, done = _plan(old, steps, pixels.channels, ready, fold, opset)
-    value = ir.Value(name=name, shape=_pixel_shape(old.shape, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
+    left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
+    value = ir.Value(name=name, shape=_pixel_shape(picture, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
     builder = Builder(old.dtype, pixels.channels, opset=opset)
     output = build(builder, left, value)
     if constant is not None:
         output = append_channel(builder, constant, output)
+    if picture.layout == "NHWC":
+        output = builder.add("Transpose", output, perm=[0, 2, 3, 1])
     insert(model.graph, old, value, builder, output)
     return done
 
 
 def _plan(
-    old: ir.Value, steps: Sequence[Step], channels: int, ready: int, fold: str, opset: int
+    picture: Picture, steps: Sequence[Step], channels: int, ready: int, fold: str, opset: int
 ) -> tuple[list[Step], float | None, Attached]:
     """Folds if it is asked for and possible: the steps that stay, the channel to append, and what was done."""
     if fold == "off":
         return collapse_steps(steps, channels), None, Attached(False, "fold = off")
     try:
         kept, affine = split_affine_end(steps, channels=ready)
-        found = convolutions.first_convolutions(old, ready)
+        found = convolutions.first_convolutions(picture, ready)
         readers = [item.reader for item in found]
         plan = plan_for(readers, affine)
         if plan.constant is not None and opset < 11:
@@ -95,10 +82,13 @@ def _plan(
     return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, names)
 
 
-def _pixel_shape(old: ir.Shape, pixels: PixelsSpec) -> ir.Shape:
-    height, width = pixels.size or (old[2], old[3])
+def _pixel_shape(picture: Picture, pixels: PixelsSpec) -> ir.Shape:
+    """The old input's batch, height and width, symbols included, but for a size that the pixels fix."""
+    shape, layout = picture.value.shape, picture.layout
+    assert shape is not None
+    height, width = pixels.size or (shape[layout.index("H")], shape[layout.index("W")])
     sides: list[int | ir.SymbolicDim] = [height, width]
-    return ir.Shape([old[0], *sides, pixels.channels] if pixels.layout == "NHWC" else [old[0], pixels.channels, *sides])
+    return ir.Shape([shape[0], *sides, pixels.channels] if pixels.layout == "NHWC" else [shape[0], pixels.channels, *sides])
 
 
 def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, output: ir.Value) -> None:
@@ -116,9 +106,8 @@ def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, outp
 
 def uncorrected_border(model: ir.Model, affine: Affine) -> NDArray[np.float64] | None:
     """The negative control of verify, in place: as folding.uncorrected_border, for a file. Returns what to subtract from the input."""
-    old = image_input(model)
     try:
-        found = convolutions.first_convolutions(old, affine.channels_out)
+        found = convolutions.first_convolutions(picture_input(model), affine.channels_out)
         through = common_through([item.reader for item in found])
         back = None if through is None else through.inverse()
         pads = [item.reader.pad for item in found if item.reader.pad is not None]

@@ -132,18 +132,21 @@ def _quiet_stdout() -> Iterator[None]:
 class OnnxReference:
     """The original ONNX file in ONNX Runtime on the CPU, fed with floats: the reference where a backbone is a file.
 
-    It computes in the file's own precision, so `mixed` says so.
+    It computes in the file's own precision, so `mixed` says so. nhwc: whether its own input is (N, H, W, C).
     """
 
-    def __init__(self, model: bytes, names: Sequence[str]) -> None:
+    def __init__(self, model: bytes, names: Sequence[str], *, nhwc: bool = False) -> None:
         ort = onnxruntime()
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self.names = tuple(names)
-        batch = self.session.get_inputs()[0].shape[:1]
-        if batch and isinstance(batch[0], int):
-            raise PreprocError(f"expected a model with a free batch dimension, got batch {batch[0]}; export it with a dynamic one")
+        try:
+            self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
+            raise PreprocError(f"expected a model that ONNX Runtime can run, got: {str(error).splitlines()[0][:300]}") from error
+        self.names, self.nhwc = tuple(names), nhwc
+        (image,) = self.session.get_inputs()
+        self.image, self.kind = image.name, {"tensor(float)": np.float32, "tensor(double)": np.float64}[image.type]
+        self.batch = image.shape[0] if isinstance(image.shape[0], int) else 1
         for output in self.session.get_outputs():
             if output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
                 raise PreprocError(f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it")
@@ -155,7 +158,17 @@ class OnnxReference:
             )
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        (image,) = self.session.get_inputs()
-        kind = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}[image.type]
-        rows = [self.session.run(None, {image.name: picture[None].astype(kind)}) for picture in x]
-        return {name: np.concatenate(parts).astype(np.float64) for name, parts in zip(self.names, zip(*rows, strict=True), strict=True)}
+        """x: (N, C, H, W), N a multiple of the model's batch; one batch after the other."""
+        ready = (x.transpose(0, 2, 3, 1) if self.nhwc else x).astype(self.kind)
+        parts = [self._run(ready[start : start + self.batch]) for start in range(0, len(ready), self.batch)]
+        return {name: np.concatenate(rows).astype(np.float64) for name, rows in zip(self.names, zip(*parts, strict=True), strict=True)}
+
+    def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        try:
+            outputs: list[NDArray[Any]] = self.session.run(None, {self.image: batch})
+        except Exception as error:  # as above
+            raise PreprocError(
+                f"expected a model that takes pictures of shape {batch.shape}, got: {str(error).splitlines()[0][:300]}; "
+                "write the size that it takes"
+            ) from error
+        return outputs

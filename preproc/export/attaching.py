@@ -1,0 +1,87 @@
+"""Preprocessing in front of an .onnx file that exists already: a recipe whose backbone is that file. No torch."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .. import graph
+from .. import steps as vocabulary
+from ..bundle import Bundle
+from ..contract import KEY
+from ..errors import PreprocError
+from ..presets import UNITS, Statistics
+from ..recipe import BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name
+from ..steps import PIXEL_DTYPES, FromPixels, Normalize, Rescale, Step
+from .exporter import export_bundle
+
+
+def attach(
+    onnx_in: str | Path,
+    out: str | Path,
+    *,
+    steps: Sequence[Step],
+    pixels: PixelsSpec,
+    model_color: str = "RGB",
+    fold: str = "auto",
+    force: bool = False,
+    images: str | Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Bundle | None:
+    """Writes the model `onnx_in` with `steps` in front of it, verified against the original file, which is not touched.
+
+    out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file (None is returned).
+    steps: what is done to grey levels, behind the cast.  pixels: what the caller has; size None: as the model has it.
+    model_color: the order the model was trained on.  fold: auto, off or require.
+    force: although the model normalizes its input itself.  images: a folder of your own pictures to verify with.
+    Raises VerificationError if the new file differs from the original, PreprocError if the model does not fit.
+    """
+    onnx_in, out = Path(onnx_in), Path(out)
+    recipe = _recipe(onnx_in, out, steps=steps, pixels=pixels, model_color=model_color, fold=fold, force=force)
+    if out.suffix != ".onnx":
+        return export_bundle(recipe, out, images=images, progress=progress)
+    if out.is_dir():
+        raise PreprocError(f"{out}: expected the name of a file, got a folder")
+    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
+        bundle = export_bundle(recipe, Path(folder) / "bundle", images=images, progress=progress)
+        if (bundle.folder / "model.onnx.data").exists():
+            raise PreprocError(f"{out}: expected a model below 2 GB for a bare file, got one with its weights beside it; write a bundle")
+        (bundle.folder / "model.onnx").replace(out)  # the very bytes that were verified
+    return None
+
+
+def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str) -> list[Step]:
+    """The steps that bring grey levels to the unit of `known`, and normalize: for a model of the colour order `color`."""
+    if known.unit == "0-1":
+        first: list[Step] = [Rescale(scale=1 / PIXEL_DTYPES[pixel_dtype])]
+    elif UNITS[known.unit] == PIXEL_DTYPES[pixel_dtype]:
+        first = []
+    else:
+        raise PreprocError(
+            f"expected {pixel_dtype} pixels for constants in 0-1 or 0-{PIXEL_DTYPES[pixel_dtype]:g}, got constants in {known.unit}"
+        )
+    return [*first, Normalize.of(known, color=None if color == "ANY" else color, origin=origin)]
+
+
+def _recipe(file: Path, out: Path, *, steps: Sequence[Step], pixels: PixelsSpec, model_color: str, fold: str, force: bool) -> Recipe:
+    model = graph.load(file)
+    if KEY in model.metadata_props and not force:
+        raise PreprocError(
+            f"{file}: expected a bare model, got one with a contract of preproc inside, which takes raw pixels already; "
+            "--force attaches all the same"
+        )
+    try:
+        size = graph.picture_input(model).size
+    except PreprocError as error:
+        raise PreprocError(f"{file}: {error}") from error
+    first = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color, pixel_dtype=pixels.dtype)
+    sequence = (first, *steps)
+    vocabulary.check(sequence, channels=pixels.channels)
+    name = out.stem if out.suffix == ".onnx" else out.absolute().name
+    check_name(name)
+    return Recipe(
+        name=name,
+        backbone=BackboneSpec(source="onnx", color=model_color, weights=str(file.absolute()), override="--force" if force else None),
+        pixels=PixelsSpec(layout=pixels.layout, color=pixels.color, dtype=pixels.dtype, size=pixels.size or size, channels=pixels.channels),
+        steps=sequence,
+        export=ExportSpec(formats=("onnx",), fold=fold),
+    )
