@@ -5,6 +5,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 import zipfile
@@ -44,7 +45,7 @@ class Bundle:
         """The golden samples, with the reference's outputs."""
         outputs = [output["name"] for output in self.contract["outputs"]]
         return [
-            Case(name, self._array(f"golden/{name}/pixels.npy"), {key: self._array(f"golden/{name}/{key}.npy") for key in outputs})
+            Case(name, self._array(golden_file(name, "pixels")), {key: self._array(golden_file(name, key)) for key in outputs})
             for name in self.manifest["golden"]
         ]
 
@@ -121,14 +122,18 @@ def hashes(folder: Path) -> dict[str, dict[str, Any]]:
     return {file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files}
 
 
+def golden_file(sample: str, output: str) -> str:
+    """The file of one output (or of the pixels), relative to the bundle: an .onnx file's outputs may have names that no file can have."""
+    return f"golden/{sample}/{re.sub('[^A-Za-z0-9_-]', '_', output)}.npy"
+
+
 def write_golden(folder: Path, cases: list[Case]) -> list[str]:
     """golden/<sample>/pixels.npy and golden/<sample>/<output>.npy, float32."""
     for case in cases:
-        place = folder / "golden" / case.name
-        place.mkdir(parents=True)
-        np.save(place / "pixels.npy", case.pixels)
+        (folder / "golden" / case.name).mkdir(parents=True)
+        np.save(folder / golden_file(case.name, "pixels"), case.pixels)
         for name, values in case.expected.items():
-            np.save(place / f"{name}.npy", values.astype(np.float32))
+            np.save(folder / golden_file(case.name, name), values.astype(np.float32))
     return [case.name for case in cases]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from . import steps
-from .recipe import Recipe, parse_recipe
+from .recipe import Recipe, parse_recipe, replace
 
 KEY = "preproc.contract"
 """Its key in ONNX metadata_props."""
@@ -64,14 +64,15 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
     table = {
         "name": contract["name"],
         "labels": contract["labels"],
-        "backbone": backbone | {"outputs": [output["name"] for output in contract["outputs"]]},
+        "backbone": backbone,
         "pixels": {key: contract["input"][key] for key in ("layout", "color", "dtype")}
         | {"size": sides if isinstance(sides[0], int) else "dynamic", "channels": shape[3] if layout == "NHWC" else shape[1]}
         | ({"batch": shape[0]} if isinstance(shape[0], int) else {}),
         "steps": contract["steps"][1:],
         "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"},
     }
-    return parse_recipe(table, folder=Path())
+    names = tuple(output["name"] for output in contract["outputs"])  # not through parse_recipe(): an .onnx file's may be any
+    return replace(parse_recipe(table, folder=Path()), backbone={"outputs": names})
 
 
 def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:

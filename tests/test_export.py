@@ -18,6 +18,7 @@ from preproc.export.dynamic import _time_limit
 from preproc.export.exporter import export_bundle
 from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
 from preproc.pipeline import Pipeline, prepend
+from preproc.proof import verify_bundle
 from preproc.recipe import load_recipe, replace
 from preproc.runtimes import OrtCpu
 from preproc.steps import FromPixels as FromPixelsStep
@@ -182,9 +183,12 @@ def test_an_onnx_file_with_external_weights_and_traces_of_its_machine(tmp_path):
         export_bundle(recipe, tmp_path / "again")
 
 
-def test_an_onnx_file_of_one_batch_size_is_refused(tmp_path):
-    with pytest.raises(PreprocError, match="expected a model with a free batch dimension, got batch 2"):
-        export_bundle(bare_file(tmp_path, external_data=False), tmp_path / "bundle")
+def test_an_onnx_file_of_one_batch_size_keeps_it(tmp_path):
+    bundle = export_bundle(bare_file(tmp_path, external_data=False), tmp_path / "bundle")
+    assert bundle.report.ok
+    assert bundle.contract["input"]["shape"][0] == 2
+    assert {len(sample.pixels) for sample in bundle.golden()} == {2}
+    assert verify_bundle(bundle.folder, runtimes=["ort-cpu"]).ok
 
 
 def test_dynamic_height_and_width(tmp_path):
@@ -235,7 +239,7 @@ def test_an_onnx_file_as_a_backbone(tmp_path, exported):
     assert bundle.contract["fold"]["onnx"]["form"] == "subtract"
     assert {control.name: control.movement is not None for control in bundle.report.power.controls}["uncorrected border"]
     assert (tmp_path / "bare.onnx").read_bytes() == before
-    np.testing.assert_allclose(bundle.golden()[0].expected["logits"], exported.golden()[0].expected["logits"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(bundle.golden()[0].expected["y"], exported.golden()[0].expected["logits"], rtol=0, atol=1e-5)
     with pytest.raises(PreprocError, match=r'expected formats = \["onnx"\]'):
         export_bundle(recipe, tmp_path / "other", formats=["torchscript"])
 

@@ -62,9 +62,8 @@ def fingerprint(path: str | Path) -> str:
 
 
 def output_names(path: str | Path) -> tuple[str, ...]:
-    """The file's outputs; one alone is called logits, whatever the file calls it."""
-    names = tuple(str(value.name) for value in load(path).graph.outputs)
-    return names if len(names) > 1 else ("logits",)
+    """The file's outputs."""
+    return tuple(str(value.name) for value in load(path).graph.outputs)
 
 
 def output_types(path: str | Path) -> dict[str, ir.DataType]:
