@@ -136,7 +136,9 @@ def _file_job(recipe: Recipe) -> _Job:
     model = graph.load(file)
     picture = graph.picture_input(model)
     recipe = replace(recipe, backbone={"outputs": recipe.backbone.outputs or graph.output_names(file)}, pixels={"batch": picture.batch})
-    _guard(recipe, graph.input_maps(picture, channels_out(recipe.steps, recipe.pixels.channels)))
+    ready = channels_out(recipe.steps, recipe.pixels.channels)
+    picture.check_fits(recipe.pixels, channels=ready)
+    _guard(recipe, graph.input_maps(picture, ready))
     return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels)
 
 

@@ -38,13 +38,7 @@ def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: 
     picture = picture_input(model)
     old, ready = picture.value, channels_out(steps, pixels.channels)
     assert old.dtype is not None
-    if picture.channels not in (None, ready):
-        raise PreprocError(f"expected a model that takes {ready} channels, as the steps make, got {picture.channels} in {old.name}")
-    if picture.batch != pixels.batch:
-        raise PreprocError(f"expected a model with {pixels.batch or 'a free'} batch, got {picture.batch or 'a free one'} in {old.name}")
-    for side, want, have in zip(("height", "width"), pixels.size or (None, None), (picture.height, picture.width), strict=True):
-        if have not in (None, want):
-            raise PreprocError(f"[pixels] size: expected {side} {have}, which the model's input {old.name} has, got {want or 'dynamic'}")
+    picture.check_fits(pixels, channels=ready)
     if any(value.name == name for value in model.graph.inputs) or name in model.graph.initializers:
         raise PreprocError(f"expected a model without a value named {name!r}, got one")
     opset = model.opset_imports.get("", 18)

@@ -15,8 +15,15 @@ EXTERNAL_ABOVE = 2_000_000_000
 """Bytes of weights above which they go into a second file: protobuf ends at 2 GiB."""
 
 
+UNLISTED = 4
+"""The IR version from which on initializers need not be listed among the inputs; listed, they may be overridden by callers."""
+
+
 def load(path: str | Path) -> ir.Model:
-    """Raises BundleError with the file's name if it is not an ONNX file."""
+    """Raises BundleError with the file's name if it is not an ONNX file.
+
+    Older files list every initializer among their inputs, for they had to: here they are initializers only, and to_bytes() lists them.
+    """
     try:
         model = ir.load(path)
     except FileNotFoundError as error:
@@ -28,6 +35,9 @@ def load(path: str | Path) -> ir.Model:
 
     if not model.graph.outputs:
         raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
+    if model.ir_version < UNLISTED:
+        inputs = [value for value in model.graph.inputs if value.name not in model.graph.initializers]
+        model.graph.inputs[:] = inputs
     try:
         return ir.external_data.load_to_model(model)
     except (OSError, ValueError) as error:
@@ -44,7 +54,15 @@ def save(model: ir.Model, path: Path) -> None:
 
 
 def to_bytes(model: ir.Model) -> bytes:
-    data: bytes = ir.to_proto(model).SerializeToString(deterministic=True)
+    proto = ir.to_proto(model)
+    if model.ir_version < UNLISTED:
+        named = {value.name for value in proto.graph.input}
+        proto.graph.input.extend(
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            for tensor in proto.graph.initializer
+            if tensor.name not in named
+        )
+    data: bytes = proto.SerializeToString(deterministic=True)
     return data
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ..errors import PreprocError
+from ..recipe import PixelsSpec
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 CHANNELS = (1, 3, 4)
@@ -31,6 +32,17 @@ class Picture:
     def axis(self) -> int:
         """Of the channels."""
         return self.layout.index("C")
+
+    def check_fits(self, pixels: PixelsSpec, *, channels: int) -> None:
+        """Raises PreprocError unless the model takes what the steps make of these pixels: `channels` channels, and their size and batch."""
+        name = self.value.name
+        if self.channels not in (None, channels):
+            raise PreprocError(f"expected a model that takes {channels} channels, as the steps make, got {self.channels} in {name}")
+        if self.batch != pixels.batch:
+            raise PreprocError(f"expected a model with {pixels.batch or 'a free'} batch, got {self.batch or 'a free one'} in {name}")
+        for side, want, have in zip(("height", "width"), pixels.size or (None, None), (self.height, self.width), strict=True):
+            if have not in (None, want):
+                raise PreprocError(f"[pixels] size: expected {side} {have}, which the model's input {name} has, got {want or 'dynamic'}")
 
 
 def picture_input(model: ir.Model) -> Picture:
