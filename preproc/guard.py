@@ -33,19 +33,26 @@ def expected_unit(first: Affine) -> str | None:
     return None
 
 
+def described(first: Affine) -> str:
+    """(x - mean) / std, with the preset's name and the unit where they are known."""
+    if not first.is_diagonal or not np.diag(first.matrix).all():
+        return f"a map on channels: matrix {first.matrix.round(6).tolist()}, offset {first.offset.round(6).tolist()}"
+    scale, unit = np.diag(first.matrix), expected_unit(first)
+    mean, std = -first.offset / scale, 1 / scale
+    name = None if unit is None else presets.name_of(mean.tolist(), std.tolist(), unit)
+    told = f"(x - {_short(mean)}) / {_short(std)}{f', which is {name},' if name else ''}"
+    return told if unit is None else f"{told} of values in {unit}"
+
+
 def why_not(maps: Iterable[Affine], incoming: ValueRange | None) -> str | None:
     """The reason why a network whose inner channel maps are `maps` must not be fed with values in `incoming`, or None."""
     for first in maps:
         unit = expected_unit(first)
-        if unit is None or incoming is None or incoming.spans(0, UNITS[unit]):
-            continue
-        scale = np.diag(first.matrix)
-        mean, std = -first.offset / scale, 1 / scale
-        name = presets.name_of(mean.tolist(), std.tolist(), unit)
-        return (
-            f"the network normalizes its input itself, (x - {_short(mean)}) / {_short(std)}{f', which is {name},' if name else ''} "
-            f"of values in {unit}, and the steps hand it values in {incoming}: leave the normalization to one of the two"
-        )
+        if unit is not None and incoming is not None and not incoming.spans(0, UNITS[unit]):
+            return (
+                f"the network normalizes its input itself, {described(first)}, and the steps hand it values in {incoming}: "
+                "leave the normalization to one of the two"
+            )
     return None
 
 

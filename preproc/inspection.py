@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from . import contract as contracts
-from . import graph, steps
+from . import graph, guard, steps
 from .bundle import MANIFEST, open_bundle, torch_contract
-from .errors import BundleError
+from .errors import BundleError, PreprocError
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -48,6 +48,26 @@ def describe(path: str | Path) -> dict[str, Any]:
         "opsets": dict(model.opset_imports),
         "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
         "outputs": [_value(value) for value in model.graph.outputs],
+        "picture": None if contract is not None else _picture(model),
+    }
+
+
+def _picture(model: Any) -> dict[str, Any]:
+    """What a bare file does to its picture before the first convolution or whatever else is no map on channels."""
+    try:
+        picture = graph.picture_input(model)
+    except PreprocError as error:
+        return {"reason": str(error)}
+    trail = graph.follow(picture, picture.channels or 3)
+    return {
+        "input": picture.value.name,
+        "layout": picture.layout,
+        "size": picture.size,
+        "operations": trail.met,
+        "does": [guard.described(first) for first in trail.input_maps()],
+        "normalizes": any(guard.expected_unit(first) for first in trail.input_maps()),
+        "foldable": not trail.refusals and bool(trail.readers),
+        "why_not": str(trail.refusals[0]) if trail.refusals else None,
     }
 
 
@@ -61,10 +81,10 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     contract = description["contract"]
     found = [f"{description['path']}: {description['kind']}"]
     if contract is None:
-        found.append("no contract of preproc inside: this file was not made by preproc, and what it expects of its input is not known")
+        found.append("no contract of preproc inside: this file was not made by preproc")
         for word in ("inputs", "outputs"):
             found += [f"{word[:-1]:8} {value['name']}: {value['dtype']} {value['shape']}" for value in description.get(word, ())]
-        return found
+        return found + _picture_lines(description.get("picture"))
     image = contract["input"]
     found.append(f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}")
     for number, step in enumerate(contract["steps"], start=1):
@@ -81,12 +101,31 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     backbone = contract["backbone"]
     trained = "" if backbone["trained"] else ", untrained"
     found.append(
-        f"backbone {backbone['source']} {backbone.get('name', '')}, weights {backbone['weights_are']}{trained}, {backbone['color']}"
+        f"backbone {' '.join(filter(None, (backbone['source'], backbone.get('name'))))}, "
+        f"weights {backbone['weights_are']}{trained}, {backbone['color']}"
     )
     found.append(f"constants agree with the weights: {backbone['constants_agree']}")
     if "verdicts" in description:
         found.append("verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items()))
     return found
+
+
+def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
+    if picture is None:
+        return []
+    if "reason" in picture:
+        return [f"picture  {picture['reason']}"]
+    operations = picture["operations"]
+    found = [
+        f"picture  {picture['input']}, {picture['layout']}, read by {', '.join(operations[:8])}{', ...' if len(operations) > 8 else ''}"
+    ]
+    found += [f"does     {text}" for text in picture["does"]]
+    if not picture["normalizes"]:
+        found.append(
+            "expects  prepared values: it does not normalize raw pixels itself, and which constants it was trained with is not in the file"
+        )
+    fold = "can be folded into its first convolution" if picture["foldable"] else f"cannot be folded: {picture['why_not']}"
+    return [*found, f"fold     a normalization in front of it {fold}"]
 
 
 _LEFT = {

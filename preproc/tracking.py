@@ -119,13 +119,15 @@ class Reader:
 
 class Trail:
     """What a walk through a graph meets. tracked: values that are maps of the input's channels, by the graph's own objects.
-    refusals: why no fold can follow.  ends: what was done to the values up to there, or up to a BatchNorm."""
+    refusals: why no fold can follow.  ends: what was done to the values up to there, or up to a BatchNorm.  met: the operations on the
+    way, in order."""
 
     def __init__(self) -> None:
         self.tracked: dict[Any, Tracked] = {}
         self.readers: list[Reader] = []
         self.refusals: list[NotFoldableError] = []
         self.ends: list[Affine] = []
+        self.met: list[str] = []
 
     def refuse(self, reason: NotFoldableError, sources: Sequence[Any], made: Any, *, rearranges: bool) -> None:
         """Notes that the operation that makes `made` of `sources` cannot be followed by a fold.

@@ -10,12 +10,14 @@ import onnx
 import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 
 from preproc import graph, reference
 from preproc.errors import PreprocError, VerificationError
 from preproc.export import exporter
 from preproc.export.attaching import attach
 from preproc.graph.editing import picture_input
+from preproc.inspection import describe, lines
 from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec
 from preproc.runtimes import onnxruntime
@@ -327,3 +329,37 @@ def test_no_torch_on_this_path(tmp_path):
     code += "app(['attach', 'm.onnx', '-o', 'o.onnx', '--preset', 'imagenet'], standalone_mode=False); "
     code += "bad = {'torch', 'torchvision', 'timm'} & set(sys.modules); assert not bad, bad"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/secret.bin", "none.bin", "link.bin"])
+def test_weights_outside_of_the_models_folder_are_not_read(tmp_path, location):
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    file, secret = hand_made(folder), tmp_path / "secret.bin"
+    secret.write_bytes(bytes(864))
+    (folder / "link.bin").symlink_to(secret)
+    proto = onnx.load(file)
+    tensor = proto.graph.initializer[0]
+    set_external_data(
+        tensor, location=location.replace("/secret.bin", str(secret)) if location[0] == "/" else location, offset=0, length=864
+    )
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    file.write_bytes(proto.SerializeToString())
+    with pytest.raises(PreprocError, match=r"m\.onnx: expected its weights in the files that it names") as caught:
+        put(file, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_inspect_tells_what_a_bare_file_does_to_its_picture(tmp_path):
+    told = "\n".join(lines(describe(hand_made(tmp_path))))
+    assert "picture  image, NCHW, read by Identity first, Conv conv" in told
+    assert "does not normalize raw pixels itself" in told
+    assert "can be folded into its first convolution" in told
+    twice = describe(hand_made(tmp_path, nodes=TWICE))
+    assert twice["picture"]["normalizes"]
+    assert "does     (x - 0.5) / 0.5, which is inception, of values in 0-1" in lines(twice)
+    relu = describe(hand_made(tmp_path, nodes=[helper.make_node("Relu", ["image"], ["first"])]))
+    assert "cannot be folded: Relu reads the input" in "\n".join(lines(relu))
+    assert "a float picture" in "\n".join(lines(describe(hand_made(tmp_path, shape=(3, 24, 20)))))

@@ -175,6 +175,9 @@ def test_an_onnx_file_with_external_weights_and_traces_of_its_machine(tmp_path):
     assert b"stack_trace" in (tmp_path / "m.onnx").read_bytes()
     bundle = export_bundle(recipe, tmp_path / "bundle")
     assert bundle.report.ok
+    assert (bundle.folder / "model.onnx.data").stat().st_size > (bundle.folder / "model.onnx").stat().st_size
+    assert "model.onnx.data" in bundle.manifest["files"]
+    assert verify_bundle(bundle.folder, runtimes=["ort-cpu"]).ok
     data = (bundle.folder / "model.onnx").read_bytes()
     assert b"stack_trace" not in data
     assert str(ROOT).encode() not in data

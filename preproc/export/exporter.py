@@ -138,7 +138,7 @@ def _file_job(recipe: Recipe) -> _Job:
     recipe = replace(recipe, backbone={"outputs": recipe.backbone.outputs or graph.output_names(file)}, pixels={"batch": picture.batch})
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready)
-    _guard(recipe, graph.input_maps(picture, ready))
+    _guard(recipe, graph.follow(picture, ready).input_maps())
     return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels)
 
 
@@ -211,7 +211,7 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
         fold |= {name: fold_torch for name in recipe.export.formats if name != "onnx"}
     kinds = {} if onnx_model is None else {value.name: value.dtype.numpy().name for value in onnx_model.graph.outputs if value.dtype}
     outputs = [
-        {"name": name, "dtype": kinds.get(name, "float32"), "shape": ["N", *values.shape[1:]]}
+        {"name": name, "dtype": kinds.get(name, "float32"), "shape": [recipe.pixels.batch or "N", *values.shape[1:]]}
         for name, values in proof.cases[0].expected.items()
     ]
     contract = contracts.make_contract(

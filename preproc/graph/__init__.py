@@ -1,6 +1,6 @@
 """Steps as ONNX nodes in front of a model, and the same fold there. onnx-ir and NumPy, no torch."""
 
-from .convolutions import input_maps
+from .convolutions import follow
 from .editing import Attached, attach, uncorrected_border
 from .files import check_file, fingerprint, load, output_names, output_types, read_metadata, save, strip_traces, to_bytes
 from .picture import Picture, picture_input
@@ -11,7 +11,7 @@ __all__ = [
     "attach",
     "check_file",
     "fingerprint",
-    "input_maps",
+    "follow",
     "load",
     "output_names",
     "output_types",

@@ -30,9 +30,9 @@ def first_convolutions(picture: Picture, channels: int) -> list[Found]:
     return walk.found
 
 
-def input_maps(picture: Picture, channels: int) -> list[Affine]:
-    """What the graph does to the picture's channels before the first operations that are no maps on channels, BatchNorms left out."""
-    return _walk(picture, channels).input_maps()
+def follow(picture: Picture, channels: int) -> Trail:
+    """What the graph does to the picture before the first operations that are no maps on channels."""
+    return _walk(picture, channels)
 
 
 def _walk(picture: Picture, channels: int) -> "_Walk":
@@ -59,6 +59,7 @@ class _Walk(Trail):
         self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis)
 
     def visit(self, node: ir.Node) -> None:
+        self.met.append(f"{node.op_type} {node.name or node.outputs[0].name}")
         try:
             self._visit(node)
         except NotFoldableError as reason:

@@ -15,6 +15,8 @@ EXTERNAL_ABOVE = 2_000_000_000
 """Bytes of weights above which they go into a second file: protobuf ends at 2 GiB."""
 
 
+EXTERNAL = "preproc.external"
+"""In a loaded model's `meta`: whether its weights were in files of their own."""
 UNLISTED = 4
 """The IR version from which on initializers need not be listed among the inputs; listed, they may be overridden by callers."""
 
@@ -35,6 +37,7 @@ def load(path: str | Path) -> ir.Model:
 
     if not model.graph.outputs:
         raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
+    model.meta[EXTERNAL] = any(isinstance(value.const_value, ir.ExternalTensor) for value in model.graph.initializers.values())
     if model.ir_version < UNLISTED:
         inputs = [value for value in model.graph.inputs if value.name not in model.graph.initializers]
         model.graph.inputs[:] = inputs
@@ -45,9 +48,10 @@ def load(path: str | Path) -> ir.Model:
 
 
 def save(model: ir.Model, path: Path) -> None:
-    """Writes one file; weights beyond what protobuf holds go into `<name>.data` beside it. Same model, same bytes."""
+    """Writes one file; weights that were in files of their own, or that are more than protobuf holds, go into `<name>.data` beside it.
+    Same model, same bytes."""
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
-    if size > EXTERNAL_ABOVE:
+    if size > EXTERNAL_ABOVE or model.meta.get(EXTERNAL):
         ir.save(model, path, external_data=f"{path.name}.data")
     else:
         path.write_bytes(to_bytes(model))
