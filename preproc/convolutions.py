@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -52,24 +52,52 @@ def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
             exported = torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
     except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
         raise NotFoldableError(f"torch.export cannot read the backbone: {str(error).splitlines()[0][:200]}") from error
-    signature = exported.graph_signature
-    (name,) = signature.user_inputs[:1]
-    constants = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers) | dict(signature.inputs_to_lifted_tensor_constants)
-    walk = _Walk(constants, {**exported.state_dict, **exported.constants})
-    for node in exported.graph_module.graph.nodes:
-        if node.op == "placeholder" and node.name == name:
-            walk.tracked[node] = Tracked(Affine.identity(example.shape[1]))
-        elif any(source in walk.tracked for source in node.all_input_nodes):
-            walk.visit(node)
+    walk = _Walk(exported, example.shape[1])
+    if walk.met_written:  # rare, and as slow as the export: the same graph without operations that write into their arguments
+        walk = _Walk(exported.run_decompositions({}), example.shape[1])
     return walk
 
 
-class _Walk(Trail):
-    """Translates torch.export's operators into Tracked's, from the input to the convolutions."""
+def _writes(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and schema.is_mutable and str(node.target) != "aten.detach_.default"
 
-    def __init__(self, constants: dict[str, str], values: dict[str, Any]) -> None:
+
+def _written(nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    """Everything that an operation writes into (mul_, copy_, ...), and what it is a view of."""
+    written = set[fx.Node]()
+    for node in nodes:
+        waiting = [node] if _writes(node) else []
+        while waiting:
+            current = waiting.pop()
+            for argument, value in zip(current.target._schema.arguments, current.args, strict=False):  # type: ignore[union-attr]
+                if argument.alias_info is not None and isinstance(value, fx.Node) and value not in written:
+                    written.add(value)
+                    waiting += [value] if hasattr(value.target, "_schema") else []
+    return written
+
+
+class _Walk(Trail):
+    """Translates torch.export's operators into Tracked's, from the input to the convolutions.
+
+    met_written: whether a value on the way is one that an operation writes into, so that this walk proves nothing.
+    """
+
+    def __init__(self, exported: torch.export.ExportedProgram, channels: int) -> None:
         super().__init__()
-        self.constants, self.values = constants, values
+        signature, nodes = exported.graph_signature, exported.graph_module.graph.nodes
+        named = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers) | dict(signature.inputs_to_lifted_tensor_constants)
+        changed = set(signature.buffers_to_mutate.values())
+        self.constants: dict[str, str] = {name: target for name, target in named.items() if target not in changed}
+        self.values: dict[str, Any] = {**exported.state_dict, **exported.constants}
+        self.written, self.met_written = _written(nodes), False
+        (image,) = signature.user_inputs[:1]
+        for node in nodes:
+            if node.op == "placeholder" and node.name == image:
+                self.tracked[node] = Tracked(Affine.identity(channels))
+            elif any(source in self.tracked for source in node.all_input_nodes):
+                self.met_written |= any(source in self.written for source in node.all_input_nodes)
+                self.visit(node)
 
     def visit(self, node: fx.Node) -> None:
         try:
@@ -109,9 +137,11 @@ class _Walk(Trail):
         """What an argument of a node holds, if it does not depend on the input; else an fx.Node is left in it."""
         if not isinstance(value, fx.Node):
             return value
+        self.met_written |= value in self.written
         if value.name in self.constants:
             return self.values[self.constants[value.name]]
-        if value.op != "call_function" or value in self.tracked or torch.Tag.nondeterministic_seeded in getattr(value.target, "tags", ()):
+        random = torch.Tag.nondeterministic_seeded in getattr(value.target, "tags", ())
+        if value.op != "call_function" or value in self.tracked or random or _writes(value):
             return value
         arguments = fx.node.map_arg((value.args, value.kwargs), self._evaluate)
         if any(isinstance(leaf, fx.Node) for leaf in tree_leaves(arguments)):
@@ -221,7 +251,7 @@ _REARRANGING = (
 def _batch_norm(walk: _Walk, node: fx.Node) -> Tracked:
     arguments = _arguments(node)
     source = walk.of(arguments["input"])
-    if arguments["training"]:
+    if arguments.get("training"):
         raise NotFoldableError("a BatchNorm in training mode reads the input")
     if source.axis != 1:
         raise NotFoldableError("a BatchNorm reads the input along another axis than its channels")
@@ -283,6 +313,8 @@ _RULES: dict[str, Callable[[_Walk, fx.Node], Tracked]] = {
     "aten.pad.default": _pad,
     "aten.constant_pad_nd.default": _pad,
     "aten.batch_norm.default": _batch_norm,
+    "aten._native_batch_norm_legit_no_training.default": _batch_norm,
+    "<built-in function getitem>": lambda walk, node: walk.of(node.args[0]),  # of the tuple that the line above gives
     "aten.reflection_pad2d.default": _same,
     "aten.replication_pad2d.default": _same,
     **dict.fromkeys(("aten.mul.Tensor", "aten.mul.Scalar"), _arithmetic(_times, swapped=_times)),

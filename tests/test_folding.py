@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from preproc import steps
 from preproc.convolutions import first_convolutions
+from preproc.errors import NotFoldableError
 from preproc.folding import fold, uncorrected_border, why_not_foldable
 from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale
 from preproc.pipeline import Pipeline, prepend
@@ -117,6 +118,34 @@ TRANSPARENT = {
 }
 
 
+def filled(m, x):
+    mean = torch.zeros(3, dtype=x.dtype)
+    mean[0], mean[1] = 0.485, 0.456
+    return m.conv(x - mean[:, None, None])
+
+
+def scaled_through_a_view(m, x):
+    scale = m.scale.clone()
+    scale[:, 0:1].mul_(3)
+    return m.conv(x * scale)
+
+
+def clamped_buffer(m, x):
+    m.scale.clamp_(max=1.5)
+    return m.conv(x * m.scale)
+
+
+def in_place(m, x):
+    x = x.clone()
+    x -= 0.25
+    x /= m.scale
+    return m.conv(m.norm(x))
+
+
+TRANSPARENT |= {"filled": filled, "scaled through a view": scaled_through_a_view, "in place": in_place}
+TRANSPARENT |= {"relu in place": lambda m, x: F.relu(m.conv(x), inplace=True)}
+
+
 @pytest.mark.parametrize("name", TRANSPARENT)
 def test_the_channel_axis_is_followed(name):
     model, x = prepend(imagenet("BGR"), Stem(TRANSPARENT[name]).eval()), pixels("BGR")
@@ -126,6 +155,19 @@ def test_the_channel_axis_is_followed(name):
     with torch.no_grad():
         want = model(x)
         assert float((result.model(x) - want).abs().max()) <= 1e-11 * float(want.abs().max())
+
+
+def grown_buffer(m, x):
+    m.scale.mul_(2.0)
+    return m.conv(x * m.scale)
+
+
+def test_a_buffer_that_every_run_changes_is_no_constant():
+    stem = Stem(grown_buffer).eval()
+    kept = stem.scale.clone()
+    with pytest.raises(NotFoldableError, match="computed value"):
+        first_convolutions(stem, torch.zeros(2, 3, 13, 11, **double))
+    assert torch.equal(stem.scale, kept)  # looking at it does not write into the user's network
 
 
 class TwoBranches(nn.Module):
