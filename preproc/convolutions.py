@@ -28,13 +28,15 @@ def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
 def input_maps(backbone: nn.Module, example: Tensor) -> list[Affine]:
     """What the backbone does to its channels before the first operations that are no maps on channels, BatchNorms left out.
 
-    Modules that normalize a list of pictures (torchvision.models.detection) say their constants in image_mean and image_std.
+    Modules that torch.export cannot read say their constants: torchvision.models.detection's in image_mean and image_std, and
+    torchvision.transforms.Normalize in mean and std.
     """
     said = [
         Affine.diagonal(1 / std, -mean / std)
         for module in backbone.modules()
-        if hasattr(module, "image_mean") and hasattr(module, "image_std")
-        for mean, std in [(np.array(module.image_mean, np.float64), np.array(module.image_std, np.float64))]
+        for names in (("image_mean", "image_std"), ("mean", "std"))
+        if all(isinstance(getattr(module, name, None), (list, tuple)) for name in names)
+        for mean, std in [tuple(np.array(getattr(module, name), np.float64) for name in names)]
     ]
     try:
         walk = _walk(backbone, example)
@@ -103,7 +105,8 @@ class _Walk(Trail):
         try:
             self._visit(node)
         except NotFoldableError as reason:
-            self.refuse(reason, node.all_input_nodes, node, rearranges=str(node.target) in _REARRANGING)
+            name = str(node.target)
+            self.refuse(reason, node.all_input_nodes, node, keeps=name.startswith(_KEEPING), rearranges=name in _REARRANGING)
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "output":
@@ -210,6 +213,33 @@ def _unsqueeze(walk: _Walk, node: fx.Node) -> Tracked:
     return walk.of(node.args[0]).unsqueeze(_arguments(node)["dim"] % len(node.meta["val"].shape))
 
 
+def _index(walk: _Walk, node: fx.Node) -> Tracked:
+    """x[:, [2, 1, 0]]."""
+    indices = node.args[1]
+    chosen = [(axis, index) for axis, index in enumerate(indices) if index is not None]  # type: ignore[arg-type]
+    if len(chosen) != 1:
+        raise NotFoldableError("the input is indexed along several axes before the first convolution")
+    ((axis, index),) = chosen
+    rows = walk.constant(index)
+    if rows.ndim != 1:
+        raise NotFoldableError("the input is indexed with a table before the first convolution")
+    return walk.of(node.args[0]).take(axis, [int(row) for row in rows])
+
+
+def _flip(walk: _Walk, node: fx.Node) -> Tracked:
+    source, (axis, *more) = walk.of(node.args[0]), _arguments(node)["dims"]
+    if more:
+        raise NotFoldableError("the picture is flipped along several axes before the first convolution")
+    return source.take(_axis(node, axis), range(source.map.channels_out)[::-1])
+
+
+def _addcmul(walk: _Walk, node: fx.Node) -> Tracked:
+    arguments = _arguments(node)
+    offset, left, right = arguments["self"], arguments["tensor1"], arguments["tensor2"]
+    x, factor = (left, right) if left in walk.tracked else (right, left)
+    return walk.of(x).then(walk.constant(factor) * arguments.get("value", 1), walk.constant(offset))
+
+
 def _cat(walk: _Walk, node: fx.Node) -> Tracked:
     arguments = _arguments(node)
     return concatenate([walk.of(part) for part in arguments["tensors"]], arguments.get("dim", 0) % len(node.meta["val"].shape))
@@ -232,6 +262,17 @@ def _pad(walk: _Walk, node: fx.Node) -> Tracked:
     return source.padded(arguments.get("value") or 0.0)
 
 
+_KEEPING = (
+    "aten.upsample_",
+    "aten._upsample_",
+    "aten.clamp",
+    "aten.hardtanh",
+    "aten.constant_pad_nd",
+    "aten.pad",
+    "aten.slice",
+    "aten.avg_pool2d",
+)
+"""The beginnings of names of operations behind which a channel still holds what it held, elsewhere or less of it."""
 _REARRANGING = (
     "aten.view.default",
     "aten._unsafe_view.default",
@@ -308,6 +349,9 @@ _RULES: dict[str, Callable[[_Walk, fx.Node], Tracked]] = {
     "aten.slice.Tensor": _slice,
     "aten.select.int": _select,
     "aten.unsqueeze.default": _unsqueeze,
+    "aten.index.Tensor": _index,
+    "aten.flip.default": _flip,
+    "aten.addcmul.default": _addcmul,
     "aten.cat.default": _cat,
     "aten.permute.default": _permute,
     "aten.pad.default": _pad,

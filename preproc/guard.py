@@ -22,9 +22,9 @@ def expected_unit(first: Affine) -> str | None:
 
     y = (x - m) / s on every channel: raw pixels of 0..top have m between 5 % and 95 % of top and s of at most top, or m = 0 and s = top.
     """
-    if not first.is_diagonal or not np.diag(first.matrix).all():
+    if not first.is_monomial:
         return None
-    scale = np.diag(first.matrix)
+    scale = first.matrix.sum(axis=1)
     mean, std = -first.offset / scale, 1 / np.abs(scale)
     for unit, top in UNITS.items():
         centred = (mean >= CENTRED[0] * top).all() and (mean <= CENTRED[1] * top).all() and (std <= 1.05 * top).all()
@@ -35,12 +35,13 @@ def expected_unit(first: Affine) -> str | None:
 
 def described(first: Affine) -> str:
     """(x - mean) / std, with the preset's name and the unit where they are known."""
-    if not first.is_diagonal or not np.diag(first.matrix).all():
+    if not first.is_monomial:
         return f"a map on channels: matrix {first.matrix.round(6).tolist()}, offset {first.offset.round(6).tolist()}"
-    scale, unit = np.diag(first.matrix), expected_unit(first)
+    scale, unit = first.matrix.sum(axis=1), expected_unit(first)  # each row has one number
     mean, std = -first.offset / scale, 1 / scale
     name = None if unit is None else presets.name_of(mean.tolist(), std.tolist(), unit)
     told = f"(x - {_short(mean)}) / {_short(std)}{f', which is {name},' if name else ''}"
+    told += "" if first.is_diagonal else f" of channels {np.argmax(first.matrix != 0, axis=1).tolist()}"
     return told if unit is None else f"{told} of values in {unit}"
 
 

@@ -129,14 +129,17 @@ class Trail:
         self.ends: list[Affine] = []
         self.met: list[str] = []
 
-    def refuse(self, reason: NotFoldableError, sources: Sequence[Any], made: Any, *, rearranges: bool) -> None:
+    def refuse(self, reason: NotFoldableError, sources: Sequence[Any], made: Any, *, keeps: bool, rearranges: bool) -> None:
         """Notes that the operation that makes `made` of `sources` cannot be followed by a fold.
 
-        Behind one that only rearranges values, a map that is the same for all channels is followed further, for input_maps().
+        For input_maps() it is followed further where it keeps channels (a resize, a clip), and where it only rearranges values if
+        their map is the same for all channels.
         """
         self.refusals.append(reason)
         known = [self.tracked[source] for source in sources if source in self.tracked]
-        if rearranges and known[0].map.is_uniform:
+        if keeps:
+            self.tracked[made] = known[0]
+        elif rearranges and known[0].map.is_uniform:
             self.tracked[made] = Tracked(known[0].map, axis=None, rank=ANY_RANK)
         else:
             self.ends += [tracked.map for tracked in known if not tracked.is_input]

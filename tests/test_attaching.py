@@ -19,7 +19,7 @@ from preproc.export.attaching import attach
 from preproc.graph.editing import picture_input
 from preproc.inspection import describe, lines
 from preproc.proof import verify_bundle
-from preproc.recipe import PixelsSpec
+from preproc.recipe import PixelsSpec, parse_recipe, replace
 from preproc.runtimes import onnxruntime
 from preproc.steps import FromPixels, Normalize, Rescale
 from tests.conftest import ROOT
@@ -363,3 +363,45 @@ def test_inspect_tells_what_a_bare_file_does_to_its_picture(tmp_path):
     relu = describe(hand_made(tmp_path, nodes=[helper.make_node("Relu", ["image"], ["first"])]))
     assert "cannot be folded: Relu reads the input" in "\n".join(lines(relu))
     assert "a float picture" in "\n".join(lines(describe(hand_made(tmp_path, shape=(3, 24, 20)))))
+
+
+def two_outputs(tmp_path):
+    proto = onnx.load(hand_made(tmp_path))
+    proto.graph.output.append(helper.make_tensor_value_info("r", TensorProto.FLOAT, ["N", 8, 12, 10]))
+    onnx.save(proto, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+def test_outputs_are_chosen_by_their_own_names(tmp_path):
+    """Never renamed by position: a recipe that lists them in another order must not swap them."""
+    file = two_outputs(tmp_path)
+    recipe = parse_recipe(
+        {
+            "name": "m",
+            "backbone": {"source": "onnx", "weights": "m.onnx", "color": "RGB", "outputs": ["r"]},
+            "pixels": {"layout": "NHWC", "color": "RGB", "size": [24, 20]},
+            "steps": [{"step": "rescale"}, {"step": "normalize", "preset": "imagenet"}],
+            "export": {"formats": ["onnx"]},
+        },
+        folder=tmp_path,
+    )
+    bundle = exporter.export_bundle(recipe, tmp_path / "one")
+    assert bundle.report.ok
+    assert [output["shape"] for output in bundle.contract["outputs"]] == [["N", 8, 12, 10]]
+    both = put(file, tmp_path / "both")
+    assert [output["name"] for output in both.contract["outputs"]] == ["scores/out:0", "r"]
+    with pytest.raises(PreprocError, match="expected some of scores/out:0, r, which the file has, got 'logits'"):
+        exporter.export_bundle(replace(recipe, backbone={"outputs": ("logits",)}), tmp_path / "renamed")
+
+
+def test_a_weight_made_by_broken_nodes_is_a_reason_not_a_traceback(tmp_path):
+    file = hand_made(tmp_path)
+    proto = onnx.load(file)
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([8, 3, 3, 2]), "wrong shape"))
+    proto.graph.node.insert(0, helper.make_node("Reshape", ["w", "wrong shape"], ["bad"]))
+    next(node for node in proto.graph.node if node.op_type == "Conv").input[1] = "bad"
+    onnx.save(proto, file)
+    with pytest.raises(PreprocError) as caught:
+        put(file, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from torch import nn
 from torchvision.models import googlenet
 
@@ -73,6 +74,12 @@ def test_it_is_found_wherever_it_stands():
     norm.running_mean, norm.running_var = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225]) ** 2
     assert why(Before(norm.eval())) is None  # learned from whatever came in: no proof that raw pixels did
     assert "0-255" in why(Before(lambda x: norm(x / 255)))
+    imagenet = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    assert "which is imagenet" in why(Before(imagenet))  # torch.export cannot read it
+    assert "of channels [2, 1, 0] of values in 0-1" in why(Before(lambda x: 2 * x[:, [2, 1, 0]] - 1))
+    assert "of channels [2, 1, 0] of values in 0-1" in why(Before(lambda x: 2 * x.flip(1) - 1))
+    assert "0-1" in why(Before(lambda x: 2 * nn.functional.interpolate(x, size=32, mode="bilinear").clamp(0, 1) - 1))
+    assert "0-1" in why(Before(lambda x: torch.addcmul(torch.tensor(-1.0), x, torch.tensor(2.0))))
     assert why(Before(lambda x: x)) is None
     assert why(Before(lambda x: x.relu())) is None
 

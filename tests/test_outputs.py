@@ -145,6 +145,10 @@ def answer(value):
         (answer(lambda x: x), ("a", "b"), r"expected 2 outputs \(a, b\), got one tensor"),
         (answer(lambda x: {"classes": x.argmax(1)}), (), r"outputs of floats.*got torch\.int64 in classes"),
         (answer(lambda x: x.int()), (), "outputs of floats.*in logits"),
+        (answer({}), (), "got an empty dict"),
+        (answer(lambda x: x.nothing), (), "got: 'Tensor' object has no attribute 'nothing'"),
+        (answer(lambda x: (x, x)), ("a", "a"), "expected different names, got a, a"),
+        (answer(lambda x: x), ("../x",), "expected letters, digits"),
         (answer("text"), (), "got a str; wrap it"),
         (nn.Conv2d(5, 3, 1), (), "expected a backbone that takes pictures of 3 channels, height, width 24, 20"),
     ],
@@ -153,6 +157,12 @@ def test_what_cannot_be_named_or_fed_is_refused(module, asked, message):
     with pytest.raises(PreprocError, match=message) as caught:
         name_outputs(Backbone(module, "as given", True), asked, PICTURE)
     assert "\n" not in str(caught.value)
+
+
+def test_keys_that_are_no_texts_are_names_all_the_same():
+    named, names = name_outputs(Backbone(answer(lambda x: {0: x, 1: x * 2}).eval(), "as given", True), (), PICTURE + 1)
+    assert names == ("0", "1")
+    assert float(named.module(PICTURE + 1)[1].max()) == 2
 
 
 def test_names_are_a_list_and_belong_to_models(tmp_path):

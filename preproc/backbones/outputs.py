@@ -21,6 +21,10 @@ def name_outputs(backbone: Backbone, asked: Sequence[str], picture: Tensor) -> t
     asked: names, for a tensor or a tuple in their order, for a table (a dict or a named tuple) the keys that are wanted; none: the keys.
     picture: (1, C, H, W) float32, model-ready.  Raises PreprocError if it takes other than one picture or answers other things.
     """
+    for name in asked:
+        check_output_name(name)
+    if len(set(asked)) != len(asked):
+        raise PreprocError(f"[backbone] outputs: expected different names, got {', '.join(asked)}")
     _check_one_input(backbone.module)
     with torch.inference_mode():
         answer = run(backbone.module, picture)
@@ -31,9 +35,10 @@ def name_outputs(backbone: Backbone, asked: Sequence[str], picture: Tensor) -> t
         _check_floats({names[0]: answer})
         return backbone, names
     keys = _keys(answer)
-    if keys is None:
+    if keys is None or not answer:
         raise PreprocError(
-            f"expected a backbone that returns a tensor, a tuple or a dict of tensors, got a {type(answer).__name__}; "
+            f"expected a backbone that returns a tensor, a tuple or a dict of tensors, "
+            f"got {'a' if answer else 'an empty'} {type(answer).__name__}; "
             "wrap it in a module that returns one of them"
         )
     names = tuple(asked) or keys
@@ -74,7 +79,7 @@ def run(module: nn.Module, picture: Tensor) -> object:
     """The module's answer. Raises PreprocError where it does not take a picture of that size."""
     try:
         return module(picture)
-    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
+    except Exception as error:  # a user's own network may raise anything
         height, width = picture.shape[2:]
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PreprocError(
@@ -124,6 +129,7 @@ def _keys(answer: object) -> tuple[str, ...] | None:
 
 def _values(answer: object, keys: Sequence[str]) -> list[Tensor]:
     if isinstance(answer, Mapping):
-        return [answer[key] for key in keys]
+        named = {str(key): value for key, value in answer.items()}
+        return [named[key] for key in keys]
     assert isinstance(answer, (tuple, list))
     return [getattr(answer, key) for key in keys] if keys else list(answer)

@@ -135,11 +135,19 @@ def _file_job(recipe: Recipe) -> _Job:
     file = recipe.resolve(str(recipe.backbone.weights))
     model = graph.load(file)
     picture = graph.picture_input(model)
-    recipe = replace(recipe, backbone={"outputs": recipe.backbone.outputs or graph.output_names(file)}, pixels={"batch": picture.batch})
+    recipe = replace(recipe, backbone={"outputs": _choose(recipe, graph.output_names(file))}, pixels={"batch": picture.batch})
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready)
     _guard(recipe, graph.follow(picture, ready).input_maps())
     return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels)
+
+
+def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:
+    """The outputs of an .onnx file that the recipe asks for, by their own names."""
+    for name in recipe.backbone.outputs:
+        if name not in own:
+            raise RecipeError(f"[backbone] outputs: expected some of {', '.join(own)}, which the file has, got {name!r}")
+    return recipe.backbone.outputs or own
 
 
 def _guard(recipe: Recipe, maps: Sequence[Affine]) -> None:
@@ -253,13 +261,8 @@ def _bare_onnx(job: _Job) -> "ir.Model":
     if isinstance(job.backbone, Path):
         model = graph.load(job.backbone)
         graph.strip_traces(model)
-        names = job.recipe.backbone.outputs
-        for node in model.graph:
-            for value in node.outputs:
-                if value.name in names and value not in model.graph.outputs:
-                    value.name = f"{value.name}/inner"
-        for value, name in zip(model.graph.outputs, names, strict=True):
-            value.name = name
+        by_name = {value.name: value for value in model.graph.outputs}
+        model.graph.outputs[:] = [by_name[name] for name in job.recipe.backbone.outputs]
         return model
     from .onnx import export_backbone
 

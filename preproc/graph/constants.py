@@ -36,8 +36,11 @@ def constant(value: ir.Value | None) -> NDArray[Any]:
     graph = nodes[0].graph
     assert graph is not None
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
-    evaluator: Any = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets))
-    array: NDArray[Any] = evaluator.run(None, {})[0]
+    try:
+        evaluator: Any = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets))
+        array: NDArray[Any] = evaluator.run(None, {})[0]
+    except Exception as error:  # onnx's reference raises whatever NumPy does with a wrong or an unusual node
+        raise NotFoldableError(f"{value.name} is made by nodes that cannot be evaluated: {str(error).splitlines()[0][:200]}") from error
     return array
 
 

@@ -63,7 +63,7 @@ class _Walk(Trail):
         try:
             self._visit(node)
         except NotFoldableError as reason:
-            self.refuse(reason, node.inputs, node.outputs[0], rearranges=node.op_type in _REARRANGING)
+            self.refuse(reason, node.inputs, node.outputs[0], keeps=node.op_type in _KEEPING, rearranges=node.op_type in _REARRANGING)
 
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
@@ -84,6 +84,8 @@ class _Walk(Trail):
         self.tracked[node.outputs[0]] = rule(self.tracked, node)
 
 
+_KEEPING = ("Clip", "Resize", "Upsample", "Pad", "Slice", "AveragePool")
+"""Operations behind which a channel still holds what it held, elsewhere or less of it."""
 _REARRANGING = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "SpaceToDepth", "DepthToSpace")
 
 

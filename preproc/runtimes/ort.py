@@ -132,7 +132,8 @@ def _quiet_stdout() -> Iterator[None]:
 class OnnxReference:
     """The original ONNX file in ONNX Runtime on the CPU, fed with floats: the reference where a backbone is a file.
 
-    It computes in the file's own precision, so `mixed` says so. nhwc: whether its own input is (N, H, W, C).
+    It computes in the file's own precision, so `mixed` says so. names: of the outputs that are wanted.  nhwc: whether its own input is
+    (N, H, W, C).
     """
 
     def __init__(self, model: bytes, names: Sequence[str], *, nhwc: bool = False) -> None:
@@ -148,14 +149,9 @@ class OnnxReference:
         self.image, self.kind = image.name, {"tensor(float)": np.float32, "tensor(double)": np.float64}[image.type]
         self.batch = image.shape[0] if isinstance(image.shape[0], int) else 1
         for output in self.session.get_outputs():
-            if output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
+            if output.name in names and output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
                 raise PreprocError(f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it")
         self.mixed = {"the original file in ONNX Runtime, in its own precision"}
-        found = [output.name for output in self.session.get_outputs()]
-        if len(found) != len(self.names):
-            raise PreprocError(
-                f"expected {len(self.names)} output(s) ({', '.join(self.names)}), got {', '.join(found)}; name them in [backbone] outputs"
-            )
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """x: (N, C, H, W), N a multiple of the model's batch; one batch after the other."""
@@ -165,7 +161,7 @@ class OnnxReference:
 
     def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         try:
-            outputs: list[NDArray[Any]] = self.session.run(None, {self.image: batch})
+            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch})
         except Exception as error:  # as above
             raise PreprocError(
                 f"expected a model that takes pictures of shape {batch.shape}, got: {str(error).splitlines()[0][:300]}; "
