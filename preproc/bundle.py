@@ -9,7 +9,7 @@ import re
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from . import contract as contracts
 from .errors import BundleError
+from .recipe import check_name
 from .verify import Case, Report
 
 MANIFEST = "manifest.json"
@@ -43,14 +44,16 @@ class Bundle:
 
     def golden(self) -> list[Case]:
         """The golden samples, with the reference's outputs."""
-        outputs = [output["name"] for output in self.contract["outputs"]]
+        outputs = golden_files([output["name"] for output in self.contract["outputs"]])
+        samples = {name: self.folder / "golden" / name for name in self.manifest["golden"]}
         return [
-            Case(name, self._array(golden_file(name, "pixels")), {key: self._array(golden_file(name, key)) for key in outputs})
-            for name in self.manifest["golden"]
+            Case(name, _array(folder / "pixels.npy"), {key: _array(folder / file) for key, file in outputs.items()})
+            for name, folder in samples.items()
         ]
 
-    def _array(self, name: str) -> Any:
-        return np.load(self.folder / name, allow_pickle=False)
+
+def _array(file: Path) -> Any:
+    return np.load(file, allow_pickle=False)
 
 
 def open_bundle(folder: str | Path) -> Bundle:
@@ -71,6 +74,9 @@ def open_bundle(folder: str | Path) -> Bundle:
         _check_files(folder, manifest)
         bundle = Bundle(folder, manifest)
         _ = bundle.report, bundle.contract["outputs"], manifest["golden"]
+        check_name(bundle.contract["name"])  # it leads to the recipe
+        for sample in manifest["golden"]:
+            check_name(sample)
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
     return bundle
@@ -122,18 +128,23 @@ def hashes(folder: Path) -> dict[str, dict[str, Any]]:
     return {file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files}
 
 
-def golden_file(sample: str, output: str) -> str:
-    """The file of one output (or of the pixels), relative to the bundle: an .onnx file's outputs may have names that no file can have."""
-    return f"golden/{sample}/{re.sub('[^A-Za-z0-9_-]', '_', output)}.npy"
+def golden_files(outputs: Sequence[str]) -> dict[str, str]:
+    """Each output's file in golden/<sample>/. An .onnx file's outputs may have names that no file can have, or that come to the same."""
+    found: dict[str, str] = {}
+    for position, output in enumerate(outputs):
+        name = re.sub("[^A-Za-z0-9_-]", "_", output)
+        found[output] = f"{name}_{position}.npy" if f"{name}.npy" in ("pixels.npy", *found.values()) else f"{name}.npy"
+    return found
 
 
 def write_golden(folder: Path, cases: list[Case]) -> list[str]:
     """golden/<sample>/pixels.npy and golden/<sample>/<output>.npy, float32."""
     for case in cases:
-        (folder / "golden" / case.name).mkdir(parents=True)
-        np.save(folder / golden_file(case.name, "pixels"), case.pixels)
-        for name, values in case.expected.items():
-            np.save(folder / golden_file(case.name, name), values.astype(np.float32))
+        place = folder / "golden" / case.name
+        place.mkdir(parents=True)
+        np.save(place / "pixels.npy", case.pixels)
+        for name, file in golden_files(list(case.expected)).items():
+            np.save(place / file, case.expected[name].astype(np.float32))
     return [case.name for case in cases]
 
 

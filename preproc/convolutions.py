@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from .affine import Affine
-from .errors import NotFoldableError
+from .errors import NotFoldableError, PreprocError
 from .tracking import Reader, Tracked, Trail, concatenate
 
 
@@ -35,14 +35,19 @@ def input_maps(backbone: nn.Module, example: Tensor) -> list[Affine]:
         Affine.diagonal(1 / std, -mean / std)
         for module in backbone.modules()
         for names in (("image_mean", "image_std"), ("mean", "std"))
-        if all(isinstance(getattr(module, name, None), (list, tuple)) for name in names)
+        if all(_are_numbers(getattr(module, name, None), example.shape[1]) for name in names)
         for mean, std in [tuple(np.array(getattr(module, name), np.float64) for name in names)]
+        if std.all()
     ]
     try:
         walk = _walk(backbone, example)
     except NotFoldableError:
         return said
     return said + walk.input_maps()
+
+
+def _are_numbers(values: object, count: int) -> bool:
+    return isinstance(values, (list, tuple)) and len(values) == count and all(isinstance(value, (int, float)) for value in values)
 
 
 def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
@@ -72,11 +77,17 @@ def _written(nodes: Iterable[fx.Node]) -> set[fx.Node]:
         waiting = [node] if _writes(node) else []
         while waiting:
             current = waiting.pop()
-            for argument, value in zip(current.target._schema.arguments, current.args, strict=False):  # type: ignore[union-attr]
-                if argument.alias_info is not None and isinstance(value, fx.Node) and value not in written:
+            aliased = [_arguments(current).get(argument.name) for argument in current.target._schema.arguments if _aliases(argument)]  # type: ignore[union-attr]
+            for value in tree_leaves(aliased):
+                if isinstance(value, fx.Node) and value not in written:
                     written.add(value)
                     waiting += [value] if hasattr(value.target, "_schema") else []
     return written
+
+
+def _aliases(argument: Any) -> bool:
+    """Whether an output is a view of this argument, or it is written into. Lists of tensors (_foreach_add_) say nothing: they count."""
+    return argument.alias_info is not None or "List[Tensor]" in str(argument.type)
 
 
 class _Walk(Trail):
@@ -93,6 +104,7 @@ class _Walk(Trail):
         self.constants: dict[str, str] = {name: target for name, target in named.items() if target not in changed}
         self.values: dict[str, Any] = {**exported.state_dict, **exported.constants}
         self.written, self.met_written = _written(nodes), False
+        self.evaluated: dict[fx.Node, Any] = {}
         (image,) = signature.user_inputs[:1]
         for node in nodes:
             if node.op == "placeholder" and node.name == image:
@@ -104,7 +116,8 @@ class _Walk(Trail):
     def visit(self, node: fx.Node) -> None:
         try:
             self._visit(node)
-        except NotFoldableError as reason:
+        except PreprocError as error:
+            reason = error if isinstance(error, NotFoldableError) else NotFoldableError(str(error))
             name = str(node.target)
             self.refuse(reason, node.all_input_nodes, node, keeps=name.startswith(_KEEPING), rearranges=name in _REARRANGING)
 
@@ -141,6 +154,11 @@ class _Walk(Trail):
         if not isinstance(value, fx.Node):
             return value
         self.met_written |= value in self.written
+        if value not in self.evaluated:
+            self.evaluated[value] = self._compute(value)
+        return self.evaluated[value]
+
+    def _compute(self, value: fx.Node) -> Any:
         if value.name in self.constants:
             return self.values[self.constants[value.name]]
         random = torch.Tag.nondeterministic_seeded in getattr(value.target, "tags", ())

@@ -20,14 +20,16 @@ CENTRED = (0.05, 0.95)
 def expected_unit(first: Affine) -> str | None:
     """The unit of the raw pixels that a network expects which starts with `first`; None if that is no normalization of raw pixels.
 
-    y = (x - m) / s on every channel: raw pixels of 0..top have m between 5 % and 95 % of top and s of at most top, or m = 0 and s = top.
+    y = (x - m) / s on every channel: raw pixels of 0..top have m between 5 % and 95 % of top, s of at most 60 % of top, and m of at
+    least a third of s; or m = 0 and s = top.
     """
     if not first.is_monomial:
         return None
     scale = first.matrix.sum(axis=1)
     mean, std = -first.offset / scale, 1 / np.abs(scale)
     for unit, top in UNITS.items():
-        centred = (mean >= CENTRED[0] * top).all() and (mean <= CENTRED[1] * top).all() and (std <= 1.05 * top).all()
+        inside = (mean >= CENTRED[0] * top) & (mean <= CENTRED[1] * top)
+        centred = (inside & (std <= 0.6 * top) & (mean >= std / 3)).all()
         if centred or (np.allclose(std, top, rtol=0.02) and not first.offset.any() and top > 1):
             return unit
     return None

@@ -199,9 +199,16 @@ def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
             recipe = load_recipe(file)
             if [step.spec() for step in recipe.steps] != contract["steps"]:
                 raise BundleError(f"{file}: expected the steps of the bundle, got other ones; export it again")
+            if path is None:
+                _check_harmless(recipe.backbone.source, recipe.backbone.name)
             return recipe
     if path:
         raise BundleError(f"{path}: expected a recipe, got nothing there")
-    if contract["backbone"]["source"] in OWN_CODE:  # a bundle from elsewhere must not choose which code runs here
-        raise BundleError(f"its backbone is made by {contract['backbone']['name']}: give the recipe that says so with --recipe")
+    _check_harmless(contract["backbone"]["source"], contract["backbone"].get("name"))
     return to_recipe(contract)
+
+
+def _check_harmless(source: str, name: object) -> None:
+    """A bundle from elsewhere, and what lies around it, must not choose which code runs here: only --recipe does."""
+    if source in OWN_CODE:
+        raise BundleError(f"its backbone is made by {name}: give the recipe that says so with --recipe")

@@ -58,12 +58,14 @@ class PixelsSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSpec:
-    """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from."""
+    """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from.
+    inline: put weights of an .onnx file that were in a file of their own into the one that is written."""
 
     formats: tuple[str, ...] = USUAL
     fold: str = "auto"
     opset: int = 18
     images: Path | None = None
+    inline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,11 +157,13 @@ def _backbone(table: "_Table") -> BackboneSpec:
     for name in spec.outputs:
         check_output_name(name)
     try:
-        json.dumps(spec.arguments)
-    except TypeError as error:
+        json.dumps(spec.arguments, allow_nan=False)
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"[backbone] arguments: expected numbers, strings, lists and tables, got {spec.arguments}") from error
     if spec.source != "onnx" and spec.name is None:
         raise RecipeError(f'[backbone] name: expected the name of the network, for source = "{spec.source}", got nothing')
+    if spec.source == "onnx" and spec.arguments:
+        raise RecipeError("[backbone] arguments: expected none for an .onnx file, which nothing constructs, got some")
     if spec.source == "import" and spec.weights not in (None, "random"):
         raise RecipeError(
             f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '

@@ -405,3 +405,25 @@ def test_a_weight_made_by_broken_nodes_is_a_reason_not_a_traceback(tmp_path):
         put(file, tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_in_a_file_of_their_own(tmp_path):
+    """A bundle keeps them beside the model, a bare file takes them in."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    file = hand_made(folder)
+    proto = onnx.load(file)
+    onnx.save(proto, file, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    bundle = put(file, tmp_path / "out")
+    assert bundle.report.ok
+    assert (bundle.folder / "model.onnx.data").is_file()
+    put(file, tmp_path / "out.onnx")
+    (folder / "weights.bin").unlink()
+    assert graph.load(tmp_path / "out.onnx").graph.initializers["w"].const_value is not None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "out.onnx"]
+
+
+def test_a_value_called_pixels_is_in_the_way(tmp_path):
+    nodes = [helper.make_node("Identity", ["image"], ["pixels"]), helper.make_node("Identity", ["pixels"], ["first"])]
+    with pytest.raises(PreprocError, match="expected a model without a value named 'pixels'"):
+        put(hand_made(tmp_path, nodes=nodes), tmp_path / "out")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from preproc import graph
-from preproc.bundle import open_bundle, publishing, recover
+from preproc.bundle import golden_files, open_bundle, publishing, recover
 from preproc.contract import KEY, to_recipe
 from preproc.errors import BundleError
 from preproc.export.exporter import export_bundle
@@ -26,6 +26,11 @@ DIGITS = load_recipe(ROOT / "models" / "digits.toml")
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_outputs_whose_names_come_to_the_same_have_files_of_their_own():
+    names = golden_files(["a/b", "a.b", "pixels", "Identity:0", "Identity_0", "logits"])
+    assert list(names.values()) == ["a_b.npy", "a_b_1.npy", "pixels_2.npy", "Identity_0.npy", "Identity_0_4.npy", "logits.npy"]
 
 
 def test_the_files_of_a_bundle(exported):

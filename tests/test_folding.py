@@ -149,6 +149,22 @@ TRANSPARENT |= {"filled": filled, "scaled through a view": scaled_through_a_view
 TRANSPARENT |= {"relu in place": lambda m, x: F.relu(m.conv(x), inplace=True)}
 
 
+def foreach(m, x):
+    mean = torch.zeros(3, dtype=x.dtype)
+    torch._foreach_add_([mean], 0.4)
+    return m.conv(x - mean[:, None, None])
+
+
+def doubling(m, x):
+    c = m.scale
+    for _ in range(40):
+        c = c * 0.5 + c * 0.5
+    return m.conv(x * c)
+
+
+TRANSPARENT |= {"foreach": foreach, "a diamond of forty levels": doubling}
+
+
 @pytest.mark.parametrize("name", TRANSPARENT)
 def test_the_channel_axis_is_followed(name):
     model, x = prepend(imagenet("BGR"), Stem(TRANSPARENT[name]).eval()), pixels("BGR")

@@ -33,6 +33,7 @@ def normalize(mean, std):
         (normalize(0.0, 65535.0), "0-65535"),
         (normalize(32768.0, 10000.0), "0-65535"),
         (Affine.diagonal([0.229 / 0.5, 0.224 / 0.5, 0.225 / 0.5], [-0.03, -0.088, -0.188]), None),  # GoogLeNet
+        (Affine.diagonal([1.02, 0.99, 1.01], [-0.07, -0.12, -0.2]), None),  # a BatchNorm behind a normalization, told as Mul and Add
         (Affine.identity(3), None),
         (normalize(0.0, 0.229), None),
         (Affine(np.full((3, 3), 1 / 3), np.zeros(3)), None),

@@ -177,7 +177,7 @@ def lively_googlenet(file):
 
 
 def test_googlenets_transform_input_dropped(monkeypatch, tmp_path):
-    """torchvision #101: the weights expect a re-mapping inside the model, which torchvision only switches on when it fetches them itself:
+    """torchvision #5376, #4136: the weights expect a re-mapping inside, which torchvision only switches on when it fetches them itself:
     googlenet(weights=None) and the same state_dict lose points in silence."""
     lively_googlenet(tmp_path / "w.safetensors")
     recipe = load_recipe(ROOT / "models" / "googlenet.toml")
@@ -217,7 +217,7 @@ class PerBatch(nn.Module):
     """Standardizes with the statistics of the whole batch."""
 
     def forward(self, x):
-        return (x - x.mean()) / x.std(correction=0)
+        return (x - x.mean()) / x.std(correction=0).clamp(min=1 / x[0].numel() ** 0.5)
 
 
 def test_a_per_batch_standardize_fails_on_the_batch_of_five(monkeypatch, tmp_path):
@@ -232,7 +232,7 @@ def test_a_per_batch_standardize_fails_on_the_batch_of_five(monkeypatch, tmp_pat
 
     monkeypatch.setattr(exporter, "_fold_torch", per_batch)
     noise = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)
-    with pytest.raises(VerificationError, match=r"torchscript-cpu: error .* on (batch of 5|black|white)"):
+    with pytest.raises(VerificationError, match=r"torchscript-cpu: error .* on batch of 5"):
         export_bundle(prepend(pipeline, Net()), tmp_path / "m", example=noise, formats=["torchscript"])
 
 

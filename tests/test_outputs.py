@@ -145,6 +145,9 @@ def answer(value):
         (answer(lambda x: x), ("a", "b"), r"expected 2 outputs \(a, b\), got one tensor"),
         (answer(lambda x: {"classes": x.argmax(1)}), (), r"outputs of floats.*got torch\.int64 in classes"),
         (answer(lambda x: x.int()), (), "outputs of floats.*in logits"),
+        (answer(lambda x: {"loss": x.sum()}), (), r"one row per picture, got loss of shape \(\) for one picture"),
+        (answer(lambda x: x[:, :0]), (), "one row per picture, got logits"),
+        (answer(lambda x: x.bfloat16()), (), "got bfloat16 in logits"),
         (answer({}), (), "got an empty dict"),
         (answer(lambda x: x.nothing), (), "got: 'Tensor' object has no attribute 'nothing'"),
         (answer(lambda x: (x, x)), ("a", "a"), "expected different names, got a, a"),
@@ -157,6 +160,12 @@ def test_what_cannot_be_named_or_fed_is_refused(module, asked, message):
     with pytest.raises(PreprocError, match=message) as caught:
         name_outputs(Backbone(module, "as given", True), asked, PICTURE)
     assert "\n" not in str(caught.value)
+
+
+def test_outputs_may_be_named_like_operations_and_weights(tmp_path):
+    bundle = export(lambda a, b: {"relu": a, "conv2d": b}, [], tmp_path, formats=["onnx"])
+    assert bundle.report.ok
+    assert [output["name"] for output in bundle.contract["outputs"]] == ["relu", "conv2d"]
 
 
 def test_keys_that_are_no_texts_are_names_all_the_same():

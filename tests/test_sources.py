@@ -1,9 +1,11 @@
 """Backbones from timm, from a checkpoint with a constructor, and from an import path; whose code may run, and when."""
 
+import io
 import json
 import shutil
 import sys
 import warnings
+import zipfile
 
 import pytest
 import torch
@@ -14,8 +16,10 @@ from preproc.errors import BundleError, PreprocError, RecipeError
 from preproc.export.exporter import export_bundle
 from preproc.proof import verify_bundle
 from preproc.recipe import load_recipe, parse_recipe, replace
+from preproc.runtimes import load_pt2
 from preproc.steps import FromPixels, Normalize, Rescale
 from tests.conftest import ROOT
+from tests.test_verify import edit_onnx
 
 TABLE = {
     "name": "net",
@@ -200,26 +204,126 @@ preset = "inception"
 """
 
 
-def test_a_pt2_archive_with_pickles_is_not_loaded(exported, tmp_path):
-    from preproc.runtimes import load_pt2
+@pytest.mark.parametrize("name", ["net", "../export/net/r", "/tmp/r", "a/b"])
+def test_a_recipe_that_a_bundle_brings_runs_nothing(nets, tmp_path, monkeypatch, capsys, name):
+    """Neither models/<name>.toml beside it, nor a name that leads into the bundle."""
+    place = tmp_path / "sent"
+    bundle = export_bundle(own(nets), place / "export" / "net", formats=["onnx"])
+    sys.modules.pop("own_nets")
+    for folder in (place / "models", bundle.folder):
+        folder.mkdir(exist_ok=True)
+        (folder / "own_nets.py").write_text(NETS)
+        (folder / ("net.toml" if folder.name == "models" else "r.toml")).write_text(RECIPE)
+    manifest = json.loads((bundle.folder / "manifest.json").read_text())
+    manifest["contract"]["name"] = name
+    edit_onnx(bundle.folder, lambda model: model.metadata_props.update({"preproc.contract": json.dumps(manifest["contract"])}))
+    rewritten = json.loads((bundle.folder / "manifest.json").read_text())
+    rewritten["contract"]["name"] = name
+    (bundle.folder / "manifest.json").write_text(json.dumps(rewritten))
+    monkeypatch.chdir(place)
+    capsys.readouterr()
+    if name == "net":
+        report = verify_bundle(bundle.folder)
+        assert {result.verdict for result in report.results if result.runtime == "torch-cpu"} == {"absent"}
+    else:
+        with pytest.raises(PreprocError, match="expected letters, digits"):
+            verify_bundle(bundle.folder)
+    assert "nets was imported" not in capsys.readouterr().out
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        bundle = export_bundle(load_recipe(ROOT / "models" / "digits.toml"), tmp_path / "digits", formats=["pt2"])
-    file = bundle.folder / "model.pt2"
-    load_pt2(file)
-    import zipfile
 
-    with zipfile.ZipFile(file) as old, zipfile.ZipFile(tmp_path / "bad.pt2", "w", zipfile.ZIP_STORED) as new:
+def test_two_recipes_modules_of_one_name_are_not_taken_for_each_other(nets, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "own_nets.py").write_text(NETS.replace("nn.Linear(width, 4)", "nn.Linear(width, 7)"))
+    load_backbone(own(nets))
+    with pytest.raises(RecipeError, match=r"other/own_nets\.py, got another one of that name imported before"):
+        load_backbone(own(other))
+
+
+def test_a_factory_may_import_its_neighbours_when_it_runs_and_may_not_end_the_program(nets):
+    (nets / "own_helper.py").write_text("WIDTH = 5")
+    with (nets / "own_nets.py").open("a") as file:
+        file.write("\ndef late():\n    from own_helper import WIDTH\n    return Net(WIDTH)\n\ndef ends():\n    raise SystemExit(3)\n")
+    assert load_backbone(own(nets, name="own_nets:late")).module.head.in_features == 5
+    with pytest.raises(RecipeError, match="got SystemExit: 3"):
+        load_backbone(own(nets, name="own_nets:ends"))
+
+
+@pytest.mark.parametrize("key", ["weights", "pretrained", "checkpoint_path"])
+def test_weights_do_not_come_in_through_the_arguments(key):
+    with pytest.raises(RecipeError, match=rf"expected the weights in \[backbone\] weights, got {key}"):
+        load_backbone(recipe(arguments={key: "x"}))
+
+
+@pytest.fixture(scope="module")
+def pt2(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pt2")
+    return export_bundle(load_recipe(ROOT / "models" / "digits.toml"), folder / "digits", formats=["pt2"]).folder / "model.pt2"
+
+
+def damaged(source, target, change, extra=None):
+    """A copy of an archive, its JSON tables changed, and perhaps one member more."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
         for name in old.namelist():
             data = old.read(name)
-            if name.endswith("model_weights_config.json"):
-                table = json.loads(data)
-                next(iter(table["config"].values()))["use_pickle"] = True
-                data = json.dumps(table).encode()
+            if name.endswith("_config.json"):
+                data = json.dumps(change(json.loads(data))).encode()
             new.writestr(name, data)
-    with pytest.raises(BundleError, match="without pickles"):
-        load_pt2(tmp_path / "bad.pt2")
+        if extra:
+            new.writestr(old.namelist()[0].partition("/")[0] + extra, b"garbage")
+    return target
+
+
+def with_entry(**entry):
+    def change(table):
+        for value in table["config"].values():
+            value |= entry
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "extra"),
+    [
+        (with_entry(use_pickle=True), None),
+        (with_entry(use_pickle=0), None),
+        (with_entry(path_name="opaque_obj_0"), None),
+        (with_entry(path_name="custom_obj_0"), None),
+        (lambda table: table, "/data/weights/model.pt"),
+        (lambda table: table, "/models/model.json"),
+    ],
+)
+def test_a_pt2_archive_with_anything_but_tensors_is_not_loaded(pt2, tmp_path, monkeypatch, change, extra):
+    load_pt2(pt2)
+    monkeypatch.setattr(torch.export, "load", lambda _: pytest.fail("torch has been asked to load it"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile's, of two members of one name
+        file = damaged(pt2, tmp_path / "bad.pt2", change, extra)
+    with pytest.raises(BundleError, match=r"bad\.pt2: expected a pt2 archive of tensors, without pickles"):
+        load_pt2(file)
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("a pickle ran",)
+
+
+def test_sample_inputs_with_a_pickle_are_not_loaded(pt2, tmp_path, capsys):
+    file, buffer = tmp_path / "bad.pt2", io.BytesIO()
+    torch.save(Evil(), buffer)
+    with zipfile.ZipFile(pt2) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as new:
+        for name in old.namelist():
+            new.writestr(name, buffer.getvalue() if "sample_inputs" in name else old.read(name))
+    with pytest.raises(BundleError, match=r"without pickles, got .*sample_inputs/model\.pt"):
+        load_pt2(file)
+    assert "a pickle ran" not in capsys.readouterr().out
+
+
+def test_what_is_no_pt2_archive_is_one_line(exported, pt2, tmp_path):
     shutil.copy(exported.folder / "model.onnx", tmp_path / "other.pt2")
-    with pytest.raises(BundleError, match="expected a pt2 archive"):
-        load_pt2(tmp_path / "other.pt2")
+    damaged(pt2, tmp_path / "empty.pt2", lambda _: {})
+    for name in ("other", "empty"):
+        with pytest.raises(BundleError, match="expected a pt2 archive, got") as caught:
+            load_pt2(tmp_path / f"{name}.pt2")
+        assert "\n" not in str(caught.value)

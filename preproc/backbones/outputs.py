@@ -111,6 +111,12 @@ def _check_one_input(module: nn.Module) -> None:
 
 def _check_floats(outputs: State) -> None:
     for name, value in outputs.items():
+        if value.dim() == 0 or len(value) != 1 or not value.numel():
+            raise PreprocError(
+                f"expected outputs with one row per picture, got {name} of shape {tuple(value.shape)} for one picture; name the others only"
+            )
+        if value.dtype == torch.bfloat16:
+            raise PreprocError(f"expected outputs that NumPy can hold, got bfloat16 in {name}; return {name}.float()")
         if not value.is_floating_point():
             raise PreprocError(
                 f"expected outputs of floats, which show small errors, got {value.dtype} in {name}; "

@@ -72,7 +72,9 @@ def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
         raise _unknown_weights(spec, tags)
     full = f"{name}.{spec.weights}"
     try:
-        module = library.create_model(full, pretrained=True, **spec.arguments)
+        module = _checked(lambda: library.create_model(full, pretrained=True, **spec.arguments), spec, TypeError)()
+    except RecipeError:
+        raise
     except Exception as error:  # huggingface_hub, httpx and the system raise classes of their own; all mean that it did not come
         raise PreprocError(f"{full}: expected the weights to be fetched, got {_short(error)}; {_WAYS_OUT}") from error
     config: Any = module.pretrained_cfg
@@ -83,13 +85,16 @@ def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
 _WAYS_OUT = 'or write weights = "FILE.safetensors", or weights = "random" with seed = 0 to try the rest'
 
 
-def _checked(build: Callable[[], nn.Module], spec: BackboneSpec) -> Callable[[], nn.Module]:
-    """The same constructor with one line for arguments that it does not take."""
+def _checked(build: Callable[[], nn.Module], spec: BackboneSpec, kind: type[Exception] = Exception) -> Callable[[], nn.Module]:
+    """The same constructor with one line for arguments that it does not take. What weights there are, `weights` says."""
+    for name in ("weights", "pretrained", "checkpoint_path"):
+        if name in spec.arguments:
+            raise RecipeError(f"[backbone] arguments: expected the weights in [backbone] weights, got {name} among the arguments")
 
     def checked() -> nn.Module:
         try:
             return build()
-        except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        except kind as error:  # each model has its own ways to refuse
             raise RecipeError(
                 f"[backbone] arguments: expected what {spec.name} takes, got {dict(spec.arguments)}: {_short(error)}"
             ) from error

@@ -83,5 +83,5 @@ def _recipe(file: Path, out: Path, *, steps: Sequence[Step], pixels: PixelsSpec,
         backbone=BackboneSpec(source="onnx", color=model_color, weights=str(file.absolute()), override="--force" if force else None),
         pixels=PixelsSpec(layout=pixels.layout, color=pixels.color, dtype=pixels.dtype, size=pixels.size or size, channels=pixels.channels),
         steps=sequence,
-        export=ExportSpec(formats=("onnx",), fold=fold),
+        export=ExportSpec(formats=("onnx",), fold=fold, inline=out.suffix == ".onnx"),
     )

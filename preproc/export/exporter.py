@@ -154,7 +154,7 @@ def _guard(recipe: Recipe, maps: Sequence[Affine]) -> None:
     """Raises RecipeError if a network with these channel maps inside would be fed with values that are normalized already."""
     reason = guard.why_not(maps, check(recipe.steps, channels=recipe.pixels.channels))
     if reason is not None and recipe.backbone.override is None:
-        raise RecipeError(f'{recipe.name}: {reason}; if that is meant, say why in override = "the reason"')
+        raise RecipeError(f'{recipe.name}: {reason}; if that is meant, say why in override = "the reason" (attach: --force)')
 
 
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> _Job:
@@ -260,6 +260,8 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
 def _bare_onnx(job: _Job) -> "ir.Model":
     if isinstance(job.backbone, Path):
         model = graph.load(job.backbone)
+        if job.recipe.export.inline:
+            model.meta.pop(graph.EXTERNAL)
         graph.strip_traces(model)
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in job.recipe.backbone.outputs]

@@ -31,6 +31,9 @@ def export_backbone(backbone: nn.Module, example: Tensor, *, outputs: Sequence[s
     model: ir.Model = program.model
     if model.opset_imports.get("") != opset:
         raise PreprocError(f"[export] opset: expected one that torch.onnx can write, got {opset}; it wrote {model.opset_imports.get('')}")
+    for value in [*(made for node in model.graph for made in node.outputs), *model.graph.initializers.values()]:
+        if value.name in outputs and value not in model.graph.outputs:  # torch names values after operations, and so may a user an output
+            value.name = f"{value.name}/inner"
     strip(model)
     model.producer_name, model.producer_version = "preproc", None
     return model

@@ -2,10 +2,11 @@
 
 from .convolutions import follow
 from .editing import Attached, attach, uncorrected_border
-from .files import check_file, fingerprint, load, output_names, output_types, read_metadata, save, strip_traces, to_bytes
+from .files import EXTERNAL, check_file, fingerprint, load, output_names, output_types, read_metadata, save, strip_traces, to_bytes
 from .picture import Picture, picture_input
 
 __all__ = [
+    "EXTERNAL",
     "Attached",
     "Picture",
     "attach",

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..affine import Affine, FoldPlan, fold_conv
-from ..errors import NotFoldableError
+from ..errors import NotFoldableError, PreprocError
 from ..tracking import Reader, Tracked, Trail, concatenate
 from .constants import constant
 from .picture import Picture
@@ -62,7 +62,8 @@ class _Walk(Trail):
         self.met.append(f"{node.op_type} {node.name or node.outputs[0].name}")
         try:
             self._visit(node)
-        except NotFoldableError as reason:
+        except PreprocError as error:
+            reason = error if isinstance(error, NotFoldableError) else NotFoldableError(str(error))
             self.refuse(reason, node.inputs, node.outputs[0], keeps=node.op_type in _KEEPING, rearranges=node.op_type in _REARRANGING)
 
     def _visit(self, node: ir.Node) -> None:

@@ -39,8 +39,9 @@ def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: 
     old, ready = picture.value, channels_out(steps, pixels.channels)
     assert old.dtype is not None
     picture.check_fits(pixels, channels=ready)
-    if any(value.name == name for value in model.graph.inputs) or name in model.graph.initializers:
-        raise PreprocError(f"expected a model without a value named {name!r}, got one")
+    taken = {value.name for value in [*model.graph.inputs, *(made for node in model.graph.all_nodes() for made in node.outputs)]}
+    if name in taken or name in model.graph.initializers:
+        raise PreprocError(f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it")
     opset = model.opset_imports.get("", 18)
     left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
     value = ir.Value(name=name, shape=_pixel_shape(picture, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))

@@ -167,4 +167,7 @@ class OnnxReference:
                 f"expected a model that takes pictures of shape {batch.shape}, got: {str(error).splitlines()[0][:300]}; "
                 "write the size that it takes"
             ) from error
+        for name, values in zip(self.names, outputs, strict=True):
+            if values.ndim == 0 or not values.size:
+                raise PreprocError(f"expected outputs with one row per picture, got {name} of shape {values.shape}; name the others only")
         return outputs

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -109,22 +110,44 @@ def load_torchscript(path: Path, *, device: str = "cpu") -> "torch.jit.ScriptMod
 
 
 def load_pt2(path: Path, *, device: str = "cpu") -> "nn.Module":
-    """Raises BundleError if it is not a pt2 archive, or holds pickles. Loading one runs its graph's code: only files of your own."""
+    """Raises BundleError if it is not a pt2 archive as ours are, of tensors only: torch would unpickle others.
+
+    Loading one builds and runs its graph: only files of your own.
+    """
     import torch
     from torch.export.passes import move_to_device_pass
 
     try:
         with zipfile.ZipFile(path) as archive:
-            configs = [json.loads(archive.read(name)) for name in archive.namelist() if name.endswith("_config.json")]
-        if any(entry.get("use_pickle") for config in configs for entry in config.get("config", {}).values()):
-            raise BundleError(f"{path.name}: expected a pt2 archive without pickles, got one with; export it again")
+            _check_tensors_only(path, archive)
         program = torch.export.load(path)
-    except (RuntimeError, ValueError, OSError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        if isinstance(error, BundleError):
-            raise
-        raise BundleError(f"{path.name}: expected a pt2 archive, got: {str(error).splitlines()[0]}") from error
+    except BundleError:
+        raise
+    except Exception as error:  # a broken archive makes torch raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError(f"{path.name}: expected a pt2 archive, got: {reason[:300]}") from error
     module: nn.Module = (program if device == "cpu" else move_to_device_pass(program, device)).module()
     return module
+
+
+_PT2_MEMBERS = re.compile(
+    r"[^/]+/(data/weights/(weight_\d+|model_weights_config\.json)|data/constants/(tensor_\d+|model_constants_config\.json)"
+    r"|data/sample_inputs/model\.pt|models/model\.json|extra/contract\.json|archive_format|archive_version|version|byteorder|\.data/(version|serialization_id))"
+)
+
+
+def _check_tensors_only(path: Path, archive: zipfile.ZipFile) -> None:
+    names = archive.namelist()
+    strange = [name for name in names if not _PT2_MEMBERS.fullmatch(name)]
+    configs = [json.loads(archive.read(name)) for name in names if name.endswith("_config.json")]
+    entries = [entry for config in configs for entry in config["config"].values()]
+    strange += [str(entry["path_name"]) for entry in entries if entry["use_pickle"] is not False]
+    strange += [str(entry["path_name"]) for entry in entries if not re.fullmatch(r"(weight|tensor)_\d+", str(entry["path_name"]))]
+    strange += [name for name in names if names.count(name) > 1]
+    strange += [name for name in names if name.endswith("/sample_inputs/model.pt") and archive.getinfo(name).file_size]
+    if strange or not configs:
+        found = strange[0] if strange else "none"
+        raise BundleError(f"{path.name}: expected a pt2 archive of tensors, without pickles, got {found} in it; export it again")
 
 
 def _tensors(module: "nn.Module") -> "Iterator[torch.Tensor]":
