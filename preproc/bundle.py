@@ -44,12 +44,15 @@ class Bundle:
 
     def golden(self) -> list[Case]:
         """The golden samples, with the reference's outputs."""
-        outputs = golden_files([output["name"] for output in self.contract["outputs"]])
-        samples = {name: self.folder / "golden" / name for name in self.manifest["golden"]}
-        return [
-            Case(name, _array(folder / "pixels.npy"), {key: _array(folder / file) for key, file in outputs.items()})
-            for name, folder in samples.items()
-        ]
+        outputs = [output["name"] for output in self.contract["outputs"]]
+        others = [other["name"] for other in self.contract.get("other_inputs", ())]
+        files = golden_files([*outputs, *others])
+        cases = []
+        for name in self.manifest["golden"]:
+            arrays = {key: _array(self.folder / "golden" / name / file) for key, file in files.items()}
+            pixels = _array(self.folder / "golden" / name / "pixels.npy")
+            cases.append(Case(name, pixels, {key: arrays[key] for key in outputs}, {key: arrays[key] for key in others}))
+        return cases
 
 
 def _array(file: Path) -> Any:
@@ -128,23 +131,27 @@ def hashes(folder: Path) -> dict[str, dict[str, Any]]:
     return {file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files}
 
 
-def golden_files(outputs: Sequence[str]) -> dict[str, str]:
-    """Each output's file in golden/<sample>/. An .onnx file's outputs may have names that no file can have, or that come to the same."""
+def golden_files(values: Sequence[str]) -> dict[str, str]:
+    """The file in golden/<sample>/ of each output and, behind these, of each further input. In an .onnx file they may have names that no
+    file can have, or that come to the same."""
     found: dict[str, str] = {}
-    for position, output in enumerate(outputs):
-        name = re.sub("[^A-Za-z0-9_-]", "_", output)
-        found[output] = f"{name}_{position}.npy" if f"{name}.npy" in ("pixels.npy", *found.values()) else f"{name}.npy"
+    for position, value in enumerate(values):
+        name = re.sub("[^A-Za-z0-9_-]", "_", value)
+        found[value] = f"{name}_{position}.npy" if f"{name}.npy" in ("pixels.npy", *found.values()) else f"{name}.npy"
     return found
 
 
 def write_golden(folder: Path, cases: list[Case]) -> list[str]:
-    """golden/<sample>/pixels.npy and golden/<sample>/<output>.npy, float32."""
+    """golden/<sample>/pixels.npy, and golden/<sample>/<output>.npy, float32; and what else the model takes, under its name."""
     for case in cases:
         place = folder / "golden" / case.name
         place.mkdir(parents=True)
         np.save(place / "pixels.npy", case.pixels)
-        for name, file in golden_files(list(case.expected)).items():
-            np.save(place / file, case.expected[name].astype(np.float32))
+        files = golden_files([*case.expected, *case.others])
+        for name, values in case.expected.items():
+            np.save(place / files[name], values.astype(np.float32))
+        for name, values in case.others.items():
+            np.save(place / files[name], values)
     return [case.name for case in cases]
 
 

@@ -76,26 +76,53 @@ def attach(
     model_color: Annotated[str | None, typer.Option("--model-color", help="What it was trained on; default: as the constants.")] = None,
     dtype: Annotated[str, typer.Option("--dtype", help="uint8 or uint16: what the caller has.")] = "uint8",
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
+    size: Annotated[str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open.")] = None,
+    input_name: Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")] = None,
     images: Images = None,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Write OUT.onnx without running anything.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Although the model normalizes its input itself.")] = False,
     as_json: Json = False,
 ) -> None:
     """Put preprocessing in front of an .onnx file, verified against the original."""
+    from .bundle import Bundle
     from .export.attaching import attach as put
     from .export.choices import steps_and_pixels
 
     steps, pixels, trained_on = steps_and_pixels(
-        preset=preset, mean=mean, std=std, units=units, recipe=recipe, layout=layout, color=color, model_color=model_color, dtype=dtype
+        preset=preset,
+        mean=mean,
+        std=std,
+        units=units,
+        recipe=recipe,
+        layout=layout,
+        color=color,
+        model_color=model_color,
+        dtype=dtype,
+        size=size,
     )
-    bundle = put(
-        model, out, steps=steps, pixels=pixels, model_color=trained_on, fold=fold, force=force, images=images, progress=_progress(out.name)
+    made = put(
+        model,
+        out,
+        steps=steps,
+        pixels=pixels,
+        model_color=trained_on,
+        input_name=input_name,
+        fold=fold,
+        force=force,
+        verify=not no_verify,
+        images=images,
+        progress=_progress(out.name),
     )
+    report = made.report if isinstance(made, Bundle) else made
     if as_json:
-        print(json.dumps({"written": str(out), "report": bundle and bundle.report.to_json()}, indent=2))
-        return
-    if bundle is not None:
-        show(bundle.report)
-    print(f"{out}: published")
+        print(json.dumps({"written": str(out), "report": report and report.to_json()}, indent=2))
+    elif report is None:
+        print(f"{out}: written, not verified")
+    else:
+        show(report)
+        print(f"{out}: published")
+    if report is not None and not report.ok:
+        _say(f"{out}: published, but its verification is inconclusive: it could not have noticed every mistake")
 
 
 @app.command()

@@ -19,6 +19,7 @@ def make_contract(
     recipe: Recipe,
     *,
     outputs: Sequence[Mapping[str, Any]],
+    others: Sequence[Mapping[str, Any]],
     fold: Mapping[str, Any],
     weights: str,
     weights_sha256: str,
@@ -26,7 +27,8 @@ def make_contract(
     constants_agree: str,
     labels: Sequence[str],
 ) -> dict[str, Any]:
-    """JSON-ready. outputs: name, dtype and shape of each.  fold: per format, what was done."""
+    """JSON-ready. outputs, others: name, dtype and shape of each output, and of what an .onnx file takes beside the picture.
+    fold: per format, what was done."""
     spec, pixels = recipe.backbone, recipe.pixels
     height, width = pixels.size or ("height", "width")
     batch = pixels.batch or "N"
@@ -39,12 +41,14 @@ def make_contract(
         "seed": spec.seed,
         "color": spec.color,
         "override": spec.override,
+        "input": spec.input,
     }
     return {
         "format": "preproc-contract",
         "version": 1,
         "name": recipe.name,
         "input": {"name": INPUT, "layout": pixels.layout, "color": pixels.color, "dtype": pixels.dtype, "shape": shape},
+        "other_inputs": list(others),
         "steps": [step.spec() for step in recipe.steps],
         "outputs": list(outputs),
         "labels": list(labels),
@@ -58,7 +62,7 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
     """The recipe that a contract was made from. Files that it names are relative to the working directory."""
     shape, layout = contract["input"]["shape"], contract["input"]["layout"]
     sides = shape[1:3] if layout == "NHWC" else shape[2:4]
-    keys = ("source", "name", "arguments", "weights", "seed", "color", "override")
+    keys = ("source", "name", "arguments", "weights", "seed", "color", "override", "input")
     backbone = {key: contract["backbone"][key] for key in keys if key in contract["backbone"]}
     requested = {entry["requested"] for entry in contract["fold"].values()}
     table = {

@@ -72,8 +72,7 @@ def _picture(model: Any) -> dict[str, Any]:
 
 
 def _value(value: Any) -> dict[str, Any]:
-    shape = None if value.shape is None else [side if isinstance(side, int) else side.value for side in value.shape]
-    return {"name": value.name, "dtype": None if value.dtype is None else value.dtype.name.lower(), "shape": shape}
+    return {"name": value.name, "dtype": None if value.dtype is None else value.dtype.name.lower(), "shape": graph.sides(value)}
 
 
 def lines(description: Mapping[str, Any]) -> list[str]:

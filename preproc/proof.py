@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,10 +63,13 @@ def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, 
         from . import graph
 
         model = graph.load(backbone)
-        nhwc = graph.picture_input(model).layout == "NHWC"
-        truth = OnnxReference(graph.to_bytes(model), names, nhwc=nhwc)
-        minus = None if affine is None else graph.uncorrected_border(model, affine)
-        return truth, truth, None if minus is None else (OnnxReference(graph.to_bytes(model), names, nhwc=nhwc), minus)
+        picture = graph.picture_input(model, recipe.backbone.input)
+        open_one = functools.partial(
+            OnnxReference, names=names, image=str(picture.value.name), nhwc=picture.layout == "NHWC", others=graph.others(model, picture)
+        )
+        truth = open_one(backbone)
+        minus = None if affine is None else graph.uncorrected_border(picture, affine)
+        return truth, truth, None if minus is None else (open_one(graph.to_bytes(model), folder=backbone.absolute().parent), minus)
     import torch
 
     from .backbones import Reference

@@ -26,7 +26,8 @@ _REQUIRED = object()
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
     """source, name, arguments, weights: see models/README.md.  color: the order the network was trained on.  override: why its own
-    constants are not used.  outputs: their names, or () for those that the network gives them."""
+    constants are not used.  outputs: their names, or () for those that the network gives them.  input: of an .onnx file with several,
+    the one that takes the picture."""
 
     source: str
     color: str
@@ -35,6 +36,7 @@ class BackboneSpec:
     seed: int | None = None
     override: str | None = None
     outputs: tuple[str, ...] = ()
+    input: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -58,14 +60,12 @@ class PixelsSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSpec:
-    """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from.
-    inline: put weights of an .onnx file that were in a file of their own into the one that is written."""
+    """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from."""
 
     formats: tuple[str, ...] = USUAL
     fold: str = "auto"
     opset: int = 18
     images: Path | None = None
-    inline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +151,7 @@ def _backbone(table: "_Table") -> BackboneSpec:
         seed=table.number("seed", None),
         override=table.text("override", None),
         outputs=table.texts("outputs", ()),
+        input=table.text("input", None),
         arguments=table.table("arguments", {}).data,
     )
     table.finish()
@@ -164,6 +165,8 @@ def _backbone(table: "_Table") -> BackboneSpec:
         raise RecipeError(f'[backbone] name: expected the name of the network, for source = "{spec.source}", got nothing')
     if spec.source == "onnx" and spec.arguments:
         raise RecipeError("[backbone] arguments: expected none for an .onnx file, which nothing constructs, got some")
+    if spec.source != "onnx" and spec.input is not None:
+        raise RecipeError(f"[backbone] input: expected for an .onnx file only, got {spec.input!r}")
     if spec.source == "import" and spec.weights not in (None, "random"):
         raise RecipeError(
             f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '

@@ -35,14 +35,19 @@ class Truth(Protocol):
 
     def __call__(self, x: NDArray[Any]) -> Mapping[str, NDArray[Any]]: ...
 
+    def others(self, batch: int) -> Mapping[str, NDArray[Any]]:
+        """What the backbone takes beside the picture, for a batch of that size."""
+        ...
+
 
 @dataclass(frozen=True)
 class Case:
-    """One batch of pixels with the outputs that the reference gives for it."""
+    """One batch of pixels with the outputs that the reference gives for it. others: what an .onnx file takes beside them."""
 
     name: str
     pixels: NDArray[Any]
     expected: Mapping[str, NDArray[Any]]
+    others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,16 +151,16 @@ def make_cases(
         for position, (name, _) in enumerate(same):
             together = [same[(position + further) % len(same)][1] for further in range(batch or 1)]
             pixels = np.concatenate(together)
-            cases.append(Case(name, pixels, truth(reference.apply(sequence, pixels))))
+            cases.append(Case(name, pixels, truth(reference.apply(sequence, pixels)), truth.others(len(pixels))))
     for case in cases:
         if not all(np.isfinite(values).all() for values in case.expected.values()):
             raise PreprocError(
                 f"expected a backbone that answers finite numbers, got a NaN or an infinity on {case.name}; check its weights"
             )
-    return cases if batch is not None else cases + _batches(cases)
+    return cases if batch is not None else cases + _batches(cases, truth)
 
 
-def _batches(singles: Sequence[Case]) -> list[Case]:
+def _batches(singles: Sequence[Case], truth: Truth) -> list[Case]:
     """Five different pictures of each size."""
     by_size: dict[tuple[int, ...], list[Case]] = {}
     for case in singles:
@@ -165,7 +170,8 @@ def _batches(singles: Sequence[Case]) -> list[Case]:
         chosen = same[:: max(1, len(same) // 5)][:5]
         joined = {name: np.concatenate([case.expected[name] for case in chosen]) for name in same[0].expected}
         title = f"batch of {len(chosen)} ({'x'.join(map(str, shape))})"
-        batches.append(Case(title, np.concatenate([case.pixels for case in chosen]), joined))
+        pixels = np.concatenate([case.pixels for case in chosen])
+        batches.append(Case(title, pixels, joined, truth.others(len(pixels))))
     return batches
 
 
@@ -258,7 +264,7 @@ def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power) -> 
     error, worst, agreed, asked, pictures = 0.0, cases[0].name, 0, 0, 0
     for case in cases:
         try:
-            got = runtime.run(case.pixels)
+            got = runtime.run(case.pixels, case.others)
             distance = _distance(got, case.expected, power.scale)
         except PreprocError as problem:
             return Result(runtime.name, FAILED, f"on {case.name}: {problem}", worst=case.name)

@@ -15,18 +15,17 @@ from onnx.external_data_helper import set_external_data
 from preproc import graph, reference
 from preproc.errors import PreprocError, VerificationError
 from preproc.export import exporter
-from preproc.export.attaching import attach
 from preproc.graph.editing import picture_input
 from preproc.inspection import describe, lines
 from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec, parse_recipe, replace
 from preproc.runtimes import onnxruntime
-from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.steps import FromPixels, Normalize
 from tests.conftest import ROOT
+from tests.onnx_files import STEPS, hand_made, put
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 NAMES = sorted(file.stem.removeprefix("light_") for file in LIGHT.glob("*.onnx"))
-STEPS = (Rescale(), Normalize.preset("imagenet"))
 
 
 def lively(name):
@@ -110,51 +109,6 @@ def test_real_topologies_answer_as_before(name, rng, tmp_path):
         assert far(shifted[1:], want[1:]) > 2e-4
 
 
-def hand_made(
-    tmp_path,
-    *,
-    shape=("N", 3, 24, 20),
-    dtype=TensorProto.FLOAT,
-    opset=18,
-    ir_version=10,
-    nodes=None,
-    metadata=None,
-    extra=(),
-):
-    """A small file that reacts to everything, with whatever a test wants in it."""
-    rng = np.random.default_rng(2)
-    np_type = helper.tensor_dtype_to_np_dtype(dtype)
-    weights = {"w": rng.normal(size=(8, 3, 3, 3)), "b": rng.normal(size=8), "h": rng.normal(size=(8, 4))}
-    tail = [
-        helper.make_node("Conv", ["first", "w", "b"], ["c"], name="conv", pads=[1, 1, 1, 1], strides=[2, 2], doc_string="the stem"),
-        helper.make_node("Relu", ["c"], ["r"]),
-        helper.make_node("GlobalAveragePool", ["r"], ["g"]),
-        helper.make_node("Flatten", ["g"], ["f"]),
-        helper.make_node("MatMul", ["f", "h"], ["scores/out:0"]),
-    ]
-    inputs = [helper.make_tensor_value_info("image", dtype, shape), *extra]
-    if ir_version < 4:
-        inputs += [helper.make_tensor_value_info(key, dtype, value.shape) for key, value in weights.items()]
-    outputs = [helper.make_tensor_value_info("scores/out:0", dtype, [shape[0], 4])]
-    made = helper.make_graph(
-        [*(nodes or [helper.make_node("Identity", ["image"], ["first"])]), *tail],
-        "net",
-        inputs,
-        outputs,
-        [numpy_helper.from_array(value.astype(np_type), key) for key, value in weights.items()],
-        doc_string="a graph",
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version, producer_name="somebody")
-    helper.set_model_props(model, metadata or {})
-    onnx.save(model, tmp_path / "m.onnx")
-    return tmp_path / "m.onnx"
-
-
-def put(file, out, **options):
-    spec = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=options.pop("size", None), channels=3)
-    return attach(file, out, steps=options.pop("steps", STEPS), pixels=spec, **options)
-
-
 NHWC = [helper.make_node("Transpose", ["image"], ["first"], perm=[0, 3, 1, 2])]
 
 
@@ -204,7 +158,7 @@ def test_what_is_not_touched_stays(tmp_path):
 def test_a_bare_file_is_the_one_that_was_verified(tmp_path):
     file = hand_made(tmp_path)
     bundle = put(file, tmp_path / "bundle")
-    assert put(file, tmp_path / "bundle.onnx") is None
+    assert put(file, tmp_path / "bundle.onnx").ok
     assert (tmp_path / "bundle.onnx").read_bytes() == (bundle.folder / "model.onnx").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "bundle.onnx", "m.onnx"]
 
@@ -223,7 +177,7 @@ def test_a_wrong_file_is_not_written(tmp_path, monkeypatch, mistake):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx"]
 
 
-SECOND = helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["N", 1])
+SECOND = helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["N", 1, 24, 20])
 TWICE = [
     helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.float32([0.5]))),
     helper.make_node("Sub", ["image", "k"], ["s"]),
@@ -237,7 +191,7 @@ TWICE += [helper.make_node("Div", ["s", "k"], ["first"])]
         ({"dtype": TensorProto.FLOAT16}, "expected a model in float32 or float64, got image in FLOAT16"),
         ({"dtype": TensorProto.DOUBLE}, "expected a model that ONNX Runtime can run, got: .*Could not find an implementation for Conv"),
         ({"shape": (3, 24, 20)}, r"a float picture \(N, C, H, W\), got: image"),
-        ({"extra": [SECOND]}, "expected a model with one input"),
+        ({"extra": [SECOND]}, "expected one input that takes a picture, got 2: .*; choose with --input NAME"),
         ({"shape": ("N", 1, 24, 20)}, "takes 3 channels, as the steps make, got 1 in image"),
         ({"nodes": TWICE}, r"the network normalizes its input itself, \(x - 0\.5\) / 0\.5, which is inception, of values in 0-1"),
         ({"metadata": {"preproc.contract": "{}"}}, "takes raw pixels already; --force"),
@@ -405,22 +359,6 @@ def test_a_weight_made_by_broken_nodes_is_a_reason_not_a_traceback(tmp_path):
         put(file, tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
-
-
-def test_weights_in_a_file_of_their_own(tmp_path):
-    """A bundle keeps them beside the model, a bare file takes them in."""
-    folder = tmp_path / "in"
-    folder.mkdir()
-    file = hand_made(folder)
-    proto = onnx.load(file)
-    onnx.save(proto, file, save_as_external_data=True, location="weights.bin", size_threshold=0)
-    bundle = put(file, tmp_path / "out")
-    assert bundle.report.ok
-    assert (bundle.folder / "model.onnx.data").is_file()
-    put(file, tmp_path / "out.onnx")
-    (folder / "weights.bin").unlink()
-    assert graph.load(tmp_path / "out.onnx").graph.initializers["w"].const_value is not None
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "out.onnx"]
 
 
 def test_a_value_called_pixels_is_in_the_way(tmp_path):

@@ -264,6 +264,28 @@ def branch(op):
     return helper.make_graph([node(op, "x", "b")], op, [], [helper.make_tensor_value_info("b", DOUBLE, [None] * 4)])
 
 
+def test_convolutions_in_subgraphs_are_folded():
+    """Both branches of an If read the picture from outside: the weights are the model's, or a branch's own."""
+    own = helper.make_graph(
+        [helper.make_node("Conv", ["x", "v"], ["b"], name="inner", **PAD1)],
+        "own",
+        [],
+        [helper.make_tensor_value_info("b", DOUBLE, [None] * 4)],
+        [numpy_helper.from_array(W[:, ::-1] * 2, "v")],
+    )
+    outer = helper.make_graph([conv(output="b", **PAD1)], "outer", [], [helper.make_tensor_value_info("b", DOUBLE, [None] * 4)])
+    for which in (True, False):
+        nodes = [node("If", "yes", "y", then_branch=own, else_branch=outer)]
+        bare, made = (model(nodes, {"w": W, "yes": np.array(which)}) for _ in range(2))
+        done = graph.attach(made, imagenet(), spec())
+        assert done.folded, done.reason
+        assert done.convolutions == ("v", "w")
+        x = pixels()
+        want = evaluate(bare, "x", reference.apply(imagenet(), x))
+        assert np.abs(evaluate(made, "pixels", x) - want).max() < 1e-9
+        assert np.abs(evaluate(made, "pixels", x ^ 1) - want).max() > 1e-3
+
+
 def test_a_subgraph_that_reads_the_input_is_seen():
     nodes = [
         node("If", "yes", "z", then_branch=branch("ReduceMean"), else_branch=branch("ReduceMax")),
@@ -271,7 +293,7 @@ def test_a_subgraph_that_reads_the_input_is_seen():
         node("Add", "p z", "y"),
     ]
     made = model(nodes, {"w": W, "yes": np.array(True)})
-    assert "a subgraph" in str(graph.attach(made, imagenet(), spec()).reason)
+    assert "ReduceMax reads the input" in str(graph.attach(made, imagenet(), spec()).reason)
 
 
 def test_a_weight_that_is_an_output_too_is_not_replaced():
@@ -357,13 +379,13 @@ def test_the_negative_control_makes_just_the_border_wrong():
     made, wrong = (model([conv(**PAD1)], {"w": W}) for _ in range(2))
     affine = vocabulary.compose(sequence, 3)
     assert affine is not None
-    minus = graph.uncorrected_border(wrong, affine)
+    minus = graph.uncorrected_border(graph.picture_input(wrong), affine)
     assert minus is not None
     ready = reference.apply(sequence, x)
     error = np.abs(evaluate(wrong, "x", ready - minus[:, None, None]) - evaluate(made, "x", ready))
     assert error[:, :, 1:-1, 1:-1].max() < 1e-10
     assert error[:, :, 0].max() > 0.1
-    assert graph.uncorrected_border(model([conv()], {"w": W}), affine) is None
+    assert graph.uncorrected_border(graph.picture_input(model([conv()], {"w": W})), affine) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"not protobuf at all", None, b"\x08\x0a\xff\xff\xff"])

@@ -29,6 +29,10 @@ class Reference:
                 results.append(named_outputs(run(self.module, picture), self.names))
         return {name: torch.cat([result[name] for result in results]).numpy() for name in self.names}
 
+    def others(self, batch: int) -> dict[str, NDArray[Any]]:  # noqa: ARG002 - as verify.Truth says
+        """A network in Python takes the picture alone."""
+        return {}
+
 
 class _Watch(TorchDispatchMode):
     """Notes every operation whose floating output has fewer bits than `dtype`."""

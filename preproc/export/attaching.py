@@ -1,6 +1,5 @@
 """Preprocessing in front of an .onnx file that exists already: a recipe whose backbone is that file. No torch."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from ..errors import PreprocError
 from ..presets import UNITS, Statistics
 from ..recipe import BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name
 from ..steps import PIXEL_DTYPES, FromPixels, Normalize, Rescale, Step
-from .exporter import export_bundle
+from ..verify import Report
+from .exporter import export_bundle, export_file
 
 
 def attach(
@@ -22,31 +22,35 @@ def attach(
     steps: Sequence[Step],
     pixels: PixelsSpec,
     model_color: str = "RGB",
+    input_name: str | None = None,
     fold: str = "auto",
     force: bool = False,
+    verify: bool = True,
     images: str | Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> Bundle | None:
+) -> Bundle | Report | None:
     """Writes the model `onnx_in` with `steps` in front of it, verified against the original file, which is not touched.
 
-    out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file (None is returned).
+    out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
+    that are in other files stay outside: they go into one file beside the new model.
     steps: what is done to grey levels, behind the cast.  pixels: what the caller has; size None: as the model has it.
-    model_color: the order the model was trained on.  fold: auto, off or require.
-    force: although the model normalizes its input itself.  images: a folder of your own pictures to verify with.
+    model_color: the order the model was trained on.  input_name: the one that takes the picture, of several that might.
+    fold: auto, off or require.  force: although the model normalizes its input itself.  verify: False writes a bare file unverified.
+    images: a folder of your own pictures to verify with.
     Raises VerificationError if the new file differs from the original, PreprocError if the model does not fit.
     """
     onnx_in, out = Path(onnx_in), Path(out)
-    recipe = _recipe(onnx_in, out, steps=steps, pixels=pixels, model_color=model_color, fold=fold, force=force)
-    if out.suffix != ".onnx":
-        return export_bundle(recipe, out, images=images, progress=progress)
-    if out.is_dir():
+    bare = out.suffix == ".onnx"
+    if not bare and not verify:
+        raise PreprocError(f"{out}: expected a name that ends in .onnx for a file that is not verified, got a bundle's: bundles always are")
+    if bare and out.is_dir():
         raise PreprocError(f"{out}: expected the name of a file, got a folder")
-    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
-        bundle = export_bundle(recipe, Path(folder) / "bundle", images=images, progress=progress)
-        if (bundle.folder / "model.onnx.data").exists():
-            raise PreprocError(f"{out}: expected a model below 2 GB for a bare file, got one with its weights beside it; write a bundle")
-        (bundle.folder / "model.onnx").replace(out)  # the very bytes that were verified
-    return None
+    if bare and out.exists() and onnx_in.exists() and out.samefile(onnx_in):
+        raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same")
+    recipe = _recipe(onnx_in, out, steps=steps, pixels=pixels, model_color=model_color, input_name=input_name, fold=fold, force=force)
+    if bare:
+        return export_file(recipe, out, verify=verify, images=images, progress=progress)
+    return export_bundle(recipe, out, images=images, progress=progress)
 
 
 def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str) -> list[Step]:
@@ -62,7 +66,9 @@ def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: 
     return [*first, Normalize.of(known, color=None if color == "ANY" else color, origin=origin)]
 
 
-def _recipe(file: Path, out: Path, *, steps: Sequence[Step], pixels: PixelsSpec, model_color: str, fold: str, force: bool) -> Recipe:
+def _recipe(
+    file: Path, out: Path, *, steps: Sequence[Step], pixels: PixelsSpec, model_color: str, input_name: str | None, fold: str, force: bool
+) -> Recipe:
     model = graph.load(file)
     if KEY in model.metadata_props and not force:
         raise PreprocError(
@@ -70,7 +76,7 @@ def _recipe(file: Path, out: Path, *, steps: Sequence[Step], pixels: PixelsSpec,
             "--force attaches all the same"
         )
     try:
-        size = graph.picture_input(model).size
+        size = graph.picture_input(model, input_name).size
     except PreprocError as error:
         raise PreprocError(f"{file}: {error}") from error
     first = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color, pixel_dtype=pixels.dtype)
@@ -80,8 +86,10 @@ def _recipe(file: Path, out: Path, *, steps: Sequence[Step], pixels: PixelsSpec,
     check_name(name)
     return Recipe(
         name=name,
-        backbone=BackboneSpec(source="onnx", color=model_color, weights=str(file.absolute()), override="--force" if force else None),
+        backbone=BackboneSpec(
+            source="onnx", color=model_color, weights=str(file.absolute()), input=input_name, override="--force" if force else None
+        ),
         pixels=PixelsSpec(layout=pixels.layout, color=pixels.color, dtype=pixels.dtype, size=pixels.size or size, channels=pixels.channels),
         steps=sequence,
-        export=ExportSpec(formats=("onnx",), fold=fold, inline=out.suffix == ".onnx"),
+        export=ExportSpec(formats=("onnx",), fold=fold),
     )

@@ -1,7 +1,10 @@
 """Recipe or Model -> bundle: write the files, verify just those files, publish them."""
 
 import copy
+import dataclasses
+import functools
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,7 @@ from ..proof import SIZES, Proof, make_runtimes, prove, run, with_outputs
 from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, replace
 from ..runtimes import RUNTIMES
 from ..steps import FromPixels, channels_in, channels_out, check
-from ..verify import Report
+from ..verify import Report, Result, judge
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -75,18 +78,57 @@ def export_bundle(
         names = [name for name, kind in RUNTIMES.items() if (kind.file or "") in written or (kind.file is None and module is not None)]
         progress(f"verifying {', '.join(names)}")
         results = run(new, make_runtimes(names, contract, module), proof.cases, proof.power)
-        against = f"{'the original file fed by float64 steps' if module is None else 'float64 reference'}, {len(proof.cases)} inputs"
-        inputs = tuple(case.name for case in proof.cases)
-        report = Report(recipe.name, against, job.constants_agree, proof.power, results, inputs)
-        if report.failed:
-            raise _failure(report)
-        if hashes(new) != written:
-            raise PreprocError(
-                f"{out_dir}: expected the verified files to stay as they were, got changed ones; is another program writing there?"
-            )
+        report = _report(job, proof, results)
+        _check_unchanged(out_dir, new, written)
         golden = write_golden(new, list(proof.golden))
         write_manifest(new, contract=contract, golden=golden, report=report)
     return open_bundle(out_dir)
+
+
+def export_file(
+    recipe: Recipe, out: Path, *, verify: bool = True, images: str | Path | None = None, progress: Progress = lambda _: None
+) -> Report | None:
+    """Writes the one file `out` for a recipe whose backbone is an .onnx file; weights in other files go into `<name>.data` beside it.
+
+    Returns what was verified, or None where verify is False. Raises as export_bundle() does, and then writes nothing.
+    """
+    job = _job(recipe, None, None, (), None, progress)
+    proof, report = None, None
+    if verify:
+        progress("computing the float64 reference")
+        proof = prove(job.recipe, job.backbone, images=Path(images) if images is not None else recipe.export.images)
+    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
+        new = Path(folder) / out.name
+        progress(f"writing {out.name}")
+        model, fold = _attached(job)
+        contract = _contract(job, {"onnx": fold}, model, proof)
+        _save_onnx(model, contract, new)
+        del model
+        if proof is not None:
+            names = [name for name, kind in RUNTIMES.items() if kind.file == "model.onnx"]
+            progress(f"verifying {', '.join(names)}")
+            written = hashes(new.parent)
+            results = tuple(judge(runtime, new, proof.cases, proof.power) for runtime in make_runtimes(names, contract, None))
+            report = _report(job, proof, results)
+            _check_unchanged(out, new.parent, written)
+        for file in sorted(new.parent.iterdir(), reverse=True):  # weights first
+            file.replace(out.with_name(file.name))
+    return report
+
+
+def _report(job: _Job, proof: Proof, results: tuple[Result, ...]) -> Report:
+    """Raises VerificationError with the report if a runtime failed."""
+    against = "the original file fed by float64 steps" if isinstance(job.backbone, Path) else "float64 reference"
+    inputs = tuple(case.name for case in proof.cases)
+    report = Report(job.recipe.name, f"{against}, {len(inputs)} inputs", job.constants_agree, proof.power, results, inputs)
+    if report.failed:
+        raise _failure(report)
+    return report
+
+
+def _check_unchanged(out: str | Path, folder: Path, written: dict[str, dict[str, Any]]) -> None:
+    if hashes(folder) != written:
+        raise PreprocError(f"{out}: expected the verified files to stay as they were, got changed ones; is another program writing there?")
 
 
 def _failure(report: Report) -> VerificationError:
@@ -134,11 +176,13 @@ def _file_job(recipe: Recipe) -> _Job:
     """A network that is an .onnx file: its outputs named, its batch as it is, refused if it normalizes its input a second time."""
     file = recipe.resolve(str(recipe.backbone.weights))
     model = graph.load(file)
-    picture = graph.picture_input(model)
+    graph.check(model, file)
+    picture = graph.picture_input(model, recipe.backbone.input)
     recipe = replace(recipe, backbone={"outputs": _choose(recipe, graph.output_names(file))}, pixels={"batch": picture.batch})
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready)
-    _guard(recipe, graph.follow(picture, ready).input_maps())
+    whole = graph.opened(model, ready, name=recipe.backbone.input)
+    _guard(recipe, graph.follow(graph.picture_input(whole, recipe.backbone.input), ready).input_maps())
     return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels)
 
 
@@ -211,37 +255,18 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
     model, onnx_model = None, None
     if "onnx" in recipe.export.formats:
         progress("writing model.onnx")
-        onnx_model = _bare_onnx(job)
-        done = graph.attach(onnx_model, recipe.steps, recipe.pixels, fold=recipe.export.fold, name=contracts.INPUT)
-        fold["onnx"] = _fold_entry(recipe, done.folded, done.reason, done.form, done.convolutions)
+        onnx_model, fold["onnx"] = _attached(job)
     if not isinstance(job.backbone, Path):
         model, fold_torch = _fold_torch(job)
         fold |= {name: fold_torch for name in recipe.export.formats if name != "onnx"}
-    kinds = {} if onnx_model is None else {value.name: value.dtype.numpy().name for value in onnx_model.graph.outputs if value.dtype}
-    outputs = [
-        {"name": name, "dtype": kinds.get(name, "float32"), "shape": [recipe.pixels.batch or "N", *values.shape[1:]]}
-        for name, values in proof.cases[0].expected.items()
-    ]
-    contract = contracts.make_contract(
-        recipe,
-        outputs=outputs,
-        fold=fold,
-        weights=job.weights,
-        weights_sha256=job.weights_sha256,
-        trained=job.trained,
-        constants_agree=job.constants_agree,
-        labels=job.labels,
-    )
-    text = _compact(contract)
+    contract = _contract(job, fold, onnx_model, proof)
     if onnx_model is not None:
-        onnx_model.metadata_props.update({contracts.KEY: text, **contracts.standard_metadata(contract)})
-        graph.save(onnx_model, folder / "model.onnx")
-        graph.check_file(folder / "model.onnx")
+        _save_onnx(onnx_model, contract, folder / "model.onnx")
     if model is not None and "torchscript" in recipe.export.formats:
         from .torchscript import export_torchscript
 
         progress("writing model.pt")
-        export_torchscript(model, _example(recipe), folder / "model.pt", extra={contracts.FILE: text})
+        export_torchscript(model, _example(recipe), folder / "model.pt", extra={contracts.FILE: _compact(contract)})
     if model is not None and "pt2" in recipe.export.formats:
         from .pt2 import export_pt2
 
@@ -252,30 +277,75 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
             folder / "model.pt2",
             layout=recipe.pixels.layout,
             dynamic_size=recipe.pixels.size is None,
-            extra={contracts.FILE: text},
+            extra={contracts.FILE: _compact(contract)},
         )
     return contract, model
 
 
-def _bare_onnx(job: _Job) -> "ir.Model":
-    if isinstance(job.backbone, Path):
-        model = graph.load(job.backbone)
-        if job.recipe.export.inline:
-            model.meta.pop(graph.EXTERNAL)
-        graph.strip_traces(model)
-        by_name = {value.name: value for value in model.graph.outputs}
-        model.graph.outputs[:] = [by_name[name] for name in job.recipe.backbone.outputs]
-        return model
-    from .onnx import export_backbone
+def _contract(job: _Job, fold: dict[str, Any], model: "ir.Model | None", proof: Proof | None) -> dict[str, Any]:
+    """What the files promise. Shapes of outputs are those that the reference answered, else what an .onnx file says of them."""
+    declared = {} if model is None else {value.name: value for value in model.graph.outputs}
 
-    recipe = job.recipe
-    return export_backbone(
-        job.backbone.module,
-        _ready(recipe),
-        outputs=recipe.backbone.outputs,
-        opset=recipe.export.opset,
-        dynamic_size=recipe.pixels.size is None,
+    def output(name: str) -> dict[str, Any]:
+        value = declared.get(name)
+        kind = "float32" if value is None or value.dtype is None else value.dtype.numpy().name
+        answered = None if proof is None else [job.recipe.pixels.batch or "N", *proof.cases[0].expected[name].shape[1:]]
+        shape = answered or graph.sides(value)
+        return {"name": name, "dtype": kind, "shape": shape}
+
+    picture = graph.any_picture(model, contracts.INPUT) if isinstance(job.backbone, Path) and model is not None else None
+    others = [] if picture is None or model is None else graph.other_inputs(model, picture)
+    return contracts.make_contract(
+        job.recipe,
+        outputs=[output(name) for name in job.recipe.backbone.outputs],
+        others=[
+            {"name": value.name, "dtype": value.dtype.numpy().name if value.dtype else None, "shape": graph.sides(value)}
+            for value in others
+        ],
+        fold=fold,
+        weights=job.weights,
+        weights_sha256=job.weights_sha256,
+        trained=job.trained,
+        constants_agree=job.constants_agree,
+        labels=job.labels,
     )
+
+
+def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
+    model.metadata_props.update({contracts.KEY: _compact(contract), **contracts.standard_metadata(contract)})
+    graph.check(model, path.name)
+    graph.save(model, path)
+
+
+def _attached(job: _Job) -> "tuple[ir.Model, dict[str, Any]]":
+    """The ONNX model with its steps, and the contract's entry on the fold."""
+    recipe, spec = job.recipe, job.recipe.export
+    attach = functools.partial(graph.attach, steps=recipe.steps, pixels=recipe.pixels, name=contracts.INPUT, old=recipe.backbone.input)
+    if not isinstance(job.backbone, Path):
+        from .onnx import export_backbone
+
+        model = export_backbone(
+            job.backbone.module,
+            _ready(recipe),
+            outputs=recipe.backbone.outputs,
+            opset=spec.opset,
+            dynamic_size=recipe.pixels.size is None,
+        )
+        done = attach(model, fold=spec.fold)
+    else:
+        model = closed = graph.load(job.backbone)
+        if spec.fold != "off":
+            model = graph.opened(closed, channels_out(recipe.steps, recipe.pixels.channels), name=recipe.backbone.input)
+        done = attach(model, fold=spec.fold)
+        if model is not closed and done.folded:
+            opened = sorted(f"{domain}::{name}" for domain, name, _ in closed.functions.keys() - model.functions.keys())
+            done = dataclasses.replace(done, notes=(*done.notes, f"in place of their calls: the functions {', '.join(opened)}"))
+        elif model is not closed:  # then nothing was gained by it
+            model = closed
+            done = dataclasses.replace(attach(model, fold="off"), reason=done.reason)
+        by_name = {value.name: value for value in model.graph.outputs}
+        model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
+    return model, _fold_entry(recipe, done.folded, done.reason, done.form, done.convolutions) | {"notes": list(done.notes)}
 
 
 def _fold_torch(job: _Job) -> "tuple[Model, dict[str, Any]]":

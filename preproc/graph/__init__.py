@@ -1,25 +1,30 @@
 """Steps as ONNX nodes in front of a model, and the same fold there. onnx-ir and NumPy, no torch."""
 
 from .convolutions import follow
-from .editing import Attached, attach, uncorrected_border
-from .files import EXTERNAL, check_file, fingerprint, load, output_names, output_types, read_metadata, save, strip_traces, to_bytes
-from .picture import Picture, picture_input
+from .editing import Attached, attach, opened, uncorrected_border
+from .files import check, fingerprint, load, output_names, output_types, read_metadata
+from .others import others
+from .picture import Picture, any_picture, other_inputs, picture_input, sides
+from .writing import save, to_bytes
 
 __all__ = [
-    "EXTERNAL",
     "Attached",
     "Picture",
+    "any_picture",
     "attach",
-    "check_file",
+    "check",
     "fingerprint",
     "follow",
     "load",
+    "opened",
+    "other_inputs",
+    "others",
     "output_names",
     "output_types",
     "picture_input",
     "read_metadata",
     "save",
-    "strip_traces",
+    "sides",
     "to_bytes",
     "uncorrected_border",
 ]

@@ -61,7 +61,8 @@ def _makers(value: ir.Value) -> list[ir.Node]:
         nodes.add(node)
         waiting += [source for source in node.inputs if source is not None]
     graph = next(iter(nodes)).graph
-    assert graph is not None
+    if not isinstance(graph, ir.Graph) or any(node.graph is not graph for node in nodes) or not graph.opset_imports:
+        raise NotFoldableError(f"{value.name} is computed in a subgraph")
     return [node for node in graph if node in nodes]
 
 

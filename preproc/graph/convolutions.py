@@ -12,15 +12,16 @@ from ..affine import Affine, FoldPlan, fold_conv
 from ..errors import NotFoldableError, PreprocError
 from ..tracking import Reader, Tracked, Trail, concatenate
 from .constants import constant
-from .picture import Picture
+from .picture import FLOATS, RAW, Picture
 
 
 @dataclass(frozen=True)
 class Found:
-    """A convolution node with what the fold has to know of it."""
+    """A convolution node with what the fold has to know of it. graph: the model's, even if the node is in a subgraph."""
 
     node: ir.Node
     reader: Reader
+    graph: ir.Graph
 
 
 def first_convolutions(picture: Picture, channels: int) -> list[Found]:
@@ -30,32 +31,31 @@ def first_convolutions(picture: Picture, channels: int) -> list[Found]:
     return walk.found
 
 
-def follow(picture: Picture, channels: int) -> Trail:
+def follow(picture: Picture, channels: int) -> "Walk":
     """What the graph does to the picture before the first operations that are no maps on channels."""
     return _walk(picture, channels)
 
 
-def _walk(picture: Picture, channels: int) -> "_Walk":
-    graph = picture.value.graph
-    if graph is None:
-        raise NotFoldableError("the input belongs to no graph")
-    walk = _Walk(picture, channels)
-    for node in graph:
+def _walk(picture: Picture, channels: int) -> "Walk":
+    walk = Walk(picture, channels)
+    for node in walk.graph.all_nodes():  # those of subgraphs, which may read the picture as well
         if node.op_type != "Shape" and any(value in walk.tracked for value in node.inputs if value is not None):
             walk.visit(node)
-    if any(user.graph is not graph for value in walk.tracked for user, _ in value.uses()):
-        walk.refusals.append(NotFoldableError("a subgraph (an If, a Loop) reads the input"))
-    if any(output in walk.tracked for output in graph.outputs):
-        walk.refusals.append(NotFoldableError("the model returns its input"))
+    if any(value.is_graph_output() for value in walk.tracked):
+        walk.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input"))
     return walk
 
 
-class _Walk(Trail):
-    """Translates ONNX's operators into Tracked's, from the input to the convolutions."""
+class Walk(Trail):
+    """Translates ONNX's operators into Tracked's, from the input to the convolutions. strangers: the nodes of other domains on the way."""
 
     def __init__(self, picture: Picture, channels: int) -> None:
         super().__init__()
-        self.dtype, self.found = picture.value.dtype, list[Found]()
+        graph = picture.value.graph
+        if not isinstance(graph, ir.Graph):
+            raise NotFoldableError("the input belongs to no graph")
+        self.graph = graph
+        self.dtype, self.found, self.strangers = picture.value.dtype, list[Found](), list[ir.Node]()
         self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis)
 
     def visit(self, node: ir.Node) -> None:
@@ -68,17 +68,20 @@ class _Walk(Trail):
 
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
+            self.strangers.append(node)
             raise NotFoldableError(f"{node.domain}::{node.op_type} reads the input, which is not a convolution")
         if node.op_type == "Conv":
             reader = _reader(self.tracked, node)
             self.readers.append(reader)
-            self.found.append(Found(node, reader))
+            self.found.append(Found(node, reader, self.graph))
             return
         rule = _RULES.get(node.op_type)
         if rule is None:
             raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
         if node.op_type == "Cast" and node.attributes["to"].as_int() != self.dtype:
-            raise NotFoldableError("the input is cast to another type before the first convolution")
+            if self.dtype not in RAW or node.attributes["to"].as_int() not in FLOATS:
+                raise NotFoldableError("the input is cast to another type before the first convolution")
+            self.dtype = ir.DataType(node.attributes["to"].as_int())
         if node.op_type == "BatchNormalization":
             read = self.tracked.get(node.inputs[0])
             self.ends += [read.map] if read is not None and not read.learned and not read.is_input else []
@@ -98,9 +101,9 @@ def rewrite(found: Sequence[Found], plan: FoldPlan) -> None:
         old_weight = constant(item.node.inputs[1])
         weights.append(fold_conv(old_weight, old_bias, plan, pad=item.reader.pad, groups=item.reader.groups))
     for item, (weight, bias) in zip(found, weights, strict=True):
-        _replace(item.node, 1, weight)
+        _replace(item.graph, item.node, 1, weight)
         if bias is not None:
-            _replace(item.node, 2, bias)
+            _replace(item.graph, item.node, 2, bias)
 
 
 def add_to_bias(item: Found, values: NDArray[np.float64]) -> None:
@@ -110,16 +113,14 @@ def add_to_bias(item: Found, values: NDArray[np.float64]) -> None:
     identity = FoldPlan(Affine(np.eye(len(values)), values), np.zeros(len(values)))
     _, change = fold_conv(weight, None, identity, pad=None, groups=item.reader.groups)
     assert change is not None
-    _replace(item.node, 2, (old + change).astype(constant(item.node.inputs[1]).dtype))
+    _replace(item.graph, item.node, 2, (old + change).astype(constant(item.node.inputs[1]).dtype))
 
 
-def _replace(node: ir.Node, index: int, array: NDArray[Any]) -> None:
-    """A new initializer for one input of a node; the old one goes if nobody else reads it."""
+def _replace(graph: ir.Graph, node: ir.Node, index: int, array: NDArray[Any]) -> None:
+    """A new initializer of `graph` for one input of a node; the old one goes if nobody else reads it."""
     old = node.inputs[index] if index < len(node.inputs) else None
-    graph = node.graph
-    assert isinstance(graph, ir.Graph)
     name = f"preproc/{node.name or node.outputs[0].name}/{'weight' if index == 1 else 'bias'}" if old is None else f"{old.name}"
-    if old is not None and len(old.uses()) == 1 and old.is_initializer():
+    if old is not None and len(old.uses()) == 1 and graph.initializers.get(name) is old:
         graph.initializers.pop(name)
     elif old is not None:
         name += "/preproc"

@@ -1,7 +1,7 @@
 """A bare model with its preprocessing in front: the one path by which every ONNX file of this project is made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -14,45 +14,66 @@ from ..recipe import PixelsSpec
 from ..steps import Step, channels_out
 from ..tracking import common_through, plan_for
 from . import convolutions
+from .messages import UNLISTED, inlined
 from .nodes import Builder, append_channel, build, pixel_dtype
-from .picture import Picture, picture_input
+from .picture import Picture, any_picture, picture_input
 
 
 @dataclass(frozen=True)
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
-    form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights."""
+    form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights.
+    notes: what else somebody should know."""
 
     folded: bool
     reason: str | None
     form: str | None = None
     convolutions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def attach(model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: str = "auto", name: str = "pixels") -> Attached:
-    """Puts `steps` (a FromPixels first) in front of the model's picture input, in place; the new input is `name`.
+def attach(
+    model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: str = "auto", name: str = "pixels", old: str | None = None
+) -> Attached:
+    """Puts `steps` (a FromPixels first) in front of the model's picture input `old`, in place; the new input is `name`.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
     NotFoldableError. Raises PreprocError if the model's input does not fit.
     """
-    picture = picture_input(model)
-    old, ready = picture.value, channels_out(steps, pixels.channels)
-    assert old.dtype is not None
+    picture = picture_input(model, old)
+    taker, ready = picture.value, channels_out(steps, pixels.channels)
+    assert taker.dtype is not None
     picture.check_fits(pixels, channels=ready)
     taken = {value.name for value in [*model.graph.inputs, *(made for node in model.graph.all_nodes() for made in node.outputs)]}
     if name in taken or name in model.graph.initializers:
         raise PreprocError(f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it")
-    opset = model.opset_imports.get("", 18)
+    opset = model.opset_imports.get("", 0)
     left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
+    if done.folded and model.ir_version < UNLISTED:
+        weights = ", ".join(done.convolutions)
+        note = f"weights are listed as inputs, as IR version {model.ir_version} demands: callers must not override {weights}"
+        done = replace(done, notes=(note,))
     value = ir.Value(name=name, shape=_pixel_shape(picture, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
-    builder = Builder(old.dtype, pixels.channels, opset=opset)
+    builder = Builder(taker.dtype, pixels.channels, opset=opset)
     output = build(builder, left, value)
     if constant is not None:
         output = append_channel(builder, constant, output)
     if picture.layout == "NHWC":
         output = builder.add("Transpose", output, perm=[0, 2, 3, 1])
-    insert(model.graph, old, value, builder, output)
+    insert(model.graph, taker, value, builder, output)
     return done
+
+
+def opened(model: ir.Model, channels: int, *, name: str | None = None) -> ir.Model:
+    """The loaded model with those model-local functions in place of their calls that the picture enters; itself where it enters none."""
+    before: list[tuple[str, str]] = []
+    while True:
+        picture = any_picture(model, name)
+        met = {node.op_identifier() for node in convolutions.follow(picture, picture.channels or channels).strangers}
+        calls = sorted((domain, kind) for domain, kind, overload in met if (domain, kind, overload) in model.functions)
+        if not calls or calls == before:  # the same again: functions that call each other
+            return model
+        model, before = inlined(model, calls), calls
 
 
 def _plan(
@@ -99,10 +120,13 @@ def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, outp
     graph.inputs[list(graph.inputs).index(old)] = new
 
 
-def uncorrected_border(model: ir.Model, affine: Affine) -> NDArray[np.float64] | None:
-    """The negative control of verify, in place: as folding.uncorrected_border, for a file. Returns what to subtract from the input."""
+def uncorrected_border(picture: Picture, affine: Affine) -> NDArray[np.float64] | None:
+    """The negative control of verify, in place, in the model whose picture input this is: as folding.uncorrected_border, for a file.
+
+    Returns what to subtract from the input.
+    """
     try:
-        found = convolutions.first_convolutions(picture_input(model), affine.channels_out)
+        found = convolutions.first_convolutions(picture, affine.channels_out)
         through = common_through([item.reader for item in found])
         back = None if through is None else through.inverse()
         pads = [item.reader.pad for item in found if item.reader.pad is not None]

@@ -1,86 +1,103 @@
-"""ONNX files: reading, checking, writing; and the metadata that a file carries."""
+"""ONNX files: reading and checking; and the metadata that a file carries."""
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from ..errors import BundleError
+from .messages import all_tensors, in_nodes, messages, model_of
 
-EXTERNAL_ABOVE = 2_000_000_000
-"""Bytes of weights above which they go into a second file: protobuf ends at 2 GiB."""
-
-
-EXTERNAL = "preproc.external"
-"""In a loaded model's `meta`: whether its weights were in files of their own."""
-UNLISTED = 4
-"""The IR version from which on initializers need not be listed among the inputs; listed, they may be overridden by callers."""
+SMALL = 4096
+"""Bytes up to which ONNX's check is given an initializer's values: those that say shapes are small."""
 
 
 def load(path: str | Path) -> ir.Model:
-    """Raises BundleError with the file's name if it is not an ONNX file.
+    """Raises BundleError with the file's name if it is not an ONNX file. Weights in files of their own stay there.
 
-    Older files list every initializer among their inputs, for they had to: here they are initializers only, and to_bytes() lists them.
+    Older files list every initializer among their inputs, for they had to: here they are initializers only.
     """
+    proto = _read(path)
     try:
-        model = ir.load(path)
+        if not proto.graph.output:
+            raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
+        _take_in(proto, Path(path).parent)
+        model = model_of(proto, Path(path).absolute().parent)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise BundleError(f"{path}: expected an ONNX file, got: {_first_line(error)}") from error
+    _check_weights(model, path)
+    return model
+
+
+def _read(path: str | Path) -> onnx.ModelProto:
+    """The file without weights in other files."""
+    try:
+        return onnx.load(str(path), load_external_data=False)
     except FileNotFoundError as error:
         raise BundleError(f"{path}: expected an ONNX file, got nothing there") from error
     except (DecodeError, ValueError, TypeError, OSError, KeyError) as error:
-        raise BundleError(
-            f"{path}: expected an ONNX file, got: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        ) from error
+        raise BundleError(f"{path}: expected an ONNX file, got: {_first_line(error)}") from error
 
-    if not model.graph.outputs:
-        raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
-    model.meta[EXTERNAL] = any(isinstance(value.const_value, ir.ExternalTensor) for value in model.graph.initializers.values())
-    if model.ir_version < UNLISTED:
-        inputs = [value for value in model.graph.inputs if value.name not in model.graph.initializers]
-        model.graph.inputs[:] = inputs
+
+def _take_in(proto: onnx.ModelProto, folder: Path) -> None:
+    """Reads weights that are neither initializers nor in this file: nothing is gained by leaving a Constant node's outside."""
+    for tensor in [*in_nodes(proto.graph.node), *(inner for function in proto.functions for inner in in_nodes(function.node))]:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            outside = ir.serde.deserialize_tensor(tensor, folder.absolute())
+            tensor.raw_data = outside.tobytes()
+            tensor.ClearField("data_location")
+            tensor.ClearField("external_data")
+
+
+def _check_weights(model: ir.Model, path: str | Path) -> None:
+    """That weights in other files are there, in full, and inside of the model's folder."""
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if not isinstance(tensor, ir.ExternalTensor):
+            continue
+        try:
+            tensor.numpy()  # maps the file; nothing is read
+            tensor.release()
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{path}: expected its weights in the files that it names, got: {_first_line(error)}") from error
+
+
+def check(model: ir.Model, name: str | Path) -> None:
+    """ONNX's own full check, shapes and types included, of everything but large weights. Raises BundleError about the file `name`."""
+    parts = messages(model)
+    proto, listed = onnx.ModelProto(), {value.name for value in parts.graph.input}
+    proto.CopyFrom(parts.head)
+    proto.graph.CopyFrom(parts.graph)
     try:
-        return ir.external_data.load_to_model(model)
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: expected its weights in the files that it names, got: {str(error).splitlines()[0]}") from error
+        for tensor in parts.tensors:
+            if tensor.data_location != onnx.TensorProto.EXTERNAL:
+                onnx.checker.check_tensor(tensor)
+            if tensor.ByteSize() <= SMALL and tensor.data_location != onnx.TensorProto.EXTERNAL:
+                proto.graph.initializer.append(tensor)
+            elif tensor.name not in listed:
+                proto.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, TypeError) as error:
+        raise BundleError(f"{name}: expected a valid ONNX file, got: {_first_line(error)}") from error
 
 
-def save(model: ir.Model, path: Path) -> None:
-    """Writes one file; weights that were in files of their own, or that are more than protobuf holds, go into `<name>.data` beside it.
-    Same model, same bytes."""
-    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
-    if size > EXTERNAL_ABOVE or model.meta.get(EXTERNAL):
-        ir.save(model, path, external_data=f"{path.name}.data")
-    else:
-        path.write_bytes(to_bytes(model))
-
-
-def to_bytes(model: ir.Model) -> bytes:
-    proto = ir.to_proto(model)
-    if model.ir_version < UNLISTED:
-        named = {value.name for value in proto.graph.input}
-        proto.graph.input.extend(
-            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            for tensor in proto.graph.initializer
-            if tensor.name not in named
-        )
-    data: bytes = proto.SerializeToString(deterministic=True)
-    return data
-
-
-def check_file(path: Path) -> None:
-    """ONNX's own full check, shapes and types included. Raises BundleError."""
-    try:
-        onnx.checker.check_model(str(path), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise BundleError(f"{path.name}: expected a valid ONNX file, got: {str(error).splitlines()[0]}") from error
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
 
 
 def fingerprint(path: str | Path) -> str:
-    """sha256 of the whole model, weights in other files included."""
-    return hashlib.sha256(to_bytes(load(path))).hexdigest()
+    """sha256 of the file; of a model with weights in other files, of it and then of these, in the order of their names."""
+    proto = _read(path)
+    named = {entry.value for tensor in all_tensors(proto.graph) for entry in tensor.external_data if entry.key == "location"}
+    digest = hashlib.sha256()
+    for file in [Path(path), *(Path(path).parent / name for name in sorted(named))]:
+        with file.open("rb") as source:
+            while piece := source.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()
 
 
 def output_names(path: str | Path) -> tuple[str, ...]:
@@ -90,24 +107,14 @@ def output_names(path: str | Path) -> tuple[str, ...]:
 
 def output_types(path: str | Path) -> dict[str, ir.DataType]:
     """Node name -> the dtype of its first output, as far as ONNX can infer it."""
-    inferred = onnx.shape_inference.infer_shapes(onnx.load(str(path), load_external_data=False))
+    inferred = onnx.shape_inference.infer_shapes(_read(path))
     graph = ir.from_proto(inferred).graph
     return {str(node.name): node.outputs[0].dtype for node in graph.all_nodes() if node.outputs and node.outputs[0].dtype is not None}
 
 
 def read_metadata(path: str | Path) -> Mapping[str, str]:
     """The file's metadata_props, without its weights being looked at."""
-    return dict(load(path).metadata_props)
-
-
-def strip_traces(model: ir.Model) -> None:
-    """Removes what torch's exporter leaves on every node and value (stack traces, paths of the machine); all other metadata stays."""
-    for graph in [model.graph, *(function.graph for function in model.functions.values())]:
-        values = [*graph.inputs, *graph.initializers.values(), *(value for node in graph.all_nodes() for value in node.outputs)]
-        owners: list[ir.Graph | ir.Node | ir.Value | Any] = [graph, *values, *graph.all_nodes()]
-        for item in owners:
-            for key in [key for key in item.metadata_props if key.startswith(("pkg.", "namespace"))]:
-                del item.metadata_props[key]
+    return {entry.key: entry.value for entry in _read(path).metadata_props}
 
 
 def strip(model: ir.Model) -> None:

@@ -1,9 +1,10 @@
-"""Each step as ONNX nodes, written from the formulas. Opset 13 and newer; nothing here depends on a picture's size."""
+"""Each step as ONNX nodes, written from the formulas. Nothing here depends on a picture's size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import onnx.defs
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -26,11 +27,18 @@ class Builder:
 
     def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18) -> None:
         self.dtype, self.channels, self.opset = dtype, channels, opset
+        self.step = "these steps"
         self.nodes: list[ir.Node] = []
         self.constants: list[ir.Value] = []
 
     def add(self, op: str, *inputs: ir.Value | NDArray[Any], **attributes: Any) -> ir.Value:
-        """Appends a node; arrays among the inputs become initializers."""
+        """Appends a node; arrays among the inputs become initializers. Raises PreprocError if the model's opset has no such operator."""
+        if not _has(self.opset, op, len(inputs), attributes):
+            needed = next((opset for opset in range(self.opset, NEWEST + 1) if _has(opset, op, len(inputs), attributes)), NEWEST)
+            raise PreprocError(
+                f"expected a model of opset {needed} or newer for {self.step}, whose {op} came with it, got opset {self.opset}; "
+                "convert it with onnx.version_converter"
+            )
         name = f"preproc/{len(self.nodes)}_{op}"
         values = [value if isinstance(value, ir.Value) else self._constant(f"{name}/{i}", value) for i, value in enumerate(inputs)]
         output = ir.Value(name=name)
@@ -56,9 +64,26 @@ class Builder:
         return value
 
 
+NEWEST = onnx.defs.onnx_opset_version()
+BROADCASTING = 7
+"""The opset since which arithmetic broadcasts as NumPy does."""
+
+
+def _has(opset: int, op: str, inputs: int, attributes: Mapping[str, Any]) -> bool:
+    """Whether the operator takes so many inputs and these attributes at this opset."""
+    if opset < BROADCASTING:
+        return False
+    try:
+        schema = onnx.defs.get_schema(op, opset)
+    except onnx.defs.SchemaError:
+        return False
+    return inputs <= schema.max_input and all(name in schema.attributes for name in attributes)
+
+
 def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
     """Appends the nodes of all steps behind `value` and returns the last one's output."""
     for step in steps:
+        builder.step = step.name
         value = _NODES[type(step)](builder, step, value)
     return value
 

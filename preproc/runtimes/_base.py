@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -22,8 +23,8 @@ class Runtime:
     def open(self, path: Path) -> None:
         raise NotImplementedError
 
-    def run(self, pixels: NDArray[Any]) -> Outputs:
-        """Named outputs for pixels as the contract says."""
+    def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
+        """Named outputs for pixels as the contract says. others: what an .onnx file takes beside them."""
         raise NotImplementedError
 
     def proof(self) -> str:

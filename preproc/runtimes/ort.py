@@ -2,8 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,9 +41,9 @@ class OrtCpu(Runtime):
         self.session = self._session(ort, str(path), options)
         self.outputs = [output.name for output in self.session.get_outputs()]
 
-    def run(self, pixels: NDArray[Any]) -> Outputs:
-        (name,) = [value.name for value in self.session.get_inputs()]
-        return dict(zip(self.outputs, self.session.run(self.outputs, {name: pixels}), strict=True))
+    def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
+        (name,) = [value.name for value in self.session.get_inputs() if value.name not in others]
+        return dict(zip(self.outputs, self.session.run(self.outputs, {name: pixels, **others}), strict=True))
 
     def proof(self) -> str:
         return f"onnxruntime {onnxruntime().__version__}, {self._count()} on {', '.join(self.session.get_providers())}"
@@ -132,22 +133,35 @@ def _quiet_stdout() -> Iterator[None]:
 class OnnxReference:
     """The original ONNX file in ONNX Runtime on the CPU, fed with floats: the reference where a backbone is a file.
 
-    It computes in the file's own precision, so `mixed` says so. names: of the outputs that are wanted.  nhwc: whether its own input is
-    (N, H, W, C).
+    It computes in the file's own precision, so `mixed` says so. model: the file, or an edited one in memory whose weights in other files
+    are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  nhwc: whether that is
+    (N, H, W, C).  others: the further inputs' values for a batch of that size.
     """
 
-    def __init__(self, model: bytes, names: Sequence[str], *, nhwc: bool = False) -> None:
+    def __init__(
+        self,
+        model: Path | bytes,
+        names: Sequence[str],
+        *,
+        image: str,
+        nhwc: bool = False,
+        others: Callable[[int], Mapping[str, NDArray[Any]]] = lambda _: {},
+        folder: Path | None = None,
+    ) -> None:
         ort = onnxruntime()
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        if folder is not None:
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         try:
-            self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            source = model if isinstance(model, bytes) else str(model)
+            self.session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
             raise PreprocError(f"expected a model that ONNX Runtime can run, got: {str(error).splitlines()[0][:300]}") from error
-        self.names, self.nhwc = tuple(names), nhwc
-        (image,) = self.session.get_inputs()
-        self.image, self.kind = image.name, {"tensor(float)": np.float32, "tensor(double)": np.float64}[image.type]
-        self.batch = image.shape[0] if isinstance(image.shape[0], int) else 1
+        self.names, self.image, self.nhwc, self.others = tuple(names), image, nhwc, others
+        (taken,) = [value for value in self.session.get_inputs() if value.name == image]
+        self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
+        self.batch = taken.shape[0] if isinstance(taken.shape[0], int) else 1
         for output in self.session.get_outputs():
             if output.name in names and output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
                 raise PreprocError(f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it")
@@ -161,7 +175,7 @@ class OnnxReference:
 
     def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         try:
-            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch})
+            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(len(batch))})
         except Exception as error:  # as above
             raise PreprocError(
                 f"expected a model that takes pictures of shape {batch.shape}, got: {str(error).splitlines()[0][:300]}; "

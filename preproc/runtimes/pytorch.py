@@ -5,8 +5,9 @@ import json
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class TorchCpu(Runtime):
         _check_device(self.device)
         self.module = copy.deepcopy(self.module).to(self.device).eval()
 
-    def run(self, pixels: NDArray[Any]) -> Outputs:
+    def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:  # noqa: ARG002
         import torch
 
         from ..backbones import named_outputs

@@ -1,0 +1,183 @@
+"""A graph as protobuf messages. Whatever nobody touched keeps the very message that was read.
+
+onnx-ir knows much of ONNX but not all: training information, sparse initializers and fields of newer schemas would be lost if a file
+were written from it. So an edited model is written from the messages that it was loaded from, with the edits put into them.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx.inliner
+import onnx_ir as ir
+
+UNLISTED = 4
+"""The IR version from which on initializers need not be listed among the inputs; listed, they may be overridden by callers."""
+_KEY = "preproc.original"
+
+
+@dataclass(eq=False)
+class Original:
+    """The messages of a file loaded from `folder`. head: the model without its graph.  graph: without its initializers.
+    nodes: the nodes in it.  tensors: the initializers, each with what onnx-ir holds for it."""
+
+    folder: Path
+    head: onnx.ModelProto
+    graph: onnx.GraphProto
+    nodes: list[ir.Node]
+    tensors: dict[str, tuple[ir.TensorProtocol | None, onnx.TensorProto]]
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Together the model: head without the graph, the graph without initializers, the initializers."""
+
+    head: onnx.ModelProto
+    graph: onnx.GraphProto
+    tensors: list[onnx.TensorProto]
+
+
+def model_of(proto: onnx.ModelProto, folder: Path) -> ir.Model:
+    """The model, which remembers the messages. They are taken apart: `proto` must not be used any more.
+
+    Older files list every initializer among their inputs, for they had to: in the model they are initializers only.
+    """
+    model = ir.from_proto(proto)
+    graph, values = proto.graph, model.graph.initializers
+    tensors = {tensor.name: (values[tensor.name].const_value, tensor) for tensor in graph.initializer}
+    proto.ClearField("graph")
+    del graph.initializer[:]
+    model.meta[_KEY] = Original(folder, proto, graph, list(model.graph), tensors)
+    if model.ir_version < UNLISTED:
+        model.graph.inputs[:] = [value for value in model.graph.inputs if value.name not in values]
+    ir.external_data.set_base_dir(model.graph, folder)
+    return model
+
+
+def inlined(model: ir.Model, functions: Iterable[tuple[str, str]]) -> ir.Model:
+    """A loaded model with the model-local functions (domain, name) in place of their calls; all else stays. `model` does, too."""
+    parts, proto = messages(model), onnx.ModelProto()
+    proto.CopyFrom(parts.head)
+    proto.graph.CopyFrom(parts.graph)
+    proto.graph.initializer.extend(onnx.TensorProto(name=tensor.name, data_type=1, dims=[0]) for tensor in parts.tensors)  # their names
+    proto = onnx.inliner.inline_selected_functions(proto, list(functions))
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(parts.tensors)
+    return model_of(proto, model.meta[_KEY].folder)
+
+
+def messages(model: ir.Model) -> Messages:
+    """The model as it is now. Its own messages, not a copy: they must not be changed."""
+    original: Original | None = model.meta.get(_KEY)
+    if original is None:
+        proto = ir.to_proto(model)
+        graph, tensors = proto.graph, list(proto.graph.initializer)
+        proto.ClearField("graph")
+        del graph.initializer[:]
+        return Messages(proto, graph, tensors)
+    tensors = [_tensor(original, value) for value in model.graph.initializers.values()]
+    _put_nodes(original, model.graph)
+    _put_values(original, model.graph)
+    for key, text in model.metadata_props.items():
+        known = [entry for entry in original.head.metadata_props if entry.key == key]
+        entry = known[0] if known else original.head.metadata_props.add(key=key)
+        entry.value = text
+    return Messages(original.head, original.graph, tensors)
+
+
+def all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """The initializers, and the tensors in the nodes' attributes, subgraphs included."""
+    yield from graph.initializer
+    yield from in_nodes(graph.node)
+
+
+def in_nodes(nodes: Any) -> Iterator[onnx.TensorProto]:
+    """The tensors in the attributes of nodes, subgraphs included."""
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from all_tensors(graph)
+
+
+def _tensor(original: Original, value: ir.Value) -> onnx.TensorProto:
+    held, tensor = original.tensors.get(str(value.name), (None, None))
+    if tensor is not None and value.const_value is held:
+        return tensor
+    assert value.const_value is not None
+    made: onnx.TensorProto = ir.to_proto(value.const_value)
+    original.tensors[str(value.name)] = (value.const_value, made)
+    return made
+
+
+def _put_nodes(original: Original, graph: ir.Graph) -> None:
+    """New nodes are inserted; of the others only inputs are ever changed."""
+    known = set(original.nodes)
+    for position, node in enumerate(graph):
+        if node not in known:
+            original.graph.node.insert(position, ir.to_proto(node))
+            original.nodes.insert(position, node)
+    _put_inputs(original.nodes, original.graph.node)
+
+
+def _put_inputs(nodes: Any, protos: Any) -> None:
+    for node, proto in zip(nodes, protos, strict=True):
+        names = ["" if value is None else str(value.name) for value in node.inputs]
+        if list(proto.input) != names:
+            proto.input[:] = names
+        for attribute in proto.attribute:
+            if attribute.HasField("g"):
+                _put_inputs(node.attributes[attribute.name].as_graph(), attribute.g.node)
+            for inner, graph in zip(node.attributes[attribute.name].as_graphs() if attribute.graphs else (), attribute.graphs, strict=True):
+                _put_inputs(inner, graph.node)
+
+
+def _put_values(original: Original, graph: ir.Graph) -> None:
+    """Inputs and outputs by name. Inputs that are weights (files up to IR version 3 list them all) follow their initializers."""
+    proto, weights = original.graph, graph.initializers
+    now = {str(value.name): value for value in graph.inputs}
+    new = [value for name, value in now.items() if name not in {known.name for known in proto.input}]
+    kept = []
+    for known in proto.input:
+        if known.name in weights and known.name not in now:
+            kept.append(_weight(original, weights[known.name], known))
+        elif known.name in now:
+            kept.append(known)
+        elif new:
+            kept.append(ir.to_proto(new.pop(0)))
+    names = {known.name for known in kept}
+    if original.head.ir_version < UNLISTED:
+        kept += [_weight(original, value, None) for name, value in weights.items() if name not in names]
+    _replace(proto.input, kept)
+    outputs = {known.name: known for known in proto.output}
+    _replace(proto.output, [outputs.get(str(value.name)) or ir.to_proto(value) for value in graph.outputs])
+    changed = {name for name, (_, tensor) in original.tensors.items() if name in weights and not _fits(tensor, proto.value_info)}
+    if changed:
+        _replace(proto.value_info, [info for info in proto.value_info if info.name not in changed])
+
+
+def _fits(tensor: onnx.TensorProto, infos: Any) -> bool:
+    """Whether no declared shape of this initializer differs from its own."""
+    return all(
+        info.name != tensor.name or [dim.dim_value for dim in info.type.tensor_type.shape.dim] == list(tensor.dims) for info in infos
+    )
+
+
+def _weight(original: Original, value: ir.Value, known: onnx.ValueInfoProto | None) -> onnx.ValueInfoProto:
+    tensor = original.tensors[str(value.name)][1]
+    if known is not None and _fits(tensor, [known]):
+        return known
+    return onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+
+
+def _replace(field: Any, values: list[Any]) -> None:
+    """Only if something changed."""
+    if len(field) == len(values) and all(old is new or old == new for old, new in zip(field, values, strict=True)):
+        return
+    copies = [type(value).FromString(value.SerializeToString()) for value in values]
+    del field[:]
+    field.extend(copies)

@@ -1,0 +1,39 @@
+"""The inputs that a model has beside the picture: what verification gives them."""
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ..errors import PreprocError
+from .picture import Picture, other_inputs
+
+Others = Callable[[int], dict[str, NDArray[Any]]]
+"""Batch size -> the arrays."""
+
+
+def others(model: ir.Model, picture: Picture) -> Others:
+    """The same arrays for every picture: floats between 0.5 and 1.5, whole numbers and booleans 1; free sides are 1, the batch is the
+    picture's. Raises PreprocError for inputs that are no numbers."""
+    assert picture.value.shape is not None
+    batch = picture.value.shape[0]
+    made = [(str(value.name), *_row(value, batch)) for value in other_inputs(model, picture)]
+
+    def of(size: int) -> dict[str, NDArray[Any]]:
+        return {name: np.broadcast_to(row, (size, *row.shape[1:])).copy() if batched else row for name, row, batched in made}
+
+    return of
+
+
+def _row(value: ir.Value, batch: object) -> tuple[NDArray[Any], bool]:
+    if value.dtype is None or value.shape is None or value.dtype == ir.DataType.STRING:
+        raise PreprocError(f"expected inputs of numbers and of a known rank, got {value.name}: {value.dtype} {value.shape}")
+    sides = list(value.shape)
+    batched = bool(sides) and not isinstance(sides[0], int) and sides[0] == batch
+    shape = tuple(side if isinstance(side, int) and side > 0 else 1 for side in sides)
+    rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))
+    kind = value.dtype.numpy()
+    return (rng.uniform(0.5, 1.5, shape) if value.dtype.is_floating_point() else np.ones(shape)).astype(kind), batched

@@ -1,0 +1,56 @@
+"""Small .onnx files for the tests of attach, made by hand."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from preproc.export.attaching import attach
+from preproc.recipe import PixelsSpec
+from preproc.steps import Normalize, Rescale
+
+STEPS = (Rescale(), Normalize.preset("imagenet"))
+
+
+def hand_made(
+    tmp_path,
+    *,
+    shape=("N", 3, 24, 20),
+    dtype=TensorProto.FLOAT,
+    opset=18,
+    ir_version=10,
+    nodes=None,
+    metadata=None,
+    extra=(),
+):
+    """A small file that reacts to everything, with whatever a test wants in it."""
+    rng = np.random.default_rng(2)
+    np_type = helper.tensor_dtype_to_np_dtype(dtype)
+    weights = {"w": rng.normal(size=(8, 3, 3, 3)), "b": rng.normal(size=8), "h": rng.normal(size=(8, 4))}
+    tail = [
+        helper.make_node("Conv", ["first", "w", "b"], ["c"], name="conv", pads=[1, 1, 1, 1], strides=[2, 2], doc_string="the stem"),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("GlobalAveragePool", ["r"], ["g"]),
+        helper.make_node("Flatten", ["g"], ["f"]),
+        helper.make_node("MatMul", ["f", "h"], ["scores/out:0"]),
+    ]
+    inputs = [helper.make_tensor_value_info("image", dtype, shape), *extra]
+    if ir_version < 4:
+        inputs += [helper.make_tensor_value_info(key, dtype, value.shape) for key, value in weights.items()]
+    outputs = [helper.make_tensor_value_info("scores/out:0", dtype, [shape[0], 4])]
+    made = helper.make_graph(
+        [*(nodes or [helper.make_node("Identity", ["image"], ["first"])]), *tail],
+        "net",
+        inputs,
+        outputs,
+        [numpy_helper.from_array(value.astype(np_type), key) for key, value in weights.items()],
+        doc_string="a graph",
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version, producer_name="somebody")
+    helper.set_model_props(model, metadata or {})
+    onnx.save(model, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+def put(file, out, **options):
+    spec = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=options.pop("size", None), channels=3)
+    return attach(file, out, steps=options.pop("steps", STEPS), pixels=spec, **options)

@@ -1,0 +1,254 @@
+"""attach changes what it must and nothing else: training information, functions, other domains, weights in other files."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from preproc import graph
+from preproc.errors import PreprocError
+from preproc.export.attaching import attach
+from preproc.proof import verify_bundle
+from preproc.recipe import PixelsSpec
+from tests.conftest import ROOT
+from tests.onnx_files import STEPS, hand_made, put
+
+
+def everything(tmp_path, **options):
+    """A file with all that ONNX has beside nodes and weights."""
+    proto = onnx.load(hand_made(tmp_path, metadata={"author": "somebody", "license": "MIT"}, **options))
+    trained = helper.make_graph(
+        [helper.make_node("Identity", ["w"], ["w_new"])], "step", [], [helper.make_empty_tensor_value_info("w_new")]
+    )
+    proto.training_info.append(helper.make_training_info(trained, [("w", "w_new")], None, None))
+    values = numpy_helper.from_array(np.float32([1, 2]), "sparse")
+    indices = numpy_helper.from_array(np.int64([1, 3]), "sparse_indices")
+    proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [6]))
+    annotation = proto.graph.quantization_annotation.add(tensor_name="r")
+    annotation.quant_parameter_tensor_names.add(key="SCALE_TENSOR", value="h")
+    proto.functions.append(
+        helper.make_function("theirs", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], proto.opset_import, [])
+    )
+    proto.opset_import.append(helper.make_opsetid("theirs", 3))
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    proto.domain, proto.model_version, proto.producer_version, proto.doc_string = "org.example", 7, "1.2", "the model"
+    proto.graph.value_info.append(helper.make_tensor_value_info("r", TensorProto.FLOAT, ["N", 8, 12, 10], doc_string="after the stem"))
+    proto.graph.node[1].metadata_props.add(key="namespace", value="net/stem")
+    proto.graph.initializer[2].doc_string = "the head"
+    proto.graph.metadata_props.add(key="pkg.torch", value="kept")
+    onnx.save(proto, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+def untouched(proto):
+    """The messages, by field, that no attach has a reason to change."""
+    found = {field.name: value for field, value in proto.ListFields() if field.name not in ("graph", "metadata_props")}
+    found |= {f"graph.{field.name}": value for field, value in proto.graph.ListFields()}
+    for touched in ("node", "initializer", "input"):
+        del found[f"graph.{touched}"]
+    found["metadata"] = {entry.key: entry.value for entry in proto.metadata_props if not entry.key.startswith(("preproc.", "Image."))}
+    found["nodes"] = [
+        node.SerializeToString()
+        for node in proto.graph.node
+        if not node.name.startswith("preproc/") and node.name != "conv" and node.output[0] != "first"
+    ]
+    found["initializers"] = [
+        tensor.SerializeToString()
+        for tensor in proto.graph.initializer
+        if tensor.name not in ("w", "b") and not tensor.name.startswith("preproc/")
+    ]
+    return found
+
+
+@pytest.mark.parametrize("fold", ["auto", "off"])
+def test_everything_else_stays_as_it_was(tmp_path, fold):
+    file = everything(tmp_path)
+    old = onnx.load(file)
+    attach(
+        file,
+        tmp_path / "o.onnx",
+        steps=STEPS,
+        pixels=PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=None, channels=3),
+        fold=fold,
+    )
+    new = onnx.load(tmp_path / "o.onnx")
+    before, after = untouched(old), untouched(new)
+    assert {
+        "training_info",
+        "functions",
+        "graph.sparse_initializer",
+        "graph.quantization_annotation",
+        "graph.metadata_props",
+    } <= before.keys()
+    for field, value in before.items():
+        assert after[field] == value, field
+    assert before.keys() == after.keys()
+    assert [value.name for value in new.graph.input] == ["pixels"]
+    stem = next(node for node in new.graph.node if node.name == "conv")
+    assert stem.doc_string == "the stem"
+    changed = {tensor.name for tensor in new.graph.initializer} - {tensor.name for tensor in old.graph.initializer}
+    assert all(name.startswith("preproc/") for name in changed)
+
+
+def test_the_comparison_notices_a_loss(tmp_path):
+    """onnx-ir alone drops the training information and the sparse initializers."""
+    import onnx_ir as ir
+
+    file = everything(tmp_path)
+    old, through = onnx.load(file), ir.to_proto(ir.load(file))
+    lost = {field for field, value in untouched(old).items() if untouched(through).get(field) != value}
+    assert {"training_info", "graph.sparse_initializer"} <= lost
+
+
+def test_quantized_nodes_and_other_domains_stay(tmp_path):
+    """A QDQ stem (its weight is made by a DequantizeLinear, which no fold can rewrite) and a node of ONNX Runtime's own."""
+    proto = onnx.load(hand_made(tmp_path))
+    weight = numpy_helper.to_array(next(tensor for tensor in proto.graph.initializer if tensor.name == "w"))
+    quantized = [("wq", np.clip(np.rint(weight * 32), -127, 127).astype(np.int8)), ("scale", np.float32(1 / 32)), ("zero", np.int8(0))]
+    proto.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in quantized)
+    proto.graph.node.insert(0, helper.make_node("DequantizeLinear", ["wq", "scale", "zero"], ["wd"], name="dq"))
+    conv = next(node for node in proto.graph.node if node.op_type == "Conv")
+    conv.input[1] = "wd"
+    relu = next(node for node in proto.graph.node if node.op_type == "Relu")
+    relu.op_type, relu.domain = "Gelu", "com.microsoft"
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(proto, tmp_path / "q.onnx")
+    bundle = put(tmp_path / "q.onnx", tmp_path / "out")
+    assert bundle.report.ok
+    new = onnx.load(bundle.folder / "model.onnx")
+    kinds = [(node.domain, node.op_type) for node in new.graph.node]
+    assert ("", "DequantizeLinear") in kinds
+    assert ("com.microsoft", "Gelu") in kinds
+    assert np.array_equal(numpy_helper.to_array(next(t for t in new.graph.initializer if t.name == "wq")), quantized[0][1])
+
+
+def with_function(tmp_path, *, twice=False):
+    """The stem is a call of a model-local function."""
+    proto = onnx.load(hand_made(tmp_path))
+    conv = next(node for node in proto.graph.node if node.op_type == "Conv")
+    body = helper.make_node("Conv", ["x", "kernel", "bias"], ["y"], name="inner", pads=[1, 1, 1, 1], strides=[2, 2])
+    scaled = [helper.make_node("Constant", [], ["half"], value_float=0.5), helper.make_node("Mul", ["x", "half"], ["h"])]
+    body.input[0] = "h"
+    proto.functions.append(helper.make_function("theirs", "Stem", ["x", "kernel", "bias"], ["y"], [*scaled, body], proto.opset_import, []))
+    proto.functions.append(
+        helper.make_function("theirs", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], proto.opset_import, [])
+    )
+    proto.opset_import.append(helper.make_opsetid("theirs", 1))
+    conv.op_type, conv.domain = "Stem", "theirs"
+    del conv.attribute[:]
+    relu = next(node for node in proto.graph.node if node.op_type == "Relu")
+    relu.op_type, relu.domain = "Twice", "theirs"
+    if twice:  # the picture is read by something that cannot be folded, too
+        proto.graph.initializer.append(numpy_helper.from_array(np.int64([1, 2, 3]), "axes"))
+        proto.graph.node.insert(0, helper.make_node("ReduceMax", ["image", "axes"], ["reduced"]))
+        proto.graph.node.insert(1, helper.make_node("Flatten", ["reduced"], ["max"]))
+        proto.graph.node[-1].output[0] = "scores"
+        proto.graph.node.append(helper.make_node("Add", ["scores", "max"], ["scores/out:0"]))
+    onnx.save(proto, tmp_path / "f.onnx")
+    return tmp_path / "f.onnx"
+
+
+def test_the_fold_looks_into_functions(tmp_path):
+    """The function that the picture enters gives way to its nodes; the others stay."""
+    bundle = put(with_function(tmp_path), tmp_path / "out")
+    assert bundle.report.ok
+    entry = bundle.contract["fold"]["onnx"]
+    assert (entry["folded"], entry["convolutions"]) == (True, ["w"])
+    assert entry["notes"] == ["in place of their calls: the functions theirs::Stem"]
+    assert [function.name for function in onnx.load(bundle.folder / "model.onnx").functions] == ["Twice"]
+    off = put(with_function(tmp_path), tmp_path / "off", fold="off")
+    assert [function.name for function in onnx.load(off.folder / "model.onnx").functions] == ["Stem", "Twice"]
+
+
+def test_functions_stay_where_nothing_is_folded(tmp_path):
+    bundle = put(with_function(tmp_path, twice=True), tmp_path / "out")
+    assert bundle.report.ok
+    assert "ReduceMax reads the input" in bundle.contract["fold"]["onnx"]["reason"]
+    assert [function.name for function in onnx.load(bundle.folder / "model.onnx").functions] == ["Stem", "Twice"]
+
+
+def test_weights_in_another_file_stay_in_one(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    proto = onnx.load(hand_made(folder))
+    head_weights = numpy_helper.to_array(next(tensor for tensor in proto.graph.initializer if tensor.name == "h"))
+    onnx.save(proto, folder / "m.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    bundle = put(folder / "m.onnx", tmp_path / "out")
+    assert bundle.report.ok
+    assert put(folder / "m.onnx", tmp_path / "out.onnx").ok
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    digest = hashlib.sha256(before["m.onnx"] + before["weights.bin"]).hexdigest()
+    assert bundle.contract["backbone"]["sha256"] == digest
+    for name in before:
+        (folder / name).unlink()
+    for new, data in ((bundle.folder / "model.onnx", "model.onnx.data"), (tmp_path / "out.onnx", "out.onnx.data")):
+        head = graph.load(new).graph.initializers["h"].const_value
+        assert (head.location, head.path) == (data, str(new.with_name(data)))
+        assert np.array_equal(head.numpy(), head_weights)
+    assert verify_bundle(bundle.folder, runtimes=["ort-cpu"]).ok
+
+
+def test_the_sha256_is_the_files_own(tmp_path):
+    bundle = put(hand_made(tmp_path), tmp_path / "out")
+    assert bundle.contract["backbone"]["sha256"] == hashlib.sha256((tmp_path / "m.onnx").read_bytes()).hexdigest()
+
+
+def test_weights_that_two_names_share_are_written_once(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    proto = onnx.load(hand_made(folder))
+    onnx.save(proto, folder / "m.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    proto = onnx.load(folder / "m.onnx", load_external_data=False)
+    twin = proto.graph.initializer.add()
+    twin.CopyFrom(next(tensor for tensor in proto.graph.initializer if tensor.name == "h"))
+    twin.name = "twin"
+    (folder / "m.onnx").write_bytes(proto.SerializeToString())
+    put(folder / "m.onnx", tmp_path / "o.onnx", verify=False)
+    places = {
+        tensor.name: [(entry.key, entry.value) for entry in tensor.external_data]
+        for tensor in onnx.load(tmp_path / "o.onnx", load_external_data=False).graph.initializer
+    }
+    assert places["twin"] == places["h"] != []
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, ROOT)
+from preproc.cli import app
+app(["attach", *sys.argv[1:]], standalone_mode=False)
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print("peak", int(peak.split()[1]) * 1024)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
+def test_a_model_of_more_than_2_gb_stays_within_half_as_much_again(tmp_path):
+    """Made up: a stem and one matrix of 2.1 GB that is a hole in a file, and so on no disk."""
+    big = 2_100_000_000 // 4 // 4
+    proto = onnx.load(hand_made(tmp_path))
+    matmul = next(node for node in proto.graph.node if node.op_type == "MatMul")
+    matmul.output[0] = "scores"
+    proto.graph.node.append(helper.make_node("Gather", ["big", "rows"], ["picked"], axis=0))
+    proto.graph.node.append(helper.make_node("Add", ["scores", "picked"], ["scores/out:0"]))
+    proto.graph.initializer.append(numpy_helper.from_array(np.int64([7]), "rows"))
+    tensor = proto.graph.initializer.add(name="big", data_type=TensorProto.FLOAT, dims=[big, 4], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="big.bin")
+    with (tmp_path / "big.bin").open("wb") as file:
+        file.truncate(big * 16)
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    command = [sys.executable, "-c", f"ROOT = {str(ROOT)!r}\n{MEASURED}", "m.onnx", "-o", "o.onnx", "--preset", "imagenet", "--no-verify"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "o.onnx: written, not verified" in done.stdout
+    assert int(done.stdout.split()[-1]) < 1.5 * big * 16
+    assert (tmp_path / "o.onnx.data").stat().st_size >= big * 16
+
+
+def test_bundles_are_always_verified(tmp_path):
+    with pytest.raises(PreprocError, match="bundles always are"):
+        put(hand_made(tmp_path), tmp_path / "out", verify=False)
