@@ -1,5 +1,6 @@
 """The errors a user can meet. All derive from PreprocError; the command line prints them as one line and exits with 1."""
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,3 +31,16 @@ class VerificationError(PreprocError):
 
 class RuntimeAbsentError(PreprocError):
     """A runtime cannot run on this machine: the message is the reason."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line of at most 300 characters; its class if it says nothing.
+
+    TorchScript has it in the last line, ONNX Runtime behind codes and the place in its source.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    line = lines[-1] if lines[0].startswith("The following operation failed") else lines[0]
+    return _ORT.sub("", line)[:300]
+
+
+_ORT = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S+ failed:|/onnxruntime_src/\S+:\d+ .*?\)( const)? (?=[A-Z\[])")

@@ -13,7 +13,7 @@ from . import layers
 from .affine import Affine, FoldPlan, border_error, fold_conv
 from .collapse import split_affine_end, subtract_steps
 from .convolutions import first_convolutions
-from .errors import NotFoldableError, PreprocError
+from .errors import NotFoldableError, PreprocError, first_line
 from .pipeline import Model, Pipeline
 from .tracking import Reader, common_through, plan_for
 
@@ -79,8 +79,8 @@ def _check_runs(folded: Model, example: Tensor) -> None:
         with torch.no_grad():
             folded(example)
     except Exception as error:  # whatever the backbone raises, it all means the same here
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NotFoldableError(f"the backbone does not run on what the fold leaves: {reason[:200]}") from error
+        reason = first_line(error)
+        raise NotFoldableError(f"the backbone does not run on what the fold leaves: {reason}") from error
 
 
 def _rewrite(backbone: nn.Module, reader: Reader, plan: FoldPlan) -> None:

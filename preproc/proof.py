@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SIZES = ((96, 128), (160, 112))
 """Where height and width are dynamic: the two sizes, one of each orientation, that are verified."""
+MOST_VALUES = 200_000_000
+"""In one batch: a gigabyte and a half in float64."""
 GOLDEN = ("photo-astronaut", "noise", "border-impulse", "low-contrast")
 """The inputs that become golden samples, behind the first images of the user's own."""
 
@@ -41,6 +44,9 @@ class Proof:
 def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None) -> Proof:
     """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime)."""
     sizes = [recipe.pixels.size] if recipe.pixels.size else list(SIZES)
+    values = math.prod(recipe.pixels.shape(recipe.pixels.batch or 1, sizes[0]))
+    if values > MOST_VALUES:
+        raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}")
     pictures = []
     for size in sizes:
         own = list(inputs.from_folder(images, recipe.pixels, size)) if images else []

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import checks, reference, steps
-from .errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
+from .errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
 from .runtimes import Outputs, Runtime
 from .steps import FromPixels, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize, Step
 
@@ -269,7 +269,7 @@ def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power) -> 
         except PreprocError as problem:
             return Result(runtime.name, FAILED, f"on {case.name}: {problem}", worst=case.name)
         except Exception as problem:  # noqa: BLE001 - a runtime's own error, of any class, while it runs our file: the file fails
-            return Result(runtime.name, FAILED, f"on {case.name}: {type(problem).__name__}: {_first_line(problem)}", worst=case.name)
+            return Result(runtime.name, FAILED, f"on {case.name}: {type(problem).__name__}: {first_line(problem)}", worst=case.name)
         if distance > error:
             error, worst = distance, case.name
         right, of = _top1(got, case.expected)
@@ -292,12 +292,6 @@ def _top1(got: Outputs, expected: Mapping[str, NDArray[Any]]) -> tuple[int, int]
     scores = [name for name, values in expected.items() if values.ndim == 2 and values.shape[1] > 1]
     agreed = sum(int((expected[name].argmax(axis=1) == got[name].argmax(axis=1)).sum()) for name in scores)
     return agreed, sum(len(expected[name]) for name in scores)
-
-
-def _first_line(error: Exception) -> str:
-    """The line of a runtime's message that says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines and lines[0].startswith("The following operation failed") else lines[0] if lines else "no message")[:300]
 
 
 def _distance(got: Outputs, expected: Mapping[str, NDArray[Any]], scale: Mapping[str, float]) -> float:

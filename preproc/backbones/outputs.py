@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..errors import PreprocError
+from ..errors import PreprocError, first_line
 from ..recipe import check_output_name
 from ._base import Backbone, State
 
@@ -81,7 +81,7 @@ def run(module: nn.Module, picture: Tensor) -> object:
         return module(picture)
     except Exception as error:  # a user's own network may raise anything
         height, width = picture.shape[2:]
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise PreprocError(
             f"expected a backbone that takes pictures of {picture.shape[1]} channels, height, width {height}, {width}, got: {reason}; "
             "write the size that it takes as [pixels] size"

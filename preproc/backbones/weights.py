@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import checks, steps
-from ..errors import PreprocError
+from ..errors import PreprocError, first_line
 from ..recipe import BackboneSpec, Recipe
 from ._base import Backbone, Published, State
 
@@ -49,9 +49,9 @@ def read_state(file: Path) -> tuple[State, Mapping[str, str]]:
     except FileNotFoundError as error:
         raise PreprocError(f"{file}: expected a weights file, got nothing there") from error
     except Exception as error:  # what torch and safetensors raise for a broken file is of any class: unpickling, struct, key, ...
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         reason = "objects of Python in it, which are never loaded" if "weights_only" in reason else reason  # not torch's advice to do so
-        raise PreprocError(f"{file}: expected a {file.suffix} file of tensors only, got: {reason[:300]}") from error
+        raise PreprocError(f"{file}: expected a {file.suffix} file of tensors only, got: {reason}") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise PreprocError(f"{file}: expected a state_dict, a table of names and tensors, got {type(state).__name__}")

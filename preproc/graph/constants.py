@@ -7,7 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from ..errors import NotFoldableError
+from ..errors import NotFoldableError, first_line
 
 _NOT_CONSTANT = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
 
@@ -40,7 +40,7 @@ def constant(value: ir.Value | None) -> NDArray[Any]:
         evaluator: Any = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets))
         array: NDArray[Any] = evaluator.run(None, {})[0]
     except Exception as error:  # onnx's reference raises whatever NumPy does with a wrong or an unusual node
-        raise NotFoldableError(f"{value.name} is made by nodes that cannot be evaluated: {str(error).splitlines()[0][:200]}") from error
+        raise NotFoldableError(f"{value.name} is made by nodes that cannot be evaluated: {first_line(error)}") from error
     return array
 
 

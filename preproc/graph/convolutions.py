@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..affine import Affine, FoldPlan, fold_conv
-from ..errors import NotFoldableError, PreprocError
+from ..errors import NotFoldableError
 from ..tracking import Reader, Tracked, Trail, concatenate
 from .constants import constant
 from .picture import FLOATS, RAW, Picture
@@ -62,8 +62,8 @@ class Walk(Trail):
         self.met.append(f"{node.op_type} {node.name or node.outputs[0].name}")
         try:
             self._visit(node)
-        except PreprocError as error:
-            reason = error if isinstance(error, NotFoldableError) else NotFoldableError(str(error))
+        except Exception as error:  # noqa: BLE001 - a node that is not as ONNX says, a step of 0: whatever Python makes of it
+            reason = error if isinstance(error, NotFoldableError) else NotFoldableError(f"{self.met[-1]} cannot be followed: {error}")
             self.refuse(reason, node.inputs, node.outputs[0], keeps=node.op_type in _KEEPING, rearranges=node.op_type in _REARRANGING)
 
     def _visit(self, node: ir.Node) -> None:
@@ -143,10 +143,11 @@ def _reader(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Reader:
     if node.inputs[0] not in tracked:
         raise NotFoldableError("the input is used as the weight of a convolution")
     weight = node.inputs[1]
-    kernel = constant(weight).shape[2:]
+    shape = constant(weight).shape
+    kernel = shape[2:]
     bias = node.inputs[2] if len(node.inputs) > 2 else None
-    if bias is not None:
-        constant(bias)
+    if len(shape) != 4 or (bias is not None and constant(bias).shape != shape[:1]):
+        raise NotFoldableError("the first convolution's weight and bias are not those of pictures")
     automatic = _attribute(node, "auto_pad", "NOTSET")
     pads = _attribute(node, "pads", [0, 0])
     pads_zero = max(kernel) > 1 if automatic in ("SAME_UPPER", "SAME_LOWER") else automatic == "NOTSET" and max(pads) > 0

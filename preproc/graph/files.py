@@ -1,14 +1,16 @@
 """ONNX files: reading and checking; and the metadata that a file carries."""
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
-from ..errors import BundleError
+from ..errors import BundleError, first_line
 from .messages import all_tensors, in_nodes, messages, model_of
 
 SMALL = 4096
@@ -25,11 +27,29 @@ def load(path: str | Path) -> ir.Model:
         if not proto.graph.output:
             raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
         _take_in(proto, Path(path).parent)
-        model = model_of(proto, Path(path).absolute().parent)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise BundleError(f"{path}: expected an ONNX file, got: {_first_line(error)}") from error
+        with _silent("onnx_ir.serde"):  # it warns of what the check below refuses
+            model = model_of(proto, Path(path).absolute().parent)
+    except BundleError:
+        raise
+    except Exception as error:  # onnx-ir raises whatever Python does with a wrong message
+        raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error.__cause__ or error)}") from error
+    values = [*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()]
+    values += [value for node in model.graph.all_nodes() for value in (*node.inputs, *node.outputs) if value is not None]
+    if not all(isinstance(value.name, str) for value in values):
+        raise BundleError(f"{path}: expected an ONNX file, got one whose names are not UTF-8")
+    check(model, path, full=False)
     _check_weights(model, path)
     return model
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _read(path: str | Path) -> onnx.ModelProto:
@@ -39,7 +59,7 @@ def _read(path: str | Path) -> onnx.ModelProto:
     except FileNotFoundError as error:
         raise BundleError(f"{path}: expected an ONNX file, got nothing there") from error
     except (DecodeError, ValueError, TypeError, OSError, KeyError) as error:
-        raise BundleError(f"{path}: expected an ONNX file, got: {_first_line(error)}") from error
+        raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error)}") from error
 
 
 def _take_in(proto: onnx.ModelProto, folder: Path) -> None:
@@ -53,20 +73,23 @@ def _take_in(proto: onnx.ModelProto, folder: Path) -> None:
 
 
 def _check_weights(model: ir.Model, path: str | Path) -> None:
-    """That weights in other files are there, in full, and inside of the model's folder."""
+    """That weights are as long as their shapes say; those in other files there, in full, and inside of the model's folder."""
     for value in model.graph.initializers.values():
         tensor = value.const_value
-        if not isinstance(tensor, ir.ExternalTensor):
-            continue
         try:
-            tensor.numpy()  # maps the file; nothing is read
-            tensor.release()
-        except (OSError, ValueError) as error:
-            raise BundleError(f"{path}: expected its weights in the files that it names, got: {_first_line(error)}") from error
+            if isinstance(tensor, ir.ExternalTensor):
+                tensor.numpy()  # maps the file; nothing is read
+                tensor.release()
+            elif tensor is not None:
+                tensor.numpy()
+        except (OSError, ValueError, TypeError) as error:
+            if not isinstance(tensor, ir.ExternalTensor):
+                raise BundleError(f"{path}: expected a valid ONNX file, got {value.name}: {first_line(error)}") from error
+            raise BundleError(f"{path}: expected its weights in the files that it names, got: {first_line(error)}") from error
 
 
-def check(model: ir.Model, name: str | Path) -> None:
-    """ONNX's own full check, shapes and types included, of everything but large weights. Raises BundleError about the file `name`."""
+def check(model: ir.Model, name: str | Path, *, full: bool = True) -> None:
+    """ONNX's own check of everything but large weights, if it is full with shapes and types. Raises BundleError about the file `name`."""
     parts = messages(model)
     proto, listed = onnx.ModelProto(), {value.name for value in parts.graph.input}
     proto.CopyFrom(parts.head)
@@ -79,13 +102,9 @@ def check(model: ir.Model, name: str | Path) -> None:
                 proto.graph.initializer.append(tensor)
             elif tensor.name not in listed:
                 proto.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-        onnx.checker.check_model(proto, full_check=True)
+        onnx.checker.check_model(proto, full_check=full)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, TypeError) as error:
-        raise BundleError(f"{name}: expected a valid ONNX file, got: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+        raise BundleError(f"{name}: expected a valid ONNX file, got: {first_line(error)}") from error
 
 
 def fingerprint(path: str | Path) -> str:

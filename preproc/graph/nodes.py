@@ -65,13 +65,13 @@ class Builder:
 
 
 NEWEST = onnx.defs.onnx_opset_version()
-BROADCASTING = 7
-"""The opset since which arithmetic broadcasts as NumPy does."""
+BROADCASTING = {"Max": 8, "Min": 8}
+"""The opset since which an operator broadcasts as NumPy does; 7 for all others."""
 
 
 def _has(opset: int, op: str, inputs: int, attributes: Mapping[str, Any]) -> bool:
     """Whether the operator takes so many inputs and these attributes at this opset."""
-    if opset < BROADCASTING:
+    if opset < BROADCASTING.get(op, 7):
         return False
     try:
         schema = onnx.defs.get_schema(op, opset)
@@ -132,7 +132,7 @@ def _standardize(b: Builder, step: Standardize, x: ir.Value) -> ir.Value:
     centred = b.add("Sub", x, b.reduce("ReduceMean", x, axes))
     centred = b.add("Sub", centred, b.reduce("ReduceMean", centred, axes))
     squares = b.reduce("ReduceSum", b.add("Mul", centred, centred), axes)
-    first = b.add("Slice", x, *(np.array([value], np.int64) for value in (0, 1, 0)))
+    first = b.add("Gather", x, np.array([0], np.int64), axis=0)  # not a Slice: ONNX Runtime errs about its shape at opset 10
     ones = b.add("Add", b.add("Mul", first, b.floats(0)), b.floats(1))
     count = b.reduce("ReduceSum", ones, axes)
     freedom = b.add("Max", b.add("Sub", count, b.floats(step.correction)), b.floats(1))

@@ -9,6 +9,7 @@ from ..recipe import PixelsSpec
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 RAW = (ir.DataType.UINT8, ir.DataType.UINT16)
+MOST_CHANNELS = 4096
 CHANNELS = (1, 3, 4)
 """Channel counts by which a layout is told from a static shape."""
 
@@ -109,4 +110,6 @@ def _picture(value: ir.Value) -> Picture:
     batch, second, third, last = (side if isinstance(side, int) and side > 0 else None for side in value.shape)
     if last in CHANNELS and second not in CHANNELS:
         return Picture(value, "NHWC", batch, last, second, third)
+    if (second or 0) > MOST_CHANNELS:
+        raise PreprocError(f"expected a picture of at most {MOST_CHANNELS} channels, got {second} in {value.name}")
     return Picture(value, "NCHW", batch, second, third, last)

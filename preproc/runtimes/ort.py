@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
+from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
 from ._base import Outputs, Runtime
 
 
@@ -63,9 +63,7 @@ class OrtCpu(Runtime):
             return ort.InferenceSession(path, options, providers=[self._provider()])
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
             if type(error).__module__.startswith("onnxruntime"):
-                raise BundleError(
-                    f"{Path(path).name}: expected a file that ONNX Runtime can run, got: {str(error).splitlines()[0]}"
-                ) from error
+                raise BundleError(f"{Path(path).name}: expected a file that ONNX Runtime can run, got: {first_line(error)}") from error
             raise
 
     def _provider(self) -> Any:
@@ -157,11 +155,11 @@ class OnnxReference:
             source = model if isinstance(model, bytes) else str(model)
             self.session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
-            raise PreprocError(f"expected a model that ONNX Runtime can run, got: {str(error).splitlines()[0][:300]}") from error
+            raise PreprocError(f"expected a model that ONNX Runtime can run, got: {first_line(error)}") from error
         self.names, self.image, self.nhwc, self.others = tuple(names), image, nhwc, others
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
         self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
-        self.batch = taken.shape[0] if isinstance(taken.shape[0], int) else 1
+        self.batch = taken.shape[0] if isinstance(taken.shape[0], int) and taken.shape[0] > 0 else 1
         for output in self.session.get_outputs():
             if output.name in names and output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
                 raise PreprocError(f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it")
@@ -178,8 +176,7 @@ class OnnxReference:
             outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(len(batch))})
         except Exception as error:  # as above
             raise PreprocError(
-                f"expected a model that takes pictures of shape {batch.shape}, got: {str(error).splitlines()[0][:300]}; "
-                "write the size that it takes"
+                f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; write the size that it takes"
             ) from error
         for name, values in zip(self.names, outputs, strict=True):
             if values.ndim == 0 or not values.size:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from ..errors import BundleError, RuntimeAbsentError, VerificationError
+from ..errors import BundleError, RuntimeAbsentError, VerificationError, first_line
 from ._base import Outputs, Runtime
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def load_torchscript(path: Path, *, device: str = "cpu") -> "torch.jit.ScriptMod
         try:
             module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)
         except (RuntimeError, ValueError, OSError) as error:
-            raise BundleError(f"{path.name}: expected a TorchScript file, got: {str(error).splitlines()[0]}") from error
+            raise BundleError(f"{path.name}: expected a TorchScript file, got: {first_line(error)}") from error
     return module
 
 
