@@ -1,7 +1,6 @@
 """Public accuracy bugs, rebuilt in a few lines from their threads, each caught with the message that a user would see."""
 
 import copy
-import dataclasses
 import re
 
 import numpy as np
@@ -18,7 +17,7 @@ from preproc import graph
 from preproc.affine import fold_conv, plan_fold
 from preproc.backbones import load_backbone
 from preproc.errors import PreprocError, RecipeError, VerificationError
-from preproc.export import exporter
+from preproc.export import exporter, onnx
 from preproc.export.exporter import export_bundle
 from preproc.graph import nodes
 from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale, Standardize
@@ -83,7 +82,7 @@ def test_bgr_for_rgb_in_the_exported_file(monkeypatch, tmp_path):
     """YOLOX #1758: OpenCV reads BGR, the network was trained on RGB, and the exported program does not swap."""
     real = graph.attach
     recipe = replace(DIGITS, steps=(FromPixelsStep(layout="NHWC", color="BGR", to="RGB"), *DIGITS.steps[1:]), pixels={"color": "BGR"})
-    monkeypatch.setattr(exporter.graph, "attach", lambda model, _, *rest, **options: real(model, DIGITS.steps, *rest, **options))
+    monkeypatch.setattr(exporter.graph, "attach", lambda model, **options: real(model, **options | {"steps": DIGITS.steps}))
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
         export_bundle(recipe, tmp_path / "digits", formats=["onnx"])
 
@@ -184,14 +183,13 @@ def test_googlenets_transform_input_dropped(monkeypatch, tmp_path):
     recipe = replace(recipe, folder=tmp_path, backbone={"weights": "w.safetensors"}, pixels={"size": (64, 64)}, export={"images": None})
     assert load_backbone(recipe).module.transform_input
     assert export_bundle(recipe, tmp_path / "right", formats=["onnx"]).report.ok
-    real = exporter._bare_onnx
 
-    def dropped(job):
-        module = copy.deepcopy(job.backbone.module)
+    def dropped(module, *rest, real=onnx.export_backbone, **options):
+        module = copy.deepcopy(module)
         module.transform_input = False
-        return real(dataclasses.replace(job, backbone=dataclasses.replace(job.backbone, module=module)))
+        return real(module, *rest, **options)
 
-    monkeypatch.setattr(exporter, "_bare_onnx", dropped)
+    monkeypatch.setattr(onnx, "export_backbone", dropped)
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
         export_bundle(recipe, tmp_path / "wrong", formats=["onnx"])
 

@@ -1,6 +1,6 @@
 """A bare model with its preprocessing in front: the one path by which every ONNX file of this project is made."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,10 +49,7 @@ def attach(
         raise PreprocError(f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it")
     opset = model.opset_imports.get("", 0)
     left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
-    if done.folded and model.ir_version < UNLISTED:
-        weights = ", ".join(done.convolutions)
-        note = f"weights are listed as inputs, as IR version {model.ir_version} demands: callers must not override {weights}"
-        done = replace(done, notes=(note,))
+    done = replace(done, notes=tuple(_notes(model, done)))
     value = ir.Value(name=name, shape=_pixel_shape(picture, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
     builder = Builder(taker.dtype, pixels.channels, opset=opset)
     output = build(builder, left, value)
@@ -96,6 +93,14 @@ def _plan(
         return collapse_steps(steps, channels), None, Attached(False, str(error))
     names = tuple(sorted(reader.weight for reader in readers))
     return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, names)
+
+
+def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
+    if done.folded and model.ir_version < UNLISTED:
+        weights = ", ".join(done.convolutions)
+        yield f"weights are listed as inputs, as IR version {model.ir_version} demands: callers must not override {weights}"
+    if any(key.endswith("stack_trace") for node in model.graph.all_nodes() for key in node.metadata_props):
+        yield "holds stack traces of the machine it was exported on, in its nodes' metadata, which stays as it was"
 
 
 def _pixel_shape(picture: Picture, pixels: PixelsSpec) -> ir.Shape:

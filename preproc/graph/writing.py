@@ -15,6 +15,8 @@ EXTERNAL_ABOVE = 2_000_000_000
 ALIGNED = 4096
 """Offsets in a second file are multiples of it, as ONNX's documentation of external data recommends for memory mapping; those of
 tensors smaller than that, of 64."""
+INSIDE = 4096
+"""Bytes of a tensor up to which it stays in the file all the same: ONNX Runtime wants those that say shapes there."""
 PIECE = 1 << 20
 _GRAPH, _INITIALIZER = 7, 5  # field numbers in ModelProto and GraphProto
 
@@ -30,7 +32,7 @@ def save(model: ir.Model, path: Path) -> None:
     parts = messages(model)
     beside = [str(value.name) for value in model.graph.initializers.values() if isinstance(value.const_value, ir.ExternalTensor)]
     if sum(tensor.ByteSize() for tensor in parts.tensors) > EXTERNAL_ABOVE:
-        beside = [tensor.name for tensor in parts.tensors]
+        beside = [tensor.name for tensor in parts.tensors if tensor.ByteSize() > INSIDE]
     if beside:
         with path.with_name(f"{path.name}.data").open("wb") as data:
             parts = Messages(parts.head, parts.graph, list(_outside(model, parts.tensors, set(beside), data)))
