@@ -74,6 +74,7 @@ def open_bundle(folder: str | Path) -> Bundle:
     if manifest.get("version") != 1:
         raise BundleError(f"{folder / MANIFEST}: expected version 1, got {manifest.get('version')!r}; use a newer preproc")
     try:
+        contracts.check(manifest["contract"], folder / MANIFEST)
         _check_files(folder, manifest)
         bundle = Bundle(folder, manifest)
         _ = bundle.report, bundle.contract["outputs"], manifest["golden"]
@@ -102,20 +103,21 @@ def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one")
 
 
-def _onnx_contract(path: Path) -> Any:
+def _onnx_contract(path: Path) -> dict[str, Any] | None:
     from .graph import read_metadata
 
-    return json.loads(read_metadata(path).get(contracts.KEY, "null"))
+    text = read_metadata(path).get(contracts.KEY)
+    return None if text is None else contracts.read(text, path)
 
 
-def torch_contract(path: Path) -> Any:
+def torch_contract(path: Path) -> dict[str, Any] | None:
     """The contract in a TorchScript file or a pt2 archive, read as a zip member: nothing is executed. None if there is none."""
     try:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith(f"/extra/{contracts.FILE}"):
-                    return json.loads(archive.read(name))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+                    return contracts.read(archive.read(name), path)
+    except (OSError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}") from error
     return None
 

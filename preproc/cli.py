@@ -21,6 +21,8 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Images = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures to verify with.")]
 
+Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")]
+
 
 @app.command()
 def export(
@@ -77,7 +79,7 @@ def attach(
     dtype: Annotated[str, typer.Option("--dtype", help="uint8 or uint16: what the caller has.")] = "uint8",
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
     size: Annotated[str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open.")] = None,
-    input_name: Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")] = None,
+    input_name: Input = None,
     images: Images = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Write OUT.onnx without running anything.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Although the model normalizes its input itself.")] = False,
@@ -152,12 +154,13 @@ def verify(
 @app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx or a .pt file.")],
+    input_name: Input = None,
     as_json: Json = False,
 ) -> None:
     """Tell what pixels a file takes and what it does to them."""
     from .inspection import describe, lines
 
-    description = describe(path)
+    description = describe(path, input_name=input_name)
     print(json.dumps(description, indent=2) if as_json else "\n".join(lines(description)))
 
 

@@ -1,14 +1,22 @@
 """The contract: what a model file promises, embedded in each file and in the manifest. export/README.md describes it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import steps
+from .errors import BundleError, PreprocError, first_line
 from .recipe import Recipe, parse_recipe, replace
 
 KEY = "preproc.contract"
 """Its key in ONNX metadata_props."""
+FORMS = {
+    "cast": "only the cast left",
+    "subtract": "the cast and one subtraction left",
+    "append": "the cast, one subtraction and one appended channel left",
+}
+"""Of a fold: what is left at run time."""
 FILE = "contract.json"
 """Its name among TorchScript's extra files."""
 INPUT = "pixels"
@@ -26,9 +34,10 @@ def make_contract(
     trained: bool,
     constants_agree: str,
     labels: Sequence[str],
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     """JSON-ready. outputs, others: name, dtype and shape of each output, and of what an .onnx file takes beside the picture.
-    fold: per format, what was done."""
+    fold: per format, what was done.  notes: what else somebody should know."""
     spec, pixels = recipe.backbone, recipe.pixels
     height, width = pixels.size or ("height", "width")
     batch = pixels.batch or "N"
@@ -53,9 +62,41 @@ def make_contract(
         "outputs": list(outputs),
         "labels": list(labels),
         "fold": dict(fold),
+        "notes": list(notes),
         "backbone": {key: value for key, value in backbone.items() if value is not None}
         | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
     }
+
+
+def read(text: str | bytes, where: str | Path) -> dict[str, Any]:
+    """The contract in a file. Raises BundleError, which names `where`, if it is none that this version writes."""
+    try:
+        return check(json.loads(text), where)
+    except ValueError as error:
+        raise BundleError(f"{where}: expected a contract of preproc, got text that is not JSON ({error})") from error
+
+
+def check(contract: Any, where: str | Path) -> dict[str, Any]:
+    """The contract itself, if it has all that is read of it. Raises BundleError otherwise."""
+    if not isinstance(contract, dict) or contract.get("format") != "preproc-contract":
+        raise BundleError(f"{where}: expected a contract of preproc, got something else")
+    if contract.get("version") != 1:
+        raise BundleError(f"{where}: expected a contract of version 1, got {contract.get('version')!r}; use a newer preproc")
+    try:
+        parsed = [steps.parse(step) for step in contract["steps"]]
+        told = [len(contract["input"]["shape"]) == 4, contract["input"]["layout"] in steps.LAYOUTS, bool(parsed)]
+        told += [contract["input"]["name"] == INPUT, isinstance(contract["labels"], list), isinstance(contract["notes"], list)]
+        told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
+        told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
+        told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
+        told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
+        told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
+        told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
+    except (KeyError, TypeError, AttributeError, ValueError, PreprocError) as error:
+        raise BundleError(f"{where}: expected a whole contract of preproc, got one without or with a wrong {first_line(error)}") from error
+    if not all(told):
+        raise BundleError(f"{where}: expected a contract of preproc, got one with values that it never has")
+    return contract
 
 
 def to_recipe(contract: Mapping[str, Any]) -> Recipe:

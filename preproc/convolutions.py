@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from .affine import Affine
 from .errors import NotFoldableError, PreprocError, first_line
-from .tracking import Reader, Tracked, Trail, concatenate
+from .tracking import InputEffect, Reader, Tracked, Trail, concatenate
 
 
 def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
@@ -25,25 +26,26 @@ def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
     return walk.readers
 
 
-def input_maps(backbone: nn.Module, example: Tensor) -> list[Affine]:
-    """What the backbone does to its channels before the first operations that are no maps on channels, BatchNorms left out.
+def input_effect(backbone: nn.Module, example: Tensor) -> InputEffect:
+    """What the backbone does to its channels before the first operations that are no maps on channels.
 
     Modules that torch.export cannot read say their constants: torchvision.models.detection's in image_mean and image_std, and
     torchvision.transforms.Normalize in mean and std.
     """
-    said = [
+    said = tuple(
         Affine.diagonal(1 / std, -mean / std)
         for module in backbone.modules()
         for names in (("image_mean", "image_std"), ("mean", "std"))
         if all(_are_numbers(getattr(module, name, None), example.shape[1]) for name in names)
         for mean, std in [tuple(np.array(getattr(module, name), np.float64) for name in names)]
         if std.all()
-    ]
+    )
     try:
         walk = _walk(backbone, example)
     except NotFoldableError:
-        return said
-    return said + walk.input_maps()
+        return InputEffect(said)
+    effect = walk.effect()
+    return replace(effect, maps=said + effect.maps)
 
 
 def _are_numbers(values: object, count: int) -> bool:
@@ -205,6 +207,7 @@ def _arguments(node: fx.Node) -> dict[str, Any]:
 def _same(walk: _Walk, node: fx.Node) -> Tracked:
     source = node.args[0]
     if isinstance(source, fx.Node) and source.meta["val"].dtype != node.meta["val"].dtype:
+        walk.raw = _RAW.get(node.meta["val"].dtype)
         raise NotFoldableError(f"the input is cast to {node.meta['val'].dtype} before the first convolution")
     return walk.of(source)
 
@@ -280,6 +283,7 @@ def _pad(walk: _Walk, node: fx.Node) -> Tracked:
     return source.padded(arguments.get("value") or 0.0)
 
 
+_RAW = {torch.uint8: "0-255", torch.uint16: "0-65535"}
 _KEEPING = (
     "aten.upsample_",
     "aten._upsample_",
@@ -315,7 +319,7 @@ def _batch_norm(walk: _Walk, node: fx.Node) -> Tracked:
     if source.axis != 1:
         raise NotFoldableError("a BatchNorm reads the input along another axis than its channels")
     if not source.learned and not source.is_input:
-        walk.ends.append(source.map)
+        walk.ends.append(source)
     weight, bias = (
         default if arguments[key] is None else walk.constant(arguments[key]) for key, default in (("weight", 1.0), ("bias", 0.0))
     )

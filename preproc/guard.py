@@ -4,14 +4,13 @@ A second normalization in front of such a network is a bug that users have: torc
 their constants inside. A re-mapping of values that are normalized already (GoogLeNet's transform_input) is none.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from . import presets
 from .affine import Affine
 from .presets import UNITS
 from .steps import ValueRange
+from .tracking import InputEffect
 
 CENTRED = (0.05, 0.95)
 """Where means lie, as a share of the largest value, if they are those of raw pixels."""
@@ -35,30 +34,51 @@ def expected_unit(first: Affine) -> str | None:
     return None
 
 
+def constants(first: Affine) -> tuple[list[float], list[float], list[int]] | None:
+    """mean, std and the channels read, if the map is (x[channels] - mean) / std."""
+    if not first.is_monomial:
+        return None
+    scale = first.matrix.sum(axis=1)  # each row has one number
+    return (-first.offset / scale).tolist(), (1 / scale).tolist(), np.argmax(first.matrix != 0, axis=1).tolist()
+
+
+def preset(first: Affine) -> tuple[str, str] | None:
+    """The name of the preset whose constants these are, and the colour order that it means the input to be in; "ANY" if it means none."""
+    found, unit = constants(first), expected_unit(first)
+    known = None if found is None or unit is None else presets.recognize(found[0], found[1], unit)
+    if found is None or known is None or known[1] == "ANY" or sorted(found[2]) != list(range(len(known[1]))):
+        return known
+    return known[0], "".join(letter for _, letter in sorted(zip(found[2], known[1], strict=True))) if known[1] != "GRAY" else "GRAY"
+
+
 def described(first: Affine) -> str:
     """(x - mean) / std, with the preset's name and the unit where they are known."""
-    if not first.is_monomial:
+    found, unit, known = constants(first), expected_unit(first), preset(first)
+    if found is None:
         return f"a map on channels: matrix {first.matrix.round(6).tolist()}, offset {first.offset.round(6).tolist()}"
-    scale, unit = first.matrix.sum(axis=1), expected_unit(first)  # each row has one number
-    mean, std = -first.offset / scale, 1 / scale
-    name = None if unit is None else presets.name_of(mean.tolist(), std.tolist(), unit)
-    told = f"(x - {_short(mean)}) / {_short(std)}{f', which is {name},' if name else ''}"
-    told += "" if first.is_diagonal else f" of channels {np.argmax(first.matrix != 0, axis=1).tolist()}"
-    return told if unit is None else f"{told} of values in {unit}"
+    mean, std, channels = found
+    told = f"(x - {_short(mean)}) / {_short(std)}{f', which is {known[0]},' if known else ''}"
+    told += "" if first.is_diagonal else f" of channels {channels}"
+    color = f"{known[1]} " if known and known[1] != "ANY" else ""
+    return told if unit is None else f"{told} of {color}values in {unit}"
 
 
-def why_not(maps: Iterable[Affine], incoming: ValueRange | None) -> str | None:
-    """The reason why a network whose inner channel maps are `maps` must not be fed with values in `incoming`, or None."""
-    for first in maps:
-        unit = expected_unit(first)
+def why_not(effect: InputEffect, incoming: ValueRange | None) -> str | None:
+    """The reason why a network that does this to its input must not be fed with values in `incoming`, or None."""
+    found = [(expected_unit(first), f"normalizes its input itself, {described(first)}") for first in effect.maps]
+    found.append((effect.raw, f"casts its input to raw pixels of {effect.raw}"))
+    for unit, what in found:
         if unit is not None and incoming is not None and not incoming.spans(0, UNITS[unit]):
-            return (
-                f"the network normalizes its input itself, {described(first)}, and the steps hand it values in {incoming}: "
-                "leave the normalization to one of the two"
-            )
+            return f"the network {what}, and the steps hand it values in {incoming}: leave the normalization to one of the two"
     return None
 
 
-def _short(values: np.ndarray) -> str:
-    distinct = sorted(set(values.tolist()))
+def notes(effect: InputEffect) -> list[str]:
+    """What is no second normalization but may surprise: re-mappings, and BatchNorms before anything else."""
+    told = [f"the network re-maps its input, {described(first)}" for first in effect.maps if expected_unit(first) is None]
+    return told + (["the network starts with a BatchNorm"] if effect.learned else [])
+
+
+def _short(values: list[float]) -> str:
+    distinct = sorted(set(values))
     return f"{distinct[0]:.4g}" if len(distinct) == 1 else "[" + ", ".join(f"{value:.4g}" for value in values) + "]"

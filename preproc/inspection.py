@@ -1,20 +1,20 @@
 """What a bundle or a model file takes and does, as plain data. Reads ONNX files and manifests only: nothing is executed."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from . import contract as contracts
 from . import graph, guard, steps
+from .affine import Affine
 from .bundle import MANIFEST, open_bundle, torch_contract
 from .errors import BundleError, PreprocError
 
 
-def describe(path: str | Path) -> dict[str, Any]:
+def describe(path: str | Path, *, input_name: str | None = None) -> dict[str, Any]:
     """A bundle, an .onnx file or a TorchScript file: {"kind", "path", "contract" or None, ...}. Raises BundleError if it is none of them.
 
-    contract is None for a file that preproc has not made.
+    contract is None for a file that preproc has not made.  input_name: the one of an .onnx file that takes the picture, of several.
     """
     path = Path(path)
     if path.is_dir() or path.name == MANIFEST:
@@ -35,10 +35,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         return {"kind": kind, "path": str(path), "contract": contract, "size": path.stat().st_size}
     model = graph.load(path)
     text = model.metadata_props.get(contracts.KEY)
-    try:
-        contract = None if text is None else json.loads(text)
-    except ValueError as error:
-        raise BundleError(f"{path}: expected a contract in {contracts.KEY}, got text that is not JSON ({error})") from error
+    contract = None if text is None else contracts.read(text, path)
     return {
         "kind": "ONNX file",
         "path": str(path),
@@ -48,27 +45,48 @@ def describe(path: str | Path) -> dict[str, Any]:
         "opsets": dict(model.opset_imports),
         "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
         "outputs": [_value(value) for value in model.graph.outputs],
-        "picture": None if contract is not None else _picture(model),
+        "picture": _picture(model, input_name),
+        "agreement": None if contract is None else _agreement(contract, model),
     }
 
 
-def _picture(model: Any) -> dict[str, Any]:
-    """What a bare file does to its picture before the first convolution or whatever else is no map on channels."""
+def _picture(model: Any, name: str | None) -> dict[str, Any]:
+    """What a file does to its picture before the first convolution or whatever else is no map on channels."""
     try:
-        picture = graph.picture_input(model)
+        model = graph.opened(model, 3, name=name)
+        picture = graph.any_picture(model, name)
     except PreprocError as error:
         return {"reason": str(error)}
     trail = graph.follow(picture, picture.channels or 3)
+    effect, raw = trail.effect(), None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
+    unfoldable = None if trail.readers else "no convolution reads the input"
     return {
         "input": picture.value.name,
         "layout": picture.layout,
-        "size": picture.size,
+        "size": picture.size and list(picture.size),
+        "takes": None if raw is None else f"raw pixels, {raw}",
         "operations": trail.met,
-        "does": [guard.described(first) for first in trail.input_maps()],
-        "normalizes": any(guard.expected_unit(first) for first in trail.input_maps()),
+        "casts_to": effect.raw and f"raw pixels, {effect.raw}",
+        "maps": [_map(first) for first in effect.maps],
+        "notes": guard.notes(effect),
+        "normalizes": raw is not None or effect.raw is not None or any(guard.expected_unit(first) for first in effect.maps),
         "foldable": not trail.refusals and bool(trail.readers),
-        "why_not": str(trail.refusals[0]) if trail.refusals else None,
+        "why_not": str(trail.refusals[0]) if trail.refusals else unfoldable,
     }
+
+
+def _map(first: Affine) -> dict[str, Any]:
+    """(x[channels] - mean) / std where it is one, in words, and as the matrix and offset that it is in any case."""
+    mean, std, channels = guard.constants(first) or (None, None, None)
+    name, color = guard.preset(first) or (None, None)
+    told = {"text": guard.described(first), "mean": mean, "std": std, "channels": channels}
+    told |= {"unit": guard.expected_unit(first), "preset": name, "color": color}
+    return told | {"matrix": first.matrix.tolist(), "offset": first.offset.tolist()}
+
+
+def _agreement(contract: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    wrong, unknown = graph.disagreements(contract, model)
+    return {"agrees": not wrong, "wrong": wrong, "not_compared": unknown}
 
 
 def _value(value: Any) -> dict[str, Any]:
@@ -81,6 +99,9 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     found = [f"{description['path']}: {description['kind']}"]
     if contract is None:
         found.append("no contract of preproc inside: this file was not made by preproc")
+        if "opsets" in description:
+            opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in description["opsets"].items())
+            found.append(f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}")
         for word in ("inputs", "outputs"):
             found += [f"{word[:-1]:8} {value['name']}: {value['dtype']} {value['shape']}" for value in description.get(word, ())]
         return found + _picture_lines(description.get("picture"))
@@ -90,9 +111,13 @@ def lines(description: Mapping[str, Any]) -> list[str]:
         found.append(f"step {number}   {steps.parse(step)}")
     for name, fold in contract["fold"].items():
         done = (
-            f"folded into {', '.join(fold['convolutions'])}, {_LEFT[fold['form']]}" if fold["folded"] else f"not folded: {fold['reason']}"
+            f"folded into {', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"
+            if fold["folded"]
+            else f"not folded: {fold['reason']}"
         )
         found.append(f"fold     {name}: {done}")
+    found += [f"note     {note}" for note in contract["notes"]]
+    found += [f"input    {other['name']}: {other['dtype']} {other['shape']}" for other in contract["other_inputs"]]
     found += [f"output   {output['name']}: {output['dtype']} {output['shape']}" for output in contract["outputs"]]
     labels = contract["labels"]
     if labels:
@@ -106,6 +131,12 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     found.append(f"constants agree with the weights: {backbone['constants_agree']}")
     if "verdicts" in description:
         found.append("verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items()))
+    if "agreement" in description:
+        agreement = description["agreement"]
+        found += [f"DIFFERS  the graph is not what the contract says: {text}" for text in agreement["wrong"]]
+        found += [f"graph    not compared: {text}" for text in agreement["not_compared"]]
+        if agreement["agrees"]:
+            found.append("graph    agrees with the contract" + (" otherwise" if agreement["not_compared"] else ""))
     return found
 
 
@@ -115,20 +146,17 @@ def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
     if "reason" in picture:
         return [f"picture  {picture['reason']}"]
     operations = picture["operations"]
-    found = [
-        f"picture  {picture['input']}, {picture['layout']}, read by {', '.join(operations[:8])}{', ...' if len(operations) > 8 else ''}"
-    ]
-    found += [f"does     {text}" for text in picture["does"]]
+    takes = "" if picture["takes"] is None else f", {picture['takes']}"
+    found = [f"picture  {picture['input']}, {picture['layout']}{takes}"]
+    found += [f"reads    {operation}" for operation in operations[:8]] + ["         ..."] * (len(operations) > 8)
+    found += [f"does     {first['text']}" for first in picture["maps"]]
+    found += [f"casts    to {picture['casts_to']}"] if picture["casts_to"] else []
+    found += [f"note     {note}" for note in picture["notes"]]
+    if picture["takes"] is not None:
+        return found
     if not picture["normalizes"]:
         found.append(
             "expects  prepared values: it does not normalize raw pixels itself, and which constants it was trained with is not in the file"
         )
     fold = "can be folded into its first convolution" if picture["foldable"] else f"cannot be folded: {picture['why_not']}"
     return [*found, f"fold     a normalization in front of it {fold}"]
-
-
-_LEFT = {
-    "cast": "only the cast left",
-    "subtract": "the cast and one subtraction left",
-    "append": "the cast, one subtraction and one appended channel left",
-}

@@ -70,12 +70,13 @@ def preset(name: str) -> Statistics:
     return PRESETS[name]
 
 
-def name_of(mean: Sequence[float], std: Sequence[float], unit: str) -> str | None:
-    """The preset with these numbers, in either colour order; None if there is none."""
+def recognize(mean: Sequence[float], std: Sequence[float], unit: str) -> tuple[str, str] | None:
+    """The preset with these numbers, in whichever unit, and the colour order that they are in: "ANY" if all channels have the same."""
+    given = [number / UNITS[unit] for number in (*mean, *std)]
     for name, known in PRESETS.items():
-        ours = [(*known.mean, *known.std), (*known.mean[::-1], *known.std[::-1])]
-        if known.unit == unit and any(_near((*mean, *std), numbers) for numbers in ours):
-            return name
+        for step, color in ((1, known.color), (-1, known.color[::-1])):
+            if _near(given, [number / UNITS[known.unit] for number in (*known.mean[::step], *known.std[::step])]):
+                return name, "ANY" if len(set(mean)) == 1 and len(mean) > 1 else color
     return None
 
 

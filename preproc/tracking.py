@@ -117,22 +117,36 @@ class Reader:
         return Reader(weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct, tracked.learned)
 
 
+@dataclass(frozen=True)
+class InputEffect:
+    """What a network does to its input before the first operations that are no maps on channels.
+
+    maps: one per way, those that are no identity.  learned: those with a BatchNorm in them, whose own part is left out of maps.
+    raw: the unit of the raw pixels that the input is cast to, "0-255" or "0-65535", or None.
+    """
+
+    maps: tuple[Affine, ...] = ()
+    learned: tuple[Affine, ...] = ()
+    raw: str | None = None
+
+
 class Trail:
     """What a walk through a graph meets. tracked: values that are maps of the input's channels, by the graph's own objects.
     refusals: why no fold can follow.  ends: what was done to the values up to there, or up to a BatchNorm.  met: the operations on the
-    way, in order."""
+    way, in order.  raw: as InputEffect's."""
 
     def __init__(self) -> None:
         self.tracked: dict[Any, Tracked] = {}
         self.readers: list[Reader] = []
         self.refusals: list[NotFoldableError] = []
-        self.ends: list[Affine] = []
+        self.ends: list[Tracked] = []
         self.met: list[str] = []
+        self.raw: str | None = None
 
     def refuse(self, reason: NotFoldableError, sources: Sequence[Any], made: Any, *, keeps: bool, rearranges: bool) -> None:
         """Notes that the operation that makes `made` of `sources` cannot be followed by a fold.
 
-        For input_maps() it is followed further where it keeps channels (a resize, a clip), and where it only rearranges values if
+        For effect() it is followed further where it keeps channels (a resize, a clip), and where it only rearranges values if
         their map is the same for all channels.
         """
         self.refusals.append(reason)
@@ -142,11 +156,13 @@ class Trail:
         elif rearranges and known[0].map.is_uniform:
             self.tracked[made] = Tracked(known[0].map, axis=None, rank=ANY_RANK)
         else:
-            self.ends += [tracked.map for tracked in known if not tracked.is_input]
+            self.ends += [tracked for tracked in known if not tracked.is_input]
 
-    def input_maps(self) -> list[Affine]:
-        """What the network does to its input before the first operations that are no maps on channels, BatchNorms left out."""
-        return [reader.through for reader in self.readers if reader.through is not None and not reader.learned] + self.ends
+    def effect(self) -> InputEffect:
+        ways = [(reader.through, reader.learned) for reader in self.readers if reader.through is not None]
+        ways += [(tracked.map, tracked.learned) for tracked in self.ends]
+        told = {learned: tuple(way for way, found in ways if found == learned) for learned in (False, True)}
+        return InputEffect(told[False], told[True], self.raw)
 
     def check(self) -> None:
         """Raises the first refusal, or that there is nothing to fold into."""

@@ -183,6 +183,7 @@ TWICE = [
     helper.make_node("Sub", ["image", "k"], ["s"]),
 ]
 TWICE += [helper.make_node("Div", ["s", "k"], ["first"])]
+BYTES = [helper.make_node("Cast", ["image"], ["bytes"], to=TensorProto.UINT8), helper.make_node("Cast", ["bytes"], ["first"], to=1)]
 
 
 @pytest.mark.parametrize(
@@ -194,6 +195,7 @@ TWICE += [helper.make_node("Div", ["s", "k"], ["first"])]
         ({"extra": [SECOND]}, "expected one input that takes a picture, got 2: .*; choose with --input NAME"),
         ({"shape": ("N", 1, 24, 20)}, "takes 3 channels, as the steps make, got 1 in image"),
         ({"nodes": TWICE}, r"the network normalizes its input itself, \(x - 0\.5\) / 0\.5, which is inception, of values in 0-1"),
+        ({"nodes": BYTES}, "the network casts its input to raw pixels of 0-255, and the steps hand it values in -2.1"),
         ({"metadata": {"preproc.contract": "{}"}}, "takes raw pixels already; --force"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -308,7 +310,7 @@ def test_weights_outside_of_the_models_folder_are_not_read(tmp_path, location):
 
 def test_inspect_tells_what_a_bare_file_does_to_its_picture(tmp_path):
     told = "\n".join(lines(describe(hand_made(tmp_path))))
-    assert "picture  image, NCHW, read by Identity first, Conv conv" in told
+    assert "picture  image, NCHW\nreads    Identity first\nreads    Conv conv" in told
     assert "does not normalize raw pixels itself" in told
     assert "can be folded into its first convolution" in told
     twice = describe(hand_made(tmp_path, nodes=TWICE))
@@ -316,7 +318,7 @@ def test_inspect_tells_what_a_bare_file_does_to_its_picture(tmp_path):
     assert "does     (x - 0.5) / 0.5, which is inception, of values in 0-1" in lines(twice)
     relu = describe(hand_made(tmp_path, nodes=[helper.make_node("Relu", ["image"], ["first"])]))
     assert "cannot be folded: Relu reads the input" in "\n".join(lines(relu))
-    assert "a float picture" in "\n".join(lines(describe(hand_made(tmp_path, shape=(3, 24, 20)))))
+    assert "no input takes a picture" in "\n".join(lines(describe(hand_made(tmp_path, shape=(3, 24, 20)))))
 
 
 def two_outputs(tmp_path):

@@ -100,7 +100,8 @@ def test_onnx_bytes_are_repeatable(exported, tmp_path):
         (lambda b: edit(b, "version", 2), "expected version 1, got 2"),
         (lambda b: edit(b, "report", {}), "expected a whole manifest"),
         (lambda b: edit(b, "files", None), "expected a whole manifest"),
-        (lambda b: edit(b, "contract", {}), "expected the manifest's contract inside, got another one"),
+        (lambda b: edit(b, "contract", {}), "expected a contract of preproc"),
+        (lambda b: edit(b, "contract", open_bundle(b).contract | {"name": "other"}), "expected the manifest's contract inside, got another"),
     ],
 )
 def test_damage_is_named(bundle, damage, message):

@@ -180,7 +180,7 @@ def test_an_onnx_file_with_external_weights_and_traces_of_its_machine(tmp_path):
     assert "model.onnx.data" in bundle.manifest["files"]
     assert verify_bundle(bundle.folder, runtimes=["ort-cpu"]).ok
     assert b"stack_trace" in (bundle.folder / "model.onnx").read_bytes()
-    (note,) = bundle.contract["fold"]["onnx"]["notes"]
+    (note,) = bundle.contract["notes"]
     assert note.startswith("holds stack traces")
     (tmp_path / "m.onnx.data").unlink()
     with pytest.raises(PreprocError, match=r"m\.onnx: expected its weights in the files that it names"):

@@ -10,8 +10,9 @@ from torchvision.models import googlenet
 
 from preproc import guard
 from preproc.affine import Affine
-from preproc.convolutions import input_maps
+from preproc.convolutions import input_effect
 from preproc.steps import ValueRange
+from preproc.tracking import InputEffect
 
 UNIT, LEVELS = ValueRange((0.0,) * 3, (1.0,) * 3), ValueRange((0.0,) * 3, (255.0,) * 3)
 NORMALIZED = ValueRange((-2.118, -2.036, -1.804), (2.249, 2.429, 2.64))
@@ -46,12 +47,16 @@ def test_the_unit_that_a_network_expects(first, unit):
 
 def test_values_in_the_expected_unit_are_no_second_normalization():
     imagenet, caffe = normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), normalize([103.939, 116.779, 123.68], 1.0)
-    assert guard.why_not([imagenet], UNIT) is None
-    assert guard.why_not([caffe], LEVELS) is None
-    assert guard.why_not([], NORMALIZED) is None
-    assert "which is imagenet, of values in 0-1, and the steps hand it values in -2.118..2.64" in guard.why_not([imagenet], NORMALIZED)
-    assert "which is caffe, of values in 0-255, and the steps hand it values in 0..1" in guard.why_not([caffe], UNIT)
-    assert "of values in 0-1, and the steps hand it values in 0..255" in guard.why_not([Affine.identity(3), normalize(0.5, 0.4)], LEVELS)
+    assert guard.why_not(InputEffect((imagenet,)), UNIT) is None
+    assert guard.why_not(InputEffect((caffe,)), LEVELS) is None
+    assert guard.why_not(InputEffect(()), NORMALIZED) is None
+    assert "which is imagenet, of RGB values in 0-1, and the steps hand it values in -2.118..2.64" in guard.why_not(
+        InputEffect((imagenet,)), NORMALIZED
+    )
+    assert "which is caffe, of BGR values in 0-255, and the steps hand it values in 0..1" in guard.why_not(InputEffect((caffe,)), UNIT)
+    assert "of values in 0-1, and the steps hand it values in 0..255" in guard.why_not(
+        InputEffect((Affine.identity(3), normalize(0.5, 0.4))), LEVELS
+    )
 
 
 class Before(nn.Module):
@@ -64,7 +69,7 @@ class Before(nn.Module):
 
 
 def why(module, size=64):
-    return guard.why_not(input_maps(module.eval(), torch.zeros(2, 3, size, size)), NORMALIZED)
+    return guard.why_not(input_effect(module.eval(), torch.zeros(2, 3, size, size)), NORMALIZED)
 
 
 def test_it_is_found_wherever_it_stands():
@@ -91,3 +96,20 @@ def test_zoo_models_that_normalize_inside_and_one_that_re_maps():
     assert "normalizes its input itself, (x - 0.5) / 0.5, which is inception, of values in 0-1" in why(gemma, 96)
     assert why(timm.create_model("csatv2"), 256) is None
     assert why(googlenet(weights=None, transform_input=True, init_weights=False)) is None
+
+
+def test_a_network_that_casts_to_raw_pixels_first():
+    assert "casts its input to raw pixels of 0-255, and the steps hand it values in -2.118" in why(
+        Before(lambda x: x.to(torch.uint8).float())
+    )
+    effect = input_effect(Before(lambda x: x.to(torch.uint8).float()).eval(), torch.zeros(2, 3, 8, 8))
+    assert guard.why_not(effect, LEVELS) is None
+
+
+def test_what_is_no_second_normalization_is_a_note():
+    effect = input_effect(googlenet(weights=None, transform_input=True, init_weights=False).eval(), torch.zeros(2, 3, 64, 64))
+    assert len(guard.notes(effect)) == 1
+    assert "the network re-maps its input, (x - [0.0655, " in guard.notes(effect)[0]
+    effect = input_effect(Before(nn.BatchNorm2d(3)).eval(), torch.zeros(2, 3, 8, 8))
+    assert guard.notes(effect) == ["the network starts with a BatchNorm"]
+    assert guard.notes(input_effect(Before(lambda x: x).eval(), torch.zeros(2, 3, 8, 8))) == []

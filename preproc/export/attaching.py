@@ -78,7 +78,7 @@ def _recipe(
     try:
         size = graph.picture_input(model, input_name).size
     except PreprocError as error:
-        raise PreprocError(f"{file}: {error}") from error
+        raise PreprocError(f"{file}: {error}; `preproc inspect` tells more") from error
     first = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color, pixel_dtype=pixels.dtype)
     sequence = (first, *steps)
     vocabulary.check(sequence, channels=pixels.channels)

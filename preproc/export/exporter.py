@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from .. import contract as contracts
 from .. import graph, guard
-from ..affine import Affine
 from ..bundle import Bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, RecipeError, VerificationError
 from ..proof import SIZES, Proof, make_runtimes, prove, run, with_outputs
 from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, replace
 from ..runtimes import RUNTIMES
 from ..steps import FromPixels, channels_in, channels_out, check
+from ..tracking import InputEffect
 from ..verify import Report, Result, judge
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class _Job:
     weights_sha256: str
     trained: bool
     labels: Sequence[str]
+    notes: tuple[str, ...]
 
 
 def export_bundle(
@@ -100,8 +101,8 @@ def export_file(
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
         new = Path(folder) / out.name
         progress(f"writing {out.name}")
-        model, fold = _attached(job)
-        contract = _contract(job, {"onnx": fold}, model, proof)
+        model, fold, notes = _attached(job, progress)
+        contract = _contract(job, {"onnx": fold}, notes, model, proof)
         _save_onnx(model, contract, new)
         del model
         if proof is not None:
@@ -182,8 +183,8 @@ def _file_job(recipe: Recipe) -> _Job:
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready)
     whole = graph.opened(model, ready, name=recipe.backbone.input)
-    _guard(recipe, graph.follow(graph.picture_input(whole, recipe.backbone.input), ready).input_maps())
-    return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels)
+    notes = _guard(recipe, graph.follow(graph.picture_input(whole, recipe.backbone.input), ready).effect())
+    return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels, notes)
 
 
 def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:
@@ -194,22 +195,23 @@ def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:
     return recipe.backbone.outputs or own
 
 
-def _guard(recipe: Recipe, maps: Sequence[Affine]) -> None:
-    """Raises RecipeError if a network with these channel maps inside would be fed with values that are normalized already."""
-    reason = guard.why_not(maps, check(recipe.steps, channels=recipe.pixels.channels))
+def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
+    """Raises RecipeError if a network that does this to its input would be fed with values that are normalized already; else, notes."""
+    reason = guard.why_not(effect, check(recipe.steps, channels=recipe.pixels.channels))
     if reason is not None and recipe.backbone.override is None:
         raise RecipeError(f'{recipe.name}: {reason}; if that is meant, say why in override = "the reason" (attach: --force)')
+    return tuple(guard.notes(effect))
 
 
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> _Job:
     """A network in Python: refused if it normalizes its input a second time, its outputs named."""
-    from ..convolutions import input_maps
+    from ..convolutions import input_effect
 
     progress("looking at what the backbone does to its input")
-    _guard(recipe, input_maps(backbone.module, _ready(recipe)))
+    notes = _guard(recipe, input_effect(backbone.module, _ready(recipe)))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
-    return _Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels)
+    return _Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes)
 
 
 def _model_recipe(model: "Model", formats: tuple[str, ...], example: "Tensor | None") -> "tuple[Recipe, Backbone]":
@@ -251,15 +253,15 @@ def _model_recipe(model: "Model", formats: tuple[str, ...], example: "Tensor | N
 
 def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> tuple[dict[str, Any], Any]:
     """The model files, each with the contract inside; returns the contract and the model in Python, if there is one."""
-    recipe, fold = job.recipe, dict[str, Any]()
+    recipe, fold, notes = job.recipe, dict[str, Any](), job.notes
     model, onnx_model = None, None
     if "onnx" in recipe.export.formats:
         progress("writing model.onnx")
-        onnx_model, fold["onnx"] = _attached(job)
+        onnx_model, fold["onnx"], notes = _attached(job, progress)
     if not isinstance(job.backbone, Path):
         model, fold_torch = _fold_torch(job)
         fold |= {name: fold_torch for name in recipe.export.formats if name != "onnx"}
-    contract = _contract(job, fold, onnx_model, proof)
+    contract = _contract(job, fold, notes, onnx_model, proof)
     if onnx_model is not None:
         _save_onnx(onnx_model, contract, folder / "model.onnx")
     if model is not None and "torchscript" in recipe.export.formats:
@@ -282,7 +284,7 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
     return contract, model
 
 
-def _contract(job: _Job, fold: dict[str, Any], model: "ir.Model | None", proof: Proof | None) -> dict[str, Any]:
+def _contract(job: _Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.Model | None", proof: Proof | None) -> dict[str, Any]:
     """What the files promise. Shapes of outputs are those that the reference answered, else what an .onnx file says of them."""
     declared = {} if model is None else {value.name: value for value in model.graph.outputs}
 
@@ -308,6 +310,7 @@ def _contract(job: _Job, fold: dict[str, Any], model: "ir.Model | None", proof: 
         trained=job.trained,
         constants_agree=job.constants_agree,
         labels=job.labels,
+        notes=notes,
     )
 
 
@@ -317,8 +320,8 @@ def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
     graph.save(model, path)
 
 
-def _attached(job: _Job) -> "tuple[ir.Model, dict[str, Any]]":
-    """The ONNX model with its steps, and the contract's entry on the fold."""
+def _attached(job: _Job, progress: Progress) -> "tuple[ir.Model, dict[str, Any], tuple[str, ...]]":
+    """The ONNX model with its steps, the contract's entry on the fold, and its notes."""
     recipe, spec = job.recipe, job.recipe.export
     attach = functools.partial(graph.attach, steps=recipe.steps, pixels=recipe.pixels, name=contracts.INPUT, old=recipe.backbone.input)
     if not isinstance(job.backbone, Path):
@@ -345,7 +348,13 @@ def _attached(job: _Job) -> "tuple[ir.Model, dict[str, Any]]":
             done = dataclasses.replace(attach(model, fold="off"), reason=done.reason)
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
-    return model, _fold_entry(recipe, done.folded, done.reason, done.form, done.convolutions) | {"notes": list(done.notes)}
+    notes = (*job.notes, *done.notes)
+    for note in notes:
+        progress(f"note: {note}")
+    pixels = recipe.pixels
+    entry = _fold_entry(recipe, done.folded, done.reason, done.form, done.convolutions)
+    entry |= graph.record(model, contracts.INPUT, layout=pixels.layout, channels=pixels.channels, weights=done.convolutions)
+    return model, entry, notes
 
 
 def _fold_torch(job: _Job) -> "tuple[Model, dict[str, Any]]":

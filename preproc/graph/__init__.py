@@ -1,18 +1,21 @@
 """Steps as ONNX nodes in front of a model, and the same fold there. onnx-ir and NumPy, no torch."""
 
+from .agreement import disagreements, record
 from .convolutions import follow
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, output_names, output_types, read_metadata
 from .others import others
-from .picture import Picture, any_picture, other_inputs, picture_input, sides
+from .picture import RAW, Picture, any_picture, other_inputs, picture_input, sides
 from .writing import save, to_bytes
 
 __all__ = [
+    "RAW",
     "Attached",
     "Picture",
     "any_picture",
     "attach",
     "check",
+    "disagreements",
     "fingerprint",
     "follow",
     "load",
@@ -23,6 +26,7 @@ __all__ = [
     "output_types",
     "picture_input",
     "read_metadata",
+    "record",
     "save",
     "sides",
     "to_bytes",

@@ -80,11 +80,12 @@ class Walk(Trail):
             raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
         if node.op_type == "Cast" and node.attributes["to"].as_int() != self.dtype:
             if self.dtype not in RAW or node.attributes["to"].as_int() not in FLOATS:
+                self.raw = RAW.get(ir.DataType(node.attributes["to"].as_int()))
                 raise NotFoldableError("the input is cast to another type before the first convolution")
             self.dtype = ir.DataType(node.attributes["to"].as_int())
         if node.op_type == "BatchNormalization":
             read = self.tracked.get(node.inputs[0])
-            self.ends += [read.map] if read is not None and not read.learned and not read.is_input else []
+            self.ends += [read] if read is not None and not read.learned and not read.is_input else []
         self.tracked[node.outputs[0]] = rule(self.tracked, node)
 
 
@@ -93,8 +94,8 @@ _KEEPING = ("Clip", "Resize", "Upsample", "Pad", "Slice", "AveragePool")
 _REARRANGING = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "SpaceToDepth", "DepthToSpace")
 
 
-def rewrite(found: Sequence[Found], plan: FoldPlan) -> None:
-    """Puts the new weights of the convolutions into the graph: all of them, or on NotFoldableError none."""
+def rewrite(found: Sequence[Found], plan: FoldPlan) -> tuple[str, ...]:
+    """Puts the new weights of the convolutions into the graph: all of them, or on NotFoldableError none. Returns their names, sorted."""
     weights = []
     for item in found:
         old_bias = None if item.reader.bias is None else constant(item.node.inputs[2])
@@ -104,6 +105,7 @@ def rewrite(found: Sequence[Found], plan: FoldPlan) -> None:
         _replace(item.graph, item.node, 1, weight)
         if bias is not None:
             _replace(item.graph, item.node, 2, bias)
+    return tuple(sorted({str(item.node.inputs[1].name) for item in found if item.node.inputs[1] is not None}))
 
 
 def add_to_bias(item: Found, values: NDArray[np.float64]) -> None:

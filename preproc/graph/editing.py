@@ -86,12 +86,11 @@ def _plan(
         plan = plan_for(readers, affine)
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}")
-        convolutions.rewrite(found, plan)
+        names = convolutions.rewrite(found, plan)
     except NotFoldableError as error:
         if fold == "require":
             raise
         return collapse_steps(steps, channels), None, Attached(False, str(error))
-    names = tuple(sorted(reader.weight for reader in readers))
     return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, names)
 
 

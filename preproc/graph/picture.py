@@ -8,7 +8,8 @@ from ..errors import PreprocError
 from ..recipe import PixelsSpec
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
-RAW = (ir.DataType.UINT8, ir.DataType.UINT16)
+RAW = {ir.DataType.UINT8: "0-255", ir.DataType.UINT16: "0-65535"}
+"""Units of raw pixels."""
 MOST_CHANNELS = 4096
 CHANNELS = (1, 3, 4)
 """Channel counts by which a layout is told from a static shape."""
@@ -55,7 +56,7 @@ def picture_input(model: ir.Model, name: str | None = None) -> Picture:
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
     value = _choose(model, name, FLOATS, listed)
     if value is None:
-        if _choose(model, name, RAW, listed) is not None:
+        if _choose(model, name, tuple(RAW), listed) is not None:
             raise PreprocError(f"expected a model that takes floats, got one that takes raw pixels already: {listed}")
         raise PreprocError(f"expected a model with an input for a float picture (N, C, H, W), got: {listed}")
     if value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16):
@@ -67,7 +68,7 @@ def picture_input(model: ir.Model, name: str | None = None) -> Picture:
 
 
 def any_picture(model: ir.Model, name: str | None = None) -> Picture:
-    """As picture_input(), but the input may be raw pixels, too, or of half precision: to look at only."""
+    """As picture_input(), but the input may be raw pixels, too, or of half precision: to look at only. Raises PreprocError."""
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
     value = _choose(model, name, (*FLOATS, *RAW), listed)
     if value is None:
