@@ -80,5 +80,6 @@ def notes(effect: InputEffect) -> list[str]:
 
 
 def _short(values: list[float]) -> str:
+    values = [value + 0.0 for value in values]  # no -0
     distinct = sorted(set(values))
     return f"{distinct[0]:.4g}" if len(distinct) == 1 else "[" + ", ".join(f"{value:.4g}" for value in values) + "]"

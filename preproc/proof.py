@@ -185,7 +185,7 @@ def _rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Pat
         from . import graph
 
         file = recipe.resolve(str(recipe.backbone.weights))
-        _check_weights(graph.fingerprint(file), contract)
+        _check_weights(graph.fingerprint(file, graph.load(file)), contract)
         return recipe, file
     from .backbones import load_backbone
 

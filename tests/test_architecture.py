@@ -17,7 +17,7 @@ ORDER = [
 ]
 RANK = {name: position for position, name in enumerate(" ".join(ORDER).split())}
 FILES = sorted((ROOT / "preproc").rglob("*.py"))
-ONNX = {"graph/constants.py", "graph/files.py", "graph/messages.py", "graph/nodes.py", "graph/writing.py"}
+ONNX = {"graph/constants.py", "graph/files.py", "graph/messages.py", "graph/nodes.py", "graph/reading.py", "graph/writing.py"}
 ONNXRUNTIME = {"runtimes/ort.py"}
 TORCH = {"layers", "pipeline", "backbones", "convolutions", "folding", "export"}
 

@@ -101,7 +101,10 @@ def test_onnx_bytes_are_repeatable(exported, tmp_path):
         (lambda b: edit(b, "report", {}), "expected a whole manifest"),
         (lambda b: edit(b, "files", None), "expected a whole manifest"),
         (lambda b: edit(b, "contract", {}), "expected a contract of preproc"),
-        (lambda b: edit(b, "contract", open_bundle(b).contract | {"name": "other"}), "expected the manifest's contract inside, got another"),
+        (
+            lambda b: edit(b, "contract", open_bundle(b).contract | {"name": "other"}),
+            "expected the manifest's contract inside, got another",
+        ),
     ],
 )
 def test_damage_is_named(bundle, damage, message):

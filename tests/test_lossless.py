@@ -158,7 +158,10 @@ def test_the_fold_looks_into_functions(tmp_path):
     assert bundle.report.ok
     entry = bundle.contract["fold"]["onnx"]
     assert (entry["folded"], entry["convolutions"]) == (True, ["w"])
-    assert bundle.contract["notes"] == ["in place of their calls: the functions theirs::Stem"]
+    assert bundle.contract["notes"] == [
+        "the network re-maps its input, (x - 0) / 2",
+        "in place of their calls: the functions theirs::Stem",
+    ]
     assert [function.name for function in onnx.load(bundle.folder / "model.onnx").functions] == ["Twice"]
     off = put(with_function(tmp_path), tmp_path / "off", fold="off")
     assert [function.name for function in onnx.load(off.folder / "model.onnx").functions] == ["Stem", "Twice"]

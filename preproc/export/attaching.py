@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import graph
 from .. import steps as vocabulary
@@ -12,7 +13,11 @@ from ..presets import UNITS, Statistics
 from ..recipe import BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name
 from ..steps import PIXEL_DTYPES, FromPixels, Normalize, Rescale, Step
 from ..verify import Report
-from .exporter import export_bundle, export_file
+from .exporter import publish_bundle, publish_file
+from .jobs import file_job
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 
 def attach(
@@ -47,10 +52,14 @@ def attach(
         raise PreprocError(f"{out}: expected the name of a file, got a folder")
     if bare and out.exists() and onnx_in.exists() and out.samefile(onnx_in):
         raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same")
-    recipe = _recipe(onnx_in, out, steps=steps, pixels=pixels, model_color=model_color, input_name=input_name, fold=fold, force=force)
+    model = graph.load(onnx_in)
+    recipe = _recipe(
+        model, onnx_in, out, steps=steps, pixels=pixels, model_color=model_color, input_name=input_name, fold=fold, force=force
+    )
+    job = file_job(recipe, model)
     if bare:
-        return export_file(recipe, out, verify=verify, images=images, progress=progress)
-    return export_bundle(recipe, out, images=images, progress=progress)
+        return publish_file(job, out, verify=verify, images=images, progress=progress)
+    return publish_bundle(job, out, images=images, progress=progress)
 
 
 def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str) -> list[Step]:
@@ -67,9 +76,17 @@ def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: 
 
 
 def _recipe(
-    file: Path, out: Path, *, steps: Sequence[Step], pixels: PixelsSpec, model_color: str, input_name: str | None, fold: str, force: bool
+    model: "ir.Model",
+    file: Path,
+    out: Path,
+    *,
+    steps: Sequence[Step],
+    pixels: PixelsSpec,
+    model_color: str,
+    input_name: str | None,
+    fold: str,
+    force: bool,
 ) -> Recipe:
-    model = graph.load(file)
     if KEY in model.metadata_props and not force:
         raise PreprocError(
             f"{file}: expected a bare model, got one with a contract of preproc inside, which takes raw pixels already; "

@@ -1,48 +1,29 @@
 """Recipe or Model -> bundle: write the files, verify just those files, publish them."""
 
-import copy
 import dataclasses
 import functools
 import json
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import contract as contracts
-from .. import graph, guard
+from .. import graph
 from ..bundle import Bundle, hashes, open_bundle, publishing, write_golden, write_manifest
-from ..errors import PreprocError, RecipeError, VerificationError
-from ..proof import SIZES, Proof, make_runtimes, prove, run, with_outputs
-from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, replace
+from ..errors import PreprocError, VerificationError
+from ..proof import Proof, make_runtimes, prove, run
+from ..recipe import Recipe
 from ..runtimes import RUNTIMES
-from ..steps import FromPixels, channels_in, channels_out, check
-from ..tracking import InputEffect
+from ..steps import channels_out
 from ..verify import Report, Result, judge
+from .jobs import Job, Progress, job_of, pixels_for, ready_for
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import Tensor
 
-    from ..backbones import Backbone
     from ..pipeline import Model
-
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Everything that the files are made from. backbone: a network in Python, or the .onnx file that is one."""
-
-    recipe: Recipe
-    backbone: "Backbone | Path"
-    constants_agree: str
-    weights: str
-    weights_sha256: str
-    trained: bool
-    labels: Sequence[str]
-    notes: tuple[str, ...]
 
 
 def export_bundle(
@@ -64,7 +45,12 @@ def export_bundle(
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
     An inconclusive bundle (random weights) is published and says so.
     """
-    job = _job(recipe_or_model, formats, example, outputs, override, progress)
+    job = job_of(recipe_or_model, formats, example, outputs, override, progress)
+    return publish_bundle(job, Path(out_dir), images=images, progress=progress)
+
+
+def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progress: Progress) -> Bundle:
+    """Writes, verifies and publishes."""
     recipe = job.recipe
     progress("computing the float64 reference")
     folder = Path(images) if images is not None else recipe.export.images
@@ -73,7 +59,7 @@ def export_bundle(
     classes = first.shape[1 if first.ndim in (2, 4) else -1]
     if job.labels and len(job.labels) != classes:
         raise PreprocError(f"{recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}")
-    with publishing(Path(out_dir)) as new:
+    with publishing(out_dir) as new:
         contract, module = _write_files(job, proof, new, progress)
         written = hashes(new)
         names = [name for name, kind in RUNTIMES.items() if (kind.file or "") in written or (kind.file is None and module is not None)]
@@ -86,25 +72,21 @@ def export_bundle(
     return open_bundle(out_dir)
 
 
-def export_file(
-    recipe: Recipe, out: Path, *, verify: bool = True, images: str | Path | None = None, progress: Progress = lambda _: None
-) -> Report | None:
-    """Writes the one file `out` for a recipe whose backbone is an .onnx file; weights in other files go into `<name>.data` beside it.
+def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None, progress: Progress) -> Report | None:
+    """Writes the one file `out` for a backbone that is an .onnx file; weights in other files go into `<name>.data` beside it.
 
     Returns what was verified, or None where verify is False. Raises as export_bundle() does, and then writes nothing.
     """
-    job = _job(recipe, None, None, (), None, progress)
     proof, report = None, None
     if verify:
         progress("computing the float64 reference")
-        proof = prove(job.recipe, job.backbone, images=Path(images) if images is not None else recipe.export.images)
+        proof = prove(job.recipe, job.backbone, images=Path(images) if images is not None else job.recipe.export.images)
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
         new = Path(folder) / out.name
         progress(f"writing {out.name}")
         model, fold, notes = _attached(job, progress)
         contract = _contract(job, {"onnx": fold}, notes, model, proof)
         _save_onnx(model, contract, new)
-        del model
         if proof is not None:
             names = [name for name, kind in RUNTIMES.items() if kind.file == "model.onnx"]
             progress(f"verifying {', '.join(names)}")
@@ -117,7 +99,7 @@ def export_file(
     return report
 
 
-def _report(job: _Job, proof: Proof, results: tuple[Result, ...]) -> Report:
+def _report(job: Job, proof: Proof, results: tuple[Result, ...]) -> Report:
     """Raises VerificationError with the report if a runtime failed."""
     against = "the original file fed by float64 steps" if isinstance(job.backbone, Path) else "float64 reference"
     inputs = tuple(case.name for case in proof.cases)
@@ -141,117 +123,7 @@ def _failure(report: Report) -> VerificationError:
     return error
 
 
-def _job(
-    source: "Recipe | Model",
-    formats: Sequence[str] | None,
-    example: "Tensor | None",
-    outputs: Sequence[str],
-    override: str | None,
-    progress: Progress,
-) -> _Job:
-    if isinstance(formats, str) or isinstance(outputs, str):
-        raise PreprocError(f"expected formats and outputs to be lists of names, got {formats!r} and {outputs!r}")
-    for name in formats or ():
-        if name not in FORMATS:
-            raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}")
-    if not isinstance(source, Recipe):
-        recipe, backbone = _model_recipe(source, tuple(formats or USUAL), example)
-        return _python_job(replace(recipe, backbone={"outputs": tuple(outputs), "override": override}), backbone, "unknown", progress)
-    recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
-    if example is not None or outputs or override is not None:
-        raise PreprocError("expected example, outputs and override with a Model only, got them with a recipe, which says them itself")
-    if recipe.backbone.source == "onnx":
-        if recipe.export.formats != ("onnx",):
-            raise PreprocError(
-                f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}'
-            )
-        return _file_job(recipe)
-    from ..backbones import agreement, load_backbone
-
-    progress(f"loading the backbone {recipe.backbone.name}")
-    backbone = load_backbone(recipe)
-    return _python_job(recipe, backbone, agreement(recipe, backbone), progress)
-
-
-def _file_job(recipe: Recipe) -> _Job:
-    """A network that is an .onnx file: its outputs named, its batch as it is, refused if it normalizes its input a second time."""
-    file = recipe.resolve(str(recipe.backbone.weights))
-    model = graph.load(file)
-    graph.check(model, file)
-    picture = graph.picture_input(model, recipe.backbone.input)
-    recipe = replace(recipe, backbone={"outputs": _choose(recipe, graph.output_names(file))}, pixels={"batch": picture.batch})
-    ready = channels_out(recipe.steps, recipe.pixels.channels)
-    picture.check_fits(recipe.pixels, channels=ready)
-    whole = graph.opened(model, ready, name=recipe.backbone.input)
-    notes = _guard(recipe, graph.follow(graph.picture_input(whole, recipe.backbone.input), ready).effect())
-    return _Job(recipe, file, "unknown", file.name, graph.fingerprint(file), True, recipe.labels, notes)
-
-
-def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:
-    """The outputs of an .onnx file that the recipe asks for, by their own names."""
-    for name in recipe.backbone.outputs:
-        if name not in own:
-            raise RecipeError(f"[backbone] outputs: expected some of {', '.join(own)}, which the file has, got {name!r}")
-    return recipe.backbone.outputs or own
-
-
-def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
-    """Raises RecipeError if a network that does this to its input would be fed with values that are normalized already; else, notes."""
-    reason = guard.why_not(effect, check(recipe.steps, channels=recipe.pixels.channels))
-    if reason is not None and recipe.backbone.override is None:
-        raise RecipeError(f'{recipe.name}: {reason}; if that is meant, say why in override = "the reason" (attach: --force)')
-    return tuple(guard.notes(effect))
-
-
-def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> _Job:
-    """A network in Python: refused if it normalizes its input a second time, its outputs named."""
-    from ..convolutions import input_effect
-
-    progress("looking at what the backbone does to its input")
-    notes = _guard(recipe, input_effect(backbone.module, _ready(recipe)))
-    sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
-    recipe, named = with_outputs(recipe, backbone)
-    return _Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes)
-
-
-def _model_recipe(model: "Model", formats: tuple[str, ...], example: "Tensor | None") -> "tuple[Recipe, Backbone]":
-    """A recipe for a Model that somebody built in Python; the model itself is not touched."""
-    import torch
-
-    from ..backbones import Backbone
-    from ..pipeline import Model, Pipeline
-
-    if not isinstance(model, Model) or not isinstance(model.pipeline, Pipeline):
-        raise PreprocError(f"expected a Recipe, or a Model made by prepend(), got {type(model).__name__}")
-    sequence = model.pipeline.steps()
-    if not sequence or not isinstance(sequence[0], FromPixels):
-        raise PreprocError("expected a pipeline that starts with FromPixels, for the file takes pixels, got one that does not")
-    if example is None or example.dim() != 4:
-        raise PreprocError("expected example=, a batch of pixels of the size that the file shall take, got none")
-    first, nhwc = sequence[0], sequence[0].layout == "NHWC"
-    size = tuple(example.shape[1:3] if nhwc else example.shape[2:4])
-    channels = channels_in(sequence) or int(example.shape[3 if nhwc else 1])
-    if example.is_floating_point():
-        raise PreprocError(f"expected example= of {first.pixel_dtype} pixels, got {example.dtype}")
-    if example.shape[3 if nhwc else 1] != channels:
-        raise PreprocError(
-            f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {tuple(example.shape)}"
-        )
-    kinds = {value.dtype for value in model.backbone.parameters()} - {torch.float32}
-    if kinds:
-        raise PreprocError(f"expected a backbone with float32 weights, got {', '.join(map(str, kinds))}; call .float() on a copy of it")
-    backbone = Backbone(copy.deepcopy(model.backbone).to("cpu").eval().requires_grad_(False), "as given", True)
-    recipe = Recipe(
-        name=type(model.backbone).__name__.lower(),
-        backbone=BackboneSpec(source="module", color=first.to, name=type(model.backbone).__name__, weights="as given"),
-        pixels=PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=(size[0], size[1]), channels=channels),
-        steps=sequence,
-        export=ExportSpec(formats=formats),
-    )
-    return recipe, backbone
-
-
-def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> tuple[dict[str, Any], Any]:
+def _write_files(job: Job, proof: Proof, folder: Path, progress: Progress) -> tuple[dict[str, Any], Any]:
     """The model files, each with the contract inside; returns the contract and the model in Python, if there is one."""
     recipe, fold, notes = job.recipe, dict[str, Any](), job.notes
     model, onnx_model = None, None
@@ -268,14 +140,14 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
         from .torchscript import export_torchscript
 
         progress("writing model.pt")
-        export_torchscript(model, _example(recipe), folder / "model.pt", extra={contracts.FILE: _compact(contract)})
+        export_torchscript(model, pixels_for(recipe), folder / "model.pt", extra={contracts.FILE: _compact(contract)})
     if model is not None and "pt2" in recipe.export.formats:
         from .pt2 import export_pt2
 
         progress("writing model.pt2")
         export_pt2(
             model,
-            _example(recipe),
+            pixels_for(recipe),
             folder / "model.pt2",
             layout=recipe.pixels.layout,
             dynamic_size=recipe.pixels.size is None,
@@ -284,7 +156,7 @@ def _write_files(job: _Job, proof: Proof, folder: Path, progress: Progress) -> t
     return contract, model
 
 
-def _contract(job: _Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.Model | None", proof: Proof | None) -> dict[str, Any]:
+def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.Model | None", proof: Proof | None) -> dict[str, Any]:
     """What the files promise. Shapes of outputs are those that the reference answered, else what an .onnx file says of them."""
     declared = {} if model is None else {value.name: value for value in model.graph.outputs}
 
@@ -320,23 +192,24 @@ def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
     graph.save(model, path)
 
 
-def _attached(job: _Job, progress: Progress) -> "tuple[ir.Model, dict[str, Any], tuple[str, ...]]":
+def _attached(job: Job, progress: Progress) -> "tuple[ir.Model, dict[str, Any], tuple[str, ...]]":
     """The ONNX model with its steps, the contract's entry on the fold, and its notes."""
     recipe, spec = job.recipe, job.recipe.export
     attach = functools.partial(graph.attach, steps=recipe.steps, pixels=recipe.pixels, name=contracts.INPUT, old=recipe.backbone.input)
-    if not isinstance(job.backbone, Path):
+    if job.model is None:
+        assert not isinstance(job.backbone, Path)
         from .onnx import export_backbone
 
         model = export_backbone(
             job.backbone.module,
-            _ready(recipe),
+            ready_for(recipe),
             outputs=recipe.backbone.outputs,
             opset=spec.opset,
             dynamic_size=recipe.pixels.size is None,
         )
         done = attach(model, fold=spec.fold)
     else:
-        model = closed = graph.load(job.backbone)
+        model = closed = job.model
         if spec.fold != "off":
             model = graph.opened(closed, channels_out(recipe.steps, recipe.pixels.channels), name=recipe.backbone.input)
         done = attach(model, fold=spec.fold)
@@ -357,7 +230,7 @@ def _attached(job: _Job, progress: Progress) -> "tuple[ir.Model, dict[str, Any],
     return model, entry, notes
 
 
-def _fold_torch(job: _Job) -> "tuple[Model, dict[str, Any]]":
+def _fold_torch(job: Job) -> "tuple[Model, dict[str, Any]]":
     from ..errors import NotFoldableError
     from ..folding import fold
     from ..pipeline import Pipeline, prepend
@@ -369,7 +242,7 @@ def _fold_torch(job: _Job) -> "tuple[Model, dict[str, Any]]":
         return prepend(pipeline.collapse(channels=recipe.pixels.channels), job.backbone.module), _fold_entry(
             recipe, False, "fold = off", None, ()
         )
-    result = fold(prepend(pipeline, job.backbone.module), example=_example(recipe))
+    result = fold(prepend(pipeline, job.backbone.module), example=pixels_for(recipe))
     if recipe.export.fold == "require" and not result.folded:
         raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}')
     return result.model, _fold_entry(recipe, result.folded, result.reason, result.form, result.convolutions)
@@ -377,23 +250,6 @@ def _fold_torch(job: _Job) -> "tuple[Model, dict[str, Any]]":
 
 def _fold_entry(recipe: Recipe, folded: bool, reason: str | None, form: str | None, convolutions: Sequence[str]) -> dict[str, Any]:
     return {"requested": recipe.export.fold, "folded": folded, "form": form, "convolutions": list(convolutions), "reason": reason}
-
-
-def _example(recipe: Recipe) -> "Tensor":
-    import torch
-
-    from ..inputs import standard
-
-    size = recipe.pixels.size or SIZES[0]
-    pictures = [picture for _, picture in standard(recipe.pixels, size)][:2]
-    return torch.cat([torch.from_numpy(picture) for picture in pictures])
-
-
-def _ready(recipe: Recipe) -> "Tensor":
-    from ..pipeline import Pipeline
-
-    ready: Tensor = Pipeline.from_steps(recipe.steps)(_example(recipe))
-    return ready
 
 
 def _compact(contract: dict[str, Any]) -> str:

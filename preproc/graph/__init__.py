@@ -3,9 +3,10 @@
 from .agreement import disagreements, record
 from .convolutions import follow
 from .editing import Attached, attach, opened, uncorrected_border
-from .files import check, fingerprint, load, output_names, output_types, read_metadata
+from .files import check, fingerprint, load, output_types
 from .others import others
 from .picture import RAW, Picture, any_picture, other_inputs, picture_input, sides
+from .reading import read_metadata
 from .writing import save, to_bytes
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "opened",
     "other_inputs",
     "others",
-    "output_names",
     "output_types",
     "picture_input",
     "read_metadata",

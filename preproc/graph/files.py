@@ -3,15 +3,15 @@
 import contextlib
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
 
 from ..errors import BundleError, first_line
-from .messages import all_tensors, in_nodes, messages, model_of
+from .messages import all_tensors, beside, in_nodes, messages, model_of
+from .reading import read
 
 SMALL = 4096
 """Bytes up to which ONNX's check is given an initializer's values: those that say shapes are small."""
@@ -22,13 +22,14 @@ def load(path: str | Path) -> ir.Model:
 
     Older files list every initializer among their inputs, for they had to: here they are initializers only.
     """
-    proto = _read(path)
+    proto = read(path)
     try:
         if not proto.graph.output:
             raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
+        files = _files(proto)
         _take_in(proto, Path(path).parent)
         with _silent("onnx_ir.serde"):  # it warns of what the check below refuses
-            model = model_of(proto, Path(path).absolute().parent)
+            model = model_of(proto, Path(path).absolute().parent, files)
     except BundleError:
         raise
     except Exception as error:  # onnx-ir raises whatever Python does with a wrong message
@@ -42,6 +43,12 @@ def load(path: str | Path) -> ir.Model:
     return model
 
 
+def _files(proto: onnx.ModelProto) -> tuple[str, ...]:
+    """The other files that it names."""
+    tensors = [*all_tensors(proto.graph), *(inner for function in proto.functions for inner in in_nodes(function.node))]
+    return tuple(sorted({entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}))
+
+
 @contextlib.contextmanager
 def _silent(name: str) -> Iterator[None]:
     logger = logging.getLogger(name)
@@ -50,16 +57,6 @@ def _silent(name: str) -> Iterator[None]:
         yield
     finally:
         logger.disabled = before
-
-
-def _read(path: str | Path) -> onnx.ModelProto:
-    """The file without weights in other files."""
-    try:
-        return onnx.load(str(path), load_external_data=False)
-    except FileNotFoundError as error:
-        raise BundleError(f"{path}: expected an ONNX file, got nothing there") from error
-    except (DecodeError, ValueError, TypeError, OSError, KeyError) as error:
-        raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error)}") from error
 
 
 def _take_in(proto: onnx.ModelProto, folder: Path) -> None:
@@ -118,33 +115,22 @@ def _has_no_shape(value: onnx.ValueInfoProto) -> bool:
     return value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
 
 
-def fingerprint(path: str | Path) -> str:
-    """sha256 of the file; of a model with weights in other files, of it and then of these, in the order of their names."""
-    proto = _read(path)
-    named = {entry.value for tensor in all_tensors(proto.graph) for entry in tensor.external_data if entry.key == "location"}
+def fingerprint(path: str | Path, model: ir.Model) -> str:
+    """sha256 of the file that `model` was loaded from; if it has weights in other files, of it and then of these, in the order of their
+    names."""
     digest = hashlib.sha256()
-    for file in [Path(path), *(Path(path).parent / name for name in sorted(named))]:
+    for file in [Path(path), *(Path(path).parent / name for name in beside(model))]:
         with file.open("rb") as source:
             while piece := source.read(1 << 20):
                 digest.update(piece)
     return digest.hexdigest()
 
 
-def output_names(path: str | Path) -> tuple[str, ...]:
-    """The file's outputs."""
-    return tuple(str(value.name) for value in load(path).graph.outputs)
-
-
 def output_types(path: str | Path) -> dict[str, ir.DataType]:
     """Node name -> the dtype of its first output, as far as ONNX can infer it."""
-    inferred = onnx.shape_inference.infer_shapes(_read(path))
+    inferred = onnx.shape_inference.infer_shapes(read(path))
     graph = ir.from_proto(inferred).graph
     return {str(node.name): node.outputs[0].dtype for node in graph.all_nodes() if node.outputs and node.outputs[0].dtype is not None}
-
-
-def read_metadata(path: str | Path) -> Mapping[str, str]:
-    """The file's metadata_props, without its weights being looked at."""
-    return {entry.key: entry.value for entry in _read(path).metadata_props}
 
 
 def strip(model: ir.Model) -> None:

@@ -21,13 +21,14 @@ _KEY = "preproc.original"
 @dataclass(eq=False)
 class Original:
     """The messages of a file loaded from `folder`. head: the model without its graph.  graph: without its initializers.
-    nodes: the nodes in it.  tensors: the initializers, each with what onnx-ir holds for it."""
+    nodes: the nodes in it.  tensors: the initializers, each with what onnx-ir holds for it.  files: those beside it, with weights."""
 
     folder: Path
     head: onnx.ModelProto
     graph: onnx.GraphProto
     nodes: list[ir.Node]
     tensors: dict[str, tuple[ir.TensorProtocol | None, onnx.TensorProto]]
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Messages:
     tensors: list[onnx.TensorProto]
 
 
-def model_of(proto: onnx.ModelProto, folder: Path) -> ir.Model:
+def model_of(proto: onnx.ModelProto, folder: Path, files: tuple[str, ...]) -> ir.Model:
     """The model, which remembers the messages. They are taken apart: `proto` must not be used any more.
 
     Older files list every initializer among their inputs, for they had to: in the model they are initializers only.
@@ -49,7 +50,7 @@ def model_of(proto: onnx.ModelProto, folder: Path) -> ir.Model:
     tensors = {tensor.name: (values[tensor.name].const_value, tensor) for tensor in graph.initializer}
     proto.ClearField("graph")
     del graph.initializer[:]
-    model.meta[_KEY] = Original(folder, proto, graph, list(model.graph), tensors)
+    model.meta[_KEY] = Original(folder, proto, graph, list(model.graph), tensors, files)
     if model.ir_version < UNLISTED:
         model.graph.inputs[:] = [value for value in model.graph.inputs if value.name not in values]
     ir.external_data.set_base_dir(model.graph, folder)
@@ -65,7 +66,13 @@ def inlined(model: ir.Model, functions: Iterable[tuple[str, str]]) -> ir.Model:
     proto = onnx.inliner.inline_selected_functions(proto, list(functions))
     del proto.graph.initializer[:]
     proto.graph.initializer.extend(parts.tensors)
-    return model_of(proto, model.meta[_KEY].folder)
+    return model_of(proto, model.meta[_KEY].folder, model.meta[_KEY].files)
+
+
+def beside(model: ir.Model) -> tuple[str, ...]:
+    """The names of the other files that a loaded model had weights in."""
+    original: Original = model.meta[_KEY]
+    return original.files
 
 
 def messages(model: ir.Model) -> Messages:

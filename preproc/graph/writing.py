@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ..errors import PreprocError
 from .messages import Messages, messages
+from .reading import GRAPH, INITIALIZER
 
 EXTERNAL_ABOVE = 2_000_000_000
 """Bytes of weights above which they go into a second file: protobuf ends at 2 GiB."""
@@ -18,7 +19,6 @@ tensors smaller than that, of 64."""
 INSIDE = 4096
 """Bytes of a tensor up to which it stays in the file all the same: ONNX Runtime wants those that say shapes there."""
 PIECE = 1 << 20
-_GRAPH, _INITIALIZER = 7, 5  # field numbers in ModelProto and GraphProto
 
 
 def to_bytes(model: ir.Model) -> bytes:
@@ -44,14 +44,14 @@ def _pieces(parts: Messages) -> Iterator[bytes]:
     """ModelProto's encoding. The graph is its last field, and the initializers are the graph's last."""
     graph = parts.graph.SerializeToString(deterministic=True)
     sizes = [tensor.ByteSize() for tensor in parts.tensors]
-    size = len(graph) + sum(len(_start(_INITIALIZER, size)) + size for size in sizes)
+    size = len(graph) + sum(len(_start(INITIALIZER, size)) + size for size in sizes)
     if size > EXTERNAL_ABOVE:
         raise PreprocError(f"expected a model of at most {EXTERNAL_ABOVE:,} bytes without its weights in other files, got {size:,}")
     yield parts.head.SerializeToString(deterministic=True)
-    yield _start(_GRAPH, size)
+    yield _start(GRAPH, size)
     yield graph
     for tensor, length in zip(parts.tensors, sizes, strict=True):
-        yield _start(_INITIALIZER, length)
+        yield _start(INITIALIZER, length)
         yield tensor.SerializeToString(deterministic=True)
 
 

@@ -34,6 +34,9 @@ def main(seconds: float = 12.0) -> None:
             figures[f"{name}, batch {batch}: peak memory, bytes"] = processes.peak_memory(name, batch)
     figures["mobilenet_v3_small: export wall time, seconds"] = cases.export_seconds("mobilenet_v3_small")
     figures["bytes per 224x224 request"] = {"uint8 pixels": cases.pixels(1).nbytes, "float32": cases.numpy_outside(cases.pixels(1)).nbytes}
+    table, memory = processes.attaching("resnet50")
+    tables |= show({"preprocessing put into a 102 MB file": table})
+    figures["preprocessing put into a 102 MB file: peak memory over the file's size"] = memory
     tables |= show({"start-up": processes.start_up()})
     for title, figure in figures.items():
         print(f"{title}: {figure}")
@@ -60,7 +63,11 @@ def show(tables: dict[str, dict[str, Ratio]]) -> dict[str, dict[str, Ratio]]:
 
 def peer_versions() -> dict[str, str]:
     """Of the peers that are no part of a bundle, as far as they are installed."""
-    return {name: metadata.version(name) for name in ("kornia",) if any(found.name == name for found in metadata.distributions(name=name))}
+    return {
+        name: metadata.version(name)
+        for name in ("kornia", "onnxruntime-extensions")
+        if any(found.name == name for found in metadata.distributions(name=name))
+    }
 
 
 if __name__ == "__main__":
