@@ -197,8 +197,10 @@ def fold_conv(
     the *rounded* new weight, so that the large constants cancel as they will at run time. Padded with v: p = q = v.
     Not padded: p is where G comes nearest to 0.
 
-    Raises NotFoldableError where a grouped convolution would have to read another group's channels.
+    Raises NotFoldableError where a grouped convolution would have to read another group's channels, and where numbers are not finite.
     """
+    if not np.isfinite(weight).all() or (bias is not None and not np.isfinite(bias).all()):
+        raise NotFoldableError("the first convolution's weights are not all finite numbers")
     matrix, dtype = plan.into.matrix, weight.dtype
     total, kernel = weight.astype(np.float64), tuple(range(2, weight.ndim))
     old_bias = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
@@ -207,14 +209,14 @@ def fold_conv(
     if plan.constant is not None:
         return _append(total, old_bias, plan, pad=pad, groups=groups, dtype=dtype)
     folded = np.concatenate([_contract(part, block) for part, block in _blocks(total, matrix, groups)])
-    rounded = folded.astype(dtype).astype(np.float64)
+    rounded = as_dtype(folded, dtype).astype(np.float64)
     if pad is None:
         anchor = plan.into.nearest(np.zeros(plan.into.channels_out))
         image = plan.into(anchor)
     else:
         anchor, image = np.full(plan.into.channels_in, pad), np.full(plan.into.channels_out, pad)
     new_bias = old_bias - _sums(rounded, anchor, groups, kernel) + _sums(total, image, groups, kernel)
-    return folded.astype(dtype), _bias(bias, new_bias, dtype)
+    return as_dtype(folded, dtype), _bias(bias, new_bias, dtype)
 
 
 def _append(
@@ -229,7 +231,7 @@ def _append(
     extra = _contract(weight, step[:, None])
     folded = np.concatenate([_contract(weight, matrix), extra], axis=1)
     new_bias = old_bias + _sums(weight, offset, 1, kernel) - plan.constant * extra.sum(axis=(1, *kernel))
-    return folded.astype(dtype), _bias(None, new_bias, dtype)
+    return as_dtype(folded, dtype), _bias(None, new_bias, dtype)
 
 
 def _contract(weight: Array, matrix: Array) -> Array:
@@ -259,4 +261,13 @@ def _sums(weight: Array, values: Array, groups: int, kernel: tuple[int, ...]) ->
 
 
 def _bias(old: NDArray[Any] | None, new: Array, dtype: Any) -> NDArray[Any] | None:
-    return None if old is None and not new.any() else new.astype(dtype)
+    return None if old is None and not new.any() else as_dtype(new, dtype)
+
+
+def as_dtype(array: Array, dtype: Any) -> NDArray[Any]:
+    """Rounded. Raises NotFoldableError for values that are no numbers, or none of this dtype."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded: NDArray[Any] = array.astype(dtype)
+    if not np.isfinite(rounded.astype(np.float64)).all():
+        raise NotFoldableError(f"the first convolution's weights, folded, would be no finite {np.dtype(dtype)} numbers")
+    return rounded

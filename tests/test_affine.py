@@ -158,3 +158,18 @@ def test_channel_counts_have_to_match():
         Affine.identity(1).then(IMAGENET)
     with pytest.raises(PreprocError, match="finite"):
         Affine(np.array([[np.nan]]), np.zeros(1))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_not_folded(wrong):
+    weight = np.ones((2, 3, 3, 3), np.float32)
+    weight[1, 2, 0, 0] = wrong
+    with pytest.raises(NotFoldableError, match="not all finite numbers"):
+        fold_conv(weight, None, plan_fold(IMAGENET, [None]), pad=None)
+    with pytest.raises(NotFoldableError, match="not all finite numbers"):
+        fold_conv(np.ones_like(weight), np.float32([0, wrong]), plan_fold(IMAGENET, [None]), pad=None)
+
+
+def test_weights_that_would_overflow_are_not_folded():
+    with pytest.raises(NotFoldableError, match="no finite float32 numbers"):
+        fold_conv(np.full((2, 3, 3, 3), 3e38, np.float32), None, plan_fold(Affine.diagonal([2.0] * 3, [0.0] * 3), [None]), pad=None)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ..affine import Affine, FoldPlan, fold_conv
+from ..affine import Affine, FoldPlan, as_dtype, fold_conv
 from ..errors import NotFoldableError
 from ..tracking import Reader, Tracked, Trail, concatenate
 from .constants import constant
@@ -110,12 +110,12 @@ def rewrite(found: Sequence[Found], plan: FoldPlan) -> tuple[str, ...]:
 
 def add_to_bias(item: Found, values: NDArray[np.float64]) -> None:
     """bias += sum over taps of weight @ values, one number per channel that the convolution reads."""
-    weight = constant(item.node.inputs[1]).astype(np.float64)
+    weight = constant(item.node.inputs[1])
     old = np.zeros(len(weight)) if item.reader.bias is None else constant(item.node.inputs[2])
     identity = FoldPlan(Affine(np.eye(len(values)), values), np.zeros(len(values)))
     _, change = fold_conv(weight, None, identity, pad=None, groups=item.reader.groups)
     assert change is not None
-    _replace(item.graph, item.node, 2, (old + change).astype(constant(item.node.inputs[1]).dtype))
+    _replace(item.graph, item.node, 2, as_dtype(old + change, constant(item.node.inputs[1]).dtype))
 
 
 def _replace(graph: ir.Graph, node: ir.Node, index: int, array: NDArray[Any]) -> None:

@@ -35,8 +35,8 @@ def main(seconds: float = 12.0) -> None:
     figures["mobilenet_v3_small: export wall time, seconds"] = cases.export_seconds("mobilenet_v3_small")
     figures["bytes per 224x224 request"] = {"uint8 pixels": cases.pixels(1).nbytes, "float32": cases.numpy_outside(cases.pixels(1)).nbytes}
     table, memory = processes.attaching("resnet50")
-    tables |= show({"preprocessing put into a 102 MB file": table})
-    figures["preprocessing put into a 102 MB file: peak memory over the file's size"] = memory
+    tables |= show({plot.ATTACHED: table})
+    figures[f"{plot.ATTACHED}: peak memory over the file's size"] = memory
     tables |= show({"start-up": processes.start_up()})
     for title, figure in figures.items():
         print(f"{title}: {figure}")

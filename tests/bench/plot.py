@@ -52,6 +52,7 @@ def table(document: dict) -> str:
 
     networks = [title for title in tables if ", batch " in title]
     alone, requests, start = tables["normalization alone, 224x224"], figures["bytes per 224x224 request"], tables["start-up"]
+    attached = figures[f"{ATTACHED}: peak memory over the file's size"]
     importing = start[IMPORT]["seconds"] - start["python -c pass"]["seconds"]
     lines = [
         "| uint8 to logits, time over the bare network's |" + "".join(f" {label} |" for label, _ in ROWS.values()),
@@ -66,6 +67,10 @@ def table(document: dict) -> str:
         "|---|--:|",
         *(f"| {title.rpartition(', ')[2]} | {faster(title, OURS)} |" for title in tables if title.startswith("LocalResponseNorm")),
         "",
+        f"| preprocessing put into a {attached['file, bytes'] / 1e6:.0f} MB .onnx file | seconds, whole process | peak memory, times the file |",
+        "|---|--:|--:|",
+        *(f"| {name} | {row['seconds']:.1f} | {attached[name]:.1f} |" for name, row in tables[ATTACHED].items()),
+        "",
         f"A request is {requests['uint8 pixels']:,} bytes instead of {requests['float32']:,}. `import preproc` takes "
         f"{importing * 1e3:.0f} ms, `preproc --help` {start['preproc --help']['seconds']:.2f} s.",
     ]
@@ -73,6 +78,7 @@ def table(document: dict) -> str:
 
 
 OURS = "preproc's layer"
+ATTACHED = "preprocessing put into a file"
 IMPORT = "python -c 'import preproc'"
 
 
