@@ -17,7 +17,7 @@ def main(seconds: float = 12.0) -> None:
     """seconds: how long each end-to-end table is measured."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    tables: dict[str, dict[str, Ratio]] = {}
+    measured, tables = commit(), dict[str, dict[str, Ratio]]()
     figures: dict[str, object] = {}
     for name in cases.NETWORKS:
         tables |= show(cases.end_to_end(name, seconds=seconds))
@@ -42,7 +42,7 @@ def main(seconds: float = 12.0) -> None:
         print(f"{title}: {figure}")
     document = {
         "command": "make bench",
-        "commit": commit(),
+        "commit": measured,
         "machine": f"{platform.machine()}, one thread",
         "versions": versions() | peer_versions(),
         "tables": {title: {name: vars(ratio) for name, ratio in table.items()} for title, table in tables.items()},

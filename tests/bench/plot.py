@@ -67,7 +67,7 @@ def table(document: dict) -> str:
         "|---|--:|",
         *(f"| {title.rpartition(', ')[2]} | {faster(title, OURS)} |" for title in tables if title.startswith("LocalResponseNorm")),
         "",
-        f"| preprocessing put into a {attached['file, bytes'] / 1e6:.0f} MB .onnx file | seconds, whole process | peak memory, times the file |",
+        f"| preprocessing put into an .onnx file of {attached['file, bytes'] / 1e6:.0f} MB | seconds | peak memory, times the file |",
         "|---|--:|--:|",
         *(f"| {name} | {row['seconds']:.1f} | {attached[name]:.1f} |" for name, row in tables[ATTACHED].items()),
         "",
