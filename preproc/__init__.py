@@ -18,6 +18,8 @@ _WHERE = {
     "export.attaching": ("attach",),
     "verify": ("Report",),
     "proof": ("verify_bundle",),
+    "stats.compute": ("StatsInterruptedError", "compute_stats"),
+    "stats.result": ("Stats",),
     "errors": ("PreprocError",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     from .proof import verify_bundle as verify_bundle
     from .recipe import Recipe as Recipe
     from .recipe import load_recipe as load_recipe
+    from .stats.compute import StatsInterruptedError as StatsInterruptedError
+    from .stats.compute import compute_stats as compute_stats
+    from .stats.result import Stats as Stats
     from .verify import Report as Report
 else:
 

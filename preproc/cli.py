@@ -164,6 +164,88 @@ def inspect(
     print(json.dumps(description, indent=2) if as_json else "\n".join(lines(description)))
 
 
+@app.command()
+def stats(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Folders, globs, .txt lists, archives, URLs, stats.json files.")
+    ],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Writes stats.json there.")] = None,
+    color: Annotated[str | None, typer.Option("--color", help="RGB or GRAY: convert all pictures to it.")] = None,
+    mask_glob: Annotated[str | None, typer.Option("--mask-glob", metavar="GLOB", help="Masks of the same stem select pixels.")] = None,
+    sample: Annotated[str | None, typer.Option("--sample", metavar="N|P%", help="Only so many pictures, drawn at random.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of --sample.")] = 0,
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes; default: one per core.")] = None,
+    engine: Annotated[str, typer.Option("--engine", help="local or dask.")] = "local",
+    scheduler: Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of a dask cluster; default: one here.")] = None,
+    allow_errors: Annotated[int, typer.Option("--allow-errors", metavar="K", help="So many pictures may be unreadable.")] = 0,
+    report: Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Writes a page with plots and advice.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Exact statistics of a data set: for z-scores, and to see what is in it."""
+    from .stats import StatsInterruptedError, compute_stats
+    from .stats.show import counting, show_stats
+
+    interrupted = False
+    with counting() as progress:
+        try:
+            found = compute_stats(
+                sources,
+                workers=workers,
+                engine=engine,
+                scheduler=scheduler,
+                color=color,
+                mask_glob=mask_glob,
+                sample=sample,
+                seed=seed,
+                progress=progress,
+            )
+        except StatsInterruptedError as error:
+            found, interrupted = error.stats, True
+    if out is not None:
+        found.save(out)
+    if report is not None and not interrupted:
+        from .stats.report import write_report
+
+        write_report(found, report, sources)
+    if as_json:
+        print(json.dumps(found.to_json() | {"accumulator": None}, indent=2))
+    else:
+        show_stats(found)
+    for name, reason in found.broken:
+        _say(f"{name}: {reason}")
+    if interrupted:
+        _say(f"error: interrupted; {found.images} pictures are counted" + (f", in {out}, which says so" if out else ""))
+    if len(found.broken) > allow_errors:
+        _say(f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})")
+    if interrupted or len(found.broken) > allow_errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def stats_diff(
+    old: Annotated[Path, typer.Argument(metavar="A.json")],
+    new: Annotated[Path, typer.Argument(metavar="B.json")],
+    fail_above: Annotated[
+        float | None, typer.Option("--fail-above", metavar="X", help="Exit 1 if a channel's effect size is above X.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How far one data set is from another: an effect size and a histogram distance per channel."""
+    from .stats import Stats
+    from .stats.drift import drift
+    from .stats.show import show_drift
+
+    channels, alone = drift(Stats.load(old), Stats.load(new))
+    largest = max(abs(channel.effect) for channel in channels)
+    if as_json:
+        print(json.dumps({"channels": [channel.to_json() for channel in channels], "alone": alone, "largest_effect": largest}, indent=2))
+    else:
+        show_drift(channels, alone)
+    if fail_above is not None and (largest > fail_above or alone):
+        _say(f"error: expected effect sizes of at most {fail_above:g}, got {largest:.3g}{'; ' if alone else ''}{'; '.join(alone)}")
+        raise typer.Exit(1)
+
+
 def show(report: "Report") -> None:
     """The parity report as a table on stdout."""
     from rich import box

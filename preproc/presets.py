@@ -94,9 +94,14 @@ def read_stats(path: str | Path) -> Statistics:
         raise PreprocError(f"{path}: expected a stats.json, got text that is not JSON ({error})") from error
     if not isinstance(data, dict):
         raise PreprocError(f"{path}: expected a JSON object with mean, std, unit and color, got {type(data).__name__}")
+    if data.get("partial"):
+        raise PreprocError(f"{path}: expected statistics of everything, got those of an interrupted run; finish it, or merge the rest")
     missing = [key for key in ("mean", "std", "unit", "color") if key not in data]
     if missing:
-        raise PreprocError(f"{path}: expected the keys mean, std, unit and color, {' and '.join(missing)} missing")
+        raise PreprocError(
+            f"{path}: expected the keys mean, std, unit and color, {' and '.join(missing)} missing"
+            + (": it is of several kinds of pictures; preproc stats --color RGB converts them" if len(data.get("kinds", ())) > 1 else "")
+        )
     try:
         mean, std = tuple(map(float, data["mean"])), tuple(map(float, data["std"]))
     except (TypeError, ValueError) as error:

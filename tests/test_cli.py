@@ -147,7 +147,13 @@ sys.exit(code)
 """
 
 
-WITHOUT_TORCH = [["--help"], ["inspect", "{bundle}"], ["inspect", "{bundle}/model.pt"], ["verify", "{bundle}", "--runtime", "ort-cpu"]]
+WITHOUT_TORCH = [
+    ["--help"],
+    ["stats", "models/digits.images"],
+    ["inspect", "{bundle}"],
+    ["inspect", "{bundle}/model.pt"],
+    ["verify", "{bundle}", "--runtime", "ort-cpu"],
+]
 
 
 def test_verify_on_a_machine_without_torch(exported):

@@ -1,0 +1,67 @@
+"""How far one data set is from another, channel by channel."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import PreprocError
+from .histogram import Histogram, Kind
+from .pictures import channel_names
+from .result import INDICES, Stats
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One channel of one kind. effect: Cohen's d, the difference of the means over the pooled std ("Statistical Power Analysis for the
+    Behavioral Sciences", 1988): 0.2 is small, 0.8 is large.  distance: the Wasserstein distance between the two histograms, the work of
+    moving one onto the other, as a share of the largest value; None for pixels that are floats."""
+
+    kind: str
+    channel: str
+    means: tuple[float, float]
+    stds: tuple[float, float]
+    effect: float
+    distance: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return vars(self)
+
+
+def drift(old: Stats, new: Stats) -> tuple[list[Drift], list[str]]:
+    """Every channel of the kinds that both have; and the kinds that only one has, each in a sentence.
+
+    Raises PreprocError if no kind is common.
+    """
+    ours, theirs = dict(old.accumulator.kinds), dict(new.accumulator.kinds)
+    alone = [f"{kind.images} pictures are {name} in the first and none in the second" for name, kind in ours.items() if name not in theirs]
+    alone += [f"{kind.images} pictures are {name} in the second and none in the first" for name, kind in theirs.items() if name not in ours]
+    common = [name for name in ours if name in theirs and name not in INDICES]
+    if not common:
+        raise PreprocError(
+            f"expected pictures of a common kind to compare, got {', '.join(ours) or 'none'} and {', '.join(theirs) or 'none'}"
+        )
+    return [found for name in common for found in _channels(name, ours[name], theirs[name])], alone
+
+
+def _channels(name: str, old: Kind, new: Kind) -> list[Drift]:
+    means, stds = [_mean(kind) for kind in (old, new)], [kind.std() for kind in (old, new)]
+    found = []
+    for number, channel in enumerate(channel_names(name, old.channels)):
+        pair, spread = (means[0][number], means[1][number]), (stds[0][number], stds[1][number])
+        pooled = float(np.sqrt((spread[0] ** 2 + spread[1] ** 2) / 2))
+        shift = pair[1] - pair[0]
+        effect = shift / pooled if pooled else 0.0 if shift == 0 else float(np.copysign(np.inf, shift))
+        distance = _wasserstein(old, new, number) if isinstance(old, Histogram) and isinstance(new, Histogram) else None
+        found.append(Drift(name, channel, pair, spread, effect, distance))
+    return found
+
+
+def _mean(kind: Kind) -> list[float]:
+    found: list[float] = kind.mean() if isinstance(kind, Histogram) else kind.mean.tolist()
+    return found
+
+
+def _wasserstein(old: Histogram, new: Histogram, channel: int) -> float:
+    shares = [np.cumsum(kind.counts[channel]) / kind.pixels for kind in (old, new)]
+    return float(np.abs(shares[1] - shares[0]).sum() / old.top)

@@ -1,0 +1,143 @@
+"""Statistics and drift as tables on a terminal, and the progress of counting."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from .compute import Progress as Callback
+from .drift import Drift
+from .histogram import Histogram
+from .pictures import channel_names
+from .result import INDICES, Stats
+
+
+@contextlib.contextmanager
+def counting() -> Iterator[Callback]:
+    """A bar with rate and time left, on stderr, if that is a terminal."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("counting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def update(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total or None, rate="" if speed is None else f"{speed:.0f} pictures/s")
+
+        yield update
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
+
+
+def show_stats(stats: Stats) -> None:
+    """A table per kind, in 0-1 and 0-255 (16 bit: 0-65535)."""
+    console = _console()
+    for name, kind in stats.accumulator.kinds.items():
+        title = f"{name}: {kind.images:,} pictures, {kind.pixels:,} pixels"
+        if name in INDICES:
+            console.print(f"{title}: indices into palettes have no statistics; --color RGB looks the colours up")
+            continue
+        if isinstance(kind, Histogram):
+            _integers(console, title, name, kind)
+        else:
+            table = Table("channel", "mean", "std", "min", "max", title=title, box=box.SIMPLE)
+            for row in zip(channel_names(name, kind.channels), kind.mean, kind.std(), kind.low, kind.high, strict=True):
+                table.add_row(row[0], *(f"{number:.6g}" for number in row[1:]))
+            console.print(table)
+    if len(stats.accumulator.kinds) > 1:
+        console.print("  several kinds: nothing is mixed, and no recipe can use them; --color RGB or GRAY converts")
+    if stats.sample is not None:
+        _margins(console, stats)
+    if stats.left_out:
+        console.print("  not counted for their suffix: " + ", ".join(f"{number} {suffix}" for suffix, number in stats.left_out.items()))
+    console.print(f"  decoded by {'; '.join(stats.decoder)}; accumulator sha256 {stats.accumulator.sha256()[:16]}")
+
+
+def _integers(console: Console, title: str, name: str, kind: Histogram) -> None:
+    top = kind.top
+    columns = [
+        "mean 0-1",
+        "std 0-1",
+        f"mean 0-{top}",
+        f"std 0-{top}",
+        "min",
+        "median",
+        "max",
+        "at 0",
+        f"at {top}",
+        "mean of the pictures' stds 0-1",
+    ]
+    table = Table("channel", *columns, title=title, box=box.SIMPLE)
+    rows: Sequence[Any] = list(
+        zip(
+            channel_names(name, kind.channels),
+            kind.mean(),
+            kind.std(),
+            kind.range(),
+            kind.percentile(50),
+            kind.saturation(),
+            kind.std_over_images().mean,
+            strict=True,
+        )
+    )
+    for channel, mean, std, (low, high), median, (zero, full), each in rows:
+        table.add_row(
+            channel,
+            f"{mean / top:.6f}",
+            f"{std / top:.6f}",
+            f"{mean:.3f}",
+            f"{std:.3f}",
+            str(low),
+            str(median),
+            str(high),
+            f"{zero:.2%}",
+            f"{full:.2%}",
+            f"{each / top:.6f}",
+        )
+    console.print(table)
+    for number, what in ((kind.flat, "nearly flat"), (kind.saturated, "saturated"), (kind.gray, "grey in RGB")):
+        if number:
+            console.print(f"  {number:,} of {kind.images:,} pictures are {what}")
+
+
+def _margins(console: Console, stats: Stats) -> None:
+    assert stats.sample is not None
+    console.print(f"  a sample of {stats.sample.images:,} of {stats.sample.population:,} pictures, seed {stats.sample.seed}")
+    for name, kind in stats.accumulator.kinds.items():
+        if not isinstance(kind, Histogram) or kind.images < 2 or len(stats.accumulator.kinds) > 1:
+            continue
+        for word, over in (("means", kind.mean_over_images()), ("stds", kind.std_over_images())):
+            told = ", ".join(
+                f"{mean / kind.top:.4f} +- {margin / kind.top:.4f}"
+                for mean, margin in zip(over.mean, over.margin(stats.sample.population), strict=True)
+            )
+            console.print(f"  {name}: the mean of all pictures' {word} is in {told} with 95 % confidence")
+
+
+def show_drift(channels: Sequence[Drift], alone: Sequence[str]) -> None:
+    """A row per channel."""
+    table = Table("kind", "channel", "mean of A", "of B", "std of A", "of B", "effect size", "histogram distance", box=box.SIMPLE)
+    for row in channels:
+        numbers = [f"{number:.4g}" for number in (*row.means, *row.stds)]
+        distance = "" if row.distance is None else f"{row.distance:.4f}"
+        table.add_row(row.kind, row.channel, *numbers, f"{row.effect:+.3f}", distance)
+    console = _console()
+    console.print(table)
+    for sentence in alone:
+        console.print(f"  {sentence}")

@@ -1,0 +1,114 @@
+"""One chunk of places -> its statistics. What every engine runs, in whatever process; as a program, the local engine's worker."""
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from PIL import Image
+
+from ..errors import PreprocError, first_line
+from .histogram import Accumulator
+from .pictures import of_file, open_picture
+from .sources import Broken, Place, is_remote, is_tar, place_of, remote
+
+Reader = Callable[[], bytes | Path]
+"""Reads one picture's bytes, or says which file has them."""
+
+
+def run_chunk(chunk: Sequence[Mapping[str, Any]], color: str | None) -> dict[str, Any]:
+    """{"accumulator": ..., "broken": [[name, reason], ...]}, plain data. What cannot be read is listed; nothing is raised."""
+    total, broken = Accumulator(), list[Broken]()
+    places = [place_of(data) for data in chunk]
+    for archive in dict.fromkeys(place.archive for place in places):
+        left = {place: None for place in places if place.archive == archive}
+        try:
+            for place, read in _contents(archive, list(left)):
+                del left[place]
+                try:
+                    total += of_file(read(), color=color, mask=place.mask)
+                except Exception as error:  # noqa: BLE001 - archives, file systems and decoders raise whatever they like
+                    broken.append((str(place), first_line(error)))
+        except Exception as error:  # noqa: BLE001
+            broken += [(str(place), f"expected {archive} to be readable, got: {first_line(error)}") for place in left]
+        else:
+            broken += [(str(place), "expected it in the archive, got nothing there") for place in left]
+    return {"accumulator": total.to_json(), "broken": [list(entry) for entry in broken]}
+
+
+def merge(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several of run_chunk()'s as one."""
+    total = Accumulator()
+    for result in results:
+        total += Accumulator.from_json(result["accumulator"])
+    return {"accumulator": total.to_json(), "broken": [entry for result in results for entry in result["broken"]]}
+
+
+def read_pictures(places: Sequence[Place], color: str) -> Iterator[tuple[str, Image.Image]]:
+    """Those that can be read, each with its name."""
+    for archive in dict.fromkeys(place.archive for place in places):
+        for place, read in _contents(archive, [place for place in places if place.archive == archive]):
+            with contextlib.suppress(PreprocError, OSError):
+                yield str(place), open_picture(read(), color)
+
+
+def _contents(archive: str | None, places: Sequence[Place]) -> Iterator[tuple[Place, Reader]]:
+    """Each place with its reader, which must be called before the next is asked for. Archives are opened once, and never unpacked."""
+    if archive is None:
+        yield from ((place, functools.partial(_fetch, place.name)) for place in places)
+    elif not is_tar(archive):
+        with zipfile.ZipFile(archive) as members:
+            yield from ((place, functools.partial(members.read, place.name)) for place in places)
+    elif all(place.offset is not None for place in places):
+        with Path(archive).open("rb") as file:
+            yield from ((place, functools.partial(_slice, file, place)) for place in places)
+    else:
+        wanted = {place.name: place for place in places}
+        with _opened(archive) as file, tarfile.open(fileobj=file, mode="r|*") as stream:
+            for member in stream:
+                if member.isfile() and member.name in wanted:
+                    yield wanted.pop(member.name), functools.partial(_extract, stream, member)
+
+
+def _fetch(name: str) -> bytes | Path:
+    if not is_remote(name):
+        return Path(name)
+    with _opened(name) as file:
+        return bytes(file.read())
+
+
+def _slice(file: IO[bytes], place: Place) -> bytes:
+    file.seek(place.offset or 0)
+    return file.read(place.size or 0)
+
+
+def _extract(stream: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    held = stream.extractfile(member)
+    assert held is not None
+    return held.read()
+
+
+def _opened(name: str) -> Any:
+    if not is_remote(name):
+        return Path(name).open("rb")
+    system, path = remote(name)
+    return system.open(path, "rb")
+
+
+def main() -> None:
+    """Reads chunks from stdin, a line of JSON each, and answers each with a line on stdout, until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)  # whatever a decoder prints must not come between
+        with contextlib.suppress(BrokenPipeError):
+            for line in sys.stdin:
+                task = json.loads(line)
+                answers.write(json.dumps(run_chunk(task["chunk"], task["color"])) + "\n")
+                answers.flush()
