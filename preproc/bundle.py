@@ -33,6 +33,10 @@ class Bundle:
     folder: Path
     manifest: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        verdicts = ", ".join(f"{result.runtime} {result.verdict}" for result in self.report.results)
+        return f"Bundle({str(self.folder)!r}: {verdicts})"
+
     @property
     def contract(self) -> Mapping[str, Any]:
         contract: Mapping[str, Any] = self.manifest["contract"]
@@ -66,7 +70,8 @@ def open_bundle(folder: str | Path) -> Bundle:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BundleError(f"{folder}: expected a bundle, a folder with {MANIFEST}, got none there") from error
+        bare = "; a bare model file holds no reference to verify it with, `preproc inspect` reads it" if folder.is_file() else ""
+        raise BundleError(f"{folder}: expected a bundle, a folder with {MANIFEST}, got none there{bare}") from error
     except (OSError, ValueError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected JSON, got: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != "preproc-bundle":
@@ -189,8 +194,7 @@ def publishing(target: Path) -> Iterator[Path]:
     """
     target = target.absolute()
     recover(target)
-    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise BundleError(f"{target}: expected a bundle to replace or nothing, got something else; give another folder")
+    check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     new, old = (target.with_name(f".{target.name}.{word}-{token}") for word in ("new", "old"))
@@ -208,6 +212,12 @@ def publishing(target: Path) -> Iterator[Path]:
         _ACTIVE.discard(token)
         shutil.rmtree(new, ignore_errors=True)
         recover(target)
+
+
+def check_target(target: Path) -> None:
+    """Raises BundleError if what is there is neither a bundle nor an empty folder."""
+    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise BundleError(f"{target}: expected a bundle to replace or nothing, got something else; give another folder")
 
 
 def recover(target: Path) -> None:

@@ -71,12 +71,12 @@ def attach(
     preset: Annotated[str | None, typer.Option("--preset", help="Named statistics, as imagenet.")] = None,
     mean: Annotated[str | None, typer.Option("--mean", metavar="A,B,C", help="One number per channel, in --units.")] = None,
     std: Annotated[str | None, typer.Option("--std", metavar="A,B,C")] = None,
-    units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255", help="What mean and std are given in.")] = None,
+    units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255|0-65535", help="What mean and std are given in.")] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
-    layout: Annotated[str, typer.Option("--layout", help="NHWC or NCHW: what the caller has.")] = "NHWC",
-    color: Annotated[str, typer.Option("--color", help="RGB, BGR, RGBA, BGRA, GRAY or ANY: what the caller has.")] = "RGB",
+    layout: Annotated[str | None, typer.Option("--layout", help="NHWC (default) or NCHW: what the caller has.")] = None,
+    color: Annotated[str | None, typer.Option("--color", help="RGB (default), BGR, RGBA, BGRA, GRAY or ANY: what the caller has.")] = None,
     model_color: Annotated[str | None, typer.Option("--model-color", help="What it was trained on; default: as the constants.")] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="uint8 or uint16: what the caller has.")] = "uint8",
+    dtype: Annotated[str | None, typer.Option("--dtype", help="uint8 (default) or uint16: what the caller has.")] = None,
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
     size: Annotated[str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open.")] = None,
     input_name: Input = None,
@@ -119,12 +119,18 @@ def attach(
     if as_json:
         print(json.dumps({"written": str(out), "report": report and report.to_json()}, indent=2))
     elif report is None:
-        print(f"{out}: written, not verified")
+        print(f"{_written(out)}: written, not verified")
     else:
         show(report)
-        print(f"{out}: published")
+        print(f"{out}: published" if isinstance(made, Bundle) else f"{_written(out)}: written")
     if report is not None and not report.ok:
         _say(f"{out}: published, but its verification is inconclusive: it could not have noticed every mistake")
+
+
+def _written(out: Path) -> str:
+    """The bare file, and what it needs beside it."""
+    data = out.with_name(f"{out.name}.data")
+    return f"{out} with its weights in {data.name}" if data.exists() else str(out)
 
 
 @app.command()
@@ -157,11 +163,13 @@ def inspect(
     input_name: Input = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what pixels a file takes and what it does to them."""
+    """Tell what pixels a file takes and what it does to them. Exit 1 if a file of preproc does not do what its contract says."""
     from .inspection import describe, lines
 
     description = describe(path, input_name=input_name)
     print(json.dumps(description, indent=2) if as_json else "\n".join(lines(description)))
+    if description.get("agreement") and not description["agreement"]["agrees"]:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -267,12 +275,13 @@ def show(report: "Report") -> None:
         )
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     console.print(table)
-    console.print(f"  tolerance {power.tolerance:.1e} of the largest output; the bare backbone in float32 errs by {power.bare_error:.1e}")
+    errs = "" if power.mixed else f"; the bare backbone in float32 errs by {power.bare_error:.1e}"
+    console.print(f"  tolerance {power.tolerance:.1e} of the largest output{errs}")
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
     console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")
     if power.mixed:
-        console.print(f"  mixed: the reference computed in less than float64 in {', '.join(power.mixed)}")
+        console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
     console.print(controls)
 
 

@@ -37,6 +37,8 @@ def fold(model: Model, *, example: Tensor) -> FoldResult:
     model: prepend(pipeline, backbone); it is not changed.  example: pixels as the model takes them, of a size it accepts.
     Where the fold is impossible the collapsed affine stays in front, and `reason` says why.
     """
+    if not isinstance(model, Model):
+        raise PreprocError(f"expected a Model, which prepend(pipeline, network) makes, got {type(model).__name__}")
     try:
         return _fold(model, example)
     except NotFoldableError as error:

@@ -57,7 +57,8 @@ def described(first: Affine) -> str:
     if found is None:
         return f"a map on channels: matrix {first.matrix.round(6).tolist()}, offset {first.offset.round(6).tolist()}"
     mean, std, channels = found
-    told = f"(x - {_short(mean)}) / {_short(std)}{f', which is {known[0]},' if known else ''}"
+    shifted = f"(x - {_short(mean)})" if any(mean) else "x"
+    told = f"{shifted} / {_short(std)}{f', which is {known[0]},' if known else ''}"
     told += "" if first.is_diagonal else f" of channels {channels}"
     color = f"{known[1]} " if known and known[1] != "ANY" else ""
     return told if unit is None else f"{told} of {color}values in {unit}"
@@ -69,13 +70,19 @@ def why_not(effect: InputEffect, incoming: ValueRange | None) -> str | None:
     found.append((effect.raw, f"casts its input to raw pixels of {effect.raw}"))
     for unit, what in found:
         if unit is not None and incoming is not None and not incoming.spans(0, UNITS[unit]):
-            return f"the network {what}, and the steps hand it values in {incoming}: leave the normalization to one of the two"
+            return (
+                f"the network {what}, and the steps hand it values in {incoming}: leave the normalization to one of the two, "
+                f"with steps that end in values of {unit}"
+            )
     return None
 
 
 def notes(effect: InputEffect) -> list[str]:
     """What is no second normalization but may surprise: re-mappings, and BatchNorms before anything else."""
-    told = [f"the network re-maps its input, {described(first)}" for first in effect.maps if expected_unit(first) is None]
+    told = [
+        f"the network {'re-maps its input' if expected_unit(first) is None else 'normalizes its input itself'}, {described(first)}"
+        for first in effect.maps
+    ]
     return told + (["the network starts with a BatchNorm"] if effect.learned else [])
 
 

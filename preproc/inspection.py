@@ -19,7 +19,7 @@ def describe(path: str | Path, *, input_name: str | None = None) -> dict[str, An
     path = Path(path)
     if path.is_dir() or path.name == MANIFEST:
         bundle = open_bundle(path.parent if path.name == MANIFEST else path)
-        return {
+        found = {
             "kind": "bundle",
             "path": str(path),
             "contract": bundle.contract,
@@ -27,6 +27,9 @@ def describe(path: str | Path, *, input_name: str | None = None) -> dict[str, An
             "versions": bundle.manifest["versions"],
             "verdicts": {result.runtime: result.verdict for result in bundle.report.results},
         }
+        if "model.onnx" in bundle.manifest["files"]:
+            found["agreement"] = _agreement(bundle.contract, graph.load(bundle.folder / "model.onnx"))
+        return found
     if not path.is_file():
         raise BundleError(f"{path}: expected a bundle or a model file, got nothing there")
     if path.suffix in (".pt", ".pt2", ".pth"):
@@ -60,6 +63,8 @@ def _picture(model: Any, name: str | None) -> dict[str, Any]:
     trail = graph.follow(picture, picture.channels or 3)
     effect, raw = trail.effect(), None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
     unfoldable = None if trail.readers else "no convolution reads the input"
+    if picture.value.dtype in graph.HALF:
+        unfoldable = "it is in half precision: attach to the float32 file"
     return {
         "input": picture.value.name,
         "layout": picture.layout,
@@ -70,7 +75,7 @@ def _picture(model: Any, name: str | None) -> dict[str, Any]:
         "maps": [_map(first) for first in effect.maps],
         "notes": guard.notes(effect),
         "normalizes": raw is not None or effect.raw is not None or any(guard.expected_unit(first) for first in effect.maps),
-        "foldable": not trail.refusals and bool(trail.readers),
+        "foldable": not trail.refusals and unfoldable is None,
         "why_not": str(trail.refusals[0]) if trail.refusals else unfoldable,
     }
 
@@ -131,8 +136,8 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     found.append(f"constants agree with the weights: {backbone['constants_agree']}")
     if "verdicts" in description:
         found.append("verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items()))
-    if "agreement" in description:
-        agreement = description["agreement"]
+    agreement = description.get("agreement")
+    if agreement is not None:
         found += [f"DIFFERS  the graph is not what the contract says: {text}" for text in agreement["wrong"]]
         found += [f"graph    not compared: {text}" for text in agreement["not_compared"]]
         if agreement["agrees"]:

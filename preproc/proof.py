@@ -121,7 +121,10 @@ def verify_bundle(
     """
     bundle = open_bundle(bundle_dir)
     check_known(runtimes or (), RUNTIMES)
-    names = runtimes or [name for name, kind in RUNTIMES.items() if kind.file is None or kind.file in bundle.manifest["files"]]
+    in_python = bundle.contract["backbone"]["source"] != "onnx"  # else there is no network in Python to run
+    names = runtimes or [
+        name for name, kind in RUNTIMES.items() if (in_python if kind.file is None else kind.file in bundle.manifest["files"])
+    ]
     for name in names:
         file = RUNTIMES[name].file
         if file is not None and file not in bundle.manifest["files"]:
@@ -138,14 +141,19 @@ def verify_bundle(
                 raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}") from error
     if fresh is None:
         cases, power = bundle.golden(), bundle.report.power
-        against = f"{len(cases)} golden samples (float64 reference of the export)"
+        against = f"{len(cases)} golden samples ({bundle.report.against.split(',')[0]} of the export)"
     else:
         proof = prove(fresh[0], fresh[1], images=None if images is None else Path(images))
-        cases, power, against = list(proof.cases), proof.power, f"float64 reference, {len(proof.cases)} inputs"
+        cases, power, against = list(proof.cases), proof.power, f"{reference_of(fresh[1])}, {len(proof.cases)} inputs"
     made = make_runtimes(names, bundle.contract, None if fresh is None else folded_model(fresh[0], fresh[1]), why_not=why_not, tf32=tf32)
     results = run(bundle.folder, made, cases, power)
     agree = str(bundle.contract["backbone"]["constants_agree"])
     return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases))
+
+
+def reference_of(backbone: "Backbone | Path") -> str:
+    """What the cases of prove() come from."""
+    return "the original file fed by float64 steps" if isinstance(backbone, Path) else "float64 reference"
 
 
 def make_runtimes(

@@ -281,7 +281,7 @@ class _Table:
             return self.data[key]
         if default is _REQUIRED:
             close = [other for other in self.data if other not in self.taken and did_you_mean(other, [key])]
-            raise RecipeError(f"{self._key(key)}: expected a value, got nothing{f'; {close[0]!r} is no key here' if close else ''}")
+            raise RecipeError(f"{self._key(key)}: expected a value, got nothing{f'; did you mean it by {close[0]!r}?' if close else ''}")
         return default
 
     def text(self, key: str, default: Any = _REQUIRED) -> Any:

@@ -206,7 +206,7 @@ def measure_power(
         """The movement that another preparation causes; none if it comes to the same, as a shift does in front of a Standardize."""
         made = [prepare(case) for case in chosen]
         if all(np.allclose(x, right, rtol=1e-9, atol=1e-9 * np.abs(right).max()) for x, right in zip(made, ready, strict=True)):
-            return Control(name, None, "the pipeline comes to the same by design")
+            return Control(name, None, "it changes nothing in these steps")
         return Control(name, _movement([truth(x) for x in made], chosen, scale))
 
     repeated = [step for step in later if isinstance(step, (Normalize, MinMaxNormalize, Standardize))]

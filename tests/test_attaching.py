@@ -1,6 +1,7 @@
 """preproc attach: the nine topologies of the onnx wheel, hand-made files, and every wrong one. No torch on this path."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from preproc.inspection import describe, lines
 from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec, parse_recipe, replace
 from preproc.runtimes import onnxruntime
-from preproc.steps import FromPixels, Normalize
+from preproc.steps import FromPixels, Normalize, Rescale
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made, put
 
@@ -155,6 +156,30 @@ def test_what_is_not_touched_stays(tmp_path):
     assert not np.array_equal(new.graph.initializers["w"].const_value.numpy(), old.graph.initializers["w"].const_value.numpy())
 
 
+def test_a_bare_file_may_replace_one_of_ours_and_its_weights(tmp_path):
+    (tmp_path / "external").mkdir()
+    proto = onnx.load(hand_made(tmp_path / "external"))
+    onnx.save(proto, tmp_path / "external" / "m.onnx", save_as_external_data=True, size_threshold=0)
+    put(tmp_path / "external" / "m.onnx", tmp_path / "new" / "o.onnx")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["o.onnx", "o.onnx.data"]
+    put(hand_made(tmp_path), tmp_path / "new" / "o.onnx")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["o.onnx"]
+
+
+def test_raw_pixels_in_front_of_a_network_that_normalizes_itself(tmp_path):
+    """The everyday case of a torchvision Normalize inside the file: steps that end in 0..1."""
+    bundle = put(hand_made(tmp_path, nodes=TWICE), tmp_path / "out", steps=[Rescale()])
+    assert bundle.report.ok
+    assert bundle.contract["notes"] == ["the network normalizes its input itself, (x - 0.5) / 0.5, which is inception, of values in 0-1"]
+
+
+def test_upper_and_lower_case_are_the_same(tmp_path):
+    hand_made(tmp_path)
+    cli("m.onnx", "-o", "a.onnx", "--preset", "imagenet", "--color", "bgr", "--layout", "nhwc", "--no-verify", cwd=tmp_path)
+    cli("m.onnx", "-o", "b/a.onnx", "--preset", "imagenet", "--color", "BGR", "--layout", "NHWC", "--no-verify", cwd=tmp_path)
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b" / "a.onnx").read_bytes()
+
+
 def test_a_bare_file_is_the_one_that_was_verified(tmp_path):
     file = hand_made(tmp_path)
     bundle = put(file, tmp_path / "bundle")
@@ -196,7 +221,7 @@ BYTES = [helper.make_node("Cast", ["image"], ["bytes"], to=TensorProto.UINT8), h
         ({"shape": ("N", 1, 24, 20)}, "takes 3 channels, as the steps make, got 1 in image"),
         ({"nodes": TWICE}, r"the network normalizes its input itself, \(x - 0\.5\) / 0\.5, which is inception, of values in 0-1"),
         ({"nodes": BYTES}, "the network casts its input to raw pixels of 0-255, and the steps hand it values in -2.1"),
-        ({"metadata": {"preproc.contract": "{}"}}, "takes raw pixels already; --force"),
+        ({"metadata": {"preproc.contract": "{}"}}, "whose input is not that contract's any more; --force"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -216,7 +241,7 @@ def test_force_attaches_all_the_same_and_the_contract_says_so(tmp_path):
 
 def test_a_second_attach_is_refused(tmp_path):
     bundle = put(hand_made(tmp_path), tmp_path / "out")
-    with pytest.raises(PreprocError, match="with a contract of preproc inside"):
+    with pytest.raises(PreprocError, match=r"takes raw pixels already: .*; it was made by preproc: attach to the original instead"):
         put(bundle.folder / "model.onnx", tmp_path / "again")
 
 
@@ -252,7 +277,10 @@ def test_the_command_line(tmp_path):
     ("arguments", "message"),
     [
         (["m.onnx", "-o", "a"], "expected one of --preset, --mean with --std and --units, or --recipe, got none"),
-        (["m.onnx", "-o", "a", "--preset", "imagenet", *IMAGENET], "got --preset and --mean"),
+        (
+            ["m.onnx", "-o", "a", "--preset", "imagenet", *IMAGENET],
+            "expected --preset without --mean and --std and --units, which it says itself, got both",
+        ),
         (["m.onnx", "-o", "a", "--preset", "imagnet"], "did you mean 'imagenet'"),
         (["m.onnx", "-o", "a", *IMAGENET[:4]], "expected --mean, --std and --units together"),
         (["m.onnx", "-o", "a", *IMAGENET[:5], "0-2"], "expected --units to be one of 0-1, 0-255"),
@@ -260,6 +288,14 @@ def test_the_command_line(tmp_path):
         (["m.onnx", "-o", "a", "--preset", "caffe", "--dtype", "uint16"], "expected uint16 pixels for constants in 0-1"),
         (["m.onnx", "-o", "a", "--preset", "imagenet", "--color", "RBG"], "expected --color to be one of"),
         (["m.onnx", "-o", "a b", "--preset", "imagenet"], "expected letters, digits"),
+        (["m.onnx", "-o", "a", "--preset", "imagenet", "--units", "0-1"], "expected --preset without --units"),
+        (["m.onnx", "-o", "a", "--recipe", "r.toml", "--color", "RGBA"], "expected --recipe without --color, which it says itself"),
+        (["m.onnx", "-o", "a", "--preset", "imagenet", "--fold", "never"], "expected fold to be one of auto, off, require"),
+        (["m.onnx", "-o", "a", "--preset", "imagenet", "--model-color", "XYZ"], "expected --model-color to be one of"),
+        (["m.onnx", "-o", "a", *IMAGENET[:5], "0-255"], "which are numbers of the unit 0-1"),
+        (["m.onnx", "-o", "a", "--preset", "mnist"], "expected one number per channel, 3 for RGB pixels, got 1 from preset mnist"),
+        (["m.onnx", "-o", "other.onnx", "--preset", "imagenet"], "other.onnx: expected a free name, or a file that preproc has made"),
+        (["m.onnx", "-o", "full", "--preset", "imagenet"], "full: expected a bundle to replace or nothing"),
         (["no.onnx", "-o", "a", "--preset", "imagenet"], "got nothing there"),
         (["text.onnx", "-o", "a", "--preset", "imagenet"], "expected an ONNX file"),
         (["empty.onnx", "-o", "a", "--preset", "imagenet"], "expected an ONNX file"),
@@ -268,6 +304,9 @@ def test_the_command_line(tmp_path):
 )
 def test_a_users_mistake_is_one_line_and_nothing_is_written(tmp_path, arguments, message):
     file = hand_made(tmp_path)
+    shutil.copy(file, tmp_path / "other.onnx")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
     (tmp_path / "text.onnx").write_text("not a model")
     (tmp_path / "empty.onnx").write_bytes(b"")
     (tmp_path / "cut.onnx").write_bytes(file.read_bytes()[:-100])

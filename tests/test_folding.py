@@ -356,3 +356,8 @@ def test_readers_are_named_as_in_the_state_dict():
     (reader,) = first_convolutions(Stem(TRANSPARENT["transform_input"]).eval(), torch.zeros(1, 3, 8, 8, **double))
     assert (reader.weight, reader.bias, reader.pad) == ("conv.weight", "conv.bias", 0.0)
     assert reader.through is not None
+
+
+def test_a_network_without_a_pipeline_is_told_how():
+    with pytest.raises(PreprocError, match=r"expected a Model, which prepend\(pipeline, network\) makes, got Conv2d"):
+        fold(nn.Conv2d(3, 4, 3), example=pixels())

@@ -56,7 +56,7 @@ def test_shipped_recipes_load(file):
         ('name = "m"', 'name = "a/b"', "name: expected letters"),
         ('name = "m"', "", "name: expected a value, got nothing"),
         ('name = "m"', "name = 3", "name: expected a string, got 3"),
-        ('name = "m"', 'nmae = "m"', "name: expected a value, got nothing; 'nmae' is no key here"),
+        ('name = "m"', 'nmae = "m"', "name: expected a value, got nothing; did you mean it by 'nmae'?"),
         ('name = "m"', 'name = "m"\nextra = 1', "extra: expected one of .*, got an unknown key"),
         ('name = "m"', 'name = "m"\nlabels = "no.txt"', "labels: expected a text file"),
         ('name = "m"', 'name = "m"\nlabels = [1]', "labels: expected a file name or a list of strings"),

@@ -35,6 +35,10 @@ def load_backbone(recipe: Recipe) -> Backbone:
     return backbone
 
 
+def _told(recipe: Recipe) -> str:
+    return f"{recipe.backbone.color} through {', '.join(map(str, recipe.steps[1:])) or 'no steps'}"
+
+
 def agreement(recipe: Recipe, backbone: Backbone) -> str:
     """ "yes", "no" or "unknown": whether the recipe's constants are those that the weights know.
 
@@ -52,7 +56,7 @@ def agreement(recipe: Recipe, backbone: Backbone) -> str:
             return "yes"
     if recipe.backbone.override is None:
         raise RecipeError(
-            f"[[steps]]: expected what the weights {backbone.weights} were trained with, {known}, got something else; "
+            f"[[steps]]: expected what the weights {backbone.weights} were trained with, {known}, got {_told(recipe)}; "
             'if that is meant, write override = "the reason" under [backbone]'
         )
     return "no"

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from .. import graph
 from .. import steps as vocabulary
-from ..bundle import Bundle
+from ..bundle import MANIFEST, Bundle, check_target
+from ..checks import check_choice
 from ..contract import KEY
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics
-from ..recipe import BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name
-from ..steps import PIXEL_DTYPES, FromPixels, Normalize, Rescale, Step
+from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name
+from ..steps import COLORS, PIXEL_DTYPES, FromPixels, Normalize, Rescale, Step
 from ..verify import Report
 from .exporter import publish_bundle, publish_file
 from .jobs import file_job
@@ -45,13 +46,21 @@ def attach(
     Raises VerificationError if the new file differs from the original, PreprocError if the model does not fit.
     """
     onnx_in, out = Path(onnx_in), Path(out)
-    bare = out.suffix == ".onnx"
+    bare = out.suffix.lower() == ".onnx"
+    check_choice("fold", fold, FOLDS)
+    check_choice("model_color", model_color, COLORS)
+    if (onnx_in / MANIFEST).is_file():
+        raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already")
     if not bare and not verify:
         raise PreprocError(f"{out}: expected a name that ends in .onnx for a file that is not verified, got a bundle's: bundles always are")
     if bare and out.is_dir():
         raise PreprocError(f"{out}: expected the name of a file, got a folder")
     if bare and out.exists() and onnx_in.exists() and out.samefile(onnx_in):
         raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same")
+    if bare:
+        _check_replaceable(out)
+    else:
+        check_target(out)
     model = graph.load(onnx_in)
     recipe = _recipe(
         model, onnx_in, out, steps=steps, pixels=pixels, model_color=model_color, input_name=input_name, fold=fold, force=force
@@ -60,6 +69,12 @@ def attach(
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)
     return publish_bundle(job, out, images=images, progress=progress)
+
+
+def _check_replaceable(out: Path) -> None:
+    """Raises PreprocError if there is a file that is not one of ours: somebody's original, perhaps."""
+    if out.exists() and KEY not in graph.read_metadata(out):
+        raise PreprocError(f"{out}: expected a free name, or a file that preproc has made, got another one; remove it first")
 
 
 def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str) -> list[Step]:
@@ -87,15 +102,17 @@ def _recipe(
     fold: str,
     force: bool,
 ) -> Recipe:
-    if KEY in model.metadata_props and not force:
-        raise PreprocError(
-            f"{file}: expected a bare model, got one with a contract of preproc inside, which takes raw pixels already; "
-            "--force attaches all the same"
-        )
+    ours = KEY in model.metadata_props
     try:
         size = graph.picture_input(model, input_name).size
     except PreprocError as error:
-        raise PreprocError(f"{file}: {error}; `preproc inspect` tells more") from error
+        told = "; it was made by preproc: attach to the original instead" if ours else "; `preproc inspect` tells more"
+        raise PreprocError(f"{file}: {error}{told}") from error
+    if ours and not force:
+        raise PreprocError(
+            f"{file}: expected a bare model, got one with a contract of preproc inside, whose input is not that contract's any more; "
+            "--force attaches all the same"
+        )
     first = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color, pixel_dtype=pixels.dtype)
     sequence = (first, *steps)
     vocabulary.check(sequence, channels=pixels.channels)

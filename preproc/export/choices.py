@@ -8,7 +8,7 @@ from ..checks import check_choice
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics, preset
 from ..recipe import PixelsSpec, load_recipe
-from ..steps import COLORS, Step
+from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, Step
 from .attaching import constants_steps
 
 Choice = tuple[Sequence[Step], PixelsSpec, str]
@@ -21,26 +21,43 @@ def steps_and_pixels(
     std: str | None,
     units: str | None,
     recipe: Path | None,
-    layout: str,
-    color: str,
+    layout: str | None,
+    color: str | None,
     model_color: str | None,
-    dtype: str,
+    dtype: str | None,
     size: str | None,
 ) -> Choice:
-    """Just one of a preset, mean with std and units, or a recipe. Raises PreprocError for anything else."""
-    chosen = [name for name, value in (("--preset", preset), ("--mean", mean), ("--recipe", recipe)) if value is not None]
-    if len(chosen) != 1:
-        raise PreprocError(
-            "expected one of --preset, --mean with --std and --units, or --recipe, "
-            f"got {' and '.join(chosen) or 'none'}: nothing defaults to ImageNet"
-        )
+    """Just one of a preset, mean with std and units, or a recipe, which says the pixels itself. Raises PreprocError for anything else.
+
+    layout, color, dtype: None for NHWC, RGB, uint8. Upper and lower case are the same.
+    """
+    given = {"--preset": preset, "--mean": mean, "--std": std, "--units": units, "--recipe": recipe}
+    given |= {"--layout": layout, "--color": color, "--model-color": model_color, "--dtype": dtype}
+    chosen = [name for name in ("--preset", "--mean", "--recipe") if given[name] is not None]
+    if not chosen:
+        raise PreprocError("expected one of --preset, --mean with --std and --units, or --recipe, got none: nothing defaults to ImageNet")
+    alone = {"--preset": ("--mean", "--std", "--units", "--recipe"), "--recipe": [name for name in given if name != "--recipe"]}
+    for name, others in alone.items():
+        beside = [other for other in others if given[other] is not None]
+        if given[name] is not None and beside:
+            raise PreprocError(f"expected {name} without {' and '.join(beside)}, which it says itself, got both")
     if recipe is not None:
         made = load_recipe(recipe)
         return made.steps[1:], made.pixels if size is None else replace(made.pixels, size=_size(size)), made.backbone.color
+    layout, color, dtype = (layout or "NHWC").upper(), (color or "RGB").upper(), (dtype or "uint8").lower()
+    check_choice("--layout", layout, LAYOUTS)
     check_choice("--color", color, COLORS)
-    check_choice("--dtype", dtype, ("uint8", "uint16"))
+    check_choice("--dtype", dtype, PIXEL_DTYPES)
+    if model_color is not None:
+        model_color = model_color.upper()
+        check_choice("--model-color", model_color, COLORS)
     known, origin = (_by_hand(mean, std, units, model_color), "--mean and --std") if preset is None else _preset(preset)
     trained_on = model_color or known.color
+    if known.color == "GRAY" and model_color is None and color in ("RGB", "BGR"):
+        numbers = len(known.mean)
+        raise PreprocError(
+            f"expected one number per channel, 3 for {color} pixels, got {numbers} from {origin}; for a grey model: --color GRAY"
+        )
     steps = constants_steps(known, color=trained_on, origin=origin, pixel_dtype=dtype)
     channels = len(COLORS[color]) or len(known.mean)
     return (

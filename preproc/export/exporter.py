@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import contract as contracts
 from .. import graph
-from ..bundle import Bundle, hashes, open_bundle, publishing, write_golden, write_manifest
+from ..bundle import Bundle, check_target, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
-from ..proof import Proof, make_runtimes, prove, run
+from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
 from ..runtimes import RUNTIMES
 from ..steps import channels_out
@@ -41,10 +41,12 @@ def export_bundle(
 
     formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  images: a folder of your own pictures to verify
     with.  For a Model: example, pixels of the size it takes; outputs, the names of its outputs (a recipe says them in [backbone]);
-    override, the reason why a network that normalizes its input itself is fed with normalized values.
+    override, the reason why a network that normalizes its input itself is fed with normalized values. A Model is exported as it is in eval
+    mode, from a copy; it stays as it is.
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
     An inconclusive bundle (random weights) is published and says so.
     """
+    check_target(Path(out_dir))
     job = job_of(recipe_or_model, formats, example, outputs, override, progress)
     return publish_bundle(job, Path(out_dir), images=images, progress=progress)
 
@@ -81,6 +83,7 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     if verify:
         progress("computing the float64 reference")
         proof = prove(job.recipe, job.backbone, images=Path(images) if images is not None else job.recipe.export.images)
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
         new = Path(folder) / out.name
         progress(f"writing {out.name}")
@@ -94,16 +97,20 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
             results = tuple(judge(runtime, new, proof.cases, proof.power) for runtime in make_runtimes(names, contract, None))
             report = _report(job, proof, results)
             _check_unchanged(out, new.parent, written)
-        for file in sorted(new.parent.iterdir(), reverse=True):  # weights first
+        files = sorted(new.parent.iterdir(), reverse=True)  # weights first
+        for file in files:
             file.replace(out.with_name(file.name))
+        if len(files) == 1:  # the weights of the one that was there before
+            out.with_name(f"{out.name}.data").unlink(missing_ok=True)
     return report
 
 
 def _report(job: Job, proof: Proof, results: tuple[Result, ...]) -> Report:
     """Raises VerificationError with the report if a runtime failed."""
-    against = "the original file fed by float64 steps" if isinstance(job.backbone, Path) else "float64 reference"
     inputs = tuple(case.name for case in proof.cases)
-    report = Report(job.recipe.name, f"{against}, {len(inputs)} inputs", job.constants_agree, proof.power, results, inputs)
+    report = Report(
+        job.recipe.name, f"{reference_of(job.backbone)}, {len(inputs)} inputs", job.constants_agree, proof.power, results, inputs
+    )
     if report.failed:
         raise _failure(report)
     return report

@@ -101,7 +101,7 @@ def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
     """Raises RecipeError if a network that does this to its input would be fed with values that are normalized already; else, notes."""
     reason = guard.why_not(effect, check(recipe.steps, channels=recipe.pixels.channels))
     if reason is not None and recipe.backbone.override is None:
-        raise RecipeError(f'{recipe.name}: {reason}; if that is meant, say why in override = "the reason" (attach: --force)')
+        raise RecipeError(f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)')
     return tuple(guard.notes(effect))
 
 
@@ -129,7 +129,8 @@ def _model_recipe(model: "Model", formats: tuple[str, ...], example: "Tensor | N
     if not sequence or not isinstance(sequence[0], FromPixels):
         raise PreprocError("expected a pipeline that starts with FromPixels, for the file takes pixels, got one that does not")
     if example is None or example.dim() != 4:
-        raise PreprocError("expected example=, a batch of pixels of the size that the file shall take, got none")
+        got = "none" if example is None else f"one of shape {tuple(example.shape)}"
+        raise PreprocError(f"expected example=, a batch of pixels of the size that the file shall take, 4-D, got {got}")
     first, nhwc = sequence[0], sequence[0].layout == "NHWC"
     size = tuple(example.shape[1:3] if nhwc else example.shape[2:4])
     channels = channels_in(sequence) or int(example.shape[3 if nhwc else 1])

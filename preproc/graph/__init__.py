@@ -5,11 +5,12 @@ from .convolutions import follow
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, output_types
 from .others import others
-from .picture import RAW, Picture, any_picture, other_inputs, picture_input, sides
+from .picture import HALF, RAW, Picture, any_picture, other_inputs, picture_input, sides
 from .reading import read_metadata
 from .writing import save, to_bytes
 
 __all__ = [
+    "HALF",
     "RAW",
     "Attached",
     "Picture",

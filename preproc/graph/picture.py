@@ -8,6 +8,7 @@ from ..errors import PreprocError
 from ..recipe import PixelsSpec
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 RAW = {ir.DataType.UINT8: "0-255", ir.DataType.UINT16: "0-65535"}
 """Units of raw pixels."""
 MOST_CHANNELS = 4096
@@ -59,7 +60,7 @@ def picture_input(model: ir.Model, name: str | None = None) -> Picture:
         if _choose(model, name, tuple(RAW), listed) is not None:
             raise PreprocError(f"expected a model that takes floats, got one that takes raw pixels already: {listed}")
         raise PreprocError(f"expected a model with an input for a float picture (N, C, H, W), got: {listed}")
-    if value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16):
+    if value.dtype in HALF:
         raise PreprocError(
             f"expected a model in float32 or float64, got {value.name} in {value.dtype}: its own rounding would hide the errors "
             "that are looked for; attach to the float32 file and convert then"

@@ -76,6 +76,11 @@ class Normalize(Step):
                     f"normalize: expected means between 0 and {top:g} in the unit {self.unit}, got {list(self.mean)}: "
                     "check the unit that they are given in"
                 )
+            if top > 1 and 0 < max(self.mean) <= 1 and max(self.std) <= 1:
+                raise PreprocError(
+                    f"normalize: expected mean and std in the unit {self.unit}, got {list(self.mean)} and {list(self.std)}, "
+                    "which are numbers of the unit 0-1"
+                )
 
     @classmethod
     def preset(cls, name: str, *, color: str | None = None) -> "Normalize":

@@ -40,6 +40,8 @@ class Classifier:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python service.py BUNDLE PICTURE")
     classifier = Classifier(Path(sys.argv[1]))
     print(f"golden samples: error {classifier.check():.1e}", file=sys.stderr)
     print(classifier.label(Image.open(sys.argv[2])))
