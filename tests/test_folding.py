@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from preproc import steps
 from preproc.convolutions import first_convolutions
-from preproc.errors import NotFoldableError
+from preproc.errors import NotFoldableError, PreprocError
 from preproc.folding import fold, uncorrected_border, why_not_foldable
 from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale
 from preproc.pipeline import Pipeline, prepend
