@@ -25,6 +25,7 @@ from torch.nn.functional import cross_entropy
 
 from preproc import reference
 from preproc.backbones import DigitsNet
+from preproc.stats import compute_stats
 from preproc.steps import MinMaxNormalize, Normalize, Rescale, Standardize, Step
 
 HERE = Path(__file__).parent
@@ -64,27 +65,6 @@ def _stroke(digit: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.
     image = Image.fromarray((digit / 16).astype(np.float32))
     drawn = image.transform((SIZE, SIZE), Image.Transform.AFFINE, inverse, resample=Image.Resampling.BILINEAR)
     return np.asarray(drawn, np.float64)
-
-
-def statistics(pictures: Pictures) -> dict[str, object]:
-    """Pooled mean and std (correction 0) per channel from integer histograms: exact up to one rounding."""
-    levels = np.arange(256)
-    counts = [np.bincount(pictures[..., c].ravel(), minlength=256) for c in range(3)]
-    pixels = int(counts[0].sum())
-    mean = [int((count * levels).sum()) / pixels for count in counts]
-    std = [float(np.sqrt((count * (levels - m) ** 2).sum() / pixels)) for count, m in zip(counts, mean, strict=True)]
-    return {
-        "format": "preproc-stats",
-        "version": 1,
-        "unit": "0-1",
-        "color": "RGB",
-        "mean": [m / 255 for m in mean],
-        "std": [s / 255 for s in std],
-        "correction": 0,
-        "images": len(pictures),
-        "pixels": pixels,
-        "source": "models/train_digits.py, training set",
-    }
 
 
 def grey_levels(pictures: Pictures) -> NDArray[np.float64]:
@@ -130,7 +110,7 @@ def accuracy(net: DigitsNet, pictures: NDArray[np.float64], labels: Labels) -> f
 def main() -> None:
     (pictures, labels), (test_pictures, test_labels) = draw("train", 16_000, seed=1), draw("test", 2_000, seed=1)
     stats = HERE / "digits.stats.json"
-    stats.write_text(json.dumps(statistics(pictures), indent=2) + "\n", encoding="utf-8")
+    compute_stats(pictures).save(stats)
     (HERE / "digits.labels.txt").write_text("".join(f"{digit}\n" for digit in range(10)), encoding="utf-8")
     (HERE / "digits.images").mkdir(exist_ok=True)
     for digit in range(10):

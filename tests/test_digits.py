@@ -1,17 +1,23 @@
 """The embedded network reads its digits from raw uint8 pixels, through the published files, and misreads them when anything is wrong."""
 
 import importlib.util
+import io
 import json
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from preproc.errors import VerificationError
 from preproc.export import exporter
 from preproc.export.exporter import export_bundle
 from preproc.recipe import load_recipe, replace
 from preproc.runtimes import OrtCpu, TorchScriptCpu
+from preproc.stats import compute_stats
 from preproc.steps import Normalize
 from tests.conftest import ROOT
 
@@ -73,22 +79,40 @@ def test_train_and_test_share_no_digit_and_no_picture(script, held_out):
     assert np.array_equal(train, again)
 
 
-def test_the_committed_pictures_and_statistics_come_from_the_script(script, held_out):
-    from PIL import Image
+@pytest.fixture(scope="module")
+def training_set(script):
+    return script.draw("train", 16_000, seed=1)[0]
 
+
+def test_the_committed_pictures_and_statistics_come_from_the_script(held_out, training_set):
     pixels, labels = held_out
     for digit in (0, 7):
         first = int(np.flatnonzero(labels == digit)[0])
         with Image.open(ROOT / "models" / "digits.images" / f"{digit}.png") as image:
             assert np.array_equal(np.asarray(image), pixels[first])
     committed = json.loads((ROOT / "models" / "digits.stats.json").read_text())
-    pictures, _ = script.draw("train", 16_000, seed=1)
-    assert script.statistics(pictures) == committed
+    pictures = training_set
+    assert compute_stats(pictures).to_json() == committed
     planes = [np.ascontiguousarray(pictures[..., c]).astype(np.float64) / 255 for c in range(3)]
     np.testing.assert_allclose(committed["mean"], [plane.mean() for plane in planes], rtol=1e-12)
     np.testing.assert_allclose(committed["std"], [plane.std() for plane in planes], rtol=1e-12)
     assert min(committed["std"]) > 0.03
     assert max(committed["std"]) < 0.06
+
+
+def test_the_committed_statistics_are_reproduced_by_the_command(training_set, tmp_path):
+    """From files, which other processes decode: the same bits."""
+    pictures = training_set
+    with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
+        for number, picture in enumerate(pictures):
+            held = io.BytesIO()
+            Image.fromarray(picture).save(held, "PNG", compress_level=1)
+            archive.writestr(f"{number:05}.png", held.getvalue())
+    command = [sys.executable, "-m", "preproc", "stats", tmp_path / "train.zip", "-o", tmp_path / "s.json"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    made, committed = (json.loads(path.read_text()) for path in (tmp_path / "s.json", ROOT / "models" / "digits.stats.json"))
+    same = ("mean", "std", "unit", "color", "images", "pixels", "kinds", "accumulator", "accumulator_sha256")
+    assert {key: made[key] for key in same} == {key: committed[key] for key in same}
 
 
 def test_the_weights_are_small(script):

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .sources import Place
-from .work import run_chunk
+from .work import Archives, run_chunk
 
 Result = Mapping[str, Any]
 """As run_chunk()'s."""
@@ -27,8 +27,9 @@ def run(chunks: Iterable[Sequence[Place]], *, color: str | None, workers: int) -
     workers: 0 for this process. A chunk that two workers died of is split; a single picture that two died of is broken, and told so.
     """
     if workers == 0:
-        for chunk in chunks:
-            yield run_chunk([place.to_json() for place in chunk], color), chunk
+        with Archives() as archives:
+            for chunk in chunks:
+                yield run_chunk([place.to_json() for place in chunk], color, archives), chunk
         return
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())

@@ -23,14 +23,30 @@ Reader = Callable[[], bytes | Path]
 """Reads one picture's bytes, or says which file has them."""
 
 
-def run_chunk(chunk: Sequence[Mapping[str, Any]], color: str | None) -> dict[str, Any]:
+class Archives(contextlib.ExitStack):
+    """Zip archives that stay open from chunk to chunk: the directory of a large one takes longer to read than a chunk's pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: dict[str, zipfile.ZipFile] = {}
+
+    def __getitem__(self, path: str) -> zipfile.ZipFile:
+        if path not in self.opened:
+            self.opened[path] = self.enter_context(zipfile.ZipFile(path))
+        return self.opened[path]
+
+
+def run_chunk(chunk: Sequence[Mapping[str, Any]], color: str | None, archives: Archives | None = None) -> dict[str, Any]:
     """{"accumulator": ..., "broken": [[name, reason], ...]}, plain data. What cannot be read is listed; nothing is raised."""
+    if archives is None:
+        with Archives() as archives:
+            return run_chunk(chunk, color, archives)
     total, broken = Accumulator(), list[Broken]()
     places = [place_of(data) for data in chunk]
     for archive in dict.fromkeys(place.archive for place in places):
         left = {place: None for place in places if place.archive == archive}
         try:
-            for place, read in _contents(archive, list(left)):
+            for place, read in _contents(archive, list(left), archives):
                 del left[place]
                 try:
                     total += of_file(read(), color=color, mask=place.mask)
@@ -53,19 +69,19 @@ def merge(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def read_pictures(places: Sequence[Place], color: str) -> Iterator[tuple[str, Image.Image]]:
     """Those that can be read, each with its name."""
-    for archive in dict.fromkeys(place.archive for place in places):
-        for place, read in _contents(archive, [place for place in places if place.archive == archive]):
-            with contextlib.suppress(PreprocError, OSError):
-                yield str(place), open_picture(read(), color)
+    with Archives() as archives:
+        for archive in dict.fromkeys(place.archive for place in places):
+            for place, read in _contents(archive, [place for place in places if place.archive == archive], archives):
+                with contextlib.suppress(PreprocError, OSError):
+                    yield str(place), open_picture(read(), color)
 
 
-def _contents(archive: str | None, places: Sequence[Place]) -> Iterator[tuple[Place, Reader]]:
+def _contents(archive: str | None, places: Sequence[Place], archives: Archives) -> Iterator[tuple[Place, Reader]]:
     """Each place with its reader, which must be called before the next is asked for. Archives are opened once, and never unpacked."""
     if archive is None:
         yield from ((place, functools.partial(_fetch, place.name)) for place in places)
     elif not is_tar(archive):
-        with zipfile.ZipFile(archive) as members:
-            yield from ((place, functools.partial(members.read, place.name)) for place in places)
+        yield from ((place, functools.partial(archives[archive].read, place.name)) for place in places)
     elif all(place.offset is not None for place in places):
         with Path(archive).open("rb") as file:
             yield from ((place, functools.partial(_slice, file, place)) for place in places)
@@ -105,10 +121,10 @@ def _opened(name: str) -> Any:
 def main() -> None:
     """Reads chunks from stdin, a line of JSON each, and answers each with a line on stdout, until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers, Archives() as archives:
         os.dup2(2, 1)  # whatever a decoder prints must not come between
         with contextlib.suppress(BrokenPipeError):
             for line in sys.stdin:
                 task = json.loads(line)
-                answers.write(json.dumps(run_chunk(task["chunk"], task["color"])) + "\n")
+                answers.write(json.dumps(run_chunk(task["chunk"], task["color"], archives)) + "\n")
                 answers.flush()
