@@ -190,7 +190,7 @@ def stats(
     as_json: Json = False,
 ) -> None:
     """Exact statistics of a data set: for z-scores, and to see what is in it."""
-    from .stats import StatsInterruptedError, compute_stats
+    from .stats.compute import StatsInterruptedError, compute_stats
     from .stats.show import counting, show_stats
 
     interrupted = False
@@ -239,8 +239,8 @@ def stats_diff(
     as_json: Json = False,
 ) -> None:
     """How far one data set is from another: an effect size and a histogram distance per channel."""
-    from .stats import Stats
     from .stats.drift import drift
+    from .stats.result import Stats
     from .stats.show import show_drift
 
     channels, alone = drift(Stats.load(old), Stats.load(new))

@@ -23,10 +23,13 @@ from PIL import Image
 
 import preproc
 from preproc.errors import PreprocError
-from preproc.stats import Accumulator, Histogram, Moments, Stats, StatsInterruptedError, compute, compute_stats, local
+from preproc.stats import compute, local
+from preproc.stats.compute import StatsInterruptedError, compute_stats
 from preproc.stats.drift import drift
-from preproc.stats.pictures import of_array, of_file
+from preproc.stats.histogram import Accumulator, Histogram, Moments
+from preproc.stats.pictures import count_array, count_file
 from preproc.stats.report import advice, write_report
+from preproc.stats.result import Stats
 from preproc.stats.sources import Place, chunks, find
 from tests.conftest import ROOT
 
@@ -51,6 +54,10 @@ def save_all(folder, arrays, suffix=".png"):
 def pooled(arrays):
     """(channels, pixels) float64."""
     return np.concatenate([array.reshape(-1, array.shape[2] if array.ndim == 3 else 1) for array in arrays]).T.astype(np.float64)
+
+
+def of_array(picture):
+    return Accumulator.of([count_array(picture)])
 
 
 def total(parts):
@@ -115,7 +122,7 @@ def test_floats_merge_within_the_tolerance(order, cut, shift, scale):
 
 
 def test_ten_to_the_fifteen_pixels_do_not_overflow():
-    one = Histogram.of(np.tile(np.bincount([0, 65535, 65535, 65535], minlength=65536), (3, 1)).astype(np.int64))
+    one = Histogram.of([np.tile(np.bincount([0, 65535, 65535, 65535], minlength=65536), (3, 1)).astype(np.int64)])
     many = Histogram(
         one.counts * 2**48,
         one.images,
@@ -280,7 +287,7 @@ def test_masks_select_pixels(tmp_path):
     Image.fromarray(np.zeros(arrays[3].shape[:2], np.uint8)).save(tmp_path / "m" / "003.png")
     reasons = dict(compute_stats(tmp_path / "p", mask_glob=f"{tmp_path}/m/*.png").broken)
     assert "a mask of the picture's size" in reasons[str(tmp_path / "p" / "004.png")]
-    assert "a mask that selects nothing" in reasons[str(tmp_path / "p" / "003.png")]
+    assert "a mask that selects pixels, got one without any" in reasons[str(tmp_path / "p" / "003.png")]
     (tmp_path / "m" / "x").mkdir()
     Image.fromarray(masks[0]).save(tmp_path / "m" / "x" / "000.png")
     with pytest.raises(PreprocError, match="expected one mask per stem"):
@@ -427,8 +434,8 @@ def test_a_killed_worker_costs_nothing_but_time(folder, expected, monkeypatch):
 DEADLY = """
 import os
 from preproc.stats import work
-real = work.of_file
-work.of_file = lambda data, **options: os._exit(1) if str(data).endswith("007.png") else real(data, **options)
+real = work.count_file
+work.count_file = lambda data, **options: os._exit(1) if str(data).endswith("007.png") else real(data, **options)
 work.main()
 """
 
@@ -447,7 +454,8 @@ def test_dask_gives_the_same_bytes_though_a_worker_is_killed(folder, expected):
     """In a process of its own: distributed starts threads and event loops that do not end at once."""
     code = f"""
 import os, signal, psutil
-from preproc.stats import compute, compute_stats
+from preproc.stats import compute
+from preproc.stats.compute import compute_stats
 compute.CHUNK = 3
 
 def kill(done, total, killed=[]):
@@ -710,7 +718,7 @@ def test_chunks_keep_a_compressed_tar_together():
 
 def test_a_file_is_what_its_bytes_are(tmp_path):
     array = pictures(1)[0]
-    assert of_file(png(array)).to_bytes() == of_array(array).to_bytes()
+    assert Accumulator.of([count_file(png(array))]).to_bytes() == of_array(array).to_bytes()
     assert isinstance(of_array(array.astype(np.float32)).kinds["RGB float"], Moments)
     with pytest.raises(PreprocError, match="finite pixels"):
         of_array(np.full((2, 2), np.nan))

@@ -14,8 +14,8 @@ from PIL import Image
 
 from ..errors import PreprocError, first_line
 from . import cluster, local
-from .histogram import Accumulator
-from .pictures import CONVERT, decoder, of_array, of_image
+from .histogram import Accumulator, Counted
+from .pictures import CONVERT, count_array, count_image, decoder
 from .result import Sample, Stats
 from .sources import CHUNK, chunks, find, masked, sampled
 
@@ -146,20 +146,27 @@ def _of_files(
 
 def _of_pictures(source: Any, color: str | None, progress: Progress) -> Stats:
     """In this process: whoever has a DataLoader has its workers."""
-    accumulator, broken, number = Accumulator(), list[tuple[str, str]](), 0
-    length = len(source) if hasattr(source, "__len__") else 0
-    for number, item in enumerate(_items(source), start=1):
-        for picture in _pictures(item):
-            try:
-                accumulator += of_array(picture) if isinstance(picture, np.ndarray) else of_image(picture, color)
-            except PreprocError as error:
-                broken.append((f"picture {number - 1}", first_line(error)))
-        progress(number, length)
-    if number == 0:
+    broken = list[tuple[str, str]]()
+    accumulator = Accumulator.of(_counted(source, color, progress, broken))
+    if not accumulator.images and not broken:
         raise PreprocError("expected pictures, got none")
     if color is not None and any(name.split()[0] != color for name in accumulator.kinds):
         raise PreprocError(f"expected PIL images to convert to {color}, got arrays: {', '.join(accumulator.kinds)}")
     return Stats(accumulator, ("pixels given in Python",), color, (type(source).__name__,), tuple(broken))
+
+
+def _counted(source: Any, color: str | None, progress: Progress, broken: list[tuple[str, str]]) -> Iterator[Counted]:
+    """Each picture's counts; the others go to `broken`."""
+    length = len(source) if hasattr(source, "__len__") else 0
+    for number, item in enumerate(_items(source)):
+        for picture in _pictures(item):
+            try:
+                found = count_array(picture) if isinstance(picture, np.ndarray) else count_image(picture, color)
+            except PreprocError as error:
+                broken.append((f"picture {number}", first_line(error)))
+            else:
+                yield found
+        progress(number + 1, length)
 
 
 def _items(source: Any) -> Iterator[Any]:

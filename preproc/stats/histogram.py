@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from types import MappingProxyType
@@ -42,25 +42,25 @@ class Histogram:
     gray: int
 
     @staticmethod
-    def of(counts: NDArray[np.int64]) -> "Histogram":
-        """Of one picture, from how many of its pixels have each value, (channels, 256 or 65536)."""
-        moments = [_moments(channel) for channel in counts]
-        pixels = moments[0][0]
-        if pixels == 0:
-            raise PreprocError("expected a picture with pixels, got none (a mask that selects nothing?)")
-        means = tuple(total * UNIT // pixels for _, total, _ in moments)
-        stds = tuple(math.isqrt((pixels * squares - total**2) * UNIT**2) // pixels for _, total, squares in moments)
-        top = counts.shape[1] - 1
+    def of(pictures: Sequence[NDArray[np.int64]]) -> "Histogram":
+        """Of pictures, each given by how many of its pixels have each value, (channels, 256 or 65536), and with at least one pixel."""
+        stack = np.stack(pictures)
+        means, stds = [], []  # per picture, a number per channel
+        for moments in map(_moments, stack):
+            means.append([total * UNIT // pixels for pixels, total, _ in moments])
+            stds.append([math.isqrt((pixels * squares - total**2) * UNIT**2) // pixels for pixels, total, squares in moments])
+        top, pixels = stack.shape[2] - 1, stack[:, 0].sum(axis=1)
+        cut = stack[:, :, 0] + stack[:, :, -1]
         return Histogram(
-            counts=counts,
-            images=1,
-            means=means,
-            stds=stds,
-            mean_squares=tuple(mean**2 for mean in means),
-            std_squares=tuple(std**2 for std in stds),
-            flat=int(max(stds) <= FLAT * top * UNIT),
-            saturated=int((counts[:, [0, -1]].sum(axis=1) >= SATURATED * pixels).any()),
-            gray=int(len(counts) == 3 and (counts == counts[0]).all()),
+            counts=stack.sum(axis=0),
+            images=len(stack),
+            means=tuple(map(sum, zip(*means, strict=True))),
+            stds=tuple(map(sum, zip(*stds, strict=True))),
+            mean_squares=tuple(sum(value**2 for value in channel) for channel in zip(*means, strict=True)),
+            std_squares=tuple(sum(value**2 for value in channel) for channel in zip(*stds, strict=True)),
+            flat=sum(max(values) <= FLAT * top * UNIT for values in stds),
+            saturated=int((cut >= SATURATED * pixels[:, None]).any(axis=1).sum()),
+            gray=int((stack == stack[:, :1]).all(axis=(1, 2)).sum()) if stack.shape[1] == 3 else 0,
         )
 
     def __add__(self, other: "Histogram") -> "Histogram":
@@ -92,12 +92,12 @@ class Histogram:
 
     def mean(self) -> list[float]:
         """Over all pixels, in grey levels."""
-        return [total / pixels for pixels, total, _ in map(_moments, self.counts)]
+        return [total / pixels for pixels, total, _ in _moments(self.counts)]
 
     def std(self, *, correction: int = 0) -> list[float]:
         """Over all pixels, in grey levels; correction: as NumPy's ddof."""
         found = []
-        for pixels, total, squares in map(_moments, self.counts):
+        for pixels, total, squares in _moments(self.counts):
             if pixels <= correction:
                 raise PreprocError(f"expected more than {correction} pixels for a std with correction {correction}, got {pixels}")
             found.append(math.sqrt((pixels * squares - total**2) / (pixels * (pixels - correction))))
@@ -168,14 +168,16 @@ class OverImages:
         return [1.96 * spread * math.sqrt(left / self.images) for spread in self.spread]
 
 
-def _moments(channel: NDArray[np.int64]) -> tuple[int, int, int]:
-    """How many pixels, their sum, and the sum of their squares."""
-    there = np.flatnonzero(channel)
-    counts = channel[there]
-    if len(there) and int(counts.max()) * len(there) * int(there[-1]) ** 2 < 1 << 62:
-        return int(counts.sum()), int(counts @ there), int(counts @ there**2)
-    pairs = list(zip(counts.tolist(), there.tolist(), strict=True))
-    return sum(n for n, _ in pairs), sum(n * value for n, value in pairs), sum(n * value**2 for n, value in pairs)
+def _moments(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """For each channel how many pixels, their sum, and the sum of their squares."""
+    powers = _POWERS[counts.shape[1]]
+    if int(counts.max()) < (1 << 63) // int(powers.sum()):  # then no sum leaves 64 bits
+        return [(int(pixels), int(total), int(squares)) for pixels, total, squares in (counts @ powers).tolist()]
+    columns = [column.tolist() for column in powers.T]
+    return [tuple(sum(n * power for n, power in zip(channel, column, strict=True)) for column in columns) for channel in counts.tolist()]
+
+
+_POWERS = {bins: np.arange(bins, dtype=np.int64)[:, None] ** np.arange(3) for bins in (256, 65536)}
 
 
 def _plain(value: Any) -> Any:
@@ -247,6 +249,10 @@ class Moments:
 
 
 Kind = Histogram | Moments
+Counted = tuple[str, NDArray[np.int64] | Moments]
+"""One picture: its kind, and how many of its pixels have each value, (channels, 256 or 65536), or for floats their moments."""
+BATCH = 32
+"""Pictures whose histograms wait to be summed together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +271,20 @@ class Accumulator:
     @property
     def images(self) -> int:
         return sum(kind.images for kind in self.kinds.values())
+
+    @staticmethod
+    def of(found: Iterable["Counted"]) -> "Accumulator":
+        """Of pictures, in batches, so that Python's share is small."""
+        total, waiting = Accumulator(), dict[str, list[NDArray[np.int64]]]()
+        for name, one in found:
+            if isinstance(one, Moments):
+                total += Accumulator({name: one})
+                continue
+            same = waiting.setdefault(name, [])
+            same.append(one)
+            if len(same) == BATCH:
+                total += Accumulator({name: Histogram.of(waiting.pop(name))})
+        return total + Accumulator({name: Histogram.of(same) for name, same in waiting.items()})
 
     def to_json(self) -> dict[str, Any]:
         return {name: kind.to_json() for name, kind in self.kinds.items()}

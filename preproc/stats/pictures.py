@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
 from ..errors import PreprocError, first_line
-from .histogram import Accumulator, Histogram, Kind, Moments
+from .histogram import Counted, Moments
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -57,27 +57,27 @@ def channel_names(kind: str, channels: int) -> tuple[str, ...]:
     return names if len(names) == channels else tuple(str(number) for number in range(channels))
 
 
-def of_file(data: bytes | str | Path, *, color: str | None = None, mask: bytes | str | Path | None = None) -> Accumulator:
-    """Of an image file, its path or its bytes. color: "RGB" or "GRAY" converts, None keeps the kind.  mask: an image of the same size,
+def count_file(data: bytes | str | Path, *, color: str | None = None, mask: bytes | str | Path | None = None) -> Counted:
+    """An image file, its path or its bytes. color: "RGB" or "GRAY" converts, None keeps the kind.  mask: an image of the same size,
     whose non-zero pixels are the ones that count. Only the first frame of several is read.
 
     Raises PreprocError with the reason why it cannot be read.
     """
     image = open_picture(data, color)
-    return Accumulator({KINDS[image.mode]: _statistics(image, None if mask is None else _mask(mask, image))})
+    return KINDS[image.mode], _statistics(image, None if mask is None else _mask(mask, image))
 
 
-def of_image(image: Image.Image, color: str | None = None) -> Accumulator:
-    """Of a PIL image, as of_file()."""
+def count_image(image: Image.Image, color: str | None = None) -> Counted:
+    """A PIL image, as count_file()."""
     try:
         image = _converted(image, color)
-        return Accumulator({KINDS[image.mode]: _statistics(image, None)})
+        return KINDS[image.mode], _statistics(image, None)
     except OSError as error:  # a lazy one that turns out to be truncated
         raise PreprocError(f"expected an image, got: {first_line(error)}") from error
 
 
-def of_array(picture: NDArray[Any]) -> Accumulator:
-    """Of one picture as an array: (H, W) or (H, W, C), uint8, uint16 or float. Raises PreprocError for anything else."""
+def count_array(picture: NDArray[Any]) -> Counted:
+    """A picture as an array: (H, W) or (H, W, C), uint8, uint16 or float. Raises PreprocError for anything else."""
     if picture.ndim == 2:
         picture = picture[..., None]
     if picture.ndim != 3 or picture.size == 0:
@@ -86,9 +86,9 @@ def of_array(picture: NDArray[Any]) -> Accumulator:
     if picture.dtype in (np.uint8, np.uint16):
         bins = 256 if picture.dtype == np.uint8 else 65536
         counts = [np.bincount(picture[..., channel].ravel(), minlength=bins) for channel in range(picture.shape[2])]
-        return Accumulator({name + (" 16 bit" if bins == 65536 else ""): Histogram.of(np.array(counts, np.int64))})
+        return name + (" 16 bit" if bins == 65536 else ""), np.array(counts, np.int64)
     if np.issubdtype(picture.dtype, np.floating):
-        return Accumulator({f"{name} float": Moments.of(picture.reshape(-1, picture.shape[2]).T)})
+        return f"{name} float", Moments.of(picture.reshape(-1, picture.shape[2]).T)
     raise PreprocError(f"expected pictures of uint8, uint16 or floats, got {picture.dtype}")
 
 
@@ -99,7 +99,7 @@ def open_picture(data: bytes | str | Path, color: str | None) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(source)
+            image = Image.open(source, formats=_formats(data))
             deep = [tile for tile in image.tile if "16" in str(tile[3]) and not image.mode.startswith("I;16")]
             if deep:
                 raise PreprocError(f"expected pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8")
@@ -113,6 +113,17 @@ def open_picture(data: bytes | str | Path, color: str | None) -> Image.Image:
         raise PreprocError(f"expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels (Pillow's limit), got more") from error
     except Exception as error:  # decoders raise whatever they like
         raise PreprocError(f"expected an image, got: {first_line(error)}") from error
+
+
+def _formats(data: bytes | str | Path) -> list[str] | None:
+    """The only format that files with such a beginning can have, so that Pillow does not try some forty; None where it has to."""
+    if not isinstance(data, bytes):
+        with Path(data).open("rb") as file:
+            data = file.read(8)
+    return next(([name] for start, name in _STARTS.items() if data.startswith(start)), None)
+
+
+_STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 
 
 def _converted(image: Image.Image, color: str | None) -> Image.Image:
@@ -140,13 +151,14 @@ def _mask(data: bytes | str | Path, image: Image.Image) -> Image.Image:
     return Image.fromarray((there.reshape(*there.shape[:2], -1) != 0).any(axis=2))
 
 
-def _statistics(image: Image.Image, mask: Image.Image | None) -> Kind:
+def _statistics(image: Image.Image, mask: Image.Image | None) -> NDArray[np.int64] | Moments:
+    if mask is not None and not mask.getbbox():
+        raise PreprocError("expected a mask that selects pixels, got one without any")
     if image.mode == "F":
         values = np.asarray(image)
         return Moments.of((values.ravel() if mask is None else values[np.asarray(mask)])[None])
     if image.mode.startswith("I;16"):
         values = np.asarray(image)
         chosen = values.ravel() if mask is None else values[np.asarray(mask)]
-        return Histogram.of(np.bincount(chosen, minlength=65536)[None].astype(np.int64))
-    counts = np.array(image.histogram(mask), np.int64)
-    return Histogram.of(counts.reshape(-1, 256))
+        return np.bincount(chosen, minlength=65536)[None].astype(np.int64)
+    return np.array(image.histogram(mask), np.int64).reshape(-1, 256)

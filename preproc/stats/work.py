@@ -15,8 +15,8 @@ from typing import IO, Any
 from PIL import Image
 
 from ..errors import PreprocError, first_line
-from .histogram import Accumulator
-from .pictures import of_file, open_picture
+from .histogram import Accumulator, Counted
+from .pictures import count_file, open_picture
 from .sources import Broken, Place, is_remote, is_tar, place_of, remote
 
 Reader = Callable[[], bytes | Path]
@@ -41,22 +41,28 @@ def run_chunk(chunk: Sequence[Mapping[str, Any]], color: str | None, archives: A
     if archives is None:
         with Archives() as archives:
             return run_chunk(chunk, color, archives)
-    total, broken = Accumulator(), list[Broken]()
-    places = [place_of(data) for data in chunk]
+    broken = list[Broken]()
+    accumulator = Accumulator.of(_counted([place_of(data) for data in chunk], color, archives, broken))
+    return {"accumulator": accumulator.to_json(), "broken": [list(entry) for entry in broken]}
+
+
+def _counted(places: Sequence[Place], color: str | None, archives: Archives, broken: list[Broken]) -> Iterator[Counted]:
+    """Each picture's counts; the others go to `broken`."""
     for archive in dict.fromkeys(place.archive for place in places):
         left = {place: None for place in places if place.archive == archive}
         try:
             for place, read in _contents(archive, list(left), archives):
                 del left[place]
                 try:
-                    total += of_file(read(), color=color, mask=place.mask)
+                    found = count_file(read(), color=color, mask=place.mask)
                 except Exception as error:  # noqa: BLE001 - archives, file systems and decoders raise whatever they like
                     broken.append((str(place), first_line(error)))
+                else:
+                    yield found
         except Exception as error:  # noqa: BLE001
             broken += [(str(place), f"expected {archive} to be readable, got: {first_line(error)}") for place in left]
         else:
             broken += [(str(place), "expected it in the archive, got nothing there") for place in left]
-    return {"accumulator": total.to_json(), "broken": [list(entry) for entry in broken]}
 
 
 def merge(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
