@@ -201,6 +201,12 @@ def test_separate_runs_merge_exactly_and_a_stats_json_is_a_source(folder, expect
         compute_stats(folder / name).save(tmp_path / f"{name}.json")
     assert compute_stats([tmp_path / "b.json", tmp_path / "a.json"]).accumulator.to_bytes() == expected
     assert compute_stats([tmp_path / "a.json", folder / "b"]).accumulator.to_bytes() == expected
+    with pytest.raises(PreprocError, match="statistics of different pictures to merge, got the same twice"):
+        compute_stats([tmp_path / "a.json", tmp_path / "a.json"])
+    with pytest.raises(PreprocError, match=r"a\.json: expected statistics of pictures converted to GRAY, got nothing"):
+        compute_stats([tmp_path / "a.json", folder / "b"], color="GRAY")
+    with pytest.raises(PreprocError, match=r"expected no stats\.json to add a sample to"):
+        compute_stats([tmp_path / "a.json", folder / "b"], sample="3")
     assert Stats.load(tmp_path / "a.json").to_json() == compute_stats(tmp_path / "a.json").to_json()
 
 
@@ -456,7 +462,6 @@ def test_dask_gives_the_same_bytes_though_a_worker_is_killed(folder, expected):
 import os, signal, psutil
 from preproc.stats import compute
 from preproc.stats.compute import compute_stats
-compute.CHUNK = 3
 
 def kill(done, total, killed=[]):
     if not killed:
@@ -464,7 +469,7 @@ def kill(done, total, killed=[]):
         os.kill(killed[0], signal.SIGKILL)
 
 if __name__ == "__main__":
-    for progress in (lambda done, total: None, kill):
+    for compute.CHUNK, progress in ((50, lambda done, total: None), (3, kill)):
         stats = compute_stats({str(folder)!r}, workers=2, engine="dask", progress=progress)
         assert not stats.broken
         print(stats.accumulator.sha256())

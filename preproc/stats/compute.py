@@ -1,9 +1,10 @@
 """Statistics of what somebody names: pictures found, counted by an engine, and put together."""
 
 import contextlib
+import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from PIL import Image
 from ..errors import PreprocError, first_line
 from . import cluster, local
 from .histogram import Accumulator, Counted
+from .local import Result
 from .pictures import CONVERT, count_array, count_image, decoder
 from .result import Sample, Stats
-from .sources import CHUNK, chunks, find, masked, sampled
+from .sources import CHUNK, Found, Place, chunks, find, masked, sampled
 
 ENGINES = ("local", "dask")
 FEW = 2 * CHUNK
@@ -49,9 +51,8 @@ def compute_stats(
     """The exact statistics of the pictures in `source`; the same to the last bit however the work is split.
 
     source: a path, glob, list (.txt), archive, URL or stats.json, or several of them (of an interrupted run's stats.json, what remains is
-    counted where the other sources have it); an array (N, H, W, C) or (N, H, W); or a
-    torch.utils.data.Dataset or DataLoader, or any iterable, of arrays (H, W, C), tensors (C, H, W) or batches of them, or PIL images, with
-    or without labels behind, which runs in this process.
+    counted where the other sources have it); an array (N, H, W, C) or (N, H, W); or a torch.utils.data.Dataset or DataLoader, or any
+    iterable, of arrays (H, W, C), tensors (C, H, W) or batches of them, or PIL images, with or without labels, counted in this process.
     workers: processes, default one per core.  engine: "local" or "dask", with `scheduler`'s address or a cluster on this machine.
     color: "RGB" or "GRAY" converts all pictures; None keeps their kinds apart.  mask_glob: masks of the same stem select pixels.
     sample: "1000" or "5%" of the pictures, drawn with `seed`.
@@ -69,17 +70,25 @@ def compute_stats(
         if mask_glob or sample or engine != "local":
             raise PreprocError("expected paths for masks, samples and the dask engine, got pictures in Python")
         return _of_pictures(source, color, progress)
-    total = Stats(Accumulator(), color=color)
-    states = [path for path in paths if path.endswith(".json")]
-    for path in states:
-        state = Stats.load(path)
-        total = state if path == states[0] else total + state
-    rest = [path for path in paths if path not in states]
+    before = _merged([path for path in paths if path.endswith(".json")], color)
+    rest = [path for path in paths if not path.endswith(".json")]
     if not rest:
-        return total
-    if states and (sample or total.color != color):
-        raise PreprocError(f"expected --color {total.color or 'left out'} and no --sample to add to {states[0]}, as it was made")
-    return _of_files(total, rest, workers, engine, scheduler, color, mask_glob, sample, seed, progress)
+        return before
+    found = _search(rest, before, mask_glob)
+    drawn = None
+    if sample is not None:
+        if len(rest) < len(paths):
+            raise PreprocError("expected no stats.json to add a sample to, got one")
+        population, found = len(found.places), sampled(found, sample, seed=seed)
+        drawn = Sample(len(found.places), population, seed)
+    team = workers or _cores()
+    work = chunks(found.places, min(CHUNK, max(1, -(-len(found.places) // team))))
+    if engine == "dask":
+        results = cluster.run(work, color=color, workers=team, scheduler=scheduler)
+    else:
+        results = local.run(work, color=color, workers=0 if workers is None and len(found.places) <= FEW else team)
+    given = Stats(Accumulator(), (decoder(),), color, tuple(rest), tuple(found.broken), dict(sorted(found.left_out.items())), drawn)
+    return _collected(before, given, found, results, progress)
 
 
 def _paths(source: Any) -> list[str] | None:
@@ -91,46 +100,43 @@ def _paths(source: Any) -> list[str] | None:
     return None
 
 
-def _of_files(
-    total: Stats,
-    paths: Sequence[str],
-    workers: int | None,
-    engine: str,
-    scheduler: str | None,
-    color: str | None,
-    mask_glob: str | None,
-    sample: str | None,
-    seed: int,
-    progress: Progress,
-) -> Stats:
+def _merged(files: Sequence[str], color: str | None) -> Stats:
+    """The statistics that earlier runs have left, together; those of no pictures if there are none."""
+    states = [Stats.load(file) for file in files]
+    if len({state.accumulator.sha256() for state in states}) < len(states):
+        raise PreprocError(f"expected statistics of different pictures to merge, got the same twice in {', '.join(files)}")
+    for file, state in zip(files, states, strict=True):
+        if state.color != color:
+            raise PreprocError(f"{file}: expected statistics of pictures converted to {color or 'nothing'}, got {state.color or 'nothing'}")
+    return functools.reduce(lambda one, other: one + other, states) if states else Stats(Accumulator(), color=color)
+
+
+def _search(paths: Sequence[str], before: Stats, mask_glob: str | None) -> Found:
+    """The pictures to count: all of them, or those that an interrupted run has left."""
     found = find(paths)
-    if total.partial:
-        wanted = set(total.remaining)
+    if before.partial:
+        wanted = set(before.remaining)
         found.places = [place for place in found.places if str(place) in wanted]
+        if not found.places:
+            raise PreprocError(f"{', '.join(paths)}: expected some of the {len(wanted)} pictures that remain, got none")
     if mask_glob is not None:
         found = masked(found, mask_glob)
-    population = len(found.places)
-    if sample is not None:
-        found = sampled(found, sample, seed=seed)
     if not found.places and not found.broken:
-        if total.partial:
-            raise PreprocError(f"{', '.join(paths)}: expected some of the {len(total.remaining)} pictures that remain, got none")
         left_out = ", ".join(f"{number} {suffix}" for suffix, number in found.left_out.items()) or "nothing"
         raise PreprocError(f"{', '.join(paths)}: expected pictures, got none ({left_out})")
-    team = workers or len(os.sched_getaffinity(0))
-    work = chunks(found.places, min(CHUNK, max(1, -(-len(found.places) // team))))
-    if engine == "dask":
-        results = cluster.run(work, color=color, workers=team, scheduler=scheduler)
-    else:
-        results = local.run(work, color=color, workers=0 if workers is None and population <= FEW else team)
-    accumulator, broken, left = Accumulator(), list(found.broken), {*total.remaining, *map(str, found.places)}
+    return found
+
+
+def _collected(before: Stats, given: Stats, found: Found, results: Generator[tuple[Result, Sequence[Place]]], progress: Progress) -> Stats:
+    """`before` and the results. given: what is known of the others but their counts."""
+    accumulator, broken, left = Accumulator(), list(given.broken), {str(place) for place in found.places}
 
     def made() -> Stats:
-        """What is counted so far, with what was given."""
-        drawn = None if sample is None else Sample(accumulator.images, population, seed)
-        own = (decoder(),), color, tuple(paths), tuple(sorted(broken)), dict(sorted(found.left_out.items())), drawn
-        whole = Stats(accumulator, *own) if drawn else replace(total, remaining=()) + Stats(accumulator, *own)
-        return replace(whole, remaining=tuple(sorted(left)))
+        """What is counted so far."""
+        counted = replace(given, accumulator=accumulator, broken=tuple(sorted(broken)))
+        remaining = left | (set(before.remaining) - {str(place) for place in found.places})
+        whole = counted if given.sample else replace(before, remaining=()) + counted
+        return replace(whole, remaining=tuple(sorted(remaining)))
 
     try:
         with contextlib.closing(results):
@@ -138,7 +144,7 @@ def _of_files(
                 accumulator += Accumulator.from_json(result["accumulator"])
                 broken += [(name, reason) for name, reason in result["broken"]]
                 left -= set(map(str, places))
-                progress(len(found.places) + len(total.remaining) - len(left), len(found.places))
+                progress(len(found.places) - len(left), len(found.places))
     except KeyboardInterrupt as error:
         raise StatsInterruptedError(made()) from error
     return made()
@@ -153,6 +159,11 @@ def _of_pictures(source: Any, color: str | None, progress: Progress) -> Stats:
     if color is not None and any(name.split()[0] != color for name in accumulator.kinds):
         raise PreprocError(f"expected PIL images to convert to {color}, got arrays: {', '.join(accumulator.kinds)}")
     return Stats(accumulator, ("pixels given in Python",), color, (type(source).__name__,), tuple(broken))
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _counted(source: Any, color: str | None, progress: Progress, broken: list[tuple[str, str]]) -> Iterator[Counted]:

@@ -9,7 +9,7 @@ from importlib import metadata
 import torch
 
 from preproc.bundle import versions
-from tests.bench import cases, plot, processes
+from tests.bench import cases, plot, processes, statistics
 from tests.bench.measure import Ratio, commit
 
 
@@ -37,6 +37,9 @@ def main(seconds: float = 12.0) -> None:
     table, memory = processes.attaching("resnet50")
     tables |= show({plot.ATTACHED: table})
     figures[f"{plot.ATTACHED}: peak memory over the file's size"] = memory
+    tables |= show({plot.COUNTED: statistics.throughput()})
+    table, figures[f"{plot.COUNTED}: memory and dask"] = statistics.engines()
+    tables |= show({f"{plot.COUNTED}, whole runs": table})
     tables |= show({"start-up": processes.start_up()})
     for title, figure in figures.items():
         print(f"{title}: {figure}")
