@@ -23,6 +23,8 @@ from .recipe import check_name
 from .verify import Case, Report
 
 MANIFEST = "manifest.json"
+CONTENTS = (MANIFEST, "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "golden")
+"""Everything that a bundle's folder has."""
 PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "numpy", "pillow")
 
 
@@ -215,8 +217,12 @@ def publishing(target: Path) -> Iterator[Path]:
 
 
 def check_target(target: Path) -> None:
-    """Raises BundleError if what is there is neither a bundle nor an empty folder."""
-    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
+    """Raises BundleError if what is there is neither a bundle nor an empty folder, or a bundle with files of somebody's own."""
+    if (target / MANIFEST).is_file():
+        others = [file.name for file in target.iterdir() if file.name not in CONTENTS]
+        if others:
+            raise BundleError(f"{target}: expected a bundle's files only, got {', '.join(sorted(others))} too; move them elsewhere")
+    elif target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BundleError(f"{target}: expected a bundle to replace or nothing, got something else; give another folder")
 
 

@@ -71,9 +71,10 @@ def make_contract(
 def read(text: str | bytes, where: str | Path) -> dict[str, Any]:
     """The contract in a file. Raises BundleError, which names `where`, if it is none that this version writes."""
     try:
-        return check(json.loads(text), where)
+        contract = json.loads(text)
     except ValueError as error:
         raise BundleError(f"{where}: expected a contract of preproc, got text that is not JSON ({error})") from error
+    return check(contract, where)
 
 
 def check(contract: Any, where: str | Path) -> dict[str, Any]:

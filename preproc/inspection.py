@@ -8,7 +8,7 @@ from . import contract as contracts
 from . import graph, guard, steps
 from .affine import Affine
 from .bundle import MANIFEST, open_bundle, torch_contract
-from .errors import BundleError, PreprocError
+from .errors import BundleError, PreprocError, first_line
 
 
 def describe(path: str | Path, *, input_name: str | None = None) -> dict[str, Any]:
@@ -16,7 +16,17 @@ def describe(path: str | Path, *, input_name: str | None = None) -> dict[str, An
 
     contract is None for a file that preproc has not made.  input_name: the one of an .onnx file that takes the picture, of several.
     """
-    path = Path(path)
+    try:
+        description = _describe(Path(path), input_name)
+        lines(description)
+    except PreprocError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:  # a contract that is not as we write it
+        raise BundleError(f"{path}: expected a whole contract of preproc, got one without or with a wrong {first_line(error)}") from error
+    return description
+
+
+def _describe(path: Path, input_name: str | None) -> dict[str, Any]:
     if path.is_dir() or path.name == MANIFEST:
         bundle = open_bundle(path.parent if path.name == MANIFEST else path)
         found = {
@@ -62,6 +72,7 @@ def _picture(model: Any, name: str | None) -> dict[str, Any]:
         return {"reason": str(error)}
     trail = graph.follow(picture, picture.channels or 3)
     effect, raw = trail.effect(), None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
+    normalizes = raw is not None or effect.raw is not None or any(guard.expected_unit(first) for first in effect.maps)
     unfoldable = None if trail.readers else "no convolution reads the input"
     if picture.value.dtype in graph.HALF:
         unfoldable = "it is in half precision: attach to the float32 file"
@@ -74,7 +85,7 @@ def _picture(model: Any, name: str | None) -> dict[str, Any]:
         "casts_to": effect.raw and f"raw pixels, {effect.raw}",
         "maps": [_map(first) for first in effect.maps],
         "notes": guard.notes(effect),
-        "normalizes": raw is not None or effect.raw is not None or any(guard.expected_unit(first) for first in effect.maps),
+        "normalizes": normalizes or (None if trail.refusals else False),
         "foldable": not trail.refusals and unfoldable is None,
         "why_not": str(trail.refusals[0]) if trail.refusals else unfoldable,
     }
@@ -159,7 +170,9 @@ def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
     found += [f"note     {note}" for note in picture["notes"]]
     if picture["takes"] is not None:
         return found
-    if not picture["normalizes"]:
+    if picture["normalizes"] is None:
+        found.append(f"expects  not told: it could be followed no further than this: {picture['why_not']}")
+    elif not picture["normalizes"]:
         found.append(
             "expects  prepared values: it does not normalize raw pixels itself, and which constants it was trained with is not in the file"
         )

@@ -71,13 +71,15 @@ def preset(name: str) -> Statistics:
 
 
 def recognize(mean: Sequence[float], std: Sequence[float], unit: str) -> tuple[str, str] | None:
-    """The preset with these numbers, in whichever unit, and the colour order that they are in: "ANY" if all channels have the same."""
+    """The preset with these numbers (or presets: "inception or siglip"), in whichever unit, and the colour order that they are in: "ANY" if
+    all channels have the same."""
     given = [number / UNITS[unit] for number in (*mean, *std)]
+    found: dict[str, str] = {}
     for name, known in PRESETS.items():
         for step, color in ((1, known.color), (-1, known.color[::-1])):
             if _near(given, [number / UNITS[known.unit] for number in (*known.mean[::step], *known.std[::step])]):
-                return name, "ANY" if len(set(mean)) == 1 and len(mean) > 1 else color
-    return None
+                found.setdefault(name, "ANY" if len(set(mean)) == 1 and len(mean) > 1 else color)
+    return (" or ".join(found), next(iter(found.values()))) if found else None
 
 
 def _near(some: Sequence[float], others: Sequence[float]) -> bool:

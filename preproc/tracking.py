@@ -21,6 +21,7 @@ class Tracked:
     map: from the input's channels to this value's.  axis: where its channels are, or None for one channel whose axis is gone.
     rank: how many dimensions it has.  pad: the constant that was padded around it, or None.
     direct: whether nothing on the way counts on the number of channels.  learned: whether a BatchNorm's statistics are in the map.
+    order: the picture's axes as they stand now.
     """
 
     map: Affine
@@ -29,6 +30,7 @@ class Tracked:
     pad: float | None = None
     direct: bool = True
     learned: bool = False
+    order: str = "NCHW"
 
     @property
     def is_input(self) -> bool:
@@ -44,23 +46,41 @@ class Tracked:
 
     def select(self, axis: int, index: int) -> "Tracked":
         """One channel, its axis dropped."""
-        return replace(self.take(axis, [index]), axis=None, rank=self.rank - 1)
+        return replace(self.take(axis, [index]), axis=None, rank=self.rank - 1, order=self.order.replace("C", ""))
 
     def unsqueeze(self, axis: int) -> "Tracked":
         if self.axis is not None:
             raise NotFoldableError("the picture gets another dimension before the first convolution")
-        return replace(self, axis=axis, rank=self.rank + 1)
+        return replace(self, axis=axis, rank=self.rank + 1, order=f"{self.order[:axis]}C{self.order[axis:]}")
 
     def permute(self, order: Sequence[int]) -> "Tracked":
-        return replace(self, axis=None if self.axis is None else list(order).index(self.axis))
+        moved = "".join(self.order[axis] for axis in order) if len(order) == len(self.order) else self.order
+        return replace(self, axis=None if self.axis is None else list(order).index(self.axis), order=moved)
 
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
         """x * scale + offset, with constants of any shape that broadcasts along the channels only."""
         if self.pad is not None:
             raise NotFoldableError("the picture is padded before its values are re-mapped")
         channels = self.map.channels_out
-        diagonal = Affine.diagonal(self._per_channel(scale, channels), self._per_channel(offset, channels))
+        try:
+            diagonal = Affine.diagonal(self._per_channel(scale, channels), self._per_channel(offset, channels))
+        except NotFoldableError as error:
+            averages = [self._average(constant, channels) for constant in (scale, offset)]
+            if any(average is None for average in averages):
+                raise
+            nearly = replace(self, map=self.map.then(Affine.diagonal(averages[0], averages[1])), direct=False)  # type: ignore[arg-type]
+            raise SpatialConstantError(str(error), nearly) from error
         return replace(self, map=self.map.then(diagonal), direct=False)
+
+    def _average(self, constant: NDArray[Any] | float, channels: int) -> NDArray[np.float64] | None:
+        """One number per channel for a constant that differs from pixel to pixel, as a mean image does: its average."""
+        values = np.asarray(constant, np.float64)
+        if self.axis is None or values.ndim > self.rank:
+            return None
+        values = values.reshape((1,) * (self.rank - values.ndim) + values.shape)
+        if values.shape[self.axis] not in (1, channels):
+            return None
+        return np.broadcast_to(values.mean(axis=tuple(axis for axis in range(self.rank) if axis != self.axis)), channels)
 
     def batch_norm(self, *, scale: Any, bias: Any, mean: Any, variance: Any, epsilon: float) -> "Tracked":
         """Inference's BatchNorm: (x - mean) / sqrt(variance + epsilon) * scale + bias, arrays of one number per channel."""
@@ -97,7 +117,7 @@ class Reader:
     """A convolution that reads the tracked input.
 
     weight, bias: their names in the model, bias None if it has none.  pad: the constant in its padding, or None.
-    through: the channel map between the backbone's input and it, or None.  direct, learned: as Tracked's.
+    through: the channel map between the backbone's input and it, or None.  direct, learned, order: as Tracked's.
     """
 
     weight: str
@@ -107,6 +127,7 @@ class Reader:
     through: Affine | None
     direct: bool = True
     learned: bool = False
+    order: str = "NCHW"
 
     @staticmethod
     def of(tracked: Tracked, *, weight: str, bias: str | None, groups: int, pads_zero: bool) -> "Reader":
@@ -114,7 +135,17 @@ class Reader:
             raise NotFoldableError("the first convolution does not read the channels on axis 1")
         if pads_zero:
             tracked = tracked.padded(0.0)
-        return Reader(weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct, tracked.learned)
+        return Reader(
+            weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct, tracked.learned, tracked.order
+        )
+
+
+class SpatialConstantError(NotFoldableError):
+    """Values are combined with a constant that differs from pixel to pixel. nearly: the value, if it were its average."""
+
+    def __init__(self, reason: str, nearly: Tracked) -> None:
+        super().__init__(reason)
+        self.nearly = nearly
 
 
 @dataclass(frozen=True)
@@ -150,6 +181,9 @@ class Trail:
         their map is the same for all channels.
         """
         self.refusals.append(reason)
+        if isinstance(reason, SpatialConstantError):
+            self.tracked[made] = reason.nearly
+            return
         known = [self.tracked[source] for source in sources if source in self.tracked]
         if keeps:
             self.tracked[made] = known[0]

@@ -170,7 +170,9 @@ def test_raw_pixels_in_front_of_a_network_that_normalizes_itself(tmp_path):
     """The everyday case of a torchvision Normalize inside the file: steps that end in 0..1."""
     bundle = put(hand_made(tmp_path, nodes=TWICE), tmp_path / "out", steps=[Rescale()])
     assert bundle.report.ok
-    assert bundle.contract["notes"] == ["the network normalizes its input itself, (x - 0.5) / 0.5, which is inception, of values in 0-1"]
+    assert bundle.contract["notes"] == [
+        "the network normalizes its input itself, (x - 0.5) / 0.5, which is inception or siglip, of values in 0-1"
+    ]
 
 
 def test_upper_and_lower_case_are_the_same(tmp_path):
@@ -219,7 +221,7 @@ BYTES = [helper.make_node("Cast", ["image"], ["bytes"], to=TensorProto.UINT8), h
         ({"shape": (3, 24, 20)}, r"a float picture \(N, C, H, W\), got: image"),
         ({"extra": [SECOND]}, "expected one input that takes a picture, got 2: .*; choose with --input NAME"),
         ({"shape": ("N", 1, 24, 20)}, "takes 3 channels, as the steps make, got 1 in image"),
-        ({"nodes": TWICE}, r"the network normalizes its input itself, \(x - 0\.5\) / 0\.5, which is inception, of values in 0-1"),
+        ({"nodes": TWICE}, r"the network normalizes its input itself, \(x - 0\.5\) / 0\.5, which is inception or siglip, of values in 0-1"),
         ({"nodes": BYTES}, "the network casts its input to raw pixels of 0-255, and the steps hand it values in -2.1"),
         ({"metadata": {"preproc.contract": "{}"}}, "whose input is not that contract's any more; --force"),
     ],
@@ -354,7 +356,7 @@ def test_inspect_tells_what_a_bare_file_does_to_its_picture(tmp_path):
     assert "can be folded into its first convolution" in told
     twice = describe(hand_made(tmp_path, nodes=TWICE))
     assert twice["picture"]["normalizes"]
-    assert "does     (x - 0.5) / 0.5, which is inception, of values in 0-1" in lines(twice)
+    assert "does     (x - 0.5) / 0.5, which is inception or siglip, of values in 0-1" in lines(twice)
     relu = describe(hand_made(tmp_path, nodes=[helper.make_node("Relu", ["image"], ["first"])]))
     assert "cannot be folded: Relu reads the input" in "\n".join(lines(relu))
     assert "no input takes a picture" in "\n".join(lines(describe(hand_made(tmp_path, shape=(3, 24, 20)))))

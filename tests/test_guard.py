@@ -93,7 +93,7 @@ def test_it_is_found_wherever_it_stands():
 def test_zoo_models_that_normalize_inside_and_one_that_re_maps():
     """timm's gemma4 says 2 * (x - 0.5) itself. csatv2 undoes ImageNet's normalization and GoogLeNet re-maps it: they are not refused."""
     gemma = timm.create_model("gemma4_vit_167m", depth=1, embed_dim=64, num_heads=1, head_dim=64, intermediate_size=64, img_size=96)
-    assert "normalizes its input itself, (x - 0.5) / 0.5, which is inception, of values in 0-1" in why(gemma, 96)
+    assert "normalizes its input itself, (x - 0.5) / 0.5, which is inception or siglip, of values in 0-1" in why(gemma, 96)
     assert why(timm.create_model("csatv2"), 256) is None
     assert why(googlenet(weights=None, transform_input=True, init_weights=False)) is None
 

@@ -169,6 +169,27 @@ def retrained(model):
     held.const_value = ir.tensor(held.const_value.numpy() * np.float32(50), name="w")
 
 
+def without_bias(model):
+    held = model.graph.initializers["b"]
+    held.const_value = ir.tensor(held.const_value.numpy() * np.float32(0), name="b")
+
+
+def unpadded(model):
+    conv = next(node for node in model.graph if node.op_type == "Conv")
+    conv.attributes["pads"] = ir.AttrInt64s("pads", [0, 0, 0, 0])
+
+
+def turned(model):
+    transpose = next(node for node in model.graph if node.op_type == "Transpose")
+    transpose.attributes["perm"] = ir.AttrInt64s("perm", [0, 3, 2, 1])
+
+
+def other_steps(model):
+    contract = json.loads(model.metadata_props["preproc.contract"])
+    contract["steps"][2]["mean"] = [0.1, 0.1, 0.1]
+    model.metadata_props["preproc.contract"] = json.dumps(contract)
+
+
 def relu_first(model):
     conv = next(node for node in model.graph if node.op_type == "Conv")
     relu = ir.node("Relu", [conv.inputs[0]], name="again")
@@ -199,7 +220,11 @@ def other_size(model):
         (second_normalization, r"expected in front of the first convolution .*, got .* / 255"),
         (swapped, r"got \(x - \[123\.7, 116\.3, 103\.5\]\) / 1 of channels \[2, 1, 0\]"),
         (relu_first, "got something else: Relu reads the input"),
-        (retrained, "got others in w: is it still in them"),
+        (retrained, "got others in place of w: is it still in them"),
+        (without_bias, "got others in place of w: is it still in them"),
+        (unpadded, "got others in place of w: is it still in them"),
+        (turned, "expected in front of the first convolution the axes NCHW, got NCWH: is the picture turned"),
+        (other_steps, "expected the steps and pixels that the file was made with, got others in the contract"),
         (renamed_output, "expected the outputs scores/out:0, got y"),
         (renamed_input, "expected the input pixels, got: expected the name of an input, got 'pixels'; the model has x"),
         (float_input, r"expected the input pixels: uint8 .*, got float"),
@@ -231,7 +256,15 @@ def test_a_contract_that_is_none_is_one_line(tmp_path, text):
 @pytest.mark.parametrize("key", ["input", "other_inputs", "steps", "outputs", "labels", "fold", "notes", "backbone"])
 def test_a_contract_without_a_part_or_with_another_is_one_line(tmp_path, key):
     file = put(hand_made(tmp_path), tmp_path / "out").folder / "model.onnx"
-    for wrong in (None, 3, "x", [1], {"x": 1}, [{"name": 3}]):
+    for wrong in (
+        None,
+        3,
+        "x",
+        [1],
+        {"x": 1},
+        [{"name": 3}],
+        {"onnx": {"folded": False, "form": None, "convolutions": [], "requested": "auto"}},
+    ):
         model = graph.load(file)
         contract = json.loads(model.metadata_props["preproc.contract"]) | {key: wrong}
         model.metadata_props["preproc.contract"] = json.dumps(contract)

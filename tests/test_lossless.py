@@ -1,6 +1,7 @@
 """attach changes what it must and nothing else: training information, functions, other domains, weights in other files."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from preproc.errors import PreprocError
 from preproc.export.attaching import attach
 from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec
+from preproc.steps import Rescale
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made, put
 
@@ -255,3 +257,82 @@ def test_a_model_of_more_than_2_gb_stays_within_half_as_much_again(tmp_path):
 def test_bundles_are_always_verified(tmp_path):
     with pytest.raises(PreprocError, match="bundles always are"):
         put(hand_made(tmp_path), tmp_path / "out", verify=False)
+
+
+def test_the_inputs_own_weights_are_never_written_over(tmp_path):
+    """Named after the output, as torch.onnx names them, and somebody has renamed the model."""
+    proto = onnx.load(hand_made(tmp_path))
+    onnx.save(proto, tmp_path / "net.onnx", save_as_external_data=True, location="net.onnx.data", size_threshold=0)
+    (tmp_path / "net.onnx").rename(tmp_path / "old.onnx")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(PreprocError, match=r"net\.onnx\.data: expected a free name|weights of .*old\.onnx lie"):
+        put(tmp_path / "old.onnx", tmp_path / "net.onnx")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_bundle_with_somebodys_own_file_in_it_is_not_replaced(tmp_path):
+    bundle = put(hand_made(tmp_path), tmp_path / "out")
+    shutil.copy(tmp_path / "m.onnx", bundle.folder / "original.onnx")
+    with pytest.raises(PreprocError, match=r"expected a bundle's files only, got original\.onnx too"):
+        put(bundle.folder / "original.onnx", bundle.folder)
+    assert (bundle.folder / "original.onnx").is_file()
+
+
+def test_weights_that_share_a_file_without_lengths(tmp_path):
+    """Offset and length may be left out: then a tensor begins at the beginning, and is as long as its shape."""
+    proto = onnx.load(hand_made(tmp_path))
+    values = np.random.default_rng(0).normal(size=864).astype(np.float32)
+    (tmp_path / "w.bin").write_bytes(values.tobytes())
+    for tensor in proto.graph.initializer[:2]:
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="w.bin")
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    bundle = put(tmp_path / "m.onnx", tmp_path / "out", fold="off")
+    assert bundle.report.ok
+
+
+def test_initializers_of_one_name_are_refused(tmp_path):
+    proto = onnx.load(hand_made(tmp_path))
+    proto.graph.initializer.append(proto.graph.initializer[0])
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(PreprocError, match="expected initializers of different names, got 'w' twice"):
+        put(tmp_path / "m.onnx", tmp_path / "out")
+
+
+def test_a_model_that_counts_its_channels_is_not_given_others(tmp_path):
+    """Behind the fold there would be one grey channel where there were three, and Shape would say so."""
+    nodes = [
+        helper.make_node("Shape", ["image"], ["shape"]),
+        helper.make_node("Constant", [], ["one"], value=numpy_helper.from_array(np.int64(1))),
+        helper.make_node("Gather", ["shape", "one"], ["channels"]),
+        helper.make_node("Cast", ["channels"], ["count"], to=TensorProto.FLOAT),
+        helper.make_node("Identity", ["image"], ["first"]),
+    ]
+    proto = onnx.load(hand_made(tmp_path, nodes=nodes))
+    proto.graph.node[-1].output[0] = "scores"
+    proto.graph.node.append(helper.make_node("Mul", ["scores", "count"], ["scores/out:0"]))
+    onnx.save(proto, tmp_path / "m.onnx")
+    gray = PixelsSpec(layout="NHWC", color="GRAY", dtype="uint8", size=None, channels=1)
+    bundle = attach(tmp_path / "m.onnx", tmp_path / "out", steps=STEPS, pixels=gray)
+    assert bundle.report.ok
+    assert "their number would change" in bundle.contract["fold"]["onnx"]["reason"]
+
+
+def test_a_free_channel_count_is_told_by_the_first_convolution(tmp_path):
+    file = hand_made(tmp_path, shape=("N", "C", 24, 20))
+    assert put(file, tmp_path / "out").report.ok
+    gray = PixelsSpec(layout="NHWC", color="GRAY", dtype="uint8", size=None, channels=1)
+    with pytest.raises(PreprocError, match="expected steps that make the 3 channels which the first convolution reads, got 1"):
+        attach(file, tmp_path / "gray.onnx", steps=[Rescale()], pixels=gray, model_color="GRAY", verify=False)
+
+
+def test_an_input_that_is_called_pixels_already(tmp_path):
+    proto = onnx.load(hand_made(tmp_path))
+    proto.graph.input[0].name = proto.graph.node[0].input[0] = "pixels"
+    onnx.save(proto, tmp_path / "m.onnx")
+    assert put(tmp_path / "m.onnx", tmp_path / "out").report.ok
+    proto.graph.node[0].output[0] = proto.graph.node[1].input[0] = "preproc/0_Cast"
+    onnx.save(proto, tmp_path / "m.onnx")
+    with pytest.raises(PreprocError, match=r"without values named preproc/\.\.\. or \.\.\./preproc, got 'preproc/0_Cast'; rename it"):
+        put(tmp_path / "m.onnx", tmp_path / "again")

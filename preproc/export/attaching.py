@@ -62,6 +62,9 @@ def attach(
     else:
         check_target(out)
     model = graph.load(onnx_in)
+    own = {onnx_in.resolve(), *((onnx_in.parent / name).resolve() for name in graph.beside(model))}
+    if bare and out.with_name(f"{out.name}.data").resolve() in own:
+        raise PreprocError(f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data")
     recipe = _recipe(
         model, onnx_in, out, steps=steps, pixels=pixels, model_color=model_color, input_name=input_name, fold=fold, force=force
     )
@@ -73,8 +76,10 @@ def attach(
 
 def _check_replaceable(out: Path) -> None:
     """Raises PreprocError if there is a file that is not one of ours: somebody's original, perhaps."""
-    if out.exists() and KEY not in graph.read_metadata(out):
-        raise PreprocError(f"{out}: expected a free name, or a file that preproc has made, got another one; remove it first")
+    data = out.with_name(f"{out.name}.data")
+    for file in (out, data):
+        if file.exists() and not (out.exists() and KEY in graph.read_metadata(out)):
+            raise PreprocError(f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first")
 
 
 def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str) -> list[Step]:

@@ -176,7 +176,7 @@ def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.M
 
     picture = graph.any_picture(model, contracts.INPUT) if isinstance(job.backbone, Path) and model is not None else None
     others = [] if picture is None or model is None else graph.other_inputs(model, picture)
-    return contracts.make_contract(
+    made = contracts.make_contract(
         job.recipe,
         outputs=[output(name) for name in job.recipe.backbone.outputs],
         others=[
@@ -191,6 +191,9 @@ def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.M
         labels=job.labels,
         notes=notes,
     )
+    if "onnx" in fold:
+        made["fold"]["onnx"]["stamp"] = graph.stamp(made)
+    return made
 
 
 def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
@@ -233,7 +236,7 @@ def _attached(job: Job, progress: Progress) -> "tuple[ir.Model, dict[str, Any], 
         progress(f"note: {note}")
     pixels = recipe.pixels
     entry = _fold_entry(recipe, done.folded, done.reason, done.form, done.convolutions)
-    entry |= graph.record(model, contracts.INPUT, layout=pixels.layout, channels=pixels.channels, weights=done.convolutions)
+    entry |= graph.record(model, contracts.INPUT, layout=pixels.layout, channels=pixels.channels, folded=done.folded)
     return model, entry, notes
 
 

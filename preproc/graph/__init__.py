@@ -1,9 +1,10 @@
 """Steps as ONNX nodes in front of a model, and the same fold there. onnx-ir and NumPy, no torch."""
 
-from .agreement import disagreements, record
+from .agreement import disagreements, record, stamp
 from .convolutions import follow
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, output_types
+from .messages import beside
 from .others import others
 from .picture import HALF, RAW, Picture, any_picture, other_inputs, picture_input, sides
 from .reading import read_metadata
@@ -16,6 +17,7 @@ __all__ = [
     "Picture",
     "any_picture",
     "attach",
+    "beside",
     "check",
     "disagreements",
     "fingerprint",
@@ -30,6 +32,7 @@ __all__ = [
     "record",
     "save",
     "sides",
+    "stamp",
     "to_bytes",
     "uncorrected_border",
 ]

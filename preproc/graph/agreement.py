@@ -1,7 +1,8 @@
 """What a file of ours does to its pixels, recorded in its contract when it is made, and whether it still does that later."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,41 +14,57 @@ from ..errors import NotFoldableError, PreprocError
 from ..guard import described
 from ..tracking import common_through
 from .constants import constant
-from .convolutions import follow
+from .convolutions import Found, Walk, follow
 from .picture import any_picture, other_inputs, sides
 
+SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape")
 
-def record(model: ir.Model, name: str, *, layout: str, channels: int, weights: Sequence[str]) -> dict[str, Any]:
-    """For the contract: the map on channels in front of the first convolutions, or None with the reason where it is none; and the sha256
-    of the weights that a fold rewrote."""
+
+def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bool) -> dict[str, Any]:
+    """For the contract, of the graph between the pixels and the first convolutions: the map on channels, or None with the reason where it
+    is none; the order of the picture's axes; and, if the normalization was folded into these convolutions, a sha256 of each."""
+    trail = _follow(model, name, layout, channels)
     try:
-        told: dict[str, Any] = {"effective": _plain(_effective(model, name, layout, channels)), "effective_reason": None}
+        effective = _effective(trail, channels)
+        told: dict[str, Any] = {"effective": {"matrix": effective.matrix.tolist(), "offset": effective.offset.tolist()}}
+        told |= {"effective_reason": None, "axes": _axes(trail)}
     except NotFoldableError as error:
-        told = {"effective": None, "effective_reason": str(error)}
-    return told | {"weights_sha256": _digest(model, weights) if weights else None}
+        told = {"effective": None, "effective_reason": str(error), "axes": None}
+    return told | {"sha256": _digests(trail) if folded else None}
+
+
+def stamp(contract: Mapping[str, Any]) -> str:
+    """sha256 of what a contract says of the pixels and the steps, on which the fold of its file rests."""
+    said = {key: contract[key] for key in ("input", "steps")} | {"color": contract["backbone"]["color"]}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def disagreements(contract: Mapping[str, Any], model: ir.Model) -> tuple[list[str], list[str]]:
     """What the graph does not do as its contract says, and what cannot be compared, each in one sentence."""
     wrong = [*_values(contract, model)]
     fold, image = contract["fold"].get("onnx", {}), contract["input"]
-    if wrong or not {"effective", "weights_sha256"} <= fold.keys():
-        return wrong, [] if wrong else ["the contract does not say what the graph did"]
+    if fold.get("stamp") != stamp(contract):
+        wrong.append("expected the steps and pixels that the file was made with, got others in the contract")
+    if wrong:
+        return wrong, []
     unknown = []
     channels = image["shape"][image["layout"].index("C")]
+    trail = _follow(model, image["name"], image["layout"], channels)
     if fold["effective"] is None:
         unknown.append(f"what is done to the pixels is no map on channels: {fold['effective_reason']}")
     else:
         promised = Affine(fold["effective"]["matrix"], fold["effective"]["offset"])
         try:
-            found = _effective(model, image["name"], image["layout"], channels)
+            found, axes = _effective(trail, channels), _axes(trail)
             if not found.close_to(promised):
                 wrong.append(f"expected in front of the first convolution {described(promised)}, got {described(found)}")
+            if axes != fold["axes"]:
+                wrong.append(f"expected in front of the first convolution the axes {fold['axes']}, got {axes}: is the picture turned?")
         except NotFoldableError as error:
             wrong.append(f"expected in front of the first convolution {described(promised)}, got something else: {error}")
-    if fold["weights_sha256"] is not None and _digest(model, fold["convolutions"]) != fold["weights_sha256"]:
+    if fold["sha256"] is not None and not wrong and _digests(trail) != fold["sha256"]:
         names = ", ".join(fold["convolutions"])
-        wrong.append(f"expected the weights that the normalization was folded into, got others in {names}: is it still in them?")
+        wrong.append(f"expected the convolutions that took the normalization up, got others in place of {names}: is it still in them?")
     return wrong, unknown
 
 
@@ -59,7 +76,8 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
         return [f"expected the input {image['name']}, got: {error}"]
     shape = sides(picture.value) or []
     kind = None if picture.value.dtype is None else picture.value.dtype.name.lower()
-    if kind != image["dtype"] or [_number(side) for side in shape] != [_number(side) for side in image["shape"]]:
+    fits = all(promised == found for promised, found in zip(image["shape"], shape, strict=True) if isinstance(promised, int))
+    if kind != image["dtype"] or not fits:  # what was free may be fixed
         wrong.append(f"expected the input {image['name']}: {image['dtype']} {image['shape']}, got {kind} {shape}")
     for word, promised, found in (
         ("other inputs", contract["other_inputs"], other_inputs(model, picture)),
@@ -71,28 +89,31 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
     return wrong
 
 
-def _number(side: Any) -> int | None:
-    return side if isinstance(side, int) else None
+def _follow(model: ir.Model, name: str, layout: str, channels: int) -> Walk:
+    return follow(replace(any_picture(model, name), layout=layout), channels)
 
 
-def _effective(model: ir.Model, name: str, layout: str, channels: int) -> Affine:
+def _effective(trail: Walk, channels: int) -> Affine:
     """Raises NotFoldableError if anything but one map on channels is between the input and the first convolutions."""
-    trail = follow(replace(any_picture(model, name), layout=layout), channels)
     trail.check()
     return common_through(trail.readers) or Affine.identity(channels)
 
 
-def _plain(affine: Affine) -> dict[str, Any]:
-    return {"matrix": affine.matrix.tolist(), "offset": affine.offset.tolist()}
+def _axes(trail: Walk) -> str:
+    return ", ".join(sorted({reader.order for reader in trail.readers}))
 
 
-def _digest(model: ir.Model, names: Sequence[str]) -> str:
-    """sha256 over name, dtype, shape and values; of a weight that is gone, over its name."""
+def _digests(trail: Walk) -> list[str]:
+    """Of each of the first convolutions: its weight, its bias and its settings."""
+    return sorted(_digest(found) for found in trail.found)
+
+
+def _digest(found: Found) -> str:
     digest = hashlib.sha256()
-    for name in names:
-        digest.update(name.encode())
-        value = model.graph.initializers.get(name)
+    for value in found.node.inputs[1:]:
         if value is not None:
             array = np.ascontiguousarray(constant(value))
             digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    settings = {name: str(found.node.attributes[name].value) for name in SETTINGS if name in found.node.attributes}
+    digest.update(json.dumps(settings, sort_keys=True).encode())
     return digest.hexdigest()

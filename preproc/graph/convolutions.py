@@ -1,7 +1,7 @@
 """The fold in an ONNX graph: find the convolutions that read a value, and rewrite their weights."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,21 +26,24 @@ class Found:
 
 def first_convolutions(picture: Picture, channels: int) -> list[Found]:
     """The convolutions that read the values of the picture. Raises NotFoldableError if anything else does."""
-    walk = _walk(picture, channels)
+    walk = follow(picture, channels)
     walk.check()
     return walk.found
 
 
 def follow(picture: Picture, channels: int) -> "Walk":
     """What the graph does to the picture before the first operations that are no maps on channels."""
-    return _walk(picture, channels)
-
-
-def _walk(picture: Picture, channels: int) -> "Walk":
     walk = Walk(picture, channels)
+    counted = False
     for node in walk.graph.all_nodes():  # those of subgraphs, which may read the picture as well
-        if node.op_type != "Shape" and any(value in walk.tracked for value in node.inputs if value is not None):
+        if not any(value in walk.tracked for value in node.inputs if value is not None):
+            continue
+        if node.op_type == "Shape" and node.domain in ("", "ai.onnx"):
+            counted = True  # it reads no values, but how many channels there are
+        else:
             walk.visit(node)
+    if counted:
+        walk.found = [replace(item, reader=replace(item.reader, direct=False)) for item in walk.found]
     if any(value.is_graph_output() for value in walk.tracked):
         walk.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input"))
     return walk
@@ -56,7 +59,7 @@ class Walk(Trail):
             raise NotFoldableError("the input belongs to no graph")
         self.graph = graph
         self.dtype, self.found, self.strangers = picture.value.dtype, list[Found](), list[ir.Node]()
-        self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis)
+        self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis, order=picture.layout)
 
     def visit(self, node: ir.Node) -> None:
         self.met.append(f"{node.op_type} {node.name or node.outputs[0].name}")
@@ -75,6 +78,9 @@ class Walk(Trail):
             self.readers.append(reader)
             self.found.append(Found(node, reader, self.graph))
             return
+        if node.op_type == "Split":
+            self.tracked |= zip(node.outputs, _split(self.tracked, node), strict=True)
+            return
         rule = _RULES.get(node.op_type)
         if rule is None:
             raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
@@ -89,13 +95,13 @@ class Walk(Trail):
         self.tracked[node.outputs[0]] = rule(self.tracked, node)
 
 
-_KEEPING = ("Clip", "Resize", "Upsample", "Pad", "Slice", "AveragePool")
+_KEEPING = ("Cast", "QuantizeLinear", "DequantizeLinear", "Clip", "Resize", "Upsample", "Pad", "Slice", "AveragePool")
 """Operations behind which a channel still holds what it held, elsewhere or less of it."""
 _REARRANGING = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "SpaceToDepth", "DepthToSpace")
 
 
 def rewrite(found: Sequence[Found], plan: FoldPlan) -> tuple[str, ...]:
-    """Puts the new weights of the convolutions into the graph: all of them, or on NotFoldableError none. Returns their names, sorted."""
+    """Puts the new weights of the convolutions into the graph: all of them, or on NotFoldableError none. Returns the weights' names."""
     weights = []
     for item in found:
         old_bias = None if item.reader.bias is None else constant(item.node.inputs[2])
@@ -216,6 +222,18 @@ def _slice(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
         raise NotFoldableError("the picture is cut before the first convolution")
     rows = range(source.map.channels_out)[starts[0] : ends[0] : steps[0]]
     return source.take(axes[0] % source.rank, rows)
+
+
+def _split(tracked: dict[ir.Value, Tracked], node: ir.Node) -> list[Tracked]:
+    """Channels in groups."""
+    source, axis = tracked[node.inputs[0]], _attribute(node, "axis", 0)  # type: ignore[index]
+    channels, parts = source.map.channels_out, len(node.outputs)
+    sizes = constant(node.inputs[1]).tolist() if len(node.inputs) > 1 else _attribute(node, "split", None)
+    if sizes is None:
+        side = -(-channels // parts)
+        sizes = [min(side, channels - start) for start in range(0, channels, side)]
+    ends = np.cumsum(sizes).tolist()
+    return [source.take(axis % source.rank, range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
 
 
 def _concat(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:

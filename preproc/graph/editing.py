@@ -14,6 +14,7 @@ from ..recipe import PixelsSpec
 from ..steps import Step, channels_out
 from ..tracking import common_through, plan_for
 from . import convolutions
+from .constants import constant
 from .messages import UNLISTED, inlined
 from .nodes import Builder, append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
@@ -44,9 +45,13 @@ def attach(
     taker, ready = picture.value, channels_out(steps, pixels.channels)
     assert taker.dtype is not None
     picture.check_fits(pixels, channels=ready)
-    taken = {value.name for value in [*model.graph.inputs, *(made for node in model.graph.all_nodes() for made in node.outputs)]}
-    if name in taken or name in model.graph.initializers:
+    values = [*model.graph.inputs, *model.graph.initializers.values(), *(made for node in model.graph.all_nodes() for made in node.outputs)]
+    taken = {str(value.name) for value in values if value is not taker}
+    if name in taken:
         raise PreprocError(f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it")
+    ours = sorted(value for value in taken if value.startswith("preproc/") or value.endswith("/preproc"))
+    if ours:
+        raise PreprocError(f"expected a model without values named preproc/... or .../preproc, got {ours[0]!r}; rename it")
     opset = model.opset_imports.get("", 0)
     left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
@@ -82,6 +87,11 @@ def _plan(
     try:
         kept, affine = split_affine_end(steps, channels=ready)
         found = convolutions.first_convolutions(picture, ready)
+        for item in found:
+            takes = constant(item.node.inputs[1]).shape[1] * item.reader.groups
+            given = ready if item.reader.through is None else item.reader.through.channels_out
+            if takes != given:
+                raise PreprocError(f"expected steps that make the {takes} channels which the first convolution reads, got {given}")
         readers = [item.reader for item in found]
         plan = plan_for(readers, affine)
         if plan.constant is not None and opset < 11:
@@ -96,7 +106,7 @@ def _plan(
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
     if done.folded and model.ir_version < UNLISTED:
-        weights = ", ".join(done.convolutions)
+        weights = ", ".join(done.convolutions) + ", nor their biases"
         yield f"weights are listed as inputs, as IR version {model.ir_version} demands: callers must not override {weights}"
     if any(key.endswith("stack_trace") for node in model.graph.all_nodes() for key in node.metadata_props):
         yield "holds stack traces of the machine it was exported on, in its nodes' metadata, which stays as it was"
@@ -115,8 +125,8 @@ def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, outp
     """Swaps the input, and makes every reader of the old one read the nodes' output."""
     if old in graph.outputs:
         raise PreprocError(f"expected a model that computes something, got one that returns its input {old.name}")
-    for constant in builder.constants:
-        graph.register_initializer(constant)
+    for value in builder.constants:
+        graph.register_initializer(value)
     for user, index in tuple(old.uses()):
         user.replace_input_with(index, output)
     first = graph[0]

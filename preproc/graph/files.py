@@ -26,6 +26,10 @@ def load(path: str | Path) -> ir.Model:
     try:
         if not proto.graph.output:
             raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
+        names = [tensor.name for tensor in proto.graph.initializer]
+        twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+        if twice is not None:
+            raise BundleError(f"{path}: expected initializers of different names, got {twice!r} twice")
         files = _files(proto)
         _take_in(proto, Path(path).parent)
         with _silent("onnx_ir.serde"):  # it warns of what the check below refuses

@@ -21,12 +21,13 @@ _KEY = "preproc.original"
 @dataclass(eq=False)
 class Original:
     """The messages of a file loaded from `folder`. head: the model without its graph.  graph: without its initializers.
-    nodes: the nodes in it.  tensors: the initializers, each with what onnx-ir holds for it.  files: those beside it, with weights."""
+    nodes: the nodes in it.  inputs: the inputs, by name.  tensors: the initializers, each with what onnx-ir holds for it.  files: those beside it, with weights."""
 
     folder: Path
     head: onnx.ModelProto
     graph: onnx.GraphProto
     nodes: list[ir.Node]
+    inputs: dict[str, ir.Value]
     tensors: dict[str, tuple[ir.TensorProtocol | None, onnx.TensorProto]]
     files: tuple[str, ...]
 
@@ -47,10 +48,11 @@ def model_of(proto: onnx.ModelProto, folder: Path, files: tuple[str, ...]) -> ir
     """
     model = ir.from_proto(proto)
     graph, values = proto.graph, model.graph.initializers
+    inputs = {str(value.name): value for value in model.graph.inputs}
     tensors = {tensor.name: (values[tensor.name].const_value, tensor) for tensor in graph.initializer}
     proto.ClearField("graph")
     del graph.initializer[:]
-    model.meta[_KEY] = Original(folder, proto, graph, list(model.graph), tensors, files)
+    model.meta[_KEY] = Original(folder, proto, graph, list(model.graph), inputs, tensors, files)
     if model.ir_version < UNLISTED:
         model.graph.inputs[:] = [value for value in model.graph.inputs if value.name not in values]
     ir.external_data.set_base_dir(model.graph, folder)
@@ -147,12 +149,12 @@ def _put_values(original: Original, graph: ir.Graph) -> None:
     """Inputs and outputs by name. Inputs that are weights (files up to IR version 3 list them all) follow their initializers."""
     proto, weights = original.graph, graph.initializers
     now = {str(value.name): value for value in graph.inputs}
-    new = [value for name, value in now.items() if name not in {known.name for known in proto.input}]
+    new = [value for name, value in now.items() if original.inputs.get(name) is not value]
     kept = []
     for known in proto.input:
         if known.name in weights and known.name not in now:
             kept.append(_weight(original, weights[known.name], known))
-        elif known.name in now:
+        elif known.name in now and now[known.name] is original.inputs.get(known.name):
             kept.append(known)
         elif new:
             kept.append(ir.to_proto(new.pop(0)))

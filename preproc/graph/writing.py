@@ -73,7 +73,7 @@ def _outside(model: ir.Model, tensors: Iterable[onnx.TensorProto], beside: set[s
             continue
         held = model.graph.initializers[tensor.name].const_value
         assert held is not None
-        key = (str(held.path), held.offset, held.length) if isinstance(held, ir.ExternalTensor) else (tensor.name,)
+        key = (str(held.path), held.offset or 0, held.nbytes) if isinstance(held, ir.ExternalTensor) else (tensor.name,)
         if key not in places:
             places[key] = _append(data, held)
         made = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, doc_string=tensor.doc_string)
