@@ -21,7 +21,8 @@ _KEY = "preproc.original"
 @dataclass(eq=False)
 class Original:
     """The messages of a file loaded from `folder`. head: the model without its graph.  graph: without its initializers.
-    nodes: the nodes in it.  inputs: the inputs, by name.  tensors: the initializers, each with what onnx-ir holds for it.  files: those beside it, with weights."""
+    nodes: the nodes in it.  inputs: the inputs, by name.  tensors: the initializers, each with what onnx-ir holds for it.
+    files: those beside it, with weights."""
 
     folder: Path
     head: onnx.ModelProto
