@@ -72,7 +72,7 @@ def read(text: str | bytes, where: str | Path) -> dict[str, Any]:
     """The contract in a file. Raises BundleError, which names `where`, if it is none that this version writes."""
     try:
         contract = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: expected a contract of preproc, got text that is not JSON ({error})") from error
     return check(contract, where)
 

@@ -20,7 +20,7 @@ def expected_unit(first: Affine) -> str | None:
     """The unit of the raw pixels that a network expects which starts with `first`; None if that is no normalization of raw pixels.
 
     y = (x - m) / s on every channel: raw pixels of 0..top have m between 5 % and 95 % of top, s of at most 60 % of top, and m of at
-    least a third of s; or m = 0 and s = top.
+    least a third of s; or m = 0 or top, and s = top or half of it; and what is multiplied with 255 was 0..1.
     """
     if not first.is_monomial:
         return None
@@ -29,8 +29,11 @@ def expected_unit(first: Affine) -> str | None:
     for unit, top in UNITS.items():
         inside = (mean >= CENTRED[0] * top) & (mean <= CENTRED[1] * top)
         centred = (inside & (std <= 0.6 * top) & (mean >= std / 3)).all()
-        if centred or (np.allclose(std, top, rtol=0.02) and not first.offset.any() and top > 1):
+        spread = [np.allclose(std, size, rtol=0.02) and top > 1 for size in (top, top / 2)]  # x / 255, (255 - x) / 255, x / 127.5
+        if centred or (any(spread) and (not first.offset.any() or np.allclose(np.abs(mean), top, rtol=0.02))):
             return unit
+    if np.allclose(std, 1 / UNITS["0-255"], rtol=0.02) and not first.offset.any():
+        return "0-1"  # x * 255
     return None
 
 

@@ -21,7 +21,7 @@ def describe(path: str | Path, *, input_name: str | None = None) -> dict[str, An
         lines(description)
     except PreprocError:
         raise
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:  # a contract that is not as we write it
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # a contract that is not as we write it
         raise BundleError(f"{path}: expected a whole contract of preproc, got one without or with a wrong {first_line(error)}") from error
     return description
 

@@ -271,3 +271,69 @@ def test_a_contract_without_a_part_or_with_another_is_one_line(tmp_path, key):
         graph.save(model, tmp_path / "wrong.onnx")
         with pytest.raises(BundleError, match=r"expected a .*contract of preproc"):
             describe(tmp_path / "wrong.onnx")
+
+
+def number(name, value):
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.float32(value)))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "unit"),
+    [
+        ([number("k", 127.5), helper.make_node("Div", ["image", "k"], ["first"])], "0-255"),
+        ([number("k", 255), helper.make_node("Sub", ["k", "image"], ["q"]), helper.make_node("Div", ["q", "k"], ["first"])], "0-255"),
+        ([number("k", 255), helper.make_node("Mul", ["image", "k"], ["first"])], "0-1"),
+    ],
+)
+def test_scalings_of_raw_pixels_are_seen(tmp_path, nodes, unit):
+    told, _ = picture(tmp_path, nodes)
+    assert told["maps"][0]["unit"] == unit
+    with pytest.raises(PreprocError, match="normalizes its input itself"):
+        put(tmp_path / "m.onnx", tmp_path / "out")
+
+
+def test_a_cast_behind_a_rounding_is_seen(tmp_path):
+    nodes = [
+        number("k", 255),
+        helper.make_node("Mul", ["image", "k"], ["a"]),
+        helper.make_node("Round", ["a"], ["r2"]),
+        helper.make_node("Cast", ["r2"], ["u"], to=TensorProto.UINT8),
+        helper.make_node("Cast", ["u"], ["first"], to=1),
+    ]
+    told, _ = picture(tmp_path, nodes)
+    assert told["normalizes"]
+    assert told["casts_to"] == "raw pixels, 0-255"
+
+
+def test_channels_sliced_as_up_to_opset_9(tmp_path):
+    nodes = []
+    for i, (mean, std) in enumerate(zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)):
+        nodes += [
+            number(f"m{i}", mean),
+            number(f"d{i}", std),
+            helper.make_node("Slice", ["image"], [f"c{i}"], starts=[i], ends=[i + 1], axes=[1]),
+        ]
+        nodes += [helper.make_node("Sub", [f"c{i}", f"m{i}"], [f"s{i}"]), helper.make_node("Div", [f"s{i}", f"d{i}"], [f"n{i}"])]
+    nodes.append(helper.make_node("Concat", ["n0", "n1", "n2"], ["first"], axis=1))
+    told, _ = picture(tmp_path, nodes, opset=9, ir_version=4)
+    assert (told["maps"][0]["preset"], told["foldable"]) == ("imagenet", True)
+
+
+def test_odd_graphs_are_one_line(tmp_path):
+    model = onnx.load(hand_made(tmp_path))
+    model.opset_import.append(helper.make_opsetid("my", 1))
+    model.graph.node.append(helper.make_node("Log", ["image"], [], domain="my"))
+    onnx.save(model, tmp_path / "log.onnx")
+    assert "Log  reads the input" in describe(tmp_path / "log.onnx")["picture"]["why_not"]
+    none = helper.make_graph(
+        [],
+        "none",
+        [helper.make_tensor_value_info("image", 1, ["N", 3, 8, 8])],
+        [helper.make_tensor_value_info("o", 1, [2])],
+        [numpy_helper.from_array(np.ones(2, np.float32), "o")],
+    )
+    onnx.save(helper.make_model(none, ir_version=10, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "none.onnx")
+    with pytest.raises(PreprocError, match="computes something, got one without nodes"):
+        put(tmp_path / "none.onnx", tmp_path / "out.onnx", size=(8, 8), verify=False)
+    with pytest.raises(BundleError, match="got text that is not JSON"):
+        describe(hand_made(tmp_path, metadata={"preproc.contract": "[" * 100_000}))

@@ -336,3 +336,35 @@ def test_an_input_that_is_called_pixels_already(tmp_path):
     onnx.save(proto, tmp_path / "m.onnx")
     with pytest.raises(PreprocError, match=r"without values named preproc/\.\.\. or \.\.\./preproc, got 'preproc/0_Cast'; rename it"):
         put(tmp_path / "m.onnx", tmp_path / "again")
+
+
+def test_what_the_old_input_says_of_itself_goes_over_to_the_new_one(tmp_path):
+    proto = onnx.load(hand_made(tmp_path))
+    image = proto.graph.input[0]
+    image.doc_string, image.type.denotation = "the picture", "IMAGE"
+    image.metadata_props.add(key="a", value="b")
+    proto.graph.value_info.append(helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 24, 20]))
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    new = onnx.load(put(tmp_path / "m.onnx", tmp_path / "out").folder / "model.onnx").graph
+    assert (new.input[0].name, new.input[0].doc_string, new.input[0].type.denotation) == ("pixels", "the picture", "IMAGE")
+    assert [(entry.key, entry.value) for entry in new.input[0].metadata_props] == [("a", "b")]
+    assert "image" not in [info.name for info in new.value_info]
+
+
+def test_external_weights_of_the_training_and_what_is_said_of_external_weights(tmp_path):
+    proto = onnx.load(hand_made(tmp_path))
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, size_threshold=0)
+    proto = onnx.load(tmp_path / "m.onnx", load_external_data=False)
+    for tensor in proto.graph.initializer:
+        tensor.external_data.add(key="checksum", value=tensor.name)
+    values = np.arange(4, dtype=np.float32)
+    (tmp_path / "t.bin").write_bytes(values.tobytes())
+    training = proto.training_info.add()
+    tensor = training.algorithm.initializer.add(name="t", data_type=1, dims=[4], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="t.bin")
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    put(tmp_path / "m.onnx", tmp_path / "out" / "o.onnx")
+    new = onnx.load(tmp_path / "out" / "o.onnx", load_external_data=False)
+    assert numpy_helper.to_array(new.training_info[0].algorithm.initializer[0]).tolist() == values.tolist()
+    kept = next(tensor for tensor in new.graph.initializer if tensor.name == "h")
+    assert {entry.key: entry.value for entry in kept.external_data}["checksum"] == "h"

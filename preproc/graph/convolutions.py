@@ -62,12 +62,21 @@ class Walk(Trail):
         self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis, order=picture.layout)
 
     def visit(self, node: ir.Node) -> None:
+        if not node.outputs:
+            self.refusals.append(NotFoldableError(f"{node.op_type} {node.name} reads the input, which is not a convolution"))
+            return
         self.met.append(f"{node.op_type} {node.name or node.outputs[0].name}")
         try:
             self._visit(node)
         except Exception as error:  # noqa: BLE001 - a node that is not as ONNX says, a step of 0: whatever Python makes of it
             reason = error if isinstance(error, NotFoldableError) else NotFoldableError(f"{self.met[-1]} cannot be followed: {error}")
-            self.refuse(reason, node.inputs, node.outputs[0], keeps=node.op_type in _KEEPING, rearranges=node.op_type in _REARRANGING)
+            self.refuse(
+                reason,
+                node.inputs,
+                node.outputs[0],
+                keeps=node.op_type in _KEEPING and not _cuts_channels(self.tracked, node),
+                rearranges=node.op_type in _REARRANGING,
+            )
 
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
@@ -95,7 +104,22 @@ class Walk(Trail):
         self.tracked[node.outputs[0]] = rule(self.tracked, node)
 
 
-_KEEPING = ("Cast", "QuantizeLinear", "DequantizeLinear", "Clip", "Resize", "Upsample", "Pad", "Slice", "AveragePool")
+_KEEPING = (
+    "Cast",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Round",
+    "Floor",
+    "Ceil",
+    "Min",
+    "Max",
+    "Clip",
+    "Resize",
+    "Upsample",
+    "Pad",
+    "Slice",
+    "AveragePool",
+)
 """Operations behind which a channel still holds what it held, elsewhere or less of it."""
 _REARRANGING = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "SpaceToDepth", "DepthToSpace")
 
@@ -214,9 +238,13 @@ def _unsqueeze(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
 
 def _slice(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
     source = tracked[node.inputs[0]]  # type: ignore[index]
-    if len(node.inputs) < 4:
+    if len(node.inputs) == 1:  # up to opset 9
+        starts, ends = _attribute(node, "starts", []), _attribute(node, "ends", [])
+        axes = _attribute(node, "axes", list(range(len(starts))))
+    elif len(node.inputs) < 4:
         raise NotFoldableError("the picture is cut before the first convolution")
-    starts, ends, axes = (constant(value).tolist() for value in node.inputs[1:4])
+    else:
+        starts, ends, axes = (constant(value).tolist() for value in node.inputs[1:4])
     steps = constant(node.inputs[4]).tolist() if len(node.inputs) > 4 else [1]
     if len(axes) != 1 or source.axis is None:
         raise NotFoldableError("the picture is cut before the first convolution")
@@ -234,6 +262,18 @@ def _split(tracked: dict[ir.Value, Tracked], node: ir.Node) -> list[Tracked]:
         sizes = [min(side, channels - start) for start in range(0, channels, side)]
     ends = np.cumsum(sizes).tolist()
     return [source.take(axis % source.rank, range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+
+
+def _cuts_channels(tracked: dict[ir.Value, Tracked], node: ir.Node) -> bool:
+    """Whether a Slice that cannot be followed might leave channels out."""
+    source = tracked.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
+    if node.op_type != "Slice" or source is None:
+        return False
+    try:
+        axes = constant(node.inputs[3]).tolist() if len(node.inputs) > 3 else _attribute(node, "axes", None)
+    except NotFoldableError:
+        return True
+    return axes is None or source.axis in [axis % source.rank for axis in axes]
 
 
 def _concat(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:

@@ -123,6 +123,8 @@ def _pixel_shape(picture: Picture, pixels: PixelsSpec) -> ir.Shape:
 
 def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, output: ir.Value) -> None:
     """Swaps the input, and makes every reader of the old one read the nodes' output."""
+    if len(graph) == 0:
+        raise PreprocError("expected a model that computes something, got one without nodes")
     if old in graph.outputs:
         raise PreprocError(f"expected a model that computes something, got one that returns its input {old.name}")
     for value in builder.constants:

@@ -49,8 +49,17 @@ def load(path: str | Path) -> ir.Model:
 
 def _files(proto: onnx.ModelProto) -> tuple[str, ...]:
     """The other files that it names."""
-    tensors = [*all_tensors(proto.graph), *(inner for function in proto.functions for inner in in_nodes(function.node))]
+    tensors = [*all_tensors(proto.graph), *_elsewhere(proto)]
     return tuple(sorted({entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}))
+
+
+def _elsewhere(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """The tensors in functions and in training information."""
+    for function in proto.functions:
+        yield from in_nodes(function.node)
+    for training in proto.training_info:
+        yield from all_tensors(training.initialization)
+        yield from all_tensors(training.algorithm)
 
 
 @contextlib.contextmanager
@@ -65,7 +74,7 @@ def _silent(name: str) -> Iterator[None]:
 
 def _take_in(proto: onnx.ModelProto, folder: Path) -> None:
     """Reads weights that are neither initializers nor in this file: nothing is gained by leaving a Constant node's outside."""
-    for tensor in [*in_nodes(proto.graph.node), *(inner for function in proto.functions for inner in in_nodes(function.node))]:
+    for tensor in [*in_nodes(proto.graph.node), *_elsewhere(proto)]:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             outside = ir.serde.deserialize_tensor(tensor, folder.absolute())
             tensor.raw_data = outside.tobytes()

@@ -151,14 +151,15 @@ def _put_values(original: Original, graph: ir.Graph) -> None:
     proto, weights = original.graph, graph.initializers
     now = {str(value.name): value for value in graph.inputs}
     new = [value for name, value in now.items() if original.inputs.get(name) is not value]
-    kept = []
+    kept, gone = [], set[str]()
     for known in proto.input:
         if known.name in weights and known.name not in now:
             kept.append(_weight(original, weights[known.name], known))
         elif known.name in now and now[known.name] is original.inputs.get(known.name):
             kept.append(known)
         elif new:
-            kept.append(ir.to_proto(new.pop(0)))
+            kept.append(_successor(known, ir.to_proto(new.pop(0))))
+            gone.add(known.name)
     names = {known.name for known in kept}
     if original.head.ir_version < UNLISTED:
         kept += [_weight(original, value, None) for name, value in weights.items() if name not in names]
@@ -166,8 +167,16 @@ def _put_values(original: Original, graph: ir.Graph) -> None:
     outputs = {known.name: known for known in proto.output}
     _replace(proto.output, [outputs.get(str(value.name)) or ir.to_proto(value) for value in graph.outputs])
     changed = {name for name, (_, tensor) in original.tensors.items() if name in weights and not _fits(tensor, proto.value_info)}
-    if changed:
-        _replace(proto.value_info, [info for info in proto.value_info if info.name not in changed])
+    if changed | gone:
+        _replace(proto.value_info, [info for info in proto.value_info if info.name not in changed | gone])
+
+
+def _successor(known: onnx.ValueInfoProto, made: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    """The input in place of another, with what that says of itself."""
+    made.doc_string = known.doc_string
+    made.metadata_props.extend(known.metadata_props)
+    made.type.denotation = known.type.denotation
+    return made
 
 
 def _fits(tensor: onnx.TensorProto, infos: Any) -> bool:

@@ -81,6 +81,7 @@ def _outside(model: ir.Model, tensors: Iterable[onnx.TensorProto], beside: set[s
         made.data_location = onnx.TensorProto.EXTERNAL
         for word, value in zip(("location", "offset", "length"), (Path(data.name).name, *places[key]), strict=True):
             made.external_data.add(key=word, value=str(value))
+        made.external_data.extend(entry for entry in tensor.external_data if entry.key not in ("location", "offset", "length"))
         yield made
 
 
