@@ -535,6 +535,7 @@ def test_a_users_mistake_is_one_line(arguments, message):
 INTERRUPTED = """
 import os, signal, sys, time
 from preproc.stats import local
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, as these tests may be, are born ignoring it
 real = local.run
 
 def run(*arguments, **options):
