@@ -542,7 +542,7 @@ def run(*arguments, **options):
     for number, found in enumerate(real(*arguments, **options)):
         yield found
         if number == 1:
-            os.killpg(0, signal.SIGINT)  # as a terminal does: this process and its workers
+            os.killpg(0, signal.SIGINT)  # as a terminal does
             time.sleep(20)
 
 local.run = run

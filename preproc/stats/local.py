@@ -84,6 +84,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": path},
+            process_group=0,  # a terminal's Ctrl-C is for the parent, which ends them
         )
         assert self.process.stdout is not None
         selector.register(self.process.stdout, selectors.EVENT_READ, self)

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import json
 import os
-import signal
 import sys
 import tarfile
 import zipfile
@@ -126,7 +125,6 @@ def _opened(name: str) -> Any:
 
 def main() -> None:
     """Reads chunks from stdin, a line of JSON each, and answers each with a line on stdout, until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers, Archives() as archives:
         os.dup2(2, 1)  # whatever a decoder prints must not come between
         with contextlib.suppress(BrokenPipeError):
