@@ -76,9 +76,10 @@ def attach(
 
 def _check_replaceable(out: Path) -> None:
     """Raises PreprocError if there is a file that is not one of ours: somebody's original, perhaps."""
-    data = out.with_name(f"{out.name}.data")
-    for file in (out, data):
-        if file.exists() and not (out.exists() and KEY in graph.read_metadata(out)):
+    if out.exists() and KEY in graph.read_metadata(out):
+        return
+    for file in (out, out.with_name(f"{out.name}.data")):
+        if file.exists():
             raise PreprocError(f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first")
 
 

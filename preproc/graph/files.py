@@ -134,8 +134,7 @@ def fingerprint(path: str | Path, model: ir.Model) -> str:
     digest = hashlib.sha256()
     for file in [Path(path), *(Path(path).parent / name for name in beside(model))]:
         with file.open("rb") as source:
-            while piece := source.read(1 << 20):
-                digest.update(piece)
+            hashlib.file_digest(source, lambda: digest)
     return digest.hexdigest()
 
 

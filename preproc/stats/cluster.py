@@ -38,20 +38,19 @@ def run(
         except (OSError, TimeoutError, ValueError) as error:
             raise PreprocError(f"expected a dask scheduler at {scheduler}, got: {first_line(error)}") from error
         held: dict[Any, Sequence[Place]] = {}  # what each future counts
-        single: set[Any] = set()
+        groups: set[Any] = set()  # those of the futures that merge others
         waiting: list[Any] = []
         done = distributed.as_completed()
 
-        def submit(chunk: Sequence[Place]) -> Any:
+        def submit(chunk: Sequence[Place]) -> None:
             future = client.submit(run_chunk, [place.to_json() for place in chunk], color, pure=False)
             held[future] = chunk
             done.add(future)
-            return future
 
-        def merged() -> None:
+        def submit_merge() -> None:
             future = client.submit(merge, waiting.copy(), pure=False)
-            held[future] = [place for part in waiting for place in held[part]]
-            single.add(future)
+            held[future] = [place for part in waiting for place in held.pop(part)]
+            groups.add(future)
             waiting.clear()
             done.add(future)
 
@@ -59,15 +58,14 @@ def run(
             submit(chunk)
         while not done.is_empty() or waiting:
             if done.is_empty():
-                merged()
+                submit_merge()
             future = next(done)
-            if future.status == "finished" and future in single:
-                places = held.pop(future)
-                yield future.result(), places
+            if future.status == "finished" and future in groups:
+                yield future.result(), held.pop(future)
             elif future.status == "finished":
                 waiting.append(future)
                 if len(waiting) == GROUP:
-                    merged()
+                    submit_merge()
             else:
                 reason, places = future.exception(), held.pop(future)
                 if not isinstance(reason, distributed.KilledWorker):
