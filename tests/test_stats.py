@@ -122,7 +122,7 @@ def test_floats_merge_within_the_tolerance(order, cut, shift, scale):
 
 
 def test_ten_to_the_fifteen_pixels_do_not_overflow():
-    one = Histogram.of([np.tile(np.bincount([0, 65535, 65535, 65535], minlength=65536), (3, 1)).astype(np.int64)])
+    one = Histogram.of(np.tile(np.bincount([0, 65535, 65535, 65535], minlength=65536), (1, 3, 1)).astype(np.int64))
     many = Histogram(
         one.counts * 2**48,
         one.images,

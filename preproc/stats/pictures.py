@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from array import array
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -94,12 +95,13 @@ def count_array(picture: NDArray[Any]) -> Counted:
 
 def open_picture(data: bytes | str | Path, color: str | None) -> Image.Image:
     """Decoded, and converted if that is asked for. Raises PreprocError with the reason why it cannot be read."""
-    source = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), io.BytesIO(data) if isinstance(data, bytes) else Path(data).open("rb") as file:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(source, formats=_formats(data))
+            begin = file.read(8)
+            file.seek(0)
+            image = Image.open(file, formats=_formats(begin))
             deep = [tile for tile in image.tile if "16" in str(tile[3]) and not image.mode.startswith("I;16")]
             if deep:
                 raise PreprocError(f"expected pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8")
@@ -108,19 +110,16 @@ def open_picture(data: bytes | str | Path, color: str | None) -> Image.Image:
     except PreprocError:
         raise
     except UnidentifiedImageError as error:
-        raise PreprocError(f"expected an image, got {_begin(data)}") from error
+        raise PreprocError(f"expected an image, got {f'bytes that begin with {begin!r}' if begin else '0 bytes'}") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise PreprocError(f"expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels (Pillow's limit), got more") from error
     except Exception as error:  # decoders raise whatever they like
         raise PreprocError(f"expected an image, got: {first_line(error)}") from error
 
 
-def _formats(data: bytes | str | Path) -> list[str] | None:
+def _formats(begin: bytes) -> list[str] | None:
     """The only format that files with such a beginning can have, so that Pillow does not try some forty; None where it has to."""
-    if not isinstance(data, bytes):
-        with Path(data).open("rb") as file:
-            data = file.read(8)
-    return next(([name] for start, name in _STARTS.items() if data.startswith(start)), None)
+    return next(([name] for start, name in _STARTS.items() if begin.startswith(start)), None)
 
 
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
@@ -134,13 +133,6 @@ def _converted(image: Image.Image, color: str | None) -> Image.Image:
     if KINDS[image.mode].endswith(("16 bit", "float")):
         raise PreprocError(f"expected 8 bits to convert to {color}, got {KINDS[image.mode]}, which Pillow would cut")
     return image.convert(CONVERT[color])
-
-
-def _begin(data: bytes | str | Path) -> str:
-    if not isinstance(data, bytes):
-        with Path(data).open("rb") as file:
-            data = file.read(16)
-    return f"bytes that begin with {data[:8]!r}" if data else "0 bytes"
 
 
 def _mask(data: bytes | str | Path, image: Image.Image) -> Image.Image:
@@ -161,4 +153,4 @@ def _statistics(image: Image.Image, mask: Image.Image | None) -> NDArray[np.int6
         values = np.asarray(image)
         chosen = values.ravel() if mask is None else values[np.asarray(mask)]
         return np.bincount(chosen, minlength=65536)[None].astype(np.int64)
-    return np.array(image.histogram(mask), np.int64).reshape(-1, 256)
+    return np.frombuffer(array("q", image.histogram(mask)), np.int64).reshape(-1, 256)  # a third of np.array's time
