@@ -38,8 +38,8 @@ def main(seconds: float = 12.0) -> None:
     tables |= show({plot.ATTACHED: table})
     figures[f"{plot.ATTACHED}: peak memory over the file's size"] = memory
     tables |= show({plot.COUNTED: statistics.throughput()})
-    table, figures[f"{plot.COUNTED}: memory and dask"] = statistics.engines()
-    tables |= show({f"{plot.COUNTED}, whole runs": table})
+    whole, figures[f"{plot.COUNTED}: memory and dask"] = statistics.engines()
+    tables |= show(whole)
     tables |= show({"start-up": processes.start_up()})
     for title, figure in figures.items():
         print(f"{title}: {figure}")

@@ -76,18 +76,29 @@ def throughput(number: int = 200) -> dict[str, Ratio]:
         return ratios(calls, peer="decoding alone", rounds=15, seconds=30)
 
 
-def engines(number: int = 1000) -> tuple[dict[str, Ratio], dict[str, object]]:
-    """Whole runs over one worker's, start-up of the processes included; and dask's, in a process of its own, in seconds."""
+def engines(number: int = 1000, times: int = 5) -> tuple[dict[str, dict[str, Ratio]], dict[str, object]]:
+    """Whole runs over one worker's, start-up of the processes included, of `number` pictures and of `times` as many (the same under
+    other names); and dask's of `number`, in a process of its own, in seconds."""
+    tables = dict[str, dict[str, Ratio]]()
     with tempfile.TemporaryDirectory() as folder:
-        photographs(Path(folder), number)
-        calls = {
-            f"{workers} worker{'s' * (workers > 1)}": lambda workers=workers: compute_stats(folder, workers=workers) for workers in (1, 2)
-        }
-        table = ratios(calls, peer="1 worker", rounds=9, seconds=40)
+        paths = photographs(Path(folder), number)
+
+        def compare(pictures: int) -> None:
+            calls = {
+                f"{workers} worker{'s' * (workers > 1)}": lambda workers=workers: compute_stats(folder, workers=workers)
+                for workers in (1, 2)
+            }
+            tables[f"{pictures:,} JPEGs of 500x375, whole runs"] = ratios(calls, peer="1 worker", rounds=9, seconds=40)
+
+        compare(number)
         peak, dask = (
             subprocess.run(
                 [sys.executable, "-W", "ignore", "-c", code, folder], cwd=ROOT, capture_output=True, text=True, check=True
             ).stdout
             for code in (PEAK, DASK)
         )
-    return table, {"peak memory of a worker, bytes": int(peak), "dask, 2 workers on this machine, seconds": float(dask)}
+        for index in range(1, times):
+            for path in paths:
+                path.with_name(f"{index}_{path.name}").hardlink_to(path)
+        compare(times * number)
+    return tables, {"peak memory of a worker, bytes": int(peak), "dask, 2 workers on this machine, seconds": float(dask)}
