@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from . import pillow
 from .errors import PreprocError
 from .steps import (
     COLORS,
     ChannelAffine,
     FromPixels,
+    Geometry,
     LocalResponseNorm,
     MinMaxNormalize,
     MinMaxScale,
@@ -30,7 +32,7 @@ def apply(steps: Sequence[Step], x: NDArray[Any]) -> Array:
     x: integer pixels in the layout of a leading FromPixels, or (N, C, H, W) numbers.  Returns (N, C, H, W) float64.
     """
     for step in steps:
-        x = _FORMULAS[type(step)](step, x)
+        x = _geometry(step, x) if isinstance(step, Geometry) else _FORMULAS[type(step)](step, x)
     return np.asarray(x, dtype=np.float64)
 
 
@@ -41,6 +43,14 @@ def _from_pixels(step: FromPixels, x: NDArray[Any]) -> Array:
         return planes
     by_name = dict(zip(COLORS[step.color], np.moveaxis(planes, 1, 0), strict=True))
     return np.stack([by_name["Y"] if step.color == "GRAY" else by_name[name] for name in COLORS[step.to]], axis=1)
+
+
+def _geometry(step: Geometry, x: Array) -> Array:
+    """In integers. Raises PreprocError for what are no grey levels."""
+    levels = np.asarray(x).astype(np.int64)
+    if (levels != x).any() or x.min(initial=0) < 0 or x.max(initial=0) > 255:
+        raise PreprocError(f"{step.name}: expected grey levels, whole numbers of 0..255, got others")
+    return pillow.FORMULAS[type(step)](step, levels).astype(np.float64)
 
 
 def _rescale(step: Rescale, x: Array) -> Array:

@@ -7,6 +7,7 @@ import torch
 from .. import steps
 from ._common import Device, Layer
 from .channel_affine import ChannelAffine
+from .geometry import CenterCrop, Letterbox, Pad, Resize
 from .lrn import LocalResponseNorm
 from .minmax import MinMaxNormalize, MinMaxScale
 from .normalize import Normalize, Rescale
@@ -14,14 +15,18 @@ from .pixels import FromPixels
 from .standardize import Standardize
 
 __all__ = [
+    "CenterCrop",
     "ChannelAffine",
     "FromPixels",
     "Layer",
+    "Letterbox",
     "LocalResponseNorm",
     "MinMaxNormalize",
     "MinMaxScale",
     "Normalize",
+    "Pad",
     "Rescale",
+    "Resize",
     "Standardize",
     "from_step",
 ]
@@ -35,6 +40,10 @@ _KINDS: Mapping[type[steps.Step], Callable[..., Layer]] = {
     steps.Standardize: Standardize,
     steps.ChannelAffine: ChannelAffine,
     steps.LocalResponseNorm: LocalResponseNorm,
+    steps.Resize: Resize,
+    steps.CenterCrop: CenterCrop,
+    steps.Letterbox: Letterbox,
+    steps.Pad: Pad,
 }
 
 

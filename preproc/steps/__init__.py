@@ -5,6 +5,7 @@ A step validates itself when it is made, so a layer's constructor, a recipe and 
 
 from ._base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
+from .geometry import MOST_SIDE, CenterCrop, Geometry, Letterbox, Pad, Resampling, Resize, output_size
 from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels
 from .sequence import STEPS, channels_in, channels_out, check, compose, parse
@@ -12,15 +13,22 @@ from .sequence import STEPS, channels_in, channels_out, check, compose, parse
 __all__ = [
     "COLORS",
     "LAYOUTS",
+    "MOST_SIDE",
     "PIXEL_DTYPES",
     "STEPS",
+    "CenterCrop",
     "ChannelAffine",
     "FromPixels",
+    "Geometry",
+    "Letterbox",
     "LocalResponseNorm",
     "MinMaxNormalize",
     "MinMaxScale",
     "Normalize",
+    "Pad",
+    "Resampling",
     "Rescale",
+    "Resize",
     "Standardize",
     "Step",
     "ValueRange",
@@ -28,5 +36,6 @@ __all__ = [
     "channels_out",
     "check",
     "compose",
+    "output_size",
     "parse",
 ]

@@ -10,10 +10,13 @@ from ..errors import PreprocError
 from ..presets import UNITS
 from ._base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
+from .geometry import CenterCrop, Geometry, Letterbox, Pad, Resize
 from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import PIXEL_DTYPES, FromPixels
 
-_ALL = (FromPixels, Rescale, Normalize, MinMaxScale, MinMaxNormalize, Standardize, ChannelAffine, LocalResponseNorm)
+_GEOMETRY = (Resize, CenterCrop, Letterbox, Pad)
+_VALUES = (Rescale, Normalize, MinMaxScale, MinMaxNormalize, Standardize, ChannelAffine, LocalResponseNorm)
+_ALL = (FromPixels, *_GEOMETRY, *_VALUES)
 STEPS: Mapping[str, type[Step]] = {step.name: step for step in _ALL}
 """Every step by the name that a recipe gives it."""
 
@@ -57,6 +60,13 @@ def check(steps: Sequence[Step], *, channels: int | None = None) -> ValueRange |
     for position, step in enumerate(steps[1:], start=2):
         if isinstance(step, FromPixels):
             raise PreprocError(f"step {position} (from_pixels): expected it first and once, got it behind other steps")
+    values_at = next((position for position, step in enumerate(steps) if isinstance(step, _VALUES)), len(steps))
+    for position, step in enumerate(steps[values_at:], start=values_at + 1):
+        if isinstance(step, Geometry):
+            raise PreprocError(
+                f"step {position} ({step.name}): expected it on grey levels, in front of {steps[values_at].name}, got it behind: pictures "
+                "are resized, cropped and padded first, as Pillow does it"
+            )
     count = channels_in(steps) or channels or 1
     values: ValueRange | None = None
     if steps and isinstance(steps[0], FromPixels):

@@ -1,0 +1,133 @@
+"""The oracle of geometry: Pillow's arithmetic on 8-bit pictures, and torchvision's crops around it, in NumPy integers.
+
+Written from Pillow's src/libImaging/Resample.c and Geometry.c; the tests compare it with Pillow itself. Pictures are (N, C, H, W) int64.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .steps import CenterCrop, Letterbox, Pad, Resampling, Resize
+
+Integers = NDArray[np.int64]
+BITS = 22
+"""Of a weight: PRECISION_BITS."""
+OPENCV_BITS = 11
+"""Of a weight of OpenCV's INTER_LINEAR: INTER_RESIZE_COEF_BITS."""
+
+
+def resize(step: Resize, x: Integers) -> Integers:
+    """torchvision.transforms.Resize on a PIL image."""
+    return resample(step, x, step.output_size((x.shape[2], x.shape[3])))
+
+
+def resample(step: Resampling, x: Integers, size: tuple[int, int]) -> Integers:
+    """To (height, width) = size, by the step's interpolation."""
+    height, width = size
+    if step.interpolation == "nearest":
+        return x[:, :, nearest(x.shape[2], height)[:, None], nearest(x.shape[3], width)]
+    if step.antialias:
+        for axis in (2, 3) if vertical_first((x.shape[2], x.shape[3]), size) else (3, 2):
+            x = _pass(x, axis, size[axis - 2], step.interpolation)
+        return x
+    across = _linear(x, 3, width)
+    return np.asarray((_linear(across, 2, height) + (1 << 2 * OPENCV_BITS - 1)) >> 2 * OPENCV_BITS)
+
+
+def vertical_first(size: tuple[int, int], new: tuple[int, int]) -> bool:
+    """Which pass comes first matters, for each one rounds. The vertical one if it removes more than twice as many rows as there are
+    columns to remove: Pillow from 13.0 on (python-pillow #9549), where before the horizontal one always was the first."""
+    return size[0] > new[0] and size[0] - new[0] > 2 * (size[1] - new[1])
+
+
+def nearest(size: int, new: int) -> Integers:
+    """The positions that Pillow's NEAREST reads: its ImagingScaleAffine adds the scale up, rounding errors included."""
+    scale, at, found = size / new, size / new * 0.5, []
+    for _ in range(new):
+        found.append(min(int(at), size - 1))
+        at += scale
+    return np.array(found)
+
+
+def weights(size: int, new: int, interpolation: str) -> list[tuple[int, Integers]]:
+    """For each new pixel the first old one that it reads, and the integer weights from there on: precompute_coeffs()."""
+    kernel, support = {"bilinear": (_triangle, 1.0), "bicubic": (_cubic, 2.0)}[interpolation]
+    scale = size / new
+    wide = max(scale, 1.0)
+    found = []
+    for position in range(new):
+        center, reach = (position + 0.5) * scale, support * wide
+        first, end = max(int(center - reach + 0.5), 0), min(int(center + reach + 0.5), size)
+        floats = [kernel((x - center + 0.5) * (1.0 / wide)) for x in range(first, end)]
+        total = sum(floats)
+        scaled = [value / total * (1 << BITS) for value in floats]
+        found.append((first, np.array([int(value + (0.5 if value >= 0 else -0.5)) for value in scaled], np.int64)))
+    return found
+
+
+def _triangle(x: float) -> float:
+    return max(0.0, 1.0 - abs(x))
+
+
+def _cubic(x: float, a: float = -0.5) -> float:
+    x = abs(x)
+    if x < 1.0:
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1
+    return (((x - 5) * x + 8) * x - 4) * a if x < 2.0 else 0.0
+
+
+def _pass(x: Integers, axis: int, new: int, interpolation: str) -> Integers:
+    """One axis, rounded half up to grey levels; not at all where nothing changes."""
+    if x.shape[axis] == new:
+        return x
+    y = np.moveaxis(x, axis, -1)
+    sums = [y[..., first : first + len(part)] @ part for first, part in weights(x.shape[axis], new, interpolation)]
+    levels = np.clip((np.stack(sums, axis=-1) + (1 << BITS - 1)) >> BITS, 0, 255)
+    return np.moveaxis(levels, -1, axis)
+
+
+def _linear(x: Integers, axis: int, new: int) -> Integers:
+    """One axis by two taps, half-pixel centres, the border repeated; in units of 2^-11."""
+    size, y = x.shape[axis], np.moveaxis(x, axis, -1)
+    at = (np.arange(new) + 0.5) * (size / new) - 0.5
+    low = np.floor(at).astype(np.int64)
+    share = np.floor((at - low) * (1 << OPENCV_BITS) + 0.5).astype(np.int64)
+    left, right = (np.clip(low + further, 0, size - 1) for further in (0, 1))
+    return np.moveaxis(y[..., left] * ((1 << OPENCV_BITS) - share) + y[..., right] * share, -1, axis)
+
+
+def center_crop(step: CenterCrop, x: Integers) -> Integers:
+    """torchvision.transforms.CenterCrop: pads what is too small first."""
+    height, width = step.size
+    more_h, more_w = max(height - x.shape[2], 0), max(width - x.shape[3], 0)
+    sides = ((0, 0), (0, 0), (more_h // 2, (more_h + 1) // 2), (more_w // 2, (more_w + 1) // 2))
+    x = np.pad(x, sides, constant_values=step.fill)
+    half: Callable[[float], int] = round if step.rounding == "half_even" else math.floor
+    top, left = half((x.shape[2] - height) / 2), half((x.shape[3] - width) / 2)
+    return x[:, :, top : top + height, left : left + width]
+
+
+def pad(step: Pad, x: Integers) -> Integers:
+    """torchvision.transforms.Pad, constant."""
+    left, top, right, bottom = step.padding
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=step.fill)
+
+
+def letterbox(step: Letterbox, x: Integers) -> Integers:
+    """Ultralytics' LetterBox: its ratio, its roundings of the border."""
+    height, width = step.size
+    inner = resample(step, x, step.inner_size((x.shape[2], x.shape[3])))
+    down, across = (height - inner.shape[2]) / 2, (width - inner.shape[3]) / 2
+    sides = [(round(half - 0.1), round(half + 0.1)) for half in (down, across)]
+    return np.pad(inner, ((0, 0), (0, 0), *sides), constant_values=step.fill)
+
+
+FORMULAS: dict[type[Any], Callable[[Any, Integers], Integers]] = {
+    Resize: resize,
+    CenterCrop: center_crop,
+    Pad: pad,
+    Letterbox: letterbox,
+}

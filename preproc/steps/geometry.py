@@ -1,0 +1,231 @@
+"""Steps that move pixels: resizes, crops and pads. They work on integer grey levels, and so stand directly behind from_pixels."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..checks import check_choice
+from ..errors import PreprocError
+from ._base import Step, ValueRange
+
+Size = tuple[int, int]
+"""(height, width)"""
+INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
+FORMS = ("fast", "exact")
+MOST_SIDE = 1 << 15
+"""Of a picture: the arithmetic on sizes is exact far beyond."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry(Step):
+    """A step that changes height and width, and treats every channel alike."""
+
+    def affine(self, channels: int) -> None:  # noqa: ARG002
+        return None
+
+    def output_size(self, size: Size) -> Size:
+        """(height, width) of what it makes of a picture of that size. Raises PreprocError where that would have no pixels."""
+        raise NotImplementedError
+
+    def fixed_size(self) -> Size | None:
+        """(height, width) of what it makes of any picture, or None where that depends on the picture."""
+        return None
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        """Grey levels stay where they are; what fills a border comes with its own."""
+        fill = getattr(self, "fill", None)
+        if fill is None:
+            return incoming
+        return ValueRange(tuple(min(low, fill) for low in incoming.low), tuple(max(high, fill) for high in incoming.high))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampling(Geometry):
+    """What a resize and a letterbox share.
+
+    interpolation: bilinear or bicubic (a = -0.5) as Pillow's Image.resize computes them, with its 22-bit integer weights and a rounding to
+    grey levels between the two passes; or nearest, Pillow's as well.  antialias: True, as Pillow always does, or for bilinear False:
+    two taps however much it shrinks, with weights of 11 bits and one rounding, as OpenCV's INTER_LINEAR (within one grey level).
+    form: of ONNX files. "fast": one Resize node on uint8, some values one level off; "exact": none off, for pixels of one static size.
+    In torch it is always exact.
+    """
+
+    interpolation: str = "bilinear"
+    antialias: bool = True
+    form: str = "fast"
+
+    def __post_init__(self) -> None:
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        check_choice("form", self.form, FORMS)
+        if not isinstance(self.antialias, bool):
+            raise PreprocError(f"{self.name}: expected antialias to be true or false, got {self.antialias!r}")
+        if not self.antialias and self.interpolation == "bicubic":
+            raise PreprocError(f"{self.name}: expected antialias = true for bicubic: without it no two libraries agree, got false")
+        if not self.antialias and self.interpolation == "bilinear" and self.form == "exact":
+            raise PreprocError(f'{self.name}: expected antialias = true for form = "exact", which is Pillow\'s arithmetic, got false')
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        if not incoming.spans(0, 255):
+            raise PreprocError(f"{self.name}: expected 8-bit grey levels, 0..255, which its arithmetic is defined for, got {incoming}")
+        return Geometry.value_range(self, incoming)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize(Resampling):
+    """torchvision.transforms.Resize on a PIL image.
+
+    size: (height, width), or one number for the shorter side; the longer one keeps the ratio, truncated.  max_size: what the longer side
+    may have at most; the shorter one follows.
+    """
+
+    name: ClassVar[str] = "resize"
+    size: int | Size
+    max_size: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.size, int) and not isinstance(self.size, bool):
+            set_side(self, "size")
+        else:
+            set_size(self, "size")
+        if self.max_size is not None:
+            set_side(self, "max_size")
+            if not isinstance(self.size, int) or self.max_size <= self.size:
+                raise PreprocError(f"resize: expected max_size with a size of one number below it, got {self.size} and {self.max_size}")
+
+    def output_size(self, size: Size) -> Size:
+        """As torchvision's _compute_resized_output_size."""
+        if not isinstance(self.size, int):
+            return self.size
+        short, long = min(size), max(size)
+        new_short, new_long = self.size, self.size * long // short
+        if self.max_size is not None and new_long > self.max_size:
+            new_short, new_long = self.max_size * new_short // new_long, self.max_size
+        if new_short == 0 or new_long > MOST_SIDE:
+            raise PreprocError(f"resize: expected a picture of a ratio that leaves pixels, got {size[0]}x{size[1]}, {self}")
+        return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
+
+    def fixed_size(self) -> Size | None:
+        return None if isinstance(self.size, int) else self.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class CenterCrop(Geometry):
+    """torchvision.transforms.CenterCrop on a PIL image: the middle, and where the picture is smaller, a border of `fill`.
+
+    size: (height, width), or one number for both.  rounding: of half a pixel, "half_even" (torchvision) or "floor" (Hugging Face).
+    """
+
+    name: ClassVar[str] = "center_crop"
+    size: Size
+    fill: int = 0
+    rounding: str = "half_even"
+
+    def __post_init__(self) -> None:
+        set_size(self, "size")
+        set_fill(self)
+        check_choice("rounding", self.rounding, ("half_even", "floor"))
+
+    def output_size(self, size: Size) -> Size:  # noqa: ARG002
+        return self.size
+
+    def fixed_size(self) -> Size:
+        return self.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pad(Geometry):
+    """torchvision.transforms.Pad on a PIL image, with a constant.
+
+    padding: left, top, right, bottom; one number for all four, or two: left and right, top and bottom.  fill: the grey level.
+    """
+
+    name: ClassVar[str] = "pad"
+    padding: tuple[int, int, int, int]
+    fill: int = 0
+
+    def __post_init__(self) -> None:
+        given = (self.padding,) if isinstance(self.padding, int) else tuple(self.padding)
+        if len(given) not in (1, 2, 4) or not all(_is_whole(side) and 0 <= side <= MOST_SIDE for side in given):
+            raise PreprocError(f"pad: expected 1, 2 or 4 numbers of pixels, left, top, right, bottom, got {self.padding!r}")
+        object.__setattr__(self, "padding", (given * 4)[:4])
+        set_fill(self)
+
+    def output_size(self, size: Size) -> Size:
+        left, top, right, bottom = self.padding
+        return size[0] + top + bottom, size[1] + left + right
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letterbox(Resampling):
+    """The whole picture, as large as it fits, in the middle of `fill`: Ultralytics' LetterBox(auto=False), YOLO's convention.
+
+    size: (height, width), or one number for both. The sides are rounded half to even; of an odd border the smaller half is in front.
+    antialias: False by default, as cv2.INTER_LINEAR.
+    """
+
+    name: ClassVar[str] = "letterbox"
+    size: Size
+    fill: int = 114
+    antialias: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        set_size(self, "size")
+        set_fill(self)
+
+    def inner_size(self, size: Size) -> Size:
+        """Of the resized picture inside the border."""
+        (height, width), (most_height, most_width) = size, self.size
+        if most_height * width <= most_width * height:
+            inner = most_height, half_even(width * most_height, height)
+        else:
+            inner = half_even(height * most_width, width), most_width
+        if 0 in inner:
+            raise PreprocError(f"letterbox: expected a picture of a ratio that leaves pixels, got {height}x{width} into {self.size}")
+        return inner
+
+    def output_size(self, size: Size) -> Size:  # noqa: ARG002
+        return self.size
+
+    def fixed_size(self) -> Size:
+        return self.size
+
+
+def half_even(numerator: int, denominator: int) -> int:
+    """numerator / denominator, rounded half to even."""
+    whole, rest = divmod(numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
+
+
+def output_size(steps: Iterable[Step], size: Size | None) -> Size | None:
+    """(height, width) behind the steps of a picture of that size; None where the size is free and stays so."""
+    for step in steps:
+        if isinstance(step, Geometry):
+            size = step.fixed_size() if size is None else step.output_size(size)
+    return size
+
+
+def set_side(step: Step, field: str) -> None:
+    value = getattr(step, field)
+    if not _is_whole(value) or not 0 < value <= MOST_SIDE:
+        raise PreprocError(f"{step.name}: expected {field} to be a number of pixels, 1 to {MOST_SIDE}, got {value!r}")
+
+
+def set_size(step: Step, field: str) -> None:
+    """One number becomes two. Raises PreprocError."""
+    value = getattr(step, field)
+    sides = (value, value) if _is_whole(value) else tuple(value) if isinstance(value, (list, tuple)) else ()
+    if len(sides) != 2 or not all(_is_whole(side) and 0 < side <= MOST_SIDE for side in sides):
+        raise PreprocError(f"{step.name}: expected {field} to be one number of pixels or [height, width], 1 to {MOST_SIDE}, got {value!r}")
+    object.__setattr__(step, field, sides)
+
+
+def set_fill(step: Step) -> None:
+    fill = getattr(step, "fill")  # noqa: B009 - of the steps that have one
+    if not _is_whole(fill) or not 0 <= fill <= 255:
+        raise PreprocError(f"{step.name}: expected fill to be a grey level, 0 to 255, got {fill!r}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
