@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .affine import Affine
 from .errors import NotFoldableError
-from .steps import ChannelAffine, FromPixels, Step, channels_in
+from .steps import ChannelAffine, FromPixels, Geometry, Step, channels_in
 
 
 def collapse_steps(sequence: Sequence[Step], channels: int) -> list[Step]:
@@ -17,6 +17,9 @@ def collapse_steps(sequence: Sequence[Step], channels: int) -> list[Step]:
     for step in sequence:
         if isinstance(step, FromPixels):
             collapsed.append(FromPixels(layout=step.layout, color=step.color, to=step.color, pixel_dtype=step.pixel_dtype))
+        if isinstance(step, Geometry):  # behind from_pixels: what is selected there can as well be selected behind it
+            collapsed.append(step)
+            continue
         affine = step.affine(run.channels_out)
         if affine is not None:
             run = run.then(affine)
@@ -40,6 +43,8 @@ def split_affine_end(sequence: Sequence[Step], *, channels: int) -> tuple[list[S
     collapsed = collapse_steps(sequence, channels_in(sequence) or channels)
     if collapsed and isinstance(collapsed[-1], ChannelAffine):
         return collapsed[:-1], collapsed[-1].affine(collapsed[-1].channels())
+    if collapsed and isinstance(collapsed[-1], Geometry):
+        return collapsed, Affine.identity(channels)
     if collapsed and collapsed[-1].affine(collapsed[-1].channels() or channels) is None:
         raise NotFoldableError(f"the pipeline ends in {collapsed[-1].name}, which is not affine")
     return collapsed, Affine.identity(channels)

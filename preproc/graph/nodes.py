@@ -1,4 +1,4 @@
-"""Each step as ONNX nodes, written from the formulas. Nothing here depends on a picture's size."""
+"""Each step as ONNX nodes, written from the formulas."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +12,7 @@ from ..errors import PreprocError
 from ..steps import (
     ChannelAffine,
     FromPixels,
+    Geometry,
     LocalResponseNorm,
     MinMaxNormalize,
     MinMaxScale,
@@ -20,19 +21,24 @@ from ..steps import (
     Standardize,
     Step,
 )
+from .geometry import geometry
 
 
 class Builder:
-    """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last."""
+    """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last.
+    size: of the pixels, (height, width), or None where it is free."""
 
-    def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18) -> None:
-        self.dtype, self.channels, self.opset = dtype, channels, opset
+    def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: tuple[int, int] | None = None) -> None:
+        self.dtype, self.channels, self.opset, self.size = dtype, channels, opset, size
         self.step = "these steps"
         self.nodes: list[ir.Node] = []
         self.constants: list[ir.Value] = []
 
-    def add(self, op: str, *inputs: ir.Value | NDArray[Any], **attributes: Any) -> ir.Value:
-        """Appends a node; arrays among the inputs become initializers. Raises PreprocError if the model's opset has no such operator."""
+    def add(self, op: str, *inputs: ir.Value | NDArray[Any] | None, **attributes: Any) -> ir.Value:
+        """Appends a node; arrays among the inputs become initializers, None stands for one left out.
+
+        Raises PreprocError if the model's opset has no such operator.
+        """
         if not _has(self.opset, op, len(inputs), attributes):
             needed = next((opset for opset in range(self.opset, NEWEST + 1) if _has(opset, op, len(inputs), attributes)), NEWEST)
             raise PreprocError(
@@ -40,7 +46,7 @@ class Builder:
                 "convert it with onnx.version_converter"
             )
         name = f"preproc/{len(self.nodes)}_{op}"
-        values = [value if isinstance(value, ir.Value) else self._constant(f"{name}/{i}", value) for i, value in enumerate(inputs)]
+        values = [self._constant(f"{name}/{i}", value) if isinstance(value, np.ndarray) else value for i, value in enumerate(inputs)]
         output = ir.Value(name=name)
         self.nodes.append(ir.node(op, inputs=values, attributes=attributes, outputs=[output], name=name))
         return output
@@ -56,6 +62,10 @@ class Builder:
 
     def per_channel(self, values: Sequence[float] | NDArray[np.float64]) -> NDArray[Any]:
         return self.floats(values).reshape(1, -1, 1, 1)
+
+    def constant(self, array: NDArray[Any]) -> ir.Value:
+        """An initializer of its own."""
+        return self._constant(f"preproc/constant_{len(self.constants)}", array)
 
     def _constant(self, name: str, array: NDArray[Any]) -> ir.Value:
         value = ir.Value(name=name, const_value=ir.tensor(np.array(array, order="C"), name=name))
@@ -81,10 +91,18 @@ def _has(opset: int, op: str, inputs: int, attributes: Mapping[str, Any]) -> boo
 
 
 def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
-    """Appends the nodes of all steps behind `value` and returns the last one's output."""
+    """Appends the nodes of all steps behind `value` and returns the last one's output. What moves pixels comes first, on integers: it
+    treats all channels alike, so that from_pixels may as well follow."""
+    moving = [step for step in steps if isinstance(step, Geometry)]
+    first = steps[0] if steps else None
+    if moving:
+        if not isinstance(first, FromPixels):
+            raise PreprocError(f"expected steps that start at pixels (from_pixels), got {moving[0].name} without")
+        value = geometry(builder, moving, value, layout=first.layout, size=builder.size)
     for step in steps:
-        builder.step = step.name
-        value = _NODES[type(step)](builder, step, value)
+        if not isinstance(step, Geometry):
+            builder.step = step.name
+            value = _NODES[type(step)](builder, step, value)
     return value
 
 

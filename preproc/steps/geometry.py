@@ -46,8 +46,8 @@ class Resampling(Geometry):
     interpolation: bilinear or bicubic (a = -0.5) as Pillow's Image.resize computes them, with its 22-bit integer weights and a rounding to
     grey levels between the two passes; or nearest, Pillow's as well.  antialias: True, as Pillow always does, or for bilinear False:
     two taps however much it shrinks, with weights of 11 bits and one rounding, as OpenCV's INTER_LINEAR (within one grey level).
-    form: of ONNX files. "fast": one Resize node on uint8, some values one level off; "exact": none off, for pixels of one static size.
-    In torch it is always exact.
+    form: of antialiased resizes in ONNX files. "fast": Resize nodes on uint8, some values one level off; "exact": none off, for pixels of
+    one static size. In torch they are always exact, and nearest and antialias = False are so everywhere.
     """
 
     interpolation: str = "bilinear"
@@ -61,8 +61,6 @@ class Resampling(Geometry):
             raise PreprocError(f"{self.name}: expected antialias to be true or false, got {self.antialias!r}")
         if not self.antialias and self.interpolation == "bicubic":
             raise PreprocError(f"{self.name}: expected antialias = true for bicubic: without it no two libraries agree, got false")
-        if not self.antialias and self.interpolation == "bilinear" and self.form == "exact":
-            raise PreprocError(f'{self.name}: expected antialias = true for form = "exact", which is Pillow\'s arithmetic, got false')
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
         if not incoming.spans(0, 255):
