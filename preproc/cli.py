@@ -276,7 +276,8 @@ def show(report: "Report") -> None:
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     console.print(table)
     errs = "" if power.mixed else f"; the bare backbone in float32 errs by {power.bare_error:.1e}"
-    console.print(f"  tolerance {power.tolerance:.1e} of the largest output{errs}")
+    rounding = f", of which {power.slack:.1e} for the roundings of a fast resize" if power.slack else ""
+    console.print(f"  tolerance {power.tolerance:.1e} of the largest output{rounding}{errs}")
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
     console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")

@@ -16,7 +16,7 @@ from .contract import to_recipe
 from .errors import BundleError, NotFoldableError, PreprocError
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
 from .runtimes import RUNTIMES, OnnxReference, Runtime, TorchCpu
-from .steps import channels_out
+from .steps import Geometry, channels_out, output_size
 from .verify import Case, Power, Report, Result, Truth, check_known, judge, make_cases, measure_power
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .backbones import Backbone
 
 SIZES = ((96, 128), (160, 112))
-"""Where height and width are dynamic: the two sizes, one of each orientation, that are verified."""
+"""Where height and width are dynamic: the two sizes, one of each orientation, that are verified; see sizes_of() for resizes."""
 MOST_VALUES = 200_000_000
 """In one batch: a gigabyte and a half in float64."""
 GOLDEN = ("photo-astronaut", "noise", "border-impulse", "low-contrast")
@@ -43,7 +43,7 @@ class Proof:
 
 def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None) -> Proof:
     """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime)."""
-    sizes = [recipe.pixels.size] if recipe.pixels.size else list(SIZES)
+    sizes, moving = sizes_of(recipe), any(isinstance(step, Geometry) for step in recipe.steps)
     values = math.prod(recipe.pixels.shape(recipe.pixels.batch or 1, sizes[0]))
     if values > MOST_VALUES:
         raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}")
@@ -51,12 +51,26 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
     for size in sizes:
         own = list(inputs.from_folder(images, recipe.pixels, size)) if images else []
         named = [*own, *inputs.standard(recipe.pixels, size)]
+        if moving and size != sizes[0]:  # large ones cost time, and what follows the resize has seen the others
+            named = [(name, picture) for name, picture in named if name == "noise" or name.startswith(("photo-", "image-"))]
         pictures += [(name if size == sizes[0] else f"{name}-{size[0]}x{size[1]}", picture) for name, picture in named]
     truth, bare, uncorrected = _truths(recipe, backbone)
     cases = make_cases(recipe.steps, truth, pictures, batch=recipe.pixels.batch)
     own_names = [name for name, _ in pictures if name.startswith("image-")][:3]
     golden = [case for case in cases if case.name in (*own_names, *GOLDEN)]
     return Proof(tuple(cases), tuple(golden), measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected))
+
+
+def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:
+    """(height, width) of the pixels that are verified: the one that the recipe names, or where it is dynamic one of each orientation;
+    in front of a resize also one that is enlarged, and the first is one that is shrunk."""
+    if recipe.pixels.size is not None:
+        return [recipe.pixels.size]
+    moving = [step for step in recipe.steps if isinstance(step, Geometry)]
+    if not moving:
+        return list(SIZES)
+    height, width = recipe.ready_size or output_size(moving, SIZES[0]) or SIZES[0]
+    return [(3 * height // 2 + 1, 2 * width + 3), (2 * height + 5, 4 * width // 3), (height // 2 + 1, width // 2 + 7)]
 
 
 def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, tuple[Truth, Any] | None]:
@@ -82,10 +96,17 @@ def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, 
     from .folding import uncorrected_border
 
     double, wrong_module = Reference(backbone.module, names), copy.deepcopy(backbone.module).double()
-    example = torch.zeros(2, channels_out(recipe.steps, recipe.pixels.channels), *(recipe.pixels.size or SIZES[0]), dtype=torch.float64)
+    example = torch.zeros(2, channels_out(recipe.steps, recipe.pixels.channels), *_ready(recipe), dtype=torch.float64)
     minus = None if affine is None else uncorrected_border(wrong_module, affine, example)
     bare = Reference(backbone.module, names, dtype=torch.float32)
     return double, bare, None if minus is None else (Reference(wrong_module, names), minus)
+
+
+def _ready(recipe: Recipe) -> tuple[int, int]:
+    """(height, width) of what the backbone gets of the first size that is verified."""
+    size = output_size(recipe.steps, sizes_of(recipe)[0])
+    assert size is not None
+    return size
 
 
 def with_outputs(recipe: Recipe, backbone: "Backbone") -> "tuple[Recipe, Backbone]":
@@ -94,7 +115,7 @@ def with_outputs(recipe: Recipe, backbone: "Backbone") -> "tuple[Recipe, Backbon
 
     from .backbones import name_outputs
 
-    picture = torch.zeros(1, channels_out(recipe.steps, recipe.pixels.channels), *(recipe.pixels.size or SIZES[0]))
+    picture = torch.zeros(1, channels_out(recipe.steps, recipe.pixels.channels), *_ready(recipe))
     backbone, names = name_outputs(backbone, recipe.backbone.outputs, picture)
     return replace(recipe, backbone={"outputs": names}), backbone
 
@@ -179,7 +200,7 @@ def folded_model(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | No
     model = prepend(Pipeline.from_steps(recipe.steps), backbone.module)
     if recipe.export.fold == "off":
         return prepend(model.pipeline.collapse(channels=recipe.pixels.channels), backbone.module)  # type: ignore[operator]
-    example = torch.zeros(recipe.pixels.shape(2, SIZES[0]), dtype=getattr(torch, recipe.pixels.dtype))
+    example = torch.zeros(recipe.pixels.shape(2, sizes_of(recipe)[0]), dtype=getattr(torch, recipe.pixels.dtype))
     result: FoldResult = fold(model, example=example)
     return result.model
 

@@ -80,6 +80,11 @@ class Recipe:
     labels: tuple[str, ...] = ()
     folder: Path = Path()
 
+    @property
+    def ready_size(self) -> tuple[int, int] | None:
+        """(height, width) of what the backbone gets; None where it is free."""
+        return steps.output_size(self.steps, self.pixels.size)
+
     def resolve(self, name: str) -> Path:
         """A path that the recipe gives, relative to the recipe's folder."""
         return self.folder / name

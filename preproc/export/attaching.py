@@ -12,7 +12,7 @@ from ..contract import KEY
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics
 from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name
-from ..steps import COLORS, PIXEL_DTYPES, FromPixels, Normalize, Rescale, Step
+from ..steps import COLORS, PIXEL_DTYPES, FromPixels, Geometry, Normalize, Rescale, Step
 from ..verify import Report
 from .exporter import publish_bundle, publish_file
 from .jobs import file_job
@@ -39,7 +39,8 @@ def attach(
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: what is done to grey levels, behind the cast.  pixels: what the caller has; size None: as the model has it.
+    steps: what is done to grey levels, behind the cast.  pixels: what the caller has; size None: as the model has it, or where the
+    steps resize any.
     model_color: the order the model was trained on.  input_name: the one that takes the picture, of several that might.
     fold: auto, off or require.  force: although the model normalizes its input itself.  verify: False writes a bare file unverified.
     images: a folder of your own pictures to verify with.
@@ -129,7 +130,13 @@ def _recipe(
         backbone=BackboneSpec(
             source="onnx", color=model_color, weights=str(file.absolute()), input=input_name, override="--force" if force else None
         ),
-        pixels=PixelsSpec(layout=pixels.layout, color=pixels.color, dtype=pixels.dtype, size=pixels.size or size, channels=pixels.channels),
+        pixels=PixelsSpec(
+            layout=pixels.layout,
+            color=pixels.color,
+            dtype=pixels.dtype,
+            size=pixels.size or (None if any(isinstance(step, Geometry) for step in steps) else size),
+            channels=pixels.channels,
+        ),
         steps=sequence,
         export=ExportSpec(formats=("onnx",), fold=fold),
     )

@@ -215,7 +215,7 @@ def _attached(job: Job, progress: Progress) -> "tuple[ir.Model, dict[str, Any], 
             ready_for(recipe),
             outputs=recipe.backbone.outputs,
             opset=spec.opset,
-            dynamic_size=recipe.pixels.size is None,
+            dynamic_size=recipe.ready_size is None,
         )
         done = attach(model, fold=spec.fold)
     else:

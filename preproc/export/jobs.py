@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import graph, guard
 from ..errors import PreprocError, RecipeError
-from ..proof import SIZES, with_outputs
+from ..proof import sizes_of, with_outputs
 from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, replace
 from ..steps import FromPixels, channels_in, channels_out, check
 from ..tracking import InputEffect
@@ -83,7 +83,7 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
         pixels={"batch": picture.batch},
     )
     ready = channels_out(recipe.steps, recipe.pixels.channels)
-    picture.check_fits(recipe.pixels, channels=ready)
+    picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
     whole = graph.opened(model, ready, name=recipe.backbone.input)
     notes = _guard(recipe, graph.follow(graph.picture_input(whole, recipe.backbone.input), ready).effect())
     return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
@@ -159,7 +159,7 @@ def pixels_for(recipe: Recipe) -> "Tensor":
 
     from ..inputs import standard
 
-    size = recipe.pixels.size or SIZES[0]
+    size = sizes_of(recipe)[0]
     pictures = [picture for _, picture in standard(recipe.pixels, size)][:2]
     return torch.cat([torch.from_numpy(picture) for picture in pictures])
 

@@ -11,7 +11,7 @@ from ..affine import Affine, border_error
 from ..collapse import collapse_steps, split_affine_end, subtract_steps
 from ..errors import NotFoldableError, PreprocError
 from ..recipe import PixelsSpec
-from ..steps import Step, channels_out
+from ..steps import Step, channels_out, output_size
 from ..tracking import common_through, plan_for
 from . import convolutions
 from .constants import constant
@@ -44,7 +44,7 @@ def attach(
     picture = picture_input(model, old)
     taker, ready = picture.value, channels_out(steps, pixels.channels)
     assert taker.dtype is not None
-    picture.check_fits(pixels, channels=ready)
+    picture.check_fits(pixels, channels=ready, size=output_size(steps, pixels.size))
     values = [*model.graph.inputs, *model.graph.initializers.values(), *(made for node in model.graph.all_nodes() for made in node.outputs)]
     taken = {str(value.name) for value in values if value is not taker}
     if name in taken:
@@ -56,7 +56,7 @@ def attach(
     left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
     value = ir.Value(name=name, shape=_pixel_shape(picture, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
-    builder = Builder(taker.dtype, pixels.channels, opset=opset)
+    builder = Builder(taker.dtype, pixels.channels, opset=opset, size=pixels.size)
     output = build(builder, left, value)
     if constant is not None:
         output = append_channel(builder, constant, output)
@@ -113,11 +113,15 @@ def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
 
 
 def _pixel_shape(picture: Picture, pixels: PixelsSpec) -> ir.Shape:
-    """The old input's batch, height and width, symbols included, but for a size that the pixels fix."""
+    """The old input's batch, height and width, symbols included, but for a size that the pixels fix, or leave free where the model's is
+    not."""
     shape, layout = picture.value.shape, picture.layout
     assert shape is not None
-    height, width = pixels.size or (shape[layout.index("H")], shape[layout.index("W")])
-    sides: list[int | ir.SymbolicDim] = [height, width]
+    free = [
+        ir.SymbolicDim(name) if isinstance(shape[layout.index(name[0].upper())], int) else shape[layout.index(name[0].upper())]
+        for name in ("height", "width")
+    ]
+    sides: list[int | ir.SymbolicDim] = list(pixels.size or free)
     return ir.Shape([shape[0], *sides, pixels.channels] if pixels.layout == "NHWC" else [shape[0], pixels.channels, *sides])
 
 

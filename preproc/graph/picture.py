@@ -37,16 +37,18 @@ class Picture:
         """Of the channels."""
         return self.layout.index("C")
 
-    def check_fits(self, pixels: PixelsSpec, *, channels: int) -> None:
-        """Raises PreprocError unless the model takes what the steps make of these pixels: `channels` channels, and their size and batch."""
+    def check_fits(self, pixels: PixelsSpec, *, channels: int, size: tuple[int, int] | None) -> None:
+        """Raises PreprocError unless the model takes what the steps make of these pixels: so many channels, this (height, width), None
+        where it is free, and their batch."""
         name = self.value.name
         if self.channels not in (None, channels):
             raise PreprocError(f"expected a model that takes {channels} channels, as the steps make, got {self.channels} in {name}")
         if self.batch != pixels.batch:
             raise PreprocError(f"expected a model with {pixels.batch or 'a free'} batch, got {self.batch or 'a free one'} in {name}")
-        for side, want, have in zip(("height", "width"), pixels.size or (None, None), (self.height, self.width), strict=True):
+        for side, want, have in zip(("height", "width"), size or (None, None), (self.height, self.width), strict=True):
             if have not in (None, want):
-                raise PreprocError(f"[pixels] size: expected {side} {have}, which the model's input {name} has, got {want or 'dynamic'}")
+                which = "[pixels] size" if size == pixels.size else "the steps"
+                raise PreprocError(f"{which}: expected {side} {have}, which the model's input {name} has, got {want or 'dynamic'}")
 
 
 def picture_input(model: ir.Model, name: str | None = None) -> Picture:
