@@ -1,6 +1,7 @@
 """Where a backbone comes from, and what its weights know of the preprocessing they were trained with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from .. import steps
 from ..affine import Affine
@@ -40,7 +41,8 @@ def _told(recipe: Recipe) -> str:
 
 
 def agreement(recipe: Recipe, backbone: Backbone) -> str:
-    """ "yes", "no" or "unknown": whether the recipe's constants are those that the weights know.
+    """ "yes", "no" or "unknown": whether the recipe's constants are those that the weights know; and so the resizes and crops of a recipe
+    that has some, where the weights know theirs.
 
     Raises RecipeError if they differ and the recipe gives no reason in `override`.
     """
@@ -48,9 +50,11 @@ def agreement(recipe: Recipe, backbone: Backbone) -> str:
     if known is None:
         return "unknown"
     channels = len(steps.COLORS[known.color])
-    ours, theirs = steps.compose(recipe.steps[1:], channels), steps.compose(known.steps, channels)
+    (moved, values), (theirs_moved, theirs_values) = map(_apart, (recipe.steps[1:], known.steps))
+    ours, theirs = steps.compose(values, channels), steps.compose(theirs_values, channels)
     assert theirs is not None
-    if recipe.backbone.color == known.color and ours is not None:
+    same = not moved or not theirs_moved or moved == theirs_moved
+    if recipe.backbone.color == known.color and ours is not None and same:
         depth = PIXEL_DTYPES[recipe.pixels.dtype] / PIXEL_DTYPES["uint8"]  # theirs is told in 8-bit grey levels
         if Affine(ours.matrix * depth, ours.offset).close_to(theirs):
             return "yes"
@@ -60,6 +64,13 @@ def agreement(recipe: Recipe, backbone: Backbone) -> str:
             'if that is meant, write override = "the reason" under [backbone]'
         )
     return "no"
+
+
+def _apart(sequence: Sequence[steps.Step]) -> tuple[list[steps.Geometry], list[steps.Step]]:
+    """What moves pixels, whatever its form in files, and the others."""
+    moving = [step for step in sequence if isinstance(step, steps.Geometry)]
+    alike: list[steps.Geometry] = [replace(step, form="fast") if isinstance(step, steps.Resampling) else step for step in moving]
+    return alike, [step for step in sequence if not isinstance(step, steps.Geometry)]
 
 
 def build(recipe: Recipe) -> Model:

@@ -46,7 +46,7 @@ class Frame:
 def geometry(b: "Builder", steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, size: tuple[int, int] | None) -> ir.Value:
     """The nodes of the steps, on integer pixels. size: of these, or None where it is free."""
     rows = layout.index("H")
-    height, width = size or (b.add("Shape", pixels, start=axis, end=axis + 1) for axis in (rows, rows + 1))
+    height, width = size or _sides(b, pixels, rows)
     frame = Frame(b, pixels, (rows, rows + 1), height, width)
     for step in steps:
         b.step = step.name
@@ -63,6 +63,11 @@ def geometry(b: "Builder", steps: Sequence[Geometry], pixels: ir.Value, *, layou
             case _:
                 raise PreprocError(f"expected a step that ONNX nodes are known for, got {step.name}")
     return frame.value
+
+
+def _sides(b: "Builder", pixels: ir.Value, rows: int) -> tuple[ir.Value, ir.Value]:
+    shape = b.add("Shape", pixels)
+    return b.add("Gather", shape, np.array([rows], np.int64)), b.add("Gather", shape, np.array([rows + 1], np.int64))
 
 
 def _resized(frame: Frame, step: Resize) -> tuple[Side, Side]:

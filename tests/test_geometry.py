@@ -1,0 +1,457 @@
+"""Resizes, crops and pads: the oracle equals Pillow and torchvision, layers and ONNX nodes equal the oracle, whole files prove it."""
+
+import warnings
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.transforms import v2
+
+from preproc import graph, layers, pillow, reference
+from preproc.collapse import collapse_steps
+from preproc.errors import PreprocError, RecipeError
+from preproc.export.exporter import export_bundle
+from preproc.graph.nodes import Builder, build
+from preproc.inspection import describe
+from preproc.proof import verify_bundle
+from preproc.recipe import parse_recipe, replace
+from preproc.runtimes import onnxruntime
+from preproc.steps import (
+    CenterCrop,
+    FromPixels,
+    Letterbox,
+    Normalize,
+    Pad,
+    Rescale,
+    Resize,
+    check,
+    output_size,
+    parse,
+)
+from tests.conftest import ROOT
+from tests.onnx_files import STEPS, hand_made, put
+
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
+SIDES = st.integers(1, 70)
+SIZES = [(1, 1), (1, 7), (300, 4), (4, 300), (37, 53), (100, 100), (120, 333), (64, 48), (33, 40)]
+FIXED = [
+    Resize(size=(17, 90)),
+    Resize(size=(17, 90), interpolation="bicubic"),
+    Resize(size=(33, 40), interpolation="nearest"),
+    Resize(size=(31, 29), antialias=False),
+    Letterbox(size=64),
+    Letterbox(size=(50, 90), antialias=True, interpolation="bicubic", fill=3),
+    CenterCrop(size=(33, 40), fill=7),
+    CenterCrop(size=(33, 40), rounding="floor"),
+]
+FREE = [
+    Resize(size=32),
+    Resize(size=50, max_size=61, interpolation="bicubic"),
+    Resize(size=200, interpolation="nearest"),
+    Resize(size=40, max_size=47, antialias=False),
+    Pad(padding=(1, 2, 3, 4), fill=9),
+]
+
+
+def noise(size, seed=0, channels=3):
+    return np.random.default_rng(seed).integers(0, 256, (2, channels, *size), dtype=np.uint8)
+
+
+def with_pillow(x, size, interpolation):
+    """(N, C, H, W) through Pillow, plane by plane."""
+    made = [[Image.fromarray(plane).resize(size[::-1], FILTERS[interpolation]) for plane in picture] for picture in x]
+    return np.array([[np.asarray(plane) for plane in picture] for picture in made])
+
+
+def as_image(x):
+    return Image.fromarray(np.moveaxis(x[0], 0, -1))
+
+
+def as_planes(image):
+    return np.moveaxis(np.asarray(image), -1, 0)[None]
+
+
+@given(old=st.tuples(SIDES, SIDES), new=st.tuples(SIDES, SIDES), interpolation=st.sampled_from(sorted(FILTERS)))
+def test_the_oracle_is_pillow(old, new, interpolation):
+    x = noise(old)
+    assert np.array_equal(reference.apply([Resize(size=new, interpolation=interpolation)], x), with_pillow(x, new, interpolation))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [((1200, 1600), (224, 299)), ((900, 60), (45, 3)), ((3000, 4000), (256, 341)), ((20, 30), (512, 768))]
+)
+@pytest.mark.parametrize("interpolation", sorted(FILTERS))
+def test_the_oracle_is_pillow_on_large_pictures(old, new, interpolation):
+    x = noise(old, channels=1)[:1]
+    assert np.array_equal(reference.apply([Resize(size=new, interpolation=interpolation)], x), with_pillow(x, new, interpolation))
+
+
+@given(columns=st.integers(-6, 12), offset=st.integers(-1, 1))
+def test_the_order_of_the_passes_is_pillows(columns, offset):
+    """On both sides of its bound, where a wrong order would show."""
+    old, new = (60, 40), (60 - 2 * columns - offset, 40 - columns)
+    x = noise(old, seed=columns + 50)
+    assert np.array_equal(reference.apply([Resize(size=new)], x), with_pillow(x, new, "bilinear"))
+
+
+def test_a_wrong_order_or_rounding_would_show():
+    x = noise((60, 40))
+    down_first, expected = (20, 30), with_pillow(x, (20, 30), "bilinear")
+    levels = x.astype(np.int64)
+    other = pillow._pass(pillow._pass(levels, 3, 30, "bilinear"), 2, 20, "bilinear")
+    assert pillow.vertical_first((60, 40), down_first)
+    assert (other != expected).any()
+    halves = np.array([[[[0, 1], [1, 2]]]], np.uint8)  # every mean is x.5 somewhere
+    assert with_pillow(halves, (1, 1), "bilinear")[0, 0, 0, 0] == reference.apply([Resize(size=(1, 1))], halves)[0, 0, 0, 0]
+
+
+@given(size=st.tuples(SIDES, SIDES), shorter=st.integers(1, 40), more=st.one_of(st.none(), st.integers(1, 30)))
+def test_sizes_are_torchvisions(size, shorter, more):
+    step = Resize(size=shorter, max_size=None if more is None else shorter + more)
+    transform = v2.Resize(shorter, max_size=step.max_size)
+    image = as_image(noise(size))
+    try:
+        expected = transform(image)
+    except ValueError:  # Pillow refuses a side of 0
+        with pytest.raises(PreprocError, match="ratio"):
+            step.output_size(size)
+        return
+    assert step.output_size(size) == expected.size[::-1]
+    assert np.array_equal(reference.apply([step], as_planes(image)), as_planes(expected))
+
+
+@given(size=st.tuples(SIDES, SIDES), crop=st.tuples(SIDES, SIDES))
+def test_crops_are_torchvisions(size, crop):
+    image = as_image(noise(size))
+    expected = as_planes(v2.CenterCrop(crop)(image))
+    assert np.array_equal(reference.apply([CenterCrop(size=crop)], as_planes(image)), expected)
+    padded = as_planes(v2.Pad([1, 2, 3, 4], fill=9)(image))
+    assert np.array_equal(reference.apply([Pad(padding=(1, 2, 3, 4), fill=9)], as_planes(image)), padded)
+
+
+def ultralytics(shape, new_shape):
+    """The sizes of its LetterBox(auto=False, scaleup=True): the resized picture's, and the border's top, bottom, left, right."""
+    ratio = min(new_shape[0] / shape[0], new_shape[1] / shape[1])
+    width, height = round(shape[1] * ratio), round(shape[0] * ratio)
+    across, down = (new_shape[1] - width) / 2, (new_shape[0] - height) / 2
+    return (height, width), (round(down - 0.1), round(down + 0.1), round(across - 0.1), round(across + 0.1))
+
+
+@given(size=st.tuples(st.integers(1, 2000), st.integers(1, 2000)))
+def test_letterboxes_are_yolos(size):
+    step = Letterbox(size=(640, 480), antialias=True)
+    (height, width), _ = ultralytics(size, (640, 480))
+    if 0 in (height, width):
+        with pytest.raises(PreprocError, match="ratio"):
+            step.inner_size(size)
+        return
+    assert step.inner_size(size) == (height, width)
+
+
+def test_the_letterbox_has_its_border_where_yolo_has_it():
+    x = noise((37, 53))
+    (height, width), (top, bottom, left, right) = ultralytics((37, 53), (64, 64))
+    y = reference.apply([Letterbox(size=64, antialias=True)], x)
+    assert np.array_equal(y[:, :, top : 64 - bottom, left : 64 - right], with_pillow(x, (height, width), "bilinear"))
+    y[:, :, top : 64 - bottom, left : 64 - right] = 114
+    assert (y == 114).all()
+
+
+@pytest.mark.parametrize("size", [(19, 30), (75, 41), (150, 200)])
+def test_without_antialiasing_it_is_bilinear_interpolation(size):
+    """Within one level of torch's, which works in floats; OpenCV's INTER_LINEAR has the same weights."""
+    x = noise((75, 83))
+    exact = torch.nn.functional.interpolate(torch.from_numpy(x).double(), size, mode="bilinear", antialias=False).numpy()
+    difference = np.abs(reference.apply([Resize(size=size, antialias=False)], x) - exact)
+    assert difference.max() <= 0.5 + 255 * 2 / 2048
+    assert np.abs(with_pillow(x, size, "bilinear") - exact).max() > 20 or size[0] > 75
+
+
+LAYERS = [*FIXED, *FREE]
+
+
+@pytest.fixture(scope="module", params=LAYERS, ids=str)
+def forms(request):
+    """A layer, eager, scripted and traced at one size."""
+    layer = layers.from_step(request.param)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, and a trace warns of what is no danger here
+        traced = torch.jit.trace(layer, torch.from_numpy(noise((60, 80))).float())
+        return request.param, {"eager": layer, "script": torch.jit.script(layer), "trace": traced}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_layers_are_the_oracle_to_the_bit(forms, size):
+    step, made = forms
+    x = noise(size)
+    try:
+        expected = reference.apply([step], x)
+    except PreprocError:
+        return
+    for name, layer in made.items():
+        got = layer(torch.from_numpy(x).float())
+        assert got.dtype == torch.float32
+        assert got.shape == expected.shape, name
+        assert np.array_equal(got.numpy(), expected), name
+
+
+@pytest.mark.parametrize("step", [Resize(size=(17, 90)), Resize(size=32), CenterCrop(size=(33, 40)), Letterbox(size=64)], ids=str)
+def test_exported_layers_hold_for_other_sizes(step):
+    layer, free = layers.from_step(step), torch.export.Dim
+    shapes = ({0: free("N"), 2: free("h", max=32768), 3: free("w", max=32768)},)
+    program = torch.export.export(layer, (torch.from_numpy(noise((60, 80))).float(),), dynamic_shapes=shapes, strict=False).module()
+    for size in [(37, 53), (300, 40), (64, 48), (20, 33)]:
+        x = noise(size)
+        assert np.array_equal(program(torch.from_numpy(x).float()).numpy(), reference.apply([step], x)), size
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_dtypes_hold_grey_levels(dtype):
+    step, x = Resize(size=(20, 30), interpolation="bicubic"), noise((50, 60))
+    got = layers.from_step(step)(torch.from_numpy(x).to(dtype))
+    assert got.dtype == dtype
+    assert np.array_equal(got.double().numpy(), reference.apply([step], x))
+
+
+def session(steps, size, opset=18):
+    """The steps alone as an ONNX model in ONNX Runtime; size None: dynamic."""
+    builder = Builder(ir.DataType.FLOAT, 3, opset=opset, size=size)
+    height, width = size or ("h", "w")
+    shape = ["N", height, width, 3] if steps[0].layout == "NHWC" else ["N", 3, height, width]
+    pixels = ir.Value(name="pixels", shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.UINT8))
+    output = build(builder, steps, pixels)
+    output.type, output.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape(["a", "b", "c", "d"])
+    made = ir.Graph([pixels], [output], nodes=builder.nodes, initializers=builder.constants, opset_imports={"": opset}, name="g")
+    proto = ir.to_proto(ir.Model(made, ir_version=10))
+    onnx.checker.check_model(proto)
+    return onnxruntime().InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def in_layout(x, layout):
+    return np.ascontiguousarray(np.moveaxis(x, 1, -1)) if layout == "NHWC" else x
+
+
+EXACT = [step for step in LAYERS if not (isinstance(step, (Resize, Letterbox)) and step.antialias and step.interpolation != "nearest")]
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("step", EXACT, ids=str)
+def test_nodes_that_interpolate_nothing_are_the_oracle(step, layout):
+    first = FromPixels(layout=layout, color="BGR")
+    dynamic = session([first, step], None)
+    for size in SIZES:
+        x = in_layout(noise(size), layout)
+        try:
+            expected = reference.apply([first, step], x)
+        except PreprocError:
+            continue
+        for made in (dynamic, session([first, step], size)):
+            assert np.array_equal(made.run(None, {"pixels": x})[0], expected), size
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("size", [size for size in SIZES if 4 not in size])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_the_exact_form_is_the_oracle(size, layout, interpolation):
+    for step in (
+        Resize(size=32, interpolation=interpolation, form="exact"),
+        Resize(size=(17, 90), interpolation=interpolation, form="exact"),
+        Letterbox(size=64, antialias=True, interpolation=interpolation, form="exact"),
+    ):
+        first, x = FromPixels(layout=layout), in_layout(noise(size), layout)
+        got = session([first, step], size, opset=13).run(None, {"pixels": x})[0]
+        assert np.array_equal(got, reference.apply([first, step], x)), step
+
+
+@pytest.mark.parametrize(("old", "new"), [((1024, 768), (300, 224)), ((2000, 40), (32, 32)), ((768, 1024), (1024, 1280))])
+def test_the_exact_form_is_exact_far_apart(old, new):
+    white = np.full((1, *old, 3), 255, np.uint8)
+    picture = noise(old)[:1].transpose(0, 2, 3, 1)
+    for interpolation in ("bilinear", "bicubic"):
+        steps = [FromPixels(layout="NHWC"), Resize(size=new, interpolation=interpolation, form="exact")]
+        made = session(steps, old)
+        for x in (white, np.ascontiguousarray(picture), np.where(picture > 127, np.uint8(255), np.uint8(0))):
+            assert np.array_equal(made.run(None, {"pixels": x})[0], reference.apply(steps, x))
+
+
+@pytest.mark.parametrize("size", [(120, 160), (331, 200), (300, 64), (50, 60)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_the_fast_form_is_close(size, interpolation):
+    """Usually one level on 1 % of the values where it shrinks, two on 3 % where it enlarges; on tall pictures too, whose passes change
+    places."""
+    step, x = Resize(size=(56, 64), interpolation=interpolation), in_layout(noise(size), "NHWC")
+    steps = [FromPixels(layout="NHWC"), step]
+    expected = reference.apply(steps, x)
+    most, share = (1, 0.02) if size[0] > 56 else (2, 0.03)
+    for made in (session(steps, None), session(steps, size)):
+        difference = np.abs(made.run(None, {"pixels": x})[0] - expected)
+        assert difference.max() <= most
+        assert (difference > 0).mean() <= share
+    one_node = Resize(size=(56, 64), interpolation=interpolation, antialias=interpolation == "bicubic")
+    assert size != (300, 64) or interpolation == "bicubic" or np.abs(reference.apply([steps[0], one_node], x) - expected).max() > 20
+
+
+def test_pictures_are_moved_as_integers_in_front_of_the_cast():
+    steps = [FromPixels(layout="NHWC", color="BGR"), Resize(size=(8, 8)), Rescale(), Normalize.preset("imagenet")]
+    kinds = [type(step).__name__ for step in collapse_steps(steps, 3)]
+    assert kinds == ["FromPixels", "Resize", "ChannelAffine"]  # the selection of the channels stays foldable
+    builder = Builder(ir.DataType.FLOAT, 3, size=(20, 30))
+    build(builder, steps, ir.Value(name="pixels"))
+    assert [node.op_type for node in builder.nodes[:3]] == ["Resize", "Cast", "Transpose"]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"step": "resize", "size": 0}, "1 to 32768, got 0"),
+        ({"step": "resize", "size": [3, 0]}, r"\[height, width\]"),
+        ({"step": "resize", "size": True}, r"\[height, width\]"),
+        ({"step": "resize", "size": "256"}, r"\[height, width\]"),
+        ({"step": "resize", "size": 32, "interpolation": "lanczos"}, "one of bilinear, bicubic, nearest, got 'lanczos'"),
+        ({"step": "resize", "size": 32, "interpolation": "biliner"}, "did you mean 'bilinear'"),
+        ({"step": "resize", "size": 32, "max_size": 32}, "max_size with a size of one number below it"),
+        ({"step": "resize", "size": [3, 4], "max_size": 32}, "max_size with a size of one number"),
+        ({"step": "resize", "size": 32, "interpolation": "bicubic", "antialias": False}, "antialias = true for bicubic"),
+        ({"step": "resize", "size": 32, "antialias": 1}, "true or false"),
+        ({"step": "resize", "size": 32, "form": "exakt"}, "did you mean 'exact'"),
+        ({"step": "center_crop", "size": [1, 2, 3]}, r"\[height, width\]"),
+        ({"step": "center_crop", "size": 4, "fill": 256}, "grey level"),
+        ({"step": "pad", "padding": [1, 2, 3]}, "1, 2 or 4 numbers"),
+        ({"step": "pad", "padding": -1}, "1, 2 or 4 numbers"),
+        ({"step": "letterbox"}, "expected size, got nothing"),
+    ],
+)
+def test_wrong_steps_are_refused(table, message):
+    with pytest.raises(PreprocError, match=message):
+        parse(table)
+
+
+def test_steps_survive_json():
+    for step in LAYERS:
+        assert parse(step.spec()) == step
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([FromPixels(layout="NHWC"), Rescale(), Resize(size=8)], r"step 3 \(resize\): expected it on grey levels, in front of rescale"),
+        ([FromPixels(layout="NHWC", pixel_dtype="uint16"), Resize(size=8)], "8-bit grey levels"),
+    ],
+)
+def test_geometry_stands_on_eight_bit_grey_levels(steps, message):
+    with pytest.raises(PreprocError, match=message):
+        check(steps)
+
+
+def test_the_oracle_refuses_what_are_no_grey_levels():
+    with pytest.raises(PreprocError, match=r"whole numbers of 0\.\.255"):
+        reference.apply([Resize(size=8)], np.full((1, 3, 9, 9), 0.5))
+
+
+def test_output_sizes():
+    assert output_size([Resize(size=256), CenterCrop(size=224)], None) == (224, 224)
+    assert output_size([Resize(size=256)], None) is None
+    assert output_size([Resize(size=256), Pad(padding=2)], (300, 400)) == (260, 345)
+
+
+def recipe_of(form="fast", size="dynamic", interpolation="bilinear"):
+    """digits, from photographs of any size."""
+    table = {
+        "name": "photos",
+        "backbone": {"source": "embedded", "name": "digits", "weights": "digits.safetensors", "color": "RGB"},
+        "pixels": {"layout": "NHWC", "color": "BGR", "size": size},
+        "steps": [
+            {"step": "resize", "size": 36, "interpolation": interpolation, "form": form},
+            {"step": "center_crop", "size": 32},
+            {"step": "rescale"},
+            {"step": "normalize", "stats": "digits.stats.json"},
+        ],
+    }
+    return parse_recipe(table, folder=ROOT / "models")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return export_bundle(recipe_of(), tmp_path_factory.mktemp("photos") / "photos")
+
+
+def test_a_bundle_takes_photographs_of_any_size(photos, rng):
+    report = photos.report
+    verdicts = {result.runtime: result for result in report.results if result.verdict != "absent"}
+    assert {result.verdict for result in verdicts.values()} == {"passed"}
+    assert report.power.slack > 0
+    assert verdicts["torchscript-cpu"].error < report.power.tolerance - report.power.slack  # torch resizes exactly
+    moved = {control.name: control.movement for control in report.power.controls}
+    assert min(moved["resize without antialiasing"], moved["picture moved by one pixel"]) > 10 * report.power.tolerance
+    assert any("-" in name and "x" in name for name in report.inputs)  # several sizes
+    made = onnxruntime().InferenceSession(photos.folder / "model.onnx")
+    for size in [(100, 70), (31, 200), (32, 32)]:
+        x = rng.integers(0, 256, (3, *size, 3), dtype=np.uint8)
+        assert made.run(None, {"pixels": x})[0].shape == (3, 10)
+    assert photos.contract["input"]["shape"] == ["N", "height", "width", 3]
+    assert describe(photos.folder)["agreement"]["agrees"]
+
+
+def test_an_exact_bundle_has_the_tolerance_of_one_without_a_resize(tmp_path):
+    report = export_bundle(recipe_of("exact", [75, 100]), tmp_path / "exact").report
+    assert report.ok
+    assert report.power.slack == 0
+    assert max(result.error for result in report.results if result.error is not None) < 5e-6
+
+
+def test_a_file_that_resizes_otherwise_fails(tmp_path, monkeypatch):
+    """Without antialiasing, as most other libraries do it."""
+
+    save = graph.save
+
+    def spoiled(model, path):
+        for node in model.graph:
+            if node.op_type == "Resize":
+                node.attributes["antialias"] = ir.AttrInt64("antialias", 0)
+        save(model, path)
+
+    monkeypatch.setattr("preproc.export.exporter.graph.save", spoiled)
+    with pytest.raises(PreprocError, match="ort-cpu: error"):
+        export_bundle(replace(recipe_of(), export={"formats": ("onnx",)}), tmp_path / "spoiled")
+    assert not (tmp_path / "spoiled").exists()
+
+
+def test_an_exact_onnx_file_needs_a_static_size(tmp_path):
+    with pytest.raises(PreprocError, match='one static size for form = "exact"'):
+        export_bundle(recipe_of("exact"), tmp_path / "out")
+
+
+def test_the_model_has_to_take_what_the_steps_make(tmp_path):
+    file = hand_made(tmp_path, shape=("N", 3, 24, 20))
+    steps = [Resize(size=(30, 30), interpolation="bicubic"), CenterCrop(size=(24, 20)), *STEPS]
+    made = put(file, tmp_path / "out", steps=steps)
+    assert made.contract["input"]["shape"][1:3] == ["height", "width"]
+    assert made.report.ok
+    assert verify_bundle(made.folder, runtimes=["ort-cpu"]).ok
+    with pytest.raises(PreprocError, match="the steps: expected height 24, which the model's input image has, got 23"):
+        put(file, tmp_path / "no", steps=[CenterCrop(size=(23, 20)), *STEPS])
+    with pytest.raises(PreprocError, match="expected height 24, which the model's input image has, got dynamic"):
+        put(file, tmp_path / "no", steps=[Resize(size=24), *STEPS])
+
+
+def test_old_models_get_the_exact_form_or_a_clear_line(tmp_path):
+    file = hand_made(tmp_path, shape=("N", 3, 24, 20), opset=13)
+    with pytest.raises(PreprocError, match="opset 18 or newer for resize"):
+        put(file, tmp_path / "no", steps=[Resize(size=(24, 20)), *STEPS])
+    assert put(file, tmp_path / "out", steps=[Resize(size=(24, 20), form="exact"), *STEPS], size=(50, 41)).report.ok
+
+
+def test_a_recipe_says_where_geometry_is_wrong():
+    table = {
+        "name": "x",
+        "backbone": {"source": "embedded", "name": "digits", "weights": "w", "color": "RGB"},
+        "pixels": {"layout": "NHWC", "color": "RGB", "size": "dynamic"},
+        "steps": [{"step": "rescale"}, {"step": "resize", "size": 32}],
+    }
+    with pytest.raises(RecipeError, match="pictures are resized, cropped and padded first"):
+        parse_recipe(table, folder=ROOT)
