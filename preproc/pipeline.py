@@ -1,16 +1,16 @@
 """The ordered layers, and the model they make with a backbone."""
 
 from collections.abc import Iterator, Sequence
-from typing import no_type_check
+from typing import Any, no_type_check
 
 import torch
 from torch import Tensor, nn
 
-from . import layers, steps
+from . import layers, published, steps
 from .collapse import collapse_steps
 from .errors import PreprocError
 from .layers import Layer
-from .steps import Step
+from .steps import FromPixels, Step
 
 
 class Pipeline(nn.Module):
@@ -33,6 +33,37 @@ class Pipeline(nn.Module):
         cls, sequence: Sequence[Step], *, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None
     ) -> "Pipeline":
         return cls(*(layers.from_step(step, device=device, dtype=dtype) for step in sequence))
+
+    @classmethod
+    def from_torchvision(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB") -> "Pipeline":
+        """The pipeline that torchvision publishes with weights, or a Compose of its transforms as they run on a PIL image.
+
+        source: a member of a weights enum, its transforms(), or a Compose (v1 or v2).  layout, color: of the uint8 pixels.
+        Raises PreprocError, which names the transform, for what files have no word for.
+        """
+        return cls._published(published.from_torchvision(source), layout, color)
+
+    @classmethod
+    def from_timm(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB") -> "Pipeline":
+        """The evaluation pipeline of timm's weights: of a pretrained_cfg, a model, or a name as "resnet50.a1_in1k"."""
+        return cls._published(published.from_timm(source), layout, color)
+
+    @classmethod
+    def from_huggingface(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB") -> "Pipeline":
+        """The pipeline of a preprocessor_config.json: its path, its folder or its table; as from_torchvision()."""
+        return cls._published(published.from_huggingface(source), layout, color)
+
+    @classmethod
+    def _published(cls, known: published.Published, layout: str, color: str) -> "Pipeline":
+        return cls.from_steps([FromPixels(layout=layout, color=color, to=known.color), *known.steps])
+
+    def to_torchvision(self) -> Any:
+        """The equivalent torchvision.transforms.v2 transform, from a PIL image of the backbone's kind to a (C, H, W) float tensor: for
+        training, so that training and file share one source. Raises PreprocError for steps that torchvision has no transform for."""
+        first, *later = self.steps()
+        if not isinstance(first, FromPixels) or first.color not in (first.to, "RGB", "BGR"):
+            raise PreprocError(f"expected a pipeline that starts at RGB or grey pixels, got one that starts with {first}")
+        return published.to_torchvision(later)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layers(x)

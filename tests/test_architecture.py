@@ -11,7 +11,7 @@ import preproc
 from tests.conftest import ROOT
 
 ORDER = [
-    "errors affine checks presets steps recipe pillow reference collapse tracking",
+    "errors affine checks presets steps published recipe pillow reference collapse tracking",
     "guard layers pipeline backbones convolutions folding graph runtimes verify",
     "contract inputs bundle proof export inspection stats cli __main__",
 ]

@@ -412,7 +412,8 @@ def test_a_file_that_resizes_otherwise_fails(tmp_path, monkeypatch):
     def spoiled(model, path):
         for node in model.graph:
             if node.op_type == "Resize":
-                node.attributes["antialias"] = ir.AttrInt64("antialias", 0)
+                for name in ("antialias", "exclude_outside"):
+                    node.attributes[name] = ir.AttrInt64(name, 0)
         save(model, path)
 
     monkeypatch.setattr("preproc.export.exporter.graph.save", spoiled)

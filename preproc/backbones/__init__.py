@@ -7,10 +7,11 @@ from .. import steps
 from ..affine import Affine
 from ..errors import RecipeError
 from ..pipeline import Model, Pipeline, prepend
+from ..published import Published
 from ..recipe import BackboneSpec, Recipe
 from ..steps import PIXEL_DTYPES
 from . import embedded, own, zoo
-from ._base import Backbone, Published
+from ._base import Backbone
 from .double import Reference
 from .embedded import DigitsNet
 from .outputs import name_outputs, named_outputs

@@ -6,20 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..steps import Step
+from ..published import Published
 
 State = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Published:
-    """What weights say of their preprocessing: the affine steps behind grey levels, in the channel order `color`."""
-
-    color: str
-    steps: tuple[Step, ...]
-
-    def __str__(self) -> str:
-        return f"{self.color} through " + ", ".join(map(str, self.steps))
 
 
 @dataclass(frozen=True)

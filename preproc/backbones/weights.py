@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from .. import checks, steps
 from ..errors import PreprocError, first_line
+from ..published import Published
 from ..recipe import BackboneSpec, Recipe
-from ._base import Backbone, Published, State
+from ._base import Backbone, State
 
 
 def is_file(weights: str | None) -> bool:

@@ -12,9 +12,10 @@ from torch import nn
 
 from ..checks import did_you_mean
 from ..errors import PreprocError, RecipeError
+from ..published import Published, from_timm, from_torchvision
 from ..recipe import BackboneSpec, Recipe
 from ..steps import Normalize, Rescale
-from ._base import Backbone, Published, State
+from ._base import Backbone, State
 from .weights import fill, is_file, load_state
 
 
@@ -45,10 +46,7 @@ def torchvision(spec: BackboneSpec, recipe: Recipe) -> Backbone:
         options["image_size"] = weights.meta["min_size"][0]  # SWAG's have other position embeddings
     module = build()
     load_state(module, _download(weights, spec), f"{spec.name} {weights.name}")
-    preset = weights.transforms()
-    constants = Normalize(mean=tuple(preset.mean), std=tuple(preset.std), unit="0-1", origin=str(weights))
-    published = Published("RGB", (Rescale(), constants))
-    return Backbone(module, str(weights), True, published, tuple(weights.meta["categories"]))
+    return Backbone(module, str(weights), True, from_torchvision(weights), tuple(weights.meta["categories"]))
 
 
 def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
@@ -78,8 +76,16 @@ def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
     except Exception as error:  # huggingface_hub, httpx and the system raise classes of their own; all mean that it did not come
         raise PreprocError(f"{full}: expected the weights to be fetched, got {_short(error)}; {_WAYS_OUT}") from error
     config: Any = module.pretrained_cfg
-    constants = Normalize(mean=tuple(config["mean"]), std=tuple(config["std"]), unit="0-1", origin=f"timm {full}")
-    return Backbone(module, f"timm {full}", True, Published("RGB", (Rescale(), constants)), tuple(config.get("label_names") or ()))
+    return Backbone(module, f"timm {full}", True, _published(config, full), tuple(config.get("label_names") or ()))
+
+
+def _published(config: Any, full: str) -> Published:
+    """All that the configuration says; only its constants where files have no word for its resize."""
+    try:
+        return from_timm(config)
+    except PreprocError:
+        constants = Normalize(mean=tuple(config["mean"]), std=tuple(config["std"]), unit="0-1", origin=f"timm {full}")
+        return Published("RGB", (Rescale(), constants), f"timm {full}")
 
 
 _WAYS_OUT = 'or write weights = "FILE.safetensors", or weights = "random" with seed = 0 to try the rest'
