@@ -73,6 +73,11 @@ def attach(
     std: Annotated[str | None, typer.Option("--std", metavar="A,B,C")] = None,
     units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255|0-65535", help="What mean and std are given in.")] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
+    huggingface: Annotated[
+        Path | None, typer.Option("--huggingface", metavar="FILE", help="A preprocessor_config.json: resize, crop and constants.")
+    ] = None,
+    timm: Annotated[str | None, typer.Option("--timm", metavar="NAME", help="Those of timm's weights, as resnet50.a1_in1k.")] = None,
+    torchvision: Annotated[str | None, typer.Option("--torchvision", metavar="WEIGHTS", help="As ResNet50_Weights.IMAGENET1K_V2.")] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="NHWC (default) or NCHW: what the caller has.")] = None,
     color: Annotated[str | None, typer.Option("--color", help="RGB (default), BGR, RGBA, BGRA, GRAY or ANY: what the caller has.")] = None,
     model_color: Annotated[str | None, typer.Option("--model-color", help="What it was trained on; default: as the constants.")] = None,
@@ -90,12 +95,15 @@ def attach(
     from .export.attaching import attach as put
     from .export.choices import steps_and_pixels
 
-    steps, pixels, trained_on = steps_and_pixels(
+    steps, pixels, trained_on, steps_from = steps_and_pixels(
         preset=preset,
         mean=mean,
         std=std,
         units=units,
         recipe=recipe,
+        huggingface=huggingface,
+        timm=timm,
+        torchvision=torchvision,
         layout=layout,
         color=color,
         model_color=model_color,
@@ -113,6 +121,7 @@ def attach(
         force=force,
         verify=not no_verify,
         images=images,
+        steps_from=steps_from,
         progress=_progress(out.name),
     )
     report = made.report if isinstance(made, Bundle) else made

@@ -59,6 +59,7 @@ def make_contract(
         "input": {"name": INPUT, "layout": pixels.layout, "color": pixels.color, "dtype": pixels.dtype, "shape": shape},
         "other_inputs": list(others),
         "steps": [step.spec() for step in recipe.steps],
+        "steps_from": recipe.steps_from,
         "outputs": list(outputs),
         "labels": list(labels),
         "fold": dict(fold),

@@ -125,6 +125,8 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     found.append(f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}")
     for number, step in enumerate(contract["steps"], start=1):
         found.append(f"step {number}   {steps.parse(step)}")
+    if contract.get("steps_from"):
+        found.append(f"steps    as published: {contract['steps_from']}")
     for name, fold in contract["fold"].items():
         done = (
             f"folded into {', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"

@@ -158,9 +158,12 @@ def from_timm(source: Any) -> Published:
             from timm.models import get_pretrained_cfg
         except ImportError as error:
             raise PreprocError(f"{source}: expected timm for it, got none installed; pip install preproc[timm]") from error
-        named = get_pretrained_cfg(source)
+        try:
+            named = get_pretrained_cfg(source)
+        except RuntimeError:  # another tag
+            named = None
         if named is None:
-            raise PreprocError(f"expected the name of weights of timm, as resnet50.a1_in1k, got {source!r}")
+            raise PreprocError(f"expected the name of weights of timm, as resnet50.a1_in1k, got {source!r}{_near(source)}")
         return from_timm(named)
     given = getattr(source, "pretrained_cfg", source)
     config = {key: value for key, value in (given if isinstance(given, Mapping) else vars(given)).items() if value is not None}
@@ -188,6 +191,12 @@ def from_timm(source: Any) -> Published:
     normalize = Normalize(mean=tuple(config["mean"]), std=tuple(config["std"]), unit="0-1", origin=origin)
     resize = _resize(size, config["interpolation"], None, "timm")
     return Published("RGB", (resize, CenterCrop(size=(height, width)), Rescale(), normalize), origin)
+
+
+def _near(name: str) -> str:
+    from timm import list_pretrained
+
+    return did_you_mean(name, list_pretrained())
 
 
 _HF_OTHER = frozenset(
@@ -344,6 +353,34 @@ def _needed(config: Mapping[str, Any], key: str, origin: str) -> Any:
     if key not in config:
         raise PreprocError(f"{origin}: expected {key}, got nothing: there is no default")
     return config[key]
+
+
+def of_weights(source: str, name: str, weights: str) -> Published:
+    """What torchvision or timm publishes with the weights of a network: ("torchvision", "resnet50", "IMAGENET1K_V2")."""
+    if source == "timm":
+        return from_timm(f"{name}.{weights}")
+    if source != "torchvision":
+        raise PreprocError(f'expected source = "torchvision" or "timm", whose weights say how they were trained, got {source!r}')
+    from torchvision import models
+
+    try:
+        enum = models.get_model_weights(name)
+    except ValueError as error:
+        raise PreprocError(f"expected a model of torchvision, got {name!r}{did_you_mean(name, models.list_models())}") from error
+    if weights not in enum.__members__:
+        raise PreprocError(f"expected one of {', '.join(enum.__members__)}, got {weights!r}{did_you_mean(weights, enum.__members__)}")
+    return from_torchvision(enum[weights])
+
+
+def named_weights(text: str) -> Published:
+    """Of a torchvision weights enum's member by its whole name: "ResNet50_Weights.IMAGENET1K_V2"."""
+    from torchvision import models
+
+    enums = {models.get_model_weights(name).__name__: name for name in models.list_models()}
+    enum, _, member = text.partition(".")
+    if enum not in enums or not member:
+        raise PreprocError(f"expected weights of torchvision, as ResNet50_Weights.IMAGENET1K_V2, got {text!r}{did_you_mean(enum, enums)}")
+    return of_weights("torchvision", enums[enum], member)
 
 
 def to_torchvision(steps: Sequence[Step]) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import steps
+from . import published, steps
 from .checks import did_you_mean
 from .errors import PreprocError, RecipeError
 from .steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Normalize, Step
@@ -70,7 +70,8 @@ class ExportSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One exported model. steps begin with the FromPixels that [pixels] and the backbone's colour order make."""
+    """One exported model. steps begin with the FromPixels that [pixels] and the backbone's colour order make.  steps_from: where the others
+    were published, if that is where they come from."""
 
     name: str
     backbone: BackboneSpec
@@ -79,6 +80,7 @@ class Recipe:
     export: ExportSpec = ExportSpec()
     labels: tuple[str, ...] = ()
     folder: Path = Path()
+    steps_from: str | None = None
 
     @property
     def ready_size(self) -> tuple[int, int] | None:
@@ -118,7 +120,8 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
         to=backbone.color,
         pixel_dtype=pixels.choice("dtype", PIXEL_DTYPES, "uint8"),
     )
-    later = tuple(_step(table, backbone.color, folder) for table in top.tables("steps"))
+    known = _published_steps(top, backbone)
+    later = tuple(_step(table, backbone.color, folder) for table in top.tables("steps")) if known is None else known.steps
     sequence = (first, *later)
     channels = pixels.number("channels", steps.channels_in(sequence))
     if channels != (steps.channels_in(sequence) or channels):
@@ -144,7 +147,25 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
         export=export,
         labels=labels,
         folder=folder,
+        steps_from=None if known is None else known.origin,
     )
+
+
+def _published_steps(top: "_Table", backbone: BackboneSpec) -> published.Published | None:
+    """What steps_from = "weights" stands for, or None without it."""
+    value = top.text("steps_from", None)
+    if value is None:
+        return None
+    if value != "weights" or "steps" in top.data:
+        what = "[[steps]] beside it" if "steps" in top.data else repr(value)
+        raise RecipeError(f'steps_from: expected "weights", in place of [[steps]], got {what}')
+    try:
+        known = published.of_weights(backbone.source, str(backbone.name), str(backbone.weights))
+    except PreprocError as error:
+        raise RecipeError(f"steps_from: {error}") from error
+    if known.color != backbone.color:
+        raise RecipeError(f'[backbone] color: expected "{known.color}", which its weights were trained on, got "{backbone.color}"')
+    return known
 
 
 def _backbone(table: "_Table") -> BackboneSpec:

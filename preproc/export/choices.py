@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from .. import published
 from ..checks import check_choice
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics, preset
@@ -11,7 +12,7 @@ from ..recipe import PixelsSpec, load_recipe
 from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, Step
 from .attaching import constants_steps
 
-Choice = tuple[Sequence[Step], PixelsSpec, str]
+Choice = tuple[Sequence[Step], PixelsSpec, str, str | None]
 
 
 def steps_and_pixels(
@@ -21,33 +22,54 @@ def steps_and_pixels(
     std: str | None,
     units: str | None,
     recipe: Path | None,
+    huggingface: Path | None,
+    timm: str | None,
+    torchvision: str | None,
     layout: str | None,
     color: str | None,
     model_color: str | None,
     dtype: str | None,
     size: str | None,
 ) -> Choice:
-    """Just one of a preset, mean with std and units, or a recipe, which says the pixels itself. Raises PreprocError for anything else.
+    """The steps, the pixels, the model's colour order, and where the steps were published.
+
+    Just one of a preset, mean with std and units, something published, or a recipe, which says the pixels itself. Raises PreprocError for
+    anything else.
 
     layout, color, dtype: None for NHWC, RGB, uint8. Upper and lower case are the same.
     """
     given = {"--preset": preset, "--mean": mean, "--std": std, "--units": units, "--recipe": recipe}
     given |= {"--layout": layout, "--color": color, "--model-color": model_color, "--dtype": dtype}
-    chosen = [name for name in ("--preset", "--mean", "--recipe") if given[name] is not None]
+    given |= {"--huggingface": huggingface, "--timm": timm, "--torchvision": torchvision}
+    chosen = [name for name in ("--preset", "--mean", "--recipe", *PUBLISHED) if given[name] is not None]
     if not chosen:
-        raise PreprocError("expected one of --preset, --mean with --std and --units, or --recipe, got none: nothing defaults to ImageNet")
-    alone = {"--preset": ("--mean", "--std", "--units", "--recipe"), "--recipe": [name for name in given if name != "--recipe"]}
+        raise PreprocError(
+            f"expected one of --preset, --mean with --std and --units, {', '.join(PUBLISHED)} or --recipe, got none: nothing defaults to "
+            "ImageNet"
+        )
+    by_hand = ("--mean", "--std", "--units", "--recipe")
+    alone = {"--preset": (*by_hand, *PUBLISHED), "--recipe": tuple(name for name in given if name != "--recipe")}
+    alone |= {name: ("--preset", "--model-color", *by_hand, *(other for other in PUBLISHED if other != name)) for name in PUBLISHED}
     for name, others in alone.items():
         beside = [other for other in others if given[other] is not None]
         if given[name] is not None and beside:
             raise PreprocError(f"expected {name} without {' and '.join(beside)}, which it says itself, got both")
     if recipe is not None:
         made = load_recipe(recipe)
-        return made.steps[1:], made.pixels if size is None else replace(made.pixels, size=_size(size)), made.backbone.color
+        pixels = made.pixels if size is None else replace(made.pixels, size=_size(size))
+        return made.steps[1:], pixels, made.backbone.color, made.steps_from
     layout, color, dtype = (layout or "NHWC").upper(), (color or "RGB").upper(), (dtype or "uint8").lower()
     check_choice("--layout", layout, LAYOUTS)
     check_choice("--color", color, COLORS)
     check_choice("--dtype", dtype, PIXEL_DTYPES)
+    if chosen[0] in PUBLISHED:
+        found = _published(huggingface, timm, torchvision)
+        if dtype != "uint8":
+            raise PreprocError(f"expected --dtype uint8 for what is published for 8 bits, got {dtype}")
+        pixels = PixelsSpec(
+            layout=layout, color=color, dtype=dtype, size=None if size is None else _size(size), channels=len(COLORS[color])
+        )
+        return found.steps, pixels, found.color, found.origin
     if model_color is not None:
         model_color = model_color.upper()
         check_choice("--model-color", model_color, COLORS)
@@ -64,7 +86,17 @@ def steps_and_pixels(
         steps,
         PixelsSpec(layout=layout, color=color, dtype=dtype, size=None if size is None else _size(size), channels=channels),
         trained_on,
+        None,
     )
+
+
+PUBLISHED = ("--huggingface", "--timm", "--torchvision")
+
+
+def _published(huggingface: Path | None, timm: str | None, torchvision: str | None) -> published.Published:
+    if huggingface is not None:
+        return published.from_huggingface(huggingface)
+    return published.from_timm(timm) if timm is not None else published.named_weights(str(torchvision))
 
 
 def _preset(name: str) -> tuple[Statistics, str]:

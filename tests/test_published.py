@@ -1,0 +1,343 @@
+"""Pipelines resolved from what is published with weights, against the Python pipelines themselves, and back again."""
+
+import json
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from timm.data import create_transform, resolve_data_config
+from timm.models import get_pretrained_cfg
+from torchvision import models, transforms
+from torchvision.transforms import v2
+
+from preproc import published, reference
+from preproc.errors import PreprocError, RecipeError
+from preproc.inputs import PHOTOGRAPHS
+from preproc.pipeline import Pipeline
+from preproc.recipe import parse_recipe
+from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Rescale, Resize
+from tests.conftest import ROOT
+from tests.onnx_files import hand_made
+from tests.test_cli import run
+
+WEIGHTS = [member for name in models.list_models(module=models) for member in models.get_model_weights(name)]
+CLIP = {
+    "image_processor_type": "CLIPImageProcessor",
+    "do_resize": True,
+    "size": {"shortest_edge": 224},
+    "resample": 3,
+    "do_center_crop": True,
+    "crop_size": {"height": 224, "width": 224},
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+    "do_convert_rgb": True,
+}
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """One of each orientation, of odd sizes."""
+    with Image.open(PHOTOGRAPHS / "coffee.jpg") as image:
+        return [image.convert("RGB").resize(size) for size in ((304, 227), (190, 283))]
+
+
+def close(ours, theirs):
+    """Equal but for float32's rounding."""
+    return ours.shape == theirs.shape and np.abs(ours - theirs).max() < 1e-6 * np.abs(theirs).max()
+
+
+def ready(steps, image):
+    return reference.apply([FromPixels(layout="NHWC"), *steps], np.asarray(image)[None])
+
+
+def bare(steps):
+    """Without where the constants come from, for what went through torch's float32."""
+    return [
+        (*(np.float32(value).round(6) for value in (*step.mean, *step.std)),) if isinstance(step, Normalize) else step for step in steps
+    ]
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+def test_every_torchvision_classifier_goes_there_and_back(weights):
+    known = published.from_torchvision(weights)
+    assert known.origin == str(weights)
+    back = published.from_torchvision(published.to_torchvision(known.steps))
+    assert bare(back.steps) == bare(known.steps)
+    assert published.named_weights(str(weights)) == known
+
+
+@pytest.mark.parametrize("name", ["ResNet50_Weights.IMAGENET1K_V2", "ViT_B_16_Weights.IMAGENET1K_V1", "Inception_V3_Weights.IMAGENET1K_V1"])
+def test_torchvisions_pictures(photographs, name):
+    transform, known = models.get_weight(name).transforms(), published.named_weights(name)
+    again = published.to_torchvision(known.steps)
+    for image in photographs:
+        theirs = transform(image).numpy()[None]
+        assert close(ready(known.steps, image), theirs)
+        assert close(again(image).numpy()[None], theirs)
+        for wrong in (Resize(size=known.steps[0].size + 1), Resize(size=known.steps[0].size, antialias=False)):
+            assert not close(ready([wrong, *known.steps[1:]], image), theirs)
+
+
+def test_compositions_of_both_kinds(photographs):
+    mean, std = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
+    old = transforms.Compose([transforms.Resize((60, 80), transforms.InterpolationMode.BICUBIC), transforms.ToTensor()])
+    new = v2.Compose(
+        [
+            v2.Resize(70, max_size=90, interpolation=v2.InterpolationMode.NEAREST_EXACT),
+            v2.Pad([3, 4], fill=9),
+            v2.CenterCrop(64),
+            v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]),
+            v2.Normalize(mean, std),
+        ]
+    )
+    for transform, expected in ((old, [Resize, Rescale]), (new, [Resize, Pad, CenterCrop, Rescale, Normalize])):
+        known = published.from_torchvision(transform)
+        assert [type(step) for step in known.steps] == expected
+        for image in photographs:
+            assert close(ready(known.steps, image), transform(image).numpy()[None])
+    unscaled = published.from_torchvision(v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32), v2.Normalize([127.5] * 3, [127.5] * 3)]))
+    assert [step.unit for step in unscaled.steps] == ["0-255"]
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (v2.RandomResizedCrop(224), "got RandomResizedCrop"),
+        (v2.Compose([v2.ToImage(), v2.GaussianBlur(3)]), "got GaussianBlur"),
+        (v2.Resize(32, interpolation=v2.InterpolationMode.LANCZOS), "bilinear, bicubic or nearest, got lanczos"),
+        (v2.Pad(3, padding_mode="reflect"), "padding_mode constant"),
+        (v2.Pad(3, fill=[1, 2, 3]), "one fill for all channels"),
+        (v2.ToDtype(torch.float16, scale=True), "expected float32"),
+        (models.detection.FasterRCNN_ResNet50_FPN_Weights.DEFAULT, "got ObjectDetection"),
+        (torch.nn.ReLU(), "transforms of torchvision, got ReLU"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_files_have_no_word_for_is_named(transform, message):
+    with pytest.raises(PreprocError, match=message):
+        published.from_torchvision(transform)
+
+
+def test_timms_configurations():
+    """All published ones: resolved, or refused by the name of the field."""
+    refused = []
+    for name in timm.list_pretrained():
+        config = get_pretrained_cfg(name)
+        try:
+            known = published.from_timm(config)
+        except PreprocError as error:
+            refused.append((config.crop_mode, str(error)))
+            continue
+        resize, crop, _, normalize = known.steps
+        assert (crop.size, resize.interpolation) == (tuple(config.input_size[1:]), config.interpolation)
+        assert (normalize.mean, normalize.std) == (tuple(config.mean), tuple(config.std))
+        assert known.origin == f"timm {name}"
+    assert len(refused) < 10
+    assert all(mode == "border" and "crop_mode border" in text for mode, text in refused)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet50.a1_in1k", "vit_base_patch16_224.augreg_in1k", "convnext_atto.d2_in1k", "tf_efficientnet_b0.in1k"]
+)
+def test_timms_pictures(photographs, name):
+    config = get_pretrained_cfg(name)
+    transform, known = create_transform(**resolve_data_config({}, pretrained_cfg=config.to_dict())), published.from_timm(name)
+    for image in photographs:
+        assert close(ready(known.steps, image), transform(image).numpy()[None])
+    again = published.from_torchvision(transform)  # timm builds it of torchvision's
+    assert bare(again.steps) == bare(known.steps)
+
+
+def test_timms_squash_and_models(photographs):
+    config = get_pretrained_cfg("resnet50.a1_in1k").to_dict() | {"crop_mode": "squash"}
+    transform = create_transform(**resolve_data_config({}, pretrained_cfg=config))
+    assert close(ready(published.from_timm(config).steps, photographs[0]), transform(photographs[0]).numpy()[None])
+    assert Pipeline.from_timm(timm.create_model("resnet10t")).steps()[1] == published.from_timm("resnet10t.c3_in1k").steps[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crop_mode": "border"}, "got crop_mode border"),
+        ({"input_size": (3, 224, 320)}, "square input_size"),
+        ({"crop_pc": 0.9}, "got 'crop_pc'; did you mean 'crop_pct'"),
+        ({"crop_pct": None}, "expected crop_pct in timm's pretrained_cfg"),
+        ({"input_size": (1, 224, 224)}, "3 channels"),
+        ({"interpolation": "random"}, "got random"),
+    ],
+)
+def test_timms_fields_are_used_or_refused(change, message):
+    with pytest.raises(PreprocError, match=message):
+        published.from_timm(get_pretrained_cfg("resnet50.a1_in1k").to_dict() | change)
+
+
+def test_unknown_weights_are_refused():
+    with pytest.raises(PreprocError, match=r"got 'resnet50\.a1_in1kk'; did you mean 'resnet50\.a1_in1k'"):
+        published.from_timm("resnet50.a1_in1kk")
+    with pytest.raises(PreprocError, match="did you mean 'ResNet50_Weights'"):
+        published.named_weights("ResNet50_Weigths.IMAGENET1K_V2")
+    with pytest.raises(PreprocError, match="did you mean 'IMAGENET1K_V2'"):
+        published.named_weights("ResNet50_Weights.IMAGENET1K_V22")
+
+
+def hf_with_pillow(image, config):
+    """What transformers computes for CLIP, from its source: Pillow, a crop from (height - size) // 2, rescale, normalize."""
+    short, long = sorted(image.size)
+    edge = config["size"]["shortest_edge"]
+    new = {short: edge, long: int(edge * long / short)}
+    picture = np.asarray(image.resize((new[image.width], new[image.height]), config["resample"]))
+    height, width = config["crop_size"]["height"], config["crop_size"]["width"]
+    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    values = picture[top : top + height, left : left + width] * config["rescale_factor"]
+    return np.moveaxis((values - config["image_mean"]) / config["image_std"], -1, 0)[None]
+
+
+def test_huggingfaces_pictures(photographs, tmp_path):
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(CLIP))
+    for source in (CLIP, tmp_path, tmp_path / "preprocessor_config.json"):
+        known = published.from_huggingface(source)
+        for image in photographs:
+            assert close(ready(known.steps, image), hf_with_pillow(image, CLIP))
+    half_even = [CenterCrop(size=step.size) if isinstance(step, CenterCrop) else step for step in known.steps]
+    assert any(not close(ready(half_even, image), hf_with_pillow(image, CLIP)) for image in photographs)  # torchvision's crop is another
+
+
+def without(*keys, **changes):
+    return {key: value for key, value in CLIP.items() if key not in keys} | changes
+
+
+def test_huggingfaces_classes():
+    squash = published.from_huggingface(
+        without("do_center_crop", "crop_size", image_processor_type="ViTImageProcessor", size={"height": 224, "width": 200}, resample=2)
+    )
+    assert squash.steps[:2] == (Resize(size=(224, 200)), Rescale())
+    old = published.from_huggingface(
+        without(
+            "image_processor_type",
+            "do_center_crop",
+            "crop_size",
+            "do_rescale",
+            "rescale_factor",
+            feature_extractor_type="ViTFeatureExtractor",
+            size=224,
+        )
+    )
+    assert old.steps[:2] == (Resize(size=(224, 224), interpolation="bicubic"), Rescale())
+    small = without("do_center_crop", "crop_size", image_processor_type="ConvNextImageProcessor", crop_pct=0.875)
+    assert published.from_huggingface(small).steps[:2] == (
+        Resize(size=256, interpolation="bicubic"),
+        CenterCrop(size=(224, 224), rounding="floor"),
+    )
+    assert published.from_huggingface(small | {"size": {"shortest_edge": 384}}).steps[0] == Resize(size=(384, 384), interpolation="bicubic")
+    assert published.from_huggingface(without(do_rescale=False, image_mean=[127] * 3, image_std=[64] * 3)).steps[-1].unit == "0-255"
+    flipped = published.from_huggingface(without("image_mean", "image_std", do_normalize=False, do_flip_channel_order=True))
+    assert flipped.color == "BGR"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}, "of an image processor, got one of Wav2Vec2"),
+        (without(do_reduce_labels=True), "got 'do_reduce_labels'"),
+        (without(rescale_offset=True), "got 'rescale_offset'"),
+        (without(resample=1), r"resample 0 \(nearest\), 2 \(bilinear\) or 3 \(bicubic\), got 1"),
+        (without("resample"), "expected resample, got nothing"),
+        (without(do_pad=True), "do_pad to be false"),
+        (without(size={"longest_edge": 400}), "shortest_edge, or height and width, got longest_edge"),
+        (without("image_processor_type", size=224), "expected size as a table"),
+        (without("image_processor_type", "do_center_crop"), "expected do_center_crop to be true or false, got 'nothing'"),
+        (without(do_resize="yes"), "do_resize to be true or false"),
+        (without(rescale_factor=1 / 127.5), "rescale_factor 1/255"),
+        (without(image_mean="x"), "expected numbers"),
+        (without(image_std=[0, 1, 1]), "every std > 0"),
+        (without(size={"shortest_edge": "x"}), "size"),
+        (without(do_flip_channel_order=True), "do_flip_channel_order without do_normalize"),
+        ([], "expected a table"),
+    ],
+)
+def test_huggingfaces_fields_are_used_or_refused(config, message):
+    with pytest.raises(PreprocError, match=message):
+        published.from_huggingface(config)
+
+
+def test_files_that_are_no_configuration(tmp_path):
+    (tmp_path / "x.json").write_text("{")
+    for path, message in ((tmp_path / "x.json", "expected JSON"), (tmp_path / "none.json", "No such file"), (tmp_path, "No such file")):
+        with pytest.raises(PreprocError, match=message):
+            published.from_huggingface(path)
+
+
+def test_pipelines_in_torch(photographs):
+    weights = models.ResNet18_Weights.IMAGENET1K_V1
+    pipeline = Pipeline.from_torchvision(weights, color="BGR")
+    for image in photographs:
+        pixels = torch.from_numpy(np.asarray(image)[None, ..., ::-1].copy())
+        theirs = weights.transforms()(image)[None]
+        assert torch.allclose(pipeline(pixels), theirs, atol=1e-6)
+        assert torch.allclose(pipeline.to_torchvision()(image)[None], theirs, atol=1e-6)
+    with pytest.raises(PreprocError, match="transforms for, got min_max_normalize"):
+        Pipeline.from_steps([FromPixels(layout="NHWC"), *parse_steps("min_max_normalize")]).to_torchvision()
+
+
+def parse_steps(*names):
+    from preproc.steps import parse
+
+    return [parse({"step": name}) for name in names]
+
+
+def recipe(**changes):
+    table = {
+        "name": "x",
+        "steps_from": "weights",
+        "backbone": {"source": "torchvision", "name": "resnet18", "weights": "IMAGENET1K_V1", "color": "RGB"},
+        "pixels": {"layout": "NHWC", "color": "RGB", "size": "dynamic"},
+    }
+    return parse_recipe(table | changes, folder=ROOT)
+
+
+def test_recipes_take_their_steps_from_the_weights():
+    made = recipe()
+    assert made.steps[1:] == published.named_weights("ResNet18_Weights.IMAGENET1K_V1").steps
+    assert made.steps_from == "ResNet18_Weights.IMAGENET1K_V1"
+    assert made.ready_size == (224, 224)
+    other = recipe(backbone={"source": "timm", "name": "resnet50", "weights": "a1_in1k", "color": "RGB"})
+    assert other.steps_from == "timm resnet50.a1_in1k"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps_from": "imagenet"}, 'expected "weights"'),
+        ({"steps": []}, r"in place of \[\[steps\]\], got \[\[steps\]\] beside it"),
+        ({"backbone": {"source": "torchvision", "name": "resnet18", "weights": "random", "seed": 0, "color": "RGB"}}, "IMAGENET1K_V1"),
+        ({"backbone": {"source": "torchvision", "name": "resnet18", "weights": "IMAGENET1K_V1", "color": "BGR"}}, 'expected "RGB"'),
+        ({"backbone": {"source": "embedded", "name": "digits", "weights": "x", "color": "RGB"}}, "whose weights say"),
+    ],
+)
+def test_recipes_that_cannot(changes, message):
+    with pytest.raises(RecipeError, match=message):
+        recipe(**changes)
+
+
+def test_attach_takes_them_from_the_command_line(tmp_path):
+    file = hand_made(tmp_path, shape=("N", 3, 224, 224))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(CLIP))
+    for options in (
+        ["--huggingface", str(tmp_path / "preprocessor_config.json")],
+        ["--torchvision", "ResNet50_Weights.IMAGENET1K_V2"],
+        ["--timm", "resnet50.a1_in1k"],
+    ):
+        done = run("attach", str(file), "-o", str(tmp_path / "out"), *options)
+        assert done.returncode == 0, done.stderr
+        told = run("inspect", str(tmp_path / "out")).stdout
+        assert "steps    as published: " in told
+        assert "['N', 'height', 'width', 3]" in told
+        assert "graph    agrees with the contract" in told
+    clash = run("attach", str(file), "-o", str(tmp_path / "no"), "--timm", "resnet50.a1_in1k", "--preset", "imagenet")
+    assert clash.returncode == 1
+    assert "--preset" in clash.stderr
