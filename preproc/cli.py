@@ -10,7 +10,9 @@ import typer
 from .errors import PreprocError
 
 if TYPE_CHECKING:
-    from .verify import Report
+    from collections.abc import Sequence
+
+    from .verify import Report, Result
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -270,11 +272,7 @@ def show(report: "Report") -> None:
     from rich.table import Table
 
     power = report.power
-    table = Table("runtime", "verdict", "error", "top-1", "what ran, or why not", title=f"{report.name}: {report.against}", box=box.SIMPLE)
-    for result in report.results:
-        error = "" if result.error is None else f"{result.error:.1e}"
-        top1 = "" if result.top1 is None else f"{result.top1:.1%}"
-        table.add_row(result.runtime, result.verdict, error, top1, result.reason or result.ran)
+    table = _verdicts(f"{report.name}: {report.against}", report.results)
     controls = Table("known mistake, made on the reference", "moves the outputs by", box=box.SIMPLE)
     for control in power.controls:
         controls.add_row(
@@ -293,6 +291,22 @@ def show(report: "Report") -> None:
     if power.mixed:
         console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
     console.print(controls)
+    original = report.original
+    if original is not None:
+        console.print(_verdicts(f"{report.name}: {original.name} through PIL, {original.pictures} photographs", original.results))
+        console.print(f"  its model-ready tensors differ from the float64 reference's by {original.ready_error:.1e} of the largest value")
+
+
+def _verdicts(title: str, results: "Sequence[Result]") -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("runtime", "verdict", "error", "top-1", "what ran, or why not", title=title, box=box.SIMPLE)
+    for result in results:
+        error = "" if result.error is None else f"{result.error:.1e}"
+        top1 = "" if result.top1 is None else f"{result.top1:.1%}"
+        table.add_row(result.runtime, result.verdict, error, top1, result.reason or result.ran)
+    return table
 
 
 def _progress(name: str) -> Any:

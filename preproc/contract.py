@@ -92,6 +92,7 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
         told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
+        told += [isinstance(contract.get("steps_from"), (str, type(None)))]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
         told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
     except (KeyError, TypeError, AttributeError, ValueError, PreprocError) as error:
@@ -119,7 +120,7 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"},
     }
     names = tuple(output["name"] for output in contract["outputs"])  # not through parse_recipe(): an .onnx file's may be any
-    return replace(parse_recipe(table, folder=Path()), backbone={"outputs": names})
+    return replace(parse_recipe(table, folder=Path()), backbone={"outputs": names}, steps_from=contract.get("steps_from"))
 
 
 def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:

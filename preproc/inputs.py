@@ -49,6 +49,13 @@ def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int]) -> Iter
         yield f"image-{name}", _arrange(_photograph(file, size), pixels)
 
 
+def photographs(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, Image.Image, Pixels]]:
+    """The photographs once more: the name, the picture as Python pipelines take it (RGB), and a batch of one as the model takes it."""
+    for file in sorted(PHOTOGRAPHS.glob("*.jpg")):
+        rgb = _photograph(file, size)
+        yield f"photo-{file.stem} {size[0]}x{size[1]}", Image.fromarray(rgb), _arrange(rgb, pixels)
+
+
 def _photograph(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """(height, width, 3) uint8 RGB."""
     try:

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import inputs
+import numpy as np
+
+from . import inputs, reference
 from .bundle import Bundle, open_bundle
 from .collapse import split_affine_end
 from .contract import to_recipe
 from .errors import BundleError, NotFoldableError, PreprocError
+from .published import original
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
 from .runtimes import RUNTIMES, OnnxReference, Runtime, TorchCpu
 from .steps import Geometry, channels_out, output_size
-from .verify import Case, Power, Report, Result, Truth, check_known, judge, make_cases, measure_power
+from .verify import Case, Original, Power, Report, Result, Truth, check_known, judge, make_cases, measure_power
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 SIZES = ((96, 128), (160, 112))
 """Where height and width are dynamic: the two sizes, one of each orientation, that are verified; see sizes_of() for resizes."""
+MOST_READY = 1e-5
+"""How far the model-ready tensors of the original pipeline, in float32, may be from the reference's, relative: a hundredth of a grey level."""
 MOST_VALUES = 200_000_000
 """In one batch: a gigabyte and a half in float64."""
 GOLDEN = ("photo-astronaut", "noise", "border-impulse", "low-contrast")
@@ -34,11 +39,15 @@ GOLDEN = ("photo-astronaut", "noise", "border-impulse", "low-contrast")
 
 @dataclass(frozen=True)
 class Proof:
-    """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured."""
+    """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
+    original: photographs with the outputs that the published Python pipeline leads to, None where none is known; ready_error: as
+    verify.Original's."""
 
     cases: tuple[Case, ...]
     golden: tuple[Case, ...]
     power: Power
+    original: tuple[Case, ...] | None = None
+    ready_error: float = 0.0
 
 
 def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None) -> Proof:
@@ -58,7 +67,30 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
     cases = make_cases(recipe.steps, truth, pictures, batch=recipe.pixels.batch)
     own_names = [name for name, _ in pictures if name.startswith("image-")][:3]
     golden = [case for case in cases if case.name in (*own_names, *GOLDEN)]
-    return Proof(tuple(cases), tuple(golden), measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected))
+    power = measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected)
+    return Proof(tuple(cases), tuple(golden), power, *_original(recipe, bare, sizes))
+
+
+def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> tuple[tuple[Case, ...] | None, float]:
+    """Photographs of all sizes through the Python pipeline that the steps were published as, and the bare backbone in float32; and how far
+    its model-ready tensors are from the reference's."""
+    transform, pixels = original(recipe.steps_from), recipe.pixels
+    if transform is None or not set("RGB") <= set(pixels.color) or pixels.dtype != "uint8" or pixels.batch not in (None, 1):
+        return None, 0.0
+    cases, worst = list[Case](), 0.0
+    for size in sizes:
+        for name, image, picture in inputs.photographs(pixels, size):
+            ready, ours = transform(image), reference.apply(recipe.steps, picture)
+            if ready.shape != ours.shape:
+                raise PreprocError(f"expected {recipe.steps_from} to make {ours.shape} of {name}, got {ready.shape}")
+            worst = max(worst, float(np.abs(ready - ours).max() / np.abs(ours).max()))
+            cases.append(Case(name, picture, bare(ready), bare.others(1)))
+    if worst > MOST_READY:
+        raise PreprocError(
+            f"expected the steps to compute what {recipe.steps_from} computes here, got model-ready tensors {worst:.1e} of the largest value "
+            "away from its own; another version of Pillow may resize otherwise"
+        )
+    return tuple(cases), worst
 
 
 def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:
@@ -120,9 +152,19 @@ def with_outputs(recipe: Recipe, backbone: "Backbone") -> "tuple[Recipe, Backbon
     return replace(recipe, backbone={"outputs": names}), backbone
 
 
-def run(folder: Path, runtimes: Sequence[Runtime], cases: Sequence[Case], power: Power) -> tuple[Result, ...]:
-    """Judges the files of a folder in each runtime."""
-    return tuple(judge(runtime, folder / (runtime.file or ""), cases, power) for runtime in runtimes)
+def run(
+    place: Path, runtimes: Sequence[Runtime], cases: Sequence[Case], power: Power, proof: Proof | None, name: str | None
+) -> tuple[tuple[Result, ...], Original | None]:
+    """Judges the files of the folder `place`, or the one file `place`, in each runtime: on the cases, and where the proof has some against
+    the original pipeline `name`."""
+
+    def judged(asked: Sequence[Case]) -> tuple[Result, ...]:
+        return tuple(judge(runtime, place / (runtime.file or "") if place.is_dir() else place, asked, power) for runtime in runtimes)
+
+    results = judged(cases)
+    if proof is None or proof.original is None:
+        return results, None
+    return results, Original(str(name), len(proof.original), proof.ready_error, judged(proof.original))
 
 
 def verify_bundle(
@@ -160,6 +202,7 @@ def verify_bundle(
             why_not = f"the original backbone is not at hand ({error})"
             if images is not None or recipe is not None:
                 raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}") from error
+    proof = None
     if fresh is None:
         cases, power = bundle.golden(), bundle.report.power
         against = f"{len(cases)} golden samples ({bundle.report.against.split(',')[0]} of the export)"
@@ -167,9 +210,9 @@ def verify_bundle(
         proof = prove(fresh[0], fresh[1], images=None if images is None else Path(images))
         cases, power, against = list(proof.cases), proof.power, f"{reference_of(fresh[1])}, {len(proof.cases)} inputs"
     made = make_runtimes(names, bundle.contract, None if fresh is None else folded_model(fresh[0], fresh[1]), why_not=why_not, tf32=tf32)
-    results = run(bundle.folder, made, cases, power)
+    results, compared = run(bundle.folder, made, cases, power, proof, bundle.contract.get("steps_from"))
     agree = str(bundle.contract["backbone"]["constants_agree"])
-    return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases))
+    return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases), compared)
 
 
 def reference_of(backbone: "Backbone | Path") -> str:

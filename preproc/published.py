@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .checks import did_you_mean
 from .errors import PreprocError, first_line
 from .steps import CenterCrop, Normalize, Pad, Rescale, Resize, Step
@@ -381,6 +384,30 @@ def named_weights(text: str) -> Published:
     if enum not in enums or not member:
         raise PreprocError(f"expected weights of torchvision, as ResNet50_Weights.IMAGENET1K_V2, got {text!r}{did_you_mean(enum, enums)}")
     return of_weights("torchvision", enums[enum], member)
+
+
+def original(origin: str | None) -> Callable[[Any], NDArray[np.float32]] | None:
+    """The Python pipeline itself that these steps are said to be: a PIL image -> (1, C, H, W) float32. None where there is none to run
+    (Hugging Face's), or its library is not installed. Raises PreprocError for weights that do not exist any more."""
+    if origin is None or origin.startswith("Hugging Face"):
+        return None
+    try:
+        if origin.startswith("timm "):
+            from timm import data
+            from timm.models import get_pretrained_cfg
+
+            library: Any = data
+            config: Any = get_pretrained_cfg(origin.removeprefix("timm "))
+            transform = library.create_transform(**library.resolve_data_config({}, pretrained_cfg=config.to_dict()))
+        else:
+            from torchvision import models
+
+            transform = models.get_weight(origin).transforms()
+    except ImportError:
+        return None
+    except (ValueError, KeyError, AttributeError, RuntimeError) as error:
+        raise PreprocError(f"expected weights that are published, got {origin!r}: {first_line(error)}") from error
+    return lambda image: np.asarray(transform(image).numpy()[None])
 
 
 def to_torchvision(steps: Sequence[Step]) -> Any:

@@ -109,8 +109,22 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Original:
+    """What was verified against the Python pipeline that the steps were published as, photographs through PIL and the bare backbone.
+
+    ready_error: the largest difference between its model-ready tensors and the float64 reference's, relative to the largest value.
+    results: of each runtime, from the raw photograph to the outputs.
+    """
+
+    name: str
+    pictures: int
+    ready_error: float
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True)
 class Report:
-    """What was verified, against what, and what each runtime answered."""
+    """What was verified, against what, and what each runtime answered. original: None where no Python pipeline is known to compare with."""
 
     name: str
     against: str
@@ -118,16 +132,21 @@ class Report:
     power: Power
     results: tuple[Result, ...]
     inputs: tuple[str, ...] = field(default=())
+    original: Original | None = None
 
     @property
     def ok(self) -> bool:
-        """At least one runtime ran, and all that ran passed."""
-        ran = [result.verdict for result in self.results if result.verdict != ABSENT]
+        """At least one runtime ran, and all that ran passed, against the original pipeline as well."""
+        ran = [result.verdict for result in self.verdicts() if result.verdict != ABSENT]
         return bool(ran) and set(ran) == {PASSED}
 
     @property
     def failed(self) -> bool:
-        return any(result.verdict == FAILED for result in self.results)
+        return any(result.verdict == FAILED for result in self.verdicts())
+
+    def verdicts(self) -> tuple[Result, ...]:
+        """Of all runtimes, against the reference and against the original pipeline."""
+        return self.results + (self.original.results if self.original else ())
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"ok": self.ok}
@@ -138,6 +157,9 @@ class Report:
         power["controls"] = tuple(Control(**control) for control in power["controls"])
         fields = {key: value for key, value in data.items() if key != "ok"}
         fields |= {"power": Power(**power), "results": tuple(Result(**result) for result in data["results"])}
+        if data.get("original"):
+            results = tuple(Result(**result) for result in data["original"]["results"])
+            fields["original"] = Original(**(data["original"] | {"results": results}))
         return Report(**fields)
 
 

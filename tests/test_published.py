@@ -14,15 +14,18 @@ from torchvision.transforms import v2
 
 from preproc import published, reference
 from preproc.errors import PreprocError, RecipeError
+from preproc.export.attaching import attach
 from preproc.inputs import PHOTOGRAPHS
 from preproc.pipeline import Pipeline
-from preproc.recipe import parse_recipe
+from preproc.recipe import PixelsSpec, parse_recipe
 from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Rescale, Resize
+from preproc.verify import Original, Report, Result
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
 from tests.test_cli import run
 
 WEIGHTS = [member for name in models.list_models(module=models) for member in models.get_model_weights(name)]
+NAME = "ResNet50_Weights.IMAGENET1K_V2"
 CLIP = {
     "image_processor_type": "CLIPImageProcessor",
     "do_resize": True,
@@ -341,3 +344,30 @@ def test_attach_takes_them_from_the_command_line(tmp_path):
     clash = run("attach", str(file), "-o", str(tmp_path / "no"), "--timm", "resnet50.a1_in1k", "--preset", "imagenet")
     assert clash.returncode == 1
     assert "--preset" in clash.stderr
+
+
+def test_verify_compares_with_the_original_pipeline(tmp_path, monkeypatch):
+    file = hand_made(tmp_path, shape=("N", 3, 64, 64))
+    known = published.Published("RGB", (Resize(size=72), CenterCrop(size=(64, 64)), *published.named_weights(NAME).steps[2:]), NAME)
+    weights = models.get_weight(NAME)
+    transform = v2.Compose([v2.Resize(72), v2.CenterCrop(64), *published.to_torchvision(known.steps[2:]).transforms])
+    monkeypatch.setattr(type(weights), "transforms", property(lambda _: lambda: transform))
+    pixels = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=None, channels=3)
+    made = attach(file, tmp_path / "out", steps=known.steps, pixels=pixels, steps_from=NAME)
+    original = made.report.original
+    assert (original.name, original.pictures, made.report.ok) == (NAME, 9, True)
+    assert original.ready_error < 1e-6
+    ran = [result for result in original.results if result.verdict != "absent"]
+    assert [(result.runtime, result.verdict, result.top1) for result in ran] == [("ort-cpu", "passed", 1.0)]
+    assert Report.from_json(made.report.to_json()) == made.report
+    wrong = (Resize(size=72, interpolation="bicubic"), *known.steps[1:])
+    with pytest.raises(PreprocError, match="expected the steps to compute what ResNet50_Weights"):
+        attach(file, tmp_path / "no", steps=wrong, pixels=pixels, steps_from=NAME)
+    assert not (tmp_path / "no").exists()
+
+
+def test_an_original_that_differs_fails_the_file():
+    right = Result("ort-cpu", "passed", error=0.0)
+    report = Report("x", "y", "yes", None, (right,), original=Original("z", 1, 0.0, (Result("ort-cpu", "failed", "error 1"),)))
+    assert report.failed
+    assert not report.ok

@@ -16,7 +16,7 @@ from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
 from ..runtimes import RUNTIMES
 from ..steps import channels_out
-from ..verify import Report, Result, judge
+from ..verify import Original, Report, Result
 from .jobs import Job, Progress, job_of, pixels_for, ready_for
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         written = hashes(new)
         names = [name for name, kind in RUNTIMES.items() if (kind.file or "") in written or (kind.file is None and module is not None)]
         progress(f"verifying {', '.join(names)}")
-        results = run(new, make_runtimes(names, contract, module), proof.cases, proof.power)
-        report = _report(job, proof, results)
+        report = _report(job, proof, *run(new, make_runtimes(names, contract, module), proof.cases, proof.power, proof, recipe.steps_from))
         _check_unchanged(out_dir, new, written)
         golden = write_golden(new, list(proof.golden))
         write_manifest(new, contract=contract, golden=golden, report=report)
@@ -94,8 +93,8 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
             names = [name for name, kind in RUNTIMES.items() if kind.file == "model.onnx"]
             progress(f"verifying {', '.join(names)}")
             written = hashes(new.parent)
-            results = tuple(judge(runtime, new, proof.cases, proof.power) for runtime in make_runtimes(names, contract, None))
-            report = _report(job, proof, results)
+            made = make_runtimes(names, contract, None)
+            report = _report(job, proof, *run(new, made, proof.cases, proof.power, proof, job.recipe.steps_from))
             _check_unchanged(out, new.parent, written)
         files = sorted(new.parent.iterdir(), reverse=True)  # weights first
         for file in files:
@@ -105,11 +104,11 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     return report
 
 
-def _report(job: Job, proof: Proof, results: tuple[Result, ...]) -> Report:
+def _report(job: Job, proof: Proof, results: tuple[Result, ...], original: Original | None) -> Report:
     """Raises VerificationError with the report if a runtime failed."""
     inputs = tuple(case.name for case in proof.cases)
     report = Report(
-        job.recipe.name, f"{reference_of(job.backbone)}, {len(inputs)} inputs", job.constants_agree, proof.power, results, inputs
+        job.recipe.name, f"{reference_of(job.backbone)}, {len(inputs)} inputs", job.constants_agree, proof.power, results, inputs, original
     )
     if report.failed:
         raise _failure(report)
@@ -122,7 +121,7 @@ def _check_unchanged(out: str | Path, folder: Path, written: dict[str, dict[str,
 
 
 def _failure(report: Report) -> VerificationError:
-    failed = "; ".join(f"{result.runtime}: {result.reason}" for result in report.results if result.verdict == "failed")
+    failed = "; ".join(f"{result.runtime}: {result.reason}" for result in report.verdicts() if result.verdict == "failed")
     error = VerificationError(
         f"{report.name}: expected every runtime to compute what the reference does, got {failed}; nothing was published"
     )
