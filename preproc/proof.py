@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SIZES = ((96, 128), (160, 112))
 """Where height and width are dynamic: the two sizes, one of each orientation, that are verified; see sizes_of() for resizes."""
 MOST_READY = 1e-5
-"""How far the model-ready tensors of the original pipeline, in float32, may be from the reference's, relative: a hundredth of a grey level."""
+"""How far the original pipeline's model-ready tensors, in float32, may be from the reference's, relative: a hundredth of a grey level."""
 MOST_VALUES = 200_000_000
 """In one batch: a gigabyte and a half in float64."""
 GOLDEN = ("photo-astronaut", "noise", "border-impulse", "low-contrast")
@@ -87,8 +87,8 @@ def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> 
             cases.append(Case(name, picture, bare(ready), bare.others(1)))
     if worst > MOST_READY:
         raise PreprocError(
-            f"expected the steps to compute what {recipe.steps_from} computes here, got model-ready tensors {worst:.1e} of the largest value "
-            "away from its own; another version of Pillow may resize otherwise"
+            f"expected the steps to compute what {recipe.steps_from} computes here, got model-ready tensors {worst:.1e} of the largest "
+            "value away from its own; another version of Pillow may resize otherwise"
         )
     return tuple(cases), worst
 
