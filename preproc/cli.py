@@ -1,6 +1,7 @@
 """The command line: a thin skin, each command one library call, one place that turns an error into text and an exit code."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -204,6 +205,11 @@ def stats(
     from .stats.compute import StatsInterruptedError, compute_stats
     from .stats.show import counting, show_stats
 
+    if allow_errors < 0:
+        raise PreprocError(f"--allow-errors: expected a number of at least 0, got {allow_errors}")
+    for path in filter(None, (out, report)):
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise PreprocError(f"{path}: expected a file's name in a folder that exists, got {'a folder' if path.is_dir() else 'none'}")
     interrupted = False
     with counting() as progress:
         try:
@@ -231,7 +237,7 @@ def stats(
     else:
         show_stats(found)
     for name, reason in found.broken:
-        _say(f"{name}: {reason}")
+        _say(_printable(f"{name}: {reason}"))
     if interrupted:
         _say(f"error: interrupted; {found.images} pictures are counted" + (f", in {out}, which says so" if out else ""))
     if len(found.broken) > allow_errors:
@@ -245,7 +251,7 @@ def stats_diff(
     old: Annotated[Path, typer.Argument(metavar="A.json")],
     new: Annotated[Path, typer.Argument(metavar="B.json")],
     fail_above: Annotated[
-        float | None, typer.Option("--fail-above", metavar="X", help="Exit 1 if a channel's effect size is above X.")
+        float | None, typer.Option("--fail-above", metavar="X", help="Exit 1 if a channel moved by more than X stds.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -254,14 +260,17 @@ def stats_diff(
     from .stats.result import Stats
     from .stats.show import show_drift
 
+    if fail_above is not None and not 0 <= fail_above < math.inf:
+        raise PreprocError(f"--fail-above: expected a number of at least 0, got {fail_above:g}")
     channels, alone = drift(Stats.load(old), Stats.load(new))
-    largest = max(abs(channel.effect) for channel in channels)
+    largest = max(channel.moved for channel in channels)
     if as_json:
-        print(json.dumps({"channels": [channel.to_json() for channel in channels], "alone": alone, "largest_effect": largest}, indent=2))
+        told = {"channels": [channel.to_json() for channel in channels], "alone": alone, "largest": largest if largest < math.inf else None}
+        print(json.dumps(told, indent=2))
     else:
         show_drift(channels, alone)
     if fail_above is not None and (largest > fail_above or alone):
-        _say(f"error: expected effect sizes of at most {fail_above:g}, got {largest:.3g}{'; ' if alone else ''}{'; '.join(alone)}")
+        _say(f"error: expected moves of at most {fail_above:g} stds, got {largest:.3g}{'; ' if alone else ''}{'; '.join(alone)}")
         raise typer.Exit(1)
 
 
@@ -307,6 +316,11 @@ def _verdicts(title: str, results: "Sequence[Result]") -> Any:
         top1 = "" if result.top1 is None else f"{result.top1:.1%}"
         table.add_row(result.runtime, result.verdict, error, top1, result.reason or result.ran)
     return table
+
+
+def _printable(text: str) -> str:
+    """A file's name may hold line ends, escape sequences, and bytes that are no text."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _progress(name: str) -> Any:

@@ -74,20 +74,32 @@ def compute_stats(
     rest = [path for path in paths if not path.endswith(".json")]
     if not rest:
         return before
-    found = _search(rest, before, mask_glob)
+    if before.sample is not None or (sample is not None and len(rest) < len(paths)):
+        raise PreprocError("expected statistics of everything to add to, got those of a sample, or a sample to add to some")
+    if before.masks != mask_glob and len(rest) < len(paths):
+        raise PreprocError(f"expected the masks of the statistics that are added to, {before.masks or 'none'}, got {mask_glob or 'none'}")
+    found, new = _search(rest, before, mask_glob)
     drawn = None
     if sample is not None:
-        if len(rest) < len(paths):
-            raise PreprocError("expected no stats.json to add a sample to, got one")
         population, found = len(found.places), sampled(found, sample, seed=seed)
         drawn = Sample(len(found.places), population, seed)
-    team = workers or _cores()
-    work = chunks(found.places, min(CHUNK, max(1, -(-len(found.places) // team))))
+    size = min(CHUNK, max(1, -(-len(found.places) // (workers or _cores()))))
+    work = chunks(found.places, size)
+    team = min(workers or _cores(), max(1, -(-len(found.places) // size)))
     if engine == "dask":
         results = cluster.run(work, color=color, workers=team, scheduler=scheduler)
     else:
         results = local.run(work, color=color, workers=0 if workers is None and len(found.places) <= FEW else team)
-    given = Stats(Accumulator(), (decoder(),), color, tuple(rest), tuple(found.broken), dict(sorted(found.left_out.items())), drawn)
+    given = Stats(
+        Accumulator(),
+        (decoder(),),
+        color,
+        tuple(new),
+        tuple(entry for entry in found.broken if entry not in before.broken),
+        dict(sorted(found.left_out.items())),
+        drawn,
+        masks=mask_glob,
+    )
     return _collected(before, given, found, results, progress)
 
 
@@ -111,20 +123,33 @@ def _merged(files: Sequence[str], color: str | None) -> Stats:
     return functools.reduce(lambda one, other: one + other, states) if states else Stats(Accumulator(), color=color)
 
 
-def _search(paths: Sequence[str], before: Stats, mask_glob: str | None) -> Found:
-    """The pictures to count: all of them, or those that an interrupted run has left."""
+def _found(paths: Sequence[str], mask_glob: str | None) -> Found:
+    if not paths:
+        return Found()
     found = find(paths)
-    if before.partial:
-        wanted = set(before.remaining)
-        found.places = [place for place in found.places if str(place) in wanted]
-        if not found.places:
-            raise PreprocError(f"{', '.join(paths)}: expected some of the {len(wanted)} pictures that remain, got none")
-    if mask_glob is not None:
-        found = masked(found, mask_glob)
-    if not found.places and not found.broken:
+    return found if mask_glob is None else masked(found, mask_glob)
+
+
+def _search(paths: Sequence[str], before: Stats, mask_glob: str | None) -> tuple[Found, list[str]]:
+    """The pictures to count, and which of the sources are new: all pictures of these, and of those that an interrupted run was about
+    what it has left."""
+    known = [path for path in paths if path in before.sources]
+    new = [path for path in paths if path not in known]
+    if known and not before.partial:
+        raise PreprocError(f"expected sources that are not counted yet, got {', '.join(known)}, which the statistics hold already")
+    if before.partial and not known:  # the same pictures by another name, perhaps
+        known, new = new, []
+    found, rest = _found(new, mask_glob), _found(known, mask_glob)
+    wanted = set(before.remaining)
+    left = [place for place in rest.places if str(place) in wanted]
+    if known and not left:
+        raise PreprocError(f"{', '.join(known)}: expected some of the {len(wanted)} pictures that remain, got none")
+    found = Found(list(dict.fromkeys(found.places + left)), found.broken + rest.broken, found.left_out)
+    if not found.places:
+        reasons = [f"{name}: {reason}" for name, reason in found.broken[:3]]
         left_out = ", ".join(f"{number} {suffix}" for suffix, number in found.left_out.items()) or "nothing"
-        raise PreprocError(f"{', '.join(paths)}: expected pictures, got none ({left_out})")
-    return found
+        raise PreprocError("; ".join(reasons) if reasons else f"{', '.join(paths)}: expected pictures, got none ({left_out})")
+    return found, new
 
 
 def _collected(before: Stats, given: Stats, found: Found, results: Generator[tuple[Result, Sequence[Place]]], progress: Progress) -> Stats:
@@ -152,13 +177,18 @@ def _collected(before: Stats, given: Stats, found: Found, results: Generator[tup
 
 def _of_pictures(source: Any, color: str | None, progress: Progress) -> Stats:
     """In this process: whoever has a DataLoader has its workers."""
-    broken = list[tuple[str, str]]()
-    accumulator = Accumulator.of(_counted(source, color, progress, broken))
+    broken, stopped = list[tuple[str, str]](), list[int]()
+    if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] in (3, 4):
+        raise PreprocError(f"expected pictures (N, H, W, C) or (N, H, W), got {source.shape}; one picture is array[None]")
+    accumulator = Accumulator.of(_counted(source, color, progress, broken, stopped))
+    given = Stats(accumulator, ("pixels given in Python",), color, (type(source).__name__,), tuple(broken))
+    if stopped:
+        raise StatsInterruptedError(replace(given, remaining=(f"those behind picture {stopped[0]}",)))
     if not accumulator.images and not broken:
         raise PreprocError("expected pictures, got none")
     if color is not None and any(name.split()[0] != color for name in accumulator.kinds):
         raise PreprocError(f"expected PIL images to convert to {color}, got arrays: {', '.join(accumulator.kinds)}")
-    return Stats(accumulator, ("pixels given in Python",), color, (type(source).__name__,), tuple(broken))
+    return given
 
 
 def _cores() -> int:
@@ -166,18 +196,25 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _counted(source: Any, color: str | None, progress: Progress, broken: list[tuple[str, str]]) -> Iterator[Counted]:
-    """Each picture's counts; the others go to `broken`."""
-    length = len(source) if hasattr(source, "__len__") else 0
-    for number, item in enumerate(_items(source)):
-        for picture in _pictures(item):
-            try:
-                found = count_array(picture) if isinstance(picture, np.ndarray) else count_image(picture, color)
-            except PreprocError as error:
-                broken.append((f"picture {number}", first_line(error)))
-            else:
-                yield found
-        progress(number + 1, length)
+def _counted(source: Any, color: str | None, progress: Progress, broken: list[tuple[str, str]], stopped: list[int]) -> Iterator[Counted]:
+    """Each picture's counts; the others go to `broken`. Ctrl-C ends it, and `stopped` tells where."""
+    try:
+        length = len(source)
+    except TypeError:  # an iterable data set has none, whatever its loader says
+        length = 0
+    number = -1
+    try:
+        for number, item in enumerate(_items(source)):
+            for picture in _pictures(item):
+                try:
+                    found = count_array(picture) if isinstance(picture, np.ndarray) else count_image(picture, color)
+                except PreprocError as error:
+                    broken.append((f"picture {number}", first_line(error)))
+                else:
+                    yield found
+            progress(number + 1, length)
+    except KeyboardInterrupt:
+        stopped.append(number)
 
 
 def _items(source: Any) -> Iterator[Any]:
@@ -197,7 +234,8 @@ def _pictures(item: Any) -> Iterator[Any]:
     """The pictures in an item: (H, W, C) arrays, or a PIL image."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(item, torch.Tensor):
-        array: NDArray[Any] = item.detach().cpu().numpy()
+        whole = item.detach().cpu()
+        array: NDArray[Any] = (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
         if array.ndim not in (3, 4):
             raise PreprocError(f"expected tensors of shape (C, H, W) or (N, C, H, W), got {tuple(item.shape)}")
         yield from np.moveaxis(array if array.ndim == 4 else array[None], 1, -1)

@@ -15,7 +15,7 @@ from .result import INDICES, Stats
 class Drift:
     """One channel of one kind. effect: Cohen's d, the difference of the means over the pooled std ("Statistical Power Analysis for the
     Behavioral Sciences", 1988): 0.2 is small, 0.8 is large.  distance: the Wasserstein distance between the two histograms, the work of
-    moving one onto the other, as a share of the largest value; None for pixels that are floats."""
+    moving one onto the other, as a share of the largest value; None for pixels that are floats.  shift: the same in pooled stds."""
 
     kind: str
     channel: str
@@ -23,9 +23,17 @@ class Drift:
     stds: tuple[float, float]
     effect: float
     distance: float | None
+    shift: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        return vars(self)
+        """Plain data; an effect without bound, of channels that do not vary, is null."""
+        return {key: value if not isinstance(value, float) or np.isfinite(value) else None for key, value in vars(self).items()}
+
+    @property
+    def moved(self) -> float:
+        """The larger of the effect's size and the shift: what a threshold is for. Two channels of one mean may be as different as a picture
+        and its negative."""
+        return max(abs(self.effect), self.shift)
 
 
 def drift(old: Stats, new: Stats) -> tuple[list[Drift], list[str]]:
@@ -53,7 +61,10 @@ def _channels(name: str, old: Kind, new: Kind) -> list[Drift]:
         shift = pair[1] - pair[0]
         effect = shift / pooled if pooled else 0.0 if shift == 0 else float(np.copysign(np.inf, shift))
         distance = _wasserstein(old, new, number) if isinstance(old, Histogram) and isinstance(new, Histogram) else None
-        found.append(Drift(name, channel, pair, spread, effect, distance))
+        moved = 0.0
+        if distance is not None and isinstance(old, Histogram):
+            moved = distance * old.top / pooled if pooled else 0.0 if distance == 0 else float("inf")
+        found.append(Drift(name, channel, pair, spread, effect, distance, moved))
     return found
 
 

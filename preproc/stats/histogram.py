@@ -140,11 +140,21 @@ class Histogram:
         if any(len(sums[name]) != len(counts) for name in _PER_CHANNEL) or len(set(counts.sum(axis=1).tolist())) != 1:
             raise PreprocError("expected as many pixels and sums for each channel, got different numbers")
         sums |= {name: int(data[name]) for name in _NUMBERS}
+        numbers = [value for name in _PER_CHANNEL for value in sums[name]] + [sums[name] for name in _NUMBERS]
+        if min(numbers) < 0 or sums["images"] < 1 or not counts.any() or max(numbers) > sums["images"] * (UNIT << 16) ** 2:
+            raise PreprocError("expected sums of at least one picture, none below 0, got others")
+        for sums_of, squares_of in (("means", "mean_squares"), ("stds", "std_squares")):
+            if any(a * a > sums["images"] * b for a, b in zip(sums[sums_of], sums[squares_of], strict=True)):
+                raise PreprocError("expected sums of so many pictures, got sums that their squares are too small for")
         return Histogram(counts=counts, **sums)
 
 
 _PER_CHANNEL = ("means", "stds", "mean_squares", "std_squares")
 _NUMBERS = ("images", "flat", "saturated", "gray")
+
+
+FEW = 30
+"""Pictures from which on a normal interval is told."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +173,10 @@ class OverImages:
         return OverImages([total / (images * UNIT) for total in sums], spread, images)
 
     def margin(self, population: int) -> list[float]:
-        """Half of the 95 % confidence interval of the mean, if these are a random sample, without replacement, of `population` pictures."""
+        """Half of the 95 % confidence interval of the mean, if these are a random sample, without replacement, of `population` pictures.
+        NaN for fewer than FEW pictures, whose spread says too little of the population's."""
+        if self.images < FEW:
+            return [math.nan] * len(self.spread)
         left = max(0.0, 1 - self.images / population)
         return [1.96 * spread * math.sqrt(left / self.images) for spread in self.spread]
 
@@ -211,7 +224,10 @@ class Moments:
         if not np.isfinite(values).all():
             raise PreprocError("expected finite pixels, got an infinity or a NaN")
         mean = values.mean(axis=1)
-        m2 = ((values - mean[:, None]) ** 2).sum(axis=1)
+        with np.errstate(over="ignore"):
+            m2 = ((values - mean[:, None]) ** 2).sum(axis=1)
+        if not np.isfinite(m2).all():
+            raise PreprocError("expected floats whose squares are finite, got larger ones")
         std = np.sqrt(m2 / values.shape[1])
         return Moments(1, values.shape[1], mean, m2, values.min(axis=1), values.max(axis=1), mean, std)
 
@@ -245,6 +261,10 @@ class Moments:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Moments":
         lists = {key.name: np.array(data[key.name], np.float64) for key in fields(Moments) if key.name not in ("images", "pixels")}
+        if not all(values.shape == (len(lists["mean"]),) and np.isfinite(values).all() and values.size for values in lists.values()):
+            raise PreprocError("expected finite sums for each channel, got others")
+        if int(data["images"]) < 1 or int(data["pixels"]) < 1 or lists["m2"].min() < 0:
+            raise PreprocError("expected sums of at least one picture, got others")
         return Moments(images=int(data["images"]), pixels=int(data["pixels"]), **lists)
 
 
@@ -280,6 +300,8 @@ class Accumulator:
         """Bit for bit the same in any order, but for kinds of floats."""
         merged = dict(self.kinds)
         for name, kind in other.kinds.items():
+            if type(merged.get(name, kind)) is not type(kind):
+                raise PreprocError(f"expected pictures of {name} with integers in both, or with floats in both, got one of each")
             merged[name] = kind if name not in merged else merged[name] + kind  # type: ignore[operator]
         return Accumulator(MappingProxyType(dict(sorted(merged.items()))))
 
@@ -309,7 +331,9 @@ class Accumulator:
         """Raises PreprocError for what to_json() never writes."""
         try:
             kinds = {name: (Histogram if "counts" in kind else Moments).from_json(kind) for name, kind in data.items()}
-        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        except PreprocError:
+            raise
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise PreprocError(f"expected an accumulator of preproc stats, got one without or with a wrong {error}") from error
         return Accumulator(MappingProxyType(dict(sorted(kinds.items()))))
 

@@ -1,6 +1,8 @@
 """One picture -> its statistics, by kind. Pillow decodes; nothing is converted unless it is asked for."""
 
+import functools
 import io
+import stat
 import warnings
 from array import array
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from ..errors import PreprocError, first_line
 from .histogram import Counted, Moments
+from .sources import STUBS
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -47,8 +50,8 @@ CONVERT: Mapping[str, str] = MappingProxyType({"RGB": "RGB", "GRAY": "L"})
 
 def decoder() -> str:
     """What decodes, with its version: other versions may decode other pixels."""
-    jpeg = "libjpeg-turbo" if features.check_feature("libjpeg_turbo") else "libjpeg"
-    return f"Pillow {PIL.__version__}, {jpeg} {features.version('jpg')}"
+    turbo = features.version_feature("libjpeg_turbo")
+    return f"Pillow {PIL.__version__}, " + (f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}")
 
 
 def channel_names(kind: str, channels: int) -> tuple[str, ...]:
@@ -96,14 +99,15 @@ def count_array(picture: NDArray[Any]) -> Counted:
 def open_picture(data: bytes | str | Path, color: str | None) -> Image.Image:
     """Decoded, and converted if that is asked for. Raises PreprocError with the reason why it cannot be read."""
     try:
+        if not isinstance(data, bytes) and not stat.S_ISREG(Path(data).stat().st_mode):
+            raise PreprocError("expected a file, got something else of that name: a pipe, a socket or a device")
         with warnings.catch_warnings(), io.BytesIO(data) if isinstance(data, bytes) else Path(data).open("rb") as file:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             begin = file.read(8)
             file.seek(0)
             image = Image.open(file, formats=_formats(begin))
-            deep = [tile for tile in image.tile if "16" in str(tile[3]) and not image.mode.startswith("I;16")]
-            if deep:
+            if not image.mode.startswith("I;16") and any(";16" in _raw_mode(tile[3]) for tile in image.tile):
                 raise PreprocError(f"expected pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8")
             image.load()
             return _converted(image, color)
@@ -117,9 +121,21 @@ def open_picture(data: bytes | str | Path, color: str | None) -> Image.Image:
         raise PreprocError(f"expected an image, got: {first_line(error)}") from error
 
 
-def _formats(begin: bytes) -> list[str] | None:
-    """The only format that files with such a beginning can have, so that Pillow does not try some forty; None where it has to."""
-    return next(([name] for start, name in _STARTS.items() if begin.startswith(start)), None)
+def _raw_mode(settings: Any) -> str:
+    """Of a tile: how its pixels lie in the file, as "RGB;16B"."""
+    return str(settings[0] if isinstance(settings, tuple) and settings else settings)
+
+
+def _formats(begin: bytes) -> list[str]:
+    """The only format that files with such a beginning can have, so that Pillow does not try some forty; where it has to, all that it
+    reads itself."""
+    return next(([name] for start, name in _STARTS.items() if begin.startswith(start)), None) or _own_formats()
+
+
+@functools.cache
+def _own_formats() -> list[str]:
+    Image.init()
+    return [name for name in Image.ID if name not in STUBS]
 
 
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
@@ -139,6 +155,8 @@ def _mask(data: bytes | str | Path, image: Image.Image) -> Image.Image:
     mask = open_picture(data, None)
     if mask.size != image.size:
         raise PreprocError(f"expected a mask of the picture's size, {image.size[0]}x{image.size[1]}, got {mask.size[0]}x{mask.size[1]}")
+    if mask.mode in ("LA", "RGBA", "PA"):  # a selection is drawn in colours, not in how opaque they are
+        mask = mask.getchannel(0) if mask.mode != "RGBA" else mask.convert("RGB")
     there = np.asarray(mask)
     return Image.fromarray((there.reshape(*there.shape[:2], -1) != 0).any(axis=2))
 

@@ -40,7 +40,7 @@ def write_report(stats: Stats, path: Path, sources: Sequence[str] = ()) -> None:
     shown = list(_shown(sources))
     if shown:
         parts += ["<h2>What each normalization makes of some pictures</h2>", _NOTE, _pictures(pyplot, stats, shown)]
-    write_whole(path, _PAGE.replace("{body}", "\n".join(parts)))
+    write_whole(path, _PAGE.replace("{body}", "\n".join(parts)).encode("utf-8", "replace").decode())
 
 
 def advice(stats: Stats) -> list[str]:
@@ -50,7 +50,7 @@ def advice(stats: Stats) -> list[str]:
     if len(stats.accumulator.kinds) > 1:
         mixed = ", ".join(f"{kind.images:,} {name}" for name, kind in stats.accumulator.kinds.items())
         told.append(f"The pictures are of several kinds ({mixed}). Whatever loads them converts them: say which way with --color.")
-    if len(kinds) == 1 and isinstance(kind := next(iter(kinds.values())), Histogram):
+    if len(stats.accumulator.kinds) == 1 and kinds and isinstance(kind := next(iter(kinds.values())), Histogram):
         told += _constants(next(iter(kinds)), kind)
     for name, kind in kinds.items():
         if isinstance(kind, Histogram):
@@ -63,6 +63,9 @@ def advice(stats: Stats) -> list[str]:
 def _constants(name: str, kind: Histogram) -> Iterator[str]:
     mean, std = [value / kind.top for value in kind.mean()], [value / kind.top for value in kind.std()]
     each = [value / kind.top for value in kind.std_over_images().mean]
+    if not all(std):
+        yield f"A channel never changes: mean {_numbers(mean)}, std {_numbers(std)}. Nothing can be divided by that; leave the channel out."
+        return
     yield (
         f"Training from scratch: the z-score of this data set, mean {_numbers(mean)} and std {_numbers(std)} in 0-1 "
         '(in a recipe: step = "normalize", stats = "stats.json"). It gives every channel mean 0 and std 1 over the whole data set.'
@@ -95,7 +98,7 @@ def _pictures_that_are(name: str, kind: Histogram) -> Iterator[str]:
             f"saturated (at least {SATURATED:.0%} of a channel's pixels at 0 or {kind.top})",
             "what is cut off there no normalization brings back",
         ),
-        (kind.gray, "grey, saved as RGB", "colour is no feature of theirs"),
+        (kind.gray, "alike in all channels", "their histograms are the same, as those of grey pictures saved as RGB are"),
     ):
         if number >= MANY * kind.images:
             yield f"{number:,} of {kind.images:,} {name} pictures, {number / kind.images:.0%}, are {what}: {why}."
@@ -166,7 +169,7 @@ def _pictures(pyplot: Any, stats: Stats, shown: Sequence[tuple[str, NDArray[np.u
     figure, axes = pyplot.subplots(len(shown), 1 + len(variants), figsize=(2.1 * (1 + len(variants)), 2.2 * len(shown)), squeeze=False)
     for row, (name, picture) in zip(axes, shown, strict=True):
         row[0].imshow(picture)
-        row[0].set_title(f"{Path(name).name[:22]}\n{picture.min()}..{picture.max()}", fontsize=7)
+        row[0].set_title(f"{_name(name)}\n{picture.min()}..{picture.max()}", fontsize=7, parse_math=False)
         for axis, (word, steps) in zip(row[1:], variants.items(), strict=True):
             values = reference.apply(steps, np.moveaxis(picture[None], -1, 1).astype(np.float64))[0]
             axis.imshow(np.moveaxis(np.clip((values + VISIBLE) / (2 * VISIBLE), 0, 1), 0, -1))
@@ -174,6 +177,11 @@ def _pictures(pyplot: Any, stats: Stats, shown: Sequence[tuple[str, NDArray[np.u
     for axis in axes.flat:
         axis.set_axis_off()
     return _image(pyplot, figure, "Pictures before and after each normalization")
+
+
+def _name(path: str) -> str:
+    """The beginning of a file's name, as far as it is text."""
+    return "".join(letter if letter.isprintable() else "?" for letter in Path(path).name[:22])
 
 
 VISIBLE = 2.5

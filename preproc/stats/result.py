@@ -1,6 +1,7 @@
 """The statistics of a data set: what was counted, how, and what could not be; stats.json."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ class Stats:
     """accumulator: the counts.  decoder: what decoded, with versions; several, where runs with different ones were merged.
     color: what all was converted to, or None.  sources: what was asked for.  broken: what could not be read, and why.
     left_out: how many files did not count for their suffix.  sample: if not everything was read.  remaining: the pictures that an
-    interrupted run has not counted.
+    interrupted run has not counted.  masks: the glob of the masks that selected the pixels.
     """
 
     accumulator: Accumulator
@@ -42,6 +43,7 @@ class Stats:
     left_out: Mapping[str, int] = field(default_factory=dict)
     sample: Sample | None = None
     remaining: tuple[str, ...] = ()
+    masks: str | None = None
 
     def __add__(self, other: "Stats") -> "Stats":
         """Of both data sets: what two runs over its parts would have given in one. Raises PreprocError for samples, and where one was
@@ -50,16 +52,19 @@ class Stats:
             raise PreprocError("expected statistics of everything to merge, got those of a sample")
         if self.color != other.color:
             raise PreprocError(f"expected statistics converted to one colour, got {self.color or 'none'} and {other.color or 'none'}")
+        if self.masks != other.masks and self.images and other.images:
+            raise PreprocError(f"expected statistics of the same masks, got {self.masks or 'none'} and {other.masks or 'none'}")
         suffixes = {**self.left_out, **other.left_out}
         return Stats(
             self.accumulator + other.accumulator,
             tuple(sorted({*self.decoder, *other.decoder})),
             self.color,
-            (*self.sources, *other.sources),
+            tuple(dict.fromkeys((*self.sources, *other.sources))),
             tuple(sorted((*self.broken, *other.broken))),
             {suffix: self.left_out.get(suffix, 0) + other.left_out.get(suffix, 0) for suffix in sorted(suffixes)},
             None,
             tuple(sorted({*self.remaining, *other.remaining})),
+            self.masks or other.masks,
         )
 
     @property
@@ -88,9 +93,11 @@ class Stats:
     def to_json(self) -> dict[str, Any]:
         """stats.json. What Normalize.from_stats() reads is there if all pictures are of one kind."""
         constants: dict[str, Any] = {}
+        mean: list[float] = []
         if len(self.accumulator.kinds) == 1 and not set(self.accumulator.kinds) & set(INDICES):
             name, kind = self.only()
             mean, std = self.mean_and_std()
+        if mean and (isinstance(kind, Histogram) or (kind.low.min() >= 0 and kind.high.max() <= 1)):  # floats in 0..255 have another unit
             word = name.split()[0]
             constants = {"unit": "0-1", "color": word if word in COLORS else "ANY", "mean": mean, "std": std, "correction": 0}
             constants |= {"images": kind.images, "pixels": kind.pixels}
@@ -104,12 +111,26 @@ class Stats:
             "sources": list(self.sources),
             "broken": [{"name": name, "reason": reason} for name, reason in self.broken],
             "left_out": dict(self.left_out),
+            "masks": self.masks,
             "sample": self.sample and vars(self.sample),
+            "intervals": self._intervals(),
             "partial": self.partial,
             "remaining": list(self.remaining),
             "accumulator": self.accumulator.to_json(),
             "accumulator_sha256": self.accumulator.sha256(),
         }
+
+    def _intervals(self) -> dict[str, Any] | None:
+        """Of a sample: half of the 95 % confidence intervals of the pictures' means and stds, in grey levels; null for too few pictures."""
+        if self.sample is None:
+            return None
+        found: dict[str, Any] = {}
+        for name, kind in self.accumulator.kinds.items():
+            if isinstance(kind, Histogram):
+                both = {"mean_of_means": kind.mean_over_images(), "mean_of_stds": kind.std_over_images()}
+                margins = {word: over.margin(self.sample.population) for word, over in both.items()}
+                found[name] = {word: None if math.isnan(values[0]) else values for word, values in margins.items()}
+        return found
 
     def save(self, path: str | Path) -> None:
         """Writes stats.json, whole or not at all."""
@@ -121,7 +142,7 @@ class Stats:
         """Reads what save() wrote. Raises PreprocError, which names the file, for anything else and where the accumulator was changed."""
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise PreprocError(f"{path}: expected a stats.json, got: {error}") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT or "accumulator" not in data:
             raise PreprocError(f"{path}: expected a stats.json with an accumulator, got something else")
@@ -135,10 +156,17 @@ class Stats:
                 tuple(map(str, data["sources"])),
                 tuple((entry["name"], entry["reason"]) for entry in data["broken"]),
                 {str(suffix): int(number) for suffix, number in data["left_out"].items()},
-                None if data["sample"] is None else Sample(**data["sample"]),
+                None if data["sample"] is None else Sample(**{key: int(value) for key, value in data["sample"].items()}),
                 tuple(map(str, data["remaining"])),
+                data.get("masks"),
             )
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if not all(isinstance(data[key], list) for key in ("decoder", "sources", "remaining")):
+                raise TypeError("list of texts")
+            if stats.sample is not None and not 0 < stats.sample.images <= stats.sample.population:
+                raise ValueError("sample")
+            if {key: stats.to_json().get(key) for key in ("mean", "std")} != {key: data.get(key) for key in ("mean", "std")}:
+                raise ValueError("mean or std, which the accumulator does not have")
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             raise PreprocError(f"{path}: expected a whole stats.json, got one without or with a wrong {error}") from error
         if stats.accumulator.sha256() != data.get("accumulator_sha256"):
             raise PreprocError(f"{path}: expected the accumulator that was written, got one with another sha256")

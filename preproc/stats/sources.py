@@ -7,6 +7,7 @@ import re
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,11 +46,13 @@ class Place:
 
 @dataclass
 class Found:
-    """What a search has found: places, what could not be looked at, and how many files were left out for their names, by suffix."""
+    """What a search has found: places, what could not be looked at, and how many files were left out for their names, by suffix.
+    folders: those that were looked through, by their real paths."""
 
     places: list[Place] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
 
     def leave_out(self, name: str) -> None:
         suffix = Path(name).suffix.lower() or "no suffix"
@@ -66,25 +69,37 @@ def find(sources: Sequence[str | Path]) -> Found:
     found = Found()
     for source in map(str, sources):
         _find(source, found)
-    found.places = list(dict.fromkeys(found.places))  # what two sources name counts once
+    different = dict[tuple[str, str], Place]()
+    for place in found.places:
+        name = place.name if place.archive or is_remote(place.name) else os.path.abspath(place.name)  # noqa: PTH100 - takes .. out
+        different.setdefault((place.archive or "", name), place)
+    found.places = list(different.values())  # what two sources name counts once
     return found
 
 
 def masked(found: Found, pattern: str) -> Found:
-    """Each place with the mask of the same stem; those without become broken. Raises PreprocError if two masks have one stem."""
-    masks: dict[str, str] = {}
+    """Each place with the mask of the same stem; those without become broken. Where several pictures or masks have one stem, the folders
+    above have to agree as well, as in mirrored trees: a/1.png with masks/a/1.png."""
+    masks: dict[str, list[str]] = {}
     for path in _matches(pattern):
-        stem = Path(path).stem
-        if stem in masks:
-            raise PreprocError(f"--mask-glob {pattern}: expected one mask per stem, got {masks[stem]} and {path}")
-        masks[stem] = path
+        masks.setdefault(Path(path).stem, []).append(path)
     if not masks:
         raise PreprocError(f"--mask-glob {pattern}: expected masks, got none")
-    own = {os.path.realpath(path) for path in masks.values()}
+    own = {os.path.realpath(path) for same in masks.values() for path in same}
     places = [place for place in found.places if place.archive is not None or os.path.realpath(place.name) not in own]
-    told = [replace(place, mask=masks.get(Path(place.name).stem)) for place in places]
-    missing = [(str(place), f"expected a mask called {Path(place.name).stem}, got none") for place in told if place.mask is None]
-    return Found([place for place in told if place.mask is not None], found.broken + missing, found.left_out)
+    stems = Counter(Path(place.name).stem for place in places)
+    told, missing = [], []
+    for place in places:
+        stem = Path(place.name).stem
+        fitting = masks.get(stem, [])
+        if len(fitting) > 1 or stems[stem] > 1:
+            fitting = [path for path in fitting if Path(path).parent.name == Path(place.name).parent.name]
+        if len(fitting) == 1:
+            told.append(replace(place, mask=fitting[0]))
+        else:
+            where = ", in a folder of the same name, for there are several" if masks.get(stem) else ""
+            missing.append((str(place), f"expected a mask called {stem}{where}, got {' and '.join(fitting) or 'none'}"))
+    return Found(told, found.broken + missing, found.left_out)
 
 
 def sampled(found: Found, sample: str, *, seed: int) -> Found:
@@ -92,7 +107,7 @@ def sampled(found: Found, sample: str, *, seed: int) -> Found:
     total = len(found.places)
     try:
         number = round(float(sample[:-1]) / 100 * total) if sample.endswith("%") else int(sample)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise PreprocError(f"--sample: expected a number of pictures or a percentage such as 5%, got {sample!r}") from error
     if number < 1:
         raise PreprocError(f"--sample: expected at least one picture, got {sample} of {total}")
@@ -150,22 +165,37 @@ def _find(source: str, found: Found) -> None:
 def _matches(pattern: str) -> list[str]:
     """In order; ** goes through folders."""
     path = Path(pattern)
-    first = next(position for position, part in enumerate(path.parts) if _GLOB.search(part))
-    return sorted(map(str, Path(*path.parts[:first]).glob(str(Path(*path.parts[first:])))))
+    first = next((position for position, part in enumerate(path.parts) if _GLOB.search(part)), None)
+    if first is None:
+        raise PreprocError(f"{pattern}: expected a pattern with *, ? or [, got none; a folder's files are {pattern}/*")
+    try:
+        return sorted(map(str, Path(*path.parts[:first]).glob(str(Path(*path.parts[first:])))))
+    except ValueError as error:
+        raise PreprocError(f"{pattern}: expected a pattern, got another: {first_line(error)}") from error
+
+
+STUBS = ("PDF", "MPEG", "HDF5", "GRIB", "BUFR", "EPS", "WMF")
+"""Formats that Pillow has a name for but reads not at all, or only through another program."""
 
 
 def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in Image.EXTENSION
+    kind = Image.EXTENSION.get(Path(name).suffix.lower())
+    return kind in Image.OPEN and kind not in STUBS
 
 
 def _folder(source: str, found: Found) -> None:
-    """All below, links followed; a link back to a folder on the way is told and not followed."""
+    """All below, links followed, each folder once; a link back to a folder on the way is told and not followed."""
 
     def told(error: OSError) -> None:
         found.broken.append((str(error.filename), f"expected a folder that can be read, got: {error.strerror}"))
 
     for folder, inner, files in os.walk(source, followlinks=True, onerror=told):
-        above = {os.path.realpath(folder)} | {os.path.realpath(parent) for parent in Path(folder).absolute().parents}
+        here = os.path.realpath(folder)
+        if here in found.folders:
+            inner.clear()
+            continue
+        found.folders.add(here)
+        above = {here} | {os.path.realpath(parent) for parent in Path(folder).absolute().parents}
         for name in sorted(inner):
             if (Path(folder) / name).is_symlink() and os.path.realpath(Path(folder) / name) in above:
                 found.broken.append((str(Path(folder) / name), "expected a folder, got a link back to one above it; not followed"))
@@ -194,9 +224,10 @@ def _zip(source: str, found: Found) -> None:
     try:
         with zipfile.ZipFile(source) as archive:
             names = [item.filename for item in archive.infolist() if not item.is_dir()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise PreprocError(f"{source}: expected a zip archive, got: {first_line(error)}") from error
-    for name in names:
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        found.broken.append((source, f"expected a zip archive, got: {first_line(error)}"))
+        return
+    for name in dict.fromkeys(names):
         if _is_picture(name):
             found.places.append(Place(name, archive=source))
         else:
@@ -205,26 +236,42 @@ def _zip(source: str, found: Found) -> None:
 
 def _tar(source: str, found: Found) -> None:
     """Only its headers are read, but for a compressed one's, which has to be read through. What is in front of a break counts."""
-    before = len(found.places)
     try:
-        with tarfile.open(source, mode=COMPRESSIONS[Path(source).suffix.lower()]) as archive:  # type: ignore[call-overload]
+        mode = COMPRESSIONS[Path(source).suffix.lower()]
+        with tarfile.open(source, mode=mode, tarinfo=Strict) as archive:  # type: ignore[call-overload]
             _members(source, archive, found, plain=source.lower().endswith(".tar"))
     except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-        if len(found.places) == before:
-            raise PreprocError(f"{source}: expected a tar archive, got: {first_line(error)}") from error
         found.broken.append((source, f"expected a whole tar archive, got: {first_line(error)}"))
 
 
+class Strict(tarfile.TarInfo):
+    """Raises for a damaged header; tarfile itself takes one for the archive's end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> "Strict":
+        try:
+            return super().fromtarfile(archive)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"a damaged header at byte {archive.offset:,}: {error}") from error
+
+
 def _members(source: str, archive: Iterable[tarfile.TarInfo], found: Found, *, plain: bool) -> None:
+    """Each name once: a later one of the same name, which another program would unpack over the first, is told."""
+    seen = set[str]()
     for member in archive:
+        if member.islnk() or member.issym():
+            found.left_out["links"] = found.left_out.get("links", 0) + 1
         if not member.isfile():
             continue
         if not _is_picture(member.name):
             found.leave_out(member.name)
+        elif member.name in seen:
+            found.broken.append((f"{source}/{member.name}", "expected each name once in an archive, got it again; the first counts"))
         elif plain:
             found.places.append(Place(member.name, archive=source, offset=member.offset_data, size=member.size))
         else:
             found.places.append(Place(member.name, archive=source))
+        seen.add(member.name)
 
 
 def remote(url: str) -> tuple[Any, str]:
@@ -249,7 +296,7 @@ def _remote(source: str, found: Found) -> None:
         for name in sorted(names):
             url = system.unstrip_protocol(name)
             if is_tar(name):
-                with system.open(name, "rb") as file, tarfile.open(fileobj=file, mode="r|*") as archive:
+                with system.open(name, "rb") as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=Strict) as archive:
                     _members(url, archive, found, plain=False)
             elif name == path or _is_picture(name):
                 found.places.append(Place(url))

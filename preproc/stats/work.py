@@ -16,23 +16,41 @@ from PIL import Image
 from ..errors import PreprocError, first_line
 from .histogram import Accumulator, Counted
 from .pictures import count_file, open_picture
-from .sources import Broken, Place, is_remote, is_tar, place_of, remote
+from .sources import Broken, Place, Strict, is_remote, is_tar, place_of, remote
 
 Reader = Callable[[], bytes | Path]
 """Reads one picture's bytes, or says which file has them."""
 
 
-class Archives(contextlib.ExitStack):
+MOST_OPEN = 8
+"""Zip archives at a time."""
+MOST_BYTES = 1 << 27
+"""Of one member of an archive: it is read whole before Pillow sees it."""
+
+
+class Archives(contextlib.AbstractContextManager["Archives"]):
     """Zip archives that stay open from chunk to chunk: the directory of a large one takes longer to read than a chunk's pictures."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.opened: dict[str, zipfile.ZipFile] = {}
 
-    def __getitem__(self, path: str) -> zipfile.ZipFile:
+    def __exit__(self, *_: object) -> None:
+        for archive in self.opened.values():
+            archive.close()
+        self.opened.clear()
+
+    def read(self, path: str, name: str) -> bytes:
         if path not in self.opened:
-            self.opened[path] = self.enter_context(zipfile.ZipFile(path))
-        return self.opened[path]
+            if len(self.opened) == MOST_OPEN:
+                self.opened.pop(next(iter(self.opened))).close()
+            self.opened[path] = zipfile.ZipFile(path)
+        _check_size(self.opened[path].getinfo(name).file_size)
+        return self.opened[path].read(name)
+
+
+def _check_size(size: int) -> None:
+    if size > MOST_BYTES:
+        raise PreprocError(f"expected a picture of at most {MOST_BYTES:,} bytes in an archive, got {size:,}")
 
 
 def run_chunk(chunk: Sequence[Mapping[str, Any]], color: str | None, archives: Archives | None = None) -> dict[str, Any]:
@@ -86,13 +104,13 @@ def _contents(archive: str | None, places: Sequence[Place], archives: Archives) 
     if archive is None:
         yield from ((place, functools.partial(_fetch, place.name)) for place in places)
     elif not is_tar(archive):
-        yield from ((place, functools.partial(archives[archive].read, place.name)) for place in places)
+        yield from ((place, functools.partial(archives.read, archive, place.name)) for place in places)
     elif all(place.offset is not None for place in places):
         with Path(archive).open("rb") as file:
             yield from ((place, functools.partial(_slice, file, place)) for place in places)
     else:
         wanted = {place.name: place for place in places}
-        with _opened(archive) as file, tarfile.open(fileobj=file, mode="r|*") as stream:
+        with _opened(archive) as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=Strict) as stream:
             for member in stream:
                 if member.isfile() and member.name in wanted:
                     yield wanted.pop(member.name), functools.partial(_extract, stream, member)
@@ -106,11 +124,13 @@ def _fetch(name: str) -> bytes | Path:
 
 
 def _slice(file: IO[bytes], place: Place) -> bytes:
+    _check_size(place.size or 0)
     file.seek(place.offset or 0)
     return file.read(place.size or 0)
 
 
 def _extract(stream: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    _check_size(member.size)
     held = stream.extractfile(member)
     assert held is not None
     return held.read()
