@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _WHERE = {
+    "layers.geometry": ("CenterCrop", "Letterbox", "Pad", "Resize"),
     "layers": ("ChannelAffine", "FromPixels", "LocalResponseNorm", "MinMaxNormalize", "MinMaxScale", "Normalize", "Rescale", "Standardize"),
     "pipeline": ("Model", "Pipeline", "prepend"),
     "folding": ("FoldResult", "fold", "why_not_foldable"),
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from .layers import Normalize as Normalize
     from .layers import Rescale as Rescale
     from .layers import Standardize as Standardize
+    from .layers.geometry import CenterCrop as CenterCrop
+    from .layers.geometry import Letterbox as Letterbox
+    from .layers.geometry import Pad as Pad
+    from .layers.geometry import Resize as Resize
     from .pipeline import Model as Model
     from .pipeline import Pipeline as Pipeline
     from .pipeline import prepend as prepend

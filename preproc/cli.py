@@ -184,6 +184,20 @@ def inspect(
         raise typer.Exit(1)
 
 
+@app.command("show")
+def show_picture(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A photograph.")],
+    source: Annotated[Path, typer.Argument(metavar="BUNDLE_OR_RECIPE", help="Whose steps are shown.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.png", help="Writes the picture there.")],
+    against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another bundle or recipe, to compare with.")] = None,
+) -> None:
+    """Draw what each step does to a picture: the picture, its values' range, their histogram."""
+    from .showing import write_picture
+
+    told = write_picture(image, source, out, against=against)
+    print(f"{out}: written" + (f"; {told}" if told else ""))
+
+
 @app.command()
 def stats(
     sources: Annotated[
@@ -203,13 +217,14 @@ def stats(
 ) -> None:
     """Exact statistics of a data set: for z-scores, and to see what is in it."""
     from .stats.compute import StatsInterruptedError, compute_stats
+    from .stats.result import check_targets
     from .stats.show import counting, show_stats
 
     if allow_errors < 0:
         raise PreprocError(f"--allow-errors: expected a number of at least 0, got {allow_errors}")
-    for path in filter(None, (out, report)):
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise PreprocError(f"{path}: expected a file's name in a folder that exists, got {'a folder' if path.is_dir() else 'none'}")
+    if scheduler is not None and engine != "dask":
+        raise PreprocError(f"--scheduler: expected with --engine dask only, got --engine {engine}")
+    check_targets(out, report)
     interrupted = False
     with counting() as progress:
         try:
@@ -226,9 +241,9 @@ def stats(
             )
         except StatsInterruptedError as error:
             found, interrupted = error.stats, True
-    if out is not None:
+    if out is not None and (found.images or found.partial):  # else there is nothing to keep
         found.save(out)
-    if report is not None and not interrupted:
+    if report is not None and not interrupted and found.images:
         from .stats.report import write_report
 
         write_report(found, report, sources)
@@ -270,7 +285,9 @@ def stats_diff(
     else:
         show_drift(channels, alone)
     if fail_above is not None and (largest > fail_above or alone):
-        _say(f"error: expected moves of at most {fail_above:g} stds, got {largest:.3g}{'; ' if alone else ''}{'; '.join(alone)}")
+        reasons = [f"expected moves of at most {fail_above:g} stds, got {largest:.3g}"] if largest > fail_above else []
+        reasons += [f"expected the same kinds of pictures in both, but {text}" for text in alone]
+        _say(f"error: {'; '.join(reasons)}")
         raise typer.Exit(1)
 
 

@@ -56,14 +56,19 @@ def photographs(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str
         yield f"photo-{file.stem} {size[0]}x{size[1]}", Image.fromarray(rgb), _arrange(rgb, pixels)
 
 
-def _photograph(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(height, width, 3) uint8 RGB."""
+def one_picture(file: Path, pixels: PixelsSpec) -> Pixels:
+    """A picture as the model takes it, a batch of one; scaled where the model takes one size only. Raises PreprocError for no picture."""
+    return _arrange(_photograph(file, pixels.size), pixels)
+
+
+def _photograph(file: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 RGB; size None: as it is."""
     try:
         with Image.open(file) as image:
             picture = image.convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise PreprocError(f"{file}: expected a picture, got: {error}") from error
-    if picture.size != (size[1], size[0]):
+    if size is not None and picture.size != (size[1], size[0]):
         picture = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.asarray(picture)
 

@@ -86,8 +86,14 @@ def _near(some: Sequence[float], others: Sequence[float]) -> bool:
     return len(some) == len(others) and all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(some, others, strict=True))
 
 
+FEW = 30
+"""Pictures of a sample from which on its mean and std say something of all."""
+
+
 def read_stats(path: str | Path) -> Statistics:
     """Reads mean, std, unit and color from a stats.json, raising PreprocError with the file's name if they are not there."""
+    if not isinstance(path, (str, Path)):
+        raise PreprocError(f"expected the path of a stats.json, got a {type(path).__name__}; its save() writes one")
     try:
         data: Any = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -98,6 +104,12 @@ def read_stats(path: str | Path) -> Statistics:
         raise PreprocError(f"{path}: expected a JSON object with mean, std, unit and color, got {type(data).__name__}")
     if data.get("partial"):
         raise PreprocError(f"{path}: expected statistics of everything, got those of an interrupted run; finish it, or merge the rest")
+    if data.get("sample") and data.get("images", 0) < FEW:
+        raise PreprocError(
+            f"{path}: expected statistics of everything, or of a sample of at least {FEW} pictures, got {data.get('images')}"
+        )
+    if "kinds" in data and not data["kinds"]:
+        raise PreprocError(f"{path}: expected statistics of pictures, got those of none")
     missing = [key for key in ("mean", "std", "unit", "color") if key not in data]
     if missing:
         raise PreprocError(

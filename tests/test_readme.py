@@ -63,6 +63,20 @@ def test_the_survey_is_quoted_right():
     assert "Of torchvision's {} classification models {} fold, and of timm's {} families {}".format(*figures) in README
 
 
+def test_the_tables_of_pixels_are_quoted_right():
+    survey = (ROOT / "tests" / "survey" / "resize.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- table: tests/survey/resize.md -->\n(.*?)\n\n", README, re.DOTALL)[1].splitlines()
+    rows = [row for row in survey.splitlines() if row.startswith("|")]
+    assert shown == [row for row in rows if "| nearest" not in row and "| TorchScript |" not in row]
+    assert all(row.endswith("| 0 | 0 | 0 |") for row in rows if "exact" in row or "torch |" in row or "TorchScript" in row)
+    aliased = [row for row in rows if "smaller" in row and "antialias=False" in row and "nearest" not in row]
+    most = max(float(cell) for row in aliased for cell in re.findall(r"\| (\d+), ", row))
+    assert f"are up to\n{most:g} grey levels away from Pillow" in README
+    pipelines = (ROOT / "tests" / "survey" / "pipelines.md").read_text(encoding="utf-8")
+    counts = dict(re.findall(r"^\| (torchvision|timm) \| (\d+) \| TorchScript", pipelines, re.MULTILINE))
+    assert f"Of the published pipelines of {counts['torchvision']} torchvision weights and {counts['timm']} timm families" in README
+
+
 def test_the_report_is_the_tracked_bundles():
     """Verdicts and the rounded figures in the README are those in export/digits/manifest.json."""
     from preproc.bundle import open_bundle

@@ -201,7 +201,7 @@ def test_separate_runs_merge_exactly_and_a_stats_json_is_a_source(folder, expect
     assert compute_stats([tmp_path / "a.json", folder / "b"]).accumulator.to_bytes() == expected
     with pytest.raises(PreprocError, match="statistics of different pictures to merge, got the same twice"):
         compute_stats([tmp_path / "a.json", tmp_path / "a.json"])
-    with pytest.raises(PreprocError, match=r"a\.json: expected statistics of pictures converted to GRAY, got nothing"):
+    with pytest.raises(PreprocError, match=r"a\.json: expected pictures converted to GRAY, as is asked for now, got pictures as they are"):
         compute_stats([tmp_path / "a.json", folder / "b"], color="GRAY")
     with pytest.raises(PreprocError, match="a sample to add to some"):
         compute_stats([tmp_path / "a.json", folder / "b"], sample="3")

@@ -22,6 +22,7 @@ from preproc.stats.compute import StatsInterruptedError, compute_stats
 from preproc.stats.histogram import Accumulator, Moments
 from preproc.stats.result import Stats
 from preproc.stats.work import Archives
+from preproc.steps import Normalize
 from tests.test_cli import run
 from tests.test_stats import pictures, png, save_all
 
@@ -248,3 +249,38 @@ def test_a_threshold_sees_more_than_the_mean(tmp_path):
         run("stats-diff", tmp_path / "flat.json", tmp_path / "one.json", "--json", check=0).stdout, parse_constant=pytest.fail
     )
     assert told["largest"] is None
+
+
+def test_nothing_but_our_own_files_is_written_over(tmp_path):
+    place = save_all(tmp_path / "p", pictures(2))
+    (tmp_path / "recipe.toml").write_text("mine")
+    run("stats", place, "-o", tmp_path / "s.json", "--report", tmp_path / "r.html", check=0)
+    run("stats", place, "-o", tmp_path / "s.json", "--report", tmp_path / "r.html", check=0)
+    for options in (
+        ["-o", tmp_path / "recipe.toml"],
+        ["-o", place / "000.png"],
+        ["--report", tmp_path / "s.json"],
+        ["-o", tmp_path / "r.html"],
+    ):
+        assert "expected a free name, or" in run("stats", place, *options, check=1).stderr
+    assert "two names" in run("stats", place, "-o", tmp_path / "x.html", "--report", tmp_path / "x.html", check=1).stderr
+    assert (tmp_path / "recipe.toml").read_text() == "mine"
+    before = (tmp_path / "s.json").read_text()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.png").write_bytes(b"x")
+    run("stats", tmp_path / "bad", "-o", tmp_path / "s.json", check=1)
+    assert (tmp_path / "s.json").read_text() == before  # there was nothing to keep
+    assert "with --engine dask only" in run("stats", place, "--scheduler", "tcp://x:1", check=1).stderr
+
+
+def test_small_samples_and_the_like_are_no_constants(tmp_path):
+    save_all(tmp_path / "p", pictures(40))
+    compute_stats(tmp_path / "p", sample="5").save(tmp_path / "few.json")
+    with pytest.raises(PreprocError, match=r"few\.json: expected statistics of everything, or of a sample of at least 30"):
+        Normalize.from_stats(tmp_path / "few.json")
+    compute_stats(tmp_path / "p", sample="35").save(tmp_path / "many.json")
+    assert len(Normalize.from_stats(tmp_path / "many.json").mean) == 3
+    with pytest.raises(PreprocError, match=r"the path of a stats\.json, got a Stats; its save\(\) writes one"):
+        Normalize.from_stats(compute_stats(tmp_path / "p"))
+    with pytest.raises(PreprocError, match="move the channels last"):
+        compute_stats(np.zeros((5, 3, 20, 24), np.uint8))

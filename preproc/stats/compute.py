@@ -119,8 +119,14 @@ def _merged(files: Sequence[str], color: str | None) -> Stats:
         raise PreprocError(f"expected statistics of different pictures to merge, got the same twice in {', '.join(files)}")
     for file, state in zip(files, states, strict=True):
         if state.color != color:
-            raise PreprocError(f"{file}: expected statistics of pictures converted to {color or 'nothing'}, got {state.color or 'nothing'}")
+            raise PreprocError(
+                f"{file}: expected {_converted(color)}, as is asked for now, got {_converted(state.color)}; give the same --color"
+            )
     return functools.reduce(lambda one, other: one + other, states) if states else Stats(Accumulator(), color=color)
+
+
+def _converted(color: str | None) -> str:
+    return "pictures as they are" if color is None else f"pictures converted to {color}"
 
 
 def _found(paths: Sequence[str], mask_glob: str | None) -> Found:
@@ -180,6 +186,8 @@ def _of_pictures(source: Any, color: str | None, progress: Progress) -> Stats:
     broken, stopped = list[tuple[str, str]](), list[int]()
     if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] in (3, 4):
         raise PreprocError(f"expected pictures (N, H, W, C) or (N, H, W), got {source.shape}; one picture is array[None]")
+    if isinstance(source, np.ndarray) and source.ndim == 4 and source.shape[1] in (1, 3, 4) and source.shape[3] not in (1, 3, 4):
+        raise PreprocError(f"expected pictures (N, H, W, C), got {source.shape}, which looks like (N, C, H, W): move the channels last")
     accumulator = Accumulator.of(_counted(source, color, progress, broken, stopped))
     given = Stats(accumulator, ("pixels given in Python",), color, (type(source).__name__,), tuple(broken))
     if stopped:

@@ -142,7 +142,9 @@ class Stats:
         """Reads what save() wrote. Raises PreprocError, which names the file, for anything else and where the accumulator was changed."""
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise PreprocError(f"{path}: expected a stats.json, which preproc stats writes, got: {error.strerror or error}") from error
+        except (ValueError, RecursionError) as error:
             raise PreprocError(f"{path}: expected a stats.json, got: {error}") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT or "accumulator" not in data:
             raise PreprocError(f"{path}: expected a stats.json with an accumulator, got something else")
@@ -171,6 +173,19 @@ class Stats:
         if stats.accumulator.sha256() != data.get("accumulator_sha256"):
             raise PreprocError(f"{path}: expected the accumulator that was written, got one with another sha256")
         return stats
+
+
+def check_targets(stats: Path | None, report: Path | None) -> None:
+    """Raises PreprocError where a stats.json or a report could not be written, or would be written over something else."""
+    if stats is not None and stats == report:
+        raise PreprocError(f"{stats}: expected two names for the statistics and the report, got one")
+    for path, ours, what in ((stats, FORMAT, "a stats.json"), (report, "<title>preproc stats</title>", "a report")):
+        if path is None:
+            continue
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise PreprocError(f"{path}: expected a file's name in a folder that exists, got {'a folder' if path.is_dir() else 'none'}")
+        if path.exists() and ours.encode() not in path.read_bytes()[:1000]:
+            raise PreprocError(f"{path}: expected a free name, or {what} that preproc has written, got another file; remove it first")
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from importlib import metadata
 import torch
 
 from preproc.bundle import versions
-from tests.bench import cases, plot, processes, statistics
+from tests.bench import cases, plot, processes, resizing, statistics
 from tests.bench.measure import Ratio, commit
 
 
@@ -37,6 +37,9 @@ def main(seconds: float = 12.0) -> None:
     table, memory = processes.attaching("resnet50")
     tables |= show({plot.ATTACHED: table})
     figures[f"{plot.ATTACHED}: peak memory over the file's size"] = memory
+    for size in resizing.SIZES:
+        for interpolation in ("bilinear", "bicubic"):
+            tables |= show({f"{plot.RESIZED}, {interpolation}, {size}": resizing.resizing(size, interpolation)})
     tables |= show({plot.COUNTED: statistics.throughput()})
     whole, figures[f"{plot.COUNTED}: memory and dask"] = statistics.engines()
     tables |= show(whole)

@@ -1,0 +1,53 @@
+"""A resize alone, one thread, over Pillow's: uint8 photographs (H, W, 3) in, grey levels out."""
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from preproc.graph.nodes import Builder, build
+from preproc.inputs import PHOTOGRAPHS
+from preproc.pipeline import Pipeline
+from preproc.runtimes import onnxruntime
+from preproc.steps import FromPixels, Resize
+from tests.bench.measure import Ratio, ratios
+
+SIZES = {"512x512 to 256x256": ((512, 512), (256, 256)), "1280x960 to 341x256": ((960, 1280), (256, 341))}
+
+
+def session(step: Resize, size: tuple[int, int] | None):
+    """One Resize step in ONNX Runtime, one thread, float grey levels out."""
+    builder = Builder(ir.DataType.FLOAT, 3, size=size)
+    height, width = size or ("h", "w")
+    pixels = ir.Value(name="pixels", shape=ir.Shape(["N", height, width, 3]), type=ir.TensorType(ir.DataType.UINT8))
+    output = build(builder, [FromPixels(layout="NHWC"), step], pixels)
+    output.type, output.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape(["N", "c", "x", "y"])
+    graph = ir.Graph([pixels], [output], nodes=builder.nodes, initializers=builder.constants, opset_imports={"": 18}, name="g")
+    ort = onnxruntime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    proto = ir.to_proto(ir.Model(graph, ir_version=10))
+    return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def resizing(name: str, interpolation: str) -> dict[str, Ratio]:
+    old, new = SIZES[name]
+    with Image.open(PHOTOGRAPHS / "coffee.jpg") as image:
+        picture = image.convert("RGB").resize(old[::-1], Image.Resampling.BICUBIC)
+    array = np.asarray(picture)[None]
+    tensor = torch.from_numpy(array.copy())
+    planes = tensor.permute(0, 3, 1, 2).contiguous()
+    fast, exact = (Resize(size=new, interpolation=interpolation, form=form) for form in ("fast", "exact"))
+    dynamic, static = session(fast, None), session(exact, old)
+    layer = Pipeline.from_steps([FromPixels(layout="NHWC"), fast])
+    code = getattr(Image.Resampling, interpolation.upper())
+    method = v2.InterpolationMode(interpolation)
+    calls = {
+        "Pillow": lambda: picture.resize(new[::-1], code),
+        "ONNX file, fast, any size": lambda: dynamic.run(None, {"pixels": array}),
+        "ONNX file, exact": lambda: static.run(None, {"pixels": array}),
+        "preproc's layer, exact": lambda: layer(tensor),
+        "torchvision on uint8 tensors": lambda: v2.functional.resize(planes, list(new), interpolation=method, antialias=True),
+    }
+    return ratios(calls, peer="Pillow", seconds=6.0)

@@ -1,0 +1,72 @@
+"""preproc show: what each step does to a picture, as a picture."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from preproc.errors import PreprocError
+from preproc.recipe import load_recipe
+from preproc.showing import stages, write_picture
+from preproc.steps import output_size
+from tests.conftest import ROOT
+from tests.test_cli import run
+
+PHOTOGRAPH = ROOT / "preproc" / "pictures" / "coffee.jpg"
+RESNET18, RESNET50 = (ROOT / "models" / f"{name}.toml" for name in ("resnet18", "resnet50"))
+
+
+def test_stages_are_the_references():
+    recipe = load_recipe(RESNET18)
+    found = stages(PHOTOGRAPH, recipe)
+    assert [stage.title.split()[0] for stage in found] == ["pixels,", "resize", "center_crop", "rescale", "normalize"]
+    with Image.open(PHOTOGRAPH) as image:
+        assert np.array_equal(found[0].values, np.moveaxis(np.asarray(image.convert("RGB")), -1, 0))
+        assert found[-1].values.shape[1:] == output_size(recipe.steps, image.size[::-1])
+    assert found[2].values.max() > 1 >= found[3].values.max()
+
+
+def test_two_recipes_side_by_side(tmp_path):
+    told = write_picture(PHOTOGRAPH, RESNET18, tmp_path / "a.png", against=RESNET50)
+    assert "model-ready values differ by up to" in told
+    assert write_picture(PHOTOGRAPH, RESNET18, tmp_path / "b.png", against=RESNET18).startswith("model-ready values differ by up to 0,")
+    assert write_picture(PHOTOGRAPH, RESNET18, tmp_path / "c.png") is None
+    shapes = write_picture(PHOTOGRAPH, RESNET18, tmp_path / "d.png", against=ROOT / "export" / "digits")
+    assert "different shapes: (3, 224, 224) and (3, 32, 32)" in shapes
+    sizes = []
+    for name in "abcd":
+        with Image.open(tmp_path / f"{name}.png") as image:
+            sizes.append(image.size)
+            assert np.asarray(image.convert("L")).std() > 20
+    assert sizes[0][1] > sizes[2][1]
+
+
+def test_the_readmes_picture_is_what_its_command_writes(tmp_path):
+    write_picture(PHOTOGRAPH, RESNET18, tmp_path / "show.png", against=RESNET50)
+    with Image.open(tmp_path / "show.png") as made, Image.open(ROOT / "models" / "show.png") as tracked:
+        assert made.size == tracked.size
+        difference = np.abs(np.asarray(made.convert("RGB")).astype(int) - np.asarray(tracked.convert("RGB")))
+    assert difference.mean() < 2  # fonts differ a little from machine to machine
+
+
+def test_on_the_command_line(tmp_path):
+    done = run("show", PHOTOGRAPH, RESNET18, "--against", RESNET50, "-o", tmp_path / "out.png", check=0)
+    assert "model-ready values differ by up to" in done.stdout
+    for image, source, out, message in (
+        (tmp_path / "none.jpg", RESNET18, "x.png", "No such file"),
+        (RESNET18, RESNET18, "x.png", "expected a picture"),
+        (PHOTOGRAPH, PHOTOGRAPH, "x.png", "expected TOML"),
+        (PHOTOGRAPH, tmp_path, "x.png", "manifest"),
+        (PHOTOGRAPH, RESNET18, "x.gif", "expected the name of a .png file"),
+        (PHOTOGRAPH, RESNET18, "no/x.png", "expected the name of a .png file"),
+    ):
+        assert message in run("show", image, source, "-o", tmp_path / out, check=1).stderr
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out.png"]
+
+
+def test_without_matplotlib(monkeypatch, tmp_path):
+    def absent(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr("preproc.showing.importlib.import_module", absent)
+    with pytest.raises(PreprocError, match="expected matplotlib for preproc show"):
+        write_picture(PHOTOGRAPH, RESNET18, tmp_path / "a.png")
