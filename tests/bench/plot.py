@@ -46,9 +46,9 @@ def table(document: dict) -> str:
         row = tables[title][name]
         return f"{row['median']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
 
-    def faster(title: str, name: str) -> str:
+    def faster(title: str, name: str, digits: int = 1) -> str:
         row = tables[title][name]
-        return f"{1 / row['median']:.1f} [{1 / row['high']:.1f}, {1 / row['low']:.1f}]"
+        return f"{1 / row['median']:.{digits}f} [{1 / row['high']:.{digits}f}, {1 / row['low']:.{digits}f}]"
 
     networks = [title for title in tables if ", batch " in title]
     alone, requests, start = tables["normalization alone, 224x224"], figures["bytes per 224x224 request"], tables["start-up"]
@@ -78,7 +78,7 @@ def table(document: dict) -> str:
         "",
         f"| {RESIZED} | " + " | ".join(resized[0][1]) + " |",
         "|---|" + "--:|" * len(resized[0][1]),
-        *(f"| {title} | " + " | ".join(faster(f"{RESIZED}, {title}", name) for name in names) + " |" for title, names in resized),
+        *(f"| {title} | " + " | ".join(faster(f"{RESIZED}, {title}", name, 2) for name in names) + " |" for title, names in resized),
         "",
         f"| {COUNTED} | time over decoding alone |",
         "|---|--:|",
