@@ -422,6 +422,40 @@ def test_a_file_that_resizes_otherwise_fails(tmp_path, monkeypatch):
     assert not (tmp_path / "spoiled").exists()
 
 
+def rewritten(bundle, change, path):
+    model = onnx.load(bundle.folder / "model.onnx")
+    change(model.graph)
+    onnx.save(model, path)
+    return describe(path)["agreement"]
+
+
+def test_inspect_sees_other_resizes_and_what_comes_behind_them(photos, tmp_path):
+    def no_antialias(made):
+        for node in made.node:
+            for attribute in node.attribute:
+                if attribute.name in ("antialias", "exclude_outside"):
+                    attribute.i = 0
+
+    def other_weights(made):
+        name = next(node for node in made.node if node.op_type == "Conv").input[1]
+        weight = next(tensor for tensor in made.initializer if tensor.name == name)
+        weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * 2, name))
+
+    def renamed(made):
+        for node in made.node:
+            for names in (node.input, node.output):
+                names[:] = [f"v{name}" if name.startswith("preproc/") else name for name in names]
+        for tensor in made.initializer:
+            tensor.name = f"v{tensor.name}" if tensor.name.startswith("preproc/") else tensor.name
+
+    assert rewritten(photos, lambda _: None, tmp_path / "same.onnx") == {"agrees": True, "wrong": [], "not_compared": []}
+    assert "resizes and crops" in rewritten(photos, no_antialias, tmp_path / "a.onnx")["wrong"][0]
+    assert "the convolutions that took the normalization up" in rewritten(photos, other_weights, tmp_path / "b.onnx")["wrong"][0]
+    other_names = rewritten(photos, renamed, tmp_path / "c.onnx")
+    assert other_names["agrees"]
+    assert "renamed their values" in other_names["not_compared"][0]
+
+
 def test_an_exact_onnx_file_needs_a_static_size(tmp_path):
     with pytest.raises(PreprocError, match='one static size for form = "exact"'):
         export_bundle(recipe_of("exact"), tmp_path / "out")

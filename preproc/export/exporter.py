@@ -235,7 +235,7 @@ def _attached(job: Job, progress: Progress) -> "tuple[ir.Model, dict[str, Any], 
         progress(f"note: {note}")
     pixels = recipe.pixels
     entry = _fold_entry(recipe, done.folded, done.reason, done.form, done.convolutions)
-    entry |= graph.record(model, contracts.INPUT, layout=pixels.layout, channels=pixels.channels, folded=done.folded)
+    entry |= graph.record(model, contracts.INPUT, layout=pixels.layout, channels=pixels.channels, folded=done.folded, moved=done.moved)
     return model, entry, notes
 
 

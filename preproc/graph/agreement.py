@@ -20,16 +20,20 @@ from .picture import any_picture, other_inputs, sides
 SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape")
 
 
-def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bool) -> dict[str, Any]:
+def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bool, moved: str | None) -> dict[str, Any]:
     """For the contract, of the graph between the pixels and the first convolutions: the map on channels, or None with the reason where it
-    is none; the order of the picture's axes; and, if the normalization was folded into these convolutions, a sha256 of each."""
-    trail = _follow(model, name, layout, channels)
+    is none; the order of the picture's axes; and, if the normalization was folded into these convolutions, a sha256 of each.
+
+    moved: the name of the pixels behind resizes and crops, whose nodes get a sha256 of their own; the map is what comes behind them.
+    """
+    trail = _follow(model, name, layout, channels, moved)
     try:
         effective = _effective(trail, channels)
         told: dict[str, Any] = {"effective": {"matrix": effective.matrix.tolist(), "offset": effective.offset.tolist()}}
         told |= {"effective_reason": None, "axes": _axes(trail)}
     except NotFoldableError as error:
         told = {"effective": None, "effective_reason": str(error), "axes": None}
+    told |= {"moved": None if moved is None else {"to": moved, "sha256": _nodes_digest(model, moved)}}
     return told | {"sha256": _digests(trail) if folded else None}
 
 
@@ -49,7 +53,14 @@ def disagreements(contract: Mapping[str, Any], model: ir.Model) -> tuple[list[st
         return wrong, []
     unknown = []
     channels = image["shape"][image["layout"].index("C")]
-    trail = _follow(model, image["name"], image["layout"], channels)
+    moved = fold.get("moved")
+    if moved is not None:
+        digest = _nodes_digest(model, moved["to"])
+        if digest is None:
+            return wrong, ["resizes and crops, and what comes behind them: another program has renamed their values"]
+        if digest != moved["sha256"]:
+            return ["expected the resizes and crops that the file was made with, got others"], []
+    trail = _follow(model, image["name"], image["layout"], channels, None if moved is None else moved["to"])
     if fold["effective"] is None:
         unknown.append(f"what is done to the pixels is no map on channels: {fold['effective_reason']}")
     else:
@@ -89,8 +100,42 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
     return wrong
 
 
-def _follow(model: ir.Model, name: str, layout: str, channels: int) -> Walk:
-    return follow(replace(any_picture(model, name), layout=layout), channels)
+def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: str | None) -> Walk:
+    """From the input on, or from the value `moved`, which has the input's dtype and layout."""
+    picture = replace(any_picture(model, name), layout=layout)
+    if moved is None:
+        return follow(picture, channels)
+    value = _named(model, moved)
+    assert value is not None
+    value.type = picture.value.type
+    return follow(replace(picture, value=value), channels)
+
+
+def _named(model: ir.Model, name: str) -> ir.Value | None:
+    return next((value for node in model.graph for value in node.outputs if value.name == name), None)
+
+
+def _nodes_digest(model: ir.Model, name: str) -> str | None:
+    """sha256 of the nodes that make the value of that name, with their constants; None where there is none."""
+    value = _named(model, name)
+    if value is None:
+        return None
+    needed, found = [value], set[ir.Node]()
+    while needed:
+        node = needed.pop().producer()
+        if node is not None and node not in found:
+            found.add(node)
+            needed += [source for source in node.inputs if source is not None]
+    digest = hashlib.sha256()
+    for node in model.graph:
+        if node in found:
+            settings = {key: str(attribute.value) for key, attribute in sorted(node.attributes.items())}
+            digest.update(f"{node.domain} {node.op_type} {settings}".encode())
+            for source in node.inputs:
+                if source is not None and source.const_value is not None:
+                    array = np.ascontiguousarray(source.const_value.numpy())
+                    digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def _effective(trail: Walk, channels: int) -> Affine:

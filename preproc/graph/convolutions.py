@@ -54,7 +54,8 @@ class Walk(Trail):
 
     def __init__(self, picture: Picture, channels: int) -> None:
         super().__init__()
-        graph = picture.value.graph
+        producer = picture.value.producer()  # of pixels that were resized and cropped
+        graph = picture.value.graph if producer is None else producer.graph
         if not isinstance(graph, ir.Graph):
             raise NotFoldableError("the input belongs to no graph")
         self.graph = graph

@@ -24,13 +24,14 @@ from .picture import Picture, any_picture, picture_input
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
     form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights.
-    notes: what else somebody should know."""
+    notes: what else somebody should know.  moved: the name of the pixels behind resizes and crops, if there are some."""
 
     folded: bool
     reason: str | None
     form: str | None = None
     convolutions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    moved: str | None = None
 
 
 def attach(
@@ -63,7 +64,7 @@ def attach(
     if picture.layout == "NHWC":
         output = builder.add("Transpose", output, perm=[0, 2, 3, 1])
     insert(model.graph, taker, value, builder, output)
-    return done
+    return replace(done, moved=builder.moved)
 
 
 def opened(model: ir.Model, channels: int, *, name: str | None = None) -> ir.Model:

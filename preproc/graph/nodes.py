@@ -26,11 +26,12 @@ from .geometry import geometry
 
 class Builder:
     """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last.
-    size: of the pixels, (height, width), or None where it is free."""
+    size: of the pixels, (height, width), or None where it is free.  moved: the name of the pixels behind resizes and crops."""
 
     def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: tuple[int, int] | None = None) -> None:
         self.dtype, self.channels, self.opset, self.size = dtype, channels, opset, size
         self.step = "these steps"
+        self.moved: str | None = None
         self.nodes: list[ir.Node] = []
         self.constants: list[ir.Value] = []
 
@@ -99,6 +100,7 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
         if not isinstance(first, FromPixels):
             raise PreprocError(f"expected steps that start at pixels (from_pixels), got {moving[0].name} without")
         value = geometry(builder, moving, value, layout=first.layout, size=builder.size)
+        builder.moved = value.name
     for step in steps:
         if not isinstance(step, Geometry):
             builder.step = step.name
