@@ -278,7 +278,10 @@ def test_the_command_line(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["m.onnx", "-o", "a"], "expected one of --preset, --mean with --std and --units, or --recipe, got none"),
+        (
+            ["m.onnx", "-o", "a"],
+            "expected one of --preset, --mean with --std and --units, --huggingface, --timm, --torchvision or --recipe, got none",
+        ),
         (
             ["m.onnx", "-o", "a", "--preset", "imagenet", *IMAGENET],
             "expected --preset without --mean and --std and --units, which it says itself, got both",
