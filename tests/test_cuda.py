@@ -7,11 +7,12 @@ import torch
 from preproc import reference
 from preproc.export.exporter import export_bundle
 from preproc.folding import fold
-from preproc.layers import FromPixels, Normalize, Rescale
+from preproc.layers import FromPixels, Normalize, Rescale, from_step
 from preproc.pipeline import Pipeline, prepend
 from preproc.proof import verify_bundle
 from preproc.recipe import load_recipe, replace
 from tests.conftest import ROOT
+from tests.test_geometry import LAYERS as GEOMETRY
 from tests.test_layers import LAYERS, picture
 
 pytestmark = pytest.mark.cuda
@@ -36,6 +37,14 @@ def test_autocast_changes_nothing(name, dtype):
         got = layer(x)
     assert got.dtype == torch.float32
     assert torch.equal(got, layer(x))
+
+
+@pytest.mark.parametrize("step", GEOMETRY, ids=str)
+def test_resizes_on_the_device_are_pillows_to_the_bit(step):
+    x = np.random.default_rng(3).integers(0, 256, (2, 3, 75, 61), dtype=np.uint8)
+    got = from_step(step, device="cuda")(torch.from_numpy(x).float().cuda())
+    assert got.device.type == "cuda"
+    assert np.array_equal(got.cpu().numpy(), reference.apply([step], x))
 
 
 def test_a_folded_model_stays_on_its_device():

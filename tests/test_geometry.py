@@ -21,6 +21,7 @@ from preproc.inspection import describe
 from preproc.proof import verify_bundle
 from preproc.recipe import parse_recipe, replace
 from preproc.runtimes import onnxruntime
+from preproc.runtimes.ort import _output_types
 from preproc.steps import (
     CenterCrop,
     FromPixels,
@@ -490,3 +491,15 @@ def test_a_recipe_says_where_geometry_is_wrong():
     }
     with pytest.raises(RecipeError, match="pictures are resized, cropped and padded first"):
         parse_recipe(table, folder=ROOT)
+
+
+def test_pictures_in_integers_count_as_pictures_on_a_device(tmp_path):
+    """Whatever of them ran on the CPU must not pass for shape arithmetic."""
+    put(hand_made(tmp_path), tmp_path / "linear.onnx", steps=[Resize(size=(24, 20), antialias=False), *STEPS])
+    kinds = _output_types(tmp_path / "linear.onnx")
+    assert {kind for name, kind in kinds.items() if name.endswith(("_Mul", "_Add", "_Gather"))} == {
+        "integer",
+        "floating",
+    }  # sizes, and pixels
+    put(hand_made(tmp_path), tmp_path / "fast.onnx", steps=[Resize(size=(24, 20)), *STEPS])
+    assert {kind for name, kind in _output_types(tmp_path / "fast.onnx").items() if name.endswith("_Resize")} == {"floating"}

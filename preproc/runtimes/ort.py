@@ -115,10 +115,15 @@ class OrtCuda(OrtCpu):
 
 
 def _output_types(path: Path) -> Mapping[str, str]:
-    """Node name -> "integer" or "floating" for every node of the file whose output type is known."""
+    """Node name -> "integer" for shape arithmetic, or "floating", for every node of the file whose output type is known. In our own nodes
+    int32, as uint8 everywhere, is a picture, which has to be on the device like floats."""
     from ..graph import output_types
 
-    return {name: "integer" if dtype.name in ("INT64", "INT32", "BOOL") else "floating" for name, dtype in output_types(path).items()}
+    def kind(name: str, dtype: str) -> str:
+        shapes = ("INT64", "BOOL") if name.startswith("preproc/") else ("INT64", "INT32", "BOOL")
+        return "integer" if dtype in shapes else "floating"
+
+    return {name: kind(name, dtype.name) for name, dtype in output_types(path).items()}
 
 
 @contextlib.contextmanager
