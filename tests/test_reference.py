@@ -12,12 +12,14 @@ from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, Normaliz
 from tests.conftest import ROOT
 
 
-def test_it_imports_no_layer_and_no_graph_builder():
-    tree = ast.parse((ROOT / "preproc" / "reference.py").read_text())
-    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level}
-    assert modules == {"errors", "steps"}
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert names == {"numpy"}
+@pytest.mark.parametrize(
+    ("name", "own", "others"), [("reference", {"pillow", "errors", "steps"}, {"numpy"}), ("pillow", {"steps"}, {"math", "numpy"})]
+)
+def test_it_imports_no_layer_and_no_graph_builder(name, own, others):
+    tree = ast.parse((ROOT / "preproc" / f"{name}.py").read_text())
+    from_here = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    assert {module for node in from_here for module in ([node.module] if node.module else [alias.name for alias in node.names])} == own
+    assert {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names} == others
 
 
 def test_normalize_equals_torchvision(rng):
