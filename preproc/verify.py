@@ -309,10 +309,10 @@ def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], sc
 
 def _roundings(levels: NDArray[np.float64], pixels: int) -> Iterator[NDArray[np.float64]]:
     """The resized picture with as many values off as the fast form may have: one level on 1 % of them, or two on 3 % of one that was
-    enlarged from fewer pixels, and on twenty more, which are few but where a picture is small; once in both directions, once all in one."""
+    enlarged from fewer pixels, and on eight more, which are few but where a picture is small; once in both directions, once all in one."""
     rng = np.random.default_rng(23)
     share, most = (0.01, 1) if levels.size <= pixels else (0.03, 2)
-    off = (rng.random(levels.shape) < share + 20 / levels.size) * most
+    off = (rng.random(levels.shape) < share + 8 / levels.size) * most
     for sign in (rng.choice((-1, 1), levels.shape), 1):
         yield np.clip(levels + off * sign, 0, 255)
 
