@@ -61,8 +61,8 @@ class Pipeline(nn.Module):
         """The equivalent torchvision.transforms.v2 transform, from a PIL image of the backbone's kind to a (C, H, W) float tensor: for
         training, so that training and file share one source. Raises PreprocError for steps that torchvision has no transform for."""
         first, *later = self.steps()
-        if not isinstance(first, FromPixels) or first.color not in (first.to, "RGB", "BGR"):
-            raise PreprocError(f"expected a pipeline that starts at RGB or grey pixels, got one that starts with {first}")
+        if not isinstance(first, FromPixels) or first.to not in ("RGB", "GRAY"):
+            raise PreprocError(f"expected a pipeline for a network of RGB or grey pictures, as PIL gives them, got one with {first}")
         return published.to_torchvision(later)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -107,14 +107,14 @@ def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> 
 
 def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:
     """(height, width) of the pixels that are verified: the one that the recipe names, or where it is dynamic one of each orientation;
-    in front of a resize also one that is enlarged, and the first is one that is shrunk."""
+    in front of a resize also one that is enlarged; the first is shrunk, the tall one so tall that the passes change places."""
     if recipe.pixels.size is not None:
         return [recipe.pixels.size]
     moving = [step for step in recipe.steps if isinstance(step, Geometry)]
     if not moving:
         return list(SIZES)
     height, width = recipe.ready_size or output_size(moving, SIZES[0]) or SIZES[0]
-    return [(3 * height // 2 + 1, 2 * width + 3), (2 * height + 5, 4 * width // 3), (height // 2 + 1, width // 2 + 7)]
+    return [(3 * height // 2 + 1, 2 * width + 3), (4 * height + 5, 4 * width // 3), (height // 2 + 1, width // 2 + 7)]
 
 
 def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, tuple[Truth, Any] | None]:

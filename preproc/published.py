@@ -46,13 +46,23 @@ def from_torchvision(source: Any) -> Published:
     if not type(source).__module__.startswith("torchvision.transforms"):
         raise PreprocError(f"expected weights or transforms of torchvision, got {name} of {type(source).__module__}")
     found = list[Step]()
-    scaled = False
+    scaled = tensor = False
     for transform in _flat(source):
         kind = type(transform).__name__
-        if kind not in _TRANSFORMS:
+        if kind not in _TRANSFORMS or not type(transform).__module__.startswith(("torchvision.transforms", "timm.data")):
             known = ", ".join(sorted(_TRANSFORMS))
             raise PreprocError(f"expected transforms of an evaluation pipeline, {known}, got {kind}{did_you_mean(kind, _TRANSFORMS)}")
-        made = _TRANSFORMS[kind](transform)
+        if tensor and kind == "Resize":
+            raise PreprocError(
+                "expected Resize on the PIL image, got it behind a conversion to a tensor, which torchvision resizes otherwise"
+            )
+        tensor = tensor or kind in ("ToTensor", "MaybeToTensor", "PILToTensor", "ToImage", "ToDtype", "ConvertImageDtype")
+        try:
+            made = _TRANSFORMS[kind](transform)
+        except PreprocError:
+            raise
+        except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
+            raise PreprocError(f"{kind}: expected settings of torchvision's, got others: {first_line(error)}") from error
         if isinstance(made, Rescale) and scaled:
             continue  # from floats to floats
         if isinstance(made, Normalize):
@@ -156,6 +166,15 @@ def from_timm(source: Any) -> Published:
     As timm.data.create_transform(**resolve_data_config(...)) makes it for evaluation, of the size it was trained with (no test_input_size).
     Raises PreprocError for fields that are not known, and for what files have no word for: crop_mode border.
     """
+    try:
+        return _from_timm(source)
+    except PreprocError:
+        raise
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        raise PreprocError(f"expected a pretrained_cfg of timm, got one with other values: {first_line(error)}") from error
+
+
+def _from_timm(source: Any) -> Published:
     if isinstance(source, str):
         try:
             from timm.models import get_pretrained_cfg
@@ -167,7 +186,7 @@ def from_timm(source: Any) -> Published:
             named = None
         if named is None:
             raise PreprocError(f"expected the name of weights of timm, as resnet50.a1_in1k, got {source!r}{_near(source)}")
-        return from_timm(named)
+        return _from_timm(named)
     given = getattr(source, "pretrained_cfg", source)
     config = {key: value for key, value in (given if isinstance(given, Mapping) else vars(given)).items() if value is not None}
     told = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
@@ -256,7 +275,7 @@ def from_huggingface(source: str | Path | Mapping[str, Any]) -> Published:
     """source: a preprocessor_config.json, its path, its folder or its table.
 
     As transformers' image processors compute it with Pillow (use_fast=False; the fast ones resize with torchvision's tensor kernel, which
-    is up to two levels away). Raises PreprocError for fields that are not known and for processors that are not for images.
+    is some levels away: tests/survey/resize.md). Raises PreprocError for fields and processors that are not known.
     """
     origin = "Hugging Face preprocessor_config"
     if isinstance(source, (str, Path)):
@@ -275,12 +294,19 @@ def from_huggingface(source: str | Path | Mapping[str, Any]) -> Published:
     kind = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
     if not any(key in config for key in ("image_mean", "do_resize", "crop_size", "do_rescale")):
         raise PreprocError(f"{origin}: expected the configuration of an image processor, got one of {kind or 'something else'}")
+    if not any(kind.startswith(name) for name in _HF_ABSENT):
+        known = ", ".join(_HF_ABSENT)
+        raise PreprocError(f"{origin}: expected an image processor whose arithmetic is known, of {known}, got {kind or 'none named'}")
+    if "crop_pct" in config and not kind.startswith("ConvNext"):
+        raise PreprocError(f"{origin}: expected crop_pct of ConvNext's processors only, got it of {kind}")
+    if kind.startswith("MobileViT") and "do_flip_channel_order" not in config:
+        raise PreprocError(f"{origin}: expected do_flip_channel_order, got nothing: there is no default")
     for key in config:
         if key not in (*_HF_FIELDS, *_HF_OTHER):
             raise PreprocError(f"{origin}: expected fields of image processors that are known, got {key!r}{did_you_mean(key, _HF_FIELDS)}")
     try:
         return Published(_hf_color(config, origin), tuple(_hf_steps(config, kind, origin)), origin)
-    except (TypeError, AttributeError, ValueError) as error:
+    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         if isinstance(error, PreprocError):
             raise
         raise PreprocError(f"{origin}: expected numbers and tables of numbers, got others: {first_line(error)}") from error
@@ -312,7 +338,7 @@ def _hf_steps(config: Mapping[str, Any], kind: str, origin: str) -> list[Step]:
     rescaled = flag("do_rescale", True)
     if rescaled:
         found.append(Rescale(scale=factor))
-    if flag("do_normalize", None if "image_mean" in config else False):
+    if flag("do_normalize"):
         mean, std = (tuple(map(float, _needed(config, key, origin))) for key in ("image_mean", "image_std"))
         if rescaled and not math.isclose(factor, 1 / 255, rel_tol=1e-3):
             raise PreprocError(f"{origin}: expected rescale_factor 1/255 in front of a normalization, got {factor}")
@@ -330,6 +356,8 @@ def _hf_resize(config: Mapping[str, Any], kind: str, absent: Mapping[str, Any], 
             raise PreprocError(
                 f"{origin}: expected size as a table, shortest_edge or height and width, got {size}, whose meaning {kind} decides"
             )
+        if config.get("default_to_square", absent["sides"] == "both") != (absent["sides"] == "both"):
+            raise PreprocError(f"{origin}: expected size as a table, got {size} with default_to_square {config['default_to_square']}")
         size = {"shortest_edge": size} if absent["sides"] == "shortest" else {"height": size, "width": size}
     if set(size) == {"height", "width"}:
         return [Resize(size=(size["height"], size["width"]), interpolation=method)]

@@ -342,6 +342,7 @@ def test_steps_survive_json():
     [
         ([FromPixels(layout="NHWC"), Rescale(), Resize(size=8)], r"step 3 \(resize\): expected it on grey levels, in front of rescale"),
         ([FromPixels(layout="NHWC", pixel_dtype="uint16"), Resize(size=8)], "8-bit grey levels"),
+        ([FromPixels(layout="NHWC", pixel_dtype="uint16"), CenterCrop(size=8)], "8-bit grey levels"),
     ],
 )
 def test_geometry_stands_on_eight_bit_grey_levels(steps, message):
@@ -449,6 +450,12 @@ def test_inspect_sees_other_resizes_and_what_comes_behind_them(photos, tmp_path)
         for tensor in made.initializer:
             tensor.name = f"v{tensor.name}" if tensor.name.startswith("preproc/") else tensor.name
 
+    def rewired(made):
+        for node in made.node:
+            if node.op_type == "Concat" and len(node.input) == 2:
+                node.input[:] = list(node.input)[::-1]
+
+    assert "resizes and crops" in rewritten(photos, rewired, tmp_path / "d.onnx")["wrong"][0]
     assert rewritten(photos, lambda _: None, tmp_path / "same.onnx") == {"agrees": True, "wrong": [], "not_compared": []}
     assert "resizes and crops" in rewritten(photos, no_antialias, tmp_path / "a.onnx")["wrong"][0]
     assert "the convolutions that took the normalization up" in rewritten(photos, other_weights, tmp_path / "b.onnx")["wrong"][0]

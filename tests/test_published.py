@@ -116,6 +116,8 @@ def test_compositions_of_both_kinds(photographs):
         (v2.Pad(3, padding_mode="reflect"), "padding_mode constant"),
         (v2.Pad(3, fill=[1, 2, 3]), "one fill for all channels"),
         (v2.ToDtype(torch.float16, scale=True), "expected float32"),
+        (v2.Compose([v2.ToImage(), v2.Resize(32)]), "behind a conversion to a tensor"),
+        (v2.Pad(3, fill={Image.Image: 3, "others": 0}), "settings of torchvision's"),
         (models.detection.FasterRCNN_ResNet50_FPN_Weights.DEFAULT, "got ObjectDetection"),
         (torch.nn.ReLU(), "transforms of torchvision, got ReLU"),
     ],
@@ -172,6 +174,8 @@ def test_timms_squash_and_models(photographs):
         ({"crop_pct": None}, "expected crop_pct in timm's pretrained_cfg"),
         ({"input_size": (1, 224, 224)}, "3 channels"),
         ({"interpolation": "random"}, "got random"),
+        ({"crop_pct": 0}, "with other values"),
+        ({"input_size": 224}, "with other values"),
     ],
 )
 def test_timms_fields_are_used_or_refused(change, message):
@@ -240,6 +244,8 @@ def test_huggingfaces_classes():
     assert published.from_huggingface(without(do_rescale=False, image_mean=[127] * 3, image_std=[64] * 3)).steps[-1].unit == "0-255"
     flipped = published.from_huggingface(without("image_mean", "image_std", do_normalize=False, do_flip_channel_order=True))
     assert flipped.color == "BGR"
+    with pytest.raises(PreprocError, match="RGB or grey pictures, as PIL gives them"):
+        Pipeline.from_steps([FromPixels(layout="NHWC", to="BGR"), Rescale()]).to_torchvision()
 
 
 @pytest.mark.parametrize(
@@ -252,8 +258,14 @@ def test_huggingfaces_classes():
         (without("resample"), "expected resample, got nothing"),
         (without(do_pad=True), "do_pad to be false"),
         (without(size={"longest_edge": 400}), "shortest_edge, or height and width, got longest_edge"),
-        (without("image_processor_type", size=224), "expected size as a table"),
-        (without("image_processor_type", "do_center_crop"), "expected do_center_crop to be true or false, got 'nothing'"),
+        (without("image_processor_type"), "whose arithmetic is known, of ViT, .* got none named"),
+        (without(image_processor_type="LevitImageProcessor"), "got LevitImageProcessor"),
+        (without(crop_pct=0.9), "crop_pct of ConvNext's processors only"),
+        (without("do_normalize"), "expected do_normalize to be true or false, got 'nothing'"),
+        (without(size=224, default_to_square=True), "size as a table, got 224 with default_to_square True"),
+        (without("image_mean", "image_std", do_normalize=False, image_processor_type="MobileViTImageProcessor"), "do_flip_channel_order"),
+        (without(image_mean=[10**400] * 3), "expected numbers"),
+        (without("do_center_crop", "crop_size", image_processor_type="ConvNextImageProcessor", crop_pct=0), "expected numbers"),
         (without(do_resize="yes"), "do_resize to be true or false"),
         (without(rescale_factor=1 / 127.5), "rescale_factor 1/255"),
         (without(image_mean="x"), "expected numbers"),

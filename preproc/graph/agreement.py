@@ -126,12 +126,17 @@ def _nodes_digest(model: ir.Model, name: str) -> str | None:
         if node is not None and node not in found:
             found.add(node)
             needed += [source for source in node.inputs if source is not None]
-    digest = hashlib.sha256()
+    digest, places = hashlib.sha256(), dict[ir.Node, int]()
     for node in model.graph:
         if node in found:
+            places[node] = len(places)
             settings = {key: str(attribute.value) for key, attribute in sorted(node.attributes.items())}
             digest.update(f"{node.domain} {node.op_type} {settings}".encode())
             for source in node.inputs:
+                maker = None if source is None else source.producer()
+                digest.update(
+                    f" {'none' if source is None else 'given' if maker is None else places.get(maker)}".encode()
+                )  # what reads what
                 if source is not None and source.const_value is not None:
                     array = np.ascontiguousarray(source.const_value.numpy())
                     digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())

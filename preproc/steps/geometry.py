@@ -36,6 +36,8 @@ class Geometry(Step):
         fill = getattr(self, "fill", None)
         if fill is None:
             return incoming
+        if not incoming.spans(0, 255):
+            raise PreprocError(f"{self.name}: expected 8-bit grey levels, 0..255, in which its fill is told, got {incoming}")
         return ValueRange(tuple(min(low, fill) for low in incoming.low), tuple(max(high, fill) for high in incoming.high))
 
 
@@ -111,7 +113,8 @@ class Resize(Resampling):
 class CenterCrop(Geometry):
     """torchvision.transforms.CenterCrop on a PIL image: the middle, and where the picture is smaller, a border of `fill`.
 
-    size: (height, width), or one number for both.  rounding: of half a pixel, "half_even" (torchvision) or "floor" (Hugging Face).
+    size: (height, width), or one number for both.  rounding: of half a pixel that is cut off, "half_even" (torchvision) or "floor"
+    (Hugging Face, of pictures that are large enough).
     """
 
     name: ClassVar[str] = "center_crop"
