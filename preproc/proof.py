@@ -19,7 +19,7 @@ from .errors import BundleError, NotFoldableError, PreprocError
 from .published import original
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
 from .runtimes import RUNTIMES, OnnxReference, Runtime, TorchCpu
-from .steps import Geometry, channels_out, output_size
+from .steps import Geometry, Resize, channels_out, output_size
 from .verify import Case, Original, Power, Report, Result, Truth, check_known, judge, make_cases, measure_power, with_slack
 
 if TYPE_CHECKING:
@@ -114,7 +114,11 @@ def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:
     if not moving:
         return list(SIZES)
     height, width = recipe.ready_size or output_size(moving, SIZES[0]) or SIZES[0]
-    return [(3 * height // 2 + 1, 2 * width + 3), (4 * height + 5, 4 * width // 3), (height // 2 + 1, width // 2 + 7)]
+    sizes = [(3 * height // 2 + 1, 2 * width + 3), (4 * height + 5, 4 * width // 3), (height // 2 + 1, width // 2 + 7)]
+    for step in moving:
+        if isinstance(step, Resize) and isinstance(step.size, int) and step.max_size is not None:
+            sizes.append((step.size // 2 + 1, step.max_size + step.size // 2 + 9))  # so wide that max_size holds
+    return sizes
 
 
 def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, tuple[Truth, Any] | None]:

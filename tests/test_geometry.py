@@ -18,7 +18,7 @@ from preproc.errors import PreprocError, RecipeError
 from preproc.export.exporter import export_bundle
 from preproc.graph.nodes import Builder, build
 from preproc.inspection import describe
-from preproc.proof import verify_bundle
+from preproc.proof import sizes_of, verify_bundle
 from preproc.recipe import parse_recipe, replace
 from preproc.runtimes import onnxruntime
 from preproc.runtimes.ort import _output_types
@@ -39,7 +39,7 @@ from tests.onnx_files import STEPS, hand_made, put
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
 SIDES = st.integers(1, 70)
-SIZES = [(1, 1), (1, 7), (300, 4), (4, 300), (37, 53), (100, 100), (120, 333), (64, 48), (33, 40)]
+SIZES = [(1, 1), (1, 7), (2, 300), (300, 4), (4, 300), (37, 53), (100, 100), (120, 333), (64, 48), (33, 40)]
 FIXED = [
     Resize(size=(17, 90)),
     Resize(size=(17, 90), interpolation="bicubic"),
@@ -147,11 +147,7 @@ def ultralytics(shape, new_shape):
 def test_letterboxes_are_yolos(size):
     step = Letterbox(size=(640, 480), antialias=True)
     (height, width), _ = ultralytics(size, (640, 480))
-    if 0 in (height, width):
-        with pytest.raises(PreprocError, match="ratio"):
-            step.inner_size(size)
-        return
-    assert step.inner_size(size) == (height, width)
+    assert step.inner_size(size) == (max(height, 1), max(width, 1))
 
 
 def test_the_letterbox_has_its_border_where_yolo_has_it():
@@ -462,6 +458,13 @@ def test_inspect_sees_other_resizes_and_what_comes_behind_them(photos, tmp_path)
     other_names = rewritten(photos, renamed, tmp_path / "c.onnx")
     assert other_names["agrees"]
     assert "renamed their values" in other_names["not_compared"][0]
+
+
+def test_sizes_that_are_verified_reach_every_branch():
+    recipe = recipe_of()
+    assert any(pillow.vertical_first(size, Resize(size=36).output_size(size)) for size in sizes_of(recipe))
+    limited = replace(recipe, steps=(recipe.steps[0], Resize(size=36, max_size=50), *recipe.steps[2:]))
+    assert any(Resize(size=36).output_size(size) != Resize(size=36, max_size=50).output_size(size) for size in sizes_of(limited))
 
 
 def test_an_exact_onnx_file_needs_a_static_size(tmp_path):

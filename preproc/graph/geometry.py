@@ -96,7 +96,7 @@ def _letterbox(frame: Frame, step: Letterbox) -> Frame:
         n, (most_height, most_width) = _Numbers(frame.b), step.size
         height = n.do("Min", n.half_even(n.do("Mul", frame.height, most_width), frame.width), most_height)
         width = n.do("Min", n.half_even(n.do("Mul", frame.width, most_height), frame.height), most_width)
-        inner = height, width
+        inner = n.do("Max", height, 1), n.do("Max", width, 1)
     frame = _resample(frame, step, *inner)
     n, sides = _Numbers(frame.b), []
     for most, side in zip(step.size, (frame.height, frame.width), strict=True):

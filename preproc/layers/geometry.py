@@ -84,8 +84,8 @@ class Letterbox(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
-        height = _least(self.height, _half_even(x.shape[2] * self.width, x.shape[3]))
-        width = _least(self.width, _half_even(x.shape[3] * self.height, x.shape[2]))
+        height = 1 + _over(_least(self.height, _half_even(x.shape[2] * self.width, x.shape[3])) - 1)
+        width = 1 + _over(_least(self.width, _half_even(x.shape[3] * self.height, x.shape[2])) - 1)
         y: Tensor = self.resample(x.to(torch.int32), height, width)
         top, left = (self.height - height) // 2, (self.width - width) // 2
         sides = [left, self.width - width - left, top, self.height - height - top]

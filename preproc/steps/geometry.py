@@ -176,15 +176,13 @@ class Letterbox(Resampling):
         set_fill(self)
 
     def inner_size(self, size: Size) -> Size:
-        """Of the resized picture inside the border."""
+        """Of the resized picture inside the border; one pixel at least, where Ultralytics would fail."""
         (height, width), (most_height, most_width) = size, self.size
         if most_height * width <= most_width * height:
             inner = most_height, half_even(width * most_height, height)
         else:
             inner = half_even(height * most_width, width), most_width
-        if 0 in inner:
-            raise PreprocError(f"letterbox: expected a picture of a ratio that leaves pixels, got {height}x{width} into {self.size}")
-        return inner
+        return max(inner[0], 1), max(inner[1], 1)
 
     def output_size(self, size: Size) -> Size:  # noqa: ARG002
         return self.size
