@@ -318,7 +318,9 @@ def show(report: "Report") -> None:
         console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
     console.print(controls)
     original = report.original
-    if original is not None:
+    if original is not None and original.reason:
+        console.print(f"  not compared with {original.name}: {original.reason}")
+    elif original is not None:
         console.print(_verdicts(f"{report.name}: {original.name} through PIL, {original.pictures} photographs", original.results))
         console.print(f"  its model-ready tensors differ from the float64 reference's by {original.ready_error:.1e} of the largest value")
 

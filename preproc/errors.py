@@ -33,6 +33,10 @@ class RuntimeAbsentError(PreprocError):
     """A runtime cannot run on this machine: the message is the reason."""
 
 
+class NotAtHandError(PreprocError):
+    """The Python pipeline that steps were published as cannot be run here: the message is the reason."""
+
+
 def first_line(error: BaseException) -> str:
     """What another library's error says, in one line of at most 300 characters; its class if it says nothing.
 

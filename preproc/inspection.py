@@ -9,6 +9,7 @@ from . import graph, guard, steps
 from .affine import Affine
 from .bundle import MANIFEST, open_bundle, torch_contract
 from .errors import BundleError, PreprocError, first_line
+from .published import title
 
 
 def describe(path: str | Path, *, input_name: str | None = None) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     for number, step in enumerate(contract["steps"], start=1):
         found.append(f"step {number}   {steps.parse(step)}")
     if contract.get("steps_from"):
-        found.append(f"steps    as published: {contract['steps_from']}")
+        found.append(f"steps    as published: {title(contract['steps_from'])}")
     for name, fold in contract["fold"].items():
         done = (
             f"folded into {', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"

@@ -100,12 +100,13 @@ def _linear(x: Integers, axis: int, new: int) -> Integers:
 
 
 def center_crop(step: CenterCrop, x: Integers) -> Integers:
-    """torchvision.transforms.CenterCrop: pads what is too small first."""
+    """torchvision.transforms.CenterCrop, or transformers' center_crop(): pads what is too small first."""
     height, width = step.size
     more_h, more_w = max(height - x.shape[2], 0), max(width - x.shape[3], 0)
-    sides = ((0, 0), (0, 0), (more_h // 2, (more_h + 1) // 2), (more_w // 2, (more_w + 1) // 2))
-    x = np.pad(x, sides, constant_values=step.fill)
     half: Callable[[float], int] = round if step.rounding == "half_even" else math.floor
+    before: Callable[[float], int] = math.floor if step.rounding == "half_even" else math.ceil
+    top, left = before(more_h / 2), before(more_w / 2)
+    x = np.pad(x, ((0, 0), (0, 0), (top, more_h - top), (left, more_w - left)), constant_values=step.fill)
     top, left = half((x.shape[2] - height) / 2), half((x.shape[3] - width) / 2)
     return x[:, :, top : top + height, left : left + width]
 

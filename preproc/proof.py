@@ -15,8 +15,8 @@ from . import inputs, reference
 from .bundle import Bundle, open_bundle
 from .collapse import split_affine_end
 from .contract import to_recipe
-from .errors import BundleError, NotFoldableError, PreprocError
-from .published import original
+from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
+from .published import original, title
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
 from .runtimes import RUNTIMES, OnnxReference, Runtime, TorchCpu
 from .steps import Geometry, Resize, channels_out, output_size
@@ -40,14 +40,15 @@ GOLDEN = ("photo-astronaut", "noise", "border-impulse", "low-contrast")
 @dataclass(frozen=True)
 class Proof:
     """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
-    original: photographs with the outputs that the published Python pipeline leads to, None where none is known; ready_error: as
-    verify.Original's."""
+    original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
+    why there are none."""
 
     cases: tuple[Case, ...]
     golden: tuple[Case, ...]
     power: Power
     original: tuple[Case, ...] | None = None
     ready_error: float = 0.0
+    no_original: str = ""
 
 
 def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None) -> Proof:
@@ -77,32 +78,39 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
             return case
         return with_slack(recipe.steps, truth, [case], power.scale)[0]
 
-    compared, ready_error = _original(recipe, bare, sizes)
-    return Proof(
-        tuple(map(own_slack, cases)), tuple(golden), power, None if compared is None else tuple(map(own_slack, compared)), ready_error
-    )
+    try:
+        compared, ready_error = _original(recipe, bare, sizes)
+    except NotAtHandError as error:
+        return Proof(tuple(map(own_slack, cases)), tuple(golden), power, no_original=str(error))
+    return Proof(tuple(map(own_slack, cases)), tuple(golden), power, tuple(map(own_slack, compared)), ready_error)
 
 
-def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> tuple[tuple[Case, ...] | None, float]:
+def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> tuple[list[Case], float]:
     """Photographs of all sizes through the Python pipeline that the steps were published as, and the bare backbone in float32; and how far
-    its model-ready tensors are from the reference's."""
-    transform, pixels = original(recipe.steps_from), recipe.pixels
-    if transform is None or not set("RGB") <= set(pixels.color) or pixels.dtype != "uint8" or pixels.batch not in (None, 1):
-        return None, 0.0
+    its model-ready tensors are from the reference's. Raises NotAtHandError, with the reason."""
+    pixels, published = recipe.pixels, recipe.steps_from
+    if published is None:
+        raise NotAtHandError("its steps are the recipe's own")
+    if not set("RGB") <= set(pixels.color) or pixels.dtype != "uint8":
+        raise NotAtHandError(f"it takes RGB pictures of 8 bits, the model {pixels.color} of {pixels.dtype}")
+    transform = original(published)
     cases, worst = list[Case](), 0.0
     for size in sizes:
-        for name, image, picture in inputs.photographs(pixels, size):
-            ready, ours = transform(image), reference.apply(recipe.steps, picture)
+        named = list(inputs.photographs(pixels, size))
+        for position, (name, _, _) in enumerate(named):
+            chosen = [named[(position + further) % len(named)] for further in range(pixels.batch or 1)]
+            picture = np.concatenate([picture for _, _, picture in chosen])
+            ready, ours = np.concatenate([transform(image) for _, image, _ in chosen]), reference.apply(recipe.steps, picture)
             if ready.shape != ours.shape:
-                raise PreprocError(f"expected {recipe.steps_from} to make {ours.shape} of {name}, got {ready.shape}")
+                raise PreprocError(f"expected {title(published)} to make {ours.shape} of {name}, got {ready.shape}")
             worst = max(worst, float(np.abs(ready - ours).max() / np.abs(ours).max()))
-            cases.append(Case(name, picture, bare(ready), bare.others(1)))
+            cases.append(Case(name, picture, bare(ready), bare.others(len(picture))))
     if worst > MOST_READY:
         raise PreprocError(
-            f"expected the steps to compute what {recipe.steps_from} computes here, got model-ready tensors {worst:.1e} of the largest "
+            f"expected the steps to compute what {title(published)} computes here, got model-ready tensors {worst:.1e} of the largest "
             "value away from its own; another version of Pillow may resize otherwise"
         )
-    return tuple(cases), worst
+    return cases, worst
 
 
 def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:
@@ -171,16 +179,18 @@ def with_outputs(recipe: Recipe, backbone: "Backbone") -> "tuple[Recipe, Backbon
 def run(
     place: Path, runtimes: Sequence[Runtime], cases: Sequence[Case], power: Power, proof: Proof | None, name: str | None
 ) -> tuple[tuple[Result, ...], Original | None]:
-    """Judges the files of the folder `place`, or the one file `place`, in each runtime: on the cases, and where the proof has some against
-    the original pipeline `name`."""
+    """Judges the files of the folder `place`, or the one file `place`, in each runtime: on the cases, and where the steps were published, as
+    `name`, against that pipeline."""
 
     def judged(asked: Sequence[Case]) -> tuple[Result, ...]:
         return tuple(judge(runtime, place / (runtime.file or "") if place.is_dir() else place, asked, power) for runtime in runtimes)
 
     results = judged(cases)
-    if proof is None or proof.original is None:
+    if name is None:
         return results, None
-    return results, Original(str(name), len(proof.original), proof.ready_error, judged(proof.original))
+    if proof is None or proof.original is None:
+        return results, Original(title(name), reason=proof.no_original if proof else "it takes the original backbone, which was not asked for")
+    return results, Original(title(name), len(proof.original), proof.ready_error, judged(proof.original))
 
 
 def verify_bundle(

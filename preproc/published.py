@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import did_you_mean
-from .errors import PreprocError, first_line
+from .errors import NotAtHandError, PreprocError, first_line
 from .steps import CenterCrop, Normalize, Pad, Rescale, Resize, Step
 
 
 @dataclass(frozen=True)
 class Published:
-    """What is said of a network's preprocessing: the steps behind grey levels, in the channel order `color`.  origin: where it is said."""
+    """What is said of a network's preprocessing: the steps behind grey levels, in the channel order `color`.  origin: where it is said;
+    of a preprocessor_config.json with its text, so that original() can run it."""
 
     color: str
     steps: tuple[Step, ...]
@@ -234,6 +235,7 @@ _HF_OTHER = frozenset(
         "disable_grouping",
         "default_to_square",
         "do_convert_rgb",
+        "do_reduce_labels",
         "num_labels",
     }
 )
@@ -266,15 +268,18 @@ _HF_ABSENT: Mapping[str, Mapping[str, Any]] = {
     "ConvNext": {"do_center_crop": False, "sides": "shortest"},
     "Siglip": {"do_center_crop": False, "sides": "both"},
     "MobileNetV2": {"do_center_crop": True, "sides": "shortest"},
-    "MobileViT": {"do_center_crop": True, "sides": "shortest"},
+    "MobileViT": {"do_center_crop": True, "do_normalize": False, "sides": "shortest"},
+    "Bit": {"do_center_crop": True, "sides": "shortest"},
+    "Pvt": {"do_center_crop": False, "sides": "both"},
 }
-"""What a class of image processors does where its file says nothing: whether it crops, and which sides a size of one number means."""
+"""What a class of image processors does where its file says nothing: whether it crops and normalizes, and which sides a size of one number
+means."""
 
 
 def from_huggingface(source: str | Path | Mapping[str, Any]) -> Published:
     """source: a preprocessor_config.json, its path, its folder or its table.
 
-    As transformers' image processors compute it with Pillow (use_fast=False; the fast ones resize with torchvision's tensor kernel, which
+    As transformers' image processors compute it with Pillow (backend="pil"; its default resizes with torchvision's tensor kernel, which
     is some levels away: tests/survey/resize.md). Raises PreprocError for fields and processors that are not known.
     """
     origin = "Hugging Face preprocessor_config"
@@ -305,7 +310,8 @@ def from_huggingface(source: str | Path | Mapping[str, Any]) -> Published:
         if key not in (*_HF_FIELDS, *_HF_OTHER):
             raise PreprocError(f"{origin}: expected fields of image processors that are known, got {key!r}{did_you_mean(key, _HF_FIELDS)}")
     try:
-        return Published(_hf_color(config, origin), tuple(_hf_steps(config, kind, origin)), origin)
+        found = _hf_color(config, origin), tuple(_hf_steps(config, kind, origin))
+        return Published(*found, f"{origin} {json.dumps(config, sort_keys=True)}")
     except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         if isinstance(error, PreprocError):
             raise
@@ -414,12 +420,19 @@ def named_weights(text: str) -> Published:
     return of_weights("torchvision", enums[enum], member)
 
 
-def original(origin: str | None) -> Callable[[Any], NDArray[np.float32]] | None:
-    """The Python pipeline itself that these steps are said to be: a PIL image -> (1, C, H, W) float32. None where there is none to run
-    (Hugging Face's), or its library is not installed. Raises PreprocError for weights that do not exist any more."""
-    if origin is None or origin.startswith("Hugging Face"):
-        return None
+def title(origin: str) -> str:
+    """An origin without the text of the file that it names."""
+    return origin.partition(" {")[0]
+
+
+def original(origin: str) -> Callable[[Any], NDArray[np.float32]]:
+    """The Python pipeline itself that these steps are said to be: a PIL image (RGB) -> (1, C, H, W) float32.
+
+    Raises NotAtHandError where there is none to run here, with the reason, and PreprocError for weights that are not published any more.
+    """
     try:
+        if origin.startswith("Hugging Face"):
+            return _hf_processor(origin)
         if origin.startswith("timm "):
             from timm import data
             from timm.models import get_pretrained_cfg
@@ -431,11 +444,26 @@ def original(origin: str | None) -> Callable[[Any], NDArray[np.float32]] | None:
             from torchvision import models
 
             transform = models.get_weight(origin).transforms()
-    except ImportError:
-        return None
+    except ImportError as error:
+        raise NotAtHandError(f"{error.name} is not installed") from error
+    except PreprocError:
+        raise
     except (ValueError, KeyError, AttributeError, RuntimeError) as error:
         raise PreprocError(f"expected weights that are published, got {origin!r}: {first_line(error)}") from error
     return lambda image: np.asarray(transform(image).numpy()[None])
+
+
+def _hf_processor(origin: str) -> Callable[[Any], NDArray[np.float32]]:
+    """transformers' own image processor, the one that uses Pillow."""
+    import transformers
+
+    config = json.loads(origin.removeprefix(title(origin)) or "{}")
+    kind = str(config.get("image_processor_type") or config.get("feature_extractor_type")).replace("FeatureExtractor", "ImageProcessor")
+    made = getattr(transformers, f"{kind.removesuffix('Fast')}Pil", None)
+    if made is None:
+        raise NotAtHandError(f"transformers {transformers.__version__} has no {kind} for Pillow; 5.0 and newer have")
+    processor = made.from_dict(config)
+    return lambda image: np.asarray(processor(images=image, return_tensors="np")["pixel_values"], np.float32)
 
 
 def to_torchvision(steps: Sequence[Step]) -> Any:

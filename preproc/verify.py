@@ -114,19 +114,21 @@ class Result:
 class Original:
     """What was verified against the Python pipeline that the steps were published as, photographs through PIL and the bare backbone.
 
+    reason: why nothing was.
     ready_error: the largest difference between its model-ready tensors and the float64 reference's, relative to the largest value.
     results: of each runtime, from the raw photograph to the outputs.
     """
 
     name: str
-    pictures: int
-    ready_error: float
-    results: tuple[Result, ...]
+    pictures: int = 0
+    ready_error: float = 0.0
+    results: tuple[Result, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was verified, against what, and what each runtime answered. original: None where no Python pipeline is known to compare with."""
+    """What was verified, against what, and what each runtime answered. original: None where the steps are the recipe's own."""
 
     name: str
     against: str

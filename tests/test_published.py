@@ -1,6 +1,7 @@
 """Pipelines resolved from what is published with weights, against the Python pipelines themselves, and back again."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from torchvision import models, transforms
 from torchvision.transforms import v2
 
 from preproc import published, reference
-from preproc.errors import PreprocError, RecipeError
+from preproc.errors import NotAtHandError, PreprocError, RecipeError
 from preproc.export.attaching import attach
 from preproc.inputs import PHOTOGRAPHS
 from preproc.pipeline import Pipeline
+from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec, parse_recipe
 from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Rescale, Resize
 from preproc.verify import Original, Report, Result
@@ -248,11 +250,49 @@ def test_huggingfaces_classes():
         Pipeline.from_steps([FromPixels(layout="NHWC", to="BGR"), Rescale()]).to_torchvision()
 
 
+SHORTEST = {"size": {"shortest_edge": 64}, "crop_size": {"height": 56, "width": 57}}
+BOTH = {"size": {"height": 50, "width": 61}}
+PROCESSORS = [
+    ("CLIP", SHORTEST | {"resample": 3}),
+    ("Bit", SHORTEST | {"resample": 2}),
+    ("Bit", SHORTEST | {"do_resize": False}),
+    ("MobileNetV2", SHORTEST | {"resample": 2}),
+    ("MobileViT", SHORTEST | {"resample": 2, "do_flip_channel_order": True, "do_normalize": None, "image_mean": None, "image_std": None}),
+    ("Beit", BOTH | {"crop_size": {"height": 44, "width": 51}, "resample": 3, "do_center_crop": True, "do_reduce_labels": False}),
+    ("DeiT", BOTH | {"crop_size": {"height": 44, "width": 51}, "resample": 3}),
+    ("Siglip", BOTH | {"resample": 3}),
+    ("ViT", BOTH | {"resample": 0}),
+    ("Pvt", BOTH | {"resample": 2}),
+    ("ConvNext", {"size": {"shortest_edge": 64}, "resample": 3, "crop_pct": 0.875}),
+    ("ConvNext", {"size": {"shortest_edge": 384}, "resample": 3, "crop_pct": 0.875}),
+]
+
+
+@pytest.mark.parametrize(("kind", "config"), PROCESSORS)
+def test_huggingfaces_own_processors(photographs, kind, config):
+    """transformers' classes themselves, with the defaults that they have for what the file leaves out."""
+    values = {"do_resize": True, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True}
+    constants = {"image_mean": [0.48, 0.45, 0.41], "image_std": [0.27, 0.26, 0.28]}
+    told = {"image_processor_type": f"{kind}ImageProcessor"} | values | constants | config
+    known = published.from_huggingface({key: value for key, value in told.items() if value is not None})
+    processor = published.original(known.origin)
+    turned = slice(None, None, -1) if known.color == "BGR" else slice(None)
+    for image in [*photographs, photographs[0].resize((40, 33)), photographs[0].resize((57, 55))]:
+        theirs = processor(image)
+        assert close(ready(known.steps, image)[:, turned], theirs)
+        assert not close(ready(known.steps, image.rotate(9))[:, turned], theirs)
+
+
+def test_a_processor_that_transformers_lacks_is_not_at_hand():
+    known = published.from_huggingface(without(image_processor_type="ViTHybridImageProcessor"))
+    with pytest.raises(NotAtHandError, match="has no ViTHybridImageProcessor for Pillow"):
+        published.original(known.origin)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         ({"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}, "of an image processor, got one of Wav2Vec2"),
-        (without(do_reduce_labels=True), "got 'do_reduce_labels'"),
         (without(rescale_offset=True), "got 'rescale_offset'"),
         (without(resample=1), r"resample 0 \(nearest\), 2 \(bilinear\) or 3 \(bicubic\), got 1"),
         (without("resample"), "expected resample, got nothing"),
@@ -376,6 +416,32 @@ def test_verify_compares_with_the_original_pipeline(tmp_path, monkeypatch):
     with pytest.raises(PreprocError, match="expected the steps to compute what ResNet50_Weights"):
         attach(file, tmp_path / "no", steps=wrong, pixels=pixels, steps_from=NAME)
     assert not (tmp_path / "no").exists()
+
+
+def test_huggingfaces_processor_is_run_for_batches_of_a_fixed_size(tmp_path):
+    file = hand_made(tmp_path, shape=(2, 3, 64, 64))
+    known = published.from_huggingface(CLIP | {"size": {"shortest_edge": 72}, "crop_size": {"height": 64, "width": 64}})
+    pixels = PixelsSpec(layout="NHWC", color="RGB", dtype="uint8", size=None, channels=3)
+    made = attach(file, tmp_path / "out", steps=known.steps, pixels=pixels, steps_from=known.origin)
+    original = made.report.original
+    assert (original.name, original.pictures, original.reason) == ("Hugging Face preprocessor_config", 9, "")
+    assert 0 < original.ready_error < 1e-6
+    golden = verify_bundle(tmp_path / "out", runtimes=["ort-cpu"])
+    assert "takes the original backbone" in golden.original.reason
+    shown = run("inspect", tmp_path / "out")
+    assert "as published: Hugging Face preprocessor_config\n" in shown.stdout
+
+
+def test_what_is_not_compared_says_why(tmp_path, monkeypatch):
+    file = hand_made(tmp_path, shape=("N", 3, 64, 64))
+    known = published.Published("RGB", (Resize(size=(64, 64)), *published.from_timm("resnet50.a1_in1k").steps[2:]), "timm resnet50.a1_in1k")
+    for color, missing, reason in (("GRAY", False, "takes RGB pictures of 8 bits, the model GRAY"), ("RGB", True, "timm is not installed")):
+        if missing:
+            monkeypatch.setitem(sys.modules, "timm", None)
+        pixels = PixelsSpec(layout="NHWC", color=color, dtype="uint8", size=None, channels=len(color) if color == "RGB" else 1)
+        made = attach(file, tmp_path / color, steps=known.steps, pixels=pixels, steps_from=known.origin)
+        assert (made.report.original.results, made.report.ok) == ((), True)
+        assert reason in made.report.original.reason
 
 
 def test_an_original_that_differs_fails_the_file():

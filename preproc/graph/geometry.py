@@ -110,7 +110,7 @@ def _letterbox(frame: Frame, step: Letterbox) -> Frame:
 def _center_crop(frame: Frame, step: CenterCrop) -> Frame:
     n = _Numbers(frame.b)
     more = [n.do("Max", n.do("Sub", new, side), 0) for new, side in zip(step.size, (frame.height, frame.width), strict=True)]
-    before = [n.do("Div", side, 2) for side in more]
+    before = [n.do("Div", n.do("Add", side, int(step.rounding == "floor")), 2) for side in more]
     top, left, bottom, right = *before, *(n.do("Sub", side, half) for side, half in zip(more, before, strict=True))
     frame = _pad(frame, (top, left, bottom, right), step.fill)
     if (frame.height, frame.width) == step.size:

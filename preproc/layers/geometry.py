@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
 
 from .. import steps
+from ..errors import PreprocError
 from ._common import Device, Layer, check_image
 
 BITS = 22
@@ -47,6 +48,7 @@ class Resize(Layer):
         check_image(x)
         height, width = self.height, self.width
         if self.shorter > 0:
+            _check_sides(x, 1, 1)
             short = _least(x.shape[2], x.shape[3])
             height, width = self.shorter * x.shape[2] // short, self.shorter * x.shape[3] // short
             if self.most > 0:
@@ -55,6 +57,7 @@ class Resize(Layer):
                 tall = _least(_over(height - width), 1)
                 long = _least(long, self.most)
                 height, width = less + (long - less) * tall, long - (long - less) * tall
+        _check_sides(x, height, width)
         y: Tensor = self.resample(x.to(torch.int32), height, width)
         return y.to(x.dtype)
 
@@ -84,6 +87,7 @@ class Letterbox(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
+        _check_sides(x, 1, 1)
         height = 1 + _over(_least(self.height, _half_even(x.shape[2] * self.width, x.shape[3])) - 1)
         width = 1 + _over(_least(self.width, _half_even(x.shape[3] * self.height, x.shape[2])) - 1)
         y: Tensor = self.resample(x.to(torch.int32), height, width)
@@ -115,6 +119,7 @@ class CenterCrop(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
+        _check_sides(x, 1, 1)
         rows, there = _middle(x.shape[2], self.height, self.even)
         columns, beside = _middle(x.shape[3], self.width, self.even)
         inside = (there.unsqueeze(1) & beside).to(x.device)
@@ -262,10 +267,19 @@ def _middle(size: int, new: int, even: int) -> tuple[Tensor, Tensor]:
     """(new,) positions in the middle of `size`, and which of them are inside. Tensors, for torch.export can solve no such whole numbers."""
     one = torch.ones(1, dtype=torch.int64)
     more = one * size - new
-    start = torch.where(more < 0, (more + 1) // 2, (more + more // 2 % 2 * even) // 2)
+    start = torch.where(more < 0, more + even, more + more // 2 % 2 * even) // 2
     position = torch.arange(new) + start
     last = one * size - 1
     return torch.minimum(position.clamp(min=0), last), (position >= 0) & (position <= last)
+
+
+def _check_sides(x: Tensor, height: int, width: int) -> None:
+    """Where sizes are numbers. A recorded graph has what follows from the sizes that it meets."""
+    if is_scripting() or not _recorded():
+        if x.shape[2] == 0 or x.shape[3] == 0:
+            raise PreprocError(f"expected pictures with pixels, got {x.shape[2]}x{x.shape[3]}")
+        if height == 0 or width == 0:
+            raise PreprocError(f"expected pictures of a ratio that leaves pixels, got {x.shape[2]}x{x.shape[3]} for {height}x{width}")
 
 
 def _recorded() -> bool:

@@ -113,8 +113,8 @@ class Resize(Resampling):
 class CenterCrop(Geometry):
     """torchvision.transforms.CenterCrop on a PIL image: the middle, and where the picture is smaller, a border of `fill`.
 
-    size: (height, width), or one number for both.  rounding: of half a pixel that is cut off, "half_even" (torchvision) or "floor"
-    (Hugging Face, of pictures that are large enough).
+    size: (height, width), or one number for both.  rounding: of half a pixel, "half_even" (torchvision: where half of one is to be cut
+    off; half of one too few is a smaller border in front) or "floor" (Hugging Face: always towards the front).
     """
 
     name: ClassVar[str] = "center_crop"
