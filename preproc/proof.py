@@ -18,7 +18,7 @@ from .contract import to_recipe
 from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
 from .published import original, title
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
-from .runtimes import RUNTIMES, OnnxReference, Runtime, TorchCpu
+from .runtimes import RUNTIMES, OnnxReference, Runtime, TorchCpu, those_for
 from .steps import Geometry, Resize, channels_out, output_size
 from .verify import Case, Original, Power, Report, Result, Truth, check_known, judge, make_cases, measure_power, with_slack
 
@@ -179,8 +179,8 @@ def with_outputs(recipe: Recipe, backbone: "Backbone") -> "tuple[Recipe, Backbon
 def run(
     place: Path, runtimes: Sequence[Runtime], cases: Sequence[Case], power: Power, proof: Proof | None, name: str | None
 ) -> tuple[tuple[Result, ...], Original | None]:
-    """Judges the files of the folder `place`, or the one file `place`, in each runtime: on the cases, and where the steps were published, as
-    `name`, against that pipeline."""
+    """Judges the files of the folder `place`, or the one file `place`, in each runtime: on the cases, and where the steps were
+    published, as `name`, against that pipeline."""
 
     def judged(asked: Sequence[Case]) -> tuple[Result, ...]:
         return tuple(judge(runtime, place / (runtime.file or "") if place.is_dir() else place, asked, power) for runtime in runtimes)
@@ -189,7 +189,8 @@ def run(
     if name is None:
         return results, None
     if proof is None or proof.original is None:
-        return results, Original(title(name), reason=proof.no_original if proof else "it takes the original backbone, which was not asked for")
+        reason = proof.no_original if proof else "it takes the original backbone, which was not asked for"
+        return results, Original(title(name), reason=reason)
     return results, Original(title(name), len(proof.original), proof.ready_error, judged(proof.original))
 
 
@@ -211,9 +212,7 @@ def verify_bundle(
     bundle = open_bundle(bundle_dir)
     check_known(runtimes or (), RUNTIMES)
     in_python = bundle.contract["backbone"]["source"] != "onnx"  # else there is no network in Python to run
-    names = runtimes or [
-        name for name, kind in RUNTIMES.items() if (in_python if kind.file is None else kind.file in bundle.manifest["files"])
-    ]
+    names = runtimes or those_for(bundle.manifest["files"], in_python=in_python)
     for name in names:
         file = RUNTIMES[name].file
         if file is not None and file not in bundle.manifest["files"]:

@@ -257,6 +257,7 @@ def test_nodes_that_interpolate_nothing_are_the_oracle(step, layout):
 def test_the_exact_form_is_the_oracle(size, layout, interpolation):
     for step in (
         Resize(size=32, interpolation=interpolation, form="exact"),
+        Resize(size=(size[0] // 2 or 1, size[1] * 4), interpolation=interpolation, form="exact"),
         Resize(size=(17, 90), interpolation=interpolation, form="exact"),
         Letterbox(size=64, antialias=True, interpolation=interpolation, form="exact"),
     ):

@@ -1,13 +1,17 @@
 """What ran where: a runtime that fell back, or ran elsewhere, never passes."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
+from preproc.bundle import open_bundle
 from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
-from preproc.runtimes import RUNTIMES, OrtCpu, OrtCuda, TorchCpu, TorchCuda, TorchScriptCpu, load_torchscript
+from preproc.proof import verify_bundle
+from preproc.runtimes import RUNTIMES, OpenVinoCpu, OrtCpu, OrtCuda, TorchCpu, TorchCuda, TorchScriptCpu, load_torchscript
 from preproc.runtimes.pytorch import _tf32
 from preproc.verify import judge
 
@@ -22,6 +26,7 @@ def test_names():
         "pt2-cuda",
         "ort-cpu",
         "ort-cuda",
+        "openvino-cpu",
     ]
 
 
@@ -32,6 +37,44 @@ def test_runs_and_says_where(exported, kind):
     outputs = runtime.run(np.zeros((2, 32, 32, 3), np.uint8))
     assert outputs["logits"].shape == (2, 10)
     assert "CPU" in runtime.proof()
+
+
+def test_openvino_reads_the_file_in_float32(exported):
+    report = verify_bundle(exported.folder, runtimes=["openvino-cpu"])
+    (result,) = report.results
+    assert (result.verdict, result.pictures) == ("passed", len(report.inputs))
+    assert 0 < result.error < report.power.tolerance
+    assert result.ran.endswith("CPU, f32")
+    assert "openvino-cpu" not in [result.runtime for result in verify_bundle(exported.folder).results]
+
+
+def test_openvino_notices_a_wrong_file_and_another_precision(exported, tmp_path):
+    model = onnx.load(exported.folder / "model.onnx")
+    (weight,) = [tensor for tensor in model.graph.initializer if "conv1.weight" in tensor.name or tensor.dims[1:] == [3, 3, 3]][:1]
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[0, 0, 0, 0] += 0.5
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(model, tmp_path / "model.onnx")
+    bundle = open_bundle(exported.folder)
+    wrong = judge(OpenVinoCpu(), tmp_path / "model.onnx", bundle.golden(), bundle.report.power)
+    assert (wrong.verdict, "error" in wrong.reason) == ("failed", True)
+    (tmp_path / "garbage.onnx").write_bytes(b"no model")
+    garbage = judge(OpenVinoCpu(), tmp_path / "garbage.onnx", bundle.golden(), bundle.report.power)
+    assert garbage.verdict == "failed"
+    assert "expected a file that OpenVINO can run" in garbage.reason
+    runtime = OpenVinoCpu()
+    runtime.open(exported.folder / "model.onnx")
+    runtime.model = SimpleNamespace(
+        get_property={"EXECUTION_DEVICES": ["CPU"], "INFERENCE_PRECISION_HINT": SimpleNamespace(get_type_name=lambda: "bf16")}.__getitem__
+    )
+    with pytest.raises(VerificationError, match="CPU in bf16"):
+        runtime.proof()
+
+
+def test_openvino_that_is_not_installed_is_absent(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(RuntimeAbsentError, match=r"pip install preproc\[openvino\]"):
+        OpenVinoCpu().open(exported.folder / "model.onnx")
 
 
 def part(provider, *nodes):

@@ -14,7 +14,7 @@ from ..bundle import Bundle, check_target, hashes, open_bundle, publishing, writ
 from ..errors import PreprocError, VerificationError
 from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
-from ..runtimes import RUNTIMES
+from ..runtimes import those_for
 from ..steps import channels_out
 from ..verify import Original, Report, Result
 from .jobs import Job, Progress, job_of, pixels_for, ready_for
@@ -64,7 +64,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     with publishing(out_dir) as new:
         contract, module = _write_files(job, proof, new, progress)
         written = hashes(new)
-        names = [name for name, kind in RUNTIMES.items() if (kind.file or "") in written or (kind.file is None and module is not None)]
+        names = those_for(written, in_python=module is not None)
         progress(f"verifying {', '.join(names)}")
         report = _report(job, proof, *run(new, make_runtimes(names, contract, module), proof.cases, proof.power, proof, recipe.steps_from))
         _check_unchanged(out_dir, new, written)
@@ -90,7 +90,7 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
         contract = _contract(job, {"onnx": fold}, notes, model, proof)
         _save_onnx(model, contract, new)
         if proof is not None:
-            names = [name for name, kind in RUNTIMES.items() if kind.file == "model.onnx"]
+            names = those_for(("model.onnx",), in_python=False)
             progress(f"verifying {', '.join(names)}")
             written = hashes(new.parent)
             made = make_runtimes(names, contract, None)

@@ -242,13 +242,14 @@ def _exact(frame: Frame, interpolation: str, height: Side, width: Side) -> Frame
 
 def _exact_pass(b: "Builder", x: ir.Value, axis: int, old: int, new: int, interpolation: str) -> ir.Value:
     """One axis. Each weight is high * 2^bits + low; both sums are whole numbers that float32 holds, and are put together at the end:
-    floor((H + floor(L / 2^bits) + 2^(21 - bits)) / 2^(22 - bits))."""
+    floor((H + floor(L / 2^bits) + 2^(21 - bits)) / 2^(22 - bits)). Halves and quarters (512 -> 256) have no low part."""
     if old == new:
         return x
     matrix = _matrix(old, new, interpolation)
     bits = _split_at(matrix)
     high = np.floor(matrix / 2**bits + 0.5).astype(np.int64)
-    parts = (high, matrix - (high << bits))
+    low = matrix - (high << bits)
+    parts = (high, low) if low.any() else (high,)
     bands, axes = [], np.array([axis], np.int64)
     for start in range(0, new, BAND):
         rows = slice(start, min(start + BAND, new))
@@ -257,6 +258,9 @@ def _exact_pass(b: "Builder", x: ir.Value, axis: int, old: int, new: int, interp
         read = b.add("Slice", x, np.array([first], np.int64), np.array([end], np.int64), axes)
         weight = np.concatenate([part[rows, first:end] for part in parts]).astype(np.float32)
         product = b.add("MatMul", read, weight.T) if axis == 3 else b.add("MatMul", weight, read)
+        if len(parts) == 1:
+            bands.append(product)
+            continue
         half = np.array([weight.shape[0] // 2], np.int64)
         zero, whole = np.array([0], np.int64), np.array([weight.shape[0]], np.int64)
         upper, lower = b.add("Slice", product, zero, half, axes), b.add("Slice", product, half, whole, axes)

@@ -19,6 +19,8 @@ class Runtime:
     name: ClassVar[str]
     file: ClassVar[str | None] = None
     """The bundle's file that this runtime runs; None: the modules in Python."""
+    asked_by_name: ClassVar[bool] = False
+    """Whether it runs only where somebody names it: it does not decide whether a file is published."""
 
     def open(self, path: Path) -> None:
         raise NotImplementedError

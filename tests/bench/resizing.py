@@ -1,5 +1,7 @@
 """A resize alone, one thread, over Pillow's: uint8 photographs (H, W, 3) in, grey levels out."""
 
+import sys
+
 import numpy as np
 import onnx_ir as ir
 import torch
@@ -31,6 +33,22 @@ def session(step: Resize, size: tuple[int, int] | None):
     return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
+def openvino(size: tuple[int, int], new: tuple[int, int], interpolation: str):
+    """OpenVINO's own preprocessing in front of nothing, one thread: its resize made after Pillow's, uint8 in and float out."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino as ov
+    from openvino import opset13
+    from openvino.preprocess import PrePostProcessor, ResizeAlgorithm
+
+    parameter = opset13.parameter([1, *new, 3], np.float32)
+    steps = PrePostProcessor(ov.Model([opset13.result(parameter)], [parameter], "resize"))
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_spatial_static_shape(*size)
+    steps.input().preprocess().resize(getattr(ResizeAlgorithm, f"RESIZE_{interpolation.upper()}_PILLOW")).convert_element_type(ov.Type.f32)
+    steps.input().model().set_layout(ov.Layout("NHWC"))
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    return ov.Core().compile_model(steps.build(), "CPU", settings).create_infer_request()
+
+
 def resizing(name: str, interpolation: str) -> dict[str, Ratio]:
     old, new = SIZES[name]
     with Image.open(PHOTOGRAPHS / "coffee.jpg") as image:
@@ -40,6 +58,7 @@ def resizing(name: str, interpolation: str) -> dict[str, Ratio]:
     planes = tensor.permute(0, 3, 1, 2).contiguous()
     fast, exact = (Resize(size=new, interpolation=interpolation, form=form) for form in ("fast", "exact"))
     dynamic, static = session(fast, None), session(exact, old)
+    theirs = openvino(old, new, interpolation)
     layer = Pipeline.from_steps([FromPixels(layout="NHWC"), fast])
     code = getattr(Image.Resampling, interpolation.upper())
     method = v2.InterpolationMode(interpolation)
@@ -48,6 +67,7 @@ def resizing(name: str, interpolation: str) -> dict[str, Ratio]:
         "ONNX file, fast, any size": lambda: dynamic.run(None, {"pixels": array}),
         "ONNX file, exact": lambda: static.run(None, {"pixels": array}),
         "preproc's layer, exact": lambda: layer(tensor),
+        "OpenVINO's RESIZE_*_PILLOW": lambda: theirs.infer([array]),
         "torchvision on uint8 tensors": lambda: v2.functional.resize(planes, list(new), interpolation=method, antialias=True),
     }
     return ratios(calls, peer="Pillow", seconds=6.0)
