@@ -4,6 +4,7 @@
 
 RECIPES ?= models/digits.toml
 VENV    := .venv
+SERVE   := .venv-serve
 READY   := $(VENV)/.ready
 
 ifdef PYTHON
@@ -17,11 +18,11 @@ endif
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint bench survey gpu models picture clean
+.PHONY: help setup setup-serve test test-serve lint bench survey gpu models picture clean
 .PHONY: export
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(SETUP)  ## make .venv with everything (PYTHON=python3 in front of other targets does without)
 
@@ -30,6 +31,11 @@ export: $(SETUP)  ## build RECIPES (default models/digits.toml) into export/
 
 test: $(SETUP)  ## the proof: layers, fold, export, verification
 	$(PY) -m pytest
+
+setup-serve: $(SERVE)/.ready  ## make .venv-serve with real servers for test-serve (700 MB)
+
+test-serve: $(SETUP) $(SERVE)/.ready  ## the packages behind a real Triton core and KServe, on the loopback interface
+	$(PY) -m pytest -m serve tests/serving
 
 lint: $(SETUP)  ## ruff and mypy
 	$(PY) -m ruff check .
@@ -56,7 +62,7 @@ picture: $(SETUP)  ## draw models/digits.png from export/digits and models/digit
 	$(PY) models/draw_picture.py
 
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SERVE) dist build .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # A venv without its stamp was left half-made: it is made again from nothing.
@@ -65,3 +71,10 @@ $(READY): pyproject.toml constraints.txt
 	test -f $(READY) || python3 -m venv --clear $(VENV)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
 	touch $(READY)
+
+# The servers want numpy < 2: a venv of their own, which borrows torch and onnxruntime from the other one.
+$(SERVE)/.ready: tests/serving/constraints.txt | $(SETUP)
+	python3 -m venv --clear $(SERVE)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=tests/serving/constraints.txt $(SERVE)/bin/python -m pip install --quiet numpy nvidia-pytriton kserve
+	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(SERVE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth
+	touch $(SERVE)/.ready

@@ -19,6 +19,8 @@ _WHERE = {
     "export.attaching": ("attach",),
     "verify": ("Report",),
     "proof": ("verify_bundle",),
+    "serving.packaging": ("package",),
+    "serving.check": ("serve_check",),
     "stats.compute": ("StatsInterruptedError", "compute_stats"),
     "stats.result": ("Stats",),
     "errors": ("PreprocError",),
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from .proof import verify_bundle as verify_bundle
     from .recipe import Recipe as Recipe
     from .recipe import load_recipe as load_recipe
+    from .serving.check import serve_check as serve_check
+    from .serving.packaging import package as package
     from .stats.compute import StatsInterruptedError as StatsInterruptedError
     from .stats.compute import compute_stats as compute_stats
     from .stats.result import Stats as Stats

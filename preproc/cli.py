@@ -169,6 +169,53 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command("package")
+def package_bundle(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export wrote.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="REPO", help="The model repository; made, or added to.")],
+    target: Annotated[str, typer.Option("--target", help="triton.")] = "triton",
+    backend: Annotated[str, typer.Option("--backend", help="onnxruntime or pytorch (model.pt).")] = "onnxruntime",
+    name: Annotated[str | None, typer.Option("--name", help="Of the model there; default: the bundle's.")] = None,
+    kind: Annotated[str, typer.Option("--kind", help="auto, cpu or gpu: where instances run.")] = "auto",
+    max_batch: Annotated[int, typer.Option("--max-batch", metavar="N", help="Pictures in a batch at most; 0: no batching.")] = 8,
+    settings: Annotated[Path | None, typer.Option("--settings", metavar="FILE", help="More of config.pbtxt, put on top.")] = None,
+) -> None:
+    """Put a bundle into a server's model repository, as its next version. What is served there already stays as it is."""
+    from .bundle import open_bundle
+    from .serving.packaging import package
+
+    made = package(bundle, out, target=target, backend=backend, name=name, kind=kind, max_batch=max_batch, settings=settings)
+    print(f"{made}: written")
+    if not open_bundle(bundle).report.ok:
+        _say(f"{made}: written, but the bundle's verification is inconclusive: it could not have noticed every mistake")
+
+
+@app.command("serve-check")
+def check_server(
+    url: Annotated[str, typer.Argument(metavar="URL", help="http://host:8000, https://, grpc://host:8001 or grpcs://.")],
+    bundle: Annotated[Path, typer.Option("--bundle", metavar="BUNDLE", help="What the server is expected to serve.")],
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Its name on the server; default: the bundle's.")] = None,
+    version: Annotated[str | None, typer.Option("--version", metavar="N", help="Default: what the server chooses.")] = None,
+    requests: Annotated[int, typer.Option("--requests", metavar="N", help="So many are timed, one after the other.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Send the golden samples to a server of the Open Inference Protocol: does it answer what the bundle promises?"""
+    from .serving.check import serve_check, to_json
+
+    report, latency = serve_check(url, bundle, model=model, version=version, requests=requests)
+    if as_json:
+        print(json.dumps(to_json(report, latency), indent=2))
+    else:
+        show(report)
+        if latency is not None:
+            times = f"p50 {latency.p50 * 1e3:.1f} ms, p95 {latency.p95 * 1e3:.1f} ms"
+            print(f"  latency of one picture: {times}, over {latency.requests} requests")
+    if not report.ok:
+        result = report.results[0]
+        _say(f"error: {result.runtime}: {result.verdict}: {result.reason}")
+        raise typer.Exit(1)
+
+
 @app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx or a .pt file.")],

@@ -1,0 +1,61 @@
+"""Whether a running server answers what a bundle promises: what an operator runs after a deploy."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..bundle import open_bundle
+from ..errors import PreprocError
+from ..verify import Report, judge
+from .client import Served
+
+REQUESTS = 50
+"""Requests of one picture whose latency is measured, behind the first ones, which warm up."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Of requests of one picture, one after the other, in seconds."""
+
+    requests: int
+    p50: float
+    p95: float
+
+
+def serve_check(
+    url: str, bundle_dir: str | Path, *, model: str | None = None, version: str | None = None, requests: int = REQUESTS
+) -> tuple[Report, Latency | None]:
+    """Sends the bundle's golden samples to a server of the Open Inference Protocol and judges its answers as verify does.
+
+    url: http://host:8000, https://, grpc://host:8001 or grpcs://.  model, version: its name there, by default the bundle's, and the version
+    that is served by default.  requests: how many are timed.
+    Raises BundleError for a damaged bundle, PreprocError for what is no URL. A server that does not answer, or not for this model, is a
+    verdict: absent. Latency is None where the answers are wrong.
+    """
+    if requests < 1:
+        raise PreprocError(f"expected at least one request, got {requests}")
+    bundle = open_bundle(bundle_dir)
+    cases, power = bundle.golden(), bundle.report.power
+    served = Served(url, bundle.contract, model=model, version=version)
+    try:
+        result = judge(served, bundle.folder, cases, power)
+        latency = None
+        if result.verdict in ("passed", "inconclusive"):
+            served.seconds.clear()
+            for position in range(requests):
+                case = cases[position % len(cases)]
+                served.run(case.pixels, case.others)
+            p50, p95 = np.percentile(served.seconds, (50, 95))
+            latency = Latency(requests, float(p50), float(p95))
+    finally:
+        served.close()
+    against = f"{len(cases)} golden samples ({bundle.report.against.split(',')[0]} of the export)"
+    agree = str(bundle.contract["backbone"]["constants_agree"])
+    return Report(str(bundle.contract["name"]), against, agree, power, (result,), tuple(case.name for case in cases)), latency
+
+
+def to_json(report: Report, latency: Latency | None) -> Mapping[str, Any]:
+    return report.to_json() | {"latency": None if latency is None else asdict(latency)}

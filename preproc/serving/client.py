@@ -1,0 +1,159 @@
+"""A model on a server that speaks the Open Inference Protocol (KServe's version 2), over HTTP or gRPC, as a runtime."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PreprocError, RuntimeAbsentError, VerificationError, first_line
+from ..runtimes import Outputs, Runtime
+
+SCHEMES = {"http": ("http", False), "https": ("http", True), "grpc": ("grpc", False), "grpcs": ("grpc", True)}
+"""By the scheme of a URL: the protocol, and whether it is encrypted."""
+TIMEOUT = 60.0
+"""Seconds for one answer."""
+
+
+@dataclass(frozen=True)
+class Address:
+    protocol: str
+    place: str
+    encrypted: bool
+
+    @classmethod
+    def of(cls, url: str) -> "Address":
+        """Raises PreprocError for what is no URL of a server."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise PreprocError(f"expected the URL of a server, as http://host:8000 or grpc://host:8001, got {url!r}: {error}") from error
+        if parts.scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment or parts.username:
+            raise PreprocError(f"expected the URL of a server, as http://host:8000 or grpc://host:8001, got {url!r}")
+        protocol, encrypted = SCHEMES[parts.scheme]
+        if protocol == "grpc" and (port is None or parts.path.strip("/")):
+            raise PreprocError(f"expected grpc://host:port, got {url!r}")
+        return cls(protocol, f"{parts.netloc}{parts.path.rstrip('/')}", encrypted)
+
+
+class Served(Runtime):
+    """A model behind a URL. Its inputs and outputs have to be those of the contract.
+
+    contract: what the bundle promises.  model, version: on the server; by default the bundle's name, and whatever is served.
+    binary: over HTTP, raw bytes as the protocol's extension has them; False: numbers in JSON.
+    """
+
+    def __init__(
+        self, url: str, contract: Mapping[str, Any], *, model: str | None = None, version: str | None = None, binary: bool = True
+    ) -> None:
+        self.address, self.contract = Address.of(url), contract
+        self.model, self.version, self.binary = model or str(contract["name"]), version or "", binary
+        self.how = "gRPC" if self.address.protocol == "grpc" else "HTTP, binary" if binary else "HTTP, JSON"
+        self.name = f"{self.address.protocol}://{self.address.place}"  # type: ignore[misc]
+        self.seconds: list[float] = []
+        self.served = ""
+
+    def open(self, path: Path) -> None:  # noqa: ARG002 - nothing here is a file
+        """Raises RuntimeAbsentError where no server answers or it has no such model, VerificationError if the model has other values."""
+        api = _api(self.address.protocol)
+        settings: dict[str, Any] = {"ssl": self.address.encrypted}
+        if self.address.protocol == "http":
+            settings |= {"connection_timeout": TIMEOUT, "network_timeout": TIMEOUT}
+        self.api, self.client = api, api.InferenceServerClient(self.address.place, **settings)
+        extra: dict[str, Any] = {"as_json": True, "client_timeout": TIMEOUT} if self.address.protocol == "grpc" else {}
+        server = self._ask(self.client.get_server_metadata, **extra)
+        self.server = f"{server.get('name', 'a server')} {server.get('version', '')}".strip()
+        try:
+            told = self._ask(self.client.get_model_metadata, self.model, self.version, **extra)
+        except PreprocError as error:
+            which = f"{self.model} version {self.version}" if self.version else self.model
+            raise RuntimeAbsentError(
+                f"expected the model {which} on {self.server}, got: {error}; give its name there with --model"
+            ) from error
+        self.inputs = self._compare(told.get("inputs", ()), [self.contract["input"], *self.contract["other_inputs"]])
+        self.outputs = self._compare(told.get("outputs", ()), self.contract["outputs"], suffix=True)
+
+    def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
+        values = {self.contract["input"]["name"]: pixels, **others}
+        extra: dict[str, Any] = {} if self.address.protocol == "grpc" else {"binary_data": self.binary}
+        inputs = []
+        for name, array in values.items():
+            value = self.api.InferInput(name, list(array.shape), _word(str(array.dtype)))
+            value.set_data_from_numpy(np.ascontiguousarray(array), **extra)
+            inputs.append(value)
+        outputs = [self.api.InferRequestedOutput(name, **extra) for name in self.outputs.values()]
+        extra = {"client_timeout": TIMEOUT} if self.address.protocol == "grpc" else {}
+        start = time.perf_counter()
+        answer = self._ask(self.client.infer, self.model, inputs, self.version, outputs, request_id="1", **extra)
+        self.seconds.append(time.perf_counter() - start)
+        told = answer.get_response()
+        self.served = str(told.get("model_version", "") if isinstance(told, dict) else told.model_version)
+        found = {name: answer.as_numpy(theirs) for name, theirs in self.outputs.items()}
+        for name, array in found.items():
+            if array is None:
+                raise VerificationError(f"expected {name}, got an answer without it")
+        return found
+
+    def proof(self) -> str:
+        return f"{self.server}, {self.model}{f' version {self.served}' if self.served else ''}, {self.how}"
+
+    def close(self) -> None:
+        if hasattr(self, "client"):
+            self.client.close()
+
+    def _ask(self, call: Any, *arguments: Any, **settings: Any) -> Any:
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            return call(*arguments, **settings)
+        except InferenceServerException as error:
+            status = str(error.status() or "")
+            if "UNAVAILABLE" in status:
+                raise RuntimeAbsentError(f"expected a server at {self.name}, got: {first_line(error)}") from error
+            raise PreprocError(first_line(RuntimeError(error.message() or error))) from error
+        except OSError as error:
+            raise RuntimeAbsentError(f"expected a server at {self.name}, got: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PreprocError(f"expected answers of the Open Inference Protocol, got: {first_line(error)}") from error
+
+    def _compare(self, told: Sequence[Mapping[str, Any]], promised: Sequence[Mapping[str, Any]], *, suffix: bool = False) -> dict[str, str]:
+        """Promised name -> the server's. Triton's pytorch backend calls outputs <name>__<position>."""
+        theirs = {value["name"]: value for value in told}
+        found: dict[str, str] = {}
+        for position, value in enumerate(promised):
+            names = [value["name"], f"{value['name']}__{position}"] if suffix else [value["name"]]
+            name = next((name for name in names if name in theirs), None)
+            if name is None:
+                raise VerificationError(f"expected {value['name']} on the server, got {', '.join(theirs) or 'nothing'}")
+            dtype, shape = theirs[name].get("datatype"), [int(side) for side in theirs[name].get("shape", ())]
+            if dtype != _word(value["dtype"]):
+                raise VerificationError(f"expected {name} in {_word(value['dtype'])}, got {dtype}")
+            free = [side if isinstance(side, int) else -1 for side in value["shape"]]
+            if len(shape) != len(free) or any(-1 not in (one, other) and one != other for one, other in zip(shape, free, strict=False)):
+                raise VerificationError(f"expected {name} of shape {free}, got {shape}")
+            found[value["name"]] = name
+        if len(theirs) != len(found):
+            raise VerificationError(f"expected {', '.join(found)} on the server, got {', '.join(theirs)}")
+        return found
+
+
+def _api(protocol: str) -> Any:
+    try:
+        if protocol == "grpc":
+            import tritonclient.grpc as api
+        else:
+            import tritonclient.http as api
+    except ImportError as error:
+        raise PreprocError("expected tritonclient, a client of the protocol; pip install preproc[serve]") from error
+    return api
+
+
+def _word(dtype: str) -> str:
+    """The protocol's."""
+    return {"float16": "FP16", "float32": "FP32", "float64": "FP64"}.get(dtype, dtype.upper())

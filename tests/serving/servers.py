@@ -1,0 +1,166 @@
+"""Real servers on the loopback interface, as processes of the venv that `make setup-serve` makes."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+VENV = Path(os.environ.get("PREPROC_SERVE_VENV", ROOT / ".venv-serve"))
+HERE = Path(__file__).parent
+PATIENCE = 60.0
+"""Seconds until a server that does not answer has failed."""
+
+
+def why_not():
+    """Why no server can be started here, or None."""
+    if not (VENV / "bin" / "python").exists():
+        return f"no {VENV.name}: make setup-serve"
+    return None
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Triton:
+    """Triton's own core and protocols (the binary in nvidia-pytriton), strict about config.pbtxt; backends/ stands in for its C++ ones."""
+
+    name = "Triton 2.51.0"
+
+    def __init__(self, repository, folder, *, poll=False):
+        self.repository, self.folder, self.poll = Path(repository), Path(folder), poll
+        self.http, self.grpc, self.metrics = free_port(), free_port(), free_port()
+        self.log = self.folder / "triton.log"
+
+    @property
+    def urls(self):
+        return {"http": f"http://127.0.0.1:{self.http}", "grpc": f"grpc://127.0.0.1:{self.grpc}"}
+
+    def start(self, *, ready=True):
+        packages = next((VENV / "lib").glob("python3.*")) / "site-packages"
+        triton, backends = packages / "pytriton" / "tritonserver", self.folder / "backends"
+        if not backends.exists():
+            shutil.copytree(triton / "backends" / "python", backends / "python")
+            stub = triton / "python_backend_stubs" / sysconfig.get_python_version() / "triton_python_backend_stub"
+            shutil.copy(stub, backends / "python")
+            for own in (HERE / "backends").iterdir():
+                shutil.copytree(own, backends / own.name, ignore=shutil.ignore_patterns("__pycache__"))
+        libraries = f"{packages / 'nvidia_pytriton.libs'}:{sysconfig.get_config_var('LIBDIR')}"
+        environment = {
+            "PATH": f"{VENV / 'bin'}:/usr/bin:/bin",
+            "LD_LIBRARY_PATH": libraries,
+            "ORT_DISABLE_TELEMETRY": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        before = set(Path("/dev/shm").glob("triton_*"))
+        arguments = {
+            "model-repository": self.repository,
+            "backend-directory": backends,
+            "http-address": "127.0.0.1",
+            "http-port": self.http,
+            "grpc-address": "127.0.0.1",
+            "grpc-port": self.grpc,
+            "metrics-address": "127.0.0.1",
+            "metrics-port": self.metrics,
+            "allow-gpu-metrics": "false",
+            "model-control-mode": "poll" if self.poll else "none",
+            "repository-poll-secs": 1,
+            "exit-on-error": "true",
+        }
+        command = [triton / "bin" / "tritonserver", *(f"--{key}={value}" for key, value in arguments.items())]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--disable-auto-complete-config"], env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        self.before = before
+        if ready:
+            self.wait()
+        return self
+
+    def wait(self):
+        wait_for(f"{self.urls['http']}/v2/health/ready", self.process, self.log)
+
+    def kill(self):
+        """SIGKILL, and what that leaves in shared memory."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for left in set(Path("/dev/shm").glob("triton_*")) - self.before:
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(15)
+        self.kill()
+
+
+class KServe:
+    """KServe's own gRPC server around ONNX Runtime: a second implementation of the Open Inference Protocol."""
+
+    name = "KServe 0.21.0"
+
+    def __init__(self, bundle, folder):
+        self.bundle, self.log, self.grpc = Path(bundle), Path(folder) / "kserve.log", free_port()
+
+    @property
+    def urls(self):
+        return {"grpc": f"grpc://127.0.0.1:{self.grpc}"}
+
+    def __enter__(self):
+        environment = {"PATH": f"{VENV / 'bin'}:/usr/bin:/bin", "ORT_DISABLE_TELEMETRY": "1", "HOME": str(self.log.parent)}
+        command = [VENV / "bin" / "python", HERE / "kserve_server.py", self.bundle, str(self.grpc)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        wait_for_port(self.grpc, self.process, self.log)
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def wait_for(url, process, log):
+    """Until the URL answers 200."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def answers():
+        with opener.open(url, timeout=5) as response:
+            return response.status == 200
+
+    _until(answers, process, log)
+
+
+def wait_for_port(port, process, log):
+    def answers():
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            return True
+
+    _until(answers, process, log)
+
+
+def _until(answers, process, log):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError):
+            if answers():
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the server did not start:\n{log.read_text()[-3000:]}")
