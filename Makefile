@@ -5,6 +5,7 @@
 RECIPES ?= models/digits.toml
 VENV    := .venv
 SERVE   := .venv-serve
+NODE    := export/embed/node_modules/.package-lock.json
 READY   := $(VENV)/.ready
 
 ifdef PYTHON
@@ -18,7 +19,7 @@ endif
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve test test-serve lint bench survey gpu models picture clean
+.PHONY: help setup setup-serve setup-web test test-serve web lint bench survey gpu models picture clean
 .PHONY: export
 
 help:  ## list the targets
@@ -36,6 +37,13 @@ setup-serve: $(SERVE)/.ready  ## make .venv-serve with real servers for test-ser
 
 test-serve: $(SETUP) $(SERVE)/.ready  ## the packages behind a real Triton core and KServe, on the loopback interface
 	$(PY) -m pytest -m serve tests/serving
+
+setup-web: $(NODE)  ## npm installs what the programs in JavaScript need (450 MB)
+
+web: $(SETUP) $(NODE)  ## draw a digit in the browser: port 8000 of this machine, /embed/web/
+	$(PY) -m preproc export models/digits-web.toml
+	@echo 'open http://127.0.0.1:8000/embed/web/ (Ctrl-C ends it)'
+	@$(PY) -m http.server 8000 --bind 127.0.0.1 --directory export
 
 lint: $(SETUP)  ## ruff and mypy
 	$(PY) -m ruff check .
@@ -62,7 +70,7 @@ picture: $(SETUP)  ## draw models/digits.png from export/digits and models/digit
 	$(PY) models/draw_picture.py
 
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) $(SERVE) dist build .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SERVE) export/embed/node_modules dist build .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # A venv without its stamp was left half-made: it is made again from nothing.
@@ -71,6 +79,10 @@ $(READY): pyproject.toml constraints.txt
 	test -f $(READY) || python3 -m venv --clear $(VENV)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
 	touch $(READY)
+
+$(NODE): export/embed/package.json export/embed/package-lock.json
+	cd export/embed && npm ci --ignore-scripts
+	touch $(NODE)
 
 # The servers want numpy < 2: a venv of their own, which borrows torch and onnxruntime from the other one.
 $(SERVE)/.ready: tests/serving/constraints.txt | $(SETUP)

@@ -1,0 +1,40 @@
+// A bundle in a C++ program, through LibTorch: raw uint8 pixels into model.pt, nothing prepared. See README.md.
+#include <torch/script.h>
+
+#include <cstdio>
+
+#include "../bundle.hpp"
+
+namespace fs = std::filesystem;
+
+int main(int argc, char** argv) {
+    if (argc != 2) {
+        std::fprintf(stderr, "usage: classify BUNDLE\n");
+        return 2;
+    }
+    const fs::path bundle = argv[1];
+    try {
+        const Promise promise(bundle);
+        torch::InferenceMode guard;
+        torch::jit::Module model = torch::jit::load((bundle / "model.pt").string(), torch::kCPU);
+        double worst = 0;
+        int samples = 0;
+        for (const auto& sample : fs::directory_iterator(bundle / "golden")) {
+            npy::Array pixels = npy::load(sample.path() / "pixels.npy");
+            if (pixels.dtype != "|u1") throw std::runtime_error("expected pixels in uint8, got " + pixels.dtype);
+            torch::Tensor input = torch::from_blob(pixels.bytes.data(), pixels.shape, torch::kUInt8);  // that is all
+            torch::Tensor answer = model.forward({input}).toTensor().contiguous();
+            npy::Array expected = npy::load(sample.path() / (promise.output + ".npy"));
+            double error = promise.error(answer.data_ptr<float>(), answer.numel(), expected);
+            std::printf("%-20s class %lld, error %.1e\n", sample.path().filename().c_str(),
+                        static_cast<long long>(answer.argmax(1)[0].item<int64_t>()), error);
+            worst = std::max(worst, error);
+            ++samples;
+        }
+        std::printf("%d golden samples: error %.1e, tolerance %.1e\n", samples, worst, promise.tolerance);
+        return samples > 0 && worst <= promise.tolerance ? 0 : 1;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "error: %s\n", error.what());
+        return 1;
+    }
+}
