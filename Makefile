@@ -19,7 +19,7 @@ endif
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve setup-web test test-serve web lint bench survey gpu models picture clean
+.PHONY: help setup setup-serve setup-web test test-serve web conformance lint bench survey gpu models picture clean
 .PHONY: export
 
 help:  ## list the targets
@@ -42,8 +42,11 @@ setup-web: $(NODE)  ## npm installs what the programs in JavaScript need (450 MB
 
 web: $(SETUP) $(NODE)  ## draw a digit in the browser: port 8000 of this machine, /embed/web/
 	$(PY) -m preproc export models/digits-web.toml
-	@echo 'open http://127.0.0.1:8000/embed/web/ (Ctrl-C ends it)'
+	@echo 'open 127.0.0.1:8000/embed/web/ in a browser (Ctrl-C ends it)'
 	@$(PY) -m http.server 8000 --bind 127.0.0.1 --directory export
+
+conformance: $(SETUP)  ## write export/conformance/: for every step its constants, an input and the float64 output
+	$(PY) -m tests.conformance
 
 lint: $(SETUP)  ## ruff and mypy
 	$(PY) -m ruff check .

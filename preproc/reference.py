@@ -31,6 +31,8 @@ def apply(steps: Sequence[Step], x: NDArray[Any]) -> Array:
 
     x: integer pixels in the layout of a leading FromPixels, or (N, C, H, W) numbers.  Returns (N, C, H, W) float64.
     """
+    if np.issubdtype(x.dtype, np.floating):
+        x = x.astype(np.float64)  # NumPy would sum float32 in float32
     for step in steps:
         x = _geometry(step, x) if isinstance(step, Geometry) else _FORMULAS[type(step)](step, x)
     return np.asarray(x, dtype=np.float64)

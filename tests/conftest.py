@@ -41,3 +41,19 @@ def bundle(exported: Bundle, tmp_path: Path) -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session")
+def libtorch(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The program in C++ around LibTorch, built once."""
+    from tests.embed import programs
+
+    return [programs.libtorch(tmp_path_factory.mktemp("libtorch"))]
+
+
+@pytest.fixture(scope="session")
+def openvino(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The program in C++ around OpenVINO, built once."""
+    from tests.embed import programs
+
+    return [programs.openvino(tmp_path_factory.mktemp("openvino"))]

@@ -1,12 +1,14 @@
-"""Small .onnx files for the tests of attach, made by hand."""
+"""Small .onnx files for tests: made by hand, for attach; and steps alone."""
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 
 from preproc.export.attaching import attach
+from preproc.graph.nodes import Builder, build
 from preproc.recipe import PixelsSpec
-from preproc.steps import Normalize, Rescale
+from preproc.steps import FromPixels, Normalize, Rescale
 
 STEPS = (Rescale(), Normalize.preset("imagenet"))
 
@@ -54,3 +56,22 @@ def hand_made(
 def put(file, out, **options):
     spec = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=options.pop("size", None), channels=3)
     return attach(file, out, steps=options.pop("steps", STEPS), pixels=spec, **options)
+
+
+def alone(steps, *, size=None, channels=3, opset=18):
+    """The steps as a whole model, its bytes: "pixels" as a leading from_pixels takes them, else (N, C, H, W) float32; "ready" out.
+    size: (height, width) of the pixels; None: free.  channels: where no from_pixels says how many."""
+    first = steps[0]
+    raw = isinstance(first, FromPixels)
+    channels = (first.channels() or channels) if raw else channels
+    height, width = size or ("h", "w")
+    shape = ["N", height, width, channels] if raw and first.layout == "NHWC" else ["N", channels, height, width]
+    kind = ir.DataType[first.pixel_dtype.upper()] if raw else ir.DataType.FLOAT
+    builder = Builder(ir.DataType.FLOAT, channels, opset=opset, size=size)
+    pixels = ir.Value(name="pixels", shape=ir.Shape(shape), type=ir.TensorType(kind))
+    output = build(builder, steps, pixels)
+    output.name, output.type, output.shape = "ready", ir.TensorType(ir.DataType.FLOAT), ir.Shape(["a", "b", "c", "d"])
+    made = ir.Graph([pixels], [output], nodes=builder.nodes, initializers=builder.constants, opset_imports={"": opset}, name="steps")
+    proto = ir.to_proto(ir.Model(made, ir_version=10))
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString()

@@ -7,7 +7,6 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 import timm
 import torch
 from numpy.typing import NDArray
@@ -18,11 +17,11 @@ from torchvision.transforms import v2
 
 from preproc import published
 from preproc.errors import PreprocError
-from preproc.graph.nodes import Builder, build
 from preproc.inputs import PHOTOGRAPHS
 from preproc.pipeline import Pipeline
 from preproc.runtimes import onnxruntime
 from preproc.steps import FromPixels, Resize, Step
+from tests.onnx_files import alone
 
 HERE = Path(__file__).parent / "survey"
 SIZES = [
@@ -45,15 +44,7 @@ Array = NDArray[np.uint8]
 
 def session(steps: list[Step], size: tuple[int, int] | None) -> Callable[[Array], NDArray[np.float32]]:
     """The steps as ONNX nodes, in ONNX Runtime on the CPU: pixels (1, H, W, 3) -> (1, 3, h, w)."""
-    builder = Builder(ir.DataType.FLOAT, 3, size=size)
-    height, width = size or ("h", "w")
-    pixels = ir.Value(name="pixels", shape=ir.Shape(["N", height, width, 3]), type=ir.TensorType(ir.DataType.UINT8))
-    output = build(builder, steps, pixels)
-    output.type, output.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape(["N", "c", "x", "y"])
-    graph = ir.Graph([pixels], [output], nodes=builder.nodes, initializers=builder.constants, opset_imports={"": 18}, name="g")
-    made = onnxruntime().InferenceSession(
-        ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    made = onnxruntime().InferenceSession(alone(steps, size=size), providers=["CPUExecutionProvider"])
     return lambda x: made.run(None, {"pixels": x})[0]
 
 

@@ -96,7 +96,7 @@ def test_no_file_names_a_host():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in tracked:
         file = ROOT / name
-        if name == "constraints.txt" or name.endswith((".toml", "Makefile", ".ci/run")):
+        if name.endswith(("constraints.txt", ".toml", "Makefile", ".ci/run", "package.json", "package-lock.json", ".npmrc")):
             assert "://" not in file.read_text(), name
 
 

@@ -7,12 +7,9 @@ import shutil
 import subprocess
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib import util
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from preproc.bundle import open_bundle
@@ -20,58 +17,14 @@ from preproc.export.exporter import export_bundle
 from preproc.recipe import load_recipe
 from preproc.runtimes import OrtCpu
 from tests.conftest import ROOT
+from tests.embed.programs import CHROMIUM, EMBED, JAVASCRIPT, NODE, PACKAGES, PROGRAMS, missing, skip_without
 
-EMBED = ROOT / "export" / "embed"
 DIGITS = ROOT / "export" / "digits"
-NODE = shutil.which("node")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PACKAGES = EMBED / "node_modules"
-OPENVINO = util.find_spec("openvino")
-
-
-def missing(**tools):
-    return [name for name, found in tools.items() if not found]
-
-
-def skip_without(*absent):
-    return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)}")
-
-
-compilers = missing(cmake=shutil.which("cmake"), gxx=shutil.which("g++"))
-packages = missing(node=NODE) + ([] if PACKAGES.is_dir() else ["export/embed/node_modules (make setup-web)"])
-
-
-def built(source, folder, **settings):
-    """The program of a CMake project."""
-    told = [f"-D{key}={value}" for key, value in settings.items()]
-    for command in (["cmake", "-S", EMBED / source, "-B", folder, *told], ["cmake", "--build", folder]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder / "classify"
-
-
-@pytest.fixture(scope="module")
-def libtorch(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("libtorch")
-    return [built("cpp-libtorch", folder, CMAKE_BUILD_TYPE="Release", CMAKE_PREFIX_PATH=torch.utils.cmake_prefix_path)]
-
-
-@pytest.fixture(scope="module")
-def openvino(tmp_path_factory):
-    place = Path(OPENVINO.submodule_search_locations[0]) / "cmake"
-    return [built("cpp-openvino", tmp_path_factory.mktemp("openvino"), OpenVINO_DIR=place)]
 
 
 @pytest.fixture(scope="module")
 def node():
     return [NODE, EMBED / "node" / "classify.mjs"]
-
-
-PROGRAMS = [
-    pytest.param("libtorch", marks=skip_without(*compilers)),
-    pytest.param("openvino", marks=skip_without(*compilers, *missing(openvino=OPENVINO))),
-    pytest.param("node", marks=skip_without(*packages)),
-]
 
 
 def run(program, *arguments):
@@ -136,7 +89,7 @@ def drive(url, tmp_path, **plan):
     return json.loads(done.stdout)
 
 
-@skip_without(*packages, *missing(chromium=CHROMIUM))
+@skip_without(*JAVASCRIPT, *missing(chromium=CHROMIUM))
 def test_the_page(page, tmp_path):
     """Draws, types and opens a picture in headless Chromium; its answers are ONNX Runtime's to the same bytes, in Python."""
     url, bundle = page
@@ -159,7 +112,7 @@ def test_the_page(page, tmp_path):
         assert np.array_equal(pixels[0, ..., :3], np.asarray(image.convert("RGB")))
 
 
-@skip_without(*packages, *missing(chromium=CHROMIUM))
+@skip_without(*JAVASCRIPT, *missing(chromium=CHROMIUM))
 def test_the_page_notices_a_wrong_bundle(page, tmp_path):
     url, bundle = page
     wrong = shutil.copytree(bundle, bundle.parent / "wrong")

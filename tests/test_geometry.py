@@ -35,7 +35,7 @@ from preproc.steps import (
     parse,
 )
 from tests.conftest import ROOT
-from tests.onnx_files import STEPS, hand_made, put
+from tests.onnx_files import STEPS, alone, hand_made, put
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
 SIDES = st.integers(1, 70)
@@ -217,16 +217,7 @@ def test_other_dtypes_hold_grey_levels(dtype):
 
 def session(steps, size, opset=18):
     """The steps alone as an ONNX model in ONNX Runtime; size None: dynamic."""
-    builder = Builder(ir.DataType.FLOAT, 3, opset=opset, size=size)
-    height, width = size or ("h", "w")
-    shape = ["N", height, width, 3] if steps[0].layout == "NHWC" else ["N", 3, height, width]
-    pixels = ir.Value(name="pixels", shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.UINT8))
-    output = build(builder, steps, pixels)
-    output.type, output.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape(["a", "b", "c", "d"])
-    made = ir.Graph([pixels], [output], nodes=builder.nodes, initializers=builder.constants, opset_imports={"": opset}, name="g")
-    proto = ir.to_proto(ir.Model(made, ir_version=10))
-    onnx.checker.check_model(proto)
-    return onnxruntime().InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return onnxruntime().InferenceSession(alone(steps, size=size, opset=opset), providers=["CPUExecutionProvider"])
 
 
 def in_layout(x, layout):

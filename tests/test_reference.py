@@ -8,7 +8,7 @@ import torch
 from torchvision.transforms.v2 import functional
 
 from preproc import reference
-from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale
+from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale, Standardize
 from tests.conftest import ROOT
 
 
@@ -64,3 +64,9 @@ def test_channel_affine_is_a_matrix_product_per_pixel(rng):
     x, matrix = rng.normal(size=(1, 3, 2, 2)), rng.normal(size=(2, 3))
     ours = reference.apply([ChannelAffine(matrix=tuple(map(tuple, matrix)), offset=(1.0, 2.0))], x)
     np.testing.assert_allclose(ours[0, :, 1, 0], matrix @ x[0, :, 1, 0] + [1, 2])
+
+
+def test_float32_is_summed_in_float64():
+    x = (200 + np.random.default_rng(0).integers(0, 2, (2, 3, 35, 41))).astype(np.float32)
+    for step in (Standardize(per="channel"), LocalResponseNorm(size=3, alpha=0.5)):
+        assert np.array_equal(reference.apply([step], x), reference.apply([step], x.astype(np.float64)))

@@ -1,8 +1,11 @@
-// What a C++ program needs of a bundle: its golden samples (NumPy's .npy files, version 1) and what the manifest promises of them.
+// What a C++ program needs of a bundle: its golden samples (NumPy's .npy files, version 1) and what the manifest promises of them; and of a
+// conformance suite.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -56,37 +59,66 @@ inline Array load(const std::filesystem::path& path) {
     return array;
 }
 
+// The largest difference; infinite where a value is not finite or the sizes differ.
+inline double distance(const float* got, int64_t count, const Array& expected) {
+    const bool wide = expected.dtype == "<f8";
+    if ((!wide && expected.dtype != "<f4") || count != expected.size()) return INFINITY;
+    double worst = 0;
+    for (int64_t i = 0; i < count; ++i) {
+        double difference = std::abs(got[i] - (wide ? expected.as<double>()[i] : expected.as<float>()[i]));
+        if (!std::isfinite(difference)) return INFINITY;
+        worst = std::max(worst, difference);
+    }
+    return worst;
+}
+
 }  // namespace npy
 
-// The first output, and how far answers may be from the golden ones, relative to the largest output.
+// The group of the first match in a text file; throws where there is none.
+inline std::string find(const std::filesystem::path& path, const std::string& pattern) {
+    std::ifstream file(path, std::ios::binary);
+    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    std::smatch found;
+    if (!std::regex_search(text, found, std::regex(pattern))) throw std::runtime_error(path.string() + ": expected /" + pattern + "/, got none");
+    return found[1];
+}
+
+// What a bundle's manifest promises: the first output, and how far answers may be from the golden ones, relative to the largest output.
 struct Promise {
     std::string output;
     double scale, tolerance;
 
     explicit Promise(const std::filesystem::path& bundle) {
-        std::ifstream file(bundle / "manifest.json");
-        std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-        output = find(text, "\"outputs\":\\s*\\[\\s*\\{\\s*\"name\":\\s*\"([^\"]+)\"");
-        scale = std::stod(find(text, "\"scale\":\\s*\\{\\s*\"" + output + "\":\\s*([0-9.e+-]+)"));
-        tolerance = std::stod(find(text, "\"tolerance\":\\s*([0-9.e+-]+)"));
-    }
-
-    // Infinite where a value is not finite or the shapes differ.
-    double error(const float* got, int64_t count, const npy::Array& expected) const {
-        if (expected.dtype != "<f4" || count != expected.size()) return INFINITY;
-        double worst = 0;
-        for (int64_t i = 0; i < count; ++i) {
-            double difference = std::abs(got[i] - expected.as<float>()[i]);
-            if (!std::isfinite(difference)) return INFINITY;
-            worst = std::max(worst, difference);
-        }
-        return worst / scale;
-    }
-
-  private:
-    static std::string find(const std::string& text, const std::string& pattern) {
-        std::smatch found;
-        if (!std::regex_search(text, found, std::regex(pattern))) throw std::runtime_error("expected a bundle with a manifest.json");
-        return found[1];
+        const std::filesystem::path manifest = bundle / "manifest.json";
+        output = find(manifest, R"x("outputs":\s*\[\s*\{\s*"name":\s*"([^"]+)")x");
+        scale = std::stod(find(manifest, R"x("scale":\s*\{\s*")x" + output + R"x(":\s*([0-9.e+-]+))x"));
+        tolerance = std::stod(find(manifest, R"x("tolerance":\s*([0-9.e+-]+))x"));
     }
 };
+
+// Runs every case of a conformance suite (export/conformance/README.md) whose steps are in a model file; run(file, input) answers floats.
+// Returns the exit code.
+template <typename Run>
+int conformance(const std::filesystem::path& suite, const std::string& model, Run run) {
+    int cases = 0, wrong = 0;
+    for (const auto& place : std::filesystem::directory_iterator(suite)) {
+        if (!std::filesystem::exists(place.path() / model)) continue;
+        double tolerance = std::stod(find(place.path() / "spec.json", R"x("tolerance":\s*([0-9.e+-]+))x"));
+        npy::Array expected = npy::load(place.path() / "output.npy");
+        double scale = 0, error = INFINITY;
+        for (int64_t i = 0; i < expected.size(); ++i) scale = std::max(scale, std::abs(expected.as<double>()[i]));
+        std::string reason;
+        try {
+            std::vector<float> got = run(place.path() / model, npy::load(place.path() / "input.npy"));
+            error = npy::distance(got.data(), static_cast<int64_t>(got.size()), expected) / (scale > 0 ? scale : 1);
+        } catch (const std::exception& problem) {
+            reason = std::string(", ") + problem.what();
+        }
+        ++cases;
+        if (error <= tolerance) continue;
+        ++wrong;
+        std::printf("%s: error %.1e, tolerance %.1e%s\n", place.path().filename().c_str(), error, tolerance, reason.c_str());
+    }
+    std::printf("%d cases, %d wrong\n", cases, wrong);
+    return cases > 0 && wrong == 0 ? 0 : 1;
+}

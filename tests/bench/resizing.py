@@ -3,34 +3,27 @@
 import sys
 
 import numpy as np
-import onnx_ir as ir
 import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from preproc.graph.nodes import Builder, build
 from preproc.inputs import PHOTOGRAPHS
 from preproc.pipeline import Pipeline
 from preproc.runtimes import onnxruntime
 from preproc.steps import FromPixels, Resize
 from tests.bench.measure import Ratio, ratios
+from tests.onnx_files import alone
 
 SIZES = {"512x512 to 256x256": ((512, 512), (256, 256)), "1280x960 to 341x256": ((960, 1280), (256, 341))}
 
 
 def session(step: Resize, size: tuple[int, int] | None):
     """One Resize step in ONNX Runtime, one thread, float grey levels out."""
-    builder = Builder(ir.DataType.FLOAT, 3, size=size)
-    height, width = size or ("h", "w")
-    pixels = ir.Value(name="pixels", shape=ir.Shape(["N", height, width, 3]), type=ir.TensorType(ir.DataType.UINT8))
-    output = build(builder, [FromPixels(layout="NHWC"), step], pixels)
-    output.type, output.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape(["N", "c", "x", "y"])
-    graph = ir.Graph([pixels], [output], nodes=builder.nodes, initializers=builder.constants, opset_imports={"": 18}, name="g")
     ort = onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    proto = ir.to_proto(ir.Model(graph, ir_version=10))
-    return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    made = alone([FromPixels(layout="NHWC"), step], size=size)
+    return ort.InferenceSession(made, options, providers=["CPUExecutionProvider"])
 
 
 def openvino(size: tuple[int, int], new: tuple[int, int], interpolation: str):

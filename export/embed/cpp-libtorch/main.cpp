@@ -7,9 +7,17 @@
 
 namespace fs = std::filesystem;
 
+// A conformance case: the steps alone.
+static std::vector<float> run(const fs::path& file, npy::Array input) {
+    const auto dtype = input.dtype == "|u1" ? torch::kUInt8 : input.dtype == "<u2" ? torch::kUInt16 : torch::kFloat32;
+    torch::Tensor answer = torch::jit::load(file.string()).forward({torch::from_blob(input.bytes.data(), input.shape, dtype)}).toTensor().contiguous();
+    return {answer.data_ptr<float>(), answer.data_ptr<float>() + answer.numel()};
+}
+
 int main(int argc, char** argv) {
+    if (argc == 3 && std::string(argv[1]) == "--conformance") return conformance(argv[2], "model.pt", run);
     if (argc != 2) {
-        std::fprintf(stderr, "usage: classify BUNDLE\n");
+        std::fprintf(stderr, "usage: classify BUNDLE\n       classify --conformance FOLDER\n");
         return 2;
     }
     const fs::path bundle = argv[1];
@@ -25,7 +33,7 @@ int main(int argc, char** argv) {
             torch::Tensor input = torch::from_blob(pixels.bytes.data(), pixels.shape, torch::kUInt8);  // that is all
             torch::Tensor answer = model.forward({input}).toTensor().contiguous();
             npy::Array expected = npy::load(sample.path() / (promise.output + ".npy"));
-            double error = promise.error(answer.data_ptr<float>(), answer.numel(), expected);
+            double error = npy::distance(answer.data_ptr<float>(), answer.numel(), expected) / promise.scale;
             std::printf("%-20s class %lld, error %.1e\n", sample.path().filename().c_str(),
                         static_cast<long long>(answer.argmax(1)[0].item<int64_t>()), error);
             worst = std::max(worst, error);

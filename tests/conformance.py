@@ -1,0 +1,136 @@
+"""Writes export/conformance/: for every step its constants, an input and the float64 output, for whoever implements it again.
+
+    make conformance        (or: python -m tests.conformance [--models] [FOLDER])
+
+The outputs come from the oracle, preproc/reference.py. --models writes each case as model.onnx and model.pt too, for programs that run
+them.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from preproc import reference
+from preproc.pipeline import Pipeline
+from preproc.steps import (
+    CenterCrop,
+    ChannelAffine,
+    FromPixels,
+    Geometry,
+    Letterbox,
+    LocalResponseNorm,
+    MinMaxNormalize,
+    MinMaxScale,
+    Normalize,
+    Pad,
+    Rescale,
+    Resize,
+    Standardize,
+    Step,
+)
+from tests.conftest import ROOT
+from tests.onnx_files import alone
+
+VERSION = 1
+FOLDER = ROOT / "export" / "conformance"
+FLOAT32 = 4e-6
+"""Tolerance of arithmetic in float32, relative to the largest output: some thirty roundings."""
+Case = tuple[str, list[Step], NDArray[Any]]
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def cases() -> Iterator[Case]:
+    """Name, steps, input: pixels as a leading from_pixels takes them, else (N, C, H, W) float32."""
+    rng = np.random.default_rng(0)
+
+    def pixels(*shape: int, dtype: str = "uint8") -> NDArray[Any]:
+        return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+    def unit(*shape: int) -> NDArray[np.float32]:
+        return (pixels(*shape) / 255).astype(np.float32)
+
+    for color, to, channels in (("RGB", "RGB", 3), ("BGR", "RGB", 3), ("RGBA", "BGR", 4), ("GRAY", "RGB", 1), ("ANY", "ANY", 5)):
+        yield f"from_pixels-nhwc-{color}-{to}".lower(), [FromPixels(layout="NHWC", color=color, to=to)], pixels(2, 5, 7, channels)
+    yield "from_pixels-nchw-bgra-rgb", [FromPixels(layout="NCHW", color="BGRA", to="RGB")], pixels(2, 4, 5, 7)
+    yield "from_pixels-uint16", [FromPixels(layout="NHWC", pixel_dtype="uint16")], pixels(1, 5, 7, 3, dtype="uint16")
+    levels = pixels(2, 3, 5, 7).astype(np.float32)
+    yield "rescale", [Rescale()], levels
+    yield "rescale-offset", [Rescale(scale=1 / 127.5, offset=-1.0)], levels
+    yield "normalize-0-1", [Normalize(mean=MEAN, std=STD, unit="0-1")], unit(2, 3, 5, 7)
+    yield "normalize-0-255", [Normalize(mean=(103.939, 116.779, 123.68), std=(1.0, 1.0, 1.0), unit="0-255")], levels
+    yield "min_max_scale", [MinMaxScale(low=0, high=255, out=(-1, 1))], levels
+    yield "min_max_scale-clip", [MinMaxScale(low=(20, 30, 40), high=(200, 220, 240), clip=True)], levels
+    flat = np.concatenate([levels, np.full((1, 3, 5, 7), 77, np.float32), 200 + levels[:1] % 2]).astype(np.float32)
+    for per in ("image", "channel"):
+        yield f"min_max_normalize-{per}", [MinMaxNormalize(per=per, out=(-1, 1))], flat
+        yield f"standardize-{per}", [Standardize(per=per)], flat
+    yield "standardize-min_std-correction", [Standardize(min_std=0.5, correction=1)], flat
+    yield "channel_affine-bgr", [ChannelAffine(matrix=((0, 0, 2), (0, 3, 0), (4, 0, 0)), offset=(1, 2, 3))], unit(2, 3, 5, 7)
+    yield "channel_affine-grey", [ChannelAffine(matrix=((0.299, 0.587, 0.114),), offset=(-0.5,))], unit(2, 3, 5, 7)
+    spread = rng.normal(0, 2, (2, 7, 5, 6)).astype(np.float32)
+    for size in (1, 2, 5):
+        yield f"local_response_norm-channels-{size}", [LocalResponseNorm(size=size, alpha=0.5, beta=0.75, k=2.0)], spread
+    yield "local_response_norm-spatial", [LocalResponseNorm(size=3, alpha=0.5, beta=0.5, k=1.0, region="spatial")], spread
+    first = FromPixels(layout="NHWC")
+    sizes = {"smaller": ((23, 31), (9, 12)), "larger": ((9, 12), (23, 31)), "taller": ((40, 11), (8, 10)), "even": ((32, 24), (16, 12))}
+    for method in ("bilinear", "bicubic", "nearest"):
+        for name, (old, new) in sizes.items():
+            picture = pixels(1, *old, 3)
+            if name == "larger":
+                picture = np.where(picture > 127, np.uint8(255), np.uint8(0))
+            yield f"resize-{method}-{name}", [first, Resize(size=new, interpolation=method, form="exact")], picture
+    yield "resize-shorter-side", [first, Resize(size=12, form="exact")], pixels(1, 23, 31, 3)
+    yield "resize-max_size", [first, Resize(size=12, max_size=20, form="exact")], pixels(1, 20, 61, 3)
+    yield "resize-not-antialiased", [first, Resize(size=(9, 12), antialias=False)], pixels(1, 23, 31, 3)
+    for rounding in ("half_even", "floor"):
+        for name, old in (("cut", (23, 32)), ("padded", (7, 12))):
+            yield f"center_crop-{rounding}-{name}", [first, CenterCrop(size=(10, 15), fill=9, rounding=rounding)], pixels(1, *old, 3)
+    yield "pad", [first, Pad(padding=(1, 2, 3, 4), fill=9)], pixels(1, 5, 7, 3)
+    yield "letterbox", [first, Letterbox(size=(20, 24))], pixels(1, 23, 61, 3)
+    imagenet = [Resize(size=20, form="exact"), CenterCrop(size=(16, 16)), Rescale(), Normalize(mean=MEAN, std=STD, unit="0-1")]
+    yield "pipeline-imagenet", [first, *imagenet], pixels(1, 31, 23, 3)
+
+
+def tolerance(steps: list[Step]) -> float:
+    """None at all for what only moves and rounds whole numbers."""
+    return 0.0 if all(isinstance(step, (FromPixels, Geometry)) for step in steps) else FLOAT32
+
+
+def write(folder: Path, *, models: bool = False) -> None:
+    """Replaces what is there of an earlier run; README.md stays."""
+    for old in [*folder.glob("*/*.npy"), *folder.glob("*/spec.json"), *folder.glob("*/model.*")]:
+        old.unlink()
+    names = []
+    for name, steps, x in cases():
+        place = folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        expected = reference.apply(steps, x)
+        spec = {"steps": [step.spec() for step in steps], "tolerance": tolerance(steps)}
+        (place / "spec.json").write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
+        np.save(place / "input.npy", x)
+        np.save(place / "output.npy", expected)
+        for key, values in spec["steps"][-1].items():
+            if isinstance(values, (list, tuple)) and all(not isinstance(value, str) for value in values):
+                np.save(place / f"parameter.{key}.npy", np.array(values, np.float64))
+        if models:
+            sides = (x.shape[1], x.shape[2]) if isinstance(steps[0], FromPixels) and steps[0].layout == "NHWC" else (x.shape[2], x.shape[3])
+            channels = x.shape[3] if isinstance(steps[0], FromPixels) and steps[0].layout == "NHWC" else x.shape[1]
+            (place / "model.onnx").write_bytes(alone(steps, size=sides, channels=channels))
+            torch.jit.script(Pipeline.from_steps(steps)).save(place / "model.pt")
+        names.append(name)
+    for left in {place.name for place in folder.iterdir() if place.is_dir()} - set(names):
+        (folder / left).rmdir()
+    (folder / "index.json").write_text(json.dumps({"format": "preproc-conformance", "version": VERSION, "cases": names}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    rest = [argument for argument in sys.argv[1:] if argument != "--models"]
+    place = Path(rest[0]) if rest else FOLDER
+    write(place, models="--models" in sys.argv[1:])
+    print(f"{place}: {len(json.loads((place / 'index.json').read_text())['cases'])} cases")

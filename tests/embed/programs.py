@@ -1,0 +1,52 @@
+"""The programs in export/embed/: what they need, and how they are built."""
+
+import shutil
+import subprocess
+from importlib import util
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import ROOT
+
+EMBED = ROOT / "export" / "embed"
+NODE = shutil.which("node")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PACKAGES = EMBED / "node_modules"
+OPENVINO = util.find_spec("openvino")
+
+
+def missing(**tools):
+    return [name for name, found in tools.items() if not found]
+
+
+def skip_without(*absent):
+    return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)}")
+
+
+COMPILERS = missing(cmake=shutil.which("cmake"), gxx=shutil.which("g++"))
+JAVASCRIPT = missing(node=NODE) + ([] if PACKAGES.is_dir() else ["export/embed/node_modules (make setup-web)"])
+PROGRAMS = [
+    pytest.param("libtorch", marks=skip_without(*COMPILERS)),
+    pytest.param("openvino", marks=skip_without(*COMPILERS, *missing(openvino=OPENVINO))),
+    pytest.param("node", marks=skip_without(*JAVASCRIPT)),
+]
+"""Names of fixtures: the command in front of a program's arguments."""
+
+
+def built(source, folder, **settings):
+    """The program of a CMake project."""
+    told = [f"-D{key}={value}" for key, value in settings.items()]
+    for command in (["cmake", "-S", EMBED / source, "-B", folder, *told], ["cmake", "--build", folder]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder / "classify"
+
+
+def libtorch(folder):
+    return built("cpp-libtorch", folder, CMAKE_BUILD_TYPE="Release", CMAKE_PREFIX_PATH=torch.utils.cmake_prefix_path)
+
+
+def openvino(folder):
+    return built("cpp-openvino", folder, OpenVINO_DIR=Path(OPENVINO.submodule_search_locations[0]) / "cmake")

@@ -1,0 +1,104 @@
+"""The conformance suite: as committed it is what the oracle says, and everything of ours that computes a step runs it."""
+
+import json
+import subprocess
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from preproc import reference, steps
+from preproc.pipeline import Pipeline
+from preproc.runtimes import onnxruntime
+from tests import conformance
+from tests.conftest import ROOT
+from tests.embed.programs import EMBED, NODE, PROGRAMS
+from tests.onnx_files import alone
+
+SUITE = conformance.FOLDER
+NAMES = json.loads((SUITE / "index.json").read_text())["cases"]
+
+
+def case(name, suite=SUITE):
+    spec = json.loads((suite / name / "spec.json").read_text())
+    arrays = (np.load(suite / name / f"{file}.npy", allow_pickle=False) for file in ("input", "output"))
+    return [steps.parse(step) for step in spec["steps"]], *arrays, spec["tolerance"]
+
+
+def passes(got, expected, tolerance):
+    return got.shape == expected.shape and np.abs(got - expected).max() <= tolerance * np.abs(expected).max()
+
+
+def test_the_suite_is_what_the_oracle_says(tmp_path):
+    conformance.write(tmp_path)
+    fresh = {file.relative_to(tmp_path): file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    kept = {file.relative_to(SUITE): file.read_bytes() for file in SUITE.rglob("*") if file.is_file() and file.name != "README.md"}
+    assert fresh.keys() == kept.keys()
+    for name, data in fresh.items():
+        if name.name == "output.npy":  # libm's pow may differ by a last bit
+            np.testing.assert_allclose(np.load(SUITE / name), np.load(tmp_path / name), rtol=1e-13, err_msg=str(name))
+        else:
+            assert data == kept[name], name
+    assert sum(map(len, kept.values())) < 500_000
+
+
+def test_every_step_is_in_it():
+    found = {step["step"] for name in NAMES for step in json.loads((SUITE / name / "spec.json").read_text())["steps"]}
+    assert found == set(steps.STEPS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_and_nodes_conform(name):
+    sequence, x, expected, tolerance = case(name)
+    raw = isinstance(sequence[0], steps.FromPixels)
+    nhwc = raw and sequence[0].layout == "NHWC"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pipeline = Pipeline.from_steps(sequence)
+        scripted = torch.jit.script(pipeline)
+    model = alone(sequence, size=x.shape[1:3] if nhwc else x.shape[2:], channels=x.shape[3 if nhwc else 1])
+    session = onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"])
+    for got in (pipeline(torch.from_numpy(x)).numpy(), scripted(torch.from_numpy(x)).numpy(), session.run(None, {"pixels": x})[0]):
+        assert passes(got, expected, tolerance)
+        assert not passes(got + (np.arange(got.size).reshape(got.shape) == 1) * np.abs(expected).max() * 1e-5, expected, tolerance)
+
+
+def test_the_oracle_conforms_to_what_it_wrote():
+    for name in NAMES:
+        sequence, x, expected, _ = case(name)
+        np.testing.assert_allclose(reference.apply(sequence, x), expected, rtol=1e-13)
+
+
+@pytest.fixture(scope="module")
+def with_models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("conformance")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        conformance.write(folder, models=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def node():
+    return [NODE, EMBED / "node" / "conformance.mjs"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_conform(program, request, with_models):
+    command = request.getfixturevalue(program)
+    command = command if program == "node" else [*command, "--conformance"]
+    done = subprocess.run([*command, with_models], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, f"{len(NAMES)} cases, 0 wrong\n"), done.stderr
+    file = with_models / "pad" / "output.npy"
+    kept = file.read_bytes()
+    values = np.load(file)
+    values[0, 0, 0, 0] += 1
+    np.save(file, values)
+    done = subprocess.run([*command, with_models], capture_output=True, text=True, timeout=120)
+    file.write_bytes(kept)
+    assert done.returncode == 1
+    assert done.stdout.startswith("pad: error ")
+    assert subprocess.run([*command, ROOT / "models"], capture_output=True, timeout=60).returncode == 1
