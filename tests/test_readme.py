@@ -21,7 +21,7 @@ def checkout(tmp_path_factory):
     """What a user has in front of them, in a folder that the examples may write into."""
     folder = tmp_path_factory.mktemp("readme")
     for name in ("models", "export"):
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("node_modules"))
     return folder
 
 
@@ -46,6 +46,13 @@ def test_commands_succeed(command, checkout, tmp_path):
     assert words[0] == "preproc"
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from preproc.cli import main; main()"
     subprocess.run([sys.executable, "-c", code, *words[1:]], cwd=checkout, check=True)
+
+
+def test_the_manifests_for_servers_are_of_the_embedded_bundle():
+    page = (ROOT / "export" / "README.md").read_text(encoding="utf-8")
+    (told,) = json.loads(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[-1])["model_config_list"]
+    assert (told["config"]["name"], told["config"]["plugin_config"]) == ("digits", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert "name: digits\n" in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[-1]
 
 
 def test_the_training_table_is_the_committed_one():
