@@ -162,7 +162,8 @@ _TIMM_TEST = ("test_input_size", "test_crop_pct")
 
 
 def from_timm(source: Any) -> Published:
-    """source: a pretrained_cfg (its object or a dict), a model with one, or the name of published weights, as "resnet50.a1_in1k".
+    """source: a pretrained_cfg (its object or a dict, or a config.json's table around it), a model with one, or the name of published
+    weights, as "resnet50.a1_in1k".
 
     As timm.data.create_transform(**resolve_data_config(...)) makes it for evaluation, of the size it was trained with (no test_input_size).
     Raises PreprocError for fields that are not known, and for what files have no word for: crop_mode border.
@@ -188,7 +189,7 @@ def _from_timm(source: Any) -> Published:
         if named is None:
             raise PreprocError(f"expected the name of weights of timm, as resnet50.a1_in1k, got {source!r}{_near(source)}")
         return _from_timm(named)
-    given = getattr(source, "pretrained_cfg", source)
+    given = source.get("pretrained_cfg", source) if isinstance(source, Mapping) else getattr(source, "pretrained_cfg", source)
     config = {key: value for key, value in (given if isinstance(given, Mapping) else vars(given)).items() if value is not None}
     told = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
     for key in config:

@@ -18,6 +18,8 @@ from preproc.errors import PreprocError, RecipeError
 from preproc.export.exporter import export_bundle
 from preproc.graph.nodes import Builder, build
 from preproc.inspection import describe
+from preproc.layers import Letterbox as LetterboxLayer
+from preproc.layers import Resize as ResizeLayer
 from preproc.proof import sizes_of, verify_bundle
 from preproc.recipe import parse_recipe, replace
 from preproc.runtimes import onnxruntime
@@ -505,3 +507,23 @@ def test_pictures_in_integers_count_as_pictures_on_a_device(tmp_path):
     }  # sizes, and pixels
     put(hand_made(tmp_path), tmp_path / "fast.onnx", steps=[Resize(size=(24, 20)), *STEPS])
     assert {kind for name, kind in _output_types(tmp_path / "fast.onnx").items() if name.endswith("_Resize")} == {"floating"}
+
+
+@pytest.mark.parametrize("layer", [ResizeLayer(size=8), ResizeLayer(size=(8, 9), antialias=False), LetterboxLayer(size=8)], ids=str)
+def test_layers_refuse_what_they_would_turn_black(layer):
+    for x, message in ((torch.rand(1, 3, 5, 4), "whole numbers of 0..255"), (torch.zeros(1, 3, 0, 4), "pictures with pixels, got 0x4")):
+        with pytest.raises(PreprocError, match=message):
+            layer(x)
+    assert layer(torch.full((1, 3, 5, 4), 77.0)).max() == layer(torch.full((1, 3, 5, 4), 77.0, dtype=torch.float64)).max()
+    with pytest.raises(PreprocError, match="a ratio that leaves pixels, got 4000x1 for 3x0"):
+        ResizeLayer(size=2, max_size=3)(torch.zeros(1, 3, 4000, 1))
+
+
+@pytest.mark.parametrize(("form", "verdict"), [("fast", "failed"), ("exact", "passed")])
+def test_openvino_does_not_antialias_resize_nodes_and_verify_says_so(tmp_path, form, verdict):
+    """openvino 2026.4 reads antialias = 1 and does without; the exact form has no such node."""
+    file = hand_made(tmp_path)
+    steps = [Resize(size=(24, 20), form=form), *STEPS]
+    made = put(file, tmp_path / "out", steps=steps, size=(61, 67))
+    (result,) = verify_bundle(made.folder, runtimes=["openvino-cpu"]).results
+    assert result.verdict == verdict, result

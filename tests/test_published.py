@@ -164,6 +164,7 @@ def test_timms_squash_and_models(photographs):
     config = get_pretrained_cfg("resnet50.a1_in1k").to_dict() | {"crop_mode": "squash"}
     transform = create_transform(**resolve_data_config({}, pretrained_cfg=config))
     assert close(ready(published.from_timm(config).steps, photographs[0]), transform(photographs[0]).numpy()[None])
+    assert published.from_timm({"architecture": "resnet50", "pretrained_cfg": config}) == published.from_timm(config)
     assert Pipeline.from_timm(timm.create_model("resnet10t")).steps()[1] == published.from_timm("resnet10t.c3_in1k").steps[0]
 
 

@@ -20,10 +20,11 @@ OPENCV_BITS = 11
 class Resize(Layer):
     """torchvision.transforms.Resize on a PIL image, to the bit; Pillow's 22-bit weights, and a rounding to grey levels between the passes.
 
-    x: (N, C, H, W) float, grey levels 0..255, whole numbers (what is behind the comma is lost).  y: same dtype, of the new size.
+    x: (N, C, H, W) float, grey levels 0..255, whole numbers.  y: same dtype, of the new size.
     size: (height, width), or one number for the shorter side.  max_size: the most that the longer one may have.
     interpolation: "bilinear", "bicubic" or "nearest".  antialias: see steps.Resampling.  form: of ONNX files; here it is always exact.
-    Pillow 13's order of the passes. No gradient passes through it. Raises PreprocError for sizes that are none.
+    Pillow 13's order of the passes. No gradient passes through it. Raises PreprocError for sizes that are none, pictures without pixels, and
+    (but in scripts and recorded graphs, which cut them off) values that are no whole numbers.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Resize(Layer):
                 long = _least(long, self.most)
                 height, width = less + (long - less) * tall, long - (long - less) * tall
         _check_sides(x, height, width)
-        y: Tensor = self.resample(x.to(torch.int32), height, width)
+        y: Tensor = self.resample(_levels(x), height, width)
         return y.to(x.dtype)
 
 
@@ -90,7 +91,7 @@ class Letterbox(Layer):
         _check_sides(x, 1, 1)
         height = 1 + _over(_least(self.height, _half_even(x.shape[2] * self.width, x.shape[3])) - 1)
         width = 1 + _over(_least(self.width, _half_even(x.shape[3] * self.height, x.shape[2])) - 1)
-        y: Tensor = self.resample(x.to(torch.int32), height, width)
+        y: Tensor = self.resample(_levels(x), height, width)
         top, left = (self.height - height) // 2, (self.width - width) // 2
         sides = [left, self.width - width - left, top, self.height - height - top]
         return nn.functional.pad(y.to(x.dtype), sides, value=self.fill)
@@ -271,6 +272,14 @@ def _middle(size: int, new: int, even: int) -> tuple[Tensor, Tensor]:
     position = torch.arange(new) + start
     last = one * size - 1
     return torch.minimum(position.clamp(min=0), last), (position >= 0) & (position <= last)
+
+
+def _levels(x: Tensor) -> Tensor:
+    """Whole numbers. Values in 0..1 would all become 0: where nothing is recorded or scripted, they are refused."""
+    levels = x.to(torch.int32)
+    if not is_scripting() and not _recorded() and bool((levels != x).any()):
+        raise PreprocError("expected grey levels, whole numbers of 0..255, got others; put the resize in front of what rescales")
+    return levels
 
 
 def _check_sides(x: Tensor, height: int, width: int) -> None:
