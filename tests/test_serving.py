@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
@@ -276,6 +277,39 @@ def test_the_command(fake):
         assert done.returncode == 1
         assert message in done.stderr
         assert "Traceback" not in done.stderr
+
+
+REPLIES = {
+    "garbage": b"garbage\r\n\r\n",
+    "nothing": b"",
+    "a page": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhtml",
+    "not found": b"HTTP/1.1 404 Not Found\r\nContent-Length: 15\r\n\r\n<html>no</html>",
+    "a redirect": b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+    "a part": b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\nhtml",
+}
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+@pytest.mark.parametrize("scheme", ["http", "https", "grpc", "grpcs"])
+def test_what_is_no_server_of_the_protocol_is_absent(reply, scheme, capfd):
+    with socket.create_server(("127.0.0.1", 0)) as line:
+
+        def answer():
+            while True:
+                try:
+                    client, _ = line.accept()
+                    with client:
+                        client.recv(65536)
+                        client.sendall(REPLIES[reply])
+                except OSError:
+                    return
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"{scheme}://127.0.0.1:{line.getsockname()[1]}"
+        (result,) = serve_check(url, DIGITS)[0].results
+        line.shutdown(socket.SHUT_RDWR)
+    assert (result.verdict, url in result.reason) == ("absent", True), result
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ class Resize(Layer):
     x: (N, C, H, W) float, grey levels 0..255, whole numbers.  y: same dtype, of the new size.
     size: (height, width), or one number for the shorter side.  max_size: the most that the longer one may have.
     interpolation: "bilinear", "bicubic" or "nearest".  antialias: see steps.Resampling.  form: of ONNX files; here it is always exact.
-    Pillow 13's order of the passes. No gradient passes through it. Raises PreprocError for sizes that are none, pictures without pixels, and
-    (but in scripts and recorded graphs, which cut them off) values that are no whole numbers.
+    Pillow 13's order of the passes. No gradient passes through it. Raises PreprocError for sizes that are none, pictures without pixels,
+    and (but in scripts and recorded graphs, which cut them off) values that are no whole numbers.
     """
 
     def __init__(

@@ -1,8 +1,10 @@
 """A model on a server that speaks the Open Inference Protocol (KServe's version 2), over HTTP or gRPC, as a runtime."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -55,7 +57,7 @@ class Served(Runtime):
         self.address, self.contract = Address.of(url), contract
         self.model, self.version, self.binary = model or str(contract["name"]), version or "", binary
         self.how = "gRPC" if self.address.protocol == "grpc" else "HTTP, binary" if binary else "HTTP, JSON"
-        self.name = f"{self.address.protocol}://{self.address.place}"  # type: ignore[misc]
+        self.name = url  # type: ignore[misc]
         self.seconds: list[float] = []
         self.served = ""
 
@@ -67,7 +69,12 @@ class Served(Runtime):
             settings |= {"connection_timeout": TIMEOUT, "network_timeout": TIMEOUT}
         self.api, self.client = api, api.InferenceServerClient(self.address.place, **settings)
         extra: dict[str, Any] = {"as_json": True, "client_timeout": TIMEOUT} if self.address.protocol == "grpc" else {}
-        server = self._ask(self.client.get_server_metadata, **extra)
+        try:
+            server = self._ask(self.client.get_server_metadata, **extra)
+        except RuntimeAbsentError:
+            raise
+        except PreprocError as error:
+            raise RuntimeAbsentError(f"expected a server of the Open Inference Protocol at {self.name}, got: {error}") from error
         self.server = f"{server.get('name', 'a server')} {server.get('version', '')}".strip()
         try:
             told = self._ask(self.client.get_model_metadata, self.model, self.version, **extra)
@@ -117,8 +124,9 @@ class Served(Runtime):
             if "UNAVAILABLE" in status:
                 raise RuntimeAbsentError(f"expected a server at {self.name}, got: {first_line(error)}") from error
             raise PreprocError(first_line(RuntimeError(error.message() or error))) from error
-        except OSError as error:
-            raise RuntimeAbsentError(f"expected a server at {self.name}, got: {error.strerror or error}") from error
+        except (OSError, HTTPException) as error:  # geventhttpclient's own are HTTPExceptions
+            told = getattr(error, "strerror", None) or first_line(error)
+            raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PreprocError(f"expected answers of the Open Inference Protocol, got: {first_line(error)}") from error
 
@@ -144,6 +152,7 @@ class Served(Runtime):
 
 
 def _api(protocol: str) -> Any:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is in the error
     try:
         if protocol == "grpc":
             import tritonclient.grpc as api
