@@ -209,7 +209,7 @@ def check_server(
         show(report)
         if latency is not None:
             times = f"p50 {latency.p50 * 1e3:.1f} ms, p95 {latency.p95 * 1e3:.1f} ms"
-            print(f"  latency of one picture: {times}, over {latency.requests} requests")
+            print(f"  latency of a golden sample: {times}, over {latency.requests} requests one after the other")
     if not report.ok:
         result = report.results[0]
         _say(f"error: {result.runtime}: {result.verdict}: {result.reason}")

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 
 import numpy as np
+import onnx
 import pytest
 
 from preproc.bundle import hashes, open_bundle
@@ -77,6 +78,20 @@ def test_free_sides_and_fixed_batches(tmp_path):
     assert (config.max_batch_size, list(config.input[0].dims)) == (0, [2, 24, 20, 3])
     assert not config.HasField("dynamic_batching")
     assert (config.model_warmup[0].batch_size, list(config.model_warmup[0].inputs["pixels"].dims)) == (0, [2, 24, 20, 3])
+
+
+def test_one_number_per_picture(tmp_path):
+    """Triton knows no empty dims."""
+    file = hand_made(tmp_path)
+    model = onnx.load(file)
+    model.graph.node.append(onnx.helper.make_node("ReduceMax", ["scores/out:0"], ["most"], keepdims=0, axes=[1]))
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_tensor_value_info("most", onnx.TensorProto.FLOAT, ["N"]))
+    model.opset_import[0].version = 13
+    onnx.save(model, file)
+    config = config_of(package(put(file, tmp_path / "out").folder, tmp_path / "repo"))
+    (most,) = config.output
+    assert (list(most.dims), most.HasField("reshape"), list(most.reshape.shape)) == ([1], True, [])
 
 
 def test_a_new_version_leaves_what_is_served_as_it_is(tmp_path):
@@ -262,7 +277,7 @@ def test_the_command(fake):
     url = fake()
     done = run("serve-check", url, "--bundle", DIGITS, "--requests", "5")
     assert done.returncode == 0, done.stderr
-    assert "latency of one picture: p50" in done.stdout
+    assert "latency of a golden sample: p50" in done.stdout
     told = json.loads(run("serve-check", url, "--bundle", DIGITS, "--json").stdout)
     assert (told["ok"], told["latency"]["requests"]) == (True, 50)
     for arguments, message in (

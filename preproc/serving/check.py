@@ -13,12 +13,12 @@ from ..verify import Report, judge
 from .client import Served
 
 REQUESTS = 50
-"""Requests of one picture whose latency is measured, behind the first ones, which warm up."""
+"""Requests of one golden sample whose latency is measured, behind the first ones, which warm up."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Of requests of one picture, one after the other, in seconds."""
+    """Of requests of one golden sample each, one after the other, in seconds."""
 
     requests: int
     p50: float

@@ -87,6 +87,9 @@ def make_config(
     for value, message in [*((value, config.input.add()) for value in inputs), *((value, config.output.add()) for value in outputs)]:
         message.name, message.data_type = value.name, schema.DataType.Value(value.data_type())
         message.dims.extend(-1 if side is None else side for side in value.shape[1 if stackable else 0 :])
+        if not message.dims:  # one number per picture: Triton wants a side, and to be told that the model has none
+            message.dims.append(1)
+            message.reshape.SetInParent()
     if bundle.contract["labels"]:
         config.output[0].label_filename = LABELS
     if stackable and max_batch > 1:
