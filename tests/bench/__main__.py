@@ -71,7 +71,7 @@ def peer_versions() -> dict[str, str]:
     """Of the peers that are no part of a bundle, as far as they are installed."""
     return {
         name: metadata.version(name)
-        for name in ("kornia", "onnxruntime-extensions")
+        for name in ("kornia", "onnxruntime-extensions", "openvino")
         if any(found.name == name for found in metadata.distributions(name=name))
     }
 
