@@ -137,6 +137,7 @@ def test_a_version_that_would_change_what_is_served_is_refused(tmp_path, change,
             "the accelerator openvino with instances on CPUs only, got KIND_AUTO",
         ),
         ("instance_group { kind: KIND_CPU count: 0 }", "at least one instance"),
+        ("dynamic_batching { } sequence_batching { }", "text of Triton's model configuration"),
         ("max_batch_size: 4", "beside what the bundle says itself, got max_batch_size"),
         ("dynamic_baching { }", "text of Triton's model configuration"),
         ("instance_group { kind: KIND_TPU }", "text of Triton's model configuration"),
@@ -151,6 +152,12 @@ def test_settings_that_no_server_notices_are_refused(tmp_path, settings, message
     with pytest.raises(PreprocError, match=message):
         package(DIGITS, tmp_path / "repo", settings=tmp_path / "more.pbtxt")
     assert not (tmp_path / "repo").exists()
+
+
+def test_another_scheduler_takes_the_place_of_ours(tmp_path):
+    (tmp_path / "more.pbtxt").write_text("sequence_batching { max_sequence_idle_microseconds: 5 }")
+    config = config_of(package(DIGITS, tmp_path / "repo", settings=tmp_path / "more.pbtxt"))
+    assert config.WhichOneof("scheduling_choice") == "sequence_batching"
 
 
 def test_batching_without_batches_is_refused(tmp_path):

@@ -41,6 +41,7 @@ inline Array load(const std::filesystem::path& path) {
     if (text.size() < 10 || text.compare(0, 6, "\x93NUMPY") != 0 || text[6] != 1)
         throw std::runtime_error(path.string() + ": expected a .npy file of version 1, got something else");
     size_t length = static_cast<unsigned char>(text[8]) + 256 * static_cast<unsigned char>(text[9]);
+    if (text.size() < 10 + length) throw std::runtime_error(path.string() + ": expected a whole .npy file, got a part of one");
     std::string header = text.substr(10, length);
     std::smatch found;
     Array array;

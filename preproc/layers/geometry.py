@@ -15,6 +15,8 @@ BITS = 22
 """Of Pillow's weights: PRECISION_BITS in its Resample.c."""
 OPENCV_BITS = 11
 """Of OpenCV's: INTER_RESIZE_COEF_BITS."""
+SMALL = 8.0
+"""Pictures whose largest value is below it are looked at: they are dark, or no grey levels."""
 
 
 class Resize(Layer):
@@ -24,7 +26,7 @@ class Resize(Layer):
     size: (height, width), or one number for the shorter side.  max_size: the most that the longer one may have.
     interpolation: "bilinear", "bicubic" or "nearest".  antialias: see steps.Resampling.  form: of ONNX files; here it is always exact.
     Pillow 13's order of the passes. No gradient passes through it. Raises PreprocError for sizes that are none, pictures without pixels,
-    and (but in scripts and recorded graphs, which cut them off) values that are no whole numbers.
+    and (but in scripts and recorded graphs) values in 0..1 or normalized ones. What is behind the comma of larger ones is cut off.
     """
 
     def __init__(
@@ -275,9 +277,11 @@ def _middle(size: int, new: int, even: int) -> tuple[Tensor, Tensor]:
 
 
 def _levels(x: Tensor) -> Tensor:
-    """Whole numbers. Values in 0..1 would all become 0: where nothing is recorded or scripted, they are refused."""
+    """Whole numbers. Values in 0..1, or normalized ones, would all become 0: where nothing is recorded or scripted, they are refused."""
     levels = x.to(torch.int32)
-    if not is_scripting() and not _recorded() and bool((levels != x).any()):
+    if is_scripting() or _recorded() or x.numel() == 0:
+        return levels
+    if float(x.amax()) < SMALL and not torch.equal(levels.to(x.dtype), x):
         raise PreprocError("expected grey levels, whole numbers of 0..255, got others; put the resize in front of what rescales")
     return levels
 

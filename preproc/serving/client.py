@@ -159,7 +159,7 @@ def _api(protocol: str) -> Any:
         else:
             import tritonclient.http as api
     except ImportError as error:
-        raise PreprocError("expected tritonclient, a client of the protocol; pip install preproc[serve]") from error
+        raise RuntimeAbsentError("expected tritonclient, a client of the protocol; pip install preproc[serve]") from error
     return api
 
 

@@ -123,14 +123,12 @@ def write_warmup(folder: Path, sample: Case) -> None:
 
 
 def _merge(config: Any, settings: str) -> None:
-    from google.protobuf import text_format
-
     more = parse(settings)
     for field, _ in more.ListFields():
         if field.name in _OURS:
             raise PreprocError(f"expected settings beside what the bundle says itself, got {field.name}")
         config.ClearField(field.name)
-    text_format.Merge(settings, config)
+    config.MergeFrom(more)
 
 
 def parse(text: str) -> Any:

@@ -40,7 +40,7 @@ class Triton:
     def __init__(self, repository, folder, *, poll=False):
         self.repository, self.folder, self.poll = Path(repository), Path(folder), poll
         self.http, self.grpc, self.metrics = free_port(), free_port(), free_port()
-        self.log = self.folder / "triton.log"
+        self.log, self.shared = self.folder / "triton.log", f"preproc_{self.http}_"
 
     @property
     def urls(self):
@@ -63,7 +63,6 @@ class Triton:
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",
         }
-        before = set(Path("/dev/shm").glob("triton_*"))
         arguments = {
             "model-repository": self.repository,
             "backend-directory": backends,
@@ -77,13 +76,14 @@ class Triton:
             "model-control-mode": "poll" if self.poll else "none",
             "repository-poll-secs": 1,
             "exit-on-error": "true",
+            "exit-timeout-secs": 5,
+            "backend-config": f"python,shm-region-prefix-name={self.shared}",
         }
         command = [triton / "bin" / "tritonserver", *(f"--{key}={value}" for key, value in arguments.items())]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--disable-auto-complete-config"], env=environment, stdout=log, stderr=log, start_new_session=True
             )
-        self.before = before
         if ready:
             self.wait()
         return self
@@ -96,7 +96,7 @@ class Triton:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        for left in set(Path("/dev/shm").glob("triton_*")) - self.before:
+        for left in Path("/dev/shm").glob(f"{self.shared}*"):
             with contextlib.suppress(OSError):
                 left.unlink()
 
