@@ -53,6 +53,17 @@ def hand_made(
     return tmp_path / "m.onnx"
 
 
+def single(tmp_path):
+    """A number per picture, (N,)."""
+    file = hand_made(tmp_path, opset=13)
+    model = onnx.load(file)
+    model.graph.node.append(helper.make_node("ReduceMax", ["scores/out:0"], ["most"], keepdims=0, axes=[1]))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("most", TensorProto.FLOAT, ["N"]))
+    onnx.save(model, file)
+    return file
+
+
 def put(file, out, **options):
     spec = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=options.pop("size", None), channels=3)
     return attach(file, out, steps=options.pop("steps", STEPS), pixels=spec, **options)

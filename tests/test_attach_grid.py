@@ -142,12 +142,12 @@ def test_any_convolution_gives_the_same_in_double_precision(drawn, layout, color
     assert np.abs(wrong - want).max() > 1e-6 * np.abs(want).max()
 
 
-def several(tmp_path):
-    """A picture, a second picture, a row per picture and a number."""
+def several(tmp_path, *, number=True):
+    """A picture, a second picture, a row per picture and a number (else as many as pictures)."""
     extra = [
         helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["N", 1, 24, 20]),
         helper.make_tensor_value_info("info/row", TensorProto.FLOAT, ["N", 4]),
-        helper.make_tensor_value_info("count", TensorProto.INT64, []),
+        helper.make_tensor_value_info("count", TensorProto.INT64, [] if number else ["N", 1]),
     ]
     proto = onnx.load(hand_made(tmp_path, extra=extra))
     proto.graph.node[-1].output[0] = "scores"

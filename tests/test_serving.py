@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 
 import numpy as np
-import onnx
 import pytest
 
 from preproc.bundle import hashes, open_bundle
@@ -22,7 +21,8 @@ from preproc.serving.client import Address
 from preproc.serving.packaging import package
 from preproc.steps import Resize
 from tests.conftest import ROOT
-from tests.onnx_files import STEPS, hand_made, put
+from tests.onnx_files import STEPS, hand_made, put, single
+from tests.test_attach_grid import several
 from tests.test_cli import run
 
 DIGITS = ROOT / "export" / "digits"
@@ -82,16 +82,28 @@ def test_free_sides_and_fixed_batches(tmp_path):
 
 def test_one_number_per_picture(tmp_path):
     """Triton knows no empty dims."""
-    file = hand_made(tmp_path)
-    model = onnx.load(file)
-    model.graph.node.append(onnx.helper.make_node("ReduceMax", ["scores/out:0"], ["most"], keepdims=0, axes=[1]))
-    del model.graph.output[:]
-    model.graph.output.append(onnx.helper.make_tensor_value_info("most", onnx.TensorProto.FLOAT, ["N"]))
-    model.opset_import[0].version = 13
-    onnx.save(model, file)
-    config = config_of(package(put(file, tmp_path / "out").folder, tmp_path / "repo"))
+    config = config_of(package(put(single(tmp_path), tmp_path / "out").folder, tmp_path / "repo"))
     (most,) = config.output
     assert (list(most.dims), most.HasField("reshape"), list(most.reshape.shape)) == ([1], True, [])
+
+
+def test_several_inputs(tmp_path):
+    bundle = put(several(tmp_path, number=False), tmp_path / "out", input_name="image")
+    version = package(bundle.folder, tmp_path / "repo")
+    config = config_of(version)
+    assert [(value.name, list(value.dims)) for value in config.input] == [
+        ("pixels", [24, 20, 3]),
+        ("mask", [1, 24, 20]),
+        ("info/row", [4]),
+        ("count", [1]),
+    ]
+    case = bundle.golden()[0]
+    for key, feed in config.model_warmup[0].inputs.items():
+        data = (version.parent / "warmup" / feed.input_data_file).read_bytes()
+        assert data == (case.pixels if key == "pixels" else case.others[key]).tobytes()
+    alone = put(several(tmp_path), tmp_path / "alone", input_name="image")
+    with pytest.raises(PreprocError, match="got count, a single number, which Triton cannot pass to a model"):
+        package(alone.folder, tmp_path / "repo")
 
 
 def test_a_new_version_leaves_what_is_served_as_it_is(tmp_path):

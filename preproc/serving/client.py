@@ -60,6 +60,7 @@ class Served(Runtime):
         self.name = url  # type: ignore[misc]
         self.seconds: list[float] = []
         self.served = ""
+        self.widened: set[str] = set()
 
     def open(self, path: Path) -> None:  # noqa: ARG002 - nothing here is a file
         """Raises RuntimeAbsentError where no server answers or it has no such model, VerificationError if the model has other values."""
@@ -91,6 +92,7 @@ class Served(Runtime):
         extra: dict[str, Any] = {} if self.address.protocol == "grpc" else {"binary_data": self.binary}
         inputs = []
         for name, array in values.items():
+            array = array[..., None] if name in self.widened else array
             value = self.api.InferInput(name, list(array.shape), _word(str(array.dtype)))
             value.set_data_from_numpy(np.ascontiguousarray(array), **extra)
             inputs.append(value)
@@ -105,7 +107,7 @@ class Served(Runtime):
         for name, array in found.items():
             if array is None:
                 raise VerificationError(f"expected {name}, got an answer without it")
-        return found
+        return {name: array[..., 0] if name in self.widened else array for name, array in found.items()}
 
     def proof(self) -> str:
         return f"{self.server}, {self.model}{f' version {self.served}' if self.served else ''}, {self.how}"
@@ -131,7 +133,7 @@ class Served(Runtime):
             raise PreprocError(f"expected answers of the Open Inference Protocol, got: {first_line(error)}") from error
 
     def _compare(self, told: Sequence[Mapping[str, Any]], promised: Sequence[Mapping[str, Any]], *, suffix: bool = False) -> dict[str, str]:
-        """Promised name -> the server's. Triton's pytorch backend calls outputs <name>__<position>."""
+        """Promised name -> the server's. Triton's pytorch backend calls outputs <name>__<position>; behind (N,) it has a side of 1."""
         theirs = {value["name"]: value for value in told}
         found: dict[str, str] = {}
         for position, value in enumerate(promised):
@@ -143,7 +145,9 @@ class Served(Runtime):
             if dtype != _word(value["dtype"]):
                 raise VerificationError(f"expected {name} in {_word(value['dtype'])}, got {dtype}")
             free = [side if isinstance(side, int) else -1 for side in value["shape"]]
-            if len(shape) != len(free) or any(-1 not in (one, other) and one != other for one, other in zip(shape, free, strict=False)):
+            if len(free) == 1 and shape == [*free, 1]:
+                self.widened.add(value["name"])
+            elif len(shape) != len(free) or any(-1 not in (one, other) and one != other for one, other in zip(shape, free, strict=False)):
                 raise VerificationError(f"expected {name} of shape {free}, got {shape}")
             found[value["name"]] = name
         if len(theirs) != len(found):

@@ -4,7 +4,6 @@ The schema is tritonclient's copy of NVIDIA's model_config.proto. The C++ backen
 pytorch_backend).
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import graph
-from ..bundle import Bundle
+from ..bundle import Bundle, golden_files
 from ..errors import BundleError, PreprocError, first_line
 from ..verify import Case
 
@@ -78,7 +77,7 @@ def make_config(
     settings: more of config.pbtxt, in its own syntax, which is put on top.  sample: what the model is warmed up with.
 
     Dynamic batching where every input and output has a free batch dimension in front. Raises PreprocError for settings that Triton would
-    refuse when it starts, or would take and not heed.
+    refuse when it starts, or would take and not heed, and for single numbers, which it does not know.
     """
     schema = _schema()
     inputs, outputs = signature(bundle, backend)
@@ -87,6 +86,8 @@ def make_config(
     for value, message in [*((value, config.input.add()) for value in inputs), *((value, config.output.add()) for value in outputs)]:
         message.name, message.data_type = value.name, schema.DataType.Value(value.data_type())
         message.dims.extend(-1 if side is None else side for side in value.shape[1 if stackable else 0 :])
+        if not value.shape:
+            raise PreprocError(f"expected values with a side, got {value.name}, a single number, which Triton cannot pass to a model")
         if not message.dims:  # one number per picture: Triton wants a side, and to be told that the model has none
             message.dims.append(1)
             message.reshape.SetInParent()
@@ -102,8 +103,8 @@ def make_config(
             (value,) = [value for value in inputs if value.name == key]
             entry = warmup.inputs[key]
             entry.data_type = schema.DataType.Value(value.data_type())
-            entry.dims.extend(array.shape[1 if stackable else 0 :])
-            entry.input_data_file = re.sub("[^A-Za-z0-9_-]", "_", key)
+            entry.dims.extend(array.shape[1 if stackable else 0 :] or (1,))
+            entry.input_data_file = _files(sample)[key]
     if settings is not None:
         _merge(config, settings)
     check_config(config)
@@ -119,7 +120,12 @@ def write_warmup(folder: Path, sample: Case) -> None:
     """The raw bytes that config.pbtxt names."""
     folder.mkdir()
     for key, array in warmup_arrays(sample).items():
-        (folder / re.sub("[^A-Za-z0-9_-]", "_", key)).write_bytes(np.ascontiguousarray(array).tobytes())
+        (folder / _files(sample)[key]).write_bytes(np.ascontiguousarray(array).tobytes())
+
+
+def _files(sample: Case) -> dict[str, str]:
+    """By input: the name of its raw bytes."""
+    return {"pixels": "pixels"} | {key: file.removesuffix(".npy") for key, file in golden_files(list(sample.others)).items()}
 
 
 def _merge(config: Any, settings: str) -> None:

@@ -20,6 +20,7 @@ from preproc import graph, reference
 from preproc.backbones import load_backbone
 from preproc.bundle import open_bundle
 from preproc.errors import PreprocError
+from preproc.export.exporter import export_bundle
 from preproc.export.onnx import export_backbone
 from preproc.recipe import load_recipe
 from preproc.serving.check import serve_check
@@ -27,7 +28,9 @@ from preproc.serving.client import Served
 from preproc.serving.packaging import package
 from preproc.verify import judge
 from tests.conftest import ROOT
+from tests.onnx_files import hand_made, put, single
 from tests.serving.servers import KServe, Triton, why_not
+from tests.test_attach_grid import several
 
 pytestmark = [pytest.mark.serve, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 
@@ -116,6 +119,34 @@ def judge_golden(served):
     assert result.verdict == "passed", result.reason
     assert result.pictures == len(CASES)
     return result
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """Models of other shapes: photographs of any size, batches of two only, several inputs, one number per picture."""
+    folder = tmp_path_factory.mktemp("others")
+    free = export_bundle(load_recipe(ROOT / "models" / "digits-web.toml"), folder / "free")
+    fixed = put(hand_made(folder, shape=(2, 3, 24, 20)), folder / "fixed")
+    bundles = [
+        free,
+        fixed,
+        put(several(folder, number=False), folder / "several", input_name="image"),
+        put(single(folder), folder / "single"),
+    ]
+    for bundle in bundles:
+        package(bundle.folder, folder / "repo", name=bundle.folder.name)
+    with Triton(folder / "repo", folder) as server:
+        yield server, {bundle.folder.name: bundle.folder for bundle in bundles}
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize("name", ["free", "fixed", "several", "single"])
+def test_models_of_other_shapes(others, name, protocol):
+    server, folders = others
+    report, latency = serve_check(server.urls[protocol], folders[name], model=name, requests=3)
+    (result,) = report.results
+    assert result.verdict == "passed", result
+    assert (result.pictures, latency.requests) == (sum(len(case.pixels) for case in open_bundle(folders[name]).golden()), 3)
 
 
 def test_labels(triton):

@@ -33,9 +33,14 @@ class TritonPythonModel:
         """As the C++ backend: every value of the graph, its type and its dims."""
         graph = {value.name: (TYPES[value.type], [side if isinstance(side, int) else -1 for side in value.shape]) for value in found}
         batch = [-1] if self.batching else []
-        config = {value["name"]: (value["data_type"], batch + [int(side) for side in value["dims"]]) for value in told}
+        config = {value["name"]: (value["data_type"], batch + self._sides(value)) for value in told}
         if graph != config:
             raise pb_utils.TritonModelException(f"the config says {config}, the model file {graph}")
+
+    @staticmethod
+    def _sides(value):
+        """What the model sees: dims, or what they are reshaped to."""
+        return [int(side) for side in (value["reshape"].get("shape", []) if "reshape" in value else value["dims"])]
 
     def execute(self, requests):
         feeds = [{name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs} for request in requests]
