@@ -104,6 +104,9 @@ def tolerance(steps: list[Step]) -> float:
 
 def write(folder: Path, *, models: bool = False) -> None:
     """Replaces what is there of an earlier run; README.md stays."""
+    index = folder / "index.json"
+    if folder.is_dir() and any(folder.iterdir()) and not (index.is_file() and '"preproc-conformance"' in index.read_text(encoding="utf-8")):
+        sys.exit(f"{folder}: expected an empty folder or a conformance suite of ours, got other files")
     for old in [*folder.glob("*/*.npy"), *folder.glob("*/spec.json"), *folder.glob("*/model.*")]:
         old.unlink()
     names = []

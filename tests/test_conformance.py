@@ -43,6 +43,14 @@ def test_the_suite_is_what_the_oracle_says(tmp_path):
     assert sum(map(len, kept.values())) < 500_000
 
 
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "model.onnx").write_text("mine")
+    with pytest.raises(SystemExit, match="got other files"):
+        conformance.write(tmp_path)
+    assert (tmp_path / "mine" / "model.onnx").read_text() == "mine"
+
+
 def test_every_step_is_in_it():
     found = {step["step"] for name in NAMES for step in json.loads((SUITE / name / "spec.json").read_text())["steps"]}
     assert found == set(steps.STEPS)
@@ -101,4 +109,5 @@ def test_programs_conform(program, request, with_models):
     file.write_bytes(kept)
     assert done.returncode == 1
     assert done.stdout.startswith("pad: error ")
-    assert subprocess.run([*command, ROOT / "models"], capture_output=True, timeout=60).returncode == 1
+    for nothing in (ROOT / "models", with_models / "nothing"):
+        assert subprocess.run([*command, nothing], capture_output=True, timeout=60).returncode == 1

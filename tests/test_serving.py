@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 
 import numpy as np
+import onnx
 import pytest
 
 from preproc.bundle import hashes, open_bundle
@@ -87,6 +88,20 @@ def test_one_number_per_picture(tmp_path):
     assert (list(most.dims), most.HasField("reshape"), list(most.reshape.shape)) == ([1], True, [])
 
 
+def test_rows_that_are_no_pictures_are_not_batched(tmp_path):
+    """Two rows per picture: Triton would cut the answers of several requests apart in the wrong places."""
+    file = hand_made(tmp_path)
+    model = onnx.load(file)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 2], np.int64), "sides"))
+    model.graph.node.append(onnx.helper.make_node("Reshape", ["scores/out:0", "sides"], ["boxes"]))
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_tensor_value_info("boxes", onnx.TensorProto.FLOAT, ["D", 2]))
+    onnx.save(model, file)
+    config = config_of(package(put(file, tmp_path / "out").folder, tmp_path / "repo"))
+    assert (config.max_batch_size, list(config.output[0].dims)) == (0, [-1, 2])
+    assert not config.HasField("dynamic_batching")
+
+
 def test_several_inputs(tmp_path):
     bundle = put(several(tmp_path, number=False), tmp_path / "out", input_name="image")
     version = package(bundle.folder, tmp_path / "repo")
@@ -148,7 +163,7 @@ def test_a_version_that_would_change_what_is_served_is_refused(tmp_path, change,
             'optimization { execution_accelerators { cpu_execution_accelerator { name: "openvino" } } }',
             "the accelerator openvino with instances on CPUs only, got KIND_AUTO",
         ),
-        ("instance_group { kind: KIND_CPU count: 0 }", "at least one instance"),
+        ("instance_group { kind: KIND_CPU count: -1 }", "no negative number of instances"),
         ("dynamic_batching { } sequence_batching { }", "text of Triton's model configuration"),
         ("max_batch_size: 4", "beside what the bundle says itself, got max_batch_size"),
         ("dynamic_baching { }", "text of Triton's model configuration"),
@@ -213,7 +228,7 @@ class Fake(BaseHTTPRequestHandler):
         model["inputs"] = [{"name": "pixels", "datatype": "UINT8", "shape": [-1, 32, 32, 3]}]
         model["outputs"] = [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}]
         if self.path == "/v2":
-            self.answer({"name": "fake", "version": "1", "extensions": []})
+            self.answer({"name": "fake", "version": "1", "extensions": ["binary_tensor_data"]})
         elif self.path.startswith("/v2/models/digits"):
             self.answer(model | dict(self.metadata))
         else:
@@ -260,7 +275,7 @@ def fake():
 def test_a_server_that_answers_right_passes(fake):
     report, latency = serve_check(fake(), DIGITS, requests=9)
     (result,) = report.results
-    assert (report.ok, result.verdict, result.pictures, result.top1) == (True, "passed", 7, 1.0)
+    assert (report.ok, result.verdict, result.pictures, result.top1) == (True, "passed", 7 + 9, 1.0)
     assert result.ran == "fake 1, digits version 3, HTTP, binary"
     assert latency.requests == 9
     assert 0 < latency.p50 <= latency.p95
@@ -274,7 +289,8 @@ def test_a_server_that_answers_right_passes(fake):
         ({"spoil": staticmethod(lambda logits: logits[:, :9])}, "failed", "expected logits of shape"),
         ({"spoil": staticmethod(lambda logits: logits * np.float32("nan"))}, "failed", "error inf"),
         ({"status": 500}, "failed", "on image-0"),
-        ({"metadata": {"outputs": []}}, "failed", "expected logits on the server, got nothing"),
+        ({"metadata": {"outputs": [{}]}}, "failed", "expected metadata of the Open Inference Protocol"),
+        ({"metadata": {"inputs": ["pixels"]}}, "failed", "expected metadata of the Open Inference Protocol"),
         ({"metadata": {"inputs": [{"name": "pixels", "datatype": "FP32", "shape": [-1, 32, 32, 3]}]}}, "failed", "in UINT8, got FP32"),
         ({"metadata": {"inputs": [{"name": "pixels", "datatype": "UINT8", "shape": [-1, 3, 32, 32]}]}}, "failed", "of shape"),
         (
@@ -290,6 +306,23 @@ def test_a_server_that_answers_wrong_fails(fake, attributes, verdict, message):
     (result,) = report.results
     assert (result.verdict, report.ok, latency) == (verdict, False, None)
     assert message in result.reason
+
+
+def test_an_answer_of_another_version_and_late_mistakes_fail(fake):
+    report, _ = serve_check(fake(), DIGITS, version="7")
+    assert "expected an answer of version 7, got one of version 3" in report.results[0].reason
+    calls = []
+
+    def late(logits):
+        calls.append(1)
+        return logits if len(calls) <= 9 else np.zeros_like(logits)
+
+    report, latency = serve_check(fake(spoil=staticmethod(late)), DIGITS)
+    assert (report.results[0].verdict, latency) == ("failed", None)
+
+
+def test_a_server_that_tells_no_values_is_judged_by_its_answers(fake):
+    assert serve_check(fake(metadata={"inputs": [], "outputs": []}), DIGITS)[0].ok
 
 
 def test_the_command(fake):

@@ -49,7 +49,7 @@ export async function checkGolden(ort, session, manifest, read) {
   const found = [];
   for (const name of manifest.golden) {
     const pixels = parseNpy(await read(`golden/${name}/pixels.npy`));
-    const expected = parseNpy(await read(`golden/${name}/${output}.npy`));
+    const expected = parseNpy(await read(`golden/${name}/${output.replace(/[^A-Za-z0-9_-]/g, "_")}.npy`));
     const answers = await session.run({ pixels: new ort.Tensor("uint8", pixels.data, pixels.shape) }); // that is all
     const values = answers[output].data;
     found.push({ name, error: distance(values, expected.data, scale), best: values.indexOf(Math.max(...values)) });

@@ -28,17 +28,25 @@ class OpenVinoCpu(Runtime):
             import openvino
         except ImportError as error:
             raise RuntimeAbsentError("openvino is not installed; pip install preproc[openvino]") from error
+        from ..graph import load
+
         self.version = openvino.__version__
+        self.promised: list[str] = []
         try:
             core = openvino.Core()
             self.model = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            self.promised = [str(value.name) for value in load(path).graph.outputs]
         except RuntimeError as error:
             raise BundleError(f"{path.name}: expected a file that OpenVINO can run, got: {_reason(error)}") from error
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
-        (name,) = [port.any_name for port in self.model.inputs if port.any_name not in others]
+        (name,) = [port.any_name for port in self.model.inputs if not port.names & set(others)]
         found = self.model({name: pixels, **others})
-        return {port.any_name: np.array(found[port]) for port in self.model.outputs}
+        return {self._name(port): np.array(found[port]) for port in self.model.outputs}
+
+    def _name(self, port: Any) -> str:
+        """A port has every name that its value has in the graph: the output's own is the one."""
+        return next((name for name in self.promised if name in port.names), str(port.any_name))
 
     def proof(self) -> str:
         devices, precision = (self.model.get_property(key) for key in ("EXECUTION_DEVICES", "INFERENCE_PRECISION_HINT"))

@@ -76,7 +76,11 @@ class Served(Runtime):
             raise
         except PreprocError as error:
             raise RuntimeAbsentError(f"expected a server of the Open Inference Protocol at {self.name}, got: {error}") from error
+        if not isinstance(server, Mapping):
+            raise RuntimeAbsentError(f"expected a server of the Open Inference Protocol at {self.name}, got other metadata: {server!r:.80}")
         self.server = f"{server.get('name', 'a server')} {server.get('version', '')}".strip()
+        if self.address.protocol == "http" and "binary_tensor_data" not in (server.get("extensions") or ()):
+            self.binary, self.how = False, "HTTP, JSON"
         try:
             told = self._ask(self.client.get_model_metadata, self.model, self.version, **extra)
         except PreprocError as error:
@@ -84,8 +88,13 @@ class Served(Runtime):
             raise RuntimeAbsentError(
                 f"expected the model {which} on {self.server}, got: {error}; give its name there with --model"
             ) from error
-        self.inputs = self._compare(told.get("inputs", ()), [self.contract["input"], *self.contract["other_inputs"]])
-        self.outputs = self._compare(told.get("outputs", ()), self.contract["outputs"], suffix=True)
+        try:
+            self.inputs = self._compare(told.get("inputs") or (), [self.contract["input"], *self.contract["other_inputs"]])
+            self.outputs = self._compare(told.get("outputs") or (), self.contract["outputs"], suffix=True)
+        except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
+            if isinstance(error, PreprocError):
+                raise
+            raise VerificationError(f"expected metadata of the Open Inference Protocol, got other: {first_line(error)}") from error
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
         values = {self.contract["input"]["name"]: pixels, **others}
@@ -103,6 +112,8 @@ class Served(Runtime):
         self.seconds.append(time.perf_counter() - start)
         told = answer.get_response()
         self.served = str(told.get("model_version", "") if isinstance(told, dict) else told.model_version)
+        if self.version and self.served and self.served != self.version:
+            raise VerificationError(f"expected an answer of version {self.version}, got one of version {self.served}")
         found = {name: answer.as_numpy(theirs) for name, theirs in self.outputs.items()}
         for name, array in found.items():
             if array is None:
@@ -134,6 +145,8 @@ class Served(Runtime):
 
     def _compare(self, told: Sequence[Mapping[str, Any]], promised: Sequence[Mapping[str, Any]], *, suffix: bool = False) -> dict[str, str]:
         """Promised name -> the server's. Triton's pytorch backend calls outputs <name>__<position>; behind (N,) it has a side of 1."""
+        if not told:  # some servers do not tell: what they answer decides
+            return {value["name"]: value["name"] for value in promised}
         theirs = {value["name"]: value for value in told}
         found: dict[str, str] = {}
         for position, value in enumerate(promised):

@@ -38,7 +38,7 @@ def package(
     check_choice("target", target, ("triton",))
     check_choice("backend", backend, triton.FILES)
     check_choice("kind", kind, triton.KINDS)
-    if isinstance(max_batch, bool) or not isinstance(max_batch, int) or max_batch < 0:
+    if isinstance(max_batch, bool) or not isinstance(max_batch, int) or not 0 <= max_batch < 1 << 31:
         raise PreprocError(f"expected max_batch to be a number of pictures, 0 for no batching, got {max_batch!r}")
     bundle = open_bundle(bundle_dir)
     model_file = triton.FILES[backend][0]
@@ -54,7 +54,9 @@ def package(
     more = None if settings is None else _text(Path(settings))
     config = triton.make_config(bundle, name, backend=backend, kind=kind, max_batch=max_batch, settings=more, sample=sample)
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as staged:
+    out = out.resolve()  # beside it, unless a volume is mounted there: then inside, where a server sees a model that is not whole yet
+    beside = out.parent if out.parent.stat().st_dev == out.stat().st_dev else out
+    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{out.name}.new-") as staged:
         new, model = Path(staged) / name, out / name
         version = _next_version(model)
         _write(new, bundle, config, backend, version)

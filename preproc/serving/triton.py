@@ -32,11 +32,12 @@ _OURS = ("name", "backend", "platform", "input", "output", "max_batch_size", "de
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output of a model file. shape: numbers, and None where it is free."""
+    """An input or output of a model file. shape: numbers, None where it is free.  first: the name of the first side, where it has one."""
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    first: str | None = None
 
     def data_type(self) -> str:
         """Triton's word. Raises PreprocError for dtypes that it has none for."""
@@ -62,12 +63,18 @@ def _values(values: Sequence[Any]) -> list[Value]:
     for value in values:
         if value.shape is None or value.dtype is None:
             raise BundleError(f"expected a model whose inputs and outputs have a shape and a dtype, got {value.name} without")
-        found.append(Value(value.name, value.dtype.name.lower(), tuple(side if isinstance(side, int) else None for side in value.shape)))
-    return [Value(value.name, {"float": "float32", "double": "float64"}.get(value.dtype, value.dtype), value.shape) for value in found]
+        sides = graph.sides(value) or []
+        word = value.dtype.name.lower()
+        dtype = {"float": "float32", "double": "float64"}.get(word, word)
+        first = sides[0] if sides and isinstance(sides[0], str) else None
+        found.append(Value(value.name, dtype, tuple(side if isinstance(side, int) else None for side in sides), first))
+    return found
 
 
 def _promised(value: Mapping[str, Any], suffix: str = "") -> Value:
-    return Value(f"{value['name']}{suffix}", value["dtype"], tuple(side if isinstance(side, int) else None for side in value["shape"]))
+    sides = value["shape"]
+    first = sides[0] if sides and isinstance(sides[0], str) else None
+    return Value(f"{value['name']}{suffix}", value["dtype"], tuple(side if isinstance(side, int) else None for side in sides), first)
 
 
 def make_config(
@@ -81,7 +88,9 @@ def make_config(
     """
     schema = _schema()
     inputs, outputs = signature(bundle, backend)
-    stackable = max_batch > 0 and all(value.shape and value.shape[0] is None for value in (*inputs, *outputs))
+    if backend == "pytorch" and any(value.dtype in ("uint16", "uint32", "uint64") for value in inputs):
+        raise PreprocError(f"expected pixels that Triton's pytorch backend takes, uint8, got {inputs[0].dtype}; use --backend onnxruntime")
+    stackable = max_batch > 0 and _stackable(bundle, [*inputs, *outputs])
     config = schema.ModelConfig(name=name, backend=backend, platform=PLATFORMS[backend], max_batch_size=max_batch if stackable else 0)
     for value, message in [*((value, config.input.add()) for value in inputs), *((value, config.output.add()) for value in outputs)]:
         message.name, message.data_type = value.name, schema.DataType.Value(value.data_type())
@@ -109,6 +118,15 @@ def make_config(
         _merge(config, settings)
     check_config(config)
     return config
+
+
+def _stackable(bundle: Bundle, values: Sequence[Value]) -> bool:
+    """Whether requests may be put together, and the answers cut apart: the first side of every value is free, has the one name that the
+    pixels' has, and in every golden sample is the number of pictures. (A free side may be anything else: two rows per picture.)"""
+    if any(not value.shape or value.shape[0] is not None or value.first is None for value in values):
+        return False
+    arrays = [(len(case.pixels), array) for case in bundle.golden() for array in (*case.expected.values(), *case.others.values())]
+    return len({value.first for value in values}) == 1 and all(array.ndim > 0 and len(array) == count for count, array in arrays)
 
 
 def warmup_arrays(sample: Case) -> dict[str, Any]:
@@ -162,8 +180,8 @@ def check_config(config: Any) -> None:
     processors = [entry.name for entry in config.optimization.execution_accelerators.cpu_execution_accelerator]
     if processors and kinds != {"KIND_CPU"}:
         raise PreprocError(f"expected the accelerator {processors[0]} with instances on CPUs only, got {', '.join(sorted(kinds))}")
-    if any(group.count < 1 for group in config.instance_group):
-        raise PreprocError("expected instance groups of at least one instance")
+    if any(group.count < 0 for group in config.instance_group):  # 0 is left out: Triton then chooses
+        raise PreprocError("expected instance groups of no negative number of instances")
     if not config.input or not config.output:
         raise PreprocError("expected a model with inputs and outputs, got one without")
 

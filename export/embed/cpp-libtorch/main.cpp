@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
             if (pixels.dtype != "|u1") throw std::runtime_error("expected pixels in uint8, got " + pixels.dtype);
             torch::Tensor input = torch::from_blob(pixels.bytes.data(), pixels.shape, torch::kUInt8);  // that is all
             torch::Tensor answer = model.forward({input}).toTensor().contiguous();
-            npy::Array expected = npy::load(sample.path() / (promise.output + ".npy"));
+            npy::Array expected = npy::load(sample.path() / promise.file);
             double error = npy::distance(answer.data_ptr<float>(), answer.numel(), expected) / promise.scale;
             std::printf("%-20s class %lld, error %.1e\n", sample.path().filename().c_str(),
                         static_cast<long long>(answer.argmax(1)[0].item<int64_t>()), error);

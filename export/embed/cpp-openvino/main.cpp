@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
             request.infer();
             ov::Tensor answer = request.get_tensor(promise.output);
             const float* values = answer.data<float>();
-            npy::Array expected = npy::load(sample.path() / (promise.output + ".npy"));
+            npy::Array expected = npy::load(sample.path() / promise.file);
             double error = npy::distance(values, static_cast<int64_t>(answer.get_size()), expected) / promise.scale;
             std::printf("%-20s class %td, error %.1e\n", sample.path().filename().c_str(),
                         std::max_element(values, values + answer.get_shape().back()) - values, error);

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Classifier:
         errors = []
         for name in self.manifest["golden"]:
             folder = self.bundle / "golden" / name
-            expected = np.load(folder / f"{self.output}.npy")
+            expected = np.load(folder / f"{re.sub('[^A-Za-z0-9_-]', '_', self.output)}.npy")
             errors.append(np.abs(self.logits(np.load(folder / "pixels.npy")) - expected).max() / np.abs(expected).max())
         return float(max(errors))
 

@@ -17,7 +17,7 @@ const bundle = new URL(new URLSearchParams(location.search).get("bundle") ?? "..
 const find = (id) => document.getElementById(id);
 const canvas = find("canvas");
 const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
-const state = { session: null, manifest: null, pen: null, down: false, keyboard: false, asked: 0, running: false };
+const state = { session: null, manifest: null, pen: null, down: false, keyboard: false, asked: 0, shown: 0, running: false };
 
 async function read(name) {
   const answer = await fetch(new URL(name, bundle));
@@ -31,14 +31,18 @@ function clear() {
   context.fillRect(0, 0, SIDE, SIDE);
   state.pen = null;
   state.keyboard = false;
-  state.asked = 0; // what is still being answered is not shown
+  state.shown = state.asked; // what is still being answered is not shown
   tell("answer", "–");
   delete find("answer").dataset.logits;
   find("bars").replaceChildren();
 }
 
 function stroke(x, y) {
-  if (canvas.width !== SIDE || canvas.height !== SIDE) clear(); // a picture was there
+  if (canvas.width !== SIDE || canvas.height !== SIDE) {
+    const { keyboard } = state;
+    clear(); // a picture was there
+    state.keyboard = keyboard;
+  }
   const from = state.pen ?? [x, y];
   Object.assign(context, { strokeStyle: PENCIL, lineWidth: WIDTH, lineCap: "round", lineJoin: "round" });
   context.beginPath();
@@ -54,9 +58,9 @@ async function classify() {
   if (!state.session || state.running) return;
   state.running = true;
   try {
-    for (let done = 0; state.asked > 0 && done !== state.asked; ) {
+    for (let done = state.shown; done < state.asked; ) {
       done = state.asked;
-      await answer();
+      await answer(done);
     }
   } catch (error) {
     tell("answer", `error: ${error.message}`);
@@ -65,14 +69,14 @@ async function classify() {
   }
 }
 
-async function answer() {
+async function answer(asked) {
   const { width, height } = canvas;
   const bytes = context.getImageData(0, 0, width, height).data;
   const pixels = new ort.Tensor("uint8", new Uint8Array(bytes.buffer), [1, height, width, 4]); // that is all
   const start = performance.now();
   const answers = await state.session.run({ pixels });
   const took = performance.now() - start;
-  if (state.asked === 0) return;
+  if (asked <= state.shown) return; // cleared since
   const logits = Array.from(answers[promise(state.manifest).output].data);
   show(logits);
   tell("input", `uint8, 1 x ${height} x ${width} x 4`);
@@ -109,9 +113,10 @@ async function open(file) {
     canvas.height = picture.height;
     context.drawImage(picture, 0, 0);
     state.pen = null;
+    state.keyboard = false;
     classify();
   } catch (error) {
-    tell("answer", "?");
+    clear();
     tell("input", `expected a picture, got ${file.name || "something else"}`);
   }
 }
@@ -180,7 +185,7 @@ async function start() {
     state.manifest = JSON.parse(new TextDecoder().decode(await read("manifest.json")));
     state.session = await ort.InferenceSession.create(await read("model.onnx"), { executionProviders: ["wasm"] });
     tell("model", `${state.manifest.contract.name}, onnxruntime-web ${ort.env.versions.web}`);
-    if (state.asked > 0) await classify(); // drawn while it was loading
+    if (state.asked > state.shown) await classify(); // drawn while it was loading
     const found = await checkGolden(ort, state.session, state.manifest, read);
     const worst = Math.max(...found.map(({ error }) => error));
     const { tolerance } = promise(state.manifest);
