@@ -165,11 +165,13 @@ def write_golden(folder: Path, cases: list[Case]) -> list[str]:
 
 
 def write_manifest(folder: Path, *, contract: Mapping[str, Any], golden: list[str], report: Report) -> dict[str, Any]:
+    values = [value["name"] for value in (*contract["outputs"], *contract["other_inputs"])]
     manifest = {
         "format": "preproc-bundle",
         "version": 1,
         "contract": contract,
         "golden": golden,
+        "golden_files": golden_files(values),
         "files": hashes(folder),
         "versions": versions(),
         "report": report.to_json(),

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -169,34 +168,6 @@ def test_verify_on_a_machine_without_torch(exported):
 def test_commands_that_need_no_torch_import_none(exported, arguments):
     filled = [argument.format(bundle=exported.folder) for argument in arguments]
     subprocess.run([sys.executable, "-c", IMPORTED, *filled], cwd=ROOT, check=True, capture_output=True)
-
-
-def test_the_python_service_in_the_readme_needs_no_preproc(exported, tmp_path):
-    shutil.copy(ROOT / "export" / "embed" / "python" / "service.py", tmp_path)
-    picture = ROOT / "models" / "digits.images" / "7.png"
-    code = (
-        "import runpy, sys; sys.modules['preproc'] = None; sys.path.insert(0, '.'); sys.argv.pop(0); "
-        "runpy.run_path(sys.argv[0], {}, '__main__')"
-    )
-    command = [sys.executable, "-c", code, "service.py", str(exported.folder), str(picture)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "7\n"
-    assert float(done.stderr.rpartition(" ")[2]) < 1e-5
-
-
-def test_the_service_notices_a_wrong_model(bundle):
-    """Its check is worth something: golden samples of swapped channels do not pass."""
-    import importlib.util
-
-    import numpy as np
-
-    spec = importlib.util.spec_from_file_location("service", ROOT / "export" / "embed" / "python" / "service.py")
-    service = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(service)
-    assert service.Classifier(bundle).check() < 1e-5
-    for sample in (bundle / "golden").iterdir():
-        np.save(sample / "pixels.npy", np.load(sample / "pixels.npy")[..., ::-1])
-    assert service.Classifier(bundle).check() > 0.05
 
 
 def test_under_json_an_error_is_a_document_too():

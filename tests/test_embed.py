@@ -5,19 +5,26 @@ import functools
 import json
 import shutil
 import subprocess
+import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import onnx
 import pytest
+import torch
 from PIL import Image
 
 from preproc.bundle import open_bundle
 from preproc.export.exporter import export_bundle
+from preproc.layers import FromPixels, Normalize, Rescale
+from preproc.pipeline import Pipeline, prepend
 from preproc.recipe import load_recipe
 from preproc.runtimes import OrtCpu
 from tests.conftest import ROOT
 from tests.embed.programs import CHROMIUM, EMBED, JAVASCRIPT, NODE, PACKAGES, PROGRAMS, missing, skip_without
+from tests.onnx_files import hand_made, put
+from tests.test_attach_grid import several
 
 DIGITS = ROOT / "export" / "digits"
 
@@ -32,27 +39,143 @@ def run(program, *arguments):
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_program_answers_the_golden_samples(program, request, tmp_path):
-    program = request.getfixturevalue(program)
-    done = run(program, DIGITS)
+def test_a_program_answers_the_golden_samples(program, request):
+    done = run(request.getfixturevalue(program), DIGITS)
     assert done.returncode == 0, done.stderr
     *samples, total = done.stdout.splitlines()
     cases = {case.name: int(case.expected["logits"].argmax()) for case in open_bundle(DIGITS).golden()}
     assert {line.split()[0]: int(line.split()[2].rstrip(",")) for line in samples} == cases
     assert total.startswith(f"{len(cases)} golden samples: error ")
     assert 0 < float(total.split("error ")[1].split(",")[0]) < float(total.split("tolerance ")[1])
+    assert run(request.getfixturevalue(program)).returncode == 2
 
+
+def of_the_manifest(change):
+    """Something spoilt in a bundle's manifest."""
+
+    def spoil(bundle):
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        change(manifest)
+        (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+    return spoil
+
+
+def of_an_array(change, name="logits"):
+    def spoil(bundle):
+        file = bundle / "golden" / "noise" / f"{name}.npy"
+        np.save(file, change(np.load(file)))
+
+    return spoil
+
+
+def of_the_bytes(change):
+    def spoil(bundle):
+        file = bundle / "golden" / "noise" / "pixels.npy"
+        file.write_bytes(change(file.read_bytes()))
+
+    return spoil
+
+
+SPOILT = {
+    "a value": of_an_array(lambda logits: logits + np.float32(0.001)),
+    "no number": of_an_array(lambda logits: logits * np.float32("nan")),
+    "the shape": of_an_array(lambda logits: logits.T),
+    "nothing": of_an_array(lambda logits: logits[:0]),
+    "objects": of_an_array(lambda logits: np.full(logits.shape, "x")),
+    "swapped channels": of_an_array(lambda pixels: pixels[..., ::-1], "pixels"),
+    "the dtype": of_an_array(lambda pixels: pixels.astype(np.float32), "pixels"),
+    "cut": of_the_bytes(lambda data: data[:-1]),
+    "a long header": of_the_bytes(lambda data: data[:8] + b"\xff\xff" + b"(" * 65535 + data[128:]),
+    "a long shape": of_the_bytes(lambda data: data.replace(b"(1, 32, 32, 3)", b"(99999999, 32, 32, 3, 9999999999999999999999)")),
+    "a negative shape": of_the_bytes(lambda data: data.replace(b"(1, 32, 32, 3)", b"(-1, 32, 32, -3)")),
+    "a sample": lambda bundle: shutil.rmtree(bundle / "golden" / "noise"),
+    "the model": lambda bundle: [(bundle / file).write_bytes(b"x") for file in ("model.pt", "model.onnx")],
+    "all": lambda bundle: [file.unlink() for file in bundle.glob("m*")],
+    "no samples": of_the_manifest(lambda manifest: manifest.update(golden=[])),
+    "another sample": of_the_manifest(lambda manifest: manifest["golden"].append("other")),
+    "the scale": of_the_manifest(lambda manifest: manifest["report"]["power"]["scale"].update(logits=-1.0)),
+    "the tolerance": of_the_manifest(lambda manifest: manifest["report"]["power"].update(tolerance=None)),
+    "the outputs": of_the_manifest(lambda manifest: manifest["contract"].update(outputs=[])),
+    "a deep manifest": lambda bundle: (bundle / "manifest.json").write_text("[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+@pytest.mark.parametrize("program", [*PROGRAMS, "python"])
+def test_a_program_notices_a_wrong_bundle(program, spoilt, request, tmp_path):
     wrong = shutil.copytree(DIGITS, tmp_path / "wrong")
-    file = wrong / "golden" / "noise" / "logits.npy"
-    np.save(file, np.load(file) + np.float32(0.001))
-    assert run(program, wrong).returncode == 1
-    pixels = wrong / "golden" / "noise" / "pixels.npy"
-    pixels.write_bytes(pixels.read_bytes()[:-1])
-    for bad, message in ((wrong, "as many"), (tmp_path / "nothing", "")):
-        done = run(program, bad)
-        assert (done.returncode, done.stderr.startswith("error: ")) == (1, True)
-        assert message in done.stderr
-    assert run(program).returncode == 2
+    (wrong / "golden" / ".DS_Store").write_text("")
+    command = request.getfixturevalue(program)
+    done = run(command, wrong)
+    assert done.returncode == 0, done.stderr
+    SPOILT[spoilt](wrong)
+    done = run(command, wrong)
+    assert done.returncode == 1, done.stdout
+    assert " golden samples: error " in done.stdout or done.stderr.splitlines()[-1].startswith("error: ")
+
+
+@pytest.fixture
+def python():
+    """The service in Python: as the others, behind a picture's label, which it prints of a bundle that is right only."""
+    picture = ROOT / "models" / "digits.images" / "7.png"
+    code = (
+        "import runpy, sys; sys.modules['preproc'] = None; sys.argv[:] = [sys.argv[1], *sys.argv[3:], sys.argv[2]]; "
+        "runpy.run_path(sys.argv[0], {}, '__main__')"
+    )
+    return [sys.executable, "-c", code, EMBED / "python" / "service.py", picture]
+
+
+def test_the_python_service_needs_no_preproc(python):
+    done = run(python, DIGITS)
+    assert (done.returncode, done.stdout) == (0, "7\n")
+    assert float(done.stderr.rpartition(" ")[2]) < 1e-5
+
+
+class Two(torch.nn.Module):
+    """Two outputs of other shapes."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(5)
+        self.stem = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1)
+
+    def forward(self, x):
+        x = self.stem(x).relu() ** 2
+        return x, x.mean((1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Pixels in uint16, a map and a number per picture."""
+    pipeline = Pipeline(FromPixels(layout="NCHW", pixel_dtype="uint16"), Rescale(scale=1 / 65535), Normalize.preset("imagenet"))
+    example = torch.zeros(2, 3, 24, 20, dtype=torch.uint16)
+    folder = tmp_path_factory.mktemp("two") / "two"
+    return export_bundle(prepend(pipeline, Two()), folder, example=example, outputs=["map", "mean"]).folder
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_output_of_any_bundle_is_compared(program, two, request, tmp_path):
+    command = request.getfixturevalue(program)
+    done = run(command, two)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wrong = shutil.copytree(two, tmp_path / "wrong")
+    file = next((wrong / "golden").glob("*/mean.npy"))
+    np.save(file, np.load(file) + np.float32(0.01))
+    assert run(command, wrong).returncode == 1
+
+
+@pytest.mark.parametrize("program", [program for program in PROGRAMS if program.values != ("libtorch",)])
+def test_names_that_no_file_has_and_further_inputs(program, request, tmp_path):
+    command = request.getfixturevalue(program)
+    model = onnx.load(hand_made(tmp_path))
+    model.graph.node[-1].output[0] = model.graph.output[0].name = 'a"b\\klässe/😀:0'
+    onnx.save(model, tmp_path / "named.onnx")
+    done = run(command, put(tmp_path / "named.onnx", tmp_path / "ü and spaces" / "named").folder)
+    assert done.returncode == 0, done.stderr
+    bundle = put(several(tmp_path), tmp_path / "several", input_name="image")
+    done = run(command, bundle.folder)
+    assert (done.returncode, done.stderr) == (1, "error: expected a model that takes pixels alone, got one that takes mask, too\n")
 
 
 @pytest.fixture(scope="module")

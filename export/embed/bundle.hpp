@@ -1,32 +1,31 @@
-// What a C++ program needs of a bundle: its golden samples (NumPy's .npy files, version 1) and what the manifest promises of them; and of a
-// conformance suite.
+// What a C++ program needs of a bundle: its golden samples (NumPy's .npy files, version 1), what the manifest promises of them, and the
+// comparison. A program brings a Model: made from a file, called with pixels, answering the file's outputs in their order.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <regex>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+namespace fs = std::filesystem;
+using nlohmann::json;
+
 namespace npy {
 
 struct Array {
-    std::string dtype;  // as NumPy writes it: "|u1", "<f4", "<f8", "<i8"
+    std::string dtype;  // as NumPy writes it: "|u1", "<u2", "<f4", "<f8"
     std::vector<int64_t> shape;
     std::vector<char> bytes;
-
-    int64_t size() const {
-        int64_t count = 1;
-        for (int64_t side : shape) count *= side;
-        return count;
-    }
 
     template <typename T>
     const T* as() const {
@@ -34,7 +33,14 @@ struct Array {
     }
 };
 
-inline Array load(const std::filesystem::path& path) {
+inline std::string between(const std::string& text, const std::string& start, char end) {
+    size_t from = text.find(start), to = from == std::string::npos ? from : text.find(end, from + start.size());
+    if (to == std::string::npos) throw std::runtime_error("expected " + start + " in the header of a .npy file, got none");
+    return text.substr(from + start.size(), to - from - start.size());
+}
+
+inline Array load(const fs::path& path) {
+    static const std::map<std::string, int64_t> WIDTHS = {{"|u1", 1}, {"<u2", 2}, {"<f4", 4}, {"<f8", 8}};
     std::ifstream file(path, std::ios::binary);
     if (!file) throw std::runtime_error(path.string() + ": expected a .npy file, got nothing there");
     std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -42,90 +48,119 @@ inline Array load(const std::filesystem::path& path) {
         throw std::runtime_error(path.string() + ": expected a .npy file of version 1, got something else");
     size_t length = static_cast<unsigned char>(text[8]) + 256 * static_cast<unsigned char>(text[9]);
     if (text.size() < 10 + length) throw std::runtime_error(path.string() + ": expected a whole .npy file, got a part of one");
-    std::string header = text.substr(10, length);
-    std::smatch found;
-    Array array;
-    if (!std::regex_search(header, found, std::regex("'descr': '([^']+)'"))) throw std::runtime_error(path.string() + ": no dtype");
-    array.dtype = found[1];
-    if (header.find("'fortran_order': False") == std::string::npos) throw std::runtime_error(path.string() + ": expected C order");
-    if (!std::regex_search(header, found, std::regex("'shape': \\(([^)]*)\\)"))) throw std::runtime_error(path.string() + ": no shape");
-    std::string sides = found[1];
-    const std::regex number("[0-9]+");
-    for (std::sregex_iterator side(sides.begin(), sides.end(), number), end; side != end; ++side)
-        array.shape.push_back(std::stoll(side->str()));
-    array.bytes.assign(text.begin() + 10 + length, text.end());
-    int64_t width = std::stoll(array.dtype.substr(2)), count = 1;
-    for (int64_t side : array.shape)
-        if (side < 0 || width < 1 || __builtin_mul_overflow(count, side, &count) || count > (int64_t{1} << 40))
-            throw std::runtime_error(path.string() + ": expected a shape that fits into memory");
-    if (static_cast<int64_t>(array.bytes.size()) != array.size() * width)
-        throw std::runtime_error(path.string() + ": expected as many bytes as its shape says, got another number");
+    const std::string header = text.substr(10, length);
+    Array array{between(header, "'descr': '", '\''), {}, {text.begin() + 10 + length, text.end()}};
+    if (!WIDTHS.count(array.dtype) || header.find("'fortran_order': False") == std::string::npos)
+        throw std::runtime_error(path.string() + ": expected uint8, uint16, float32 or float64 in C order, got " + header);
+    std::istringstream sides(between(header, "'shape': (", ')'));
+    int64_t side, count = WIDTHS.at(array.dtype);
+    const auto wanted = static_cast<int64_t>(array.bytes.size());
+    for (char comma = ','; comma == ',' && sides >> side; comma = 0, sides >> comma) {
+        count = side < 0 || side > wanted ? -1 : count * side;
+        if (count < 0 || count > wanted) break;
+        array.shape.push_back(side);
+    }
+    if (!sides.eof() || count != wanted) throw std::runtime_error(path.string() + ": expected as many bytes as its shape says, got another number");
     return array;
 }
 
-// The largest difference; infinite where a value is not finite or the sizes differ.
-inline double distance(const float* got, int64_t count, const Array& expected) {
+}  // namespace npy
+
+// One output of a model.
+struct Answer {
+    std::vector<int64_t> shape;
+    std::vector<float> values;
+};
+
+// The largest difference; infinite where a value is not finite, or the shape is another.
+inline double distance(const Answer& got, const npy::Array& expected) {
     const bool wide = expected.dtype == "<f8";
-    if ((!wide && expected.dtype != "<f4") || count != expected.size()) return INFINITY;
+    if ((!wide && expected.dtype != "<f4") || got.shape != expected.shape || got.values.empty()) return INFINITY;
     double worst = 0;
-    for (int64_t i = 0; i < count; ++i) {
-        double difference = std::abs(got[i] - (wide ? expected.as<double>()[i] : expected.as<float>()[i]));
+    for (size_t i = 0; i < got.values.size(); ++i) {
+        double difference = std::abs(got.values[i] - (wide ? expected.as<double>()[i] : expected.as<float>()[i]));
         if (!std::isfinite(difference)) return INFINITY;
         worst = std::max(worst, difference);
     }
     return worst;
 }
 
-}  // namespace npy
-
-// The group of the first match in a text file; throws where there is none.
-inline std::string find(const std::filesystem::path& path, const std::string& pattern) {
-    std::ifstream file(path, std::ios::binary);
-    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    std::smatch found;
-    if (!std::regex_search(text, found, std::regex(pattern))) throw std::runtime_error(path.string() + ": expected /" + pattern + "/, got none");
-    return found[1];
+inline json read_json(const fs::path& path) {
+    std::ifstream file(path);
+    if (!file) throw std::runtime_error(path.string() + ": expected a JSON document, got nothing there");
+    return json::parse(file);
 }
 
-// What a bundle's manifest promises: the first output, and how far answers may be from the golden ones, relative to the largest output.
-struct Promise {
-    std::string output, file;  // file: of its golden values
-    double scale, tolerance;
-
-    explicit Promise(const std::filesystem::path& bundle) {
-        const std::filesystem::path manifest = bundle / "manifest.json";
-        output = find(manifest, R"x("outputs":\s*\[\s*\{\s*"name":\s*"([^"]+)")x");
-        file = std::regex_replace(output, std::regex("[^A-Za-z0-9_-]"), "_") + ".npy";
-        scale = std::stod(find(manifest, R"x("scale":\s*\{\s*"[^"]*":\s*([0-9.e+-]+))x"));  // of the first output
-        tolerance = std::stod(find(manifest, R"x("tolerance":\s*([0-9.e+-]+))x"));
+// Runs a bundle's golden samples through one of its files. Returns the exit code: 0 where all answers are within the tolerance.
+template <typename Model>
+int check_golden(const fs::path& bundle, const std::string& file) {
+    const json manifest = read_json(bundle / "manifest.json"), contract = manifest.at("contract"), power = manifest.at("report").at("power");
+    for (const json& other : contract.at("other_inputs"))
+        throw std::runtime_error("expected a model that takes pixels alone, got one that takes " + other.at("name").get<std::string>() + ", too");
+    const json &outputs = contract.at("outputs"), &golden = manifest.at("golden");
+    const double tolerance = power.at("tolerance");
+    double worst = 0;
+    Model model(bundle / file);
+    for (const std::string name : golden) {
+        npy::Array pixels = npy::load(bundle / "golden" / name / "pixels.npy");
+        const std::vector<Answer> answers = model(pixels);
+        if (answers.size() != outputs.size()) throw std::runtime_error("expected as many outputs as the contract has, got another number");
+        double error = 0;
+        for (size_t i = 0; i < answers.size(); ++i) {
+            const std::string output = outputs[i].at("name"), values = manifest.at("golden_files").at(output);
+            const double scale = power.at("scale").at(output);
+            if (!(scale > 0)) throw std::runtime_error("expected a scale above 0 of " + output + ", got another");
+            error = std::max(error, distance(answers[i], npy::load(bundle / "golden" / name / values)) / scale);
+        }
+        const std::vector<float>& first = answers[0].values;
+        const auto classes = first.begin() + first.size() / std::max<int64_t>(pixels.shape.at(0), 1);  // of the first picture
+        std::printf("%-20s class %td, error %.1e\n", name.c_str(), std::max_element(first.begin(), classes) - first.begin(), error);
+        worst = std::max(worst, error);
     }
-};
+    std::printf("%zu golden samples: error %.1e, tolerance %.1e\n", golden.size(), worst, tolerance);
+    return !golden.empty() && worst <= tolerance ? 0 : 1;
+}
 
-// Runs every case of a conformance suite (export/conformance/README.md) whose steps are in a model file; run(file, input) answers floats.
-// Returns the exit code.
-template <typename Run>
-int conformance(const std::filesystem::path& suite, const std::string& model, Run run) {
-    int cases = 0, wrong = 0;
-    std::error_code unreadable;
-    for (const auto& place : std::filesystem::directory_iterator(suite, unreadable)) {
-        if (!std::filesystem::exists(place.path() / model)) continue;
-        double tolerance = 0, scale = 0, error = INFINITY;
+// Runs every case of a conformance suite with models (export/conformance/README.md). Returns the exit code.
+template <typename Model>
+int check_conformance(const fs::path& suite, const std::string& file) {
+    const json cases = read_json(suite / "index.json").at("cases");
+    size_t wrong = 0;
+    for (const std::string name : cases) {
+        const json spec = read_json(suite / name / "spec.json");
+        npy::Array input = npy::load(suite / name / "input.npy");
+        const npy::Array expected = npy::load(suite / name / "output.npy");
+        if (expected.dtype != "<f8") throw std::runtime_error(name + ": expected output.npy in float64, got " + expected.dtype);
+        const double* values = expected.as<double>();
+        double scale = 0, error = INFINITY;
+        for (size_t i = 0; i < expected.bytes.size() / sizeof(double); ++i) scale = std::max(scale, std::abs(values[i]));
         std::string reason;
         try {
-            tolerance = std::stod(find(place.path() / "spec.json", R"x("tolerance":\s*([0-9.e+-]+))x"));
-            npy::Array expected = npy::load(place.path() / "output.npy");
-            if (expected.dtype != "<f8") throw std::runtime_error("expected output.npy in float64, got " + expected.dtype);
-            for (int64_t i = 0; i < expected.size(); ++i) scale = std::max(scale, std::abs(expected.as<double>()[i]));
-            std::vector<float> got = run(place.path() / model, npy::load(place.path() / "input.npy"));
-            error = npy::distance(got.data(), static_cast<int64_t>(got.size()), expected) / (scale > 0 ? scale : 1);
+            error = distance(Model(suite / name / file)(input).at(0), expected) / (scale > 0 ? scale : 1);
         } catch (const std::exception& problem) {
             reason = std::string(", ") + problem.what();
         }
-        ++cases;
-        if (error <= tolerance) continue;
+        if (error <= spec.at("tolerance").get<double>()) continue;
         ++wrong;
-        std::printf("%s: error %.1e, tolerance %.1e%s\n", place.path().filename().c_str(), error, tolerance, reason.c_str());
+        std::printf("%s: error %.1e, tolerance %.1e%s\n", name.c_str(), error, spec.at("tolerance").get<double>(), reason.c_str());
     }
-    std::printf("%d cases, %d wrong\n", cases, wrong);
-    return cases > 0 && wrong == 0 ? 0 : 1;
+    std::printf("%zu cases, %zu wrong\n", cases.size(), wrong);
+    return !cases.empty() && wrong == 0 ? 0 : 1;
+}
+
+// A program's main(): BUNDLE, or --conformance FOLDER.
+template <typename Model>
+int check_main(int argc, char** argv, const std::string& file) {
+    try {
+        if (argc == 3 && std::string(argv[1]) == "--conformance") return check_conformance<Model>(argv[2], file);
+        if (argc == 2) return check_golden<Model>(argv[1], file);
+        std::fprintf(stderr, "usage: classify BUNDLE\n       classify --conformance FOLDER\n");
+        return 2;
+    } catch (const std::exception& error) {
+        std::istringstream lines(error.what());  // the reason, then LibTorch's stack; or the place in OpenVINO's source, then the reason
+        std::string reason;
+        while (std::getline(lines, reason) && reason.rfind("Exception from", 0) == 0) {}
+        std::fprintf(stderr, "error: %s\n", reason.c_str());
+        return 1;
+    }
 }

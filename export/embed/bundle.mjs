@@ -1,8 +1,10 @@
-// What a JavaScript program needs of a bundle: its golden samples (NumPy's .npy files, version 1) and what the manifest promises of them.
+// What a JavaScript program needs of a bundle: its golden samples (NumPy's .npy files, version 1), what the manifest promises of them, and
+// the comparison.
 
-const ARRAYS = { "|u1": Uint8Array, "<u2": Uint16Array, "<i8": BigInt64Array, "<f4": Float32Array, "<f8": Float64Array };
+const ARRAYS = { "|u1": Uint8Array, "<u2": Uint16Array, "<f4": Float32Array, "<f8": Float64Array };
+const TYPES = { "|u1": "uint8", "<u2": "uint16", "<f4": "float32", "<f8": "float64" };
 
-/** bytes: an ArrayBuffer or Uint8Array. Returns { shape, data }, data a typed array. Throws for what is no such file. */
+/** bytes: an ArrayBuffer or Uint8Array. Returns { type, shape, data }, data a typed array. Throws for what is no such file. */
 export function parseNpy(bytes) {
   const view = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
   const text = new TextDecoder();
@@ -12,47 +14,58 @@ export function parseNpy(bytes) {
   const start = 10 + view[8] + 256 * view[9];
   const header = text.decode(view.subarray(10, start));
   const dtype = /'descr': '([^']+)'/.exec(header)?.[1];
-  const sides = /'shape': \(([^)]*)\)/.exec(header)?.[1];
+  const sides = /'shape': \(([\d, ]*)\)/.exec(header)?.[1];
   if (!(dtype in ARRAYS) || sides === undefined || !header.includes("'fortran_order': False")) {
-    throw new Error(`expected an array in C order and in one of ${Object.keys(ARRAYS).join(", ")}, got ${header.trim()}`);
+    throw new Error(`expected an array in C order and in one of ${Object.values(TYPES).join(", ")}, got ${header.trim()}`);
   }
   const shape = sides.split(",").filter((side) => side.trim()).map(Number);
-  const data = new ARRAYS[dtype](new Uint8Array(view.subarray(start)).buffer);
-  if (data.length !== shape.reduce((product, side) => product * side, 1)) {
-    throw new Error("expected as many values as the shape says, got another number");
+  const width = ARRAYS[dtype].BYTES_PER_ELEMENT;
+  if (view.length - start !== shape.reduce((product, side) => product * side, width)) {
+    throw new Error("expected as many bytes as the shape says, got another number");
   }
-  return { shape, data };
+  return { type: TYPES[dtype], shape, data: new ARRAYS[dtype](new Uint8Array(view.subarray(start)).buffer) };
 }
 
-/** Of manifest.json's object: the first output, and how far answers may be from the golden ones, relative to the largest output. */
+/** Of manifest.json's object: { output: scale } in the contract's order, and how far answers may be from the golden ones, relative to it. */
 export function promise(manifest) {
-  const output = manifest.contract.outputs[0].name;
   const { scale, tolerance } = manifest.report.power;
-  return { output, scale: scale[output], tolerance };
+  const outputs = manifest.contract.outputs.map(({ name }) => [name, scale[name]]);
+  for (const [name, value] of outputs) if (!(value > 0)) throw new Error(`expected a scale above 0 of ${name}, got ${value}`);
+  return { outputs, tolerance };
 }
 
-/** Infinite where a value is not finite or the lengths differ. */
-export function distance(got, expected, scale) {
-  if (got.length !== expected.length) return Infinity;
+/** got: a Tensor of onnxruntime; expected: of parseNpy. Infinite where a value is not finite, or the shape is another. */
+export function distance(got, expected) {
+  const same = got.dims.length === expected.shape.length && got.dims.every((side, axis) => side === expected.shape[axis]);
+  if (!same || got.data.length === 0) return Infinity;
   let worst = 0;
-  for (let i = 0; i < got.length; i++) {
-    const difference = Math.abs(got[i] - expected[i]);
+  for (let i = 0; i < got.data.length; i++) {
+    const difference = Math.abs(got.data[i] - expected.data[i]);
     if (!Number.isFinite(difference)) return Infinity;
     worst = Math.max(worst, difference);
   }
-  return worst / scale;
+  return worst;
 }
 
-/** ort: onnxruntime-node or onnxruntime-web; read(name): the bytes of a file of the bundle. Returns [{ name, error, best }]. */
+/** ort: onnxruntime-node or onnxruntime-web; read(name): the bytes of a file of the bundle. Returns { samples: [{ name, error, best }],
+ *  worst, tolerance, passed }. best: the class of the first picture, by the first output. */
 export async function checkGolden(ort, session, manifest, read) {
-  const { output, scale } = promise(manifest);
-  const found = [];
+  const { outputs, tolerance } = promise(manifest);
+  const [other] = manifest.contract.other_inputs;
+  if (other) throw new Error(`expected a model that takes pixels alone, got one that takes ${other.name}, too`);
+  const samples = [];
   for (const name of manifest.golden) {
     const pixels = parseNpy(await read(`golden/${name}/pixels.npy`));
-    const expected = parseNpy(await read(`golden/${name}/${output.replace(/[^A-Za-z0-9_-]/g, "_")}.npy`));
-    const answers = await session.run({ pixels: new ort.Tensor("uint8", pixels.data, pixels.shape) }); // that is all
-    const values = answers[output].data;
-    found.push({ name, error: distance(values, expected.data, scale), best: values.indexOf(Math.max(...values)) });
+    const answers = await session.run({ pixels: new ort.Tensor(pixels.type, pixels.data, pixels.shape) }); // that is all
+    let error = 0;
+    for (const [output, scale] of outputs) {
+      const expected = parseNpy(await read(`golden/${name}/${manifest.golden_files[output]}`));
+      error = Math.max(error, distance(answers[output], expected) / scale);
+    }
+    const first = answers[outputs[0][0]].data.subarray(0, answers[outputs[0][0]].data.length / (pixels.shape[0] || 1));
+    samples.push({ name, error, best: first.indexOf(first.reduce((most, value) => Math.max(most, value), -Infinity)) });
   }
-  return found;
+  if (samples.length === 0) throw new Error("expected golden samples in the manifest, got none");
+  const worst = Math.max(...samples.map(({ error }) => error));
+  return { samples, worst, tolerance, passed: worst <= tolerance };
 }

@@ -25,7 +25,8 @@ def skip_without(*absent):
     return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)}")
 
 
-COMPILERS = missing(cmake=shutil.which("cmake"), gxx=shutil.which("g++"))
+JSON = any(Path(prefix, "include/nlohmann/json.hpp").exists() for prefix in ("/usr", "/usr/local", "/opt/homebrew"))
+COMPILERS = missing(cmake=shutil.which("cmake"), gxx=shutil.which("g++")) + ([] if JSON else ["nlohmann-json3-dev"])
 JAVASCRIPT = missing(node=NODE) + ([] if PACKAGES.is_dir() else ["export/embed/node_modules (make setup-web)"])
 PROGRAMS = [
     pytest.param("libtorch", marks=skip_without(*COMPILERS)),
