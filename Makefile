@@ -5,6 +5,7 @@
 RECIPES ?= models/digits.toml
 VENV    := .venv
 SERVE   := .venv-serve
+PORT    ?= 8080
 NODE    := export/embed/node_modules/.package-lock.json
 READY   := $(VENV)/.ready
 
@@ -40,10 +41,9 @@ test-serve: $(SETUP) $(SERVE)/.ready  ## the packages behind a real Triton core 
 
 setup-web: $(NODE)  ## npm installs what the programs in JavaScript need (450 MB)
 
-web: $(SETUP) $(NODE)  ## draw a digit in the browser: port 8000 of this machine, /embed/web/
+web: $(SETUP) $(NODE)  ## draw a digit in the browser: 127.0.0.1:8080/embed/web/ (PORT=8081 takes another port)
 	$(PY) -m preproc export models/digits-web.toml
-	@echo 'open 127.0.0.1:8000/embed/web/ in a browser (Ctrl-C ends it)'
-	@$(PY) -m http.server 8000 --bind 127.0.0.1 --directory export
+	@$(PY) export/embed/web/serve.py export $(PORT)
 
 conformance: $(SETUP)  ## write export/conformance/: for every step its constants, an input and the float64 output
 	$(PY) -m tests.conformance
@@ -72,7 +72,7 @@ models: $(SETUP)  ## train the embedded backbone again (about 8 minutes on 2 cor
 picture: $(SETUP)  ## draw models/digits.png from export/digits and models/digits.images
 	$(PY) models/draw_picture.py
 
-clean:  ## remove .venv and caches
+clean:  ## remove .venv, .venv-serve, node_modules and caches
 	rm -rf $(VENV) $(SERVE) export/embed/node_modules dist build .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 

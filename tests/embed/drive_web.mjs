@@ -1,9 +1,10 @@
-// Draws on the page in headless Chromium, as test_embed.py tells it, and prints what the page answers as JSON.
+// Uses the page in headless Chromium, as test_embed.py's plan tells it, and prints the page's state after each action as JSON.
 import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
 
 const [url, chromium, playwright, plan] = process.argv.slice(2);
 const { chromium: browserType } = await import(playwright);
-const { strokes, picture, screenshot, keys } = JSON.parse(await readFile(plan, "utf8"));
+const { actions, width = 900, height = 720 } = JSON.parse(await readFile(plan, "utf8"));
 
 const browser = await browserType.launch({
   executablePath: chromium,
@@ -19,58 +20,71 @@ const browser = await browserType.launch({
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
   ],
 });
-const page = await browser.newPage({ viewport: { width: 900, height: 720 } });
+const page = await browser.newPage({ viewport: { width, height } });
 const problems = [];
 const asked = [];
 page.on("pageerror", (error) => problems.push(String(error)));
 page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
 page.on("request", (request) => asked.push(request.url()));
 await page.goto(url);
-await page.waitForFunction(() => !["checking"].includes(document.getElementById("parity").textContent), null, { timeout: 60_000 });
+await page.waitForFunction(() => document.getElementById("parity").textContent !== "checking", null, { timeout: 60_000 });
 
+const ACTIONS = {
+  look: () => {},
+  clear: () => page.click("#clear"),
+  async draw(path) {
+    const box = await page.locator("#canvas").boundingBox();
+    const at = ([x, y]) => [box.x + (x / 320) * box.width, box.y + (y / 320) * box.height];
+    await page.mouse.move(...at(path[0]));
+    await page.mouse.down();
+    for (const point of path) await page.mouse.move(...at(point), { steps: 6 });
+    await page.mouse.up();
+  },
+  async type(keys) {
+    await page.focus("#clear");
+    await page.keyboard.press("Shift+Tab"); // back to the canvas
+    for (const key of keys) await page.keyboard.press(key);
+  },
+  open: (file) => page.setInputFiles("#file", file),
+  async drop(file) {
+    const bytes = [...(await readFile(file))];
+    await page.evaluate(
+      ([bytes, name]) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([new Uint8Array(bytes)], name));
+        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+      },
+      [bytes, basename(file)],
+    );
+  },
+  screenshot: (path) => page.screenshot({ path, fullPage: true }),
+};
+
+/** Once nothing has changed for a while. */
 async function settled() {
-  await page.waitForTimeout(300);
+  await page.waitForTimeout(800);
   return page.evaluate(() => {
     const canvas = document.getElementById("canvas");
     const bytes = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     const text = (id) => document.getElementById(id).textContent;
+    let binary = "";
+    for (const byte of bytes) binary += String.fromCharCode(byte);
     return {
-      answer: text("answer"),
+      ...Object.fromEntries(["answer", "said", "problem", "input", "latency", "parity", "model"].map((id) => [id, text(id)])),
       logits: JSON.parse(document.getElementById("answer").dataset.logits ?? "null"),
-      input: text("input"),
-      latency: text("latency"),
-      parity: text("parity"),
-      model: text("model"),
       shape: [canvas.height, canvas.width],
-      bytes: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")),
+      bytes: btoa(binary),
       bars: Array.from(document.querySelectorAll("#bars li"), (row) => row.textContent),
-      label: canvas.getAttribute("aria-label"),
       focused: document.activeElement.id,
+      overflows: document.documentElement.scrollWidth > innerWidth,
     };
   });
 }
 
-const found = { first: await settled(), drawn: [] };
-for (const path of strokes ?? []) {
-  await page.click("#clear");
-  const box = await page.locator("#canvas").boundingBox();
-  const at = ([x, y]) => [box.x + (x / 320) * box.width, box.y + (y / 320) * box.height];
-  await page.mouse.move(...at(path[0]));
-  await page.mouse.down();
-  for (const point of path) await page.mouse.move(...at(point), { steps: 6 });
-  await page.mouse.up();
-  found.drawn.push(await settled());
-}
-if (screenshot) await page.screenshot({ path: screenshot });
-if (keys) {
-  await page.click("#clear");
-  await page.keyboard.press("Shift+Tab"); // back to the canvas
-  for (const key of keys) await page.keyboard.press(key);
-  found.typed = await settled();
-}
-if (picture) {
-  await page.setInputFiles("#file", picture);
-  found.opened = await settled();
+const states = [];
+for (const [action, argument] of actions) {
+  await ACTIONS[action](argument);
+  states.push(await settled());
 }
 await browser.close();
-console.log(JSON.stringify({ ...found, problems, asked }));
+console.log(JSON.stringify({ states, problems, asked }));
