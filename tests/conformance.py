@@ -1,11 +1,12 @@
 """Writes export/conformance/: for every step its constants, an input and the float64 output, for whoever implements it again.
 
-    make conformance        (or: python -m tests.conformance [--models] [FOLDER])
+    make conformance        (or: python -m tests.conformance --models FOLDER)
 
 The outputs come from the oracle, preproc/reference.py. --models writes each case as model.onnx and model.pt too, for programs that run
 them.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -79,20 +80,25 @@ def cases() -> Iterator[Case]:
     yield "local_response_norm-spatial", [LocalResponseNorm(size=3, alpha=0.5, beta=0.5, k=1.0, region="spatial")], spread
     first = FromPixels(layout="NHWC")
     sizes = {"smaller": ((23, 31), (9, 12)), "larger": ((9, 12), (23, 31)), "taller": ((40, 11), (8, 10)), "even": ((32, 24), (16, 12))}
+    sizes |= {"rows-first": ((42, 20), (21, 10)), "columns-first": ((41, 20), (21, 10))}  # at the border of the rule for the passes
     for method in ("bilinear", "bicubic", "nearest"):
         for name, (old, new) in sizes.items():
+            if method == "nearest" and name.endswith("first"):
+                continue
             picture = pixels(1, *old, 3)
             if name == "larger":
                 picture = np.where(picture > 127, np.uint8(255), np.uint8(0))
             yield f"resize-{method}-{name}", [first, Resize(size=new, interpolation=method, form="exact")], picture
-    yield "resize-shorter-side", [first, Resize(size=12, form="exact")], pixels(1, 23, 31, 3)
-    yield "resize-max_size", [first, Resize(size=12, max_size=20, form="exact")], pixels(1, 20, 61, 3)
+    yield "resize-shorter-side", [first, Resize(size=11, form="exact")], pixels(1, 23, 31, 3)
+    for name, old in (("landscape", (20, 61)), ("portrait", (61, 20))):
+        yield f"resize-max_size-{name}", [first, Resize(size=12, max_size=20, form="exact")], pixels(1, *old, 3)
     yield "resize-not-antialiased", [first, Resize(size=(9, 12), antialias=False)], pixels(1, 23, 31, 3)
     for rounding in ("half_even", "floor"):
-        for name, old in (("cut", (23, 32)), ("padded", (7, 12))):
+        for name, old in (("cut", (25, 26)), ("padded", (7, 12))):
             yield f"center_crop-{rounding}-{name}", [first, CenterCrop(size=(10, 15), fill=9, rounding=rounding)], pixels(1, *old, 3)
     yield "pad", [first, Pad(padding=(1, 2, 3, 4), fill=9)], pixels(1, 5, 7, 3)
-    yield "letterbox", [first, Letterbox(size=(20, 24))], pixels(1, 23, 61, 3)
+    for name, old in (("landscape", (23, 61)), ("portrait", (61, 23))):
+        yield f"letterbox-{name}", [first, Letterbox(size=(20, 24))], pixels(1, *old, 3)
     imagenet = [Resize(size=20, form="exact"), CenterCrop(size=(16, 16)), Rescale(), Normalize(mean=MEAN, std=STD, unit="0-1")]
     yield "pipeline-imagenet", [first, *imagenet], pixels(1, 31, 23, 3)
 
@@ -118,9 +124,10 @@ def write(folder: Path, *, models: bool = False) -> None:
         (place / "spec.json").write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
         np.save(place / "input.npy", x)
         np.save(place / "output.npy", expected)
-        for key, values in spec["steps"][-1].items():
-            if isinstance(values, (list, tuple)) and all(not isinstance(value, str) for value in values):
-                np.save(place / f"parameter.{key}.npy", np.array(values, np.float64))
+        for position, step in enumerate(spec["steps"]):
+            for key, value in step.items():
+                if np.asarray(value).dtype.kind in "bif":
+                    np.save(place / f"parameter.{position}.{key}.npy", np.array(value, np.float64))
         if models:
             sides = (x.shape[1], x.shape[2]) if isinstance(steps[0], FromPixels) and steps[0].layout == "NHWC" else (x.shape[2], x.shape[3])
             channels = x.shape[3] if isinstance(steps[0], FromPixels) and steps[0].layout == "NHWC" else x.shape[1]
@@ -133,7 +140,8 @@ def write(folder: Path, *, models: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    rest = [argument for argument in sys.argv[1:] if argument != "--models"]
-    place = Path(rest[0]) if rest else FOLDER
-    write(place, models="--models" in sys.argv[1:])
-    print(f"{place}: {len(json.loads((place / 'index.json').read_text())['cases'])} cases")
+    parser = argparse.ArgumentParser(description="Write the conformance suite.")
+    parser.add_argument("--models", type=Path, metavar="FOLDER", help="write it there, with a model.onnx and a model.pt in each case")
+    models = parser.parse_args().models
+    write(models or FOLDER, models=models is not None)
+    print(f"{models or FOLDER}: {len(json.loads(((models or FOLDER) / 'index.json').read_text())['cases'])} cases")
