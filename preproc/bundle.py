@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import contract as contracts
-from .errors import BundleError
+from .errors import BundleError, first_line
 from .recipe import check_name
 from .verify import Case, Report
 
@@ -62,7 +62,10 @@ class Bundle:
 
 
 def _array(file: Path) -> Any:
-    return np.load(file, allow_pickle=False)
+    try:
+        return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BundleError(f"{file}: expected an array of NumPy, got: {first_line(error)}") from error
 
 
 def open_bundle(folder: str | Path) -> Bundle:
@@ -88,6 +91,8 @@ def open_bundle(folder: str | Path) -> Bundle:
         check_name(bundle.contract["name"])  # it leads to the recipe
         for sample in manifest["golden"]:
             check_name(sample)
+        if not manifest["golden"]:
+            raise BundleError(f"{folder / MANIFEST}: expected golden samples, got none")
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
     return bundle
@@ -236,7 +241,7 @@ def recover(target: Path) -> None:
         if not target.exists():  # even if its maker lives: it then stops with an error, and nothing is lost
             old.rename(target)
     for left in [*target.parent.glob(f"{pattern}old-*"), *target.parent.glob(f"{pattern}new-*")]:
-        if not _alive(left):
+        if not alive(left):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -244,7 +249,7 @@ _ACTIVE: set[str] = set()
 """The tokens of this process's exports under way."""
 
 
-def _alive(path: Path) -> bool:
+def alive(path: Path) -> bool:
     """Whether the export that made this folder still runs."""
     token = path.name.rpartition(".")[2].partition("-")[2]
     pid = token.partition("-")[0]

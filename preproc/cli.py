@@ -177,17 +177,31 @@ def package_bundle(
     backend: Annotated[str, typer.Option("--backend", help="onnxruntime or pytorch (model.pt).")] = "onnxruntime",
     name: Annotated[str | None, typer.Option("--name", help="Of the model there; default: the bundle's.")] = None,
     kind: Annotated[str, typer.Option("--kind", help="auto, cpu or gpu: where instances run.")] = "auto",
-    max_batch: Annotated[int, typer.Option("--max-batch", metavar="N", help="Pictures in a batch at most; 0: no batching.")] = 8,
-    settings: Annotated[Path | None, typer.Option("--settings", metavar="FILE", help="More of config.pbtxt, put on top.")] = None,
+    max_batch: Annotated[
+        int | None,
+        typer.Option(
+            "--max-batch", metavar="N", help="Pictures in a batch at most; 0: no batching. Default: 8 where the model takes batches."
+        ),
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", metavar="FILE", help="More of config.pbtxt (text protobuf); its fields replace ours.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Put a bundle into a server's model repository, as its next version. What is served there already stays as it is."""
     from .bundle import open_bundle
     from .serving.packaging import package
 
-    made = package(bundle, out, target=target, backend=backend, name=name, kind=kind, max_batch=max_batch, settings=settings)
-    print(f"{made}: written")
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        _say(text)
+
+    made = package(bundle, out, target=target, backend=backend, name=name, kind=kind, max_batch=max_batch, settings=settings, progress=note)
     if not open_bundle(bundle).report.ok:
-        _say(f"{made}: written, but the bundle's verification is inconclusive: it could not have noticed every mistake")
+        note("note: the bundle's verification is inconclusive: it could not have noticed every mistake")
+    print(json.dumps({"version": str(made), "notes": notes}, indent=2) if as_json else f"{made}: written")
 
 
 @app.command("serve-check")
@@ -205,7 +219,7 @@ def check_server(
     report, latency = serve_check(url, bundle, model=model, version=version, requests=requests)
     if as_json:
         print(json.dumps(to_json(report, latency), indent=2))
-    else:
+    elif report.results[0].verdict != "absent":
         show(report)
         if latency is not None:
             times = f"p50 {latency.p50 * 1e3:.1f} ms, p95 {latency.p95 * 1e3:.1f} ms"

@@ -181,7 +181,7 @@ def _from_timm(source: Any) -> Published:
         try:
             from timm.models import get_pretrained_cfg
         except ImportError as error:
-            raise PreprocError(f"{source}: expected timm for it, got none installed; pip install preproc[timm]") from error
+            raise PreprocError(f"{source}: expected timm for it, got none installed; pip install timm") from error
         try:
             named = get_pretrained_cfg(source)
         except RuntimeError:  # another tag

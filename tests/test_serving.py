@@ -1,19 +1,27 @@
 """Packages for servers, and the check of a server, without one; tests/serving/ has the real ones."""
 
+import errno
 import json
+import os
+import re
 import shutil
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from preproc.bundle import hashes, open_bundle
 from preproc.errors import BundleError, PreprocError
 from preproc.export.attaching import attach
+from preproc.export.exporter import export_bundle
+from preproc.layers import FromPixels, Rescale
+from preproc.pipeline import Pipeline, prepend
 from preproc.recipe import PixelsSpec
 from preproc.runtimes import OrtCpu
 from preproc.serving import triton
@@ -31,7 +39,7 @@ TENSORRT = 'optimization { execution_accelerators { gpu_execution_accelerator { 
 
 
 def config_of(version):
-    return triton.parse((version.parent / "config.pbtxt").read_text())
+    return triton.parse((version.parent / "config.pbtxt").read_text(), "config.pbtxt")
 
 
 def test_a_repository_is_what_triton_documents(tmp_path):
@@ -78,7 +86,7 @@ def test_free_sides_and_fixed_batches(tmp_path):
     config = config_of(package(fixed.folder, tmp_path / "repo"))
     assert (config.max_batch_size, list(config.input[0].dims)) == (0, [2, 24, 20, 3])
     assert not config.HasField("dynamic_batching")
-    assert (config.model_warmup[0].batch_size, list(config.model_warmup[0].inputs["pixels"].dims)) == (0, [2, 24, 20, 3])
+    assert (config.model_warmup[0].batch_size, list(config.model_warmup[0].inputs["pixels"].dims)) == (1, [2, 24, 20, 3])
 
 
 def test_one_number_per_picture(tmp_path):
@@ -97,9 +105,33 @@ def test_rows_that_are_no_pictures_are_not_batched(tmp_path):
     del model.graph.output[:]
     model.graph.output.append(onnx.helper.make_tensor_value_info("boxes", onnx.TensorProto.FLOAT, ["D", 2]))
     onnx.save(model, file)
-    config = config_of(package(put(file, tmp_path / "out").folder, tmp_path / "repo"))
+    told = []
+    config = config_of(package(put(file, tmp_path / "out").folder, tmp_path / "repo", progress=told.append))
+    assert told == ["note: requests are not put together: boxes has 2 rows for 1 picture"]
     assert (config.max_batch_size, list(config.output[0].dims)) == (0, [-1, 2])
     assert not config.HasField("dynamic_batching")
+
+
+@pytest.mark.parametrize("sides", [("batch_in", "batch_out"), (None, None), ("unk__1", "unk__2")], ids=str)
+def test_whatever_the_batch_is_called(tmp_path, sides):
+    model = onnx.load(hand_made(tmp_path))
+    for value, side in zip((model.graph.input[0], model.graph.output[0]), sides, strict=True):
+        dim = value.type.tensor_type.shape.dim[0]
+        dim.Clear()
+        if side:
+            dim.dim_param = side
+    onnx.save(model, tmp_path / "m.onnx")
+    config = config_of(package(put(tmp_path / "m.onnx", tmp_path / "out").folder, tmp_path / "repo"))
+    assert (config.max_batch_size, list(config.output[0].dims)) == (8, [4])
+
+
+def test_shapes_are_those_that_onnx_runtime_infers(tmp_path):
+    """Not those that the file declares: the backend compares with the session."""
+    model = onnx.load(hand_made(tmp_path))
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "classes"
+    onnx.save(model, tmp_path / "m.onnx")
+    config = config_of(package(put(tmp_path / "m.onnx", tmp_path / "out").folder, tmp_path / "repo"))
+    assert list(config.output[0].dims) == [4]
 
 
 def test_several_inputs(tmp_path):
@@ -116,17 +148,31 @@ def test_several_inputs(tmp_path):
     for key, feed in config.model_warmup[0].inputs.items():
         data = (version.parent / "warmup" / feed.input_data_file).read_bytes()
         assert data == (case.pixels if key == "pixels" else case.others[key]).tobytes()
-    alone = put(several(tmp_path), tmp_path / "alone", input_name="image")
-    with pytest.raises(PreprocError, match="got count, a single number, which Triton cannot pass to a model"):
-        package(alone.folder, tmp_path / "repo")
+
+
+def test_a_single_number_as_an_input(tmp_path):
+    """Its dims are [1] and it is not reshaped: the backend knows."""
+    told = []
+    bundle = put(several(tmp_path), tmp_path / "several", input_name="image")
+    config = config_of(package(bundle.folder, tmp_path / "repo", progress=told.append))
+    (count,) = [value for value in config.input if value.name == "count"]
+    assert (list(count.dims), count.HasField("reshape"), config.max_batch_size) == ([1], False, 0)
+    assert told == ["note: requests are not put together: count has no free batch, its shape is []"]
+    assert list(config.model_warmup[0].inputs["count"].dims) == [1]
+    with pytest.raises(PreprocError, match="a model that takes batches for --max-batch 4, got one that does not: count has no free batch"):
+        package(bundle.folder, tmp_path / "repo", max_batch=4)
 
 
 def test_a_new_version_leaves_what_is_served_as_it_is(tmp_path):
     first = package(DIGITS, tmp_path)
     before = {name: (tmp_path / name).stat().st_mtime_ns for name in hashes(tmp_path)}
     assert package(DIGITS, tmp_path) == first.parent / "2"
-    (first.parent / "7").mkdir()
+    for folder in ("7", "²", "x9", "-3"):
+        (first.parent / folder).mkdir()
+    left = first.parent / ".digits.new-99999999-0"  # of a run that was killed
+    left.mkdir()
     assert package(DIGITS, tmp_path) == first.parent / "8"
+    assert not left.exists()
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
     assert not list(tmp_path.parent.glob(f".{tmp_path.name}.new-*"))
 
@@ -135,10 +181,14 @@ def test_a_new_version_leaves_what_is_served_as_it_is(tmp_path):
     ("change", "message"),
     [
         (lambda model: (model / "labels.txt").write_text("a\n"), "labels.txt of those that are served"),
-        (lambda model: (model / "config.pbtxt").write_text('name: "digits"'), "config.pbtxt of those that are served"),
+        (
+            lambda model: (model / "config.pbtxt").write_text((model / "config.pbtxt").read_text().replace("count: 1", "count: 2")),
+            "config.pbtxt of those that are served, got another instance_group;",
+        ),
         (lambda model: (model / "config.pbtxt").write_text("nonsense"), "text of Triton's model configuration"),
         (lambda model: (model / "config.pbtxt").unlink(), "expected a text file, got: No such file"),
-        (lambda model: (model / "warmup" / "pixels").unlink(), "what config.pbtxt names"),
+        (lambda model: (model / "warmup" / "pixels").unlink(), "bytes that config.pbtxt tells, got nothing there"),
+        (lambda model: (model / "warmup" / "pixels").write_bytes(b"x"), "bytes that config.pbtxt tells, got 1"),
     ],
 )
 def test_a_version_that_would_change_what_is_served_is_refused(tmp_path, change, message):
@@ -153,7 +203,10 @@ def test_a_version_that_would_change_what_is_served_is_refused(tmp_path, change,
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ("dynamic_batching { preferred_batch_size: 9 }", "preferred_batch_size up to max_batch_size 8, got 9"),
+        ("dynamic_batching { preferred_batch_size: 9 }", "preferred_batch_size of 1 to max_batch_size 8, got [9]"),
+        ("dynamic_batching { preferred_batch_size: [0, 4] }", "preferred_batch_size of 1 to max_batch_size 8, got [0, 4]"),
+        ("version_policy { specific { versions: [2, 3] } }", "a version_policy that serves the new version 1, got specific [2, 3]"),
+        ("version_policy { latest { num_versions: 0 } }", "a version_policy that serves the new version 1, got latest 0"),
         (TENSORRT, None),
         (
             f"{TENSORRT} instance_group {{ kind: KIND_CPU count: 1 }}",
@@ -161,7 +214,7 @@ def test_a_version_that_would_change_what_is_served_is_refused(tmp_path, change,
         ),
         (
             'optimization { execution_accelerators { cpu_execution_accelerator { name: "openvino" } } }',
-            "the accelerator openvino with instances on CPUs only, got KIND_AUTO",
+            "the accelerator openvino with instances on CPUs only (--kind cpu), got KIND_AUTO",
         ),
         ("instance_group { kind: KIND_CPU count: -1 }", "no negative number of instances"),
         ("dynamic_batching { } sequence_batching { }", "text of Triton's model configuration"),
@@ -176,7 +229,7 @@ def test_settings_that_no_server_notices_are_refused(tmp_path, settings, message
         config = config_of(package(DIGITS, tmp_path / "repo", settings=tmp_path / "more.pbtxt"))
         assert config.optimization.execution_accelerators.gpu_execution_accelerator[0].name == "tensorrt"
         return
-    with pytest.raises(PreprocError, match=message):
+    with pytest.raises(PreprocError, match=re.escape(message)):
         package(DIGITS, tmp_path / "repo", settings=tmp_path / "more.pbtxt")
     assert not (tmp_path / "repo").exists()
 
@@ -193,6 +246,82 @@ def test_batching_without_batches_is_refused(tmp_path):
         package(DIGITS, tmp_path / "repo", max_batch=0, settings=tmp_path / "more.pbtxt")
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["a new model", "a new version"])
+@pytest.mark.parametrize("error", [errno.EXDEV, errno.EACCES])
+def test_a_repository_that_is_mounted_or_below_a_folder_of_others(tmp_path, monkeypatch, there, error):
+    """Nothing can be renamed in from beside it: then it is written in it, aside."""
+    repository = tmp_path / "repo"
+    repository.mkdir()
+    if there:
+        package(DIGITS, repository)
+    rename, mkdir = Path.rename, Path.mkdir
+
+    def within(path, target):
+        if Path(path).is_relative_to(repository) != Path(target).is_relative_to(repository):
+            raise OSError(error, os.strerror(error))
+        return rename(path, target)
+
+    def only_inside(path, *arguments, **options):
+        assert path.is_relative_to(repository)
+        return mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "rename", within)
+    monkeypatch.setattr(Path, "mkdir", only_inside)
+    version = package(DIGITS, repository)
+    assert (version / "model.onnx").read_bytes() == (DIGITS / "model.onnx").read_bytes()
+    assert sorted(file.name for file in repository.iterdir()) == ["digits"]
+    assert sorted(file.name for file in version.parent.iterdir()) == [*["1", "2"][: 1 + there], "config.pbtxt", "labels.txt", "warmup"]
+    assert [file.name for file in tmp_path.iterdir()] == ["repo"]
+
+
+def test_what_is_not_the_verified_file_is_not_packaged(tmp_path, bundle, monkeypatch):
+    def copied(source, target):
+        target.write_bytes(source.read_bytes()[:-1] + b"x")
+
+    monkeypatch.setattr(shutil, "copyfile", copied)
+    with pytest.raises(PreprocError, match="expected the verified file, got changed bytes"):
+        package(bundle, tmp_path / "repo")
+    assert list((tmp_path / "repo").iterdir()) == []
+
+
+def test_a_bundle_that_failed_or_lacks_the_file_is_refused(tmp_path, bundle):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["report"]["results"][0]["verdict"] = "failed"
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(PreprocError, match="a bundle that did not fail its verification"):
+        package(bundle, tmp_path / "repo")
+    only_onnx = put(hand_made(tmp_path), tmp_path / "only")
+    with pytest.raises(PreprocError, match=r"expected model\.pt for pytorch, got a bundle without it"):
+        package(only_onnx.folder, tmp_path / "repo", backend="pytorch")
+    manifest["golden"] = []
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="expected golden samples, got none"):
+        package(bundle, tmp_path / "repo")
+    assert not (tmp_path / "repo").exists()
+
+
+def test_sixteen_bits_are_not_for_the_pytorch_backend(tmp_path):
+    torch.manual_seed(0)
+    pipeline = Pipeline(FromPixels(layout="NCHW", pixel_dtype="uint16"), Rescale(scale=1 / 65535))
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 64, 5))
+    bundle = export_bundle(prepend(pipeline, net), tmp_path / "deep", example=torch.zeros(2, 3, 8, 8, dtype=torch.uint16))
+    assert config_of(package(bundle.folder, tmp_path / "repo")).input[0].data_type == triton._schema().DataType.Value("TYPE_UINT16")
+    with pytest.raises(PreprocError, match="pixels that Triton's pytorch backend takes, uint8, got uint16"):
+        package(bundle.folder, tmp_path / "repo", backend="pytorch")
+
+
+def test_weights_in_a_file_of_their_own_come_along(tmp_path):
+    onnx.save(onnx.load(hand_made(tmp_path)), tmp_path / "m.onnx", save_as_external_data=True, location="w.data", size_threshold=0)
+    bundle = put(tmp_path / "m.onnx", tmp_path / "out")
+    version = package(bundle.folder, tmp_path / "repo")
+    assert sorted(file.name for file in version.iterdir()) == ["model.onnx", "model.onnx.data"]
+    case = bundle.golden()[0]
+    runtime = OrtCpu()
+    runtime.open(version / "model.onnx")
+    found = runtime.run(case.pixels)["scores/out:0"]
+    np.testing.assert_allclose(found, case.expected["scores/out:0"], rtol=1e-4)
+
+
 def test_bad_packages_are_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     for arguments, message in (
@@ -201,6 +330,9 @@ def test_bad_packages_are_one_line(tmp_path):
         ([DIGITS, "-o", tmp_path / "r", "--target", "tritn"], "did you mean 'triton'"),
         ([DIGITS, "-o", tmp_path / "r", "--backend", "onnx"], "expected backend"),
         ([DIGITS, "-o", tmp_path / "r", "--name", "../x"], "name"),
+        ([DIGITS, "-o", tmp_path / "r", "--name", "ümlaut"], "expected a name in ASCII"),
+        ([DIGITS, "-o", DIGITS / "r"], f"got {DIGITS}, which is a bundle, or a folder in it"),
+        ([DIGITS, "-o", ""], "got a file or no name"),
         ([DIGITS, "-o", tmp_path / "r", "--max-batch", "-1"], "a number of pictures"),
         ([DIGITS, "-o", tmp_path / "r", "--settings", tmp_path / "none"], "expected a text file"),
     ):
@@ -218,6 +350,8 @@ class Fake(BaseHTTPRequestHandler):
 
     spoil = staticmethod(lambda logits: logits)
     metadata = MappingProxyType({})
+    extensions = ("binary_tensor_data",)
+    limit = None
     status = 200
 
     def log_message(self, *_):
@@ -228,7 +362,11 @@ class Fake(BaseHTTPRequestHandler):
         model["inputs"] = [{"name": "pixels", "datatype": "UINT8", "shape": [-1, 32, 32, 3]}]
         model["outputs"] = [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}]
         if self.path == "/v2":
-            self.answer({"name": "fake", "version": "1", "extensions": ["binary_tensor_data"]})
+            self.answer({"name": "fake", "version": "1", "extensions": list(self.extensions)})
+        elif self.path.endswith("/config") and self.limit is not None:
+            self.answer({"name": "digits", "max_batch_size": self.limit})
+        elif self.path.endswith("/config"):
+            self.answer({"error": "no such extension"}, 404)
         elif self.path.startswith("/v2/models/digits"):
             self.answer(model | dict(self.metadata))
         else:
@@ -236,9 +374,14 @@ class Fake(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        length = int(self.headers["Inference-Header-Content-Length"])
+        assert ("Inference-Header-Content-Length" in self.headers) == ("binary_tensor_data" in self.extensions)
+        length = int(self.headers.get("Inference-Header-Content-Length", len(body)))
         (told,) = json.loads(body[:length])["inputs"]
-        pixels = np.frombuffer(body[length:], np.uint8).reshape(told["shape"])
+        pixels = np.array(told["data"], np.uint8) if "data" in told else np.frombuffer(body[length:], np.uint8)
+        pixels = pixels.reshape(told["shape"])
+        if self.limit is not None and len(pixels) > self.limit:
+            self.answer({"error": f"expected at most {self.limit}"}, 400)
+            return
         logits = self.spoil(self.server.runtime.run(pixels)["logits"])
         output = {"name": "logits", "datatype": "FP32", "shape": list(logits.shape), "data": logits.ravel().tolist()}
         self.answer({"model_name": "digits", "model_version": "3", "outputs": [output]}, self.status)
@@ -275,7 +418,7 @@ def fake():
 def test_a_server_that_answers_right_passes(fake):
     report, latency = serve_check(fake(), DIGITS, requests=9)
     (result,) = report.results
-    assert (report.ok, result.verdict, result.pictures, result.top1) == (True, "passed", 7 + 9, 1.0)
+    assert (report.ok, result.verdict, result.pictures, result.top1) == (True, "passed", 7 + 7 + 9, 1.0)
     assert result.ran == "fake 1, digits version 3, HTTP, binary"
     assert latency.requests == 9
     assert 0 < latency.p50 <= latency.p95
@@ -289,6 +432,20 @@ def test_a_server_that_answers_right_passes(fake):
         ({"spoil": staticmethod(lambda logits: logits[:, :9])}, "failed", "expected logits of shape"),
         ({"spoil": staticmethod(lambda logits: logits * np.float32("nan"))}, "failed", "error inf"),
         ({"status": 500}, "failed", "on image-0"),
+        ({"spoil": staticmethod(lambda logits: logits[::-1])}, "failed", "on 7 samples in one request, tolerance"),
+        ({"spoil": staticmethod(lambda logits: logits[:1])}, "failed", "on 7 samples in one request: expected logits of shape"),
+        (
+            {
+                "metadata": {
+                    "outputs": [
+                        {"name": "logits", "datatype": "FP32", "shape": [-1, 10]},
+                        {"name": "more", "datatype": "FP32", "shape": [-1]},
+                    ]
+                }
+            },
+            "failed",
+            "expected logits on the server, got logits, more",
+        ),
         ({"metadata": {"outputs": [{}]}}, "failed", "expected metadata of the Open Inference Protocol"),
         ({"metadata": {"inputs": ["pixels"]}}, "failed", "expected metadata of the Open Inference Protocol"),
         ({"metadata": {"inputs": [{"name": "pixels", "datatype": "FP32", "shape": [-1, 32, 32, 3]}]}}, "failed", "in UINT8, got FP32"),
@@ -321,6 +478,27 @@ def test_an_answer_of_another_version_and_late_mistakes_fail(fake):
     assert (report.results[0].verdict, latency) == ("failed", None)
 
 
+@pytest.mark.parametrize("limit", [1, 3, 8, 0])
+def test_no_more_pictures_at_once_than_the_server_takes(fake, limit):
+    """As Triton tells it; 0 there is a model that takes what it is given."""
+    sizes = []
+
+    def seen(logits):
+        sizes.append(len(logits))
+        return logits
+
+    attributes = {"limit": limit} if limit else {"limit": 1000, "metadata": {}}
+    (result,) = serve_check(fake(spoil=staticmethod(seen), **attributes), DIGITS, requests=1)[0].results
+    assert result.verdict == "passed", result
+    assert sizes == [*[1] * 7, *{1: [1] * 7, 3: [3, 3, 1], 8: [7], 0: [7]}[limit], 1]
+    assert f"up to {limit or 1000} pictures a request" in result.ran
+
+
+def test_a_server_without_the_binary_extension_gets_json(fake):
+    (result,) = serve_check(fake(extensions=()), DIGITS, requests=2)[0].results
+    assert (result.verdict, result.ran) == ("passed", "fake 1, digits version 3, HTTP, JSON")
+
+
 def test_a_server_that_tells_no_values_is_judged_by_its_answers(fake):
     assert serve_check(fake(metadata={"inputs": [], "outputs": []}), DIGITS)[0].ok
 
@@ -333,17 +511,20 @@ def test_the_command(fake):
     told = json.loads(run("serve-check", url, "--bundle", DIGITS, "--json").stdout)
     assert (told["ok"], told["latency"]["requests"]) == (True, 50)
     for arguments, message in (
-        ([url, "--bundle", DIGITS, "--model", "nothing"], "unknown model; give its name there with --model"),
+        ([url, "--bundle", DIGITS, "--model", "nothing"], "unknown model (status 404); give its name there with --model"),
         (["http://127.0.0.1:1", "--bundle", DIGITS], "Connection refused"),
         (["grpc://127.0.0.1:1", "--bundle", DIGITS], "absent: expected a server at grpc://127.0.0.1:1"),
         (["127.0.0.1:8000", "--bundle", DIGITS], "expected the URL of a server"),
         ([url, "--bundle", DIGITS / "golden"], "expected a bundle"),
         ([url, "--bundle", DIGITS, "--requests", "0"], "at least one request"),
+        ([url, "--bundle", DIGITS, "--requests", "1000000000"], "100,000 at most"),
+        ([url.replace("http", "grpc"), "--bundle", DIGITS], "is it its port for HTTP?"),
     ):
         done = run("serve-check", *arguments)
         assert done.returncode == 1
         assert message in done.stderr
         assert "Traceback" not in done.stderr
+        assert (done.stdout, len(done.stderr.splitlines())) == ("", 1)
 
 
 REPLIES = {

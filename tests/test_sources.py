@@ -64,7 +64,7 @@ def test_timm_without_a_network_says_the_ways_out(monkeypatch):
 
 def test_timm_is_an_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(PreprocError, match=r"pip install preproc\[timm\]"):
+    with pytest.raises(PreprocError, match=r"pip install timm"):
         load_backbone(recipe())
 
 

@@ -54,7 +54,7 @@ def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
     try:
         import timm as library
     except ImportError as error:
-        raise PreprocError('expected timm for source = "timm", got none installed; pip install preproc[timm]') from error
+        raise PreprocError('expected timm for source = "timm", got none installed; pip install timm') from error
 
     assert spec.name is not None
     name, _, tag = spec.name.partition(".")

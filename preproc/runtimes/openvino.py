@@ -27,7 +27,7 @@ class OpenVinoCpu(Runtime):
         try:
             import openvino
         except ImportError as error:
-            raise RuntimeAbsentError("openvino is not installed; pip install preproc[openvino]") from error
+            raise RuntimeAbsentError("openvino is not installed; pip install openvino") from error
         from ..graph import load
 
         self.version = openvino.__version__

@@ -1,6 +1,6 @@
 """Whether a running server answers what a bundle promises: what an operator runs after a deploy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,13 @@ import numpy as np
 
 from ..bundle import open_bundle
 from ..errors import PreprocError
-from ..verify import Report, judge
+from ..verify import Case, Report, judge
 from .client import Served
 
 REQUESTS = 50
 """Requests of one golden sample whose latency is measured, behind the first ones, which warm up."""
+MOST = 100_000
+"""Requests."""
 
 
 @dataclass(frozen=True)
@@ -30,28 +32,45 @@ def serve_check(
 ) -> tuple[Report, Latency | None]:
     """Sends the bundle's golden samples to a server of the Open Inference Protocol and judges its answers as verify does.
 
+    Every sample alone, and all of one size in one request, or in as few as the server takes.
     url: http://host:8000, https://, grpc://host:8001 or grpcs://.  model, version: its name there, by default the bundle's, and the version
     that is served by default.  requests: how many are timed.
     Raises BundleError for a damaged bundle, PreprocError for what is no URL. A server that does not answer, or not for this model, is a
     verdict: absent. Latency is None where the answers are wrong.
     """
-    if requests < 1:
-        raise PreprocError(f"expected at least one request, got {requests}")
+    if not 1 <= requests <= MOST:
+        raise PreprocError(f"expected at least one request, {MOST:,} at most, got {requests}")
     bundle = open_bundle(bundle_dir)
     cases, power = bundle.golden(), bundle.report.power
     served = Served(url, bundle.contract, model=model, version=version)
     try:
         timed = [cases[position % len(cases)] for position in range(requests)]
-        result = judge(served, bundle.folder, [*cases, *timed], power)  # every answer is compared, the timed ones too
+        result = judge(served, bundle.folder, [*cases, *in_one_request(cases, bundle.contract), *timed], power)  # the timed ones, too
         latency = None
         if result.verdict in ("passed", "inconclusive"):
-            p50, p95 = np.percentile(served.seconds[len(cases) :], (50, 95))
+            p50, p95 = np.percentile(served.seconds[-requests:], (50, 95))
             latency = Latency(requests, float(p50), float(p95))
     finally:
         served.close()
     against = f"{len(cases)} golden samples ({bundle.report.against.split(',')[0]} of the export)"
     agree = str(bundle.contract["backbone"]["constants_agree"])
     return Report(str(bundle.contract["name"]), against, agree, power, (result,), tuple(case.name for case in cases)), latency
+
+
+def in_one_request(cases: Sequence[Case], contract: Mapping[str, Any]) -> list[Case]:
+    """All samples of the first one's size as a batch, which shows answers that are given to the wrong pictures; nothing where there is one
+    only, or the model takes no batches."""
+    values = [contract["input"], *contract["other_inputs"]]
+    same = [case for case in cases if case.pixels.shape == cases[0].pixels.shape]
+    if len(same) < 2 or any(not value["shape"] or isinstance(value["shape"][0], int) for value in values):
+        return []
+    arrays = [[case.pixels, *case.others.values(), *case.expected.values()] for case in same]
+    if any(array.shape[:1] != (len(rows[0]),) for rows in arrays for array in rows):
+        return []
+    pixels, *rest = (np.concatenate(column) for column in zip(*arrays, strict=True))
+    others = dict(zip(same[0].others, rest, strict=False))
+    expected = dict(zip(same[0].expected, rest[len(others) :], strict=True))
+    return [Case(f"{len(same)} samples in one request", pixels, expected, others)]
 
 
 def to_json(report: Report, latency: Latency | None) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """A model on a server that speaks the Open Inference Protocol (KServe's version 2), over HTTP or gRPC, as a runtime."""
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,7 @@ class Served(Runtime):
         self.seconds: list[float] = []
         self.served = ""
         self.widened: set[str] = set()
+        self.limit: int | None = None
 
     def open(self, path: Path) -> None:  # noqa: ARG002 - nothing here is a file
         """Raises RuntimeAbsentError where no server answers or it has no such model, VerificationError if the model has other values."""
@@ -84,10 +86,10 @@ class Served(Runtime):
         try:
             told = self._ask(self.client.get_model_metadata, self.model, self.version, **extra)
         except PreprocError as error:
-            which = f"{self.model} version {self.version}" if self.version else self.model
-            raise RuntimeAbsentError(
-                f"expected the model {which} on {self.server}, got: {error}; give its name there with --model"
-            ) from error
+            which, options = self.model, "its name there with --model"
+            if self.version:
+                which, options = f"{self.model} version {self.version}", f"{options}, its version with --version"
+            raise RuntimeAbsentError(f"expected the model {which} on {self.server}, got: {error}; give {options}") from error
         try:
             self.inputs = self._compare(told.get("inputs") or (), [self.contract["input"], *self.contract["other_inputs"]])
             self.outputs = self._compare(told.get("outputs") or (), self.contract["outputs"], suffix=True)
@@ -95,9 +97,21 @@ class Served(Runtime):
             if isinstance(error, PreprocError):
                 raise
             raise VerificationError(f"expected metadata of the Open Inference Protocol, got other: {first_line(error)}") from error
+        with contextlib.suppress(PreprocError, AttributeError, TypeError, ValueError):  # an extension that Triton has
+            told = self._ask(self.client.get_model_config, self.model, self.version, **extra)
+            self.limit = int((told.get("config") or told).get("max_batch_size", 0)) or None
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
+        """In as few requests as the server takes."""
         values = {self.contract["input"]["name"]: pixels, **others}
+        most = self.limit or len(pixels)
+        if len(pixels) <= most:
+            return self._send(values)
+        starts = range(0, len(pixels), most)
+        answers = [self._send({name: array[start : start + most] for name, array in values.items()}) for start in starts]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in self.outputs}
+
+    def _send(self, values: Mapping[str, NDArray[Any]]) -> Outputs:
         extra: dict[str, Any] = {} if self.address.protocol == "grpc" else {"binary_data": self.binary}
         inputs = []
         for name, array in values.items():
@@ -121,7 +135,8 @@ class Served(Runtime):
         return {name: array[..., 0] if name in self.widened else array for name, array in found.items()}
 
     def proof(self) -> str:
-        return f"{self.server}, {self.model}{f' version {self.served}' if self.served else ''}, {self.how}"
+        limit = "" if self.limit is None else f", up to {self.limit} pictures a request"
+        return f"{self.server}, {self.model}{f' version {self.served}' if self.served else ''}, {self.how}{limit}"
 
     def close(self) -> None:
         if hasattr(self, "client"):
@@ -133,18 +148,20 @@ class Served(Runtime):
         try:
             return call(*arguments, **settings)
         except InferenceServerException as error:
-            status = str(error.status() or "")
+            status, told = str(error.status() or ""), first_line(RuntimeError(error.message() or error))
             if "UNAVAILABLE" in status:
-                raise RuntimeAbsentError(f"expected a server at {self.name}, got: {first_line(error)}") from error
-            raise PreprocError(first_line(RuntimeError(error.message() or error))) from error
+                hint = "; is it its port for HTTP?" if "HTTP/2" in told else ""
+                raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}{hint}") from error
+            raise PreprocError(f"{told} (status {status})" if status.isdigit() else told) from error
         except (OSError, HTTPException) as error:  # geventhttpclient's own are HTTPExceptions
-            told = getattr(error, "strerror", None) or first_line(error)
-            raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}") from error
+            told = getattr(error, "strerror", None) or first_line(RuntimeError(error.args[0] if error.args else error))
+            hint = "; is it its port for gRPC?" if "HTTP/" in str(told) else ""
+            raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}{hint}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PreprocError(f"expected answers of the Open Inference Protocol, got: {first_line(error)}") from error
 
     def _compare(self, told: Sequence[Mapping[str, Any]], promised: Sequence[Mapping[str, Any]], *, suffix: bool = False) -> dict[str, str]:
-        """Promised name -> the server's. Triton's pytorch backend calls outputs <name>__<position>; behind (N,) it has a side of 1."""
+        """Promised name -> the server's. Triton's pytorch backend calls outputs <name>__<position>; behind (N,) or () is a 1."""
         if not told:  # some servers do not tell: what they answer decides
             return {value["name"]: value["name"] for value in promised}
         theirs = {value["name"]: value for value in told}
@@ -158,7 +175,7 @@ class Served(Runtime):
             if dtype != _word(value["dtype"]):
                 raise VerificationError(f"expected {name} in {_word(value['dtype'])}, got {dtype}")
             free = [side if isinstance(side, int) else -1 for side in value["shape"]]
-            if len(free) == 1 and shape == [*free, 1]:
+            if len(free) <= 1 and shape == [*free, 1]:
                 self.widened.add(value["name"])
             elif len(shape) != len(free) or any(-1 not in (one, other) and one != other for one, other in zip(shape, free, strict=False)):
                 raise VerificationError(f"expected {name} of shape {free}, got {shape}")
@@ -176,7 +193,9 @@ def _api(protocol: str) -> Any:
         else:
             import tritonclient.http as api
     except ImportError as error:
-        raise RuntimeAbsentError("expected tritonclient, a client of the protocol; pip install preproc[serve]") from error
+        raise RuntimeAbsentError(
+            "expected tritonclient, a client of the protocol, got none installed; pip install 'tritonclient[http,grpc]'"
+        ) from error
     return api
 
 

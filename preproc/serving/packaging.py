@@ -1,19 +1,25 @@
-"""A bundle as a model in a server's repository: written beside it, then renamed in, so that a polling server sees all of it or nothing."""
+"""A bundle as a model in a server's repository: written aside, then renamed in, so that a polling server sees all of it or nothing."""
 
+import contextlib
 import errno
+import glob
+import os
+import re
 import shutil
-import tempfile
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..bundle import Bundle, open_bundle, sha256
+from ..bundle import MANIFEST, Bundle, alive, open_bundle, sha256
 from ..checks import check_choice
 from ..errors import PreprocError
 from ..recipe import check_name
 from . import triton
 
 CONFIG = "config.pbtxt"
+LAST = 2**63 - 1
+"""The largest version that Triton can read."""
 
 
 def package(
@@ -24,21 +30,23 @@ def package(
     backend: str = "onnxruntime",
     name: str | None = None,
     kind: str = "auto",
-    max_batch: int = triton.MAX_BATCH,
+    max_batch: int | None = None,
     settings: str | Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Adds the bundle to the model repository `out`, which is made if it is not there; returns the folder of the new version.
 
     target: "triton".  backend: "onnxruntime" or "pytorch".  name: of the model, by default the bundle's.  kind: where instances run,
-    "auto", "cpu" or "gpu".  max_batch: pictures in a batch at most; 0: no batching.  settings: a file with more of config.pbtxt.
+    "auto", "cpu" or "gpu".  max_batch: pictures in a batch at most, 0: no batching; by default triton.MAX_BATCH, or 0 where the model takes
+    no batches, and progress is told why.  settings: a file with more of config.pbtxt, whose fields take the place of ours.
     A model that is there gets the next version; what is served from the others stays as it is, to the byte. Raises PreprocError if the
-    new version would need another config.pbtxt, labels or warm-up than the one that is there.
+    new version would need another config.pbtxt or other labels than those that are there, or its warm-up is gone.
     """
-    out = Path(out)
     check_choice("target", target, ("triton",))
     check_choice("backend", backend, triton.FILES)
     check_choice("kind", kind, triton.KINDS)
-    if isinstance(max_batch, bool) or not isinstance(max_batch, int) or not 0 <= max_batch < 1 << 31:
+    whole = isinstance(max_batch, int) and not isinstance(max_batch, bool) and 0 <= max_batch < 1 << 31
+    if max_batch is not None and not whole:
         raise PreprocError(f"expected max_batch to be a number of pictures, 0 for no batching, got {max_batch!r}")
     bundle = open_bundle(bundle_dir)
     model_file = triton.FILES[backend][0]
@@ -48,17 +56,23 @@ def package(
         raise PreprocError(f"{bundle.folder}: expected a bundle that did not fail its verification, got one that did")
     name = name or str(bundle.contract["name"])
     check_name(name)
-    if out.exists() and not out.is_dir():
-        raise PreprocError(f"{out}: expected a folder, the model repository, got a file")
-    sample = bundle.golden()[0]
+    if not name.isascii():
+        raise PreprocError(f"expected a name in ASCII, for it is part of a server's URLs, got {name!r}; give another one with --name")
+    out = _repository(out)
     more = None if settings is None else _text(Path(settings))
+    if max_batch is None:
+        reason = triton.why_not_batched(bundle, [value for values in triton.signature(bundle, backend) for value in values])
+        max_batch = triton.MAX_BATCH if reason is None else 0
+        if reason is not None:
+            progress(f"note: requests are not put together: {reason}")
+    sample = bundle.golden()[0]
     config = triton.make_config(bundle, name, backend=backend, kind=kind, max_batch=max_batch, settings=more, sample=sample)
+    model = out / name
+    version = _next_version(model)
+    triton.check_policy(config, version)
     out.mkdir(parents=True, exist_ok=True)
-    out = out.resolve()  # beside it, unless a volume is mounted there: then inside, where a server sees a model that is not whole yet
-    beside = out.parent if out.parent.stat().st_dev == out.stat().st_dev else out
-    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{out.name}.new-") as staged:
-        new, model = Path(staged) / name, out / name
-        version = _next_version(model)
+    with _aside([model] if model.is_dir() else [out.parent, out]) as staged:  # in a repository only where it has to be
+        new = staged / name
         _write(new, bundle, config, backend, version)
         if model.exists():
             _check_same(new, model)
@@ -66,6 +80,52 @@ def package(
         else:
             _rename(new, model)
     return model / str(version)
+
+
+def _repository(out: str | Path) -> Path:
+    """Raises PreprocError for what can be none."""
+    if not str(out) or str(out) == "." or (Path(out).exists() and not Path(out).is_dir()):
+        raise PreprocError(f"{out}: expected a folder, the model repository, got a file or no name")
+    place = Path(out).resolve()
+    inside = next((folder for folder in (place, *place.parents) if (folder / MANIFEST).is_file()), None)
+    if inside is not None:
+        raise PreprocError(f"{out}: expected a model repository, got {inside}, which is a bundle, or a folder in it")
+    return place
+
+
+@contextlib.contextmanager
+def _aside(places: Sequence[Path]) -> Iterator[Path]:
+    """A folder whose contents can be renamed into the last of these places: in the first where that works. What killed runs left goes."""
+    target = places[-1]
+    prefix = f".{target.name}.new-"
+    for left in [left for place in places for left in place.glob(f"{glob.escape(prefix)}*") if not alive(left)]:
+        shutil.rmtree(left, ignore_errors=True)
+    place = next((place for place in places if _one_disk(place, target)), target)
+    staged = place / f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    try:
+        staged.mkdir()
+    except OSError as error:
+        raise PreprocError(f"{target}: expected a folder that can be written to, got: {error.strerror}") from error
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _one_disk(place: Path, target: Path) -> bool:
+    """Whether files can be renamed from one folder into the other; device numbers do not tell it of bind mounts."""
+    name = f".preproc-{uuid.uuid4().hex}"
+    try:
+        (place / name).touch(exist_ok=False)
+        try:
+            (place / name).rename(target / name)
+        except OSError:
+            (place / name).unlink()
+            return False
+        (target / name).unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int) -> None:
@@ -85,35 +145,39 @@ def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int
 
 
 def _next_version(model: Path) -> int:
-    versions = [int(folder.name) for folder in model.iterdir() if folder.name.isdigit()] if model.is_dir() else []
-    return max(versions, default=0) + 1
+    folders = [folder.name for folder in model.iterdir()] if model.is_dir() else []
+    version = max((int(name) for name in folders if re.fullmatch("[0-9]+", name)), default=0) + 1
+    if version > LAST:
+        raise PreprocError(f"{model}: expected versions up to {LAST}, which Triton can read, got {version - 1}")
+    return version
 
 
 def _check_same(new: Path, model: Path) -> None:
     """A server reads these again when it sees a new version: they must be what they were. Raises PreprocError."""
-    same: dict[str, Callable[[Path], object]] = {
-        CONFIG: lambda folder: triton.parse(_text(folder / CONFIG)),
-        triton.LABELS: lambda folder: (folder / triton.LABELS).read_bytes() if (folder / triton.LABELS).exists() else None,
-    }
-    for file, read in same.items():
-        if read(new) != read(model):
-            raise PreprocError(
-                f"{model}: expected a new version with the {file} of those that are served, got another; give it another --name, or "
-                "remove the old model"
-            )
+    another = "give it another --name, or remove the old model"
+    ours, theirs = (triton.parse(_text(folder / CONFIG), folder / CONFIG) for folder in (new, model))
+    if ours != theirs:
+        fields = ", ".join(triton.differing(ours, theirs))
+        raise PreprocError(f"{model}: expected a new version with the {CONFIG} of those that are served, got another {fields}; {another}")
+    labels = [(folder / triton.LABELS).read_bytes() if (folder / triton.LABELS).exists() else None for folder in (new, model)]
+    if labels[0] != labels[1]:
+        raise PreprocError(f"{model}: expected a new version with the {triton.LABELS} of those that are served, got another; {another}")
     for feed in (new / triton.WARMUP).iterdir():
         old = model / triton.WARMUP / feed.name
-        if not old.is_file():
-            raise PreprocError(f"{old}: expected what {CONFIG} names, got nothing there")
+        size = old.stat().st_size if old.is_file() else None
+        if size != feed.stat().st_size:
+            raise PreprocError(
+                f"{old}: expected the {feed.stat().st_size} bytes that {CONFIG} tells, got {size or 'nothing there'}; {another}"
+            )
 
 
 def _rename(source: Path, target: Path) -> None:
     try:
         source.rename(target)
     except OSError as error:
-        if error.errno == errno.EXDEV:
-            raise PreprocError(f"{target}: expected the repository on the disk of the folder around it, got another") from error
-        raise PreprocError(f"{target}: expected nobody else to write there, got: {error.strerror}") from error
+        other = error.errno in (errno.EEXIST, errno.ENOTEMPTY)
+        what = "nobody else to write there" if other else "a folder that can be written to"
+        raise PreprocError(f"{target}: expected {what}, got: {error.strerror}") from error
 
 
 def _text(file: Path) -> str:

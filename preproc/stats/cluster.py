@@ -26,7 +26,7 @@ def run(
     try:
         distributed: Any = importlib.import_module("distributed")
     except ImportError as error:
-        raise PreprocError("expected dask.distributed for --engine dask, got none installed; pip install 'preproc[dask]'") from error
+        raise PreprocError("expected dask.distributed for --engine dask, got none installed; pip install distributed") from error
     with contextlib.ExitStack() as stack:
         try:
             where = scheduler or stack.enter_context(

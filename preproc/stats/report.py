@@ -203,7 +203,7 @@ def _pyplot() -> Any:
     try:
         importlib.import_module("matplotlib").use("Agg")
     except ImportError as error:
-        raise PreprocError("expected matplotlib for --report, got none installed; pip install 'preproc[report]'") from error
+        raise PreprocError("expected matplotlib for --report, got none installed; pip install matplotlib") from error
     return importlib.import_module("matplotlib.pyplot")
 
 
