@@ -20,7 +20,7 @@ endif
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve setup-web test test-serve web conformance lint bench survey gpu models picture clean
+.PHONY: help setup setup-serve setup-web test test-serve serve web conformance lint bench survey gpu models picture clean
 .PHONY: export
 
 help:  ## list the targets
@@ -28,16 +28,19 @@ help:  ## list the targets
 
 setup: $(SETUP)  ## make .venv with everything (PYTHON=python3 in front of other targets does without)
 
-export: $(SETUP)  ## build RECIPES (default models/digits.toml) into export/
+export: $(SETUP)  ## build RECIPES (default models/digits.toml) into export/ (the first time with .venv: 3 minutes, 7 GB)
 	$(PY) -m preproc export $(RECIPES)
 
-test: $(SETUP)  ## the proof: layers, fold, export, verification
+test: $(SETUP)  ## the proof: layers, fold, export, verification (14 minutes on 2 cores)
 	$(PY) -m pytest
 
 setup-serve: $(SERVE)/.ready  ## make .venv-serve with real servers for test-serve (700 MB)
 
 test-serve: $(SETUP) $(SERVE)/.ready  ## the packages behind a real Triton core and KServe, on the loopback interface
 	$(PY) -m pytest -m serve tests/serving
+
+serve: $(SETUP) $(SERVE)/.ready  ## REPOSITORY=...: serve it on this machine with that Triton, to try it: ports 8000 and 8001
+	@$(PY) -m tests.serving '$(REPOSITORY)'
 
 setup-web: $(NODE)  ## npm installs what the programs in JavaScript need (450 MB)
 

@@ -19,12 +19,26 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed, 2 wrong usage.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Images = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures to verify with.")]
 
 Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")]
+
+
+def _version(asked: bool) -> None:
+    from . import __version__
+
+    if asked:
+        print(f"preproc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
+) -> None:
+    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed, 2 wrong usage."""
 
 
 @app.command()
@@ -150,7 +164,12 @@ def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export wrote.")],
     runtimes: Annotated[list[str] | None, typer.Option("--runtime", help="Such as ort-cpu; absent ones then count as failed.")] = None,
     images: Images = None,
-    recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="The bundle's recipe, if not found in models/.")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe", metavar="FILE", help="The bundle's recipe, if not found in models/; or the .onnx file it was attached to."
+        ),
+    ] = None,
     tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 on CUDA devices.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -206,8 +206,8 @@ def verify_bundle(
 
     Where the original backbone can be had, against a fresh float64 reference on all inputs; else (and always where only runtimes
     that need no torch are asked for) against the bundle's golden samples.  runtimes: names; None: all that the bundle has files for.
-    images: a folder of your own pictures, which needs the backbone.  recipe: where the bundle's recipe is, if not in models/.
-    Raises BundleError if a file differs from the manifest.
+    images: a folder of your own pictures, which needs the backbone.  recipe: where the bundle's recipe is, if not in models/, or the .onnx
+    file that it was made from, if that is not in the working directory. Raises BundleError if a file differs from the manifest.
     """
     bundle = open_bundle(bundle_dir)
     check_known(runtimes or (), RUNTIMES)
@@ -220,13 +220,15 @@ def verify_bundle(
                 f"{bundle.folder}: expected {file} for {name}, got a bundle without it; add its format to the recipe and export again"
             )
     fresh, why_not = None, "not asked for"
-    if images is not None or recipe is not None or any("torch" in name for name in names):
+    of_a_file = runtimes is None and not in_python
+    if images is not None or recipe is not None or of_a_file or any("torch" in name for name in names):
         try:
             fresh = _rebuild(bundle, None if recipe is None else Path(recipe))
         except (PreprocError, ImportError) as error:
             why_not = f"the original backbone is not at hand ({error})"
             if images is not None or recipe is not None:
-                raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}") from error
+                where = "" if in_python or recipe is not None else "; say where it is: --recipe FILE.onnx"
+                raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}{where}") from error
     proof = None
     if fresh is None:
         cases, power = bundle.golden(), bundle.report.power
@@ -299,6 +301,8 @@ def _check_weights(found: str, contract: Mapping[str, Any]) -> None:
 def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
     """The recipe in the contract; the files it names are looked for beside the given recipe, or in models/ here or beside export/."""
     contract = bundle.contract
+    if path is not None and path.suffix == ".onnx" and contract["backbone"]["source"] == "onnx":
+        return replace(to_recipe(contract), backbone={"weights": str(path.absolute())})
     places = [path] if path else [Path("models"), bundle.folder.absolute().parent.parent / "models"]
     for place in places:
         file = place if place.is_file() else place / f"{contract['name']}.toml"

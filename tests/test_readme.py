@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.test_serving import serving
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -27,8 +28,9 @@ def checkout(tmp_path_factory):
 
 @pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
 def test_python_blocks_run(code, checkout):
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"
-    subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
+    with serving() as url:
+        code = code.replace("127.0.0.1:8000", url.removeprefix("http://"))
+        subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"], cwd=checkout, check=True)
 
 
 def test_the_embedding_page_runs_from_top_to_bottom(tmp_path):
@@ -108,7 +110,7 @@ def test_the_bench_table_is_the_committed_run():
 
 def test_make_targets_in_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"make (\w+)", README)) - {"export"}:
+    for target in set(re.findall(r"make ([\w-]+)", README)) - {"export"}:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 

@@ -1,5 +1,6 @@
 """Packages for servers, and the check of a server, without one; tests/serving/ has the real ones."""
 
+import contextlib
 import errno
 import json
 import os
@@ -395,24 +396,24 @@ class Fake(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+@contextlib.contextmanager
+def serving(**attributes):
+    """Fake with these attributes; gives its URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Spoilt", (Fake,), attributes))
+    server.daemon_threads = True
+    server.runtime = OrtCpu()
+    server.runtime.open(DIGITS / "model.onnx")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.fixture
 def fake():
     """Starts Fake with attributes; answers its URL."""
-    started = []
-
-    def start(**attributes):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Spoilt", (Fake,), attributes))
-        server.daemon_threads = True
-        server.runtime = OrtCpu()
-        server.runtime.open(DIGITS / "model.onnx")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        started.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}"
-
-    yield start
-    for server in started:
-        server.shutdown()
-        server.server_close()
+    with contextlib.ExitStack() as started:
+        yield lambda **attributes: started.enter_context(serving(**attributes))
 
 
 def test_a_server_that_answers_right_passes(fake):

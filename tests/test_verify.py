@@ -6,6 +6,7 @@ import re
 import shutil
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 import torch
@@ -27,6 +28,7 @@ from preproc.runtimes import Runtime
 from preproc.steps import ChannelAffine
 from preproc.verify import Case, Control, Power, Report, Result, _movement, judge
 from tests.conftest import ROOT
+from tests.onnx_files import hand_made, put
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
 
@@ -302,3 +304,24 @@ def test_golden_samples_are_what_the_reference_computes(exported):
 def test_a_text_is_no_list_of_runtimes(exported):
     with pytest.raises(BundleError, match=r"expected a list of runtimes, got the text 'ort-cpu'"):
         verify_bundle(exported.folder, runtimes="ort-cpu")
+
+
+def test_what_was_attached_to_a_file_is_compared_with_that_file(tmp_path, monkeypatch):
+    bundle = put(hand_made(tmp_path), tmp_path / "out").folder
+    monkeypatch.chdir(ROOT)
+    assert verify_bundle(bundle).against.endswith("golden samples (the original file fed by float64 steps of the export)")
+    named = verify_bundle(bundle, recipe=tmp_path / "m.onnx")
+    monkeypatch.chdir(tmp_path)
+    found = verify_bundle(bundle)
+    for report in (named, found):
+        assert report.ok
+        assert report.against.startswith("the original file fed by float64 steps, 1")
+    assert verify_bundle(bundle, runtimes=["ort-cpu"]).against.startswith("4 golden samples")
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(BundleError, match=r"say where it is: --recipe FILE\.onnx"):
+        verify_bundle(bundle, images=ROOT / "models" / "digits.images")
+    other = onnx.load(tmp_path / "m.onnx")
+    other.graph.initializer[0].raw_data = other.graph.initializer[0].raw_data[::-1]
+    onnx.save(other, tmp_path / "other.onnx")
+    with pytest.raises(BundleError, match="its weights are not those of the bundle"):
+        verify_bundle(bundle, recipe=tmp_path / "other.onnx")

@@ -77,7 +77,8 @@ class Served(Runtime):
         except RuntimeAbsentError:
             raise
         except PreprocError as error:
-            raise RuntimeAbsentError(f"expected a server of the Open Inference Protocol at {self.name}, got: {error}") from error
+            hint = "; a URL has a path only where the server has one in front of /v2" if "/" in self.address.place else ""
+            raise RuntimeAbsentError(f"expected a server of the Open Inference Protocol at {self.name}, got: {error}{hint}") from error
         if not isinstance(server, Mapping):
             raise RuntimeAbsentError(f"expected a server of the Open Inference Protocol at {self.name}, got other metadata: {server!r:.80}")
         self.server = f"{server.get('name', 'a server')} {server.get('version', '')}".strip()
@@ -150,7 +151,7 @@ class Served(Runtime):
         except InferenceServerException as error:
             status, told = str(error.status() or ""), first_line(RuntimeError(error.message() or error))
             if "UNAVAILABLE" in status:
-                hint = "; is it its port for HTTP?" if "HTTP/2" in told else ""
+                hint = "" if "refused" in told else "; is it its port for HTTP?"
                 raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}{hint}") from error
             raise PreprocError(f"{told} (status {status})" if status.isdigit() else told) from error
         except (OSError, HTTPException) as error:  # geventhttpclient's own are HTTPExceptions

@@ -37,9 +37,10 @@ class Triton:
 
     name = "Triton 2.51.0"
 
-    def __init__(self, repository, folder, *, poll=False):
+    def __init__(self, repository, folder, *, poll=False, ports=None):
+        """folder: for its backends and log.  ports: of HTTP, gRPC and metrics; None: any that are free."""
         self.repository, self.folder, self.poll = Path(repository), Path(folder), poll
-        self.http, self.grpc, self.metrics = free_port(), free_port(), free_port()
+        self.http, self.grpc, self.metrics = ports or (free_port(), free_port(), free_port())
         self.log, self.shared = self.folder / "triton.log", f"preproc_{self.http}_"
 
     @property
