@@ -6,6 +6,7 @@ RECIPES ?= models/digits.toml
 VENV    := .venv
 SERVE   := .venv-serve
 PORT    ?= 8080
+JOBS    ?= 2
 NODE    := export/embed/node_modules/.package-lock.json
 READY   := $(VENV)/.ready
 
@@ -31,8 +32,8 @@ setup: $(SETUP)  ## make .venv with everything (PYTHON=python3 in front of other
 export: $(SETUP)  ## build RECIPES (default models/digits.toml) into export/ (the first time with .venv: 3 minutes, 7 GB)
 	$(PY) -m preproc export $(RECIPES)
 
-test: $(SETUP)  ## the proof: layers, fold, export, verification (14 minutes on 2 cores)
-	$(PY) -m pytest
+test: $(SETUP)  ## the proof: layers, fold, export, verification (9 minutes on 2 cores; JOBS=4 for more)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile
 
 setup-serve: $(SERVE)/.ready  ## make .venv-serve with real servers for test-serve (700 MB)
 

@@ -425,44 +425,38 @@ def test_a_server_that_answers_right_passes(fake):
     assert 0 < latency.p50 <= latency.p95
 
 
-@pytest.mark.parametrize(
-    ("attributes", "verdict", "message"),
-    [
-        ({"spoil": staticmethod(lambda logits: logits + 0.001)}, "failed", "error"),
-        ({"spoil": staticmethod(lambda logits: logits[:, ::-1])}, "failed", "error"),
-        ({"spoil": staticmethod(lambda logits: logits[:, :9])}, "failed", "expected logits of shape"),
-        ({"spoil": staticmethod(lambda logits: logits * np.float32("nan"))}, "failed", "error inf"),
-        ({"status": 500}, "failed", "on image-0"),
-        ({"spoil": staticmethod(lambda logits: logits[::-1])}, "failed", "on 7 samples in one request, tolerance"),
-        ({"spoil": staticmethod(lambda logits: logits[:1])}, "failed", "on 7 samples in one request: expected logits of shape"),
-        (
-            {
-                "metadata": {
-                    "outputs": [
-                        {"name": "logits", "datatype": "FP32", "shape": [-1, 10]},
-                        {"name": "more", "datatype": "FP32", "shape": [-1]},
-                    ]
-                }
-            },
-            "failed",
-            "expected logits on the server, got logits, more",
-        ),
-        ({"metadata": {"outputs": [{}]}}, "failed", "expected metadata of the Open Inference Protocol"),
-        ({"metadata": {"inputs": ["pixels"]}}, "failed", "expected metadata of the Open Inference Protocol"),
-        ({"metadata": {"inputs": [{"name": "pixels", "datatype": "FP32", "shape": [-1, 32, 32, 3]}]}}, "failed", "in UINT8, got FP32"),
-        ({"metadata": {"inputs": [{"name": "pixels", "datatype": "UINT8", "shape": [-1, 3, 32, 32]}]}}, "failed", "of shape"),
-        (
-            {"metadata": {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1]}]}},
-            "failed",
-            "expected pixels on the server, got image",
-        ),
-    ],
-    ids=str,
-)
-def test_a_server_that_answers_wrong_fails(fake, attributes, verdict, message):
+def spoilt(change):
+    return {"spoil": staticmethod(change)}
+
+
+def telling(name="pixels", datatype="UINT8", shape=(-1, 32, 32, 3)):
+    return {"metadata": {"inputs": [{"name": name, "datatype": datatype, "shape": list(shape)}]}}
+
+
+MORE = [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}, {"name": "more", "datatype": "FP32", "shape": [-1]}]
+WRONG = {
+    "a shift": (spoilt(lambda logits: logits + 0.001), "error"),
+    "other classes": (spoilt(lambda logits: logits[:, ::-1]), "error"),
+    "fewer classes": (spoilt(lambda logits: logits[:, :9]), "expected logits of shape"),
+    "no numbers": (spoilt(lambda logits: logits * np.float32("nan")), "error inf"),
+    "an error": ({"status": 500}, "on image-0"),
+    "other rows": (spoilt(lambda logits: logits[::-1]), "on 7 samples in one request, tolerance"),
+    "fewer rows": (spoilt(lambda logits: logits[:1]), "on 7 samples in one request: expected logits of shape"),
+    "more outputs": ({"metadata": {"outputs": MORE}}, "expected logits on the server, got logits, more"),
+    "no name": ({"metadata": {"outputs": [{}]}}, "expected metadata of the Open Inference Protocol"),
+    "no table": ({"metadata": {"inputs": ["pixels"]}}, "expected metadata of the Open Inference Protocol"),
+    "another dtype": (telling(datatype="FP32"), "in UINT8, got FP32"),
+    "another shape": (telling(shape=(-1, 3, 32, 32)), "of shape"),
+    "another name": (telling("image"), "expected pixels on the server, got image"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_server_that_answers_wrong_fails(fake, wrong):
+    attributes, message = WRONG[wrong]
     report, latency = serve_check(fake(**attributes), DIGITS)
     (result,) = report.results
-    assert (result.verdict, report.ok, latency) == (verdict, False, None)
+    assert (result.verdict, report.ok, latency) == ("failed", False, None)
     assert message in result.reason
 
 
