@@ -58,7 +58,7 @@ def package(
     check_name(name)
     if not name.isascii():
         raise PreprocError(f"expected a name in ASCII, for it is part of a server's URLs, got {name!r}; give another one with --name")
-    out = _repository(out)
+    given, out = Path(out), _repository(out)
     more = None if settings is None else _text(Path(settings))
     if max_batch is None:
         reason = triton.why_not_batched(bundle, [value for values in triton.signature(bundle, backend) for value in values])
@@ -79,7 +79,7 @@ def package(
             _rename(new / str(version), model / str(version))
         else:
             _rename(new, model)
-    return model / str(version)
+    return given / name / str(version)
 
 
 def _repository(out: str | Path) -> Path:
