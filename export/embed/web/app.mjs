@@ -17,6 +17,11 @@ function tell(id, text, kind = "") {
   find(id).className = kind;
 }
 
+/** Whether an answer is still to come. */
+function busy(value) {
+  find("answer-section").setAttribute("aria-busy", String(value));
+}
+
 /** One at a time, and always the newest. */
 async function classify() {
   tell("problem", "");
@@ -24,6 +29,7 @@ async function classify() {
   if (model.running) model.again = true;
   if (!model.session || model.running || drawing.blank) return;
   model.running = true;
+  busy(true);
   try {
     do {
       model.again = false;
@@ -52,6 +58,7 @@ async function answer() {
 
 function reset() {
   clearTimeout(quiet);
+  busy(false);
   tell("answer", "?", "empty");
   delete find("answer").dataset.logits;
   tell("input", "–");
@@ -76,7 +83,10 @@ function show(logits) {
   tell("answer", label(best));
   find("answer").dataset.logits = JSON.stringify(logits);
   clearTimeout(quiet);
-  quiet = setTimeout(() => tell("said", `${label(best)}, ${percent(shares[best])}`), QUIET);
+  quiet = setTimeout(() => {
+    busy(model.running);
+    tell("said", `${label(best)}, ${percent(shares[best])}`);
+  }, QUIET);
 }
 
 const label = (position) => String(model.manifest.contract.labels[position] ?? position);
@@ -101,9 +111,11 @@ function bars(shares, best = null) {
 
 async function open(file) {
   if (!file) return;
+  busy(true);
   try {
     await drawing.open(file);
   } catch (error) {
+    busy(model.running);
     const known = error.message.startsWith("expected");
     tell("problem", known ? error.message : `expected a picture, got ${file.name || "something else"}`, "failed");
   }
