@@ -57,3 +57,11 @@ def openvino(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     from tests.embed import programs
 
     return [programs.openvino(tmp_path_factory.mktemp("openvino"))]
+
+
+@pytest.fixture(scope="session")
+def node() -> list[str | Path | None]:
+    """The program in Node."""
+    from tests.embed import programs
+
+    return [programs.NODE, programs.EMBED / "node" / "classify.mjs"]

@@ -13,7 +13,7 @@ from preproc.pipeline import Pipeline
 from preproc.runtimes import onnxruntime
 from tests import conformance
 from tests.conftest import ROOT
-from tests.embed.programs import EMBED, NODE, PROGRAMS
+from tests.embed.programs import PROGRAMS
 from tests.onnx_files import alone
 
 SUITE = conformance.FOLDER
@@ -123,15 +123,9 @@ def with_models(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def node():
-    return [NODE, EMBED / "node" / "conformance.mjs"]
-
-
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_conform(program, request, with_models):
-    command = request.getfixturevalue(program)
-    command = command if program == "node" else [*command, "--conformance"]
+    command = [*request.getfixturevalue(program), "--conformance"]
     done = subprocess.run([*command, with_models], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, f"{len(NAMES)} cases, 0 wrong\n"), done.stderr
     file = with_models / "pad" / "output.npy"

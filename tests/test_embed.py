@@ -28,11 +28,6 @@ from tests.test_attach_grid import several
 DIGITS = ROOT / "export" / "digits"
 
 
-@pytest.fixture(scope="module")
-def node():
-    return [NODE, EMBED / "node" / "classify.mjs"]
-
-
 def run(program, *arguments):
     return subprocess.run([*program, *arguments], capture_output=True, text=True, timeout=120)
 

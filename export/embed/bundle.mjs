@@ -69,3 +69,29 @@ export async function checkGolden(ort, session, manifest, read) {
   const worst = Math.max(...samples.map(({ error }) => error));
   return { samples, worst, tolerance, passed: worst <= tolerance };
 }
+
+/** Runs every case of a conformance suite with models (export/conformance/README.md). read(name): the bytes of a file of it; say(text): one
+ *  that is wrong. Returns { cases, wrong }, how many. */
+export async function checkConformance(ort, read, say) {
+  const json = async (name) => JSON.parse(new TextDecoder().decode(await read(name)));
+  const { cases } = await json("index.json");
+  let wrong = 0;
+  for (const name of cases) {
+    const { tolerance } = await json(`${name}/spec.json`);
+    const [input, expected] = [parseNpy(await read(`${name}/input.npy`)), parseNpy(await read(`${name}/output.npy`))];
+    const scale = expected.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+    let error = Infinity;
+    let reason = "";
+    try {
+      const session = await ort.InferenceSession.create(await read(`${name}/model.onnx`));
+      const answers = await session.run({ [session.inputNames[0]]: new ort.Tensor(input.type, input.data, input.shape) });
+      error = distance(answers[session.outputNames[0]], expected) / scale;
+    } catch (problem) {
+      reason = `, ${problem.message}`;
+    }
+    if (error <= tolerance) continue;
+    wrong += 1;
+    say(`${name}: error ${error.toExponential(1)}, tolerance ${tolerance.toExponential(1)}${reason}`);
+  }
+  return { cases: cases.length, wrong };
+}
