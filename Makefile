@@ -47,7 +47,7 @@ setup-web: $(NODE)  ## npm installs what the programs in JavaScript need (450 MB
 
 web: $(SETUP) $(NODE)  ## draw a digit in the browser: 127.0.0.1:8080/embed/web/ (PORT=8081 takes another port)
 	$(PY) -m preproc export models/digits-web.toml
-	@$(PY) export/embed/web/serve.py export $(PORT)
+	@$(PY) export/embed/web/serve.py export '$(PORT)'
 
 conformance: $(SETUP)  ## write export/conformance/: for every step its constants, an input and the float64 output
 	$(PY) -m tests.conformance

@@ -60,6 +60,21 @@ class Bundle:
             cases.append(Case(name, pixels, {key: arrays[key] for key in outputs}, {key: arrays[key] for key in others}))
         return cases
 
+    def why_not_batched(self) -> str | None:
+        """Why several pictures cannot be one call, whose answers are cut apart again, or None. (That a batch's rows are those of its
+        pictures alone, in order, is what was verified.)"""
+        batch = self.contract["input"]["shape"][0]
+        if isinstance(batch, int):
+            return f"pixels has a fixed batch of {batch}"
+        for other in self.contract["other_inputs"]:
+            if not other["shape"] or other["shape"][0] != batch:
+                return f"{other['name']} is not given per picture, its shape is {other['shape']}"
+        for case in self.golden():
+            for name, array in case.expected.items():
+                if array.shape[:1] != (len(case.pixels),):
+                    return f"{name} has {len(array) if array.ndim else 'no'} rows for {len(case.pixels)} picture"
+        return None
+
 
 def _array(file: Path) -> Any:
     try:
@@ -160,12 +175,12 @@ def write_golden(folder: Path, cases: list[Case]) -> list[str]:
     for case in cases:
         place = folder / "golden" / case.name
         place.mkdir(parents=True)
-        np.save(place / "pixels.npy", case.pixels)
+        np.save(place / "pixels.npy", np.array(case.pixels, order="C"))
         files = golden_files([*case.expected, *case.others])
         for name, values in case.expected.items():
-            np.save(place / files[name], values.astype(np.float32))
+            np.save(place / files[name], values.astype(np.float32, order="C"))
         for name, values in case.others.items():
-            np.save(place / files[name], values)
+            np.save(place / files[name], np.array(values, order="C"))
     return [case.name for case in cases]
 
 
@@ -241,7 +256,7 @@ def recover(target: Path) -> None:
         if not target.exists():  # even if its maker lives: it then stops with an error, and nothing is lost
             old.rename(target)
     for left in [*target.parent.glob(f"{pattern}old-*"), *target.parent.glob(f"{pattern}new-*")]:
-        if not alive(left):
+        if not _alive(left):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -249,7 +264,7 @@ _ACTIVE: set[str] = set()
 """The tokens of this process's exports under way."""
 
 
-def alive(path: Path) -> bool:
+def _alive(path: Path) -> bool:
     """Whether the export that made this folder still runs."""
     token = path.name.rpartition(".")[2].partition("-")[2]
     pid = token.partition("-")[0]

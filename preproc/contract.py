@@ -108,6 +108,8 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
     sides = shape[1:3] if layout == "NHWC" else shape[2:4]
     keys = ("source", "name", "arguments", "weights", "seed", "color", "override", "input")
     backbone = {key: contract["backbone"][key] for key in keys if key in contract["backbone"]}
+    if "weights" in backbone:  # a bundle from elsewhere must not choose what is opened here
+        backbone["weights"] = Path(str(backbone["weights"])).name
     requested = {entry["requested"] for entry in contract["fold"].values()}
     table = {
         "name": contract["name"],

@@ -284,6 +284,8 @@ def _rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Pat
         from . import graph
 
         file = recipe.resolve(str(recipe.backbone.weights))
+        if not file.is_file():
+            raise BundleError(f"{file}: expected an ONNX file, got nothing there")
         _check_weights(graph.fingerprint(file, graph.load(file)), contract)
         return recipe, file
     from .backbones import load_backbone

@@ -292,7 +292,7 @@ def _labels(value: object, folder: Path) -> tuple[str, ...]:
             raise RecipeError(f"labels: expected a text file with a label per line, got {value!r} ({error})") from error
     if not isinstance(value, (list, tuple)) or not all(isinstance(label, str) for label in value):
         raise RecipeError(f"labels: expected a file name or a list of strings, got {value!r}")
-    several = [label for label in value if len(label.splitlines()) > 1]
+    several = [label for label in value if label.splitlines() not in ([label], [])]
     if several:
         raise RecipeError(f"labels: expected labels of one line each, got {several[0]!r}")
     return tuple(value)

@@ -1,6 +1,7 @@
 """The conformance suite: as committed it is what the oracle says, and everything of ours that computes a step runs it."""
 
 import json
+import math
 import subprocess
 import warnings
 
@@ -49,6 +50,11 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     with pytest.raises(SystemExit, match="got other files"):
         conformance.write(tmp_path)
     assert (tmp_path / "mine" / "model.onnx").read_text() == "mine"
+    conformance.write(tmp_path / "suite")
+    (tmp_path / "suite" / "rescale" / "notes.txt").write_text("mine")
+    with pytest.raises(SystemExit, match=r"got .*notes\.txt, too"):
+        conformance.write(tmp_path / "suite")
+    assert (tmp_path / "suite" / "rescale" / "spec.json").is_file()
 
 
 def test_every_step_is_in_it():
@@ -70,6 +76,13 @@ MISTAKES = {
     "the order of the passes": (pillow, "vertical_first", lambda *_: False),
     "the other order": (pillow, "vertical_first", lambda *_: True),
     "the order by ratio": (pillow, "vertical_first", ratio),
+    "the order where both shrink": (pillow, "vertical_first", lambda size, new: size[1] > new[1] and pillow_order(size, new)),
+    "the letterbox rounded half up": (
+        steps.geometry,
+        "half_even",
+        lambda numerator, denominator: (2 * numerator + denominator) // (2 * denominator),
+    ),
+    "rounded half up": (pillow, "round", lambda value: math.floor(value + 0.5)),
     "cubic with a = -0.75": (pillow, "_cubic", lambda x: pillow_cubic(x, -0.75)),
     "the longer side rounded": (steps.Resize, "output_size", rounded),
     "the letterbox truncated": (steps.geometry, "half_even", lambda numerator, denominator: numerator // denominator),
@@ -77,7 +90,7 @@ MISTAKES = {
     "the crop rounded down": (steps.CenterCrop, "rounding", property(lambda _: "floor", lambda *_: None)),
     "the crop rounded half even": (steps.CenterCrop, "rounding", property(lambda _: "half_even", lambda *_: None)),
 }
-pillow_cubic = pillow._cubic
+pillow_cubic, pillow_order = pillow._cubic, pillow.vertical_first
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -85,7 +98,7 @@ def test_a_wrong_implementation_fails(mistake, monkeypatch):
     """The cases notice what implementations get wrong."""
     known = [case(name) for name in NAMES]
     assert all(passes(reference.apply(sequence, x), expected, tolerance) for sequence, x, expected, tolerance in known)
-    monkeypatch.setattr(*MISTAKES[mistake])
+    monkeypatch.setattr(*MISTAKES[mistake], raising=False)  # round is a builtin
     again = [case(name) for name in NAMES]
     assert not all(passes(reference.apply(sequence, x), expected, tolerance) for sequence, x, expected, tolerance in again)
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import helper
 
 from preproc.bundle import hashes, open_bundle
 from preproc.errors import BundleError, PreprocError
@@ -26,7 +28,7 @@ from preproc.pipeline import Pipeline, prepend
 from preproc.recipe import PixelsSpec
 from preproc.runtimes import OrtCpu
 from preproc.serving import triton
-from preproc.serving.check import serve_check
+from preproc.serving.check import in_one_request, serve_check
 from preproc.serving.client import Address
 from preproc.serving.packaging import package
 from preproc.steps import Resize
@@ -113,6 +115,21 @@ def test_rows_that_are_no_pictures_are_not_batched(tmp_path):
     assert not config.HasField("dynamic_batching")
 
 
+def test_an_input_that_is_not_given_per_picture_keeps_requests_apart(tmp_path):
+    """Its first side is free, too, and 1 in the golden samples: Triton would put the boxes of several requests together."""
+    boxes = helper.make_tensor_value_info("boxes", onnx.TensorProto.FLOAT, ["M", 4])
+    model = onnx.load(hand_made(tmp_path, opset=18, extra=[boxes]))
+    model.graph.node[-1].output[0] = "bare"
+    model.graph.node.append(helper.make_node("ReduceSum", ["boxes"], ["sum"], keepdims=0))
+    model.graph.node.append(helper.make_node("Mul", ["bare", "sum"], ["scores/out:0"]))
+    onnx.save(model, tmp_path / "m.onnx")
+    bundle = put(tmp_path / "m.onnx", tmp_path / "out", input_name="image")
+    told = []
+    assert config_of(package(bundle.folder, tmp_path / "repo", progress=told.append)).max_batch_size == 0
+    assert told == ["note: requests are not put together: boxes is not given per picture, its shape is ['M', 4]"]
+    assert in_one_request(bundle) == []
+
+
 @pytest.mark.parametrize("sides", [("batch_in", "batch_out"), (None, None), ("unk__1", "unk__2")], ids=str)
 def test_whatever_the_batch_is_called(tmp_path, sides):
     model = onnx.load(hand_made(tmp_path))
@@ -158,9 +175,9 @@ def test_a_single_number_as_an_input(tmp_path):
     config = config_of(package(bundle.folder, tmp_path / "repo", progress=told.append))
     (count,) = [value for value in config.input if value.name == "count"]
     assert (list(count.dims), count.HasField("reshape"), config.max_batch_size) == ([1], False, 0)
-    assert told == ["note: requests are not put together: count has no free batch, its shape is []"]
+    assert told == ["note: requests are not put together: count is not given per picture, its shape is []"]
     assert list(config.model_warmup[0].inputs["count"].dims) == [1]
-    with pytest.raises(PreprocError, match="a model that takes batches for --max-batch 4, got one that does not: count has no free batch"):
+    with pytest.raises(PreprocError, match="a model that takes batches for --max-batch 4, got one that does not: count is not given"):
         package(bundle.folder, tmp_path / "repo", max_batch=4)
 
 
@@ -170,10 +187,7 @@ def test_a_new_version_leaves_what_is_served_as_it_is(tmp_path):
     assert package(DIGITS, tmp_path) == first.parent / "2"
     for folder in ("7", "²", "x9", "-3"):
         (first.parent / folder).mkdir()
-    left = first.parent / ".digits.new-99999999-0"  # of a run that was killed
-    left.mkdir()
     assert package(DIGITS, tmp_path) == first.parent / "8"
-    assert not left.exists()
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
     assert not list(tmp_path.parent.glob(f".{tmp_path.name}.new-*"))
 
@@ -245,6 +259,28 @@ def test_batching_without_batches_is_refused(tmp_path):
     (tmp_path / "more.pbtxt").write_text("dynamic_batching { }")
     with pytest.raises(PreprocError, match="dynamic_batching with max_batch_size of 1 or more only, got 0"):
         package(DIGITS, tmp_path / "repo", max_batch=0, settings=tmp_path / "more.pbtxt")
+
+
+def test_what_killed_runs_left_goes_and_what_others_write_stays(tmp_path):
+    repository = tmp_path / "repo"
+    model = package(DIGITS, repository).parent
+    here = f".repo.digits.new-{socket.gethostname()}"
+    gone = [place / f"{here}-99999999-0" for place in (tmp_path, repository, model)]
+    others = [tmp_path / f"{here}-{os.getppid()}-0", tmp_path / ".repo.digits.new-another-host-1-0", tmp_path / ".repo.other.new-x-1-0"]
+    old = tmp_path / ".repo.digits.new-another-host-2-0"
+    for folder in (*gone, *others, old):
+        (folder / "digits").mkdir(parents=True)
+    os.utime(old, (0, 0))
+    package(DIGITS, repository)
+    assert not any(folder.exists() for folder in (*gone, old))
+    assert all(folder.exists() for folder in others)
+
+
+def test_many_at_once_in_one_process(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: package(DIGITS, tmp_path / "repo", name=f"digits-{number}"), range(12)))
+    assert all((version / "model.onnx").read_bytes() == (DIGITS / "model.onnx").read_bytes() for version in found)
+    assert [file.name for file in tmp_path.iterdir()] == ["repo"]
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["a new model", "a new version"])
@@ -440,8 +476,8 @@ WRONG = {
     "fewer classes": (spoilt(lambda logits: logits[:, :9]), "expected logits of shape"),
     "no numbers": (spoilt(lambda logits: logits * np.float32("nan")), "error inf"),
     "an error": ({"status": 500}, "on image-0"),
-    "other rows": (spoilt(lambda logits: logits[::-1]), "on 7 samples in one request, tolerance"),
-    "fewer rows": (spoilt(lambda logits: logits[:1]), "on 7 samples in one request: expected logits of shape"),
+    "other rows": (spoilt(lambda logits: logits[::-1]), "on 7 samples together, tolerance"),
+    "fewer rows": (spoilt(lambda logits: logits[:1]), "on 7 samples together: expected logits of shape"),
     "more outputs": ({"metadata": {"outputs": MORE}}, "expected logits on the server, got logits, more"),
     "no name": ({"metadata": {"outputs": [{}]}}, "expected metadata of the Open Inference Protocol"),
     "no table": ({"metadata": {"inputs": ["pixels"]}}, "expected metadata of the Open Inference Protocol"),
@@ -486,7 +522,7 @@ def test_no_more_pictures_at_once_than_the_server_takes(fake, limit):
     (result,) = serve_check(fake(spoil=staticmethod(seen), **attributes), DIGITS, requests=1)[0].results
     assert result.verdict == "passed", result
     assert sizes == [*[1] * 7, *{1: [1] * 7, 3: [3, 3, 1], 8: [7], 0: [7]}[limit], 1]
-    assert f"up to {limit or 1000} pictures a request" in result.ran
+    assert f"up to {limit or 1000} picture{'' if limit == 1 else 's'} a request" in result.ran
 
 
 def test_a_server_without_the_binary_extension_gets_json(fake):

@@ -152,8 +152,9 @@ int check_conformance(const fs::path& suite, const std::string& file) {
 template <typename Model>
 int check_main(int argc, char** argv, const std::string& file) {
     try {
-        if (argc == 3 && std::string(argv[1]) == "--conformance") return check_conformance<Model>(argv[2], file);
-        if (argc == 2) return check_golden<Model>(argv[1], file);
+        const bool suite = argc > 1 && std::string(argv[1]) == "--conformance";
+        if (argc == 3 && suite) return check_conformance<Model>(argv[2], file);
+        if (argc == 2 && !suite) return check_golden<Model>(argv[1], file);
         std::fprintf(stderr, "usage: classify BUNDLE\n       classify --conformance FOLDER\n");
         return 2;
     } catch (const std::exception& error) {

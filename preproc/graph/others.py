@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
-from .picture import Picture, other_inputs
+from .picture import Picture, other_inputs, sides
 
 Others = Callable[[int], dict[str, NDArray[Any]]]
 """Batch size -> the arrays."""
@@ -28,12 +28,27 @@ def others(model: ir.Model, picture: Picture) -> Others:
     return of
 
 
+def promised_sides(value: ir.Value, picture: Picture) -> list[int | str | None] | None:
+    """The sides of another input in the contract's words: the first is "N" where it is the picture's batch, and never else."""
+    found = sides(value)
+    if not found:
+        return found
+    assert picture.value.shape is not None
+    assert value.shape is not None
+    first = "N" if _is_batch(value.shape[0], picture.value.shape[0]) else None if found[0] == "N" else found[0]
+    return [first, *found[1:]]
+
+
+def _is_batch(side: object, batch: object) -> bool:
+    """Whether the first side of another input is the picture's batch: free, and called as that is."""
+    return not isinstance(side, int) and side == batch
+
+
 def _row(value: ir.Value, batch: object) -> tuple[NDArray[Any], bool]:
     if value.dtype is None or value.shape is None or value.dtype == ir.DataType.STRING:
         raise PreprocError(f"expected inputs of numbers and of a known rank, got {value.name}: {value.dtype} {value.shape}")
-    sides = list(value.shape)
-    batched = bool(sides) and not isinstance(sides[0], int) and sides[0] == batch
-    shape = tuple(side if isinstance(side, int) and side > 0 else 1 for side in sides)
+    batched = len(value.shape) > 0 and _is_batch(value.shape[0], batch)
+    shape = tuple(side if isinstance(side, int) and side > 0 else 1 for side in value.shape)
     rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))
     kind = value.dtype.numpy()
     return (rng.uniform(0.5, 1.5, shape) if value.dtype.is_floating_point() else np.ones(shape)).astype(kind), batched

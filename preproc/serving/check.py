@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..bundle import open_bundle
+from ..bundle import Bundle, open_bundle
 from ..errors import PreprocError
 from ..verify import Case, Report, judge
 from .client import Served
@@ -45,7 +45,7 @@ def serve_check(
     served = Served(url, bundle.contract, model=model, version=version)
     try:
         timed = [cases[position % len(cases)] for position in range(requests)]
-        result = judge(served, bundle.folder, [*cases, *in_one_request(cases, bundle.contract), *timed], power)  # the timed ones, too
+        result = judge(served, bundle.folder, [*cases, *in_one_request(bundle), *timed], power)  # the timed ones, too
         latency = None
         if result.verdict in ("passed", "inconclusive"):
             p50, p95 = np.percentile(served.seconds[-requests:], (50, 95))
@@ -57,20 +57,19 @@ def serve_check(
     return Report(str(bundle.contract["name"]), against, agree, power, (result,), tuple(case.name for case in cases)), latency
 
 
-def in_one_request(cases: Sequence[Case], contract: Mapping[str, Any]) -> list[Case]:
+def in_one_request(bundle: Bundle) -> list[Case]:
     """All samples of the first one's size as a batch, which shows answers that are given to the wrong pictures; nothing where there is one
     only, or the model takes no batches."""
-    values = [contract["input"], *contract["other_inputs"]]
+    cases = bundle.golden()
     same = [case for case in cases if case.pixels.shape == cases[0].pixels.shape]
-    if len(same) < 2 or any(not value["shape"] or isinstance(value["shape"][0], int) for value in values):
+    if len(same) < 2 or bundle.why_not_batched() is not None:
         return []
-    arrays = [[case.pixels, *case.others.values(), *case.expected.values()] for case in same]
-    if any(array.shape[:1] != (len(rows[0]),) for rows in arrays for array in rows):
-        return []
-    pixels, *rest = (np.concatenate(column) for column in zip(*arrays, strict=True))
-    others = dict(zip(same[0].others, rest, strict=False))
-    expected = dict(zip(same[0].expected, rest[len(others) :], strict=True))
-    return [Case(f"{len(same)} samples in one request", pixels, expected, others)]
+
+    def joined(arrays: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
+
+    pixels = np.concatenate([case.pixels for case in same])
+    return [Case(f"{len(same)} samples together", pixels, joined([case.expected for case in same]), joined([case.others for case in same]))]
 
 
 def to_json(report: Report, latency: Latency | None) -> Mapping[str, Any]:

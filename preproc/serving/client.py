@@ -136,7 +136,7 @@ class Served(Runtime):
         return {name: array[..., 0] if name in self.widened else array for name, array in found.items()}
 
     def proof(self) -> str:
-        limit = "" if self.limit is None else f", up to {self.limit} pictures a request"
+        limit = "" if self.limit is None else f", up to {self.limit} {'picture' if self.limit == 1 else 'pictures'} a request"
         return f"{self.server}, {self.model}{f' version {self.served}' if self.served else ''}, {self.how}{limit}"
 
     def close(self) -> None:

@@ -1,4 +1,6 @@
-"""A bundle as a model in a server's repository: written aside, then renamed in, so that a polling server sees all of it or nothing."""
+"""A bundle as a model in a server's repository: written beside the repository, then renamed in, so that a polling server sees all of it or
+nothing. (In a repository that is a mounted volume it has to be written inside: then a server that polls may log what it sees, and pass it
+over.)"""
 
 import contextlib
 import errno
@@ -6,14 +8,16 @@ import glob
 import os
 import re
 import shutil
+import socket
+import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..bundle import MANIFEST, Bundle, alive, open_bundle, sha256
+from ..bundle import MANIFEST, Bundle, open_bundle, sha256
 from ..checks import check_choice
-from ..errors import PreprocError
+from ..errors import PreprocError, first_line
 from ..recipe import check_name
 from . import triton
 
@@ -60,18 +64,12 @@ def package(
         raise PreprocError(f"expected a name in ASCII, for it is part of a server's URLs, got {name!r}; give another one with --name")
     given, out = Path(out), _repository(out)
     more = None if settings is None else _text(Path(settings))
-    if max_batch is None:
-        reason = triton.why_not_batched(bundle, [value for values in triton.signature(bundle, backend) for value in values])
-        max_batch = triton.MAX_BATCH if reason is None else 0
-        if reason is not None:
-            progress(f"note: requests are not put together: {reason}")
-    sample = bundle.golden()[0]
-    config = triton.make_config(bundle, name, backend=backend, kind=kind, max_batch=max_batch, settings=more, sample=sample)
+    config = triton.make_config(bundle, name, backend=backend, kind=kind, max_batch=max_batch, settings=more, progress=progress)
     model = out / name
     version = _next_version(model)
     triton.check_policy(config, version)
     out.mkdir(parents=True, exist_ok=True)
-    with _aside([model] if model.is_dir() else [out.parent, out]) as staged:  # in a repository only where it has to be
+    with _aside(out, model) as staged:
         new = staged / name
         _write(new, bundle, config, backend, version)
         if model.exists():
@@ -86,7 +84,10 @@ def _repository(out: str | Path) -> Path:
     """Raises PreprocError for what can be none."""
     if not str(out) or str(out) == "." or (Path(out).exists() and not Path(out).is_dir()):
         raise PreprocError(f"{out}: expected a folder, the model repository, got a file or no name")
-    place = Path(out).resolve()
+    try:
+        place = Path(out).resolve()
+    except (OSError, RuntimeError) as error:
+        raise PreprocError(f"{out}: expected a folder, the model repository, got: {first_line(error)}") from error
     inside = next((folder for folder in (place, *place.parents) if (folder / MANIFEST).is_file()), None)
     if inside is not None:
         raise PreprocError(f"{out}: expected a model repository, got {inside}, which is a bundle, or a folder in it")
@@ -94,36 +95,63 @@ def _repository(out: str | Path) -> Path:
 
 
 @contextlib.contextmanager
-def _aside(places: Sequence[Path]) -> Iterator[Path]:
-    """A folder whose contents can be renamed into the last of these places: in the first where that works. What killed runs left goes."""
-    target = places[-1]
-    prefix = f".{target.name}.new-"
-    for left in [left for place in places for left in place.glob(f"{glob.escape(prefix)}*") if not alive(left)]:
-        shutil.rmtree(left, ignore_errors=True)
-    place = next((place for place in places if _one_disk(place, target)), target)
-    staged = place / f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+def _aside(repository: Path, model: Path) -> Iterator[Path]:
+    """A folder whose contents can be renamed into the repository, or into the model if it is there: beside the repository, where no server
+    looks; or in it where that is another disk or not to be written to. What killed runs left goes."""
+    target = model if model.is_dir() else repository
+    prefix = f".{repository.name}.{model.name}.new-"
+    for place in {repository.parent, repository, target}:
+        for left in place.glob(f"{glob.escape(prefix)}*"):
+            if not _alive(left):
+                shutil.rmtree(left, ignore_errors=True)
+    token = f"{prefix}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    _ACTIVE.add(token)
     try:
-        staged.mkdir()
-    except OSError as error:
-        raise PreprocError(f"{target}: expected a folder that can be written to, got: {error.strerror}") from error
-    try:
+        staged = (repository.parent if _one_disk(repository.parent / token, target / token) else target) / token
+        try:
+            staged.mkdir()
+        except OSError as error:
+            raise PreprocError(f"{target}: expected a folder that can be written to, got: {error.strerror}") from error
         yield staged
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+        _ACTIVE.discard(token)
 
 
-def _one_disk(place: Path, target: Path) -> bool:
-    """Whether files can be renamed from one folder into the other; device numbers do not tell it of bind mounts."""
-    name = f".preproc-{uuid.uuid4().hex}"
+_ACTIVE: set[str] = set()
+"""What this process is writing."""
+HOUR = 3600
+
+
+def _alive(left: Path) -> bool:
+    """Whether somebody still writes there: told for this machine by the process; for others, who may share the disk, by its age."""
+    *rest, pid, _ = left.name.rsplit("-", 2)
+    if not rest or not pid.isdecimal() or not rest[0].endswith(f".new-{socket.gethostname()}"):
+        with contextlib.suppress(OSError):
+            return time.time() - left.stat().st_mtime < HOUR
+        return True
+    if int(pid) == os.getpid():
+        return left.name in _ACTIVE
     try:
-        (place / name).touch(exist_ok=False)
-        try:
-            (place / name).rename(target / name)
-        except OSError:
-            (place / name).unlink()
-            return False
-        (target / name).unlink()
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
     except OSError:
+        return True
+    return True
+
+
+def _one_disk(here: Path, there: Path) -> bool:
+    """Whether a file can be renamed from one folder into the other; device numbers do not tell it of bind mounts."""
+    try:
+        here.touch(exist_ok=False)
+    except OSError:
+        return False
+    try:
+        here.rename(there)
+        there.unlink()
+    except OSError:
+        here.unlink(missing_ok=True)
         return False
     return True
 

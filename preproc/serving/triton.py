@@ -4,7 +4,7 @@ The schema is tritonclient's copy of NVIDIA's model_config.proto. The C++ backen
 pytorch_backend).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,34 +71,39 @@ def _sides(shape: Sequence[Any]) -> tuple[int | None, ...]:
 
 
 def why_not_batched(bundle: Bundle, values: Sequence[Value]) -> str | None:
-    """Why requests cannot be put together, and the answers cut apart, or None: the first side of every value is free, and in every golden
-    sample it is the number of pictures. (That a batch's rows are those of its pictures alone, in order, is what was verified.)"""
-    for value in values:
-        if not value.shape or value.shape[0] is not None:
-            return f"{value.name} has no free batch, its shape is {[side or 'free' for side in value.shape]}"
-    for case in bundle.golden():
-        for name, array in {**case.expected, **case.others}.items():
-            if array.shape[:1] != (len(case.pixels),):
-                return f"{name} has {len(array) if array.ndim else 'no'} rows for {len(case.pixels)} picture"
-    return None
+    """Why Triton cannot put requests together, or None."""
+    fixed = next((value for value in values if not value.shape or value.shape[0] is not None), None)
+    if fixed is not None and fixed.shape:
+        return f"{fixed.name} has a fixed batch, its shape is {[side or 'free' for side in fixed.shape]}"
+    return bundle.why_not_batched() or (None if fixed is None else f"{fixed.name} is a single number")
 
 
 def make_config(
-    bundle: Bundle, name: str, *, backend: str, kind: str, max_batch: int, settings: str | None = None, sample: Case | None = None
+    bundle: Bundle,
+    name: str,
+    *,
+    backend: str,
+    kind: str,
+    max_batch: int | None,
+    settings: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Any:
-    """A ModelConfig message. kind: of KINDS.  max_batch: pictures in a batch at most; 0: requests are served as they come.
-    settings: more of config.pbtxt, in its own syntax: a field that is there takes the place of ours.  sample: what the model is warmed
-    up with.
+    """A ModelConfig message. kind: of KINDS.  max_batch: pictures in a batch at most; 0: requests are served as they come; None: MAX_BATCH,
+    or 0 where the model takes no batches, and progress is told why.  settings: more of config.pbtxt, in its own syntax: a field that is
+    there takes the place of ours.
 
-    Raises PreprocError for what Triton would take and not heed, and for max_batch with a model that why_not_batched().
+    Raises PreprocError for what Triton would take and not heed, and for a max_batch that the model does not take.
     """
     schema = _schema()
     inputs, outputs = signature(bundle, backend)
     if backend == "pytorch" and any(value.dtype in ("uint16", "uint32", "uint64") for value in inputs):
         raise PreprocError(f"expected pixels that Triton's pytorch backend takes, uint8, got {inputs[0].dtype}; use --backend onnxruntime")
-    reason = why_not_batched(bundle, [*inputs, *outputs]) if max_batch else None
-    if reason is not None:
+    reason = why_not_batched(bundle, [*inputs, *outputs])
+    if reason is not None and max_batch:
         raise PreprocError(f"expected a model that takes batches for --max-batch {max_batch}, got one that does not: {reason}")
+    if reason is not None and max_batch is None:
+        progress(f"note: requests are not put together: {reason}")
+    max_batch = (MAX_BATCH if reason is None else 0) if max_batch is None else max_batch
     config = schema.ModelConfig(name=name, backend=backend, platform=PLATFORMS[backend], max_batch_size=max_batch)
     for value, message in [*((value, config.input.add()) for value in inputs), *((value, config.output.add()) for value in outputs)]:
         message.name, message.data_type = value.name, schema.DataType.Value(value.data_type())
@@ -113,14 +118,14 @@ def make_config(
         config.dynamic_batching.preferred_batch_size.extend(sorted({max(max_batch // 2, 2), max_batch}))
         config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY
     config.instance_group.add(kind=schema.ModelInstanceGroup.Kind.Value(KINDS[kind]), count=1)
-    if sample is not None:
-        warmup = config.model_warmup.add(name=sample.name, batch_size=len(sample.pixels) if max_batch else 1)  # of 0 it skips the sample
-        for key, array in warmup_arrays(sample).items():
-            (value,) = [value for value in inputs if value.name == key]
-            entry = warmup.inputs[key]
-            entry.data_type = schema.DataType.Value(value.data_type())
-            entry.dims.extend(array.shape[1 if max_batch else 0 :] or (1,))
-            entry.input_data_file = _files(sample)[key]
+    sample = bundle.golden()[0]
+    warmup = config.model_warmup.add(name=sample.name, batch_size=len(sample.pixels) if max_batch else 1)  # of 0 it skips the sample
+    for key, array in warmup_arrays(sample).items():
+        (value,) = [value for value in inputs if value.name == key]
+        entry = warmup.inputs[key]
+        entry.data_type = schema.DataType.Value(value.data_type())
+        entry.dims.extend(array.shape[1 if max_batch else 0 :] or (1,))
+        entry.input_data_file = _files(sample)[key]
     if settings is not None:
         _merge(config, settings)
     check_config(config)

@@ -63,7 +63,7 @@ const ACTIONS = {
 /** Once no answer is to come any more. */
 async function settled() {
   await page.waitForTimeout(200);
-  await page.waitForFunction(() => document.getElementById("answer-section").ariaBusy !== "true", null, { timeout: 60_000 });
+  await page.waitForFunction(() => document.getElementById("bars").ariaBusy !== "true", null, { timeout: 60_000 });
   return page.evaluate(() => {
     const canvas = document.getElementById("canvas");
     const bytes = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,9 +28,12 @@ def why_not():
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the system gives to connections, which might take it before the server does."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Triton:
@@ -86,7 +90,11 @@ class Triton:
                 [*command, "--disable-auto-complete-config"], env=environment, stdout=log, stderr=log, start_new_session=True
             )
         if ready:
-            self.wait()
+            try:
+                self.wait()
+            except BaseException:
+                self.kill()
+                raise
         return self
 
     def wait(self):

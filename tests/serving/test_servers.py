@@ -6,6 +6,7 @@ What is tested is the repository, the configuration, batching and the protocols 
 
 import contextlib
 import json
+import shutil
 import socket
 import threading
 import time
@@ -150,7 +151,7 @@ def test_models_of_other_shapes(others, name, protocol):
     (result,) = report.results
     bundle = open_bundle(folders[name])
     golden = bundle.golden()
-    cases = [*golden, *in_one_request(golden, bundle.contract), *golden[:3]]
+    cases = [*golden, *in_one_request(bundle), *golden[:3]]
     assert result.verdict == "passed", result
     assert len(cases) == len(golden) + 3 + (name in ("free", "several", "single"))
     assert (result.pictures, latency.requests) == (sum(len(case.pixels) for case in cases), 3)
@@ -350,8 +351,15 @@ def test_wrong_gets_are_errors(triton):
         assert report.results[0].verdict == "absent"
 
 
-def test_a_new_version_under_load(tmp_path):
+def test_a_new_version_under_load(tmp_path, monkeypatch):
+    """Written slowly, and looked for every second: the version that is served is not loaded again."""
     package(DIGITS, tmp_path / "repo")
+    copyfile = shutil.copyfile
+
+    def slowly(source, target, **options):
+        time.sleep(2.5)
+        copyfile(source, target, **options)
+
     with Triton(tmp_path / "repo", tmp_path, poll=True) as server:
         stop, versions, faults = threading.Event(), [], []
 
@@ -368,6 +376,7 @@ def test_a_new_version_under_load(tmp_path):
         threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
+        monkeypatch.setattr(shutil, "copyfile", slowly)
         package(DIGITS, tmp_path / "repo")
         end = time.monotonic() + 40
         while time.monotonic() < end and versions[-CLIENTS:].count("2") < CLIENTS:
@@ -377,6 +386,8 @@ def test_a_new_version_under_load(tmp_path):
             thread.join()
     assert not faults, faults[:3]
     assert {"1", "2"} == set(versions)
+    log = server.log.read_text()
+    assert (log.count("loading: digits:1"), log.count("loading: digits:2"), "ignore" in log) == (1, 1, False)
 
 
 def test_killed_and_restarted(tmp_path):

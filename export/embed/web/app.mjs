@@ -19,7 +19,7 @@ function tell(id, text, kind = "") {
 
 /** Whether an answer is still to come. */
 function busy(value) {
-  find("answer-section").setAttribute("aria-busy", String(value));
+  find("bars").setAttribute("aria-busy", String(value));
 }
 
 /** One at a time, and always the newest. */
@@ -27,6 +27,7 @@ async function classify() {
   tell("problem", "");
   if (drawing.blank) reset();
   if (model.running) model.again = true;
+  if (!model.session) busy(false);
   if (!model.session || model.running || drawing.blank) return;
   model.running = true;
   busy(true);
@@ -63,6 +64,7 @@ function reset() {
   delete find("answer").dataset.logits;
   tell("input", "–");
   tell("latency", "–");
+  tell("said", "");
   const { manifest } = model;
   if (manifest) bars(Array.from({ length: manifest.contract.outputs[0].shape[1] }, () => 0));
 }
@@ -110,21 +112,19 @@ function bars(shares, best = null) {
 }
 
 async function open(file) {
-  if (!file) return;
   busy(true);
   try {
     await drawing.open(file);
   } catch (error) {
     busy(model.running);
     const known = error.message.startsWith("expected");
-    tell("problem", known ? error.message : `expected a picture, got ${file.name || "something else"}`, "failed");
+    tell("problem", known ? error.message : `expected a picture, got ${file?.name || "something else"}`, "failed");
   }
 }
 
 find("clear").addEventListener("click", () => drawing.clear());
 find("file").addEventListener("change", async (event) => {
-  const [file] = event.target.files;
-  await open(file);
+  if (event.target.files.length > 0) await open(event.target.files[0]);
   event.target.value = ""; // so that the same one can be opened again
 });
 addEventListener("dragover", (event) => {

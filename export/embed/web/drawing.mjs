@@ -13,6 +13,7 @@ export class Drawing {
   /** sheet: counts what was begun anew. blank: whether nothing is on it. */
   sheet = 0;
   blank = true;
+  #picture = false; // whether it is one that was opened
   #at = null; // where the pen is
   #pointer = null; // which one is down
   #down = false; // the keyboard's pen
@@ -43,20 +44,23 @@ export class Drawing {
     this.changed();
   }
 
-  /** file: a Blob. Throws, and leaves what is there, for what is no picture. */
+  /** file: a Blob. Throws, and leaves what is there, for what is no picture; does nothing if something else was begun meanwhile. */
   async open(file) {
     const opening = (this.#opening += 1);
-    const picture = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
-    const { width, height } = picture;
     try {
+      const picture = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+      const { width, height } = picture;
       if (width * height > LARGEST * 1e6) throw new Error(`expected a picture of up to ${LARGEST} megapixels, got ${width} x ${height}`);
       if (opening !== this.#opening) return;
       this.#begin(width, height);
       this.context.drawImage(picture, 0, 0);
-    } finally {
       picture.close();
+    } catch (error) {
+      if (opening === this.#opening) throw error;
+      return;
     }
     this.blank = false;
+    this.#picture = true;
     this.changed();
   }
 
@@ -70,11 +74,13 @@ export class Drawing {
     this.#at = null;
     this.#down = false;
     this.#pointer = null;
+    this.#picture = false;
     this.mark.hidden = true;
   }
 
-  #own() {
-    if (this.canvas.width !== SIDE || this.canvas.height !== SIDE) this.#begin(SIDE, SIDE); // a picture was there
+  /** A stroke is on paper of its own, not on a picture. */
+  #paper() {
+    if (this.#picture) this.#begin(SIDE, SIDE);
   }
 
   #stroke([x, y]) {
@@ -91,7 +97,7 @@ export class Drawing {
 
   #press(event) {
     if (event.button !== 0 || this.#pointer !== null) return;
-    this.#own();
+    this.#paper();
     this.canvas.setPointerCapture(event.pointerId);
     this.mark.hidden = true;
     this.#pointer = event.pointerId;
@@ -110,12 +116,8 @@ export class Drawing {
     if (event.key === "Escape") {
       this.clear();
     } else if (event.key === " ") {
-      this.#own();
-      this.#down = !this.#down;
-      this.say(`pen ${this.#down ? "down" : "up"}`);
-      if (this.#down) this.#stroke(this.#at ?? START);
+      if (!event.repeat) this.#lift(!this.#down);
     } else if (event.key in MOVES) {
-      this.#own();
       const next = MOVES[event.key].map((move, axis) => Math.min(SIDE, Math.max(0, (this.#at ?? START)[axis] + move)));
       if (this.#down) this.#stroke(next);
       else this.#at = next;
@@ -124,6 +126,14 @@ export class Drawing {
     }
     event.preventDefault();
     this.#show();
+  }
+
+  #lift(down) {
+    const at = this.#at ?? START;
+    this.say(`pen ${down ? "down" : "up"}`);
+    if (down) this.#paper();
+    this.#down = down;
+    if (down) this.#stroke(at);
   }
 
   #show() {
