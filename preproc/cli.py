@@ -38,7 +38,7 @@ def _version(asked: bool) -> None:
 def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
 ) -> None:
-    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed, 2 wrong usage."""
+    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed or inconclusive, 2 wrong options."""
 
 
 @app.command()
@@ -87,7 +87,7 @@ def attach(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes a bundle there; OUT.onnx: the bare file.")],
     preset: Annotated[str | None, typer.Option("--preset", help="Named statistics, as imagenet.")] = None,
     mean: Annotated[str | None, typer.Option("--mean", metavar="A,B,C", help="One number per channel, in --units.")] = None,
-    std: Annotated[str | None, typer.Option("--std", metavar="A,B,C")] = None,
+    std: Annotated[str | None, typer.Option("--std", metavar="A,B,C", help="Beside --mean.")] = None,
     units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255|0-65535", help="What mean and std are given in.")] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
     huggingface: Annotated[
@@ -229,7 +229,7 @@ def check_server(
     bundle: Annotated[Path, typer.Option("--bundle", metavar="BUNDLE", help="What the server is expected to serve.")],
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Its name on the server; default: the bundle's.")] = None,
     version: Annotated[str | None, typer.Option("--version", metavar="N", help="Default: what the server chooses.")] = None,
-    requests: Annotated[int, typer.Option("--requests", metavar="N", help="So many are timed, one after the other.")] = 50,
+    requests: Annotated[int, typer.Option("--requests", metavar="N", help="How many to time, one after the other.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Send the golden samples to a server of the Open Inference Protocol: does it answer what the bundle promises?"""
@@ -436,6 +436,8 @@ def main() -> None:
         app()
     except PreprocError as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:  # on a machine that has what it needs only
+        _fail(f"expected {error.name}, which is not installed here, for this command")
     except OSError as error:  # a full disk, a folder that may not be written: the system's own words, and the file
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 

@@ -416,7 +416,7 @@ def named_weights(text: str) -> Published:
 
     enums = {models.get_model_weights(name).__name__: name for name in models.list_models()}
     enum, _, member = text.partition(".")
-    if enum not in enums or not member:
+    if enum not in enums:
         raise PreprocError(f"expected weights of torchvision, as ResNet50_Weights.IMAGENET1K_V2, got {text!r}{did_you_mean(enum, enums)}")
     return of_weights("torchvision", enums[enum], member)
 

@@ -254,7 +254,9 @@ def test_pictures_of_other_kinds(page, tmp_path):
     Image.new("L", (11000, 10000)).save(tmp_path / "giant.png")
     Image.new("L", (6000, 3)).save(tmp_path / "thin.png")
     names = ["clear.png", "text.png", "giant.png", "one.png", "thin.png", "clear.png"]
-    (clear, text, giant, one, thin, again), problems = drive(page[0], tmp_path, *(["drop", tmp_path / name] for name in names))
+    keys = [["type", ["ArrowDown", "ArrowLeft"]], ["type", [" "]]]
+    states, problems = drive(page[0], tmp_path, *(["drop", tmp_path / name] for name in names), *keys)
+    clear, text, giant, one, thin, again, moved, down = states
     assert problems == []
     assert np.unique(pixels_of(clear)[0, :, 32:].reshape(-1, 4), axis=0).tolist() == [[184, 184, 184, 255]]
     assert [state["problem"] for state in (clear, text, giant)] == [
@@ -262,7 +264,8 @@ def test_pictures_of_other_kinds(page, tmp_path):
         "expected a picture, got text.png",
         "expected a picture of up to 100 megapixels, got 11000 x 10000",
     ]
-    for state in (text, giant, again):
+    assert (down["shape"], down["logits"] != clear["logits"]) == ([320, 320], True)
+    for state in (text, giant, again, moved):  # a pen that is up leaves a picture as it is
         assert all(state[key] == clear[key] for key in ("bytes", "answer", "logits", "shape"))
     assert (one["shape"], thin["shape"]) == ([1, 1], [3, 6000])
     assert one["problem"] == thin["problem"] == again["problem"] == ""

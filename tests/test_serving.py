@@ -361,6 +361,9 @@ def test_weights_in_a_file_of_their_own_come_along(tmp_path):
 
 def test_bad_packages_are_one_line(tmp_path):
     (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.pbtxt").write_text("")
     for arguments, message in (
         (["export/nothing", "-o", tmp_path / "r"], "expected a bundle"),
         ([DIGITS, "-o", tmp_path / "file"], "the model repository, got a file"),
@@ -370,6 +373,8 @@ def test_bad_packages_are_one_line(tmp_path):
         ([DIGITS, "-o", tmp_path / "r", "--name", "ümlaut"], "expected a name in ASCII"),
         ([DIGITS, "-o", DIGITS / "r"], f"got {DIGITS}, which is a bundle, or a folder in it"),
         ([DIGITS, "-o", ""], "got a file or no name"),
+        ([DIGITS, "-o", tmp_path / "loop" / "r"], "expected a folder, the model repository, got: "),
+        ([DIGITS, "-o", tmp_path / "model"], f"did you mean {tmp_path}?"),
         ([DIGITS, "-o", tmp_path / "r", "--max-batch", "-1"], "a number of pictures"),
         ([DIGITS, "-o", tmp_path / "r", "--settings", tmp_path / "none"], "expected a text file"),
     ):
@@ -542,7 +547,7 @@ def test_the_command(fake):
     told = json.loads(run("serve-check", url, "--bundle", DIGITS, "--json").stdout)
     assert (told["ok"], told["latency"]["requests"]) == (True, 50)
     for arguments, message in (
-        ([url, "--bundle", DIGITS, "--model", "nothing"], "unknown model (status 404); give its name there with --model"),
+        ([url, "--bundle", DIGITS, "--model", "nothing"], "expected the model nothing on fake 1 (--model), got: unknown model (status 404)"),
         (["http://127.0.0.1:1", "--bundle", DIGITS], "Connection refused"),
         (["grpc://127.0.0.1:1", "--bundle", DIGITS], "absent: expected a server at grpc://127.0.0.1:1"),
         (["127.0.0.1:8000", "--bundle", DIGITS], "expected the URL of a server"),

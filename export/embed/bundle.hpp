@@ -94,6 +94,7 @@ inline json read_json(const fs::path& path) {
 // Runs a bundle's golden samples through one of its files. Returns the exit code: 0 where all answers are within the tolerance.
 template <typename Model>
 int check_golden(const fs::path& bundle, const std::string& file) {
+    if (!fs::exists(bundle / "manifest.json")) throw std::runtime_error(bundle.string() + ": expected a bundle, a folder with manifest.json");
     const json manifest = read_json(bundle / "manifest.json"), contract = manifest.at("contract"), power = manifest.at("report").at("power");
     for (const json& other : contract.at("other_inputs"))
         throw std::runtime_error("expected a model that takes pixels alone, got one that takes " + other.at("name").get<std::string>() + ", too");
@@ -125,6 +126,8 @@ int check_golden(const fs::path& bundle, const std::string& file) {
 template <typename Model>
 int check_conformance(const fs::path& suite, const std::string& file) {
     const json cases = read_json(suite / "index.json").at("cases");
+    if (!cases.empty() && !fs::exists(suite / cases[0].get<std::string>() / file))
+        throw std::runtime_error(suite.string() + ": expected a suite with models, as python -m tests.conformance --models FOLDER writes it");
     size_t wrong = 0;
     for (const std::string name : cases) {
         const json spec = read_json(suite / name / "spec.json");

@@ -75,6 +75,9 @@ export async function checkGolden(ort, session, manifest, read) {
 export async function checkConformance(ort, read, say) {
   const json = async (name) => JSON.parse(new TextDecoder().decode(await read(name)));
   const { cases } = await json("index.json");
+  await read(`${cases[0]}/model.onnx`).catch(() => {
+    throw new Error("expected a suite with models, as python -m tests.conformance --models FOLDER writes it");
+  });
   let wrong = 0;
   for (const name of cases) {
     const { tolerance } = await json(`${name}/spec.json`);

@@ -1,7 +1,7 @@
 """Whether a running server answers what a bundle promises: what an operator runs after a deploy."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bundle import Bundle, open_bundle
 from ..errors import PreprocError
-from ..verify import Case, Report, judge
+from ..verify import FAILED, Case, Report, judge
 from .client import Served
 
 REQUESTS = 50
@@ -46,6 +46,8 @@ def serve_check(
     try:
         timed = [cases[position % len(cases)] for position in range(requests)]
         result = judge(served, bundle.folder, [*cases, *in_one_request(bundle), *timed], power)  # the timed ones, too
+        if result.verdict == FAILED and served.served:
+            result = replace(result, reason=f"{result.reason}; version {served.served} answered: is the bundle that one?")
         latency = None
         if result.verdict in ("passed", "inconclusive"):
             p50, p95 = np.percentile(served.seconds[-requests:], (50, 95))

@@ -87,10 +87,7 @@ class Served(Runtime):
         try:
             told = self._ask(self.client.get_model_metadata, self.model, self.version, **extra)
         except PreprocError as error:
-            which, options = self.model, "its name there with --model"
-            if self.version:
-                which, options = f"{self.model} version {self.version}", f"{options}, its version with --version"
-            raise RuntimeAbsentError(f"expected the model {which} on {self.server}, got: {error}; give {options}") from error
+            raise RuntimeAbsentError(f"{self._unknown(extra)}, got: {error}") from error
         try:
             self.inputs = self._compare(told.get("inputs") or (), [self.contract["input"], *self.contract["other_inputs"]])
             self.outputs = self._compare(told.get("outputs") or (), self.contract["outputs"], suffix=True)
@@ -101,6 +98,13 @@ class Served(Runtime):
         with contextlib.suppress(PreprocError, AttributeError, TypeError, ValueError):  # an extension that Triton has
             told = self._ask(self.client.get_model_config, self.model, self.version, **extra)
             self.limit = int((told.get("config") or told).get("max_batch_size", 0)) or None
+
+    def _unknown(self, extra: Mapping[str, Any]) -> str:
+        if self.version:
+            with contextlib.suppress(PreprocError, AttributeError, TypeError):
+                served = ", ".join(map(str, self._ask(self.client.get_model_metadata, self.model, **extra).get("versions") or ()))
+                return f"expected version {self.version} of {self.model} on {self.server}, which serves {served or 'others'} (--version)"
+        return f"expected the model {self.model} on {self.server} (--model)"
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
         """In as few requests as the server takes."""
@@ -156,7 +160,7 @@ class Served(Runtime):
             raise PreprocError(f"{told} (status {status})" if status.isdigit() else told) from error
         except (OSError, HTTPException) as error:  # geventhttpclient's own are HTTPExceptions
             told = getattr(error, "strerror", None) or first_line(RuntimeError(error.args[0] if error.args else error))
-            hint = "; is it its port for gRPC?" if "HTTP/" in str(told) else ""
+            hint = "; is it its port for gRPC?" if "HTTP/" in str(told) else "; is it a port without TLS?" if "SSL" in str(told) else ""
             raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}{hint}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PreprocError(f"expected answers of the Open Inference Protocol, got: {first_line(error)}") from error

@@ -88,9 +88,11 @@ def _repository(out: str | Path) -> Path:
         place = Path(out).resolve()
     except (OSError, RuntimeError) as error:
         raise PreprocError(f"{out}: expected a folder, the model repository, got: {first_line(error)}") from error
-    inside = next((folder for folder in (place, *place.parents) if (folder / MANIFEST).is_file()), None)
-    if inside is not None:
-        raise PreprocError(f"{out}: expected a model repository, got {inside}, which is a bundle, or a folder in it")
+    for folder in (place, *place.parents):
+        if (folder / MANIFEST).is_file():
+            raise PreprocError(f"{out}: expected a model repository, got {folder}, which is a bundle, or a folder in it")
+        if (folder / CONFIG).is_file():
+            raise PreprocError(f"{out}: expected a model repository, got the folder of a model in one; did you mean {folder.parent}?")
     return place
 
 
@@ -186,7 +188,10 @@ def _check_same(new: Path, model: Path) -> None:
     ours, theirs = (triton.parse(_text(folder / CONFIG), folder / CONFIG) for folder in (new, model))
     if ours != theirs:
         fields = ", ".join(triton.differing(ours, theirs))
-        raise PreprocError(f"{model}: expected a new version with the {CONFIG} of those that are served, got another {fields}; {another}")
+        raise PreprocError(
+            f"{model}: expected a new version with the {CONFIG} of those that are served, got another {fields}; give the same options and "
+            f"--settings as before, {another}"
+        )
     labels = [(folder / triton.LABELS).read_bytes() if (folder / triton.LABELS).exists() else None for folder in (new, model)]
     if labels[0] != labels[1]:
         raise PreprocError(f"{model}: expected a new version with the {triton.LABELS} of those that are served, got another; {another}")

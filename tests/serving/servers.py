@@ -169,7 +169,9 @@ def _until(answers, process, log):
         if process.poll() is not None:
             break
         with contextlib.suppress(OSError):
-            if answers():
+            if answers() and process.poll() is None:  # else another one answers there
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"the server did not start:\n{log.read_text()[-3000:]}")
+    lines = log.read_text().splitlines()
+    told = [line for line in lines if line.startswith("E") or "error" in line.lower()] or lines
+    raise RuntimeError("the server did not start:\n" + "\n".join(told[-20:]))

@@ -52,4 +52,4 @@ if __name__ == "__main__":
         print(f"golden samples: error {classifier.check():.1e}", file=sys.stderr)
         print(classifier.label(Image.open(sys.argv[2])))
     except Exception as error:  # noqa: BLE001 - those of onnxruntime have no other base
-        sys.exit(f"error: {error!s:.400}".splitlines()[0])
+        sys.exit(f"error: {' '.join(str(error).split()):.400}")
