@@ -547,7 +547,7 @@ def test_the_command(fake):
     told = json.loads(run("serve-check", url, "--bundle", DIGITS, "--json").stdout)
     assert (told["ok"], told["latency"]["requests"]) == (True, 50)
     for arguments, message in (
-        ([url, "--bundle", DIGITS, "--model", "nothing"], "expected the model nothing on fake 1 (--model), got: unknown model (status 404)"),
+        ([url, "--bundle", DIGITS, "--model", "nothing"], "the model nothing on fake 1 (--model), got: unknown model (status 404)"),
         (["http://127.0.0.1:1", "--bundle", DIGITS], "Connection refused"),
         (["grpc://127.0.0.1:1", "--bundle", DIGITS], "absent: expected a server at grpc://127.0.0.1:1"),
         (["127.0.0.1:8000", "--bundle", DIGITS], "expected the URL of a server"),
