@@ -362,6 +362,7 @@ def test_weights_in_a_file_of_their_own_come_along(tmp_path):
 def test_bad_packages_are_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "manifest.json").write_text('{"name": "of a web page"}')
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.pbtxt").write_text("")
     for arguments, message in (
@@ -375,6 +376,7 @@ def test_bad_packages_are_one_line(tmp_path):
         ([DIGITS, "-o", ""], "got a file or no name"),
         ([DIGITS, "-o", tmp_path / "loop" / "r"], "expected a folder, the model repository, got: "),
         ([DIGITS, "-o", tmp_path / "model"], f"did you mean {tmp_path}?"),
+        ([DIGITS, "-o", tmp_path / "model" / "1"], f"did you mean {tmp_path}?"),
         ([DIGITS, "-o", tmp_path / "r", "--max-batch", "-1"], "a number of pictures"),
         ([DIGITS, "-o", tmp_path / "r", "--settings", tmp_path / "none"], "expected a text file"),
     ):

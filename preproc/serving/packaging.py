@@ -89,8 +89,9 @@ def _repository(out: str | Path) -> Path:
     except (OSError, RuntimeError) as error:
         raise PreprocError(f"{out}: expected a folder, the model repository, got: {first_line(error)}") from error
     for folder in (place, *place.parents):
-        if (folder / MANIFEST).is_file():
+        if (folder / MANIFEST).is_file() and '"preproc-bundle"' in _text(folder / MANIFEST):
             raise PreprocError(f"{out}: expected a model repository, got {folder}, which is a bundle, or a folder in it")
+    for folder in (place, place.parent):
         if (folder / CONFIG).is_file():
             raise PreprocError(f"{out}: expected a model repository, got the folder of a model in one; did you mean {folder.parent}?")
     return place
@@ -107,9 +108,9 @@ def _aside(repository: Path, model: Path) -> Iterator[Path]:
             if not _alive(left):
                 shutil.rmtree(left, ignore_errors=True)
     token = f"{prefix}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    staged = (repository.parent if _one_disk(repository.parent / token, target / token) else target) / token
     _ACTIVE.add(token)
     try:
-        staged = (repository.parent if _one_disk(repository.parent / token, target / token) else target) / token
         try:
             staged.mkdir()
         except OSError as error:

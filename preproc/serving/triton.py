@@ -13,7 +13,7 @@ import numpy as np
 
 from ..bundle import Bundle, golden_files
 from ..errors import PreprocError, first_line
-from ..runtimes import onnxruntime
+from ..runtimes import OrtCpu
 from ..verify import Case
 
 MAX_BATCH = 8
@@ -50,8 +50,9 @@ def signature(bundle: Bundle, backend: str) -> tuple[list[Value], list[Value]]:
     """The inputs and outputs: of an ONNX file as ONNX Runtime infers them, with which its backend compares the configuration; of a
     TorchScript file as its contract says, the outputs named as that backend demands, <name>__<position>."""
     if backend == "onnxruntime":
-        session = onnxruntime().InferenceSession(bundle.folder / "model.onnx", providers=["CPUExecutionProvider"])
-        return _values(session.get_inputs()), _values(session.get_outputs())
+        runtime = OrtCpu()
+        runtime.open(bundle.folder / "model.onnx")
+        return _values(runtime.session.get_inputs()), _values(runtime.session.get_outputs())
     contract = bundle.contract
     return [_promised(contract["input"])], [_promised(output, f"__{position}") for position, output in enumerate(contract["outputs"])]
 
