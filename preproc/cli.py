@@ -191,7 +191,7 @@ def verify(
 @app.command("package")
 def package_bundle(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export wrote.")],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="REPO", help="The model repository; made, or added to.")],
+    out: Annotated[str, typer.Option("-o", "--out", metavar="REPO", help="The model repository; made, or added to.")],
     target: Annotated[str, typer.Option("--target", help="triton.")] = "triton",
     backend: Annotated[str, typer.Option("--backend", help="onnxruntime or pytorch (model.pt).")] = "onnxruntime",
     name: Annotated[str | None, typer.Option("--name", help="Of the model there; default: the bundle's.")] = None,

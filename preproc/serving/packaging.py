@@ -1,6 +1,6 @@
 """A bundle as a model in a server's repository: written beside the repository, then renamed in, so that a polling server sees all of it or
-nothing. (In a repository that is a mounted volume it has to be written inside: then a server that polls may log what it sees, and pass it
-over.)"""
+nothing. (In a repository that is a mounted volume it has to be written inside: then a server that polls may log what it sees, and load the
+other versions again.)"""
 
 import contextlib
 import errno
@@ -11,7 +11,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,20 +69,22 @@ def package(
     version = _next_version(model)
     triton.check_policy(config, version)
     out.mkdir(parents=True, exist_ok=True)
-    with _aside(out, model) as staged:
-        new = staged / name
-        _write(new, bundle, config, backend, version)
-        if model.exists():
-            _check_same(new, model)
-            _rename(new / str(version), model / str(version))
-        else:
-            _rename(new, model)
+    _clear(out, model)
+    try:
+        _put(bundle, config, backend, model, version, aside=out.parent)
+    except OSError as error:  # another disk, or a folder of somebody else's
+        if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        try:
+            _put(bundle, config, backend, model, version, aside=model if model.is_dir() else out)
+        except OSError as second:
+            raise PreprocError(f"{model}: expected a folder that can be written to, got: {second.strerror}") from second
     return given / name / str(version)
 
 
 def _repository(out: str | Path) -> Path:
     """Raises PreprocError for what can be none."""
-    if not str(out) or str(out) == "." or (Path(out).exists() and not Path(out).is_dir()):
+    if not str(out) or (Path(out).exists() and not Path(out).is_dir()):
         raise PreprocError(f"{out}: expected a folder, the model repository, got a file or no name")
     try:
         place = Path(out).resolve()
@@ -97,28 +99,40 @@ def _repository(out: str | Path) -> Path:
     return place
 
 
-@contextlib.contextmanager
-def _aside(repository: Path, model: Path) -> Iterator[Path]:
-    """A folder whose contents can be renamed into the repository, or into the model if it is there: beside the repository, where no server
-    looks; or in it where that is another disk or not to be written to. What killed runs left goes."""
-    target = model if model.is_dir() else repository
-    prefix = f".{repository.name}.{model.name}.new-"
-    for place in {repository.parent, repository, target}:
-        for left in place.glob(f"{glob.escape(prefix)}*"):
-            if not _alive(left):
-                shutil.rmtree(left, ignore_errors=True)
-    token = f"{prefix}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    staged = (repository.parent if _one_disk(repository.parent / token, target / token) else target) / token
-    _ACTIVE.add(token)
+def _put(bundle: Bundle, config: Any, backend: str, model: Path, version: int, *, aside: Path) -> None:
+    """Writes the version in a folder in `aside`, and renames it into place. Nothing in the model's folder is touched before: a server that
+    polls loads the versions of a folder that has changed again. Raises OSError where it cannot be written there, or renamed from there."""
+    staged = aside / f"{_prefix(model)}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    _ACTIVE.add(staged.name)
     try:
-        try:
-            staged.mkdir()
-        except OSError as error:
-            raise PreprocError(f"{target}: expected a folder that can be written to, got: {error.strerror}") from error
-        yield staged
+        staged.mkdir()
+        new = staged / model.name
+        _write(new, bundle, config, backend, version)
+        if model.exists():
+            _check_same(new, model)
+            (new / str(version)).rename(model / str(version))
+        else:
+            new.rename(model)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise PreprocError(f"{model}: expected nobody else to write there, got: {error.strerror}") from error
+        raise
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-        _ACTIVE.discard(token)
+        _ACTIVE.discard(staged.name)
+
+
+def _prefix(model: Path) -> str:
+    """Of folders that become part of the model; a server takes them for no version."""
+    return f".{model.parent.name}.{model.name}.new-"
+
+
+def _clear(repository: Path, model: Path) -> None:
+    """Removes what killed runs left."""
+    for place in {repository.parent, repository, model}:
+        for left in place.glob(f"{glob.escape(_prefix(model))}*"):
+            if not _alive(left):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 _ACTIVE: set[str] = set()
@@ -141,21 +155,6 @@ def _alive(left: Path) -> bool:
         return False
     except OSError:
         return True
-    return True
-
-
-def _one_disk(here: Path, there: Path) -> bool:
-    """Whether a file can be renamed from one folder into the other; device numbers do not tell it of bind mounts."""
-    try:
-        here.touch(exist_ok=False)
-    except OSError:
-        return False
-    try:
-        here.rename(there)
-        there.unlink()
-    except OSError:
-        here.unlink(missing_ok=True)
-        return False
     return True
 
 
@@ -203,15 +202,6 @@ def _check_same(new: Path, model: Path) -> None:
             raise PreprocError(
                 f"{old}: expected the {feed.stat().st_size} bytes that {CONFIG} tells, got {size or 'nothing there'}; {another}"
             )
-
-
-def _rename(source: Path, target: Path) -> None:
-    try:
-        source.rename(target)
-    except OSError as error:
-        other = error.errno in (errno.EEXIST, errno.ENOTEMPTY)
-        what = "nobody else to write there" if other else "a folder that can be written to"
-        raise PreprocError(f"{target}: expected {what}, got: {error.strerror}") from error
 
 
 def _text(file: Path) -> str:
