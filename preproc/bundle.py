@@ -4,10 +4,7 @@ import contextlib
 import glob
 import hashlib
 import json
-import os
 import re
-import shutil
-import uuid
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from . import aside
 from . import contract as contracts
 from .errors import BundleError, first_line
 from .recipe import check_name
@@ -51,7 +49,7 @@ class Bundle:
     def golden(self) -> list[Case]:
         """The golden samples, with the reference's outputs."""
         outputs = [output["name"] for output in self.contract["outputs"]]
-        others = [other["name"] for other in self.contract.get("other_inputs", ())]
+        others = [other["name"] for other in self.contract["other_inputs"]]
         files = golden_files([*outputs, *others])
         cases = []
         for name in self.manifest["golden"]:
@@ -60,20 +58,9 @@ class Bundle:
             cases.append(Case(name, pixels, {key: arrays[key] for key in outputs}, {key: arrays[key] for key in others}))
         return cases
 
-    def why_not_batched(self) -> str | None:
-        """Why several pictures cannot be one call, whose answers are cut apart again, or None. (That a batch's rows are those of its
-        pictures alone, in order, is what was verified.)"""
-        batch = self.contract["input"]["shape"][0]
-        if isinstance(batch, int):
-            return f"pixels has a fixed batch of {batch}"
-        for other in self.contract["other_inputs"]:
-            if not other["shape"] or other["shape"][0] != batch:
-                return f"{other['name']} is not given per picture, its shape is {other['shape']}"
-        for case in self.golden():
-            for name, array in case.expected.items():
-                if array.shape[:1] != (len(case.pixels),):
-                    return f"{name} has {len(array) if array.ndim else 'no'} rows for {len(case.pixels)} picture"
-        return None
+    def against_golden(self) -> str:
+        """What a report says that compares with the golden samples."""
+        return f"{len(self.manifest['golden'])} golden samples ({self.report.against.split(',')[0]} of the export)"
 
 
 def _array(file: Path) -> Any:
@@ -220,21 +207,20 @@ def publishing(target: Path) -> Iterator[Path]:
     recover(target)
     check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    new, old = (target.with_name(f".{target.name}.{word}-{token}") for word in ("new", "old"))
-    new.mkdir()
-    _ACTIVE.add(token)
     try:
-        yield new
-        if target.exists():
-            target.rename(old)
-        try:
-            new.rename(target)
-        except OSError as error:
-            raise BundleError(f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?") from error
+        with aside.token() as token:
+            new, old = (target.with_name(f".{target.name}.{word}-{token}") for word in ("new", "old"))
+            new.mkdir()
+            yield new
+            if target.exists():
+                target.rename(old)
+            try:
+                new.rename(target)
+            except OSError as error:
+                raise BundleError(
+                    f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?"
+                ) from error
     finally:
-        _ACTIVE.discard(token)
-        shutil.rmtree(new, ignore_errors=True)
         recover(target)
 
 
@@ -251,31 +237,8 @@ def check_target(target: Path) -> None:
 def recover(target: Path) -> None:
     """Mends what a killed export left: an old bundle that was renamed away comes back, half-made folders go."""
     target = target.absolute()
-    pattern = f".{glob.escape(target.name)}."
-    for old in sorted(target.parent.glob(f"{pattern}old-*")):
+    for old in sorted(target.parent.glob(f".{glob.escape(target.name)}.old-*")):
         if not target.exists():  # even if its maker lives: it then stops with an error, and nothing is lost
             old.rename(target)
-    for left in [*target.parent.glob(f"{pattern}old-*"), *target.parent.glob(f"{pattern}new-*")]:
-        if not _alive(left):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-_ACTIVE: set[str] = set()
-"""The tokens of this process's exports under way."""
-
-
-def _alive(path: Path) -> bool:
-    """Whether the export that made this folder still runs."""
-    token = path.name.rpartition(".")[2].partition("-")[2]
-    pid = token.partition("-")[0]
-    if not pid.isdigit() or int(pid) == os.getpid():
-        return token in _ACTIVE
-    if os.name != "posix":  # os.kill(pid, 0) is no question there
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    for word in ("old", "new"):
+        aside.sweep(target.parent, f".{target.name}.{word}-")

@@ -208,7 +208,6 @@ def package_bundle(
     as_json: Json = False,
 ) -> None:
     """Put a bundle into a server's model repository, as its next version. What is served there already stays as it is."""
-    from .bundle import open_bundle
     from .serving.packaging import package
 
     notes: list[str] = []
@@ -218,8 +217,6 @@ def package_bundle(
         _say(text)
 
     made = package(bundle, out, target=target, backend=backend, name=name, kind=kind, max_batch=max_batch, settings=settings, progress=note)
-    if not open_bundle(bundle).report.ok:
-        note("note: the bundle's verification is inconclusive: it could not have noticed every mistake")
     print(json.dumps({"version": str(made), "notes": notes}, indent=2) if as_json else f"{made}: written")
 
 

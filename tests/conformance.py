@@ -109,8 +109,8 @@ def tolerance(steps: list[Step]) -> float:
     return 0.0 if all(isinstance(step, (FromPixels, Geometry)) for step in steps) else FLOAT32
 
 
-def write(folder: Path, *, models: bool = False) -> None:
-    """Replaces what is there of an earlier run; README.md stays."""
+def write(folder: Path, *, models: bool = False) -> int:
+    """Replaces what is there of an earlier run; README.md stays. Returns how many cases it has."""
     index = folder / "index.json"
     if folder.is_dir() and any(folder.iterdir()) and not (index.is_file() and '"preproc-conformance"' in index.read_text(encoding="utf-8")):
         sys.exit(f"{folder}: expected an empty folder or a conformance suite of ours, got other files")
@@ -134,19 +134,20 @@ def write(folder: Path, *, models: bool = False) -> None:
                 if np.asarray(value).dtype.kind in "bif":
                     np.save(place / f"parameter.{position}.{key}.npy", np.array(value, np.float64))
         if models:
-            sides = (x.shape[1], x.shape[2]) if isinstance(steps[0], FromPixels) and steps[0].layout == "NHWC" else (x.shape[2], x.shape[3])
-            channels = x.shape[3] if isinstance(steps[0], FromPixels) and steps[0].layout == "NHWC" else x.shape[1]
+            nhwc = isinstance(steps[0], FromPixels) and steps[0].layout == "NHWC"
+            sides, channels = (x.shape[1:3], x.shape[3]) if nhwc else (x.shape[2:], x.shape[1])
             (place / "model.onnx").write_bytes(alone(steps, size=sides, channels=channels))
             torch.jit.script(Pipeline.from_steps(steps)).save(place / "model.pt")
         names.append(name)
     for left in {place.name for place in folder.iterdir() if place.is_dir()} - set(names):
         (folder / left).rmdir()
-    (folder / "index.json").write_text(json.dumps({"format": "preproc-conformance", "version": VERSION, "cases": names}, indent=2) + "\n")
+    index.write_text(json.dumps({"format": "preproc-conformance", "version": VERSION, "cases": names}, indent=2) + "\n")
+    return len(names)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Write the conformance suite.")
     parser.add_argument("--models", type=Path, metavar="FOLDER", help="write it there, with a model.onnx and a model.pt in each case")
-    models = parser.parse_args().models
-    write(models or FOLDER, models=models is not None)
-    print(f"{models or FOLDER}: {len(json.loads(((models or FOLDER) / 'index.json').read_text())['cases'])} cases")
+    with_models = parser.parse_args().models
+    place = with_models or FOLDER
+    print(f"{place}: {write(place, models=with_models is not None)} cases")

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 ORDER = [
     "errors affine checks presets steps published recipe pillow reference collapse tracking",
     "guard layers pipeline backbones convolutions folding graph runtimes verify",
-    "contract inputs bundle proof export inspection showing stats serving cli __main__",
+    "contract inputs aside bundle proof export inspection showing stats serving cli __main__",
 ]
 RANK = {name: position for position, name in enumerate(" ".join(ORDER).split())}
 FILES = sorted((ROOT / "preproc").rglob("*.py"))

@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from preproc.bundle import open_bundle
-from preproc.errors import PreprocError
+from preproc.errors import BundleError, PreprocError
+from preproc.graph import load
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made, put
 
@@ -152,3 +153,9 @@ def test_mutated_files_never_give_anything_but_a_refusal_or_a_verified_file():
     refused, written = (int(part.split()[0]) for part in done.stdout.split(","))
     assert refused + written == 400
     assert min(refused, written) > 10
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "m.onnx")
+    with pytest.raises(BundleError, match="expected an ONNX file, got a pipe"):
+        load(tmp_path / "m.onnx")

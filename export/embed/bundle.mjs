@@ -26,8 +26,8 @@ export function parseNpy(bytes) {
   return { type: TYPES[dtype], shape, data: new ARRAYS[dtype](new Uint8Array(view.subarray(start)).buffer) };
 }
 
-/** Of manifest.json's object: { output: scale } in the contract's order, and how far answers may be from the golden ones, relative to it. */
-export function promise(manifest) {
+/** Of manifest.json's object: [name, scale] of each output, and how far answers may be from the golden ones, relative to the scale. */
+function promise(manifest) {
   const { scale, tolerance } = manifest.report.power;
   const outputs = manifest.contract.outputs.map(({ name }) => [name, scale[name]]);
   for (const [name, value] of outputs) if (!(value > 0)) throw new Error(`expected a scale above 0 of ${name}, got ${value}`);
@@ -62,7 +62,8 @@ export async function checkGolden(ort, session, manifest, read) {
       const expected = parseNpy(await read(`golden/${name}/${manifest.golden_files[output]}`));
       error = Math.max(error, distance(answers[output], expected) / scale);
     }
-    const first = answers[outputs[0][0]].data.subarray(0, answers[outputs[0][0]].data.length / (pixels.shape[0] || 1));
+    const { data } = answers[outputs[0][0]];
+    const first = data.subarray(0, data.length / (pixels.shape[0] || 1));
     samples.push({ name, error, best: first.indexOf(first.reduce((most, value) => Math.max(most, value), -Infinity)) });
   }
   if (samples.length === 0) throw new Error("expected golden samples in the manifest, got none");

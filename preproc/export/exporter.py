@@ -174,17 +174,11 @@ def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.M
         return {"name": name, "dtype": kind, "shape": shape}
 
     picture = graph.any_picture(model, contracts.INPUT) if isinstance(job.backbone, Path) and model is not None else None
-    others = (
-        []
-        if picture is None or model is None
-        else [(value, graph.promised_sides(value, picture)) for value in graph.other_inputs(model, picture)]
-    )
+    others = [] if picture is None or model is None else graph.promised_others(model, picture)
     made = contracts.make_contract(
         job.recipe,
         outputs=[output(name) for name in job.recipe.backbone.outputs],
-        others=[
-            {"name": value.name, "dtype": value.dtype.numpy().name if value.dtype else None, "shape": shape} for value, shape in others
-        ],
+        others=others,
         fold=fold,
         weights=job.weights,
         weights_sha256=job.weights_sha256,

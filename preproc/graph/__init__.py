@@ -5,7 +5,7 @@ from .convolutions import follow
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, output_types
 from .messages import beside
-from .others import others, promised_sides
+from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, other_inputs, picture_input, sides
 from .reading import read_metadata
 from .writing import save, to_bytes
@@ -28,7 +28,7 @@ __all__ = [
     "others",
     "output_types",
     "picture_input",
-    "promised_sides",
+    "promised_others",
     "read_metadata",
     "record",
     "save",

@@ -28,8 +28,16 @@ def others(model: ir.Model, picture: Picture) -> Others:
     return of
 
 
-def promised_sides(value: ir.Value, picture: Picture) -> list[int | str | None] | None:
-    """The sides of another input in the contract's words: the first is "N" where it is the picture's batch, and never else."""
+def promised_others(model: ir.Model, picture: Picture) -> list[dict[str, Any]]:
+    """Name, dtype and shape of each, as the contract has them."""
+    return [
+        {"name": value.name, "dtype": value.dtype.numpy().name if value.dtype else None, "shape": _promised_sides(value, picture)}
+        for value in other_inputs(model, picture)
+    ]
+
+
+def _promised_sides(value: ir.Value, picture: Picture) -> list[int | str | None] | None:
+    """In the contract's words: the first is "N" where it is the picture's batch, and never else."""
     found = sides(value)
     if not found:
         return found

@@ -44,6 +44,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 def _read(path: str | Path, rest: bytearray, graph: Callable[[IO[bytes], int], object]) -> None:
     """Collects a model's fields but its graph, which is given away."""
+    if Path(path).is_fifo():  # would wait for a writer
+        raise BundleError(f"{path}: expected an ONNX file, got a pipe")
     try:
         with Path(path).open("rb") as file:
             end = file.seek(0, 2)

@@ -1,15 +1,16 @@
 """Whether a running server answers what a bundle promises: what an operator runs after a deploy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..bundle import Bundle, open_bundle
+from ..bundle import open_bundle
 from ..errors import PreprocError
-from ..verify import FAILED, Case, Report, judge
+from ..verify import FAILED, INCONCLUSIVE, PASSED, Report, judge
+from .batches import in_one_request
 from .client import Served
 
 REQUESTS = 50
@@ -45,33 +46,20 @@ def serve_check(
     served = Served(url, bundle.contract, model=model, version=version)
     try:
         timed = [cases[position % len(cases)] for position in range(requests)]
-        result = judge(served, bundle.folder, [*cases, *in_one_request(bundle), *timed], power)  # the timed ones, too
+        together = in_one_request(bundle.contract, cases)
+        result = judge(served, bundle.folder, [*cases, *together, *timed], power)  # the timed ones, too
         if result.verdict == FAILED and served.served:
             result = replace(result, reason=f"{result.reason}; version {served.served} answered: is the bundle that one?")
         latency = None
-        if result.verdict in ("passed", "inconclusive"):
+        if result.verdict in (PASSED, INCONCLUSIVE):
             p50, p95 = np.percentile(served.seconds[-requests:], (50, 95))
             latency = Latency(requests, float(p50), float(p95))
     finally:
         served.close()
-    against = f"{len(cases)} golden samples ({bundle.report.against.split(',')[0]} of the export)"
     agree = str(bundle.contract["backbone"]["constants_agree"])
-    return Report(str(bundle.contract["name"]), against, agree, power, (result,), tuple(case.name for case in cases)), latency
-
-
-def in_one_request(bundle: Bundle) -> list[Case]:
-    """All samples of the first one's size as a batch, which shows answers that are given to the wrong pictures; nothing where there is one
-    only, or the model takes no batches."""
-    cases = bundle.golden()
-    same = [case for case in cases if case.pixels.shape == cases[0].pixels.shape]
-    if len(same) < 2 or bundle.why_not_batched() is not None:
-        return []
-
-    def joined(arrays: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        return {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
-
-    pixels = np.concatenate([case.pixels for case in same])
-    return [Case(f"{len(same)} samples together", pixels, joined([case.expected for case in same]), joined([case.others for case in same]))]
+    return Report(
+        str(bundle.contract["name"]), bundle.against_golden(), agree, power, (result,), tuple(case.name for case in cases)
+    ), latency
 
 
 def to_json(report: Report, latency: Latency | None) -> Mapping[str, Any]:

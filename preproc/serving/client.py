@@ -71,7 +71,8 @@ class Served(Runtime):
         if self.address.protocol == "http":
             settings |= {"connection_timeout": TIMEOUT, "network_timeout": TIMEOUT}
         self.api, self.client = api, api.InferenceServerClient(self.address.place, **settings)
-        extra: dict[str, Any] = {"as_json": True, "client_timeout": TIMEOUT} if self.address.protocol == "grpc" else {}
+        self.timeout: dict[str, Any] = {"client_timeout": TIMEOUT} if self.address.protocol == "grpc" else {}
+        extra = {"as_json": True, **self.timeout} if self.timeout else {}
         try:
             server = self._ask(self.client.get_server_metadata, **extra)
         except RuntimeAbsentError:
@@ -89,7 +90,7 @@ class Served(Runtime):
         except PreprocError as error:
             raise RuntimeAbsentError(f"{self._unknown(extra)}, got: {error}") from error
         try:
-            self.inputs = self._compare(told.get("inputs") or (), [self.contract["input"], *self.contract["other_inputs"]])
+            self._compare(told.get("inputs") or (), [self.contract["input"], *self.contract["other_inputs"]])
             self.outputs = self._compare(told.get("outputs") or (), self.contract["outputs"], suffix=True)
         except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
             if isinstance(error, PreprocError):
@@ -117,17 +118,16 @@ class Served(Runtime):
         return {name: np.concatenate([answer[name] for answer in answers]) for name in self.outputs}
 
     def _send(self, values: Mapping[str, NDArray[Any]]) -> Outputs:
-        extra: dict[str, Any] = {} if self.address.protocol == "grpc" else {"binary_data": self.binary}
+        form = {} if self.address.protocol == "grpc" else {"binary_data": self.binary}
         inputs = []
         for name, array in values.items():
             array = array[..., None] if name in self.widened else array
-            value = self.api.InferInput(name, list(array.shape), _word(str(array.dtype)))
-            value.set_data_from_numpy(np.ascontiguousarray(array), **extra)
+            value = self.api.InferInput(name, list(array.shape), protocol_word(str(array.dtype)))
+            value.set_data_from_numpy(np.ascontiguousarray(array), **form)
             inputs.append(value)
-        outputs = [self.api.InferRequestedOutput(name, **extra) for name in self.outputs.values()]
-        extra = {"client_timeout": TIMEOUT} if self.address.protocol == "grpc" else {}
+        outputs = [self.api.InferRequestedOutput(name, **form) for name in self.outputs.values()]
         start = time.perf_counter()
-        answer = self._ask(self.client.infer, self.model, inputs, self.version, outputs, request_id="1", **extra)
+        answer = self._ask(self.client.infer, self.model, inputs, self.version, outputs, request_id="1", **self.timeout)
         self.seconds.append(time.perf_counter() - start)
         told = answer.get_response()
         self.served = str(told.get("model_version", "") if isinstance(told, dict) else told.model_version)
@@ -177,8 +177,8 @@ class Served(Runtime):
             if name is None:
                 raise VerificationError(f"expected {value['name']} on the server, got {', '.join(theirs) or 'nothing'}")
             dtype, shape = theirs[name].get("datatype"), [int(side) for side in theirs[name].get("shape", ())]
-            if dtype != _word(value["dtype"]):
-                raise VerificationError(f"expected {name} in {_word(value['dtype'])}, got {dtype}")
+            if dtype != protocol_word(value["dtype"]):
+                raise VerificationError(f"expected {name} in {protocol_word(value['dtype'])}, got {dtype}")
             free = [side if isinstance(side, int) else -1 for side in value["shape"]]
             if len(free) <= 1 and shape == [*free, 1]:
                 self.widened.add(value["name"])
@@ -204,6 +204,6 @@ def _api(protocol: str) -> Any:
     return api
 
 
-def _word(dtype: str) -> str:
-    """The protocol's."""
+def protocol_word(dtype: str) -> str:
+    """The protocol's name of a dtype; in config.pbtxt it is TYPE_<that>."""
     return {"float16": "FP16", "float32": "FP32", "float64": "FP64"}.get(dtype, dtype.upper())

@@ -2,23 +2,20 @@
 nothing. (In a repository that is a mounted volume it has to be written inside: then a server that polls may log what it sees, and load the
 other versions again.)"""
 
-import contextlib
 import errno
-import glob
-import os
+import functools
 import re
 import shutil
-import socket
-import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .. import aside
 from ..bundle import MANIFEST, Bundle, open_bundle, sha256
 from ..checks import check_choice
 from ..errors import PreprocError, first_line
 from ..recipe import check_name
+from ..verify import Case
 from . import triton
 
 CONFIG = "config.pbtxt"
@@ -42,7 +39,8 @@ def package(
 
     target: "triton".  backend: "onnxruntime" or "pytorch".  name: of the model, by default the bundle's.  kind: where instances run,
     "auto", "cpu" or "gpu".  max_batch: pictures in a batch at most, 0: no batching; by default triton.MAX_BATCH, or 0 where the model takes
-    no batches, and progress is told why.  settings: a file with more of config.pbtxt, whose fields take the place of ours.
+    no batches.  settings: a file with more of config.pbtxt, whose fields take the place of ours.  progress: is told why there are no
+    batches, and that a verification was inconclusive.
     A model that is there gets the next version; what is served from the others stays as it is, to the byte. Raises PreprocError if the
     new version would need another config.pbtxt or other labels than those that are there, or its warm-up is gone.
     """
@@ -64,21 +62,26 @@ def package(
         raise PreprocError(f"expected a name in ASCII, for it is part of a server's URLs, got {name!r}; give another one with --name")
     given, out = Path(out), _repository(out)
     more = None if settings is None else _text(Path(settings))
-    config = triton.make_config(bundle, name, backend=backend, kind=kind, max_batch=max_batch, settings=more, progress=progress)
+    golden = bundle.golden()
+    config = triton.make_config(bundle, golden, name, backend=backend, kind=kind, max_batch=max_batch, settings=more, progress=progress)
     model = out / name
     version = _next_version(model)
     triton.check_policy(config, version)
     out.mkdir(parents=True, exist_ok=True)
-    _clear(out, model)
+    for place in {out.parent, out, model}:
+        aside.sweep(place, _prefix(model))
+    put = functools.partial(_put, bundle, config, backend, model, version, golden[0])
     try:
-        _put(bundle, config, backend, model, version, aside=out.parent)
+        put(place=out.parent)
     except OSError as error:  # another disk, or a folder of somebody else's
         if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
             raise
         try:
-            _put(bundle, config, backend, model, version, aside=model if model.is_dir() else out)
+            put(place=model if model.is_dir() else out)
         except OSError as second:
             raise PreprocError(f"{model}: expected a folder that can be written to, got: {second.strerror}") from second
+    if not bundle.report.ok:
+        progress("note: the bundle's verification is inconclusive: it could not have noticed every mistake")
     return given / name / str(version)
 
 
@@ -99,27 +102,26 @@ def _repository(out: str | Path) -> Path:
     return place
 
 
-def _put(bundle: Bundle, config: Any, backend: str, model: Path, version: int, *, aside: Path) -> None:
-    """Writes the version in a folder in `aside`, and renames it into place. Nothing in the model's folder is touched before: a server that
+def _put(bundle: Bundle, config: Any, backend: str, model: Path, version: int, sample: Case, *, place: Path) -> None:
+    """Writes the version in a folder in `place`, and renames it into place. Nothing in the model's folder is touched before: a server that
     polls loads the versions of a folder that has changed again. Raises OSError where it cannot be written there, or renamed from there."""
-    staged = aside / f"{_prefix(model)}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    _ACTIVE.add(staged.name)
-    try:
-        staged.mkdir()
-        new = staged / model.name
-        _write(new, bundle, config, backend, version)
-        if model.exists():
-            _check_same(new, model)
-            (new / str(version)).rename(model / str(version))
-        else:
-            new.rename(model)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            raise PreprocError(f"{model}: expected nobody else to write there, got: {error.strerror}") from error
-        raise
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-        _ACTIVE.discard(staged.name)
+    with aside.token() as token:
+        staged = place / f"{_prefix(model)}{token}"
+        try:
+            staged.mkdir()
+            new = staged / model.name
+            _write(new, bundle, config, backend, version, sample)
+            if model.exists():
+                _check_same(new, model)
+                (new / str(version)).rename(model / str(version))
+            else:
+                new.rename(model)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                raise PreprocError(f"{model}: expected nobody else to write there, got: {error.strerror}") from error
+            raise
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
 
 
 def _prefix(model: Path) -> str:
@@ -127,38 +129,7 @@ def _prefix(model: Path) -> str:
     return f".{model.parent.name}.{model.name}.new-"
 
 
-def _clear(repository: Path, model: Path) -> None:
-    """Removes what killed runs left."""
-    for place in {repository.parent, repository, model}:
-        for left in place.glob(f"{glob.escape(_prefix(model))}*"):
-            if not _alive(left):
-                shutil.rmtree(left, ignore_errors=True)
-
-
-_ACTIVE: set[str] = set()
-"""What this process is writing."""
-HOUR = 3600
-
-
-def _alive(left: Path) -> bool:
-    """Whether somebody still writes there: told for this machine by the process; for others, who may share the disk, by its age."""
-    *rest, pid, _ = left.name.rsplit("-", 2)
-    if not rest or not pid.isdecimal() or not rest[0].endswith(f".new-{socket.gethostname()}"):
-        with contextlib.suppress(OSError):
-            return time.time() - left.stat().st_mtime < HOUR
-        return True
-    if int(pid) == os.getpid():
-        return left.name in _ACTIVE
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int) -> None:
+def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int, sample: Case) -> None:
     place = folder / str(version)
     place.mkdir(parents=True)
     for file in triton.FILES[backend]:
@@ -171,7 +142,7 @@ def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int
     (folder / CONFIG).write_text(triton.to_text(config), encoding="utf-8")
     if bundle.contract["labels"]:
         (folder / triton.LABELS).write_text("".join(f"{label}\n" for label in bundle.contract["labels"]), encoding="utf-8")
-    triton.write_warmup(folder / triton.WARMUP, bundle.golden()[0])
+    triton.write_warmup(folder / triton.WARMUP, sample)
 
 
 def _next_version(model: Path) -> int:

@@ -15,6 +15,8 @@ from ..bundle import Bundle, golden_files
 from ..errors import PreprocError, first_line
 from ..runtimes import OrtCpu
 from ..verify import Case
+from . import batches
+from .client import protocol_word
 
 MAX_BATCH = 8
 """Pictures in one batch, unless somebody asks for another number, or the model takes no batches."""
@@ -26,7 +28,6 @@ PLATFORMS = {"onnxruntime": "onnxruntime_onnx", "pytorch": "pytorch_libtorch"}
 KINDS = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "gpu": "KIND_GPU"}
 """Of an instance group: where the model runs. auto: on the GPUs where there are some, else on the CPU."""
 LABELS, WARMUP = "labels.txt", "warmup"
-_TYPES = {"float16": "FP16", "float32": "FP32", "float64": "FP64"}
 _OURS = ("name", "backend", "platform", "input", "output", "max_batch_size", "default_model_filename", "model_warmup")
 
 
@@ -40,7 +41,7 @@ class Value:
 
     def data_type(self) -> str:
         """Triton's word. Raises PreprocError for dtypes that it has none for."""
-        word = f"TYPE_{_TYPES.get(self.dtype, self.dtype.upper())}"
+        word = f"TYPE_{protocol_word(self.dtype)}"
         if word not in _schema().DataType.keys():  # noqa: SIM118 - no mapping
             raise PreprocError(f"expected values of a dtype that Triton has a word for, got {self.name} in {self.dtype}")
         return word
@@ -71,16 +72,17 @@ def _sides(shape: Sequence[Any]) -> tuple[int | None, ...]:
     return tuple(side if isinstance(side, int) else None for side in shape)
 
 
-def why_not_batched(bundle: Bundle, values: Sequence[Value]) -> str | None:
+def why_not_batched(bundle: Bundle, golden: Sequence[Case], values: Sequence[Value]) -> str | None:
     """Why Triton cannot put requests together, or None."""
     fixed = next((value for value in values if not value.shape or value.shape[0] is not None), None)
     if fixed is not None and fixed.shape:
         return f"{fixed.name} has a fixed batch, its shape is {[side or 'free' for side in fixed.shape]}"
-    return bundle.why_not_batched() or (None if fixed is None else f"{fixed.name} is a single number")
+    return batches.why_none(bundle.contract, golden) or (None if fixed is None else f"{fixed.name} is a single number")
 
 
 def make_config(
     bundle: Bundle,
+    golden: Sequence[Case],
     name: str,
     *,
     backend: str,
@@ -89,8 +91,10 @@ def make_config(
     settings: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Any:
-    """A ModelConfig message. kind: of KINDS.  max_batch: pictures in a batch at most; 0: requests are served as they come; None: MAX_BATCH,
-    or 0 where the model takes no batches, and progress is told why.  settings: more of config.pbtxt, in its own syntax: a field that is
+    """A ModelConfig message. golden: the bundle's samples; the first one warms the model up.  kind: of KINDS.
+
+    max_batch: pictures in a batch at most; 0: requests are served as they come; None: MAX_BATCH, or 0 where the model takes no batches, and
+    progress is told why.  settings: more of config.pbtxt, in its own syntax: a field that is
     there takes the place of ours.
 
     Raises PreprocError for what Triton would take and not heed, and for a max_batch that the model does not take.
@@ -99,7 +103,7 @@ def make_config(
     inputs, outputs = signature(bundle, backend)
     if backend == "pytorch" and any(value.dtype in ("uint16", "uint32", "uint64") for value in inputs):
         raise PreprocError(f"expected pixels that Triton's pytorch backend takes, uint8, got {inputs[0].dtype}; use --backend onnxruntime")
-    reason = why_not_batched(bundle, [*inputs, *outputs])
+    reason = why_not_batched(bundle, golden, [*inputs, *outputs])
     if reason is not None and max_batch:
         raise PreprocError(f"expected a model that takes batches for --max-batch {max_batch}, got one that does not: {reason}")
     if reason is not None and max_batch is None:
@@ -119,7 +123,7 @@ def make_config(
         config.dynamic_batching.preferred_batch_size.extend(sorted({max(max_batch // 2, 2), max_batch}))
         config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY
     config.instance_group.add(kind=schema.ModelInstanceGroup.Kind.Value(KINDS[kind]), count=1)
-    sample = bundle.golden()[0]
+    sample = golden[0]
     warmup = config.model_warmup.add(name=sample.name, batch_size=len(sample.pixels) if max_batch else 1)  # of 0 it skips the sample
     for key, array in warmup_arrays(sample).items():
         (value,) = [value for value in inputs if value.name == key]

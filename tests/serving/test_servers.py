@@ -25,7 +25,8 @@ from preproc.export.exporter import export_bundle
 from preproc.export.onnx import export_backbone
 from preproc.recipe import load_recipe
 from preproc.runtimes import OrtCpu
-from preproc.serving.check import in_one_request, serve_check
+from preproc.serving.batches import in_one_request
+from preproc.serving.check import serve_check
 from preproc.serving.client import Served
 from preproc.serving.packaging import package
 from preproc.verify import judge
@@ -151,7 +152,7 @@ def test_models_of_other_shapes(others, name, protocol):
     (result,) = report.results
     bundle = open_bundle(folders[name])
     golden = bundle.golden()
-    cases = [*golden, *in_one_request(bundle), *golden[:3]]
+    cases = [*golden, *in_one_request(bundle.contract, golden), *golden[:3]]
     assert result.verdict == "passed", result
     assert len(cases) == len(golden) + 3 + (name in ("free", "several", "single"))
     assert (result.pictures, latency.requests) == (sum(len(case.pixels) for case in cases), 3)

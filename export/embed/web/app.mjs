@@ -1,5 +1,5 @@
 // A bundle in a browser, through onnxruntime-web: the canvas's RGBA bytes go into model.onnx, nothing prepared. See README.md.
-import { checkGolden, promise } from "../bundle.mjs";
+import { checkGolden } from "../bundle.mjs";
 import { Drawing } from "./drawing.mjs";
 
 const RUNTIME = new URL("../node_modules/onnxruntime-web/dist/", import.meta.url).href;
@@ -158,7 +158,6 @@ async function start() {
     };
     const manifest = JSON.parse(new TextDecoder().decode(await read("manifest.json")));
     checkContract(manifest.contract);
-    const { tolerance } = promise(manifest);
     const ort = await import(`${RUNTIME}ort.wasm.min.mjs`);
     ort.env.wasm.wasmPaths = RUNTIME;
     ort.env.wasm.numThreads = 1;
@@ -166,7 +165,7 @@ async function start() {
     Object.assign(model, { ort, session, manifest });
     tell("model", `${manifest.contract.name}, onnxruntime-web ${ort.env.versions.web}`);
     await classify(); // what was drawn while it was loading
-    const { samples, worst, passed } = await checkGolden(ort, session, manifest, read);
+    const { samples, worst, tolerance, passed } = await checkGolden(ort, session, manifest, read);
     const numbers = `error ${worst.toExponential(1)}, tolerance ${tolerance.toExponential(1)}`;
     tell("parity", `${passed ? "passed" : "failed"}: ${samples.length} samples, ${numbers}`, passed ? "passed" : "failed");
   } catch (error) {

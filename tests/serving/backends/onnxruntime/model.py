@@ -41,9 +41,8 @@ class TritonPythonModel:
 
     def _sides(self, value):
         """What the model sees: dims, or what they are reshaped to; nothing for a single number, whose dims are [1]."""
-        if value["name"] in self.scalars and "reshape" not in value:
-            return [] if value["dims"] == ["1"] or value["dims"] == [1] else value["dims"]
-        return [int(side) for side in (value["reshape"].get("shape", []) if "reshape" in value else value["dims"])]
+        sides = [int(side) for side in (value["reshape"].get("shape", []) if "reshape" in value else value["dims"])]
+        return [] if value["name"] in self.scalars and sides == [1] else sides
 
     def execute(self, requests):
         feeds = [{name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs} for request in requests]
