@@ -18,7 +18,7 @@ from . import aside
 from . import contract as contracts
 from .errors import BundleError, first_line
 from .recipe import check_name
-from .verify import Case, Report
+from .verify import Case, Report, agree
 
 MANIFEST = "manifest.json"
 CONTENTS = (MANIFEST, "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "golden")
@@ -28,10 +28,12 @@ PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntim
 
 @dataclass(frozen=True)
 class Bundle:
-    """A published bundle. manifest: what manifest.json says."""
+    """A published bundle. manifest: what manifest.json says.  verified: by export_bundle(), of one that it left as it was: this machine's
+    report."""
 
     folder: Path
     manifest: Mapping[str, Any]
+    verified: Report | None = None
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{result.runtime} {result.verdict}" for result in self.report.results)
@@ -44,7 +46,7 @@ class Bundle:
 
     @property
     def report(self) -> Report:
-        return Report.from_json(self.manifest["report"])
+        return self.verified or Report.from_json(self.manifest["report"])
 
     def golden(self) -> list[Case]:
         """The golden samples, with the reference's outputs."""
@@ -98,6 +100,23 @@ def open_bundle(folder: str | Path) -> Bundle:
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
     return bundle
+
+
+def equal_bundle(target: Path, contract: Mapping[str, Any], new: Path, golden: Sequence[Case]) -> bool:
+    """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and golden
+    samples, whose outputs another machine may have rounded otherwise. Never without a model.onnx: TorchScript never has the same bytes."""
+    try:
+        old = open_bundle(target)
+        known = old.golden()
+    except BundleError:
+        return False
+    files, theirs = hashes(new), {name: entry for name, entry in old.manifest["files"].items() if not name.startswith("golden/")}
+    same = [name for name in files if name.startswith("model.onnx")]
+    if old.contract != contract or not same or set(files) != set(theirs) or any(files[name] != theirs[name] for name in same):
+        return False
+    if [case.name for case in known] != [case.name for case in golden]:
+        return False
+    return all(agree(one, other) for one, other in zip(known, golden, strict=True))
 
 
 def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -201,7 +220,7 @@ def publishing(target: Path) -> Iterator[Path]:
     """A fresh folder beside `target` that becomes `target` when the body ends well, and leaves nothing when it does not.
 
     The old bundle is renamed away, the new one renamed in, the old one removed: a reader sees one or the other. A crash between
-    the two renames is mended by the next start, see recover().
+    the two renames is mended by the next start, see recover(). A body that removes the fresh folder leaves the old one as it is.
     """
     target = target.absolute()
     recover(target)
@@ -212,6 +231,8 @@ def publishing(target: Path) -> Iterator[Path]:
             new, old = (target.with_name(f".{target.name}.{word}-{token}") for word in ("new", "old"))
             new.mkdir()
             yield new
+            if not new.exists():
+                return
             if target.exists():
                 target.rename(old)
             try:

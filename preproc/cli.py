@@ -75,10 +75,11 @@ def _export(path: Path, out: Path, formats: list[str] | None, images: Path | Non
     bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, progress=_progress(recipe.name))
     if not as_json:
         show(bundle.report)
-        print(f"{bundle.folder}: published")
+        kept = "left as it was, for it is equal: the same contract and bytes of model.onnx; verified here"
+        print(f"{bundle.folder}: {kept if bundle.verified else 'published'}")
     if not bundle.report.ok:
         _say(f"{bundle.folder}: published, but its verification is inconclusive: it could not have noticed every mistake")
-    return {"recipe": str(path), "bundle": str(bundle.folder), "report": bundle.report.to_json()}
+    return {"recipe": str(path), "bundle": str(bundle.folder), "kept": bundle.verified is not None, "report": bundle.report.to_json()}
 
 
 @app.command()
@@ -105,6 +106,7 @@ def attach(
     images: Images = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Write OUT.onnx without running anything.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Although the model normalizes its input itself.")] = False,
+    tolerance: Annotated[float | None, typer.Option("--tolerance", metavar="X", help="What runtimes may differ by, as 1e-3.")] = None,
     as_json: Json = False,
 ) -> None:
     """Put preprocessing in front of an .onnx file, verified against the original."""
@@ -139,6 +141,7 @@ def attach(
         verify=not no_verify,
         images=images,
         steps_from=steps_from,
+        tolerance=tolerance,
         progress=_progress(out.name),
     )
     report = made.report if isinstance(made, Bundle) else made
@@ -385,9 +388,10 @@ def show(report: "Report") -> None:
         )
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     console.print(table)
-    errs = "" if power.mixed else f"; the bare backbone in float32 errs by {power.bare_error:.1e}"
-    rounding = f", of which {power.slack:.1e} for the roundings of a fast resize" if power.slack else ""
-    console.print(f"  tolerance {power.tolerance:.1e} of the largest output{rounding}{errs}")
+    if power.asked is not None:
+        console.print(f"  tolerance {power.asked:.1e} of the largest output, as the recipe says")
+    elif power.slack:
+        console.print(f"  of the tolerance, {power.slack:.1e} of the largest output is for the roundings of a fast resize")
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
     console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")
@@ -406,11 +410,11 @@ def _verdicts(title: str, results: "Sequence[Result]") -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table("runtime", "verdict", "error", "top-1", "what ran, or why not", title=title, box=box.SIMPLE)
+    table = Table("runtime", "verdict", "error", "bare", "tolerance", "top-1", "what ran, or why not", title=title, box=box.SIMPLE)
     for result in results:
-        error = "" if result.error is None else f"{result.error:.1e}"
+        numbers = ("" if value is None else f"{value:.1e}" for value in (result.error, result.bare, result.tolerance))
         top1 = "" if result.top1 is None else f"{result.top1:.1%}"
-        table.add_row(result.runtime, result.verdict, error, top1, result.reason or result.ran)
+        table.add_row(result.runtime, result.verdict, *numbers, top1, result.reason or result.ran)
     return table
 
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import copy
+import dataclasses
 import functools
 import math
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +14,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import inputs, reference
-from .bundle import Bundle, open_bundle
+from .bare import bare_network
+from .bundle import Bundle, open_bundle, versions
 from .collapse import split_affine_end
 from .contract import to_recipe
 from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
 from .published import original, title
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
-from .runtimes import RUNTIMES, OnnxReference, Runtime, TorchCpu, those_for
+from .runtimes import RUNTIMES, OnnxReference, Runtime, made, those_for
 from .steps import Geometry, Resize, channels_out, output_size
-from .verify import Case, Original, Power, Report, Result, Truth, check_known, judge, make_cases, measure_power, with_slack
+from .verify import (
+    FAILED,
+    Case,
+    Noticed,
+    Original,
+    Power,
+    Report,
+    Result,
+    Truth,
+    check_known,
+    judge,
+    make_cases,
+    measure_power,
+    settled,
+    with_slack,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,12 +58,14 @@ GOLDEN = ("photo-astronaut", "noise", "border-impulse", "low-contrast")
 @dataclass(frozen=True)
 class Proof:
     """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
+    noticed: see measure_power().
     original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
     why there are none."""
 
     cases: tuple[Case, ...]
     golden: tuple[Case, ...]
     power: Power
+    noticed: Noticed
     original: tuple[Case, ...] | None = None
     ready_error: float = 0.0
     no_original: str = ""
@@ -68,7 +88,7 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
     cases = make_cases(recipe.steps, truth, pictures, batch=recipe.pixels.batch)
     own_names = [name for name, _ in pictures if name.startswith("image-")][:3]
     golden = [case for case in cases if case.name in (*own_names, *GOLDEN)]
-    power = measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected)
+    power, noticed = measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected, asked=recipe.export.tolerance)
 
     def own_slack(case: Case) -> Case:
         """A picture that is enlarged may be rounded otherwise in more places than the golden samples, which are shrunk."""
@@ -81,8 +101,8 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
     try:
         compared, ready_error = _original(recipe, bare, sizes)
     except NotAtHandError as error:
-        return Proof(tuple(map(own_slack, cases)), tuple(golden), power, no_original=str(error))
-    return Proof(tuple(map(own_slack, cases)), tuple(golden), power, tuple(map(own_slack, compared)), ready_error)
+        return Proof(tuple(map(own_slack, cases)), tuple(golden), power, noticed, no_original=str(error))
+    return Proof(tuple(map(own_slack, cases)), tuple(golden), power, noticed, tuple(map(own_slack, compared)), ready_error)
 
 
 def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> tuple[list[Case], float]:
@@ -177,13 +197,21 @@ def with_outputs(recipe: Recipe, backbone: "Backbone") -> "tuple[Recipe, Backbon
 
 
 def run(
-    place: Path, runtimes: Sequence[Runtime], cases: Sequence[Case], power: Power, proof: Proof | None, name: str | None
+    place: Path,
+    runtimes: Sequence[Runtime],
+    cases: Sequence[Case],
+    power: Power,
+    proof: Proof | None,
+    name: str | None,
+    bare: Callable[[Runtime], float | None],
 ) -> tuple[tuple[Result, ...], Original | None]:
     """Judges the files of the folder `place`, or the one file `place`, in each runtime: on the cases, and where the steps were
-    published, as `name`, against that pipeline."""
+    published, as `name`, against that pipeline. bare: what the bare network errs by in a runtime; None: not known."""
+    alone = {runtime.name: bare(runtime) for runtime in runtimes}
 
     def judged(asked: Sequence[Case]) -> tuple[Result, ...]:
-        return tuple(judge(runtime, place / (runtime.file or "") if place.is_dir() else place, asked, power) for runtime in runtimes)
+        files = [place / (runtime.file or "") if place.is_dir() else place for runtime in runtimes]
+        return tuple(judge(runtime, file, asked, power, bare=alone[runtime.name]) for runtime, file in zip(runtimes, files, strict=True))
 
     results = judged(cases)
     if name is None:
@@ -229,17 +257,38 @@ def verify_bundle(
             if images is not None or recipe is not None:
                 where = "" if in_python or recipe is not None else "; say where it is: --recipe FILE.onnx"
                 raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}{where}") from error
-    proof = None
+    published, agree = bundle.contract.get("steps_from"), str(bundle.contract["backbone"]["constants_agree"])
     if fresh is None:
-        cases, power = bundle.golden(), bundle.report.power
-        against = bundle.against_golden()
+        cases, power, against = bundle.golden(), bundle.report.power, bundle.against_golden()
+        runtimes_made = make_runtimes(names, bundle.contract, None, why_not=why_not, tf32=tf32)
+        results, compared = run(bundle.folder, runtimes_made, cases, power, None, published, bundle.report.bare_error)
     else:
         proof = prove(fresh[0], fresh[1], images=None if images is None else Path(images))
-        cases, power, against = list(proof.cases), proof.power, f"{reference_of(fresh[1])}, {len(proof.cases)} inputs"
-    made = make_runtimes(names, bundle.contract, None if fresh is None else folded_model(fresh[0], fresh[1]), why_not=why_not, tf32=tf32)
-    results, compared = run(bundle.folder, made, cases, power, proof, bundle.contract.get("steps_from"))
-    agree = str(bundle.contract["backbone"]["constants_agree"])
+        cases, against = list(proof.cases), f"{reference_of(fresh[1])}, {len(proof.cases)} inputs"
+        runtimes_made = make_runtimes(names, bundle.contract, folded_model(fresh[0], fresh[1]), tf32=tf32)
+        with tempfile.TemporaryDirectory() as folder:
+            files = {str(runtime.file) for runtime in runtimes_made}
+            network, scale = bare_network(fresh[0], fresh[1], cases, files, Path(folder)), proof.power.scale
+            results, compared = run(
+                bundle.folder, runtimes_made, cases, proof.power, proof, published, lambda runtime: network.error(runtime, cases, scale)
+            )
+        power = settled(proof.power, results, proof.noticed)
+    results = tuple(_with_versions(result, bundle.manifest["versions"]) for result in results)
     return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases), compared)
+
+
+def _with_versions(result: Result, then: Mapping[str, str]) -> Result:
+    """A failure on a machine with other versions than the export's says so: they may be what decides."""
+    if result.verdict != FAILED:
+        return result
+    now, packages = versions(), ("torch",) if "torch" in result.runtime or "pt2" in result.runtime else ("onnxruntime-gpu", "onnxruntime")
+    there, here = ({f"{name} {known[name]}" for name in packages if name in known} for known in (then, now))
+    if there == here:
+        return result
+    told = (
+        f"; exported and verified with {', '.join(sorted(there)) or 'another package'}, here is {', '.join(sorted(here)) or 'another one'}"
+    )
+    return dataclasses.replace(result, reason=f"{result.reason}{told}")
 
 
 def reference_of(backbone: "Backbone | Path") -> str:
@@ -252,10 +301,7 @@ def make_runtimes(
 ) -> list[Runtime]:
     """The named runtimes, those in Python around `module`."""
     outputs = [output["name"] for output in contract["outputs"]]
-    return [
-        kind(module, outputs, why_not=why_not, tf32=tf32) if issubclass(kind, TorchCpu) else kind(tf32=tf32)  # type: ignore[call-arg]
-        for kind in (RUNTIMES[name] for name in names)
-    ]
+    return [made(RUNTIMES[name], module, outputs, why_not=why_not, tf32=tf32) for name in names]
 
 
 def folded_model(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | None":

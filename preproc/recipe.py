@@ -60,12 +60,15 @@ class PixelsSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSpec:
-    """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from."""
+    """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from.
+    tolerance: how far a runtime may be from the reference, relative to the largest output; None: as far as the bare network's own error in
+    that runtime makes necessary."""
 
     formats: tuple[str, ...] = USUAL
     fold: str = "auto"
     opset: int = 18
     images: Path | None = None
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +216,13 @@ def check_name(name: str) -> None:
         raise RecipeError(f"name: expected letters, digits, '-', '_' and '.', for it names a folder, got {name!r}")
 
 
+def check_tolerance(value: object) -> float:
+    """Raises RecipeError."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < 1:
+        raise RecipeError(f"tolerance: expected a number between 0 and 1, relative to the largest output, as 1e-3, got {value!r}")
+    return float(value)
+
+
 def check_output_name(name: str) -> None:
     """An output's name is also a file's, in golden/. Raises RecipeError."""
     if not name.replace("_", "").replace("-", "").isalnum() or name == "pixels":
@@ -273,12 +283,13 @@ def _export(table: "_Table", folder: Path) -> ExportSpec:
     opset = table.number("opset", 18)
     if opset is None or opset < 18:
         raise RecipeError(f"[export] opset: expected 18 or newer, which the exporter writes, got {opset}")
-    images = table.text("images", None)
+    images, tolerance = table.text("images", None), table.any("tolerance", None)
     spec = ExportSpec(
         formats=tuple(formats),
         fold=table.choice("fold", FOLDS, "auto"),
         opset=opset,
         images=None if images is None else folder / images,
+        tolerance=None if tolerance is None else check_tolerance(tolerance),
     )
     table.finish()
     return spec

@@ -11,23 +11,28 @@ from numpy.typing import NDArray
 
 from . import checks, reference, steps
 from .errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
-from .runtimes import Outputs, Runtime
+from .runtimes import RUNTIMES, Outputs, Runtime
 from .steps import FromPixels, Geometry, MinMaxNormalize, MinMaxScale, Normalize, Resampling, Rescale, Standardize, Step
 
 MOST = 1e-4
 """The largest tolerance, relative to the reference's largest magnitude."""
+MOST_REDUCED = 1e-2
+"""The largest one where a runtime was told to multiply in less than float32: TF32 rounds to 2^-11."""
 LEAST = 4e-6
 """The smallest one: some thirty roundings of float32, which the steps themselves may cost."""
 ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False}
 """What a resize by other libraries is."""
 MARGIN = 10.0
-"""A control has to move the output by this many tolerances; and a runtime may err by this many times the bare backbone's own error."""
+"""A control has to move the output by this many tolerances; and a runtime may err by this many times what the bare network errs by there:
+the fold gives the first convolution other weights and other roundings, a few times larger ones where it leaves the cast alone."""
 
 PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "absent"
 
 
 Prepare = Callable[["Case"], NDArray[np.float64]]
 """Makes the model-ready tensor of a case, rightly or wrongly."""
+Noticed = Callable[[float], float | None]
+"""The smallest shift of the mean, in grey levels, that exceeds a tolerance; None if none does."""
 
 
 class Truth(Protocol):
@@ -45,13 +50,15 @@ class Truth(Protocol):
 @dataclass(frozen=True)
 class Case:
     """One batch of pixels with the outputs that the reference gives for it. others: what an .onnx file takes beside them.  slack: how far
-    the roundings of a fast resize may move these outputs, relative; 0 where Power's holds."""
+    the roundings of a fast resize may move these outputs, relative; 0 where Power's holds.  ready: the reference's model-ready tensor,
+    (N, C, H, W), rounded to float32, for the bare network; None for golden samples and batches."""
 
     name: str
     pixels: NDArray[Any]
     expected: Mapping[str, NDArray[Any]]
     others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     slack: float = 0.0
+    ready: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,9 @@ class Control:
 @dataclass(frozen=True)
 class Power:
     """What the verification would have noticed. scale: each output's largest magnitude on the reference.
-    bare_error: relative error of the bare backbone in float32.  smallest_shift: of the mean, in grey levels of 0..255, or None if none
-    up to 255 shows, or the pipeline removes every shift.  slack: how much of the tolerance is for the roundings of a fast resize."""
+    bare_error: relative error of the bare backbone in float32, in torch on the CPU.  tolerance: the largest of the runtimes' own, see
+    bounds().  smallest_shift: of the mean, in grey levels of 0..255, that exceeds it; None if none up to 255 does, or the pipeline removes
+    every shift.  slack: how much of the tolerance is for the roundings of a fast resize.  asked: the tolerance that the recipe says."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -77,28 +85,44 @@ class Power:
     smallest_shift: float | None
     mixed: tuple[str, ...] = ()
     slack: float = 0.0
+    asked: float | None = None
 
-    def weakness(self) -> str | None:
-        """Why a pass would mean nothing, or None."""
+    def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
+        """How far a runtime may be from the reference to pass, and how far before it fails. Between the two it is inconclusive.
+
+        bare: what the bare network errs by in that runtime; None where nobody has measured it: then as all runtimes together.
+        reduced: whether that runtime multiplies in less than float32, as it was told to.
+        """
+        if self.asked is not None:
+            return self.asked, self.asked
+        if bare is None:
+            return self.tolerance, max(self.tolerance, MARGIN * self.bare_error + self.slack)
+        most = max(MOST if self.mixed else LEAST, MARGIN * bare)
+        return min(most, MOST_REDUCED if reduced else MOST) + self.slack, most + self.slack
+
+    def weakness(self, tolerance: float | None = None, bare: float | None = None) -> str | None:
+        """Why a pass would mean nothing with this tolerance, of a runtime in which the bare network errs by `bare`; or None."""
+        tolerance, bare = self.tolerance if tolerance is None else tolerance, self.bare_error if bare is None else bare
         flat = [name for name, value in self.scale.items() if value == 0]
         if flat:
             return f"the reference's output {flat[0]} is zero for every input"
-        if self.bare_error > self.tolerance:
-            return f"the bare backbone in float32 is itself {self.bare_error:.1e} from float64"
+        if bare > tolerance:
+            return f"the bare backbone in float32 is itself {bare:.1e} from float64, more than the tolerance of {tolerance:.1e}"
         possible = [control for control in self.controls if control.movement is not None]
         if not possible:
             return "none of the known mistakes could show: there is nothing to compare the tolerance with"
-        blind = [control for control in possible if (control.movement or 0.0) < MARGIN * self.tolerance]
+        blind = [control for control in possible if (control.movement or 0.0) < MARGIN * tolerance]
         if blind:
             moved = ", ".join(f"{control.name} {control.movement:.1e}" for control in blind)
-            return f"these mistakes would move the outputs by less than {MARGIN:g} tolerances of {self.tolerance:.1e}: {moved}"
+            return f"these mistakes would move the outputs by less than {MARGIN:g} tolerances of {tolerance:.1e}: {moved}"
         return None
 
 
 @dataclass(frozen=True)
 class Result:
     """One runtime's verdict. error: the largest, relative to the output's scale.  worst: the input it happened on.
-    top1: share of pictures whose largest output is the reference's.  ran: what ran where."""
+    top1: share of pictures whose largest output is the reference's.  ran: what ran where.  bare: what the bare network errs by in this
+    runtime, fed with the reference's ready values; None where it was not run.  tolerance: what this runtime may err by."""
 
     runtime: str
     verdict: str
@@ -108,6 +132,8 @@ class Result:
     top1: float | None = None
     pictures: int = 0
     ran: str | None = None
+    bare: float | None = None
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +174,13 @@ class Report:
     def failed(self) -> bool:
         return any(result.verdict == FAILED for result in self.verdicts())
 
+    def bare_error(self, runtime: Runtime) -> float | None:
+        """What the bare network erred by in this runtime as it was measured; else in those that run the same file, or in all: the worst."""
+        known = [result for result in self.results if result.bare is not None]
+        same = [result for result in known if result.runtime in RUNTIMES and RUNTIMES[result.runtime].file == runtime.file]
+        chosen = [result for result in known if result.runtime == runtime.name] or same or known
+        return max((result.bare for result in chosen if result.bare is not None), default=None)
+
     def verdicts(self) -> tuple[Result, ...]:
         """Of all runtimes, against the reference and against the original pipeline."""
         return self.results + (self.original.results if self.original else ())
@@ -180,7 +213,8 @@ def make_cases(
         for position, (name, _) in enumerate(same):
             together = [same[(position + further) % len(same)][1] for further in range(batch or 1)]
             pixels = np.concatenate(together)
-            cases.append(Case(name, pixels, truth(reference.apply(sequence, pixels)), truth.others(len(pixels))))
+            ready = reference.apply(sequence, pixels)
+            cases.append(Case(name, pixels, truth(ready), truth.others(len(pixels)), ready=ready.astype(np.float32)))
     for case in cases:
         if not all(np.isfinite(values).all() for values in case.expected.values()):
             raise PreprocError(
@@ -212,21 +246,20 @@ def measure_power(
     chosen: Sequence[Case],
     *,
     uncorrected: tuple[Truth, NDArray[np.float64]] | None,
-) -> Power:
+    asked: float | None = None,
+) -> tuple[Power, Noticed]:
     """Makes the known mistakes on the reference and measures how far they move the outputs on the `chosen` cases, the golden samples:
     whoever verifies with these alone has this power, whoever verifies with all cases has at least this.
 
     bare: the backbone in float32.  uncorrected: the backbone whose first convolution has the offset in its bias without the border's
-    correction, and what to subtract from its input; None where nothing is zero-padded.
+    correction, and what to subtract from its input; None where nothing is zero-padded.  asked: the recipe's tolerance.
+    Returns also what finds the smallest shift of the mean that exceeds a tolerance: settled() asks when all tolerances are known.
     """
     ready = [reference.apply(sequence, case.pixels) for case in chosen]
     scale = {name: max(float(np.abs(case.expected[name]).max()) for case in cases) for name in cases[0].expected}
-
-    singles = [case for case in cases if len(case.pixels) == len(cases[0].pixels)]
-    bare_error = max(_distance(bare(reference.apply(sequence, case.pixels)), case.expected, scale) for case in singles)
+    bare_error = max(_distance(bare(case.ready), case.expected, scale) for case in cases if case.ready is not None)
     first, front, later = _split(sequence)
     slack = max(case.slack for case in with_slack(sequence, truth, chosen, scale))
-    tolerance = (MOST if truth.mixed else float(np.clip(MARGIN * bare_error, LEAST, MOST))) + slack
 
     def shift(levels: float) -> Prepare:
         step = levels * steps.PIXEL_DTYPES[first.pixel_dtype] / 255
@@ -257,10 +290,19 @@ def measure_power(
     else:
         wrong, minus = uncorrected
         controls.append(Control("uncorrected border", _movement([wrong(x - minus[:, None, None]) for x in ready], chosen, scale)))
-    shifted = None
-    if controls[0].movement is not None:
-        shifted = _smallest(lambda levels: control("", shift(levels)).movement or 0.0, controls[0].movement, tolerance)
-    return Power(scale, bare_error, tolerance, tuple(controls), shifted, tuple(sorted(truth.mixed)), slack)
+
+    def noticed(tolerance: float) -> float | None:
+        one = controls[0].movement
+        return None if one is None else _smallest(lambda levels: control("", shift(levels)).movement or 0.0, one, tolerance)
+
+    power = Power(scale, bare_error, 0.0, tuple(controls), None, tuple(sorted(truth.mixed)), slack, asked)
+    return replace(power, tolerance=power.bounds(bare_error)[0]), noticed
+
+
+def settled(power: Power, results: Sequence[Result], noticed: Noticed) -> Power:
+    """With the largest of the tolerances that runtimes were judged by, and the smallest shift that exceeds it."""
+    tolerance = max((result.tolerance for result in results if result.tolerance is not None), default=power.tolerance)
+    return replace(power, tolerance=tolerance, smallest_shift=noticed(tolerance))
 
 
 def _movement(outputs: Sequence[Outputs], cases: Sequence[Case], scale: Mapping[str, float]) -> float:
@@ -319,16 +361,20 @@ def _roundings(levels: NDArray[np.float64], pixels: int) -> Iterator[NDArray[np.
         yield np.clip(levels + off * sign, 0, 255)
 
 
-def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power) -> Result:
-    """Runs every case in one runtime. Whatever goes wrong is a verdict, never an exception."""
+def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, bare: float | None = None) -> Result:
+    """Runs every case in one runtime. Whatever goes wrong is a verdict, never an exception.
+
+    bare: what the bare network errs by in this runtime, see bare_error().
+    """
     try:
         runtime.open(path)
     except RuntimeAbsentError as absence:
         return Result(runtime.name, ABSENT, str(absence))
     except PreprocError as problem:
         return Result(runtime.name, FAILED, str(problem))
-    error, worst, agreed, asked, pictures = 0.0, cases[0].name, 0, 0, 0
-    wrong: tuple[float, str] | None = None
+    tolerance, limit = power.bounds(bare, reduced=runtime.reduced)
+    result = Result(runtime.name, FAILED, error=0.0, worst=cases[0].name, bare=bare, tolerance=tolerance)
+    agreed, asked, over, wrong = 0, 0, 0.0, ""
     for case in cases:
         try:
             got = runtime.run(case.pixels, case.others)
@@ -337,23 +383,45 @@ def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power) -> 
             return Result(runtime.name, FAILED, f"on {case.name}: {problem}", worst=case.name)
         except Exception as problem:  # noqa: BLE001 - a runtime's own error, of any class, while it runs our file: the file fails
             return Result(runtime.name, FAILED, f"on {case.name}: {type(problem).__name__}: {first_line(problem)}", worst=case.name)
-        if distance > error:
-            error, worst = distance, case.name
-        allowed = power.tolerance + max(0.0, case.slack - power.slack)
-        if distance > allowed and (wrong is None or distance > wrong[0]):
-            wrong = distance, f"error {distance:.2e} on {case.name}, tolerance {allowed:.1e}"
+        if distance > (result.error or 0.0):
+            result = replace(result, error=distance, worst=case.name)
+        own = 0.0 if power.asked is not None else max(0.0, case.slack - power.slack)
+        if distance - own > max(tolerance, over):
+            over, wrong = distance - own, f"error {distance:.2e} on {case.name}, tolerance {tolerance + own:.1e}"
         right, of = _top1(got, case.expected)
-        agreed, asked, pictures = agreed + right, asked + of, pictures + len(case.pixels)
-    top1 = agreed / asked if asked else None
+        agreed, asked = agreed + right, asked + of
+        result = replace(result, pictures=result.pictures + len(case.pixels))
+    result = replace(result, top1=agreed / asked if asked else None)
     try:
-        ran = runtime.proof()
+        result = replace(result, ran=runtime.proof())
     except VerificationError as problem:
-        return Result(runtime.name, FAILED, str(problem), error, worst, top1, pictures)
-    if wrong is not None:
-        known = error if np.isfinite(error) else None  # JSON has no infinity
-        return Result(runtime.name, FAILED, wrong[1], known, worst, top1, pictures, ran)
-    weakness = power.weakness()
-    return Result(runtime.name, INCONCLUSIVE if weakness else PASSED, weakness, error, worst, top1, pictures, ran)
+        return replace(result, reason=str(problem))
+    if over > limit:
+        known = result.error if np.isfinite(result.error or 0.0) else None  # JSON has no infinity
+        return replace(result, reason=wrong, error=known)
+    weakness = power.weakness(tolerance, bare)
+    if wrong and weakness is None:
+        weakness = f"{wrong}, which the bare network alone, {bare or power.bare_error:.1e} from float64 here, can account for"
+    return replace(result, verdict=INCONCLUSIVE if weakness else PASSED, reason=weakness)
+
+
+def bare_error(
+    runtime: Runtime, path: Path, cases: Sequence[Case], scale: Mapping[str, float], arrange: Callable[[NDArray[np.float32]], NDArray[Any]]
+) -> float | None:
+    """The largest error of the bare network in this runtime, fed with the reference's ready values; None where it does not run there.
+
+    path: of the bare network's file.  arrange: (N, C, H, W) float32 as that file takes it.
+    """
+    worst = 0.0
+    try:
+        runtime.open(path)
+        for case in cases:
+            if case.ready is not None:
+                got = runtime.run(arrange(case.ready), case.others)
+                worst = max(worst, _distance({name: got[name] for name in case.expected}, case.expected, scale))
+    except Exception:  # noqa: BLE001 - what it cannot run, judge() reports of the file that is published
+        return None
+    return worst if np.isfinite(worst) else None
 
 
 def _top1(got: Outputs, expected: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
@@ -381,6 +449,16 @@ def _distance(got: Outputs, expected: Mapping[str, NDArray[Any]], scale: Mapping
         difference = float(np.abs(got[name].astype(np.float64) - values).max(initial=0.0))
         worst = max(worst, difference / scale[name] if scale[name] > 0 else difference)
     return worst
+
+
+def agree(one: Case, other: Case) -> bool:
+    """Whether they are the same sample, its outputs but for roundings."""
+    if not np.array_equal(one.pixels, other.pixels) or one.pixels.dtype != other.pixels.dtype or list(one.expected) != list(other.expected):
+        return False
+    if any(one.expected[name].shape != other.expected[name].shape for name in one.expected):
+        return False
+    scale = {name: float(np.abs(values).max()) for name, values in one.expected.items()}
+    return _distance(one.expected, other.expected, scale) <= LEAST
 
 
 def check_known(names: Sequence[str], known: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """What is on disk: checked, repeatable, published at once or not at all, and silent about the machine that made it."""
 
 import getpass
+import hashlib
 import json
 import os
 import platform
@@ -11,14 +12,16 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from preproc import graph
-from preproc.bundle import golden_files, open_bundle, publishing, recover
+from preproc.bundle import golden_files, hashes, open_bundle, publishing, recover
 from preproc.contract import KEY, to_recipe
 from preproc.errors import BundleError
 from preproc.export.exporter import export_bundle
 from preproc.recipe import load_recipe
+from preproc.runtimes import OrtCpu, TorchScriptCpu
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
@@ -131,7 +134,8 @@ def test_a_step_that_fails_leaves_the_old_bundle_and_nothing_else(bundle, monkey
 
     import importlib
 
-    module = "preproc.export.torchscript" if step == "export_torchscript" else "preproc.export.exporter"
+    edit(bundle, "golden", ["noise"])  # one that is to be replaced
+    module = "preproc.formats.torchscript" if step == "export_torchscript" else "preproc.export.exporter"
     monkeypatch.setattr(importlib.import_module(module), step, broken)
     before = (bundle / "manifest.json").read_bytes()
     with pytest.raises(OSError, match="disk full"):
@@ -229,12 +233,75 @@ def test_publishing_replaces_a_bundle_and_nothing_else(tmp_path):
     assert names(tmp_path) == ["file", "mine"]
 
 
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_equal_bundle_is_left_as_it_was(bundle, exported, monkeypatch):
+    """Of a machine that rounds otherwise: its report and the last bits of its golden outputs are others. What was verified is what lies
+    there."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["report"]["results"][0]["error"] = 1.234e-7
+    file = bundle / "golden" / "noise" / "logits.npy"
+    np.save(file, np.nextafter(np.load(file), np.float32(9)))
+    manifest["files"]["golden/noise/logits.npy"]["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    before, opened = contents(bundle), []
+    real = TorchScriptCpu.open
+    monkeypatch.setattr(TorchScriptCpu, "open", lambda self, path: opened.append(path) or real(self, path))
+    kept = export_bundle(DIGITS, bundle)
+    assert contents(bundle) == before
+    assert names(bundle.parent) == ["digits"]
+    assert opened[-1] == bundle / "model.pt"
+    assert kept.verified is not None
+    assert kept.verified.ok
+    assert kept.report == kept.verified
+    assert exported.verified is None
+
+
+def other_numbers(bundle):
+    file = bundle / "golden" / "noise" / "logits.npy"
+    np.save(file, np.load(file) * np.float32(1.001))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b: shutil.copy(b / "golden" / "noise" / "pixels.npy", b / "golden" / "low-contrast" / "pixels.npy"),
+        other_numbers,
+        lambda b: edit(b, "golden", ["noise"]),
+        lambda b: (b / "model.pt").unlink(),
+        lambda b: (b / "model.pt").write_bytes((b / "model.pt").read_bytes() + b"x"),
+    ],
+    ids=["pixels", "outputs", "fewer samples", "a file less", "a damaged file"],
+)
+def test_a_bundle_that_differs_is_replaced(bundle, change):
+    change(bundle)
+    if (bundle / "model.pt").is_file() and not (bundle / "model.pt").read_bytes().endswith(b"x"):
+        edit(bundle, "files", hashes(bundle))
+    assert export_bundle(DIGITS, bundle).verified is None
+    assert open_bundle(bundle).report.ok
+    assert len(open_bundle(bundle).golden()) == 7
+
+
+def test_an_equal_bundle_that_fails_here_is_replaced(bundle, monkeypatch):
+    """A TorchScript file, whose bytes nobody compares, that computes something else."""
+    real_open, real_run = TorchScriptCpu.open, TorchScriptCpu.run
+
+    def open_it(self, path):
+        self.old = path.parent == bundle
+        real_open(self, path)
+
+    def run(self, *args):
+        return {name: values + self.old for name, values in real_run(self, *args).items()}
+
+    monkeypatch.setattr(TorchScriptCpu, "open", open_it)
+    monkeypatch.setattr(TorchScriptCpu, "run", run)
+    assert export_bundle(DIGITS, bundle).verified is None
+
+
 def test_the_tracked_bundle_is_current(exported):
     """export/digits as committed against a fresh export: same contract, same outputs within the tolerance."""
-    import numpy as np
-
-    from preproc.runtimes import OrtCpu
-
     tracked = open_bundle(ROOT / "export" / "digits")
     assert tracked.contract == exported.contract, "run make export and commit export/digits"
     assert tracked.report.ok

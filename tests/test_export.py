@@ -14,8 +14,8 @@ from preproc import graph
 from preproc.backbones import load_backbone
 from preproc.bundle import open_bundle
 from preproc.errors import NotFoldableError, PreprocError
-from preproc.export.dynamic import _time_limit
 from preproc.export.exporter import export_bundle
+from preproc.formats.dynamic import _time_limit
 from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
 from preproc.pipeline import Pipeline, prepend
 from preproc.proof import verify_bundle
@@ -229,7 +229,7 @@ def test_the_time_limit_ends_what_does_not_end():
 
 def test_an_onnx_file_as_a_backbone(tmp_path, exported):
     """A plain graph from elsewhere, here torch's own export of the digits network, with the recipe's steps put in front."""
-    from preproc.export.onnx import export_backbone
+    from preproc.formats.onnx import export_backbone
 
     module = load_backbone(DIGITS).module
     bare = export_backbone(module, torch.zeros(2, 3, 32, 32), outputs=["y"], opset=18, dynamic_size=False)

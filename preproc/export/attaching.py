@@ -11,7 +11,7 @@ from ..checks import check_choice
 from ..contract import KEY
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics
-from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, replace
+from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
 from ..steps import COLORS, PIXEL_DTYPES, FromPixels, Geometry, Normalize, Rescale, Step
 from ..verify import Report
 from .exporter import publish_bundle, publish_file
@@ -34,6 +34,7 @@ def attach(
     verify: bool = True,
     images: str | Path | None = None,
     steps_from: str | None = None,
+    tolerance: float | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Bundle | Report | None:
     """Writes the model `onnx_in` with `steps` in front of it, verified against the original file, which is not touched.
@@ -45,6 +46,7 @@ def attach(
     model_color: the order the model was trained on.  input_name: the one that takes the picture, of several that might.
     fold: auto, off or require.  force: although the model normalizes its input itself.  verify: False writes a bare file unverified.
     images: a folder of your own pictures to verify with.  steps_from: where the steps were published, for the contract.
+    tolerance: how far a runtime may be from the original file, relative to the largest output; None: see verify.Power.bounds().
     Raises VerificationError if the new file differs from the original, PreprocError if the model does not fit.
     """
     onnx_in, out = Path(onnx_in), Path(out)
@@ -70,6 +72,8 @@ def attach(
     recipe = _recipe(
         model, onnx_in, out, steps=steps, pixels=pixels, model_color=model_color, input_name=input_name, fold=fold, force=force
     )
+    if tolerance is not None:
+        recipe = replace(recipe, export={"tolerance": check_tolerance(tolerance)})
     job = file_job(replace(recipe, steps_from=steps_from), model)
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)

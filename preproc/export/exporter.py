@@ -1,8 +1,10 @@
 """Recipe or Model -> bundle: write the files, verify just those files, publish them."""
 
+import contextlib
 import dataclasses
 import functools
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,18 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from .. import contract as contracts
 from .. import graph
-from ..bundle import Bundle, check_target, hashes, open_bundle, publishing, write_golden, write_manifest
+from ..bare import Bare, bare_network
+from ..bundle import Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
 from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
 from ..runtimes import those_for
 from ..steps import channels_out
-from ..verify import Original, Report, Result
+from ..verify import Report, settled
 from .jobs import Job, Progress, job_of, pixels_for, ready_for
+
+FORMATS = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
+"""The file of each format."""
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ..pipeline import Model
 
@@ -35,19 +41,22 @@ def export_bundle(
     images: str | Path | None = None,
     outputs: Sequence[str] = (),
     override: str | None = None,
+    tolerance: float | None = None,
     progress: Progress = lambda _: None,
 ) -> Bundle:
-    """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there.
+    """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there; one that is equal (the same contract, the
+    same bytes of model.onnx, the same golden samples) is left as it is, if its files pass here.
 
     formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  images: a folder of your own pictures to verify
     with.  For a Model: example, pixels of the size it takes; outputs, the names of its outputs (a recipe says them in [backbone]);
-    override, the reason why a network that normalizes its input itself is fed with normalized values. A Model is exported as it is in eval
-    mode, from a copy; it stays as it is.
+    override, the reason why a network that normalizes its input itself is fed with normalized values; tolerance, how far every runtime may
+    be from the reference, relative to its largest output, in place of what the bare network errs by. A Model is exported as it is in
+    eval mode, from a copy; it stays as it is.
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
     An inconclusive bundle (random weights) is published and says so.
     """
     check_target(Path(out_dir))
-    job = job_of(recipe_or_model, formats, example, outputs, override, progress)
+    job = job_of(recipe_or_model, formats, example, outputs, override, tolerance, progress)
     return publish_bundle(job, Path(out_dir), images=images, progress=progress)
 
 
@@ -61,12 +70,20 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     classes = first.shape[1 if first.ndim in (2, 4) else -1]
     if job.labels and len(job.labels) != classes:
         raise PreprocError(f"{recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}")
-    with publishing(out_dir) as new:
-        contract, module = _write_files(job, proof, new, progress)
+    with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
+        exported = _exported(job, progress)
+        files = {FORMATS[name] for name in recipe.export.formats}
+        bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=exported)
+        contract, module = _write_files(job, exported, proof, new, progress)
         written = hashes(new)
         names = those_for(written, in_python=module is not None)
         progress(f"verifying {', '.join(names)}")
-        report = _report(job, proof, *run(new, make_runtimes(names, contract, module), proof.cases, proof.power, proof, recipe.steps_from))
+        if equal_bundle(out_dir, contract, new, proof.golden):
+            with contextlib.suppress(VerificationError):  # then the new files replace them
+                report = _report(job, proof, bare, out_dir, names, contract, module)
+                shutil.rmtree(new)
+                return dataclasses.replace(open_bundle(out_dir), verified=report)
+        report = _report(job, proof, bare, new, names, contract, module)
         _check_unchanged(out_dir, new, written)
         golden = write_golden(new, list(proof.golden))
         write_manifest(new, contract=contract, golden=golden, report=report)
@@ -86,15 +103,15 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
         new = Path(folder) / out.name
         progress(f"writing {out.name}")
-        model, fold, notes = _attached(job, progress)
+        model, fold, notes = _attached(job, None, progress)
         contract = _contract(job, {"onnx": fold}, notes, model, proof)
         _save_onnx(model, contract, new)
         if proof is not None:
             names = those_for(("model.onnx",), in_python=False)
             progress(f"verifying {', '.join(names)}")
             written = hashes(new.parent)
-            made = make_runtimes(names, contract, None)
-            report = _report(job, proof, *run(new, made, proof.cases, proof.power, proof, job.recipe.steps_from))
+            bare = bare_network(job.recipe, job.backbone, proof.cases, ("model.onnx",), new.parent)
+            report = _report(job, proof, bare, new, names, contract, None)
             _check_unchanged(out, new.parent, written)
         files = sorted(new.parent.iterdir(), reverse=True)  # weights first
         for file in files:
@@ -104,12 +121,17 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     return report
 
 
-def _report(job: Job, proof: Proof, results: tuple[Result, ...], original: Original | None) -> Report:
-    """Raises VerificationError with the report if a runtime failed."""
-    inputs = tuple(case.name for case in proof.cases)
-    report = Report(
-        job.recipe.name, f"{reference_of(job.backbone)}, {len(inputs)} inputs", job.constants_agree, proof.power, results, inputs, original
+def _report(
+    job: Job, proof: Proof, bare: Bare, place: Path, names: Sequence[str], contract: dict[str, Any], module: "nn.Module | None"
+) -> Report:
+    """Verifies what is in `place` in the named runtimes. Raises VerificationError with the report if one failed."""
+    runtimes, scale = make_runtimes(names, contract, module), proof.power.scale
+    results, original = run(
+        place, runtimes, proof.cases, proof.power, proof, job.recipe.steps_from, lambda kind: bare.error(kind, proof.cases, scale)
     )
+    inputs = tuple(case.name for case in proof.cases)
+    power, against = settled(proof.power, results, proof.noticed), f"{reference_of(job.backbone)}, {len(inputs)} inputs"
+    report = Report(job.recipe.name, against, job.constants_agree, power, results, inputs, original)
     if report.failed:
         raise _failure(report)
     return report
@@ -129,13 +151,30 @@ def _failure(report: Report) -> VerificationError:
     return error
 
 
-def _write_files(job: Job, proof: Proof, folder: Path, progress: Progress) -> tuple[dict[str, Any], Any]:
+def _exported(job: Job, progress: Progress) -> "ir.Model | None":
+    """The bare network in Python as ONNX, where that format is wanted."""
+    if isinstance(job.backbone, Path) or "onnx" not in job.recipe.export.formats:
+        return None
+    from ..formats.onnx import export_backbone
+
+    progress("exporting the backbone to ONNX")
+    recipe = job.recipe
+    return export_backbone(
+        job.backbone.module,
+        ready_for(recipe),
+        outputs=recipe.backbone.outputs,
+        opset=recipe.export.opset,
+        dynamic_size=recipe.ready_size is None,
+    )
+
+
+def _write_files(job: Job, exported: "ir.Model | None", proof: Proof, folder: Path, progress: Progress) -> tuple[dict[str, Any], Any]:
     """The model files, each with the contract inside; returns the contract and the model in Python, if there is one."""
     recipe, fold, notes = job.recipe, dict[str, Any](), job.notes
     model, onnx_model = None, None
     if "onnx" in recipe.export.formats:
         progress("writing model.onnx")
-        onnx_model, fold["onnx"], notes = _attached(job, progress)
+        onnx_model, fold["onnx"], notes = _attached(job, exported, progress)
     if not isinstance(job.backbone, Path):
         model, fold_torch = _fold_torch(job)
         fold |= {name: fold_torch for name in recipe.export.formats if name != "onnx"}
@@ -143,12 +182,12 @@ def _write_files(job: Job, proof: Proof, folder: Path, progress: Progress) -> tu
     if onnx_model is not None:
         _save_onnx(onnx_model, contract, folder / "model.onnx")
     if model is not None and "torchscript" in recipe.export.formats:
-        from .torchscript import export_torchscript
+        from ..formats.torchscript import export_torchscript
 
         progress("writing model.pt")
         export_torchscript(model, pixels_for(recipe), folder / "model.pt", extra={contracts.FILE: _compact(contract)})
     if model is not None and "pt2" in recipe.export.formats:
-        from .pt2 import export_pt2
+        from ..formats.pt2 import export_pt2
 
         progress("writing model.pt2")
         export_pt2(
@@ -198,23 +237,15 @@ def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
     graph.save(model, path)
 
 
-def _attached(job: Job, progress: Progress) -> "tuple[ir.Model, dict[str, Any], tuple[str, ...]]":
-    """The ONNX model with its steps, the contract's entry on the fold, and its notes."""
+def _attached(job: Job, exported: "ir.Model | None", progress: Progress) -> "tuple[ir.Model, dict[str, Any], tuple[str, ...]]":
+    """The ONNX model with its steps, the contract's entry on the fold, and its notes. exported: the bare network, where it is no file; in
+    place."""
     recipe, spec = job.recipe, job.recipe.export
     attach = functools.partial(graph.attach, steps=recipe.steps, pixels=recipe.pixels, name=contracts.INPUT, old=recipe.backbone.input)
-    if job.model is None:
-        assert not isinstance(job.backbone, Path)
-        from .onnx import export_backbone
-
-        model = export_backbone(
-            job.backbone.module,
-            ready_for(recipe),
-            outputs=recipe.backbone.outputs,
-            opset=spec.opset,
-            dynamic_size=recipe.ready_size is None,
-        )
-        done = attach(model, fold=spec.fold)
+    if exported is not None:
+        model, done = exported, attach(exported, fold=spec.fold)
     else:
+        assert job.model is not None
         model = closed = job.model
         if spec.fold != "off":
             model = graph.opened(closed, channels_out(recipe.steps, recipe.pixels.channels), name=recipe.backbone.input)

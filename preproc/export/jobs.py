@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .. import graph, guard
 from ..errors import PreprocError, RecipeError
 from ..proof import sizes_of, with_outputs
-from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, replace
+from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_tolerance, replace
 from ..steps import FromPixels, channels_in, channels_out, check
 from ..tracking import InputEffect
 
@@ -45,6 +45,7 @@ def job_of(
     example: "Tensor | None",
     outputs: Sequence[str],
     override: str | None,
+    tolerance: float | None,
     progress: Progress,
 ) -> Job:
     if isinstance(formats, str) or isinstance(outputs, str):
@@ -54,10 +55,14 @@ def job_of(
             raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}")
     if not isinstance(source, Recipe):
         recipe, backbone = _model_recipe(source, tuple(formats or USUAL), example)
+        if tolerance is not None:
+            recipe = replace(recipe, export={"tolerance": check_tolerance(tolerance)})
         return _python_job(replace(recipe, backbone={"outputs": tuple(outputs), "override": override}), backbone, "unknown", progress)
     recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
-    if example is not None or outputs or override is not None:
-        raise PreprocError("expected example, outputs and override with a Model only, got them with a recipe, which says them itself")
+    if example is not None or outputs or override is not None or tolerance is not None:
+        raise PreprocError(
+            "expected example, outputs, override and tolerance with a Model only, got them with a recipe, which says them itself"
+        )
     if recipe.backbone.source == "onnx":
         if recipe.export.formats != ("onnx",):
             raise PreprocError(

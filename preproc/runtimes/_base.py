@@ -22,6 +22,11 @@ class Runtime:
     asked_by_name: ClassVar[bool] = False
     """Whether it runs only where somebody names it: it does not decide whether a file is published."""
 
+    @property
+    def reduced(self) -> bool:
+        """Whether it was told to multiply in less than float32 (TF32)."""
+        return False
+
     def open(self, path: Path) -> None:
         raise NotImplementedError
 

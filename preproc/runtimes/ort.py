@@ -76,6 +76,10 @@ class OrtCuda(OrtCpu):
     name = "ort-cuda"
     provider = "CUDAExecutionProvider"
 
+    @property
+    def reduced(self) -> bool:
+        return self.tf32
+
     def open(self, path: Path) -> None:
         ort = onnxruntime()
         if self.provider not in ort.get_available_providers():

@@ -29,6 +29,10 @@ class TorchCpu(Runtime):
     def __init__(self, module: "nn.Module | None" = None, outputs: Sequence[str] = (), *, why_not: str = "", tf32: bool = False) -> None:
         self.module, self.outputs, self.why_not, self.tf32 = module, tuple(outputs), why_not, tf32
 
+    @property
+    def reduced(self) -> bool:
+        return self.tf32 and self.device != "cpu"
+
     def open(self, path: Path) -> None:  # noqa: ARG002
         import copy
 

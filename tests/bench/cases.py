@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 from preproc import graph
 from preproc.export.exporter import export_bundle
-from preproc.export.onnx import export_backbone
+from preproc.formats.onnx import export_backbone
 from preproc.graph.nodes import Builder, build
 from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale
 from preproc.pipeline import Pipeline, prepend

@@ -22,7 +22,7 @@ from preproc.backbones import load_backbone
 from preproc.bundle import open_bundle
 from preproc.errors import PreprocError
 from preproc.export.exporter import export_bundle
-from preproc.export.onnx import export_backbone
+from preproc.formats.onnx import export_backbone
 from preproc.recipe import load_recipe
 from preproc.runtimes import OrtCpu
 from preproc.serving.batches import in_one_request
