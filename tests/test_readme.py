@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from preproc.verify import Report
 from tests.conftest import ROOT
 from tests.test_serve_check import serving
 
@@ -86,19 +87,20 @@ def test_the_tables_of_pixels_are_quoted_right():
     assert f"Of the published pipelines of {counts['torchvision']} torchvision weights and {counts['timm']} timm families" in README
 
 
-def test_the_report_is_the_tracked_bundles():
-    """Verdicts and the rounded figures in the README are those in export/digits/manifest.json."""
-    from preproc.bundle import open_bundle
-
-    report = open_bundle(ROOT / "export" / "digits").report
+def test_the_report_is_the_committed_bundles():
+    """Verdicts and the rounded figures in the README are those of the manifest that git holds, of one machine: where another one has other
+    versions, `make export` writes other figures into the working tree."""
+    held = subprocess.run(["git", "show", ":export/digits/manifest.json"], cwd=ROOT, capture_output=True, check=False)
+    if held.returncode:
+        pytest.skip("this is no git checkout")
+    report = Report.from_json(json.loads(held.stdout)["report"])
     for result in report.results:
         row = next(line for line in README.splitlines() if line.startswith(f"  {result.runtime} "))
         assert row.split()[1] == result.verdict
-        assert result.error is None or f"{result.error:.1e}" in row
+        assert all(value is None or f"{value:.1e}" in row for value in (result.error, result.bare, result.tolerance))
     for control in report.power.controls:
         assert re.search(rf"{control.name}\s+{re.escape(f'{control.movement:.1e}')}", README)
     assert f"a shift of the mean by {report.power.smallest_shift:.2g} grey levels" in README
-    assert f"tolerance {report.power.tolerance:.1e} of" in README
 
 
 def test_the_bench_table_is_the_committed_run():
