@@ -28,7 +28,7 @@ def recipes() -> Iterator[Recipe]:
         embedded = recipe.backbone.source == "embedded"
         yield recipe if embedded else replace(recipe, backbone={"weights": "random", "seed": 0}, export={"formats": FORMATS})
     large = load_recipe(ROOT / "models" / "resnet50.toml")
-    changes = {"name": "efficientnet_b0 at 512", "backbone": EFFICIENTNET, "pixels": {"size": (512, 512)}, "export": {"formats": FORMATS}}
+    changes = {"name": "efficientnet_b0-512", "backbone": EFFICIENTNET, "pixels": {"size": (512, 512)}, "export": {"formats": FORMATS}}
     yield replace(large, **changes)
 
 
