@@ -239,7 +239,8 @@ def verify_bundle(
     made = make_runtimes(names, bundle.contract, None if fresh is None else folded_model(fresh[0], fresh[1]), why_not=why_not, tf32=tf32)
     results, compared = run(bundle.folder, made, cases, power, proof, bundle.contract.get("steps_from"))
     agree = str(bundle.contract["backbone"]["constants_agree"])
-    return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases), compared)
+    allowed = tf32 or bundle.contract.get("tf32", False)
+    return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases), compared, allowed)
 
 
 def reference_of(backbone: "Backbone | Path") -> str:
@@ -250,7 +251,8 @@ def reference_of(backbone: "Backbone | Path") -> str:
 def make_runtimes(
     names: Sequence[str], contract: Mapping[str, Any], module: "nn.Module | None", *, why_not: str = "", tf32: bool = False
 ) -> list[Runtime]:
-    """The named runtimes, those in Python around `module`."""
+    """The named runtimes, those in Python around `module`. tf32: allow it, whatever the contract says."""
+    tf32 = tf32 or contract.get("tf32", False)
     outputs = [output["name"] for output in contract["outputs"]]
     return [
         kind(module, outputs, why_not=why_not, tf32=tf32) if issubclass(kind, TorchCpu) else kind(tf32=tf32)  # type: ignore[call-arg]

@@ -108,7 +108,14 @@ def _report(job: Job, proof: Proof, results: tuple[Result, ...], original: Origi
     """Raises VerificationError with the report if a runtime failed."""
     inputs = tuple(case.name for case in proof.cases)
     report = Report(
-        job.recipe.name, f"{reference_of(job.backbone)}, {len(inputs)} inputs", job.constants_agree, proof.power, results, inputs, original
+        job.recipe.name,
+        f"{reference_of(job.backbone)}, {len(inputs)} inputs",
+        job.constants_agree,
+        proof.power,
+        results,
+        inputs,
+        original,
+        job.recipe.export.tf32,
     )
     if report.failed:
         raise _failure(report)
@@ -146,7 +153,8 @@ def _write_files(job: Job, proof: Proof, folder: Path, progress: Progress) -> tu
         from .torchscript import export_torchscript
 
         progress("writing model.pt")
-        export_torchscript(model, pixels_for(recipe), folder / "model.pt", extra={contracts.FILE: _compact(contract)})
+        extra, tf32 = {contracts.FILE: _compact(contract)}, recipe.export.tf32
+        export_torchscript(model, pixels_for(recipe), folder / "model.pt", tf32=tf32, extra=extra)
     if model is not None and "pt2" in recipe.export.formats:
         from .pt2 import export_pt2
 
