@@ -79,7 +79,7 @@ def bare_network(
 
     writers: dict[str, Callable[[Path], None]] = {
         "model.onnx": write_onnx,
-        "model.pt": lambda path: export_torchscript(model, example, path, extra={}),
+        "model.pt": lambda path: export_torchscript(model, example, path, tf32=recipe.export.tf32, extra={}),
         "model.pt2": lambda path: export_pt2(model, example, path, layout="NCHW", dynamic_size=free, extra={}),
     }
     written = {}

@@ -173,7 +173,7 @@ def verify(
             "--recipe", metavar="FILE", help="The bundle's recipe, if not found in models/; or the .onnx file it was attached to."
         ),
     ] = None,
-    tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 on CUDA devices.")] = False,
+    tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 on CUDA devices; convolutions in model.pt do as exported.")] = False,
     as_json: Json = False,
 ) -> None:
     """Verify a bundle on this machine: its files against the manifest, each runtime against the float64 reference."""
@@ -397,6 +397,8 @@ def show(report: "Report") -> None:
     console.print(f"  constants agree with the weights: {report.constants_agree}")
     if power.mixed:
         console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
+    if report.tf32:
+        console.print("  TF32 is allowed: CUDA devices may multiply with 10 bits of mantissa")
     console.print(controls)
     original = report.original
     if original is not None and original.reason:

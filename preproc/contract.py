@@ -67,7 +67,7 @@ def make_contract(
         "notes": list(notes),
         "backbone": {key: value for key, value in backbone.items() if value is not None}
         | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
-    }
+    } | ({"tf32": True} if recipe.export.tf32 else {})
 
 
 def read(text: str | bytes, where: str | Path) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
         told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
-        told += [isinstance(contract.get("steps_from"), (str, type(None)))]
+        told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
         told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
@@ -122,6 +122,7 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         | ({"batch": shape[0]} if isinstance(shape[0], int) else {}),
         "steps": contract["steps"][1:],
         "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"}
+        | {"tf32": contract.get("tf32", False)}
         | ({} if contract.get("tolerance") is None else {"tolerance": contract["tolerance"]}),
     }
     names = tuple(output["name"] for output in contract["outputs"])  # not through parse_recipe(): an .onnx file's may be any

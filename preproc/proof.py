@@ -274,7 +274,8 @@ def verify_bundle(
             )
         power = settled(proof.power, results, proof.noticed)
     results = tuple(_with_versions(result, bundle.manifest["versions"]) for result in results)
-    return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases), compared)
+    allowed = tf32 or bundle.contract.get("tf32", False)
+    return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases), compared, allowed)
 
 
 def _with_versions(result: Result, then: Mapping[str, str]) -> Result:
@@ -285,10 +286,8 @@ def _with_versions(result: Result, then: Mapping[str, str]) -> Result:
     there, here = ({f"{name} {known[name]}" for name in packages if name in known} for known in (then, now))
     if there == here:
         return result
-    told = (
-        f"; exported and verified with {', '.join(sorted(there)) or 'another package'}, here is {', '.join(sorted(here)) or 'another one'}"
-    )
-    return dataclasses.replace(result, reason=f"{result.reason}{told}")
+    then_told, now_told = (", ".join(sorted(known)) or "another package" for known in (there, here))
+    return dataclasses.replace(result, reason=f"{result.reason}; exported with {then_told}, here is {now_told}")
 
 
 def reference_of(backbone: "Backbone | Path") -> str:
@@ -299,7 +298,8 @@ def reference_of(backbone: "Backbone | Path") -> str:
 def make_runtimes(
     names: Sequence[str], contract: Mapping[str, Any], module: "nn.Module | None", *, why_not: str = "", tf32: bool = False
 ) -> list[Runtime]:
-    """The named runtimes, those in Python around `module`."""
+    """The named runtimes, those in Python around `module`. tf32: allow it, whatever the contract says."""
+    tf32 = tf32 or contract.get("tf32", False)
     outputs = [output["name"] for output in contract["outputs"]]
     return [made(RUNTIMES[name], module, outputs, why_not=why_not, tf32=tf32) for name in names]
 

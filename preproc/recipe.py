@@ -62,13 +62,14 @@ class PixelsSpec:
 class ExportSpec:
     """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from.
     tolerance: how far a runtime may be from the reference, relative to the largest output; None: as far as the bare network's own error in
-    that runtime makes necessary."""
+    that runtime makes necessary.  tf32: whether CUDA devices may compute in TF32."""
 
     formats: tuple[str, ...] = USUAL
     fold: str = "auto"
     opset: int = 18
     images: Path | None = None
     tolerance: float | None = None
+    tf32: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,6 +291,7 @@ def _export(table: "_Table", folder: Path) -> ExportSpec:
         opset=opset,
         images=None if images is None else folder / images,
         tolerance=None if tolerance is None else check_tolerance(tolerance),
+        tf32=table.flag("tf32", False),
     )
     table.finish()
     return spec
@@ -329,6 +331,12 @@ class _Table:
 
     def number(self, key: str, default: int | None = None) -> int | None:
         value: int | None = self._typed(key, default, int, "a whole number")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.any(key, default)
+        if not isinstance(value, bool):
+            raise RecipeError(f"{self._key(key)}: expected true or false, got {value!r}")
         return value
 
     def texts(self, key: str, default: Iterable[str]) -> tuple[str, ...]:

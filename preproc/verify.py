@@ -154,7 +154,8 @@ class Original:
 
 @dataclass(frozen=True)
 class Report:
-    """What was verified, against what, and what each runtime answered. original: None where the steps are the recipe's own."""
+    """What was verified, against what, and what each runtime answered. original: None where the steps are the recipe's own.
+    tf32: whether CUDA devices were allowed to compute in TF32."""
 
     name: str
     against: str
@@ -163,6 +164,7 @@ class Report:
     results: tuple[Result, ...]
     inputs: tuple[str, ...] = field(default=())
     original: Original | None = None
+    tf32: bool = False
 
     @property
     def ok(self) -> bool:

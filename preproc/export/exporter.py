@@ -131,7 +131,7 @@ def _report(
     )
     inputs = tuple(case.name for case in proof.cases)
     power, against = settled(proof.power, results, proof.noticed), f"{reference_of(job.backbone)}, {len(inputs)} inputs"
-    report = Report(job.recipe.name, against, job.constants_agree, power, results, inputs, original)
+    report = Report(job.recipe.name, against, job.constants_agree, power, results, inputs, original, job.recipe.export.tf32)
     if report.failed:
         raise _failure(report)
     return report
@@ -185,7 +185,8 @@ def _write_files(job: Job, exported: "ir.Model | None", proof: Proof, folder: Pa
         from ..formats.torchscript import export_torchscript
 
         progress("writing model.pt")
-        export_torchscript(model, pixels_for(recipe), folder / "model.pt", extra={contracts.FILE: _compact(contract)})
+        extra, tf32 = {contracts.FILE: _compact(contract)}, recipe.export.tf32
+        export_torchscript(model, pixels_for(recipe), folder / "model.pt", tf32=tf32, extra=extra)
     if model is not None and "pt2" in recipe.export.formats:
         from ..formats.pt2 import export_pt2
 
