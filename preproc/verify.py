@@ -18,7 +18,7 @@ MOST = 1e-4
 """The largest tolerance, relative to the reference's largest magnitude."""
 LEAST = 4e-6
 """The smallest one: some thirty roundings of float32, which the steps themselves may cost."""
-ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False}
+ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None}
 """What a resize by other libraries is."""
 MARGIN = 10.0
 """A control has to move the output by this many tolerances; and a runtime may err by this many times the bare backbone's own error."""
