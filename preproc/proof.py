@@ -109,7 +109,7 @@ def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> 
             if as_here != recipe.steps:
                 other = reference.apply(recipe.steps, picture)
                 further = float(np.abs(other - ours).max() / np.abs(other).max())
-                apart, where = max((apart, where), (further, f"{name} {size[0]}x{size[1]}"))
+                apart, where = max((apart, where), (further, name))
             cases.append(Case(name, picture, bare(ready), bare.others(len(picture))))
     if worst > MOST_READY:
         raise PreprocError(

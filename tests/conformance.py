@@ -83,21 +83,17 @@ def cases() -> Iterator[Case]:
     sizes = {"smaller": ((23, 31), (9, 12)), "larger": ((9, 12), (23, 31)), "taller": ((40, 11), (8, 10)), "even": ((32, 24), (16, 12))}
     sizes |= {"rows-first": ((42, 20), (21, 10)), "columns-first": ((41, 20), (21, 10))}  # at the border of the rule for the passes
     sizes |= {"rows-alone-first": ((30, 12), (20, 20))}
-    exact: dict[str, Any] = {"form": "exact", "pillow": 13}
-    for method in ("bilinear", "bicubic"):
+    for method in ("bilinear", "bicubic", "nearest"):
         for name, (old, new) in sizes.items():
+            if method == "nearest" and name.endswith("first"):
+                continue
             picture = pixels(1, *old, 3)
             if name == "larger":
                 picture = np.where(picture > 127, np.uint8(255), np.uint8(0))
-            yield f"resize-{method}-{name}", [first, Resize(size=new, interpolation=method, **exact)], picture
-            if vertical_first(old, new, 13):  # Pillow 12 never begins with the rows
-                yield f"resize-{method}-{name}-12", [first, Resize(size=new, interpolation=method, form="exact", pillow=12)], picture
-    for name in ("smaller", "larger", "taller", "even"):
-        old, new = sizes[name]
-        picture = pixels(1, *old, 3)
-        if name == "larger":
-            picture = np.where(picture > 127, np.uint8(255), np.uint8(0))
-        yield f"resize-nearest-{name}", [first, Resize(size=new, interpolation="nearest", form="exact")], picture
+            for order in (None,) if method == "nearest" else (13, 12) if vertical_first(old, new, 13) else (13,):
+                resize = Resize(size=new, interpolation=method, form="exact", pillow=order)
+                yield f"resize-{method}-{name}{'-12' * (order == 12)}", [first, resize], picture
+    exact: dict[str, Any] = {"form": "exact", "pillow": 13}
     yield "resize-shorter-side", [first, Resize(size=11, **exact)], pixels(1, 23, 31, 3)
     for name, old in (("landscape", (19, 48)), ("portrait", (48, 19))):
         yield f"resize-max_size-{name}", [first, Resize(size=12, max_size=20, **exact)], pixels(1, *old, 3)

@@ -1,5 +1,6 @@
 """Whose order of passes: the step says it, all that resizes follows it, and the Pillow here judges both orders."""
 
+import inspect
 import json
 import shutil
 import warnings
@@ -18,6 +19,7 @@ from preproc import layers, pillow, published, reference
 from preproc.backbones import Backbone, agreement
 from preproc.contract import steps_of, to_recipe
 from preproc.errors import BundleError, PreprocError, RecipeError
+from preproc.export.choices import steps_and_pixels
 from preproc.export.exporter import export_bundle
 from preproc.inspection import describe
 from preproc.pipeline import Pipeline
@@ -315,17 +317,26 @@ def test_attach_takes_it(tmp_path):
     file = hand_made(tmp_path, shape=("N", 3, 64, 64))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(CLIP))
     source = ["--huggingface", tmp_path / "preprocessor_config.json"]
-    for options, order in (([], HERE), (["--pillow", "12"], 12), (["--pillow", "13"], 13)):
-        done = run("attach", file, "-o", tmp_path / "out", *source, *options, check=0)
-        assert f"pillow {order}" in run("inspect", tmp_path / "out", check=0).stdout
-        differs = f"resizes otherwise than Pillow {OTHER}" in " ".join(done.stdout.split())
-        assert differs == (order == OTHER), done.stdout
-    for options, message in (
-        ([*source, "--pillow", "11"], "error: --pillow: expected 12 or 13, got 11"),
-        (["--preset", "imagenet", "--pillow", "12"], "--pillow: expected beside one of --huggingface, --timm, --torchvision"),
-        (["--recipe", "r.toml", "--pillow", "12"], "expected --recipe without --pillow"),
-    ):
-        assert message in run("attach", file, "-o", tmp_path / "no", *options, check=1).stderr
+    done = run("attach", file, "-o", tmp_path / "out", *source, "--pillow", OTHER, check=0)
+    assert f"resizes otherwise than Pillow {OTHER}" in " ".join(done.stdout.split())
+    assert f"pillow {OTHER}" in run("inspect", tmp_path / "out", check=0).stdout
+    wrong = run("attach", file, "-o", tmp_path / "no", *source, "--pillow", "11", check=1)
+    assert wrong.stderr == "preproc: error: --pillow: expected 12 or 13, got 11; 12 stands for every older Pillow, 13 for every newer one\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "imagenet"}, "--pillow: expected beside one of --huggingface, --timm, --torchvision, .* got it with --preset"),
+        ({"mean": "1", "std": "1", "units": "0-1"}, "--pillow: expected beside .* got it with --mean"),
+        ({"recipe": ROOT / "models" / "digits.toml"}, "expected --recipe without --pillow"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else next(iter(value)),
+)
+def test_attach_takes_it_beside_what_is_published_only(options, message):
+    none = dict.fromkeys(inspect.signature(steps_and_pixels).parameters)
+    with pytest.raises(PreprocError, match=message):
+        steps_and_pixels(**none | {"pillow": 12} | options)
 
 
 def attached(tmp_path, steps, known, *, size=None):
