@@ -5,6 +5,8 @@
 RECIPES ?= models/digits.toml
 VENV    := .venv
 SERVE   := .venv-serve
+PILLOW  := .venv-pillow
+PILLOWS := 11.0.0 12.3.0
 PORT    ?= 8080
 JOBS    ?= 2
 NODE    := export/embed/node_modules/.package-lock.json
@@ -21,7 +23,7 @@ endif
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve setup-web test test-serve serve web conformance lint bench survey gpu models picture clean
+.PHONY: help setup setup-serve setup-web test test-pillow test-serve serve web conformance lint bench survey gpu models picture clean
 .PHONY: export
 
 help:  ## list the targets
@@ -34,6 +36,10 @@ export: $(SETUP)  ## build RECIPES (default models/digits.toml) into export/ (th
 
 test: $(SETUP)  ## the proof: layers, fold, export, verification (9 minutes on 2 cores; JOBS=4 for more)
 	$(PY) -m pytest -n $(JOBS) --dist loadfile
+
+test-pillow: $(SETUP) $(PILLOWS:%=$(PILLOW)/%/.ready)  ## what depends on Pillow, with older ones, which resize in another order
+	@set -e; for version in $(PILLOWS); do echo "Pillow $$version"; \
+	$(PILLOW)/$$version/bin/python -m pytest -n $(JOBS) --dist loadfile tests/test_pillow.py tests/test_geometry.py tests/test_published.py; done
 
 setup-serve: $(SERVE)/.ready  ## make .venv-serve with real servers for test-serve (700 MB)
 
@@ -77,8 +83,8 @@ models: $(SETUP)  ## train the embedded backbone again (about 8 minutes on 2 cor
 picture: $(SETUP)  ## draw models/digits.png from export/digits and models/digits.images
 	$(PY) models/draw_picture.py
 
-clean:  ## remove .venv, .venv-serve, node_modules and caches
-	rm -rf $(VENV) $(SERVE) export/embed/node_modules dist build .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove .venv and its likes, node_modules and caches
+	rm -rf $(VENV) $(SERVE) $(PILLOW) export/embed/node_modules dist build .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # A venv without its stamp was left half-made: it is made again from nothing.
@@ -98,3 +104,11 @@ $(SERVE)/.ready: tests/serving/constraints.txt | $(SETUP)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=tests/serving/constraints.txt $(SERVE)/bin/python -m pip install --quiet numpy nvidia-pytriton kserve
 	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(SERVE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth
 	touch $(SERVE)/.ready
+
+# Another Pillow in front of everything else, which is borrowed; what is imported and what its metadata says are that one.
+$(PILLOW)/%/.ready: | $(SETUP)
+	$(PY) -m venv --clear $(@D)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(@D)/bin/python -m pip install --quiet pillow==$*
+	$(PY) -c 'import sys; print(*(path for path in sys.path if path.endswith("-packages")), sep="\n")' > $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth
+	$(@D)/bin/python -c 'import PIL, torch; from importlib.metadata import version; assert PIL.__version__ == version("pillow") == "$*", PIL'
+	touch $@

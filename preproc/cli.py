@@ -96,6 +96,9 @@ def attach(
     ] = None,
     timm: Annotated[str | None, typer.Option("--timm", metavar="NAME", help="Those of timm's weights, as resnet50.a1_in1k.")] = None,
     torchvision: Annotated[str | None, typer.Option("--torchvision", metavar="WEIGHTS", help="As ResNet50_Weights.IMAGENET1K_V2.")] = None,
+    pillow: Annotated[
+        int | None, typer.Option("--pillow", metavar="12|13", help="Whose order of passes a published resize has; default: as installed.")
+    ] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="NHWC (default) or NCHW: what the caller has.")] = None,
     color: Annotated[str | None, typer.Option("--color", help="RGB (default), BGR, RGBA, BGRA, GRAY or ANY: what the caller has.")] = None,
     model_color: Annotated[str | None, typer.Option("--model-color", help="What it was trained on; default: as the constants.")] = None,
@@ -128,6 +131,7 @@ def attach(
         model_color=model_color,
         dtype=dtype,
         size=size,
+        pillow=pillow,
     )
     made = put(
         model,

@@ -21,6 +21,8 @@ FILE = "contract.json"
 """Its name among TorchScript's extra files."""
 INPUT = "pixels"
 """The name of the one input."""
+PILLOW = 13
+"""Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""
 
 
 def make_contract(
@@ -70,6 +72,11 @@ def make_contract(
     } | ({"tf32": True} if recipe.export.tf32 else {})
 
 
+def steps_of(contract: Mapping[str, Any]) -> list[steps.Step]:
+    """What is done to the pixels, the same on every machine. Raises PreprocError."""
+    return [steps.parse(table, pillow=PILLOW) for table in contract["steps"]]
+
+
 def read(text: str | bytes, where: str | Path) -> dict[str, Any]:
     """The contract in a file. Raises BundleError, which names `where`, if it is none that this version writes."""
     try:
@@ -86,7 +93,7 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
     if contract.get("version") != 1:
         raise BundleError(f"{where}: expected a contract of version 1, got {contract.get('version')!r}; use a newer preproc")
     try:
-        parsed = [steps.parse(step) for step in contract["steps"]]
+        parsed = steps_of(contract)
         told = [len(contract["input"]["shape"]) == 4, contract["input"]["layout"] in steps.LAYOUTS, bool(parsed)]
         told += [contract["input"]["name"] == INPUT, isinstance(contract["labels"], list), isinstance(contract["notes"], list)]
         told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
@@ -120,7 +127,7 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         "pixels": {key: contract["input"][key] for key in ("layout", "color", "dtype")}
         | {"size": sides if isinstance(sides[0], int) else "dynamic", "channels": shape[3] if layout == "NHWC" else shape[1]}
         | ({"batch": shape[0]} if isinstance(shape[0], int) else {}),
-        "steps": contract["steps"][1:],
+        "steps": [step.spec() for step in steps_of(contract)[1:]],
         "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"}
         | {"tf32": contract.get("tf32", False)}
         | ({} if contract.get("tolerance") is None else {"tolerance": contract["tolerance"]}),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from . import contract as contracts
-from . import graph, guard, steps
+from . import graph, guard
 from .affine import Affine
 from .bundle import MANIFEST, open_bundle, torch_contract
 from .errors import BundleError, PreprocError, first_line
@@ -124,8 +124,8 @@ def lines(description: Mapping[str, Any]) -> list[str]:
         return found + _picture_lines(description.get("picture"))
     image = contract["input"]
     found.append(f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}")
-    for number, step in enumerate(contract["steps"], start=1):
-        found.append(f"step {number}   {steps.parse(step)}")
+    for number, step in enumerate(contracts.steps_of(contract), start=1):
+        found.append(f"step {number}   {step}")
     if contract.get("steps_from"):
         found.append(f"steps    as published: {title(contract['steps_from'])}")
     for name, fold in contract["fold"].items():

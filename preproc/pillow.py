@@ -30,17 +30,17 @@ def resample(step: Resampling, x: Integers, size: tuple[int, int]) -> Integers:
     if step.interpolation == "nearest":
         return x[:, :, nearest(x.shape[2], height)[:, None], nearest(x.shape[3], width)]
     if step.antialias:
-        for axis in (2, 3) if vertical_first((x.shape[2], x.shape[3]), size) else (3, 2):
+        for axis in (2, 3) if vertical_first((x.shape[2], x.shape[3]), size, step.pillow) else (3, 2):
             x = _pass(x, axis, size[axis - 2], step.interpolation)
         return x
     across = _linear(x, 3, width)
     return np.asarray((_linear(across, 2, height) + (1 << 2 * OPENCV_BITS - 1)) >> 2 * OPENCV_BITS)
 
 
-def vertical_first(size: tuple[int, int], new: tuple[int, int]) -> bool:
+def vertical_first(size: tuple[int, int], new: tuple[int, int], pillow: int | None) -> bool:
     """Which pass comes first matters, for each one rounds. The vertical one if it removes more than twice as many rows as there are
     columns to remove: Pillow from 13.0 on (python-pillow #9549), where before the horizontal one always was the first."""
-    return size[0] > new[0] and size[0] - new[0] > 2 * (size[1] - new[1])
+    return pillow == 13 and size[0] > new[0] and size[0] - new[0] > 2 * (size[1] - new[1])
 
 
 def nearest(size: int, new: int) -> Integers:

@@ -35,23 +35,24 @@ class Pipeline(nn.Module):
         return cls(*(layers.from_step(step, device=device, dtype=dtype) for step in sequence))
 
     @classmethod
-    def from_torchvision(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB") -> "Pipeline":
+    def from_torchvision(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None) -> "Pipeline":
         """The pipeline that torchvision publishes with weights, or a Compose of its transforms as they run on a PIL image.
 
         source: a member of a weights enum, its transforms(), or a Compose (v1 or v2).  layout, color: of the uint8 pixels.
+        pillow: 12 or 13, whose order of passes the resizes have; default: that of the Pillow which is installed.
         Raises PreprocError, which names the transform, for what files have no word for.
         """
-        return cls._published(published.from_torchvision(source), layout, color)
+        return cls._published(published.from_torchvision(source, pillow=pillow), layout, color)
 
     @classmethod
-    def from_timm(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB") -> "Pipeline":
+    def from_timm(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None) -> "Pipeline":
         """The evaluation pipeline of timm's weights: of a pretrained_cfg, a model, or a name as "resnet50.a1_in1k"."""
-        return cls._published(published.from_timm(source), layout, color)
+        return cls._published(published.from_timm(source, pillow=pillow), layout, color)
 
     @classmethod
-    def from_huggingface(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB") -> "Pipeline":
+    def from_huggingface(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None) -> "Pipeline":
         """The pipeline of a preprocessor_config.json: its path, its folder or its table; as from_torchvision()."""
-        return cls._published(published.from_huggingface(source), layout, color)
+        return cls._published(published.from_huggingface(source, pillow=pillow), layout, color)
 
     @classmethod
     def _published(cls, known: published.Published, layout: str, color: str) -> "Pipeline":

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import PIL
 
 from . import inputs, reference
 from .bare import bare_network
 from .bundle import Bundle, open_bundle, versions
 from .collapse import split_affine_end
-from .contract import to_recipe
+from .contract import steps_of, to_recipe
 from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
 from .published import original, title
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
 from .runtimes import RUNTIMES, OnnxReference, Runtime, made, those_for
-from .steps import Geometry, Resize, channels_out, output_size
+from .steps import PILLOWS, Geometry, Resampling, Resize, Step, channels_out, installed_pillow, output_size, with_pillow
 from .verify import (
     FAILED,
     Case,
@@ -107,28 +108,39 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
 
 def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> tuple[list[Case], float]:
     """Photographs of all sizes through the Python pipeline that the steps were published as, and the bare backbone in float32; and how far
-    its model-ready tensors are from the reference's. Raises NotAtHandError, with the reason."""
+    its model-ready tensors are from the reference's. Raises NotAtHandError, with the reason: also where the Pillow that is installed here
+    resizes these photographs otherwise than the recipe's. Then, too, the steps are those of the pipeline but for the order of passes."""
     pixels, published = recipe.pixels, recipe.steps_from
     if published is None:
         raise NotAtHandError("its steps are the recipe's own")
     if not set("RGB") <= set(pixels.color) or pixels.dtype != "uint8":
         raise NotAtHandError(f"it takes RGB pictures of 8 bits, the model {pixels.color} of {pixels.dtype}")
-    transform = original(published)
-    cases, worst = list[Case](), 0.0
+    transform, as_here = original(published), with_pillow(recipe.steps, installed_pillow())
+    cases, worst, apart, where = list[Case](), 0.0, 0.0, ""
     for size in sizes:
         named = list(inputs.photographs(pixels, size))
         for position, (name, _, _) in enumerate(named):
             chosen = [named[(position + further) % len(named)] for further in range(pixels.batch or 1)]
             picture = np.concatenate([picture for _, _, picture in chosen])
-            ready, ours = np.concatenate([transform(image) for _, image, _ in chosen]), reference.apply(recipe.steps, picture)
+            ready, ours = np.concatenate([transform(image) for _, image, _ in chosen]), reference.apply(as_here, picture)
             if ready.shape != ours.shape:
                 raise PreprocError(f"expected {title(published)} to make {ours.shape} of {name}, got {ready.shape}")
             worst = max(worst, float(np.abs(ready - ours).max() / np.abs(ours).max()))
+            if as_here != recipe.steps:
+                other = reference.apply(recipe.steps, picture)
+                further = float(np.abs(other - ours).max() / np.abs(other).max())
+                apart, where = max((apart, where), (further, name))
             cases.append(Case(name, picture, bare(ready), bare.others(len(picture))))
     if worst > MOST_READY:
         raise PreprocError(
             f"expected the steps to compute what {title(published)} computes here, got model-ready tensors {worst:.1e} of the largest "
-            "value away from its own; another version of Pillow may resize otherwise"
+            "value away from its own"
+        )
+    if apart > MOST_READY:
+        (pillow,) = {step.pillow for step in recipe.steps if isinstance(step, Resampling)} - {None, installed_pillow()}
+        raise NotAtHandError(
+            f"Pillow {PIL.__version__} here resizes otherwise than Pillow {pillow}, whose order of passes the file has: model-ready "
+            f"tensors differ by up to {apart:.1e} of the largest value (on {where})"
         )
     return cases, worst
 
@@ -353,9 +365,7 @@ def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
     for place in places:
         file = place if place.is_file() else place / f"{contract['name']}.toml"
         if file.is_file():
-            recipe = load_recipe(file)
-            if [step.spec() for step in recipe.steps] != contract["steps"]:
-                raise BundleError(f"{file}: expected the steps of the bundle, got other ones; export it again")
+            recipe = _same_steps(file, steps_of(contract))
             if path is None:
                 _check_harmless(recipe.backbone.source, recipe.backbone.name)
             return recipe
@@ -363,6 +373,15 @@ def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
         raise BundleError(f"{path}: expected a recipe, got nothing there")
     _check_harmless(contract["backbone"]["source"], contract["backbone"].get("name"))
     return to_recipe(contract)
+
+
+def _same_steps(file: Path, promised: Sequence[Step]) -> Recipe:
+    """The recipe in the file, with these steps. The Pillow that it may leave open was decided where the bundle was exported."""
+    for pillow in PILLOWS:
+        recipe = load_recipe(file, pillow=pillow)
+        if list(recipe.steps) == list(promised):
+            return recipe
+    raise BundleError(f"{file}: expected the steps of the bundle, got other ones; export it again")
 
 
 def _check_harmless(source: str, name: object) -> None:

@@ -1,10 +1,14 @@
 """Pipelines as their publishers write them down -> steps: torchvision's transforms, timm's pretrained_cfg, Hugging Face's
-preprocessor_config.json. Every field is used or refused by name; nothing is guessed. No torch but what is handed in."""
+preprocessor_config.json. Every field is used or refused by name; nothing is guessed. No torch but what is handed in.
+
+None of them says which Pillow it was written for: pillow=12 or 13 chooses whose order of passes the resizes have, see steps.Resampling;
+None is that of the Pillow which is installed.
+"""
 
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ from numpy.typing import NDArray
 
 from .checks import did_you_mean
 from .errors import NotAtHandError, PreprocError, first_line
-from .steps import CenterCrop, Normalize, Pad, Rescale, Resize, Step
+from .steps import CenterCrop, Normalize, Pad, Rescale, Resize, Step, installed_pillow, with_pillow
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Published:
         return f"{self.color} through " + ", ".join(map(str, self.steps))
 
 
-def from_torchvision(source: Any) -> Published:
+def from_torchvision(source: Any, *, pillow: int | None = None) -> Published:
     """source: a member of a weights enum, its transforms(), or a Compose of torchvision.transforms (v1 or v2) as they run on a PIL image.
 
     Taken are Resize, CenterCrop, Pad, ToTensor, PILToTensor, ToImage, ToDtype, ConvertImageDtype, Normalize, and Compose.
@@ -43,7 +47,7 @@ def from_torchvision(source: Any) -> Published:
         resize = _resize(source.resize_size, source.interpolation, None, "ImageClassification")
         crop = CenterCrop(size=_sides(source.crop_size))
         values = (Rescale(), Normalize(mean=tuple(source.mean), std=tuple(source.std), unit="0-1", origin=origin))
-        return Published("RGB", (resize, crop, *values), origin)
+        return Published("RGB", with_pillow((resize, crop, *values), pillow), origin)
     if not type(source).__module__.startswith("torchvision.transforms"):
         raise PreprocError(f"expected weights or transforms of torchvision, got {name} of {type(source).__module__}")
     found = list[Step]()
@@ -70,7 +74,7 @@ def from_torchvision(source: Any) -> Published:
             made = Normalize(mean=made.mean, std=made.std, unit="0-1" if scaled else "0-255", origin=origin)
         scaled = scaled or isinstance(made, Rescale)
         found += [made] if made is not None else []
-    return Published("RGB", tuple(found), origin)
+    return Published("RGB", with_pillow(found, pillow), origin)
 
 
 def _flat(transform: Any) -> list[Any]:
@@ -161,7 +165,7 @@ _TIMM_TEST = ("test_input_size", "test_crop_pct")
 """Another size, which timm uses only if it is asked to."""
 
 
-def from_timm(source: Any) -> Published:
+def from_timm(source: Any, *, pillow: int | None = None) -> Published:
     """source: a pretrained_cfg (its object or a dict, or a config.json's table around it), a model with one, or the name of published
     weights, as "resnet50.a1_in1k".
 
@@ -169,7 +173,8 @@ def from_timm(source: Any) -> Published:
     Raises PreprocError for fields that are not known, and for what files have no word for: crop_mode border.
     """
     try:
-        return _from_timm(source)
+        known = _from_timm(source)
+        return replace(known, steps=with_pillow(known.steps, pillow))
     except PreprocError:
         raise
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
@@ -277,7 +282,7 @@ _HF_ABSENT: Mapping[str, Mapping[str, Any]] = {
 means."""
 
 
-def from_huggingface(source: str | Path | Mapping[str, Any]) -> Published:
+def from_huggingface(source: str | Path | Mapping[str, Any], *, pillow: int | None = None) -> Published:
     """source: a preprocessor_config.json, its path, its folder or its table.
 
     As transformers' image processors compute it with Pillow (backend="pil"; its default resizes with torchvision's tensor kernel, which
@@ -311,7 +316,7 @@ def from_huggingface(source: str | Path | Mapping[str, Any]) -> Published:
         if key not in (*_HF_FIELDS, *_HF_OTHER):
             raise PreprocError(f"{origin}: expected fields of image processors that are known, got {key!r}{did_you_mean(key, _HF_FIELDS)}")
     try:
-        found = _hf_color(config, origin), tuple(_hf_steps(config, kind, origin))
+        found = _hf_color(config, origin), with_pillow(_hf_steps(config, kind, origin), pillow)
         return Published(*found, f"{origin} {json.dumps(config, sort_keys=True)}")
     except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         if isinstance(error, PreprocError):
@@ -393,10 +398,10 @@ def _needed(config: Mapping[str, Any], key: str, origin: str) -> Any:
     return config[key]
 
 
-def of_weights(source: str, name: str, weights: str) -> Published:
+def of_weights(source: str, name: str, weights: str, *, pillow: int | None = None) -> Published:
     """What torchvision or timm publishes with the weights of a network: ("torchvision", "resnet50", "IMAGENET1K_V2")."""
     if source == "timm":
-        return from_timm(f"{name}.{weights}")
+        return from_timm(f"{name}.{weights}", pillow=pillow)
     if source != "torchvision":
         raise PreprocError(f'expected source = "torchvision" or "timm", whose weights say how they were trained, got {source!r}')
     from torchvision import models
@@ -407,10 +412,10 @@ def of_weights(source: str, name: str, weights: str) -> Published:
         raise PreprocError(f"expected a model of torchvision, got {name!r}{did_you_mean(name, models.list_models())}") from error
     if weights not in enum.__members__:
         raise PreprocError(f"expected one of {', '.join(enum.__members__)}, got {weights!r}{did_you_mean(weights, enum.__members__)}")
-    return from_torchvision(enum[weights])
+    return from_torchvision(enum[weights], pillow=pillow)
 
 
-def named_weights(text: str) -> Published:
+def named_weights(text: str, *, pillow: int | None = None) -> Published:
     """Of a torchvision weights enum's member by its whole name: "ResNet50_Weights.IMAGENET1K_V2"."""
     from torchvision import models
 
@@ -418,7 +423,7 @@ def named_weights(text: str) -> Published:
     enum, _, member = text.partition(".")
     if enum not in enums:
         raise PreprocError(f"expected weights of torchvision, as ResNet50_Weights.IMAGENET1K_V2, got {text!r}{did_you_mean(enum, enums)}")
-    return of_weights("torchvision", enums[enum], member)
+    return of_weights("torchvision", enums[enum], member, pillow=pillow)
 
 
 def title(origin: str) -> str:
@@ -469,7 +474,7 @@ def _hf_processor(origin: str) -> Callable[[Any], NDArray[np.float32]]:
 
 def to_torchvision(steps: Sequence[Step]) -> Any:
     """The v2 transform that computes on a PIL image what these steps compute behind from_pixels. Raises PreprocError for those that
-    torchvision has no transform for."""
+    torchvision has no transform for, and for resizes with the order of passes of another Pillow than the one here."""
     import torch
     from torchvision.transforms import v2
 
@@ -477,6 +482,9 @@ def to_torchvision(steps: Sequence[Step]) -> Any:
     turned = False
     for step in steps:
         match step:
+            case Resize(pillow=int(pillow)) if pillow != installed_pillow():
+                here = installed_pillow()
+                raise PreprocError(f"expected resizes with the order of passes of Pillow {here}, which is installed, got {pillow}'s")
             case Resize(antialias=True) if not turned:
                 size = [step.size] if isinstance(step.size, int) else list(step.size)
                 method = v2.InterpolationMode(step.interpolation)

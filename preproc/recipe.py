@@ -96,8 +96,8 @@ class Recipe:
         return self.folder / name
 
 
-def load_recipe(path: str | Path) -> Recipe:
-    """Reads and checks a recipe. Raises RecipeError."""
+def load_recipe(path: str | Path, *, pillow: int | None = None) -> Recipe:
+    """Reads and checks a recipe. Raises RecipeError. pillow: as parse_recipe()'s."""
     path = Path(path)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -106,13 +106,14 @@ def load_recipe(path: str | Path) -> Recipe:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{path}: expected TOML, got something else: {error}") from error
     try:
-        return parse_recipe(data, folder=path.parent)
+        return parse_recipe(data, folder=path.parent, pillow=pillow)
     except PreprocError as error:
         raise RecipeError(f"{path}: {error}") from error
 
 
-def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
-    """A Recipe from TOML's tables. folder: what relative paths in it start from."""
+def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = None) -> Recipe:
+    """A Recipe from TOML's tables. folder: what relative paths in it start from.  pillow: whose order of passes resizes have where the
+    recipe names none, 12 or 13; None: that of the Pillow which is installed."""
     top = _Table(data, "")
     name = top.text("name")
     check_name(name)
@@ -124,8 +125,8 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
         to=backbone.color,
         pixel_dtype=pixels.choice("dtype", PIXEL_DTYPES, "uint8"),
     )
-    known = _published_steps(top, backbone)
-    later = tuple(_step(table, backbone.color, folder) for table in top.tables("steps")) if known is None else known.steps
+    known = _published_steps(top, backbone, pillow)
+    later = tuple(_step(table, backbone.color, folder, pillow) for table in top.tables("steps")) if known is None else known.steps
     sequence = (first, *later)
     channels = pixels.number("channels", steps.channels_in(sequence))
     if channels != (steps.channels_in(sequence) or channels):
@@ -155,16 +156,23 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path) -> Recipe:
     )
 
 
-def _published_steps(top: "_Table", backbone: BackboneSpec) -> published.Published | None:
-    """What steps_from = "weights" stands for, or None without it."""
-    value = top.text("steps_from", None)
+def _published_steps(top: "_Table", backbone: BackboneSpec, pillow: int | None) -> published.Published | None:
+    """What steps_from = "weights" stands for, with the recipe's own `pillow` or that one, or None without it."""
+    value, own = top.text("steps_from", None), top.any("pillow", None)
+    if value is None and own is not None:
+        raise RecipeError(f"pillow: expected beside steps_from, got {own!r} without; in [[steps]] each resize may say its own")
     if value is None:
         return None
     if value != "weights" or "steps" in top.data:
         what = "[[steps]] beside it" if "steps" in top.data else repr(value)
         raise RecipeError(f'steps_from: expected "weights", in place of [[steps]], got {what}')
+    if own is not None:
+        try:
+            steps.check_pillow(own, "pillow")
+        except PreprocError as error:
+            raise RecipeError(str(error)) from error
     try:
-        known = published.of_weights(backbone.source, str(backbone.name), str(backbone.weights))
+        known = published.of_weights(backbone.source, str(backbone.name), str(backbone.weights), pillow=pillow if own is None else own)
     except PreprocError as error:
         raise RecipeError(f"steps_from: {error}") from error
     if known.color != backbone.color:
@@ -230,7 +238,7 @@ def check_output_name(name: str) -> None:
         raise RecipeError(f"[backbone] outputs: expected letters, digits, '-' and '_', and not 'pixels', got {name!r}")
 
 
-def _step(table: "_Table", color: str, folder: Path) -> Step:
+def _step(table: "_Table", color: str, folder: Path, pillow: int | None) -> Step:
     """A step of a recipe: its own fields, and for normalize also `preset` or `stats`."""
     given = dict(table.data)
     sources = [key for key in ("preset", "stats", "mean") if key in given]
@@ -238,7 +246,7 @@ def _step(table: "_Table", color: str, folder: Path) -> Step:
         if given.get("step") == "from_pixels":
             raise PreprocError("expected the [pixels] table instead, which makes this step")
         if given.get("step") != "normalize":
-            return steps.parse(given)
+            return steps.parse(given, pillow=pillow)
         if len(sources) != 1:
             raise PreprocError(
                 f"normalize: expected one of preset, stats, or mean with std and unit, got {' and '.join(sources) or 'none'}: "

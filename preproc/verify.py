@@ -20,7 +20,7 @@ MOST_REDUCED = 1e-2
 """The largest one where a runtime was told to multiply in less than float32: TF32 rounds to 2^-11."""
 LEAST = 4e-6
 """The smallest one: some thirty roundings of float32, which the steps themselves may cost."""
-ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False}
+ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None}
 """What a resize by other libraries is."""
 MARGIN = 10.0
 """A control has to move the output by this many tolerances; and a runtime may err by this many times what the bare network errs by there:

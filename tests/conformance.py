@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from preproc import reference
+from preproc.pillow import vertical_first
 from preproc.pipeline import Pipeline
 from preproc.steps import (
     CenterCrop,
@@ -89,10 +90,13 @@ def cases() -> Iterator[Case]:
             picture = pixels(1, *old, 3)
             if name == "larger":
                 picture = np.where(picture > 127, np.uint8(255), np.uint8(0))
-            yield f"resize-{method}-{name}", [first, Resize(size=new, interpolation=method, form="exact")], picture
-    yield "resize-shorter-side", [first, Resize(size=11, form="exact")], pixels(1, 23, 31, 3)
+            for order in (None,) if method == "nearest" else (13, 12) if vertical_first(old, new, 13) else (13,):
+                resize = Resize(size=new, interpolation=method, form="exact", pillow=order)
+                yield f"resize-{method}-{name}{'-12' * (order == 12)}", [first, resize], picture
+    exact: dict[str, Any] = {"form": "exact", "pillow": 13}
+    yield "resize-shorter-side", [first, Resize(size=11, **exact)], pixels(1, 23, 31, 3)
     for name, old in (("landscape", (19, 48)), ("portrait", (48, 19))):
-        yield f"resize-max_size-{name}", [first, Resize(size=12, max_size=20, form="exact")], pixels(1, *old, 3)
+        yield f"resize-max_size-{name}", [first, Resize(size=12, max_size=20, **exact)], pixels(1, *old, 3)
     yield "resize-not-antialiased", [first, Resize(size=(9, 12), antialias=False)], pixels(1, 23, 31, 3)
     for rounding in ("half_even", "floor"):
         for name, old in (("cut", (23, 26)), ("padded", (7, 12))):
@@ -100,7 +104,7 @@ def cases() -> Iterator[Case]:
     yield "pad", [first, Pad(padding=(1, 2, 3, 4), fill=9)], pixels(1, 5, 7, 3)
     for name, old in (("landscape", (23, 61)), ("portrait", (61, 26)), ("half", (40, 25)), ("thin", (3, 200))):
         yield f"letterbox-{name}", [first, Letterbox(size=(20, 24))], pixels(1, *old, 3)
-    imagenet = [Resize(size=20, form="exact"), CenterCrop(size=(16, 16)), Rescale(), Normalize(mean=MEAN, std=STD, unit="0-1")]
+    imagenet = [Resize(size=20, **exact), CenterCrop(size=(16, 16)), Rescale(), Normalize(mean=MEAN, std=STD, unit="0-1")]
     yield "pipeline-imagenet", [first, *imagenet], pixels(1, 31, 23, 3)
 
 

@@ -73,10 +73,15 @@ def rounded(step, size):
 
 
 MISTAKES = {
-    "the order of the passes": (pillow, "vertical_first", lambda *_: False),
-    "the other order": (pillow, "vertical_first", lambda *_: True),
-    "the order by ratio": (pillow, "vertical_first", ratio),
-    "the order where both shrink": (pillow, "vertical_first", lambda size, new: size[1] > new[1] and pillow_order(size, new)),
+    "the rows always first": (pillow, "vertical_first", lambda *_: True),
+    "the order of 13 alone": (pillow, "vertical_first", lambda size, new, _: pillow_order(size, new, 13)),
+    "the order of 12 alone": (pillow, "vertical_first", lambda size, new, _: pillow_order(size, new, 12)),
+    "the order by ratio": (pillow, "vertical_first", lambda size, new, order: order == 13 and ratio(size, new)),
+    "the order where both shrink": (
+        pillow,
+        "vertical_first",
+        lambda size, new, order: size[1] > new[1] and pillow_order(size, new, order),
+    ),
     "the letterbox rounded half up": (
         steps.geometry,
         "half_even",

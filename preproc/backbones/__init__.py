@@ -68,9 +68,11 @@ def agreement(recipe: Recipe, backbone: Backbone) -> str:
 
 
 def _apart(sequence: Sequence[steps.Step]) -> tuple[list[steps.Geometry], list[steps.Step]]:
-    """What moves pixels, whatever its form in files, and the others."""
+    """What moves pixels, whatever its form in files and its Pillow, which weights do not know, and the others."""
     moving = [step for step in sequence if isinstance(step, steps.Geometry)]
-    alike: list[steps.Geometry] = [replace(step, form="fast") if isinstance(step, steps.Resampling) else step for step in moving]
+    alike: list[steps.Geometry] = [
+        replace(step, form="fast", pillow=None) if isinstance(step, steps.Resampling) else step for step in moving
+    ]
     return alike, [step for step in sequence if not isinstance(step, steps.Geometry)]
 
 

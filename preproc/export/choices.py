@@ -9,7 +9,7 @@ from ..checks import check_choice
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics, preset
 from ..recipe import PixelsSpec, load_recipe
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, Step
+from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, Step, check_pillow
 from .attaching import constants_steps
 
 Choice = tuple[Sequence[Step], PixelsSpec, str, str | None]
@@ -30,17 +30,18 @@ def steps_and_pixels(
     model_color: str | None,
     dtype: str | None,
     size: str | None,
+    pillow: int | None,
 ) -> Choice:
     """The steps, the pixels, the model's colour order, and where the steps were published.
 
     Just one of a preset, mean with std and units, something published, or a recipe, which says the pixels itself. Raises PreprocError for
     anything else.
 
-    layout, color, dtype: None for NHWC, RGB, uint8. Upper and lower case are the same.
+    layout, color, dtype: None for NHWC, RGB, uint8. Upper and lower case are the same.  pillow: of what is published, 12, 13 or None.
     """
-    given = {"--preset": preset, "--mean": mean, "--std": std, "--units": units, "--recipe": recipe}
+    given: dict[str, object] = {"--preset": preset, "--mean": mean, "--std": std, "--units": units, "--recipe": recipe}
     given |= {"--layout": layout, "--color": color, "--model-color": model_color, "--dtype": dtype}
-    given |= {"--huggingface": huggingface, "--timm": timm, "--torchvision": torchvision}
+    given |= {"--huggingface": huggingface, "--timm": timm, "--torchvision": torchvision, "--pillow": pillow}
     chosen = [name for name in ("--preset", "--mean", "--recipe", *PUBLISHED) if given[name] is not None]
     if not chosen:
         raise PreprocError(
@@ -54,6 +55,10 @@ def steps_and_pixels(
         beside = [other for other in others if given[other] is not None]
         if given[name] is not None and beside:
             raise PreprocError(f"expected {name} without {' and '.join(beside)}, which it says itself, got both")
+    if pillow is not None:
+        if chosen[0] not in PUBLISHED:
+            raise PreprocError(f"--pillow: expected beside one of {', '.join(PUBLISHED)}, whose resizes it is of, got it with {chosen[0]}")
+        check_pillow(pillow, "--pillow")
     if recipe is not None:
         made = load_recipe(recipe)
         pixels = made.pixels if size is None else replace(made.pixels, size=_size(size))
@@ -63,7 +68,7 @@ def steps_and_pixels(
     check_choice("--color", color, COLORS)
     check_choice("--dtype", dtype, PIXEL_DTYPES)
     if chosen[0] in PUBLISHED:
-        found = _published(huggingface, timm, torchvision)
+        found = _published(huggingface, timm, torchvision, pillow)
         if dtype != "uint8":
             raise PreprocError(f"expected --dtype uint8 for what is published for 8 bits, got {dtype}")
         pixels = PixelsSpec(
@@ -93,10 +98,10 @@ def steps_and_pixels(
 PUBLISHED = ("--huggingface", "--timm", "--torchvision")
 
 
-def _published(huggingface: Path | None, timm: str | None, torchvision: str | None) -> published.Published:
+def _published(huggingface: Path | None, timm: str | None, torchvision: str | None, pillow: int | None) -> published.Published:
     if huggingface is not None:
-        return published.from_huggingface(huggingface)
-    return published.from_timm(timm) if timm is not None else published.named_weights(str(torchvision))
+        return published.from_huggingface(huggingface, pillow=pillow)
+    return published.from_timm(timm, pillow=pillow) if timm is not None else published.named_weights(str(torchvision), pillow=pillow)
 
 
 def _preset(name: str) -> tuple[Statistics, str]:

@@ -149,22 +149,28 @@ def _resample(frame: Frame, step: Resampling, height: Side, width: Side) -> Fram
     if not step.antialias:
         return frame.into(_linear(frame, height, width), height, width)
     if step.form == "exact":
-        return _exact(frame, step.interpolation, height, width)
-    return _fast(frame, step.interpolation, height, width)
+        return _exact(frame, step, height, width)
+    return _fast(frame, step, height, width)
 
 
-def _fast(frame: Frame, interpolation: str, height: Side, width: Side) -> Frame:
-    """Resize nodes on uint8, which ONNX Runtime rounds as Pillow does: the columns first, then the rows; and in front of that one for the
-    rows alone where Pillow begins with them, which leaves them as they are where it does not."""
+def _first_height(frame: Frame, step: Resampling, height: Side, width: Side) -> Side:
+    """The new height where Pillow's vertical pass comes first, else the picture's own."""
+    if step.pillow == 12:
+        return frame.height
     n = _Numbers(frame.b)
     down, across = n.do("Sub", frame.height, height), n.do("Sub", frame.width, width)
     bound = n.do("Max", n.do("Mul", across, 2), 0)
     if isinstance(down, int) and isinstance(bound, int):
-        first = height if down > bound else frame.height
-    else:
-        rows = frame.b.add("Greater", n.value(down), n.value(bound))
-        first = frame.b.add("Where", rows, n.value(height), n.value(frame.height))
-    settings: dict[str, Any] = {"mode": "linear"} if interpolation == "bilinear" else {"mode": "cubic", "cubic_coeff_a": -0.5}
+        return height if down > bound else frame.height
+    rows = frame.b.add("Greater", n.value(down), n.value(bound))
+    return frame.b.add("Where", rows, n.value(height), n.value(frame.height))
+
+
+def _fast(frame: Frame, step: Resampling, height: Side, width: Side) -> Frame:
+    """Resize nodes on uint8, which ONNX Runtime rounds as Pillow does: the columns first, then the rows; and in front of that one for the
+    rows alone where Pillow may begin with them, which leaves them as they are where it does not."""
+    n, first = _Numbers(frame.b), _first_height(frame, step, height, width)
+    settings: dict[str, Any] = {"mode": "linear"} if step.interpolation == "bilinear" else {"mode": "cubic", "cubic_coeff_a": -0.5}
     settings |= {"antialias": 1, "exclude_outside": 1, "axes": list(frame.axes)}
     value = frame.value
     if first is not frame.height and first != frame.height:
@@ -224,7 +230,7 @@ def _nearest(b: "Builder", old: Side, new: Side) -> ir.Value | NDArray[np.int64]
     return b.add("Min", b.add("Cast", at, to=ir.DataType.INT64), n.value(n.do("Sub", old, 1)))
 
 
-def _exact(frame: Frame, interpolation: str, height: Side, width: Side) -> Frame:
+def _exact(frame: Frame, step: Resampling, height: Side, width: Side) -> Frame:
     """Pillow's integers as products of float32 matrices, none of whose sums is rounded. Raises PreprocError for sizes that are free."""
     sides = [side for side in (frame.height, frame.width, height, width) if isinstance(side, int)]
     if len(sides) < 4:
@@ -233,9 +239,9 @@ def _exact(frame: Frame, interpolation: str, height: Side, width: Side) -> Frame
     value = b.add("Transpose", frame.value, perm=[0, 3, 1, 2]) if nhwc else frame.value
     value = b.add("Cast", value, to=ir.DataType.FLOAT)
     old, new = sides[:2], sides[2:]
-    vertical_first = old[0] - new[0] > max(0, 2 * (old[1] - new[1]))  # Pillow's order, from 13.0 on
+    vertical_first = step.pillow == 13 and old[0] - new[0] > max(0, 2 * (old[1] - new[1]))
     for side in (0, 1) if vertical_first else (1, 0):
-        value = _exact_pass(b, value, 2 + side, old[side], new[side], interpolation)
+        value = _exact_pass(b, value, 2 + side, old[side], new[side], step.interpolation)
     value = b.add("Cast", value, to=ir.DataType.UINT8)
     return frame.into(b.add("Transpose", value, perm=[0, 2, 3, 1]) if nhwc else value, height, width)
 

@@ -25,7 +25,8 @@ class Resize(Layer):
     x: (N, C, H, W) float, grey levels 0..255, whole numbers.  y: same dtype, of the new size.
     size: (height, width), or one number for the shorter side.  max_size: the most that the longer one may have.
     interpolation: "bilinear", "bicubic" or "nearest".  antialias: see steps.Resampling.  form: of ONNX files; here it is always exact.
-    Pillow 13's order of the passes. No gradient passes through it. Raises PreprocError for sizes that are none, pictures without pixels,
+    pillow: 12 or 13, whose order of the passes; default: that of the Pillow which is installed.
+    No gradient passes through it. Raises PreprocError for sizes that are none, pictures without pixels,
     and (but in scripts and recorded graphs) values in 0..1 or normalized ones. What is behind the comma of larger ones is cut off.
     """
 
@@ -37,10 +38,11 @@ class Resize(Layer):
         max_size: int | None = None,
         antialias: bool = True,
         form: str = "fast",
+        pillow: int | None = None,
         device: Device = None,  # noqa: ARG002 - no buffers, accepted as every layer accepts it
         dtype: torch.dtype | None = None,  # noqa: ARG002
     ) -> None:
-        step = steps.Resize(size=size, interpolation=interpolation, max_size=max_size, antialias=antialias, form=form)
+        step = steps.Resize(size=size, interpolation=interpolation, max_size=max_size, antialias=antialias, form=form, pillow=pillow)
         super().__init__(step)
         self.shorter = step.size if isinstance(step.size, int) else 0
         self.most = step.max_size or 0
@@ -79,10 +81,18 @@ class Letterbox(Layer):
         interpolation: str = "bilinear",
         antialias: bool = False,
         form: str = "fast",
+        pillow: int | None = None,
         device: Device = None,  # noqa: ARG002
         dtype: torch.dtype | None = None,  # noqa: ARG002
     ) -> None:
-        step = steps.Letterbox(size=size, fill=fill, interpolation=interpolation, antialias=antialias, form=form)  # type: ignore[arg-type]
+        step = steps.Letterbox(
+            size=size,  # type: ignore[arg-type]
+            fill=fill,
+            interpolation=interpolation,
+            antialias=antialias,
+            form=form,
+            pillow=pillow,
+        )
         super().__init__(step)
         self.height, self.width = step.size
         self.fill = float(step.fill)
@@ -158,25 +168,27 @@ class Pad(Layer):
 def _sampler(step: steps.Resampling) -> nn.Module:
     if step.interpolation == "nearest":
         return _Nearest()
-    return _Pillow(cubic=step.interpolation == "bicubic") if step.antialias else _Linear()
+    return _Pillow(cubic=step.interpolation == "bicubic", from_13=step.pillow == 13) if step.antialias else _Linear()
 
 
 class _Pillow(nn.Module):
-    """x: (N, C, H, W) int32, grey levels -> (N, C, height, width)."""
+    """x: (N, C, H, W) int32, grey levels -> (N, C, height, width). from_13: with the order of the passes of Pillow 13, else that of 12."""
 
-    def __init__(self, *, cubic: bool) -> None:
+    def __init__(self, *, cubic: bool, from_13: bool) -> None:
         super().__init__()
-        self.cubic, self.bits = cubic, BITS
+        self.cubic, self.from_13, self.bits = cubic, from_13, BITS
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         if is_scripting() or not _recorded():  # the same numbers, with less memory; its number of rounds depends on the size
-            first, last = (2, 3) if _vertical_first(x.shape[2], x.shape[3], height, width) else (3, 2)
+            first, last = (2, 3) if self.from_13 and _vertical_first(x.shape[2], x.shape[3], height, width) else (3, 2)
             x = self.taps(x, first, height if first == 2 else width)
             return self.taps(x, last, height if last == 2 else width)
+        across_first = self.whole(self.whole(x, 3, width), 2, height)
+        if not self.from_13:
+            return across_first
         one = torch.ones(1, dtype=torch.int64)
         removed = one * x.shape[2] - one * height
         vertical = (removed > 0) & (removed > 2 * (one * x.shape[3] - one * width))
-        across_first = self.whole(self.whole(x, 3, width), 2, height)
         return torch.where(vertical.to(x.device), self.whole(self.whole(x, 2, height), 3, width), across_first)
 
     def taps(self, x: Tensor, axis: int, new: int) -> Tensor:
@@ -301,7 +313,7 @@ def _recorded() -> bool:
 
 
 def _vertical_first(height: int, width: int, new_height: int, new_width: int) -> bool:
-    """Pillow's order of the passes, from 13.0 on."""
+    """Whether Pillow begins with the rows, from 13.0 on."""
     return height > new_height and height - new_height > 2 * (width - new_width)
 
 

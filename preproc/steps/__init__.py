@@ -5,7 +5,20 @@ A step validates itself when it is made, so a layer's constructor, a recipe and 
 
 from ._base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
-from .geometry import MOST_SIDE, CenterCrop, Geometry, Letterbox, Pad, Resampling, Resize, output_size
+from .geometry import (
+    MOST_SIDE,
+    PILLOWS,
+    CenterCrop,
+    Geometry,
+    Letterbox,
+    Pad,
+    Resampling,
+    Resize,
+    check_pillow,
+    installed_pillow,
+    output_size,
+    with_pillow,
+)
 from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels
 from .sequence import STEPS, channels_in, channels_out, check, compose, parse
@@ -14,6 +27,7 @@ __all__ = [
     "COLORS",
     "LAYOUTS",
     "MOST_SIDE",
+    "PILLOWS",
     "PIXEL_DTYPES",
     "STEPS",
     "CenterCrop",
@@ -35,7 +49,10 @@ __all__ = [
     "channels_in",
     "channels_out",
     "check",
+    "check_pillow",
     "compose",
+    "installed_pillow",
     "output_size",
     "parse",
+    "with_pillow",
 ]

@@ -1,7 +1,7 @@
 """Steps that move pixels: resizes, crops and pads. They work on integer grey levels, and so stand directly behind from_pixels."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ..checks import check_choice
@@ -12,6 +12,8 @@ Size = tuple[int, int]
 """(height, width)"""
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 FORMS = ("fast", "exact")
+PILLOWS = (12, 13)
+"""Whose order of passes a resize may have: 12 and older, 13 and newer."""
 MOST_SIDE = 1 << 15
 """Of a picture: the arithmetic on sizes is exact far beyond."""
 
@@ -50,11 +52,15 @@ class Resampling(Geometry):
     two taps however much it shrinks, with weights of 11 bits and one rounding, as OpenCV's INTER_LINEAR (within one grey level).
     form: of antialiased resizes in ONNX files. "fast": Resize nodes on uint8, some values one level off; "exact": none off, for pixels of
     one static size. In torch they are always exact, and nearest and antialias = False are so everywhere.
+    pillow: of antialiased resizes, whose two passes each round: the Pillow whose order of passes this is. 12, and older: the horizontal one
+    first, always. 13, and newer: the vertical one first where it removes more than twice as many rows as the other removes columns. Left
+    out, that of the Pillow which is installed where the step is made. None for nearest and antialias = False, which have no such order.
     """
 
     interpolation: str = "bilinear"
     antialias: bool = True
     form: str = "fast"
+    pillow: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
@@ -63,6 +69,14 @@ class Resampling(Geometry):
             raise PreprocError(f"{self.name}: expected antialias to be true or false, got {self.antialias!r}")
         if not self.antialias and self.interpolation == "bicubic":
             raise PreprocError(f"{self.name}: expected antialias = true for bicubic: without it no two libraries agree, got false")
+        ordered = self.antialias and self.interpolation != "nearest"
+        if self.pillow is not None and not ordered:
+            raise PreprocError(
+                f"{self.name}: expected pillow for antialiased bilinear or bicubic only, whose passes have an order, got {self.pillow!r}"
+            )
+        if ordered:
+            object.__setattr__(self, "pillow", installed_pillow() if self.pillow is None else self.pillow)
+            check_pillow(self.pillow, f"{self.name}: pillow")
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
         if not incoming.spans(0, 255):
@@ -195,6 +209,26 @@ def half_even(numerator: int, denominator: int) -> int:
     """numerator / denominator, rounded half to even."""
     whole, rest = divmod(numerator, denominator)
     return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
+
+
+def installed_pillow() -> int:
+    """12 or 13: whose order of passes the Pillow that is installed here has."""
+    from PIL import __version__
+
+    return 12 if int(__version__.partition(".")[0]) < 13 else 13
+
+
+def check_pillow(pillow: object, where: str) -> None:
+    if type(pillow) is not int or pillow not in PILLOWS:
+        raise PreprocError(f"{where}: expected 12 or 13, got {pillow!r}; 12 stands for every older Pillow, 13 for every newer one")
+
+
+def with_pillow(steps: Iterable[Step], pillow: int | None) -> tuple[Step, ...]:
+    """The steps with that Pillow's order of passes, where they have one; as they are for None. Raises PreprocError for other numbers."""
+    if pillow is None:
+        return tuple(steps)
+    check_pillow(pillow, "pillow")
+    return tuple(replace(step, pillow=pillow) if isinstance(step, Resampling) and step.pillow is not None else step for step in steps)
 
 
 def output_size(steps: Iterable[Step], size: Size | None) -> Size | None:

@@ -10,7 +10,7 @@ from ..errors import PreprocError
 from ..presets import UNITS
 from ._base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
-from .geometry import CenterCrop, Geometry, Letterbox, Pad, Resize
+from .geometry import CenterCrop, Geometry, Letterbox, Pad, Resize, with_pillow
 from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import PIXEL_DTYPES, FromPixels
 
@@ -21,8 +21,11 @@ STEPS: Mapping[str, type[Step]] = {step.name: step for step in _ALL}
 """Every step by the name that a recipe gives it."""
 
 
-def parse(table: Mapping[str, Any]) -> Step:
-    """A step from its table, as in a recipe or a contract. Raises PreprocError; unknown names get a 'did you mean'."""
+def parse(table: Mapping[str, Any], *, pillow: int | None = None) -> Step:
+    """A step from its table, as in a recipe or a contract. Raises PreprocError; unknown names get a 'did you mean'.
+
+    pillow: whose order of passes a resize has that names none, 12 or 13; None: that of the Pillow which is installed.
+    """
     name = table.get("step")
     if not isinstance(name, str) or name not in STEPS:
         raise PreprocError(f"expected step to be one of {', '.join(STEPS)}, got {name!r}{did_you_mean(str(name), STEPS)}")
@@ -35,7 +38,7 @@ def parse(table: Mapping[str, Any]) -> Step:
     missing = [key for key, field in fields.items() if field.default is dataclasses.MISSING and key not in given]
     if missing:
         raise PreprocError(f"{name}: expected {' and '.join(missing)}, got nothing: there is no default")
-    return kind(**given)
+    return kind(**given) if given.get("pillow") is not None else with_pillow([kind(**given)], pillow)[0]
 
 
 def channels_in(steps: Sequence[Step]) -> int | None:
