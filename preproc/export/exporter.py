@@ -14,7 +14,7 @@ from ..bundle import Bundle, check_target, hashes, open_bundle, publishing, writ
 from ..errors import PreprocError, VerificationError
 from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
-from ..runtimes import those_for
+from ..runtimes import RUNTIMES, those_for
 from ..steps import channels_out
 from ..verify import Original, Report, Result
 from .jobs import Job, Progress, job_of, pixels_for, ready_for
@@ -105,13 +105,18 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
 
 
 def _report(job: Job, proof: Proof, results: tuple[Result, ...], original: Original | None) -> Report:
-    """Raises VerificationError with the report if a runtime failed."""
+    """Raises VerificationError with the report if a runtime failed, or if nothing here ran one of the files."""
     inputs = tuple(case.name for case in proof.cases)
     report = Report(
         job.recipe.name, f"{reference_of(job.backbone)}, {len(inputs)} inputs", job.constants_agree, proof.power, results, inputs, original
     )
-    if report.failed:
-        raise _failure(report)
+    failed = [result for result in report.verdicts() if result.verdict == "failed"]
+    if failed:
+        raise _failure(report, "every runtime to compute what the reference does", failed)
+    for file in sorted({RUNTIMES[result.runtime].file or "" for result in results} - {""}):
+        of_file = [result for result in results if RUNTIMES[result.runtime].file == file]
+        if all(result.verdict == "absent" for result in of_file):
+            raise _failure(report, f"a runtime that can run {file} here", of_file)
     return report
 
 
@@ -120,11 +125,9 @@ def _check_unchanged(out: str | Path, folder: Path, written: dict[str, dict[str,
         raise PreprocError(f"{out}: expected the verified files to stay as they were, got changed ones; is another program writing there?")
 
 
-def _failure(report: Report) -> VerificationError:
-    failed = "; ".join(f"{result.runtime}: {result.reason}" for result in report.verdicts() if result.verdict == "failed")
-    error = VerificationError(
-        f"{report.name}: expected every runtime to compute what the reference does, got {failed}; nothing was published"
-    )
+def _failure(report: Report, expected: str, got: Sequence[Result]) -> VerificationError:
+    reasons = "; ".join(f"{result.runtime}: {result.reason}" for result in got)
+    error = VerificationError(f"{report.name}: expected {expected}, got {reasons}; nothing was published")
     error.report = report
     return error
 
