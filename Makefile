@@ -5,6 +5,7 @@
 RECIPES ?= models/digits.toml
 VENV    := .venv
 SERVE   := .venv-serve
+LOWEST  := .venv-lowest
 PORT    ?= 8080
 JOBS    ?= 2
 NODE    := export/embed/node_modules/.package-lock.json
@@ -21,7 +22,7 @@ endif
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve setup-web test test-serve serve web conformance lint bench survey gpu models picture clean
+.PHONY: help setup setup-serve setup-web test test-lowest test-serve serve web conformance lint bench survey gpu models picture clean
 .PHONY: export
 
 help:  ## list the targets
@@ -34,6 +35,9 @@ export: $(SETUP)  ## build RECIPES (default models/digits.toml) into export/ (th
 
 test: $(SETUP)  ## the proof: layers, fold, export, verification (9 minutes on 2 cores; JOBS=4 for more)
 	$(PY) -m pytest -n $(JOBS) --dist loadfile
+
+test-lowest: $(LOWEST)/.ready  ## the suite with the oldest versions that pyproject allows, in .venv-lowest (8 GB); TESTS="tests/test_export.py": some of it
+	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 setup-serve: $(SERVE)/.ready  ## make .venv-serve with real servers for test-serve (700 MB)
 
@@ -76,8 +80,8 @@ models: $(SETUP)  ## train the embedded backbone again (about 8 minutes on 2 cor
 picture: $(SETUP)  ## draw models/digits.png from export/digits and models/digits.images
 	$(PY) models/draw_picture.py
 
-clean:  ## remove .venv, .venv-serve, node_modules and caches
-	rm -rf $(VENV) $(SERVE) export/embed/node_modules dist build .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove .venv, .venv-serve, .venv-lowest, node_modules and caches
+	rm -rf $(VENV) $(SERVE) $(LOWEST) export/embed/node_modules dist build .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # A venv without its stamp was left half-made: it is made again from nothing.
@@ -86,6 +90,11 @@ $(READY): pyproject.toml constraints.txt
 	test -f $(READY) || python3 -m venv --clear $(VENV)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
 	touch $(READY)
+
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	test -f $(LOWEST)/.ready || python3 -m venv --clear $(LOWEST)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints-lowest.txt $(LOWEST)/bin/python -m pip install --quiet --no-compile --editable '.[dev]'
+	touch $(LOWEST)/.ready
 
 $(NODE): export/embed/package.json export/embed/package-lock.json
 	cd export/embed && npm ci --ignore-scripts
