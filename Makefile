@@ -7,6 +7,7 @@ VENV    := .venv
 SERVE   := .venv-serve
 PILLOW  := .venv-pillow
 PILLOWS := 11.0.0 12.3.0
+LOWEST  := .venv-lowest
 PORT    ?= 8080
 JOBS    ?= 2
 NODE    := export/embed/node_modules/.package-lock.json
@@ -23,7 +24,8 @@ endif
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve setup-web test test-pillow test-serve serve web conformance lint bench survey gpu models picture clean
+.PHONY: help setup setup-serve setup-web test test-lowest test-pillow test-serve serve web conformance lint bench survey gpu models picture
+.PHONY: clean
 .PHONY: export
 
 help:  ## list the targets
@@ -40,6 +42,8 @@ test: $(SETUP)  ## the proof: layers, fold, export, verification (9 minutes on 2
 test-pillow: $(SETUP) $(PILLOWS:%=$(PILLOW)/%/.ready)  ## what depends on Pillow, with older ones, which resize in another order
 	@set -e; for version in $(PILLOWS); do echo "Pillow $$version"; \
 	$(PILLOW)/$$version/bin/python -m pytest -n $(JOBS) --dist loadfile tests/test_pillow.py tests/test_geometry.py tests/test_published.py; done
+test-lowest: $(LOWEST)/.ready  ## the suite with the oldest versions that pyproject allows, in .venv-lowest (8 GB); TESTS="tests/test_export.py": some of it
+	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 setup-serve: $(SERVE)/.ready  ## make .venv-serve with real servers for test-serve (700 MB)
 
@@ -84,7 +88,7 @@ picture: $(SETUP)  ## draw models/digits.png from export/digits and models/digit
 	$(PY) models/draw_picture.py
 
 clean:  ## remove .venv and its likes, node_modules and caches
-	rm -rf $(VENV) $(SERVE) $(PILLOW) export/embed/node_modules dist build .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SERVE) $(PILLOW) $(LOWEST) export/embed/node_modules dist build .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # A venv without its stamp was left half-made: it is made again from nothing.
@@ -93,6 +97,11 @@ $(READY): pyproject.toml constraints.txt
 	test -f $(READY) || python3 -m venv --clear $(VENV)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
 	touch $(READY)
+
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	test -f $(LOWEST)/.ready || python3 -m venv --clear $(LOWEST)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints-lowest.txt $(LOWEST)/bin/python -m pip install --quiet --no-compile --editable '.[dev]'
+	touch $(LOWEST)/.ready
 
 $(NODE): export/embed/package.json export/embed/package-lock.json
 	cd export/embed && npm ci --ignore-scripts

@@ -1,6 +1,7 @@
 """What the tests share: deterministic hypothesis, pixels that differ everywhere, and one exported bundle per session."""
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +14,7 @@ from preproc.export.exporter import export_bundle
 from preproc.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
+pytest_plugins = ["_hypothesis_pytestplugin", *(["xdist.plugin"] if find_spec("xdist") else [])]
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("repeatable")
 

@@ -96,7 +96,9 @@ def test_no_file_names_a_host():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in tracked:
         file = ROOT / name
-        if name.endswith(("constraints.txt", ".toml", "Makefile", ".ci/run", "package.json", "package-lock.json", ".npmrc")):
+        if name.endswith(
+            ("constraints.txt", "constraints-lowest.txt", ".toml", "Makefile", ".ci/run", "package.json", "package-lock.json", ".npmrc")
+        ):
             assert "://" not in file.read_text(), name
 
 
@@ -114,6 +116,7 @@ def test_top_level_is_what_the_owner_fixed():
         "LICENSE",
         "CHANGELOG.md",
         "constraints.txt",
+        "constraints-lowest.txt",
     }
     assert {name for name in top if not name.startswith(".")} <= allowed
 

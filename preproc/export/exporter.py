@@ -17,7 +17,7 @@ from ..bundle import Bundle, check_target, equal_bundle, hashes, open_bundle, pu
 from ..errors import PreprocError, VerificationError
 from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
-from ..runtimes import those_for
+from ..runtimes import RUNTIMES, those_for
 from ..steps import channels_out
 from ..verify import Report, settled
 from .jobs import Job, Progress, job_of, pixels_for, ready_for
@@ -124,7 +124,8 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
 def _report(
     job: Job, proof: Proof, bare: Bare, place: Path, names: Sequence[str], contract: dict[str, Any], module: "nn.Module | None"
 ) -> Report:
-    """Verifies what is in `place` in the named runtimes. Raises VerificationError with the report if one failed."""
+    """Verifies what is in `place` in the named runtimes. Raises VerificationError with the report if one failed, or if nothing here ran one
+    of the files."""
     runtimes, scale = make_runtimes(names, contract, module), proof.power.scale
     results, original = run(
         place, runtimes, proof.cases, proof.power, proof, job.recipe.steps_from, lambda kind: bare.error(kind, proof.cases, scale)
@@ -132,8 +133,13 @@ def _report(
     inputs = tuple(case.name for case in proof.cases)
     power, against = settled(proof.power, results, proof.noticed), f"{reference_of(job.backbone)}, {len(inputs)} inputs"
     report = Report(job.recipe.name, against, job.constants_agree, power, results, inputs, original, job.recipe.export.tf32)
-    if report.failed:
-        raise _failure(report)
+    failed = [result for result in report.verdicts() if result.verdict == "failed"]
+    if failed:
+        raise _failure(report, "every runtime to compute what the reference does", failed)
+    for file in sorted({RUNTIMES[result.runtime].file or "" for result in results} - {""}):
+        of_file = [result for result in results if RUNTIMES[result.runtime].file == file]
+        if all(result.verdict == "absent" for result in of_file):
+            raise _failure(report, f"a runtime that can run {file} here", of_file)
     return report
 
 
@@ -142,11 +148,9 @@ def _check_unchanged(out: str | Path, folder: Path, written: dict[str, dict[str,
         raise PreprocError(f"{out}: expected the verified files to stay as they were, got changed ones; is another program writing there?")
 
 
-def _failure(report: Report) -> VerificationError:
-    failed = "; ".join(f"{result.runtime}: {result.reason}" for result in report.verdicts() if result.verdict == "failed")
-    error = VerificationError(
-        f"{report.name}: expected every runtime to compute what the reference does, got {failed}; nothing was published"
-    )
+def _failure(report: Report, expected: str, got: Sequence[Result]) -> VerificationError:
+    reasons = "; ".join(f"{result.runtime}: {result.reason}" for result in got)
+    error = VerificationError(f"{report.name}: expected {expected}, got {reasons}; nothing was published")
     error.report = report
     return error
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -13,12 +14,27 @@ from numpy.typing import NDArray
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
 from ._base import Outputs, Runtime
 
+WHEELS = ("onnxruntime", "onnxruntime-gpu")
+"""Both write into one folder: the one that was written last runs, and removing either takes files of the other."""
+INSTALL_ONE = "pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
+
 
 def onnxruntime() -> Any:
-    """The module, imported with its telemetry off (unless the user has set ORT_DISABLE_TELEMETRY): a library does not phone home."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime as ort
+    """The module, imported with its telemetry off (unless the user has set ORT_DISABLE_TELEMETRY): a library does not phone home.
 
+    Raises RuntimeAbsentError where it is not installed, or where the removal of one of its wheels has left half of it.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime as ort
+
+        ort.InferenceSession  # noqa: B018 - a folder without __init__.py imports, too
+    except (ImportError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
+            raise RuntimeAbsentError(f"{error.name} is not installed; pip install onnxruntime-gpu, or onnxruntime for the CPU") from error
+        raise RuntimeAbsentError(
+            f"expected a whole onnxruntime, got: {first_line(error)} (removing one of its wheels takes files of the other): {INSTALL_ONE}"
+        ) from error
     return ort
 
 
@@ -60,7 +76,8 @@ class OrtCpu(Runtime):
 
     def _session(self, ort: Any, path: str, options: Any) -> Any:
         try:
-            return ort.InferenceSession(path, options, providers=[self._provider()])
+            # Its own fallback prints on stdout, and would run another provider than the one that was asked for.
+            return ort.InferenceSession(path, options, providers=[self._provider()], enable_fallback=0)
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
             if type(error).__module__.startswith("onnxruntime"):
                 raise BundleError(f"{Path(path).name}: expected a file that ONNX Runtime can run, got: {first_line(error)}") from error
@@ -83,7 +100,7 @@ class OrtCuda(OrtCpu):
     def open(self, path: Path) -> None:
         ort = onnxruntime()
         if self.provider not in ort.get_available_providers():
-            raise RuntimeAbsentError("this onnxruntime is built without the CUDA provider; install onnxruntime-gpu[cuda,cudnn]")
+            raise RuntimeAbsentError(f"this onnxruntime is built without the CUDA provider{_both()}: onnxruntime-gpu[cuda,cudnn] has it")
         ort.set_default_logger_severity(4)
         try:
             with contextlib.suppress(Exception), _quiet_stdout():
@@ -92,9 +109,7 @@ class OrtCuda(OrtCpu):
         finally:
             ort.set_default_logger_severity(2)
         if self.provider not in self.session.get_providers():
-            raise RuntimeAbsentError(
-                "the CUDA provider did not load (no device, or a CUDA library is missing): onnxruntime fell back to the CPU"
-            )
+            raise RuntimeAbsentError(f"{_NOT_LOADED}: onnxruntime fell back to the CPU{_both()}")
 
     def proof(self) -> str:
         """Every node with a floating output is on CUDA; integer shape arithmetic may be on the CPU, and is counted."""
@@ -114,8 +129,23 @@ class OrtCuda(OrtCpu):
         precision = "TF32" if self.tf32 else "TF32 off"
         return f"onnxruntime {onnxruntime().__version__}, {total - shapes} nodes on CUDA, {shapes} integer nodes on the CPU, {precision}"
 
+    def _session(self, ort: Any, path: str, options: Any) -> Any:
+        try:
+            return super()._session(ort, path, options)
+        except RuntimeError as error:  # onnxruntime 1.24 raises where later ones fall back with a log line
+            raise RuntimeAbsentError(f"{_NOT_LOADED}{_both()}") from error
+
     def _provider(self) -> Any:
         return (self.provider, {"use_tf32": "1" if self.tf32 else "0"})
+
+
+_NOT_LOADED = "the CUDA provider did not load (no device, or a CUDA library is missing)"
+
+
+def _both() -> str:
+    """Says so where both wheels are installed: they are seldom of one version, and what runs is the one that was written last."""
+    found = [name for name in WHEELS if any(metadata.distributions(name=name))]
+    return f" (both {' and '.join(found)} are installed, in one folder: {INSTALL_ONE})" if len(found) > 1 else ""
 
 
 def _output_types(path: Path) -> Mapping[str, str]:
