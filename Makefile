@@ -42,6 +42,7 @@ test: $(SETUP)  ## the proof: layers, fold, export, verification (9 minutes on 2
 test-pillow: $(SETUP) $(PILLOWS:%=$(PILLOW)/%/.ready)  ## what depends on Pillow, with older ones, which resize in another order
 	@set -e; for version in $(PILLOWS); do echo "Pillow $$version"; \
 	$(PILLOW)/$$version/bin/python -m pytest -n $(JOBS) --dist loadfile tests/test_pillow.py tests/test_geometry.py tests/test_published.py; done
+
 test-lowest: $(LOWEST)/.ready  ## the suite with the oldest versions that pyproject allows, in .venv-lowest (8 GB); TESTS="tests/test_export.py": some of it
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 

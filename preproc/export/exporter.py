@@ -19,7 +19,7 @@ from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
 from ..runtimes import RUNTIMES, those_for
 from ..steps import channels_out
-from ..verify import Report, settled
+from ..verify import Report, Result, settled
 from .jobs import Job, Progress, job_of, pixels_for, ready_for
 
 FORMATS = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
