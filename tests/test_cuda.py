@@ -6,11 +6,14 @@ import torch
 
 from preproc import reference
 from preproc.export.exporter import export_bundle
+from preproc.export.torchscript import export_torchscript
 from preproc.folding import fold
 from preproc.layers import FromPixels, Normalize, Rescale, from_step
 from preproc.pipeline import Pipeline, prepend
 from preproc.proof import verify_bundle
 from preproc.recipe import load_recipe, replace
+from preproc.runtimes import load_torchscript
+from preproc.runtimes.pytorch import _tf32
 from tests.conftest import ROOT
 from tests.test_geometry import LAYERS as GEOMETRY
 from tests.test_layers import LAYERS, picture
@@ -79,9 +82,26 @@ def test_tf32_is_noticed(exported):
     """The same files with TF32 allowed: on a device that has it, the error grows well beyond that of float32."""
     if torch.cuda.get_device_capability()[0] < 8:
         pytest.skip("this device has no TF32")
-    off = verify_bundle(exported.folder, runtimes=["ort-cuda", "torchscript-cuda"])
-    on = verify_bundle(exported.folder, runtimes=["ort-cuda", "torchscript-cuda"], tf32=True)
+    runtimes = ["ort-cuda", "torch-cuda"]  # the convolutions of a TorchScript file keep the precision that it was exported with
+    off = verify_bundle(exported.folder, runtimes=runtimes)
+    on = verify_bundle(exported.folder, runtimes=runtimes, tf32=True)
     for without, with_tf32 in zip(off.results, on.results, strict=True):
         assert without.verdict == "passed", without.reason
         assert with_tf32.error is not None
         assert with_tf32.error > 3 * without.error
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_a_torchscript_files_convolutions_do_as_exported_whatever_the_process_allows(tmp_path, tf32):
+    if torch.cuda.get_device_capability()[0] < 8:
+        pytest.skip("this device has no TF32")
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.Conv2d(32, 32, 3)).eval().requires_grad_(False)
+    model = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")), network)
+    pixels = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    export_torchscript(model, pixels, tmp_path / "m.pt", tf32=tf32, extra={})
+    file, want = load_torchscript(tmp_path / "m.pt", device="cuda"), network.double()(model.pipeline(pixels).double())
+    for process in (False, True):
+        with torch.inference_mode(), _tf32(process):
+            error = float((file(pixels.cuda()).cpu() - want).abs().max() / want.abs().max())
+        assert (error > 1e-5) == tf32, (process, error)
