@@ -517,6 +517,10 @@ def test_pictures_in_integers_count_as_pictures_on_a_device(tmp_path):
     }  # sizes, and pixels
     put(hand_made(tmp_path), tmp_path / "fast.onnx", steps=[Resize(size=(24, 20)), *STEPS])
     assert {kind for name, kind in _output_types(tmp_path / "fast.onnx").items() if name.endswith("_Resize")} == {"floating"}
+    put(hand_made(tmp_path), tmp_path / "free.onnx", steps=[Resize(size=40, interpolation="nearest"), CenterCrop(size=(24, 20)), *STEPS])
+    kinds = _output_types(tmp_path / "free.onnx")
+    assert {kind for name, kind in kinds.items() if name.endswith(("_CumSum", "_Div"))} == {"integer"}  # positions, in float64
+    assert {kind for name, kind in kinds.items() if name.endswith(("_Cast", "_Pad", "_Slice"))} == {"integer", "floating"}
 
 
 @pytest.mark.parametrize("layer", [ResizeLayer(size=8), ResizeLayer(size=(8, 9), antialias=False), LetterboxLayer(size=8)], ids=str)

@@ -273,7 +273,7 @@ def _taps(b: "Builder", old: Side, new: Side) -> tuple[ir.Value, ir.Value, ir.Va
     share = b.add("Cast", b.add("Floor", b.add("Add", parts, np.array(0.5, number))), to=ir.DataType.INT32)
     start = b.add("Cast", low, to=ir.DataType.INT64)
     last, zero = n.value(n.do("Sub", old, 1)), np.array(0, np.int64)
-    left, right = (b.add("Min", b.add("Max", x, zero), last) for x in (start, b.add("Add", start, np.array(1, np.int64))))
+    left, right = (_limit(b, "Min", _limit(b, "Max", x, zero), last) for x in (start, b.add("Add", start, np.array(1, np.int64))))
     return left, right, share
 
 
@@ -297,7 +297,7 @@ def _nearest(b: "Builder", old: Side, new: Side) -> ir.Value | NDArray[np.int64]
     half = b.add("Where", b.add("Equal", _range(b, new), np.array(0, np.int64)), np.array(0.5, np.float64), np.array(1, np.float64))
     at = b.add("CumSum", b.add("Mul", half, _ratio(b, old, new)), np.array(0, np.int64))
     n = _Numbers(b)
-    return b.add("Min", b.add("Cast", at, to=ir.DataType.INT64), n.value(n.do("Sub", old, 1)))
+    return _limit(b, "Min", b.add("Cast", at, to=ir.DataType.INT64), n.value(n.do("Sub", old, 1)))
 
 
 def _exact(frame: Frame, interpolation: str, height: Side, width: Side) -> Frame:
@@ -373,6 +373,13 @@ def _matrix(old: int, new: int, interpolation: str) -> NDArray[np.int64]:
     return np.asarray(np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64))
 
 
+def _limit(b: "Builder", op: str, one: ir.Value, other: ir.Value | NDArray[np.int64]) -> ir.Value:
+    """Min or Max of int64, which they take from opset 12 on."""
+    if b.opset >= 12:
+        return b.add(op, one, other)
+    return b.add("Where", b.add("Greater", one, other), *((one, other) if op == "Max" else (other, one)))
+
+
 class _Numbers:
     """Arithmetic on sides: in Python on numbers, as nodes otherwise."""
 
@@ -391,7 +398,8 @@ class _Numbers:
                 "Div": other and one // other,
                 "Mod": other and one % other,
             }[op]
-        return self.b.add(op, self.value(one), self.value(other))
+        values = self.value(one), self.value(other)
+        return _limit(self.b, op, *values) if op in ("Min", "Max") else self.b.add(op, *values)
 
     def half_even(self, numerator: Side, denominator: Side) -> Side:
         """numerator / denominator, rounded half to even."""
