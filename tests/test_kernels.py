@@ -168,7 +168,7 @@ FORMS: dict[str, list[list[steps.Step]]] = {
         for beta in (0.5, 0.6, 0.75, 1.0)
     ],
 }
-OPSETS = (7, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 21, 22, 23, 24, 25, 26)
+OPSETS = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26)
 """Those at which an operator that preproc writes has changed: a test compares. Up to ONNX Runtime 1.31's."""
 DTYPES = {"float32": ir.DataType.FLOAT, "float64": ir.DataType.DOUBLE}
 
@@ -258,10 +258,10 @@ U8, F32, F64 = TensorProto.UINT8, TensorProto.FLOAT, TensorProto.DOUBLE
     [
         (small(helper.make_node("Pad", ["pixels", "pads"], ["y"], name="x"), U8, constants=PADS), "no kernel: Pad 'x'"),
         (small(helper.make_node("Pad", ["pixels", "pads"], ["y"], name="x"), F32, constants=PADS), None),
-        (small(helper.make_node("Add", ["pixels", "pixels"], ["y"], name="x"), U8, opset=13), "no kernel: Add 'x', opset 13"),
+        (small(helper.make_node("Relu", ["pixels"], ["y"], name="x"), TensorProto.INT32), "no kernel: Relu 'x', opset 14"),
         (small(helper.make_node("Add", ["pixels", "pixels"], ["y"], name="x"), U8, opset=14), None),
         (small(helper.make_node("Clip", ["pixels"], ["y"], name="x"), F64, opset=11), "no kernel: Clip"),
-        (small(helper.make_node("Erf", ["pixels"], ["y"], name="x"), U8), "no kernel: Erf"),
+        (small(helper.make_node("Asinh", ["pixels"], ["y"], name="x"), F32), "no kernel: Asinh"),
         (small(resize("cubic", [1, 2]), U8, constants=SIZES), "NHWC antialias"),
         (small(resize("linear", [2, 3]), U8, constants=SIZES), "illegal memory access"),
         (small(resize("cubic", [2, 3]), U8, constants=SIZES), None),
@@ -276,16 +276,29 @@ def test_a_node_without_a_kernel_is_found(model, says):
 
 
 def test_a_picture_is_no_shape_arithmetic_whatever_its_type():
-    """Erf of int64 has no kernel: of a size it may be on the CPU, of a picture it must not."""
+    """ReduceProd of int64 has no kernel: of a size it may be on the CPU, of a picture it must not."""
     cast = helper.make_node("Cast", ["pixels"], ["levels"], name="cast", to=TensorProto.INT64)
     shape = helper.make_node("Shape", ["pixels"], ["size"], name="shape")
-    ends = [helper.make_node("Erf", [name], [f"{name}_e"], name=f"of {name}") for name in ("levels", "size")]
-    outputs = [helper.make_tensor_value_info(f"{name}_e", TensorProto.INT64, shape) for name, shape in (("levels", [5]), ("size", [1]))]
+    ends = [helper.make_node("ReduceProd", [name], [f"{name}_e"], name=f"of {name}") for name in ("levels", "size")]
+    outputs = [helper.make_tensor_value_info(f"{name}_e", TensorProto.INT64, [1]) for name in ("levels", "size")]
     made = helper.make_graph([cast, shape, *ends], "two", [helper.make_tensor_value_info("pixels", U8, [5])], outputs)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     (stray,) = strays(model)
-    assert "no kernel: Erf 'of levels'" in stray
-    assert shape_arithmetic(model) == {"Erf"}
+    assert "no kernel: ReduceProd 'of levels'" in stray
+    assert shape_arithmetic(model) == {"ReduceProd"}
+
+
+def test_a_kernel_without_a_last_opset_ends_where_its_operator_changes(monkeypatch):
+    model = small(helper.make_node("Relu", ["pixels"], ["y"], name="x"), F32)
+    for first, last, fits in ((14, None, True), (13, None, False), (13, 14, True), (6, 13, False)):
+        monkeypatch.setitem(TABLE, "Relu", [[first, last, {"T": ["float"]}]])
+        assert (not strays(model)) == fits
+
+
+def test_a_step_that_is_not_here_fails(monkeypatch):
+    monkeypatch.setattr(steps, "STEPS", {**steps.STEPS, "blur": Rescale})
+    with pytest.raises(AssertionError):
+        test_every_step_has_its_forms_here()
 
 
 @pytest.mark.parametrize("batch", ["N", 1, 2])

@@ -141,7 +141,12 @@ def _normalize(b: Builder, step: Normalize, x: ir.Value) -> ir.Value:
 def _min_max_scale(b: Builder, step: MinMaxScale, x: ir.Value) -> ir.Value:
     line = step.line(len(step.low))
     y = b.add("Add", b.add("Mul", x, b.per_channel(line.matrix.diagonal())), b.per_channel(line.offset))
-    return b.add("Clip", y, *map(b.floats, step.out)) if step.clip else y
+    if not step.clip:
+        return y
+    low, high = map(b.floats, step.out)
+    if b.opset < 12:  # ONNX Runtime's Clip takes no float64 there
+        return b.add("Min", b.add("Max", y, low), high)
+    return b.add("Clip", y, low, high)
 
 
 def _axes(per: str) -> list[int]:
