@@ -69,19 +69,19 @@ def put(file, out, **options):
     return attach(file, out, steps=options.pop("steps", STEPS), pixels=spec, **options)
 
 
-def alone(steps, *, size=None, channels=3, opset=18):
-    """The steps as a whole model, its bytes: "pixels" as a leading from_pixels takes them, else (N, C, H, W) float32; "ready" out.
+def alone(steps, *, size=None, channels=3, opset=18, dtype=ir.DataType.FLOAT, batch="N"):
+    """The steps as a whole model, its bytes: "pixels" as a leading from_pixels takes them, else (N, C, H, W) of dtype; "ready" out.
     size: (height, width) of the pixels; None: free.  channels: where no from_pixels says how many."""
     first = steps[0]
     raw = isinstance(first, FromPixels)
     channels = (first.channels() or channels) if raw else channels
     height, width = size or ("h", "w")
-    shape = ["N", height, width, channels] if raw and first.layout == "NHWC" else ["N", channels, height, width]
-    kind = ir.DataType[first.pixel_dtype.upper()] if raw else ir.DataType.FLOAT
-    builder = Builder(ir.DataType.FLOAT, channels, opset=opset, size=size)
+    shape = [batch, height, width, channels] if raw and first.layout == "NHWC" else [batch, channels, height, width]
+    kind = ir.DataType[first.pixel_dtype.upper()] if raw else dtype
+    builder = Builder(dtype, channels, opset=opset, size=size)
     pixels = ir.Value(name="pixels", shape=ir.Shape(shape), type=ir.TensorType(kind))
     output = build(builder, steps, pixels)
-    output.name, output.type, output.shape = "ready", ir.TensorType(ir.DataType.FLOAT), ir.Shape(["a", "b", "c", "d"])
+    output.name, output.type, output.shape = "ready", ir.TensorType(dtype), ir.Shape(["a", "b", "c", "d"])
     made = ir.Graph([pixels], [output], nodes=builder.nodes, initializers=builder.constants, opset_imports={"": opset}, name="steps")
     proto = ir.to_proto(ir.Model(made, ir_version=10))
     onnx.checker.check_model(proto)

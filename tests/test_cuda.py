@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from preproc.export.torchscript import export_torchscript
 
 from preproc import reference
 from preproc.export.exporter import export_bundle
-from preproc.export.torchscript import export_torchscript
 from preproc.folding import fold
 from preproc.layers import FromPixels, Normalize, Rescale, from_step
 from preproc.pipeline import Pipeline, prepend

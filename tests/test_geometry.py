@@ -289,13 +289,23 @@ def test_the_fast_form_is_close(size, interpolation, order):
     assert size != (300, 64) or interpolation == "bicubic" or np.abs(reference.apply([steps[0], aliased], x) - expected).max() > 20
 
 
-def test_pictures_are_moved_as_integers_in_front_of_the_cast():
-    steps = [FromPixels(layout="NHWC", color="BGR"), Resize(size=(8, 8)), Rescale(), Normalize.preset("imagenet")]
-    kinds = [type(step).__name__ for step in collapse_steps(steps, 3)]
-    assert kinds == ["FromPixels", "Resize", "ChannelAffine"]  # the selection of the channels stays foldable
-    builder = Builder(ir.DataType.FLOAT, 3, size=(20, 30))
+def kinds_of(steps, size):
+    """The operators of their nodes, in order."""
+    builder = Builder(ir.DataType.FLOAT, 3, size=size)
     build(builder, steps, ir.Value(name="pixels"))
-    assert [node.op_type for node in builder.nodes[:3]] == ["Resize", "Cast", "Transpose"]
+    return [node.op_type for node in builder.nodes]
+
+
+def test_pictures_are_moved_in_front_of_everything_else():
+    first, ends = FromPixels(layout="NHWC", color="BGR"), (Rescale(), Normalize.preset("imagenet"))
+    kinds = [type(step).__name__ for step in collapse_steps([first, Resize(size=(8, 8)), *ends], 3)]
+    assert kinds == ["FromPixels", "Resize", "ChannelAffine"]  # the selection of the channels stays foldable
+    rounded = ["Resize", "Add", "Floor"]
+    floats = kinds_of([first, Resize(size=(8, 8)), *ends], (20, 30))
+    assert floats[:12] == ["Transpose", "Reshape", "Cast", "Reshape", *rounded, *rounded, "Transpose", "Gather"]
+    integers = kinds_of([first, Resize(size=(8, 8), interpolation="bicubic"), *ends], (20, 30))
+    assert integers[:5] == ["Transpose", "Resize", "Cast", "Transpose", "Gather"]
+    assert kinds_of([first, CenterCrop(size=8), *ends], (20, 30))[:4] == ["Slice", "Cast", "Transpose", "Gather"]
 
 
 @pytest.mark.parametrize(
@@ -514,6 +524,10 @@ def test_pictures_in_integers_count_as_pictures_on_a_device(tmp_path):
     }  # sizes, and pixels
     put(hand_made(tmp_path), tmp_path / "fast.onnx", steps=[Resize(size=(24, 20)), *STEPS])
     assert {kind for name, kind in _output_types(tmp_path / "fast.onnx").items() if name.endswith("_Resize")} == {"floating"}
+    put(hand_made(tmp_path), tmp_path / "free.onnx", steps=[Resize(size=40, interpolation="nearest"), CenterCrop(size=(24, 20)), *STEPS])
+    kinds = _output_types(tmp_path / "free.onnx")
+    assert {kind for name, kind in kinds.items() if name.endswith(("_CumSum", "_Div"))} == {"integer"}  # positions, in float64
+    assert {kind for name, kind in kinds.items() if name.endswith(("_Cast", "_Pad", "_Slice"))} == {"integer", "floating"}
 
 
 @pytest.mark.parametrize("layer", [ResizeLayer(size=8), ResizeLayer(size=(8, 9), antialias=False), LetterboxLayer(size=8)], ids=str)

@@ -3,7 +3,7 @@
 from .agreement import disagreements, record, stamp
 from .convolutions import follow
 from .editing import Attached, attach, opened, uncorrected_border
-from .files import check, fingerprint, load, output_types
+from .files import check, fingerprint, load, of_sizes, output_types
 from .messages import beside
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, other_inputs, picture_input, sides
@@ -23,6 +23,7 @@ __all__ = [
     "fingerprint",
     "follow",
     "load",
+    "of_sizes",
     "opened",
     "other_inputs",
     "others",

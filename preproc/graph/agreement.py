@@ -15,25 +15,27 @@ from ..guard import described
 from ..tracking import common_through
 from .constants import constant
 from .convolutions import Found, Walk, follow
+from .nodes import Moved
 from .picture import any_picture, other_inputs, sides
 
 SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape")
 
 
-def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bool, moved: str | None) -> dict[str, Any]:
+def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bool, moved: Moved | None) -> dict[str, Any]:
     """For the contract, of the graph between the pixels and the first convolutions: the map on channels, or None with the reason where it
     is none; the order of the picture's axes; and, if the normalization was folded into these convolutions, a sha256 of each.
 
-    moved: the name of the pixels behind resizes and crops, whose nodes get a sha256 of their own; the map is what comes behind them.
+    moved: the pixels behind resizes and crops, whose nodes get a sha256 of their own; the map is what comes behind them.
     """
-    trail = _follow(model, name, layout, channels, moved)
+    start: dict[str, str] | None = None if moved is None else {"to": moved.to, "layout": "NCHW", "dtype": moved.dtype.numpy().name}
+    trail = _follow(model, name, layout, channels, start)
     try:
         effective = _effective(trail, channels)
         told: dict[str, Any] = {"effective": {"matrix": effective.matrix.tolist(), "offset": effective.offset.tolist()}}
         told |= {"effective_reason": None, "axes": _axes(trail)}
     except NotFoldableError as error:
         told = {"effective": None, "effective_reason": str(error), "axes": None}
-    told |= {"moved": None if moved is None else {"to": moved, "sha256": _nodes_digest(model, moved)}}
+    told |= {"moved": None if start is None else {**start, "sha256": _nodes_digest(model, start["to"])}}
     return told | {"sha256": _digests(trail) if folded else None}
 
 
@@ -60,7 +62,7 @@ def disagreements(contract: Mapping[str, Any], model: ir.Model) -> tuple[list[st
             return wrong, ["resizes and crops, and what comes behind them: another program has renamed their values"]
         if digest != moved["sha256"]:
             return ["expected the resizes and crops that the file was made with, got others"], []
-    trail = _follow(model, image["name"], image["layout"], channels, None if moved is None else moved["to"])
+    trail = _follow(model, image["name"], image["layout"], channels, moved)
     if fold["effective"] is None:
         unknown.append(f"what is done to the pixels is no map on channels: {fold['effective_reason']}")
     else:
@@ -100,15 +102,16 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
     return wrong
 
 
-def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: str | None) -> Walk:
-    """From the input on, or from the value `moved`, which has the input's dtype and layout."""
+def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: Mapping[str, str] | None) -> Walk:
+    """From the input on, or from the value that `moved` has as a contract has it: of the input's layout and dtype in files that preproc
+    made before it cast there."""
     picture = replace(any_picture(model, name), layout=layout)
     if moved is None:
         return follow(picture, channels)
-    value = _named(model, moved)
+    value = _named(model, moved["to"])
     assert value is not None
-    value.type = picture.value.type
-    return follow(replace(picture, value=value), channels)
+    value.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(moved["dtype"]))) if "dtype" in moved else picture.value.type
+    return follow(replace(picture, value=value, layout=moved.get("layout", layout)), channels)
 
 
 def _named(model: ir.Model, name: str) -> ir.Value | None:

@@ -16,7 +16,7 @@ from ..tracking import common_through, plan_for
 from . import convolutions
 from .constants import constant
 from .messages import UNLISTED, inlined
-from .nodes import Builder, append_channel, build, pixel_dtype
+from .nodes import Builder, Moved, append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
 
 
@@ -24,14 +24,14 @@ from .picture import Picture, any_picture, picture_input
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
     form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights.
-    notes: what else somebody should know.  moved: the name of the pixels behind resizes and crops, if there are some."""
+    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some."""
 
     folded: bool
     reason: str | None
     form: str | None = None
     convolutions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    moved: str | None = None
+    moved: Moved | None = None
 
 
 def attach(

@@ -145,6 +145,18 @@ def output_types(path: str | Path) -> dict[str, ir.DataType]:
     return {str(node.name): node.outputs[0].dtype for node in graph.all_nodes() if node.outputs and node.outputs[0].dtype is not None}
 
 
+def of_sizes(path: str | Path) -> set[str]:
+    """The names of our own nodes in which no input's values are, but how many there are: arithmetic on sizes and positions."""
+    made, read_from, found = ir.from_proto(read(path)).graph, set[ir.Value](), set[str]()
+    read_from |= {value for value in made.inputs if value.name not in made.initializers}
+    for node in made:
+        if node.op_type != "Shape" and any(value in read_from for value in node.inputs if value is not None):
+            read_from |= set(node.outputs)
+        elif str(node.name).startswith("preproc/"):
+            found.add(str(node.name))
+    return found
+
+
 def strip(model: ir.Model) -> None:
     """Removes everything that says on which machine and by which code the graph was traced: metadata and doc strings."""
     graphs = [model.graph, *(function.graph for function in model.functions.values())]

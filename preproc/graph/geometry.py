@@ -1,10 +1,12 @@
-"""Resizes, crops and pads as ONNX nodes on integer pixels, in the layout that the pixels have: in front of the cast.
+"""Resizes, crops and pads as ONNX nodes on grey levels, in front of everything else.
 
-Sizes are numbers where the pixels' size is known, else int64 nodes on the picture's own shape.
+Sizes are numbers where the pixels' size is known, else int64 nodes on the picture's own shape. A picture keeps the pixels' layout and
+dtype as long as it can, for uint8 is small and a crop leaves less to cast. But every node has to have a kernel in ONNX Runtime's CUDA
+provider as well (tests/cuda_kernels.json), where nothing pads uint8 or resizes (N, H, W, C) of it; float32 holds grey levels exactly.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,23 +33,38 @@ Side = int | ir.Value
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture in the making. axes: of height and width.  height, width: of the value."""
+    """A picture in the making: whole grey levels. layout, dtype, height, width: of the value."""
 
     b: "Builder"
     value: ir.Value
-    axes: tuple[int, int]
+    layout: str
+    dtype: ir.DataType
     height: Side
     width: Side
 
-    def into(self, value: ir.Value, height: Side, width: Side) -> "Frame":
-        return Frame(self.b, value, self.axes, height, width)
+    @property
+    def axes(self) -> tuple[int, int]:
+        """Of height and width."""
+        return self.layout.index("H"), self.layout.index("W")
+
+    def into(self, value: ir.Value, height: Side, width: Side, dtype: ir.DataType | None = None) -> "Frame":
+        return replace(self, value=value, height=height, width=width, dtype=dtype or self.dtype)
+
+    def cast(self, dtype: ir.DataType) -> "Frame":
+        return self if dtype == self.dtype else replace(self, value=self.b.add("Cast", self.value, to=dtype), dtype=dtype)
+
+    def transposed(self, layout: str) -> "Frame":
+        if layout == self.layout:
+            return self
+        perm = [self.layout.index(axis) for axis in layout]
+        return replace(self, value=self.b.add("Transpose", self.value, perm=perm), layout=layout)
 
 
 def geometry(b: "Builder", steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, size: tuple[int, int] | None) -> ir.Value:
-    """The nodes of the steps, on integer pixels. size: of these, or None where it is free."""
-    rows = layout.index("H")
-    height, width = size or _sides(b, pixels, rows)
-    frame = Frame(b, pixels, (rows, rows + 1), height, width)
+    """The nodes of the steps, from uint8 pixels to grey levels (N, C, H, W) in the builder's dtype. size: of the pixels, or None where it
+    is free."""
+    height, width = size or _sides(b, pixels, layout.index("H"))
+    frame = Frame(b, pixels, layout, ir.DataType.UINT8, height, width)
     for step in steps:
         b.step = step.name
         match step:
@@ -62,7 +79,7 @@ def geometry(b: "Builder", steps: Sequence[Geometry], pixels: ir.Value, *, layou
                 frame = _letterbox(frame, step)
             case _:
                 raise PreprocError(f"expected a step that ONNX nodes are known for, got {step.name}")
-    return frame.value
+    return frame.cast(b.dtype).transposed("NCHW").value
 
 
 def _sides(b: "Builder", pixels: ir.Value, rows: int) -> tuple[ir.Value, ir.Value]:
@@ -108,32 +125,35 @@ def _letterbox(frame: Frame, step: Letterbox) -> Frame:
 
 
 def _center_crop(frame: Frame, step: CenterCrop) -> Frame:
-    n = _Numbers(frame.b)
-    more = [n.do("Max", n.do("Sub", new, side), 0) for new, side in zip(step.size, (frame.height, frame.width), strict=True)]
-    before = [n.do("Div", n.do("Add", side, int(step.rounding == "floor")), 2) for side in more]
-    top, left, bottom, right = *before, *(n.do("Sub", side, half) for side, half in zip(more, before, strict=True))
-    frame = _pad(frame, (top, left, bottom, right), step.fill)
-    if (frame.height, frame.width) == step.size:
-        return frame
-    starts = []
+    """Cut before it is padded, which is the same, for no axis is both."""
+    n, starts, ends, left = _Numbers(frame.b), [], [], []
     for new, side in zip(step.size, (frame.height, frame.width), strict=True):
-        over = n.do("Sub", side, new)
+        over = n.do("Max", n.do("Sub", side, new), 0)
         odd = n.do("Mod", n.do("Div", over, 2), 2) if step.rounding == "half_even" else 0
         starts.append(n.do("Div", n.do("Add", over, odd), 2))
-    ends = [n.do("Add", start, new) for start, new in zip(starts, step.size, strict=True)]
-    cut = frame.b.add("Slice", frame.value, n.vector(starts), n.vector(ends), np.array(frame.axes, np.int64))
-    return frame.into(cut, *step.size)
+        left.append(n.do("Sub", side, over))
+        ends.append(n.do("Add", starts[-1], left[-1]))
+    height, width = left
+    if (frame.height, frame.width) != (height, width):
+        cut = frame.b.add("Slice", frame.value, n.vector(starts), n.vector(ends), np.array(frame.axes, np.int64))
+        frame = frame.into(cut, height, width)
+    more = [n.do("Sub", new, side) for new, side in zip(step.size, left, strict=True)]
+    before = [n.do("Div", n.do("Add", side, int(step.rounding == "floor")), 2) for side in more]
+    top, left_side, bottom, right = *before, *(n.do("Sub", side, half) for side, half in zip(more, before, strict=True))
+    padded = _pad(frame, (top, left_side, bottom, right), step.fill)
+    return padded.into(padded.value, *step.size)
 
 
 def _pad(frame: Frame, sides: Sequence[Side], fill: int) -> Frame:
-    """sides: top, left, bottom, right."""
+    """sides: top, left, bottom, right. In float32: CUDA's Pad takes no integers."""
     if all(isinstance(side, int) and side == 0 for side in sides):
         return frame
+    frame = frame.cast(ir.DataType.FLOAT)
     n, (rows, columns) = _Numbers(frame.b), frame.axes
     where: list[Side] = [0] * 8
     for axis, side in zip((rows, columns, 4 + rows, 4 + columns), sides, strict=True):
         where[axis] = side
-    padded = frame.b.add("Pad", frame.value, n.vector(where), np.array(fill, np.uint8), mode="constant")
+    padded = frame.b.add("Pad", frame.value, n.vector(where), np.array(fill, np.float32), mode="constant")
     height = n.do("Add", n.do("Add", frame.height, sides[0]), sides[2])
     return frame.into(padded, height, n.do("Add", n.do("Add", frame.width, sides[1]), sides[3]))
 
@@ -147,7 +167,7 @@ def _resample(frame: Frame, step: Resampling, height: Side, width: Side) -> Fram
             value = frame.b.add("Gather", value, _nearest(frame.b, old, new), axis=axis)
         return frame.into(value, height, width)
     if not step.antialias:
-        return frame.into(_linear(frame, height, width), height, width)
+        return frame.into(_linear(frame, height, width), height, width, ir.DataType.FLOAT)
     if step.form == "exact":
         return _exact(frame, step, height, width)
     return _fast(frame, step, height, width)
@@ -167,21 +187,73 @@ def _first_height(frame: Frame, step: Resampling, height: Side, width: Side) -> 
 
 
 def _fast(frame: Frame, step: Resampling, height: Side, width: Side) -> Frame:
-    """Resize nodes on uint8, which ONNX Runtime rounds as Pillow does: the columns first, then the rows; and in front of that one for the
-    rows alone where Pillow may begin with them, which leaves them as they are where it does not."""
-    n, first = _Numbers(frame.b), _first_height(frame, step, height, width)
-    settings: dict[str, Any] = {"mode": "linear"} if step.interpolation == "bilinear" else {"mode": "cubic", "cubic_coeff_a": -0.5}
-    settings |= {"antialias": 1, "exclude_outside": 1, "axes": list(frame.axes)}
-    value = frame.value
-    if first is not frame.height and first != frame.height:
-        value = frame.b.add("Resize", value, None, None, n.vector([first, frame.width]), **settings)
-    if (first, frame.width) != (height, width):
-        value = frame.b.add("Resize", value, None, None, n.vector([height, width]), **settings)
-    return frame.into(value, height, width)
+    """Resize nodes. Bicubic is one node on uint8, which ONNX Runtime rounds as Pillow does: the columns first, then the rows; and in front
+    of that one for the rows alone where Pillow may begin with them, which leaves them as they are where it does not.
+
+    Bilinear is not, for the CUDA provider's kernel for uint8 computes a part of the picture only where that is made lower, and reads
+    beyond its memory where there are several (onnxruntime #25264, mended for bicubic). It is a node in float32 for each pass.
+    """
+    first = _first_height(frame, step, height, width)
+    if step.interpolation == "bilinear":
+        return _bilinear(frame, first, height, width)
+    frame = _planes(frame, ir.DataType.UINT8)
+    frame = _resize(frame, first, frame.width, mode="cubic", cubic_coeff_a=-0.5)
+    return _resize(frame, height, width, mode="cubic", cubic_coeff_a=-0.5)
+
+
+def _bilinear(frame: Frame, first: Side, height: Side, width: Side) -> Frame:
+    """first: as _first_height() has it. Where that is known only when it runs, the pictures take one of two ways, and none the other."""
+    if first is frame.height or isinstance(first, int):
+        return _passes(frame, height, width, rows_first=first != frame.height)
+    b, n, axis = frame.b, _Numbers(frame.b), np.array([frame.layout.index("N")], np.int64)
+    count = b.add("Gather", b.add("Shape", frame.value), axis)
+    taken = n.do("Mul", n.do("Min", n.do("Sub", frame.height, first), 1), count)  # all or none: rows go first only where some go
+    none = np.array([0], np.int64)
+    ways = [
+        _passes(replace(frame, value=b.add("Slice", frame.value, start, end, axis)), height, width, rows_first=rows_first)
+        for start, end, rows_first in ((none, n.value(taken), True), (n.value(taken), count, False))
+    ]
+    together = b.add("Concat", *(way.value for way in ways), axis=ways[0].layout.index("N"))
+    return replace(ways[0], value=together)
+
+
+def _passes(frame: Frame, height: Side, width: Side, *, rows_first: bool) -> Frame:
+    """One axis after the other, rounded half up behind each, as Pillow does."""
+    frame = _planes(frame, ir.DataType.FLOAT)
+    for new in ((height, frame.width) if rows_first else (frame.height, width), (height, width)):
+        resized = _resize(frame, *new, mode="linear")
+        if resized is not frame:
+            half_up = frame.b.add("Floor", frame.b.add("Add", resized.value, np.array(0.5, np.float32)))
+            frame = resized.into(half_up, *new)
+    return frame
+
+
+def _resize(frame: Frame, height: Side, width: Side, **mode: Any) -> Frame:
+    """An antialiased Resize node on planes, or none where the size stays."""
+    if (frame.height, frame.width) == (height, width):
+        return frame
+    sizes = _Numbers(frame.b).vector([height, width])
+    settings = {"antialias": 1, "exclude_outside": 1, "axes": list(frame.axes)}
+    return frame.into(frame.b.add("Resize", frame.value, None, None, sizes, **settings, **mode), height, width)
+
+
+def _planes(frame: Frame, dtype: ir.DataType) -> Frame:
+    """Height and width last, as the CUDA provider's Resize wants them.
+
+    (C, N, H, W), for behind a Transpose to (N, C, H, W) ONNX Runtime's optimizer exchanges the two nodes on a CPU, and forgets the axes.
+    It also moves the Transpose behind the cast, where it has four times the bytes: not if there is a fifth dimension.
+    """
+    if frame.layout != "NHWC":
+        return frame.cast(dtype)
+    frame = frame.transposed("CNHW")
+    if frame.dtype == dtype:
+        return frame
+    five = replace(frame, value=frame.b.add("Reshape", frame.value, np.array([0, 0, 0, 0, 1], np.int64))).cast(dtype)
+    return replace(five, value=frame.b.add("Reshape", five.value, np.array([0, 0, 0, 0], np.int64)))
 
 
 def _linear(frame: Frame, height: Side, width: Side) -> ir.Value:
-    """Two taps with weights of 11 bits and one rounding, as OpenCV's INTER_LINEAR, in int32."""
+    """Two taps with weights of 11 bits and one rounding, as OpenCV's INTER_LINEAR, in int32; float32."""
     b, value = frame.b, frame.b.add("Cast", frame.value, to=ir.DataType.INT32)
     for axis, old, new in reversed(list(zip(frame.axes, (frame.height, frame.width), (height, width), strict=True))):
         left, right, share = _taps(b, old, new)
@@ -190,7 +262,7 @@ def _linear(frame: Frame, height: Side, width: Side) -> ir.Value:
         read = [b.add("Gather", value, at, axis=axis) for at in (left, right)]
         value = b.add("Add", *(b.add("Mul", x, weight) for x, weight in zip(read, weights, strict=True)))
     rounded = b.add("Add", value, np.array(1 << 2 * LINEAR_BITS - 1, np.int32))
-    return b.add("Cast", b.add("Div", rounded, np.array(1 << 2 * LINEAR_BITS, np.int32)), to=ir.DataType.UINT8)
+    return b.add("Cast", b.add("Div", rounded, np.array(1 << 2 * LINEAR_BITS, np.int32)), to=ir.DataType.FLOAT)
 
 
 def _taps(b: "Builder", old: Side, new: Side) -> tuple[ir.Value, ir.Value, ir.Value]:
@@ -203,7 +275,7 @@ def _taps(b: "Builder", old: Side, new: Side) -> tuple[ir.Value, ir.Value, ir.Va
     share = b.add("Cast", b.add("Floor", b.add("Add", parts, np.array(0.5, number))), to=ir.DataType.INT32)
     start = b.add("Cast", low, to=ir.DataType.INT64)
     last, zero = n.value(n.do("Sub", old, 1)), np.array(0, np.int64)
-    left, right = (b.add("Min", b.add("Max", x, zero), last) for x in (start, b.add("Add", start, np.array(1, np.int64))))
+    left, right = (_limit(b, "Min", _limit(b, "Max", x, zero), last) for x in (start, b.add("Add", start, np.array(1, np.int64))))
     return left, right, share
 
 
@@ -227,7 +299,7 @@ def _nearest(b: "Builder", old: Side, new: Side) -> ir.Value | NDArray[np.int64]
     half = b.add("Where", b.add("Equal", _range(b, new), np.array(0, np.int64)), np.array(0.5, np.float64), np.array(1, np.float64))
     at = b.add("CumSum", b.add("Mul", half, _ratio(b, old, new)), np.array(0, np.int64))
     n = _Numbers(b)
-    return b.add("Min", b.add("Cast", at, to=ir.DataType.INT64), n.value(n.do("Sub", old, 1)))
+    return _limit(b, "Min", b.add("Cast", at, to=ir.DataType.INT64), n.value(n.do("Sub", old, 1)))
 
 
 def _exact(frame: Frame, step: Resampling, height: Side, width: Side) -> Frame:
@@ -235,15 +307,12 @@ def _exact(frame: Frame, step: Resampling, height: Side, width: Side) -> Frame:
     sides = [side for side in (frame.height, frame.width, height, width) if isinstance(side, int)]
     if len(sides) < 4:
         raise PreprocError('resize: expected pixels of one static size for form = "exact", got a dynamic one; form = "fast" takes any')
-    b, nhwc = frame.b, frame.axes == (1, 2)
-    value = b.add("Transpose", frame.value, perm=[0, 3, 1, 2]) if nhwc else frame.value
-    value = b.add("Cast", value, to=ir.DataType.FLOAT)
-    old, new = sides[:2], sides[2:]
+    b, frame = frame.b, (frame.transposed("NCHW") if frame.layout == "NHWC" else frame).cast(ir.DataType.FLOAT)
+    value, old, new = frame.value, sides[:2], sides[2:]
     vertical_first = step.pillow == 13 and old[0] - new[0] > max(0, 2 * (old[1] - new[1]))
     for side in (0, 1) if vertical_first else (1, 0):
         value = _exact_pass(b, value, 2 + side, old[side], new[side], step.interpolation)
-    value = b.add("Cast", value, to=ir.DataType.UINT8)
-    return frame.into(b.add("Transpose", value, perm=[0, 2, 3, 1]) if nhwc else value, height, width)
+    return frame.into(value, height, width)
 
 
 def _exact_pass(b: "Builder", x: ir.Value, axis: int, old: int, new: int, interpolation: str) -> ir.Value:
@@ -306,6 +375,13 @@ def _matrix(old: int, new: int, interpolation: str) -> NDArray[np.int64]:
     return np.asarray(np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64))
 
 
+def _limit(b: "Builder", op: str, one: ir.Value, other: ir.Value | NDArray[np.int64]) -> ir.Value:
+    """Min or Max of int64, which they take from opset 12 on."""
+    if b.opset >= 12:
+        return b.add(op, one, other)
+    return b.add("Where", b.add("Greater", one, other), *((one, other) if op == "Max" else (other, one)))
+
+
 class _Numbers:
     """Arithmetic on sides: in Python on numbers, as nodes otherwise."""
 
@@ -324,7 +400,8 @@ class _Numbers:
                 "Div": other and one // other,
                 "Mod": other and one % other,
             }[op]
-        return self.b.add(op, self.value(one), self.value(other))
+        values = self.value(one), self.value(other)
+        return _limit(self.b, op, *values) if op in ("Min", "Max") else self.b.add(op, *values)
 
     def half_even(self, numerator: Side, denominator: Side) -> Side:
         """numerator / denominator, rounded half to even."""

@@ -1,6 +1,7 @@
 """Each step as ONNX nodes, written from the formulas."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,22 @@ from ..steps import (
 from .geometry import geometry
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Pixels behind resizes and crops: grey levels (N, C, H, W). to: the value's name."""
+
+    to: str
+    dtype: ir.DataType
+
+
 class Builder:
     """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last.
-    size: of the pixels, (height, width), or None where it is free.  moved: the name of the pixels behind resizes and crops."""
+    size: of the pixels, (height, width), or None where it is free.  moved: the pixels behind resizes and crops, if there are some."""
 
     def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: tuple[int, int] | None = None) -> None:
         self.dtype, self.channels, self.opset, self.size = dtype, channels, opset, size
         self.step = "these steps"
-        self.moved: str | None = None
+        self.moved: Moved | None = None
         self.nodes: list[ir.Node] = []
         self.constants: list[ir.Value] = []
 
@@ -92,15 +101,15 @@ def _has(opset: int, op: str, inputs: int, attributes: Mapping[str, Any]) -> boo
 
 
 def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
-    """Appends the nodes of all steps behind `value` and returns the last one's output. What moves pixels comes first, on integers: it
-    treats all channels alike, so that from_pixels may as well follow."""
+    """Appends the nodes of all steps behind `value` and returns the last one's output. What moves pixels comes first: it treats all
+    channels alike, so that their selection may as well follow."""
     moving = [step for step in steps if isinstance(step, Geometry)]
     first = steps[0] if steps else None
     if moving:
         if not isinstance(first, FromPixels):
             raise PreprocError(f"expected steps that start at pixels (from_pixels), got {moving[0].name} without")
         value = geometry(builder, moving, value, layout=first.layout, size=builder.size)
-        builder.moved = value.name
+        builder.moved = Moved(str(value.name), builder.dtype)
     for step in steps:
         if not isinstance(step, Geometry):
             builder.step = step.name
@@ -109,9 +118,10 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
 
 
 def _from_pixels(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
-    x = b.add("Cast", x, to=b.dtype)
-    if step.layout == "NHWC":
-        x = b.add("Transpose", x, perm=[0, 3, 1, 2])
+    if b.moved is None:  # else they are floats (N, C, H, W) already
+        x = b.add("Cast", x, to=b.dtype)
+        if step.layout == "NHWC":
+            x = b.add("Transpose", x, perm=[0, 3, 1, 2])
     if step.color == step.to:
         return x
     selection = step.selection()
@@ -131,7 +141,12 @@ def _normalize(b: Builder, step: Normalize, x: ir.Value) -> ir.Value:
 def _min_max_scale(b: Builder, step: MinMaxScale, x: ir.Value) -> ir.Value:
     line = step.line(len(step.low))
     y = b.add("Add", b.add("Mul", x, b.per_channel(line.matrix.diagonal())), b.per_channel(line.offset))
-    return b.add("Clip", y, *map(b.floats, step.out)) if step.clip else y
+    if not step.clip:
+        return y
+    low, high = map(b.floats, step.out)
+    if b.opset < 12:  # ONNX Runtime's Clip takes no float64 there
+        return b.add("Min", b.add("Max", y, low), high)
+    return b.add("Clip", y, low, high)
 
 
 def _axes(per: str) -> list[int]:

@@ -150,10 +150,15 @@ def _both() -> str:
 
 def _output_types(path: Path) -> Mapping[str, str]:
     """Node name -> "integer" for shape arithmetic, or "floating", for every node of the file whose output type is known. In our own nodes
+    that is what no pixel's value is in, be it float64: from sizes on the CPU ONNX Runtime computes a resize's positions there, too. And
     int32, as uint8 everywhere, is a picture, which has to be on the device like floats."""
-    from ..graph import output_types
+    from ..graph import of_sizes, output_types
+
+    sizes = of_sizes(path)
 
     def kind(name: str, dtype: str) -> str:
+        if name in sizes:
+            return "integer"
         shapes = ("INT64", "BOOL") if name.startswith("preproc/") else ("INT64", "INT32", "BOOL")
         return "integer" if dtype in shapes else "floating"
 

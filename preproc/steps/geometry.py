@@ -50,7 +50,7 @@ class Resampling(Geometry):
     interpolation: bilinear or bicubic (a = -0.5) as Pillow's Image.resize computes them, with its 22-bit integer weights and a rounding to
     grey levels between the two passes; or nearest, Pillow's as well.  antialias: True, as Pillow always does, or for bilinear False:
     two taps however much it shrinks, with weights of 11 bits and one rounding, as OpenCV's INTER_LINEAR (within one grey level).
-    form: of antialiased resizes in ONNX files. "fast": Resize nodes on uint8, some values one level off; "exact": none off, for pixels of
+    form: of antialiased resizes in ONNX files. "fast": Resize nodes, some values one level off; "exact": none off, for pixels of
     one static size. In torch they are always exact, and nearest and antialias = False are so everywhere.
     pillow: of antialiased resizes, whose two passes each round: the Pillow whose order of passes this is. 12, and older: the horizontal one
     first, always. 13, and newer: the vertical one first where it removes more than twice as many rows as the other removes columns. Left
