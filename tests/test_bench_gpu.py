@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from preproc.verify import Control, Power, Report, Result
-from tests.bench import gpu, on_device
+from tests.bench import gpu, on_device, plot, plot_gpu
 from tests.conftest import ROOT
 
 FAKES = """
@@ -116,6 +116,34 @@ def test_a_real_group_on_the_cpu(tmp_path):
     (off,) = [value for title, value in data["figures"].items() if title.startswith("resize, bicubic") and title.endswith("off by")]
     assert off["ours, exact"] == {"levels": 0, "share": 0}
     assert off["torchvision on uint8 tensors"]["levels"] >= 1
+    told = plot_gpu.tables(data | {"device": "a CPU", "commit": "1", "machine": "this", "versions": {}, "complete": False})
+    assert "The run did not reach everything." in told
+    for row in ("torchvision v2", "collapsed, eager", "torch.nn", "torch, 2 pictures of 96x128 to 25x34: ours, exact"):
+        assert f"\n| {row} | " in told
+    assert "bare" not in told
+
+
+@pytest.fixture
+def committed():
+    return json.loads((plot.RESULTS / "gpu-h100.json").read_text(encoding="utf-8"))
+
+
+def test_the_sentence_is_what_the_tables_say(committed):
+    batches = plot_gpu.end_to_end(committed)["resnet18", "ort", "fp32"]
+    for table in batches.values():
+        table["folded, uint8 on the host"]["median"], table["bare, torchvision on the host"]["median"] = 1.075, 3.25
+    told = plot_gpu.tables(committed)
+    assert "folded, takes 1.08 to 1.08 of the bare network's time, torchvision on the host 3.3 to 3.3 of it" in told
+    del batches[8]["folded, uint8 on the host"]
+    assert "takes 1.08" not in plot_gpu.tables(committed)
+
+
+@pytest.mark.parametrize("section", ["tables", "bundles", "figures", "failures"])
+def test_pictures_and_tables_of_a_run_that_was_cut_off(committed, section, tmp_path):
+    committed[section] = {}
+    assert plot_gpu.tables(committed)
+    plot_gpu.draw(committed, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size
 
 
 def test_a_row_that_cannot_run_is_told_and_the_others_are_timed():

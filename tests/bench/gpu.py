@@ -11,6 +11,7 @@ import argparse
 import importlib
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -43,10 +44,11 @@ Call = Callable[[str, bool], Iterator[Entry]]
 @dataclass(frozen=True)
 class Group:
     """call: what yields the entries, given "cuda" or "cpu", and whether tiny sizes will do.  timed: a figure, which has the machine for
-    itself."""
+    itself.  weight: of a proof, its share of the cores."""
 
     call: Call
     timed: bool = False
+    weight: int = 1
 
 
 def _later(name: str) -> Call:
@@ -60,9 +62,10 @@ def _later(name: str) -> Call:
     return call
 
 
-GROUPS = {name: Group(_later(name)) for name in ("cuda_tests", "digits", "pipeline_fast", "pipeline_exact", "resnet50", "vit_b_16")} | {
-    name: Group(_later(name), timed=True) for name in ("end_to_end_ort", "end_to_end_torch", "alone_onnx", "alone_torch", "compiled")
-}
+_PROOFS = {"cuda_tests": 1, "digits": 1, "pipeline_fast": 1, "pipeline_exact": 1, "resnet50": 2, "vit_b_16": 3}
+_TIMED = ("end_to_end_ort", "end_to_end_torch", "alone_onnx", "alone_torch", "compiled")
+GROUPS = {name: Group(_later(name), weight=weight) for name, weight in _PROOFS.items()}
+GROUPS |= {name: Group(_later(name), timed=True) for name in _TIMED}
 
 
 class Document:
@@ -188,14 +191,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def every_group(names: Sequence[str], device: str, quick: bool, out: Path) -> int:
     title = device_name(device)
-    head = {"command": "make gpu", "complete": False, "device": title, "commit": _commit(), "versions": versions()}
+    head = {
+        "command": "make gpu",
+        "complete": False,
+        "device": title,
+        "machine": f"Python {platform.python_version()}, {os.cpu_count()} CPU cores",
+        "commit": _commit(),
+        "versions": versions(),
+    }
     document = Document(out / f"gpu-{short(title)}.json", head)
     document.write()
     options = ["--device", device, *(["--quick"] if quick else [])]
     proofs = [name for name in names if not GROUPS[name].timed]
-    threads = max(2, (os.cpu_count() or 2) // 4)
+    whole = sum(GROUPS[name].weight for name in proofs)
+
+    def proof(name: str) -> bool:
+        threads = max(2, (os.cpu_count() or 2) * GROUPS[name].weight // whole)
+        return run(name, options, document, seconds=PROOFS, threads=threads)
+
     with ThreadPoolExecutor(max(1, len(proofs))) as pool:
-        ended = list(pool.map(lambda name: run(name, options, document, seconds=PROOFS, threads=threads), proofs))
+        ended = list(pool.map(proof, proofs))
     deadline = time.perf_counter() + FIGURES
     for name in names:
         if GROUPS[name].timed:
