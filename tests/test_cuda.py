@@ -97,6 +97,8 @@ from preproc.runtimes import TorchScriptCuda
 
 class Killer(TorchScriptCuda):
     def run(self, pixels, others=None):
+        if pixels.dtype.kind == "f":  # the bare network
+            return super().run(pixels, others)
         torch.zeros(3, device="cuda")[torch.full((1,), 1 << 40, device="cuda")].cpu()
 
 proof.RUNTIMES = proof.RUNTIMES | {{"torchscript-cuda": Killer}}
