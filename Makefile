@@ -24,8 +24,8 @@ endif
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve setup-web test test-lowest test-pillow test-serve serve web conformance lint bench survey gpu models picture
-.PHONY: clean
+.PHONY: help setup setup-serve setup-web test test-lowest test-pillow test-serve serve web conformance lint bench survey gpu plots models
+.PHONY: picture clean
 .PHONY: export
 
 help:  ## list the targets
@@ -78,9 +78,11 @@ survey: $(SETUP)  ## the fold and the pixels of torchvision's models and timm's 
 	$(PY) -m tests.survey_models timm
 	$(PY) -m tests.fuzz 20000
 
-gpu: $(SETUP)  ## the cuda tests and figures, into tests/bench/results/ or the folder OUT
-	$(PY) -m pytest -m cuda
+gpu: $(SETUP)  ## the cuda tests, bundles and figures, into tests/bench/results/ or the folder OUT (9 minutes at most)
 	$(PY) -m tests.bench.gpu
+
+plots: $(SETUP)  ## draw and tabulate tests/bench/results/*.json again: pictures there, tables in README.md
+	$(PY) -m tests.bench.plot
 
 models: $(SETUP)  ## train the embedded backbone again (about 8 minutes on 2 cores)
 	$(PY) models/train_digits.py

@@ -22,7 +22,7 @@ from .contract import steps_of, to_recipe
 from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
 from .published import original, title
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
-from .runtimes import RUNTIMES, OnnxReference, Runtime, made, those_for
+from .runtimes import RUNTIMES, InTurn, OnnxReference, Runtime, made, those_for
 from .steps import PILLOWS, Geometry, Resampling, Resize, Step, channels_out, installed_pillow, output_size, with_pillow
 from .verify import (
     FAILED,
@@ -219,11 +219,13 @@ def run(
 ) -> tuple[tuple[Result, ...], Original | None]:
     """Judges the files of the folder `place`, or the one file `place`, in each runtime: on the cases, and where the steps were
     published, as `name`, against that pipeline. bare: what the bare network errs by in a runtime; None: not known."""
-    alone = {runtime.name: bare(runtime) for runtime in runtimes}
+    alone, in_turn = {runtime.name: bare(runtime) for runtime in runtimes}, InTurn(runtimes)
 
     def judged(asked: Sequence[Case]) -> tuple[Result, ...]:
-        files = [place / (runtime.file or "") if place.is_dir() else place for runtime in runtimes]
-        return tuple(judge(runtime, file, asked, power, bare=alone[runtime.name]) for runtime, file in zip(runtimes, files, strict=True))
+        return tuple(
+            judge(runtime, place / (runtime.file or "") if place.is_dir() else place, asked, power, bare=alone[runtime.name])
+            for runtime in in_turn
+        )
 
     results = judged(cases)
     if name is None:

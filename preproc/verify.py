@@ -381,6 +381,8 @@ def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, 
         try:
             got = runtime.run(case.pixels, case.others)
             distance = _distance(got, case.expected, power.scale)
+        except RuntimeAbsentError as absence:  # a device that is full: it did not run
+            return Result(runtime.name, ABSENT, f"on {case.name}: {absence}")
         except PreprocError as problem:
             return Result(runtime.name, FAILED, f"on {case.name}: {problem}", worst=case.name)
         except Exception as problem:  # noqa: BLE001 - a runtime's own error, of any class, while it runs our file: the file fails

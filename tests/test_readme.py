@@ -103,11 +103,15 @@ def test_the_report_is_the_committed_bundles():
     assert f"a shift of the mean by {report.power.smallest_shift:.2g} grey levels" in README
 
 
-def test_the_bench_table_is_the_committed_run():
+def test_the_bench_tables_are_the_committed_runs():
     from tests.bench import plot
 
-    document = json.loads((plot.RESULTS / "cpu.json").read_text(encoding="utf-8"))
-    assert f"<!-- bench: tests/bench/results/cpu.json -->\n{plot.table(document)}" in README
+    parts = plot.parts()
+    assert parts.keys() >= {"cpu.json", "gpu-h100.json"}
+    for name, part in parts.items():
+        assert f"{plot.marker(name)}\n{part}<!-- end -->" in README, f"{name}: make plots writes it"
+        assert plot.put(README, name, "another") != README
+        assert (plot.RESULTS / name).with_suffix(".png").stat().st_size
 
 
 def test_make_targets_in_the_readme_exist():

@@ -7,6 +7,7 @@ from ._base import Outputs, Runtime
 from .openvino import OpenVinoCpu
 from .ort import OnnxReference, OrtCpu, OrtCuda, onnxruntime
 from .pytorch import Pt2Cpu, Pt2Cuda, TorchCpu, TorchCuda, TorchScriptCpu, TorchScriptCuda, load_pt2, load_torchscript
+from .watched import InTurn
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +32,7 @@ def made(kind: type[Runtime], module: "nn.Module | None", outputs: Sequence[str]
 
 __all__ = [
     "RUNTIMES",
+    "InTurn",
     "OnnxReference",
     "OpenVinoCpu",
     "OrtCpu",

@@ -16,8 +16,8 @@ class Runtime:
     open() raises RuntimeAbsentError where this machine cannot run it; proof() raises VerificationError where it ran elsewhere.
     """
 
-    name: ClassVar[str]
-    file: ClassVar[str | None] = None
+    name: str
+    file: str | None = None
     """The bundle's file that this runtime runs; None: the modules in Python."""
     asked_by_name: ClassVar[bool] = False
     """Whether it runs only where somebody names it: it does not decide whether a file is published."""

@@ -58,7 +58,7 @@ class Served(Runtime):
         self.address, self.contract = Address.of(url), contract
         self.model, self.version, self.binary = model or str(contract["name"]), version or "", binary
         self.how = "gRPC" if self.address.protocol == "grpc" else "HTTP, binary" if binary else "HTTP, JSON"
-        self.name = url  # type: ignore[misc]
+        self.name = url
         self.seconds: list[float] = []
         self.served = ""
         self.widened: set[str] = set()

@@ -141,9 +141,9 @@ def _kornia(x: np.ndarray) -> dict[str, Callable[[], Any]]:
     return {"kornia": lambda: theirs(torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255).numpy()}
 
 
-def lrn_operator_file(beta: float) -> ir.Model:
+def lrn_operator_file(beta: float, shape: Sequence[int] = (1, 64, 56, 56)) -> ir.Model:
     """ONNX's own operator."""
-    x = ir.Value(name="x", shape=ir.Shape([1, 64, 56, 56]), type=ir.TensorType(ir.DataType.FLOAT))
+    x = ir.Value(name="x", shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT))
     node = ir.node("LRN", [x], attributes={"size": 5, "alpha": 1e-4, "beta": beta, "bias": 1.0})
     node.outputs[0].name, node.outputs[0].shape, node.outputs[0].dtype = "y", x.shape, ir.DataType.FLOAT
     return ir.Model(ir.Graph([x], [node.outputs[0]], nodes=[node], opset_imports={"": 18}, name="g"), ir_version=10)

@@ -1,149 +1,256 @@
-"""make gpu: parity of three bundles in every runtime of a machine with a CUDA device, and speed there, to $OUT or tests/bench/results/."""
+"""make gpu: proofs and figures on a CUDA device, to $OUT or tests/bench/results/.
 
+The proofs (the cuda tests, and bundles in every runtime) run at the same time, the figures one after another, each group in a process of
+its own: one that dies, or kills its CUDA context, is told, and the others go on. The document is written anew whenever something was
+found; it says "complete": false until every group has come to its end. Exit 1 if something is wrong.
+
+    python -m tests.bench.gpu [--device cpu] [--quick] [--out FOLDER] [GROUP...]
+"""
+
+import argparse
+import importlib
 import json
 import os
+import platform
 import re
+import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import numpy as np
-import torch
-
-from preproc import graph
 from preproc.bundle import versions
-from preproc.export.exporter import export_bundle
-from preproc.folding import fold
-from preproc.pipeline import prepend
-from preproc.recipe import load_recipe, replace
-from preproc.runtimes import onnxruntime
-from preproc.runtimes.pytorch import _tf32
-from tests.bench import cases
-from tests.bench.measure import Ratio, commit, ratios
-from tests.conftest import ROOT
+from preproc.errors import PreprocError
 
-BUNDLES = ("digits", "resnet50", "vit_b_16")
-NETWORK = "resnet18"
-BATCHES = (1, 8, 64)
-PEER = "bare, floats on the device"
+ROOT = Path(__file__).parents[2]
+PROGRAM = [sys.executable, "-m", "tests.bench.gpu"]
+PROOFS, FIGURES = 300.0, 240.0
+"""Seconds that all proofs together, and all figures together, may take."""
+GRACE = 10.0
+"""Seconds that an interrupted group has to tell what it found."""
+TAIL = 30
+Entry = tuple[str, str, Any]
+"""A section of the document, a title in it, and what was found."""
+Call = Callable[[str, bool], Iterator[Entry]]
 
 
-def parity(folder: Path) -> dict[str, Any]:
-    """Every runtime of three bundles against the float64 reference."""
-    found = {}
-    for name in BUNDLES:
-        recipe = load_recipe(ROOT / "models" / f"{name}.toml")
-        if name != "digits":
-            recipe = replace(recipe, backbone={"weights": "random", "seed": 0})
-        bundle = export_bundle(recipe, folder / name, formats=["onnx", "torchscript", "pt2"], progress=lambda text: print(text, flush=True))
-        hashes = {file: entry["sha256"] for file, entry in bundle.manifest["files"].items() if file.startswith("model.")}
-        found[name] = {"sha256": hashes, "report": bundle.manifest["report"]}
-        for result in bundle.report.results:
-            print(f"{name:10} {result.runtime:17} {result.verdict:13} {result.error or 0:.1e}  {result.reason or result.ran}", flush=True)
-    return found
+@dataclass(frozen=True)
+class Group:
+    """call: what yields the entries, given "cuda" or "cpu", and whether tiny sizes will do.  timed: a figure, which has the machine for
+    itself.  weight: of a proof, its share of the cores."""
+
+    call: Call
+    timed: bool = False
+    weight: int = 1
 
 
-def ort_candidates(device: str, x: np.ndarray, *, tf32: bool) -> dict[str, Callable[[], object]]:
-    """ONNX Runtime: from host memory with run(), from device memory with an IOBinding."""
-    ready = cases.numpy_outside(x)
-    bare, folded = _ort(cases.bare_file(NETWORK), device, tf32), _ort(cases.embedded_file(NETWORK, "require"), device, tf32)
-    return {
-        PEER: _bound(bare, ready, device),
-        "folded, uint8 on the device": _bound(folded, x, device),
-        "folded, uint8 on the host": lambda: folded.run(None, {"pixels": x}),
-        "bare, torchvision on the host": lambda: bare.run(None, {bare.get_inputs()[0].name: cases.torchvision_outside(x)}),
+def _later(name: str) -> Call:
+    """A group of tests.bench.on_device, which imports torch."""
+
+    def call(device: str, quick: bool) -> Iterator[Entry]:
+        module = importlib.import_module("tests.bench.on_device")
+        found: Iterator[Entry] = getattr(module, name)(module.Device(device, quick))
+        return found
+
+    return call
+
+
+_PROOFS = {"cuda_tests": 1, "digits": 1, "pipeline_fast": 1, "pipeline_exact": 1, "resnet50": 2, "vit_b_16": 3}
+_TIMED = ("end_to_end_ort", "end_to_end_torch", "alone_onnx", "alone_torch", "compiled")
+GROUPS = {name: Group(_later(name), weight=weight) for name, weight in _PROOFS.items()}
+GROUPS |= {name: Group(_later(name), timed=True) for name in _TIMED}
+
+
+class Document:
+    """What was found, on disk after every entry."""
+
+    def __init__(self, path: Path, head: dict[str, Any]) -> None:
+        self.path, self.lock = path, threading.Lock()
+        self.data = head | {"groups": {}, "failures": {}, "bundles": {}, "tables": {}, "figures": {}}
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def add(self, section: str, title: str, value: object) -> None:
+        with self.lock:
+            self.data[section][title] = value
+            self.write()
+
+    def write(self) -> None:
+        new = self.path.with_name(f".{self.path.name}.new")
+        new.write_text(json.dumps(self.data, indent=2) + "\n", encoding="utf-8")
+        new.replace(self.path)
+
+
+def one_group(name: str, device: str, quick: bool, records: Path) -> int:
+    """In the process of its own: runs the group, writes each entry as a line into `records`, and prints it."""
+    failed = False
+    with records.open("a", encoding="utf-8") as file:
+
+        def record(section: str, title: str, value: object) -> None:
+            file.write(json.dumps([section, title, value]) + "\n")
+            file.flush()
+            print(*_lines(section, title, value), sep="\n", flush=True)
+
+        try:
+            for entry in GROUPS[name].call(device, quick):
+                record(*entry)
+                failed = failed or entry[0] == "failures"
+        except PreprocError as error:
+            record("failures", name, str(error))
+            failed = True
+    return int(failed)
+
+
+def _lines(section: str, title: str, value: Any) -> Iterator[str]:
+    if section == "tables":
+        yield title
+        for name, row in value.items():
+            yield f"  {name:32} {row['median']:.3f} [{row['low']:.3f}, {row['high']:.3f}] {row['seconds'] * 1e3:9.3f} ms"
+    elif section == "bundles":
+        for result in value["report"]["results"]:
+            told = "" if result["error"] is None else f"{result['error']:.1e}"
+            yield f"{title}: {result['runtime']:17} {result['verdict']:13} {told:8} {result['reason'] or result['ran']}"
+    else:
+        yield f"{'WRONG: ' if section == 'failures' else ''}{title}: {value}"
+
+
+def run(name: str, options: Sequence[str], document: Document, *, seconds: float, threads: int | None) -> bool:
+    """One group in a process of its own, for at most so many seconds; whether it came to its end, rightly or wrongly."""
+    print(f"[{name}] at most {seconds:.0f} s", flush=True)
+    start, tail, cut_off = time.perf_counter(), deque[str](maxlen=TAIL), threading.Event()
+    environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
+    command = [*PROGRAM, *options, "--records"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    with (
+        tempfile.NamedTemporaryFile("r", encoding="utf-8", suffix=".jsonl") as records,
+        subprocess.Popen([*command, records.name, name], cwd=ROOT, env=environment, **pipes) as process,
+    ):
+
+        def stop() -> None:
+            cut_off.set()
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+        timer = threading.Timer(seconds, stop)
+        timer.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                print(f"[{name}] {line}", end="", flush=True)
+                tail.extend([line.strip()] if line.strip() else [])
+                _take(records, document)
+            status = process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+        _take(records, document)
+    done, ended = status == 0 and not cut_off.is_set(), time.perf_counter() - start
+    last = tail[-1] if tail else "it said nothing"
+    how = f"cut off after {seconds:.0f} s" if cut_off.is_set() else f"died of {signal.Signals(-status).name}" if status < 0 else ""
+    entry: dict[str, Any] = {"ok": done, "seconds": round(ended, 1), "line": f"{how}; the last line: {last}" if how else last}
+    document.add("groups", name, entry if done else entry | {"tail": list(tail)})
+    print(f"[{name}] {'done' if done else 'WRONG'} after {ended:.0f} s: {entry['line']}", flush=True)
+    return not cut_off.is_set()
+
+
+def _take(records: IO[str], document: Document) -> None:
+    """Whole lines only: a process that was killed may have left half of one."""
+    while True:
+        place = records.tell()
+        line = records.readline()
+        if not line.endswith("\n"):
+            records.seek(place)
+            return
+        document.add(*json.loads(line))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.gpu", description="proofs and figures on a device")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see whether all of it works")
+    parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT") or Path(__file__).parent / "results"))
+    parser.add_argument("--records", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"some of {', '.join(GROUPS)}; all of them by default")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.groups if name not in GROUPS]
+    if unknown:
+        parser.error(f"expected groups of {', '.join(GROUPS)}, got {unknown[0]}")
+    if given.records is not None:
+        return one_group(given.groups[0], given.device, given.quick, given.records)
+    return every_group(given.groups or list(GROUPS), given.device, given.quick, given.out)
+
+
+def every_group(names: Sequence[str], device: str, quick: bool, out: Path) -> int:
+    title = device_name(device)
+    head = {
+        "command": "make gpu",
+        "complete": False,
+        "device": title,
+        "machine": f"Python {platform.python_version()}, {os.cpu_count()} CPU cores",
+        "commit": _commit(),
+        "versions": versions(),
     }
+    document = Document(out / f"gpu-{short(title)}.json", head)
+    document.write()
+    options = ["--device", device, *(["--quick"] if quick else [])]
+    proofs = [name for name in names if not GROUPS[name].timed]
+    whole = sum(GROUPS[name].weight for name in proofs)
+
+    def proof(name: str) -> bool:
+        threads = max(2, (os.cpu_count() or 2) * GROUPS[name].weight // whole)
+        return run(name, options, document, seconds=PROOFS, threads=threads)
+
+    with ThreadPoolExecutor(max(1, len(proofs))) as pool:
+        ended = list(pool.map(proof, proofs))
+    deadline = time.perf_counter() + FIGURES
+    for name in names:
+        if GROUPS[name].timed:
+            left = deadline - time.perf_counter() - GRACE
+            if left <= 0:
+                document.add("groups", name, {"ok": False, "seconds": 0, "line": f"not run: the figures' {FIGURES:.0f} s were over"})
+                ended.append(False)
+            else:
+                ended.append(run(name, options, document, seconds=left, threads=None))
+    document.data["complete"] = all(ended)
+    document.write()
+    wrong = {name: group["line"] for name, group in document.data["groups"].items() if not group["ok"]}
+    for what, line in (document.data["failures"] | wrong).items():
+        print(f"WRONG: {what}: {line}")
+    print(f"{document.path}: {len(document.data['groups']) - len(wrong)} of {len(document.data['groups'])} groups are right")
+    return int(bool(wrong))
 
 
-def _ort(model: Any, device: str, tf32: bool) -> Any:
-    ort = onnxruntime()
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    provider: Any = "CPUExecutionProvider" if device == "cpu" else ("CUDAExecutionProvider", {"use_tf32": str(int(tf32))})
-    session = ort.InferenceSession(graph.to_bytes(model), options, providers=[provider])
-    if device != "cpu" and session.get_providers()[0] != "CUDAExecutionProvider":
-        sys.exit("expected ONNX Runtime's CUDA provider, got a session that fell back to the CPU; nothing was measured")
-    return session
+def device_name(device: str) -> str:
+    if device == "cpu":
+        return "cpu"
+    import torch
 
-
-def _bound(session: Any, array: np.ndarray, device: str) -> Callable[[], object]:
-    value = onnxruntime().OrtValue.ortvalue_from_numpy(array, device, 0)
-    binding = session.io_binding()
-    binding.bind_ortvalue_input(session.get_inputs()[0].name, value)
-    binding.bind_output(session.get_outputs()[0].name, device)
-
-    def run() -> None:
-        session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
-
-    return run
-
-
-def torch_candidates(device: str, x: np.ndarray, *, tf32: bool) -> dict[str, Callable[[], object]]:
-    """torch, eager. Every call ends with its outputs on the host, but for those from device memory, which end with a synchronization."""
-    bare = cases.backbone(NETWORK).to(device)
-    folded = fold(prepend(cases.pipeline(), cases.backbone(NETWORK)), example=torch.from_numpy(x[:1])).model.to(device)
-    ready, pixels = torch.from_numpy(cases.numpy_outside(x)).to(device), torch.from_numpy(x).to(device)
-
-    def call(model: torch.nn.Module, make: Callable[[], torch.Tensor], *, home: bool) -> Callable[[], object]:
-        def run() -> None:
-            with torch.inference_mode(), _tf32(tf32):
-                outputs = model(make())
-            if home:
-                outputs.cpu()
-            elif device != "cpu":
-                torch.cuda.synchronize()
-
-        return run
-
-    return {
-        PEER: call(bare, lambda: ready, home=False),
-        "folded, uint8 on the device": call(folded, lambda: pixels, home=False),
-        "folded, uint8 on the host": call(folded, lambda: torch.from_numpy(x).to(device), home=True),
-        "bare, torchvision on the host": call(bare, lambda: torch.from_numpy(cases.torchvision_outside(x)).to(device), home=True),
-    }
-
-
-def speed(device: str, batches: tuple[int, ...] = BATCHES, *, seconds: float = 6.0) -> Iterator[tuple[str, dict[str, Ratio]]]:
-    """One table per engine, precision and batch size."""
-    for engine, candidates in (("ort", ort_candidates), ("torch", torch_candidates)):
-        for precision in ("fp32", "TF32"):
-            for batch in batches:
-                made = candidates(device, cases.pixels(batch), tf32=precision == "TF32")
-                title = f"{NETWORK}, {engine}-{device}, {precision}, batch {batch}"
-                table = ratios(made, peer=PEER, rounds=200, seconds=seconds)
-                print(
-                    title,
-                    *(f"  {name:32} {ratio!s:24} {ratio.seconds * 1e3:9.3f} ms" for name, ratio in table.items()),
-                    sep="\n",
-                    flush=True,
-                )
-                yield title, table
-
-
-def main() -> None:
     if not torch.cuda.is_available():
         sys.exit("expected a CUDA device, got none: torch.cuda.is_available() is False; nothing was measured")
-    device = torch.cuda.get_device_name()
-    with tempfile.TemporaryDirectory() as folder:
-        bundles = parity(Path(folder))
-    tables = {title: {name: vars(ratio) for name, ratio in table.items()} for title, table in speed("cuda")}
-    document = {
-        "command": "make gpu",
-        "device": device,
-        "commit": commit(),
-        "versions": versions(),
-        "bundles": bundles,
-        "tables": tables,
-    }
-    short = re.sub(r"[^a-z0-9]+", "-", device.lower().replace("nvidia", "")).strip("-")
-    target = Path(os.environ.get("OUT") or ROOT / "tests" / "bench" / "results") / f"gpu-{short}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    print(target.name)
+    return torch.cuda.get_device_name()
+
+
+def short(title: str) -> str:
+    """NVIDIA H100 80GB HBM3 -> h100; what has no such word -> all of it."""
+    model = re.search(r"\b[A-Z]{1,3}\d+[A-Za-z]*\b", title)
+    name = model[0] if model else title.replace("NVIDIA", "")
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _commit() -> str:
+    from tests.bench.measure import commit
+
+    return commit()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,7 @@
-"""cpu.json as a picture and a table for the README: python -m tests.bench.plot makes both again from the committed figures."""
+"""make plots: the committed runs as pictures and as tables in the README, each between its marker and the next end."""
 
 import json
+import re
 from pathlib import Path
 
 import matplotlib
@@ -8,6 +9,9 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+from tests.bench import plot_gpu
+
+README = Path(__file__).parents[2] / "README.md"
 RESULTS = Path(__file__).parent / "results"
 ROWS = {
     "folded": ("inside the file, folded", "#1b7837"),
@@ -36,6 +40,7 @@ def draw(document: dict, path: Path) -> None:
     axis.grid(axis="x", color="#e0e0e0", linewidth=0.6)
     axis.set_axisbelow(True)
     figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
 
 
 def table(document: dict) -> str:
@@ -102,10 +107,29 @@ RESIZED = "resize, times as fast as Pillow"
 IMPORT = "python -c 'import preproc'"
 
 
+def parts() -> dict[str, str]:
+    """The README's part of every committed run, by the file's name."""
+    runs = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    return {name: table(run) if name == "cpu.json" else plot_gpu.tables(run) for name, run in runs.items()}
+
+
+def put(readme: str, name: str, part: str) -> str:
+    """The README with that part in place of the one that it has; as it is where it has none."""
+    return re.sub(rf"({re.escape(marker(name))}\n).*?(?=<!-- end -->)", lambda found: found[1] + part, readme, flags=re.DOTALL)
+
+
+def marker(name: str) -> str:
+    return f"<!-- bench: tests/bench/results/{name} -->"
+
+
 def main() -> None:
-    document = json.loads((RESULTS / "cpu.json").read_text(encoding="utf-8"))
-    draw(document, RESULTS / "cpu.png")
-    print(table(document))
+    for path in sorted(RESULTS.glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        (draw if path.name == "cpu.json" else plot_gpu.draw)(document, path.with_suffix(".png"))
+    readme = README.read_text(encoding="utf-8")
+    for name, part in parts().items():
+        readme = put(readme, name, part)
+    README.write_text(readme, encoding="utf-8")
 
 
 if __name__ == "__main__":
