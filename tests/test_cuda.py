@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from preproc.export.torchscript import export_torchscript
+from preproc.formats.torchscript import export_torchscript
 
 from preproc import reference
 from preproc.export.exporter import export_bundle
