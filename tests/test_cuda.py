@@ -96,9 +96,9 @@ def test_a_torchscript_files_convolutions_do_as_exported_whatever_the_process_al
     if torch.cuda.get_device_capability()[0] < 8:
         pytest.skip("this device has no TF32")
     torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.Conv2d(32, 32, 3)).eval().requires_grad_(False)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.Conv2d(64, 64, 3)).eval().requires_grad_(False)
     model = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")), network)
-    pixels = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     export_torchscript(model, pixels, tmp_path / "m.pt", tf32=tf32, extra={})
     file, want = load_torchscript(tmp_path / "m.pt", device="cuda"), network.double()(model.pipeline(pixels).double())
     for process in (False, True):
