@@ -34,7 +34,7 @@ class RuntimeAbsentError(PreprocError):
 
 
 class NotAtHandError(PreprocError):
-    """The Python pipeline that steps were published as cannot be run here: the message is the reason."""
+    """A Python pipeline that steps were published as, or a library that it needs, cannot be run here: the message is the reason."""
 
 
 def first_line(error: BaseException) -> str:

@@ -184,6 +184,7 @@ def from_timm(source: Any, *, pillow: int | None = None) -> Published:
 def _from_timm(source: Any) -> Published:
     if isinstance(source, str):
         try:
+            check_torchvision()
             from timm.models import get_pretrained_cfg
         except ImportError as error:
             raise PreprocError(f"{source}: expected timm for it, got none installed; pip install timm") from error
@@ -404,6 +405,7 @@ def of_weights(source: str, name: str, weights: str, *, pillow: int | None = Non
         return from_timm(f"{name}.{weights}", pillow=pillow)
     if source != "torchvision":
         raise PreprocError(f'expected source = "torchvision" or "timm", whose weights say how they were trained, got {source!r}')
+    check_torchvision()
     from torchvision import models
 
     try:
@@ -417,6 +419,7 @@ def of_weights(source: str, name: str, weights: str, *, pillow: int | None = Non
 
 def named_weights(text: str, *, pillow: int | None = None) -> Published:
     """Of a torchvision weights enum's member by its whole name: "ResNet50_Weights.IMAGENET1K_V2"."""
+    check_torchvision()
     from torchvision import models
 
     enums = {models.get_model_weights(name).__name__: name for name in models.list_models()}
@@ -424,6 +427,21 @@ def named_weights(text: str, *, pillow: int | None = None) -> Published:
     if enum not in enums:
         raise PreprocError(f"expected weights of torchvision, as ResNet50_Weights.IMAGENET1K_V2, got {text!r}{did_you_mean(enum, enums)}")
     return of_weights("torchvision", enums[enum], member, pillow=pillow)
+
+
+def check_torchvision() -> None:
+    """Raises NotAtHandError for a torchvision that was built for another torch, which says no more than that an operator does not exist.
+
+    It is called where torchvision is imported, and timm, which imports it.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except ModuleNotFoundError:
+        raise
+    except (ImportError, RuntimeError) as error:
+        raise NotAtHandError(
+            f"expected a torchvision that was built for this torch, got: {first_line(error)}; install both anew, together"
+        ) from error
 
 
 def title(origin: str) -> str:
@@ -439,6 +457,7 @@ def original(origin: str) -> Callable[[Any], NDArray[np.float32]]:
     try:
         if origin.startswith("Hugging Face"):
             return _hf_processor(origin)
+        check_torchvision()
         if origin.startswith("timm "):
             from timm import data
             from timm.models import get_pretrained_cfg

@@ -17,7 +17,7 @@ from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec
 from preproc.runtimes import onnxruntime
 from preproc.steps import FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
-from tests.onnx_files import STEPS, hand_made, put
+from tests.onnx_files import AUTO_PADS, STEPS, hand_made, put
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 
@@ -89,8 +89,8 @@ def convolutions(draw):
     attributes |= {"strides": [draw(st.integers(1, 3)), draw(st.integers(1, 3))]} if draw(st.booleans()) else {}
     attributes |= {"dilations": [draw(st.integers(1, 2)), draw(st.integers(1, 2))]} if draw(st.booleans()) else {}
     attributes |= {"group": groups} if groups > 1 else {}
-    padding = draw(st.sampled_from(["none", "pads", "SAME_UPPER", "SAME_LOWER", "VALID", "node"]))
-    if padding in ("SAME_UPPER", "SAME_LOWER", "VALID"):
+    padding = draw(st.sampled_from(["none", "pads", *AUTO_PADS, "node"]))
+    if padding in AUTO_PADS:
         assume("dilations" not in attributes)  # onnx's reference pads dilated convolutions wrongly there
         attributes["auto_pad"] = padding
     if padding == "pads":

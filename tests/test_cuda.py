@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from preproc.formats.torchscript import export_torchscript
 
 from preproc import reference
 from preproc.export.exporter import export_bundle
 from preproc.folding import fold
+from preproc.formats.torchscript import export_torchscript
 from preproc.layers import FromPixels, Normalize, Rescale, from_step
 from preproc.pipeline import Pipeline, prepend
 from preproc.proof import verify_bundle

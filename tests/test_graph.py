@@ -16,6 +16,7 @@ from preproc.graph.nodes import Builder, build
 from preproc.recipe import PixelsSpec
 from preproc.runtimes import onnxruntime
 from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
+from tests.onnx_files import AUTO_PADS
 
 CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "GRAY": 1}
 DOUBLE, FLOAT = TensorProto.DOUBLE, TensorProto.FLOAT
@@ -115,7 +116,7 @@ convolutions = st.fixed_dictionaries(
         "kernel": st.tuples(st.integers(1, 4), st.integers(1, 4)),
         "stride": st.integers(1, 3),
         "dilation": st.integers(1, 2),
-        "pads": st.one_of(st.sampled_from(["SAME_UPPER", "SAME_LOWER", "VALID"]), st.tuples(*[st.integers(0, 2)] * 4)),
+        "pads": st.one_of(st.sampled_from(AUTO_PADS) if AUTO_PADS else st.nothing(), st.tuples(*[st.integers(0, 2)] * 4)),
         "explicit": st.sampled_from([None, 0.0, 1.0, -2.5]),
         "mode": st.sampled_from(["constant", "reflect", "edge"]),
         "bias": st.booleans(),

@@ -1,6 +1,7 @@
 """pyproject's bounds, the newest versions and the oldest are one statement, and the tests need no plugin but their own."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -67,6 +68,13 @@ def test_a_drift_is_noticed(which, old, new, said):
     assert texts[which].count(old) == 1
     texts[which] = texts[which].replace(old, new)
     assert any(line.startswith(said) for line in drift(*texts)), list(drift(*texts))
+
+
+def test_the_readmes_installation_for_the_cpu_has_every_library():
+    """But torch, which is there, torchvision, which is not needed, and the other wheel of ONNX Runtime."""
+    (line,) = re.findall(r"^    pip install (onnx .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    needed = {Requirement(text).name for text in tomllib.loads(PYPROJECT)["project"]["dependencies"]}
+    assert set(line.split()) == needed - {"torch", "torchvision", "onnxruntime-gpu"}
 
 
 def test_no_plugin_of_this_machine_is_loaded(tmp_path):

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..checks import did_you_mean
 from ..errors import PreprocError, RecipeError
-from ..published import Published, from_timm, from_torchvision
+from ..published import Published, check_torchvision, from_timm, from_torchvision
 from ..recipe import BackboneSpec, Recipe
 from ..steps import Normalize, Rescale
 from ._base import Backbone, State
@@ -21,6 +21,7 @@ from .weights import fill, is_file, load_state
 
 def torchvision(spec: BackboneSpec, recipe: Recipe) -> Backbone:
     """A classification model of torchvision. weights: a member of its weights enum, a file, or "random"."""
+    check_torchvision()
     from torchvision import models
 
     assert spec.name is not None
@@ -52,6 +53,7 @@ def torchvision(spec: BackboneSpec, recipe: Recipe) -> Backbone:
 def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
     """A model of timm. weights: one of the tags of its published weights, as "a1_in1k", a file, or "random"."""
     try:
+        check_torchvision()
         import timm as library
     except ImportError as error:
         raise PreprocError('expected timm for source = "timm", got none installed; pip install timm') from error
