@@ -125,7 +125,7 @@ def test_a_real_group_on_the_cpu(tmp_path):
 
 @pytest.fixture
 def committed():
-    return json.loads((plot.RESULTS / "gpu-h100.json").read_text(encoding="utf-8"))
+    return json.loads((plot.RESULTS / "gpu-h200.json").read_text(encoding="utf-8"))
 
 
 def test_the_sentence_is_what_the_tables_say(committed):

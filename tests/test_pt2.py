@@ -7,6 +7,7 @@ import torch
 from torch import fx, nn
 from torch.export.passes import move_to_device_pass
 
+from preproc.errors import PreprocError
 from preproc.formats import pt2
 from preproc.formats.pt2 import export_pt2
 from preproc.layers import FromPixels, Normalize, Rescale
@@ -131,3 +132,18 @@ def test_torchs_warning_of_a_buffer_is_its_own_affair_and_no_other(tmp_path, mon
     monkeypatch.setattr(torch.export, "load", warning("something else"))
     with pytest.raises(Exception, match="something else"):
         load_pt2(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(AssertionError("op abs is not in _SYM_OPS"), (PreprocError, "got: op abs")), (OSError("disk full"), (OSError, "disk full"))],
+)
+def test_what_torch_cannot_write_is_one_line(tmp_path, monkeypatch, error, expected):
+    """torch 2.11, of sizes that are free: after the export itself."""
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch.export, "save", refuse)
+    with pytest.raises(expected[0], match=expected[1]):
+        exported(tmp_path)

@@ -107,7 +107,7 @@ def test_the_bench_tables_are_the_committed_runs():
     from tests.bench import plot
 
     parts = plot.parts()
-    assert parts.keys() >= {"cpu.json", "gpu-h100.json"}
+    assert parts.keys() >= {"cpu.json", "gpu-h200.json"}
     for name, part in parts.items():
         assert f"{plot.marker(name)}\n{part}<!-- end -->" in README, f"{name}: make plots writes it"
         assert plot.put(README, name, "another") != README

@@ -33,6 +33,8 @@ def exporting(format_name: str, *, dynamic_size: bool) -> Iterator[None]:
             yield
     except TimeoutError as error:
         raise _refused(format_name, dynamic_size, f"no result after {SECONDS:g} seconds") from error
+    except OSError:  # a full disk
+        raise
     except Exception as error:  # torch raises whatever the model's code meets
         raise _refused(format_name, dynamic_size, _reason(error)) from error
 

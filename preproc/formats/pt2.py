@@ -29,15 +29,15 @@ def export_pt2(model: Model, example: Tensor, path: Path, *, layout: str, dynami
     """
     with torch.no_grad(), exporting("torch.export", dynamic_size=dynamic_size):
         program = torch.export.export(model, (example,), dynamic_shapes=free_dimensions(layout, dynamic_size=dynamic_size), strict=False)
-    program._example_inputs = None  # they would be pickled
-    for module in program.graph_module.modules():
-        if isinstance(module, fx.GraphModule):
-            for node in module.graph.nodes:
-                for key in TRACES:
-                    node.meta.pop(key, None)
-            free_of_layout(module)
-    program.validate()
-    torch.export.save(program, path, extra_files=dict(extra))
+        program._example_inputs = None  # they would be pickled
+        for module in program.graph_module.modules():
+            if isinstance(module, fx.GraphModule):
+                for node in module.graph.nodes:
+                    for key in TRACES:
+                        node.meta.pop(key, None)
+                free_of_layout(module)
+        program.validate()
+        torch.export.save(program, path, extra_files=dict(extra))  # torch 2.11 has no word for some arithmetic on free sizes
 
 
 def free_of_layout(module: fx.GraphModule) -> None:

@@ -140,7 +140,12 @@ def parity(title: str, recipe: Recipe, folder: Path, on: Device) -> "Iterator[En
     be inconclusive; a runtime of this device that is absent or failed is a failure."""
     bundle: Bundle | None = None
     try:
-        bundle = export_bundle(recipe, folder / recipe.name, formats=FORMATS if recipe.pixels.size else FORMATS[:2], progress=lambda text: print(text, flush=True))
+        bundle = export_bundle(
+            recipe,
+            folder / recipe.name,
+            formats=FORMATS if recipe.pixels.size else FORMATS[:2],
+            progress=lambda text: print(text, flush=True),
+        )
         report: Report | None = bundle.report
     except VerificationError as error:
         report = error.report
