@@ -23,7 +23,7 @@ from .verify import Case, Report, agree
 MANIFEST = "manifest.json"
 CONTENTS = (MANIFEST, "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "golden")
 """Everything that a bundle's folder has."""
-PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "numpy", "pillow")
+PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "openvino", "numpy", "pillow")
 
 
 @dataclass(frozen=True)

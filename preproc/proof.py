@@ -263,7 +263,7 @@ def verify_bundle(
             )
     fresh, why_not = None, "not asked for"
     of_a_file = runtimes is None and not in_python
-    if images is not None or recipe is not None or of_a_file or any("torch" in name for name in names):
+    if images is not None or recipe is not None or of_a_file or any(RUNTIMES[name].file != "model.onnx" for name in names):
         try:
             fresh = _rebuild(bundle, None if recipe is None else Path(recipe))
         except (PreprocError, ImportError) as error:
@@ -288,15 +288,22 @@ def verify_bundle(
             )
         power = settled(proof.power, results, proof.noticed)
     results = tuple(_with_versions(result, bundle.manifest["versions"]) for result in results)
+    if compared is not None:
+        named = tuple(_with_versions(result, bundle.manifest["versions"]) for result in compared.results)
+        compared = dataclasses.replace(compared, results=named)
     allowed = tf32 or bundle.contract.get("tf32", False)
     return Report(str(bundle.contract["name"]), against, agree, power, results, tuple(case.name for case in cases), compared, allowed)
+
+
+_PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",)}
+"""That a runtime is, by the start of its name; the others are torch."""
 
 
 def _with_versions(result: Result, then: Mapping[str, str]) -> Result:
     """A failure on a machine with other versions than the export's says so: they may be what decides."""
     if result.verdict != FAILED:
         return result
-    now, packages = versions(), ("torch",) if "torch" in result.runtime or "pt2" in result.runtime else ("onnxruntime-gpu", "onnxruntime")
+    now, packages = versions(), _PACKAGES.get(result.runtime.partition("-")[0], ("torch",))
     there, here = ({f"{name} {known[name]}" for name in packages if name in known} for known in (then, now))
     if there == here:
         return result

@@ -88,7 +88,8 @@ class Power:
     asked: float | None = None
 
     def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
-        """How far a runtime may be from the reference to pass, and how far before it fails. Between the two it is inconclusive.
+        """How far a runtime may be from the reference to pass, and how far before it fails: ten times what the bare network errs by there,
+        a hundredth at most, beyond which it is not noise but wrong. Between the two it is inconclusive.
 
         bare: what the bare network errs by in that runtime; None where nobody has measured it: then as all runtimes together.
         reduced: whether that runtime multiplies in less than float32, as it was told to.
@@ -96,9 +97,9 @@ class Power:
         if self.asked is not None:
             return self.asked, self.asked
         if bare is None:
-            return self.tolerance, max(self.tolerance, MARGIN * self.bare_error + self.slack)
+            return self.tolerance, max(self.tolerance, min(MARGIN * self.bare_error, MOST_REDUCED) + self.slack)
         most = max(MOST if self.mixed else LEAST, MARGIN * bare)
-        return min(most, MOST_REDUCED if reduced else MOST) + self.slack, most + self.slack
+        return min(most, MOST_REDUCED if reduced else MOST) + self.slack, min(most, MOST_REDUCED) + self.slack
 
     def weakness(self, tolerance: float | None = None, bare: float | None = None) -> str | None:
         """Why a pass would mean nothing with this tolerance, of a runtime in which the bare network errs by `bare`; or None."""
@@ -179,7 +180,7 @@ class Report:
     def bare_error(self, runtime: Runtime) -> float | None:
         """What the bare network erred by in this runtime as it was measured; else in those that run the same file, or in all: the worst."""
         known = [result for result in self.results if result.bare is not None]
-        same = [result for result in known if result.runtime in RUNTIMES and RUNTIMES[result.runtime].file == runtime.file]
+        same = [result for result in known if runtime.file is not None and _file(result.runtime) == runtime.file]
         chosen = [result for result in known if result.runtime == runtime.name] or same or known
         return max((result.bare for result in chosen if result.bare is not None), default=None)
 
@@ -200,6 +201,10 @@ class Report:
             results = tuple(Result(**result) for result in data["original"]["results"])
             fields["original"] = Original(**(data["original"] | {"results": results}))
         return Report(**fields)
+
+
+def _file(name: str) -> str | None:
+    return RUNTIMES[name].file if name in RUNTIMES else None
 
 
 def make_cases(
@@ -382,6 +387,8 @@ def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, 
             got = runtime.run(case.pixels, case.others)
             distance = _distance(got, case.expected, power.scale)
         except RuntimeAbsentError as absence:  # a device that is full: it did not run
+            if over > limit:
+                return replace(result, reason=f"{wrong}; then, on {case.name}: {absence}")
             return Result(runtime.name, ABSENT, f"on {case.name}: {absence}")
         except PreprocError as problem:
             return Result(runtime.name, FAILED, f"on {case.name}: {problem}", worst=case.name)
@@ -400,7 +407,11 @@ def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, 
         result = replace(result, ran=runtime.proof())
     except VerificationError as problem:
         return replace(result, reason=str(problem))
+    except Exception as problem:  # noqa: BLE001 - as above: a device that died answers nothing more
+        return replace(result, reason=f"{type(problem).__name__}: {first_line(problem)}")
     if over > limit:
+        if bare is not None and bare > MOST_REDUCED:
+            wrong += f"; the bare network alone errs by {bare:.1e} in this runtime"
         known = result.error if np.isfinite(result.error or 0.0) else None  # JSON has no infinity
         return replace(result, reason=wrong, error=known)
     weakness = power.weakness(tolerance, bare)

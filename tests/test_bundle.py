@@ -20,8 +20,9 @@ from preproc.bundle import golden_files, hashes, open_bundle, publishing, recove
 from preproc.contract import KEY, to_recipe
 from preproc.errors import BundleError
 from preproc.export.exporter import export_bundle
+from preproc.formats import torchscript
 from preproc.recipe import load_recipe
-from preproc.runtimes import OrtCpu, TorchScriptCpu
+from preproc.runtimes import OrtCpu, TorchScriptCpu, load_torchscript
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
@@ -257,6 +258,18 @@ def test_an_equal_bundle_is_left_as_it_was(bundle, exported, monkeypatch):
     assert kept.verified.ok
     assert kept.report == kept.verified
     assert exported.verified is None
+
+
+def test_a_torchscript_file_that_decides_for_its_user_is_replaced(bundle, monkeypatch):
+    """As preproc wrote them before it chose a trace's flags: on a CPU no run shows it."""
+    monkeypatch.setattr("preproc.formats.torchscript._chosen", lambda **_: dict.fromkeys(torchscript.FLAGS, True))
+    old = export_bundle(DIGITS, bundle.parent / "old")
+    shutil.copy(old.folder / "model.pt", bundle / "model.pt")
+    edit(bundle, "files", hashes(bundle))
+    monkeypatch.undo()
+    assert export_bundle(DIGITS, bundle).verified is None
+    torchscript.check_settled(load_torchscript(bundle / "model.pt"), tf32=False)
+    torchscript.check_settled(load_torchscript(ROOT / "export" / "digits" / "model.pt"), tf32=False)
 
 
 def other_numbers(bundle):

@@ -134,6 +134,26 @@ def test_torchs_warning_of_a_buffer_is_its_own_affair_and_no_other(tmp_path, mon
         load_pt2(path)
 
 
+def test_a_view_behind_what_was_written_is_a_reshape(tmp_path):
+    """Of what a convolution leaves as it likes and ReLU(inplace=True) writes to: the usual network."""
+
+    class Usual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
+
+        def forward(self, x):
+            x = self.body(x)
+            return x.view(x.shape[0], -1)
+
+    network = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")), Usual().eval())
+    export_pt2(network, PIXELS, tmp_path / "m.pt2", layout="NHWC", dynamic_size=False, extra={})
+    targets = [node.target for node in torch.export.load(tmp_path / "m.pt2").graph.nodes]
+    assert ATEN.relu_.default in targets
+    assert ATEN.reshape.default in targets
+    assert ATEN.view.default not in targets
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [(AssertionError("op abs is not in _SYM_OPS"), (PreprocError, "got: op abs")), (OSError("disk full"), (OSError, "disk full"))],

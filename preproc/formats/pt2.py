@@ -41,16 +41,16 @@ def export_pt2(model: Model, example: Tensor, path: Path, *, layout: str, dynami
 
 
 def free_of_layout(module: fx.GraphModule) -> None:
-    """Makes every view a reshape, which on this machine is a view as well; but those of memory that the graph writes to, for a copy would
-    not see that, or be seen."""
+    """Makes every view a reshape, which on this machine is a view as well; but those of memory that the graph writes to later, for a copy
+    would not see that, or be seen."""
     memory: dict[fx.Node, fx.Node] = {}  # of each node, the one that allocated it
-    written = set()
-    for node in module.graph.nodes:
+    written: dict[fx.Node, int] = {}  # of that one, where it is written to for the last time
+    for place, node in enumerate(module.graph.nodes):
         inputs = [memory[value] for value in node.all_input_nodes]
         memory[node] = inputs[0] if inputs and _is_alias(node) else node
-        written |= {memory[value] for value in _written(node)}
-    for node in module.graph.nodes:
-        if node.target in RESHAPES and memory[node] not in written:
+        written |= {memory[value]: place for value in _written(node)}
+    for place, node in enumerate(module.graph.nodes):
+        if node.target in RESHAPES and written.get(memory[node], -1) < place:
             node.target = RESHAPES[node.target]
     module.recompile()
 

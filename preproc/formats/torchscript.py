@@ -37,11 +37,13 @@ def export_torchscript(model: Model, example: Tensor, path: Path, *, tf32: bool,
             with _PaddingInNumbers():
                 backbone = torch.jit.trace(model.backbone, model.pipeline(example), check_trace=False)
             torch.jit.save(torch.jit.script(Model(pipeline, backbone)), traced)
+            whole = torch.jit.load(traced)  # a copy: a backbone that is TorchScript already is its owner's
+            settle(whole, tf32=tf32)
+            check_settled(whole, tf32=tf32)
+        except PreprocError:
+            raise
         except (RuntimeError, TypeError, ValueError) as error:
             raise PreprocError(f"expected a backbone that torch.jit.trace can record, got: {first_line(error)}") from error
-        whole = torch.jit.load(traced)  # a copy: a backbone that is TorchScript already is its owner's
-        settle(whole, tf32=tf32)
-        check_settled(whole, tf32=tf32)
         torch.jit.save(whole, str(raw), _extra_files=dict(extra))
         _without_debug_files(raw, path)
 

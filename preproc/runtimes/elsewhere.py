@@ -54,7 +54,7 @@ class Elsewhere(Runtime):
         self.folder = Path(self.resources.enter_context(tempfile.TemporaryDirectory(prefix="preproc-")))
         said = self.resources.enter_context((self.folder / "stderr").open("w"))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-P", "-c", PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -81,7 +81,10 @@ class Elsewhere(Runtime):
         line = self.process.stdout.readline()
         if not line.endswith("\n"):
             raise VerificationError(f"the process that ran it {self._death()}")
-        answer = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError as error:
+            raise VerificationError(f"the process that ran it said what is no answer: {line.strip()[:200]}") from error
         if "error" in answer:
             raise _ERRORS.get(answer["error"], PreprocError)(answer["message"])
         return answer["answer"]

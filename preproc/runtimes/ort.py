@@ -133,7 +133,7 @@ class OrtCuda(OrtCpu):
         try:
             return super()._session(ort, path, options)
         except RuntimeError as error:  # onnxruntime 1.24 raises where later ones fall back with a log line
-            raise RuntimeAbsentError(f"{_NOT_LOADED}{_both()}") from error
+            raise RuntimeAbsentError(f"{_NOT_LOADED}: {first_line(error)}{_both()}") from error
 
     def _provider(self) -> Any:
         return (self.provider, {"use_tf32": "1" if self.tf32 else "0"})

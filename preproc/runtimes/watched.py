@@ -43,7 +43,12 @@ class Watched(Runtime):
             raise
 
     def proof(self) -> str:
-        return self.runtime.proof()
+        try:
+            return self.runtime.proof()
+        except Exception as error:
+            if (known := devices.explain(error)) is not None:
+                raise known from error
+            raise
 
 
 class Gone(Runtime):
@@ -79,7 +84,8 @@ class InTurn:
                 yield runtime
             elif not self.died_in:
                 yield Watched(runtime)
-                if before is None and devices.failure() is not None:
+                after = devices.failure()
+                if after is not None and devices.is_dead(after):
                     self.died_in = runtime.name
             elif runtime.file is None:
                 yield Gone(runtime.name, reason)

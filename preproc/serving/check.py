@@ -47,7 +47,8 @@ def serve_check(
     try:
         timed = [cases[position % len(cases)] for position in range(requests)]
         together = in_one_request(bundle.contract, cases)
-        result = judge(served, bundle.folder, [*cases, *together, *timed], power)  # the timed ones, too
+        asked = [*cases, *together, *timed]  # the timed ones, too
+        result = judge(served, bundle.folder, asked, power, bare=bundle.report.bare_error(served))
         if result.verdict == FAILED and served.served:
             result = replace(result, reason=f"{result.reason}; version {served.served} answered: is the bundle that one?")
         latency = None
