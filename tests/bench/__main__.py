@@ -1,4 +1,7 @@
-"""make bench: prints tables of ratios, writes tests/bench/results/cpu.json and the README's picture cpu.png."""
+"""make bench: prints tables of ratios, writes tests/bench/results/cpu.json and the README's picture cpu.png.
+
+python -m tests.bench resizing      measures the resizes alone again, and says in cpu.json at which commit
+"""
 
 import json
 import platform
@@ -37,9 +40,7 @@ def main(seconds: float = 12.0) -> None:
     table, memory = processes.attaching("resnet50")
     tables |= show({plot.ATTACHED: table})
     figures[f"{plot.ATTACHED}: peak memory over the file's size"] = memory
-    for size in resizing.SIZES:
-        for interpolation in ("bilinear", "bicubic"):
-            tables |= show({f"{plot.RESIZED}, {interpolation}, {size}": resizing.resizing(size, interpolation)})
+    tables |= resizes()
     tables |= show({plot.COUNTED: statistics.throughput()})
     whole, figures[f"{plot.COUNTED}: memory and dask"] = statistics.engines()
     tables |= show(whole)
@@ -51,9 +52,35 @@ def main(seconds: float = 12.0) -> None:
         "commit": measured,
         "machine": f"{platform.machine()}, one thread",
         "versions": versions() | peer_versions(),
-        "tables": {title: {name: vars(ratio) for name, ratio in table.items()} for title, table in tables.items()},
+        "tables": plain(tables),
         "figures": figures,
     }
+    write(document)
+
+
+def resizes() -> dict[str, dict[str, Ratio]]:
+    tables = dict[str, dict[str, Ratio]]()
+    for size in resizing.SIZES:
+        for interpolation in ("bilinear", "bicubic"):
+            tables |= show({f"{plot.RESIZED}, {interpolation}, {size}": resizing.resizing(size, interpolation)})
+    return tables
+
+
+def resizes_again() -> None:
+    """Their tables in the document that is there."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    document = json.loads((plot.RESULTS / "cpu.json").read_text(encoding="utf-8"))
+    document["resizes"] = {"command": "python -m tests.bench resizing", "commit": commit(), "versions": versions()}
+    document["tables"] |= plain(resizes())
+    write(document)
+
+
+def plain(tables: dict[str, dict[str, Ratio]]) -> dict[str, dict[str, object]]:
+    return {title: {name: vars(ratio) for name, ratio in table.items()} for title, table in tables.items()}
+
+
+def write(document: dict[str, object]) -> None:
     plot.RESULTS.mkdir(exist_ok=True)
     (plot.RESULTS / "cpu.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     plot.main()
@@ -77,4 +104,4 @@ def peer_versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:]))
+    resizes_again() if sys.argv[1:] == ["resizing"] else main(*map(float, sys.argv[1:]))
