@@ -196,7 +196,12 @@ def test_layers_are_the_oracle_to_the_bit(forms, size):
 
 @pytest.mark.parametrize(
     "step",
-    [*(Resize(size=size, pillow=pillow) for size in ((17, 90), 32) for pillow in PILLOWS), CenterCrop(size=(33, 40)), Letterbox(size=64)],
+    [
+        *(Resize(size=size, pillow=pillow) for size in ((17, 90), 32) for pillow in PILLOWS),
+        Resize(size=(17, 90), interpolation="bicubic"),
+        CenterCrop(size=(33, 40)),
+        Letterbox(size=64),
+    ],
     ids=str,
 )
 def test_exported_layers_hold_for_other_sizes(step):

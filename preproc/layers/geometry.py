@@ -264,7 +264,7 @@ def _weights(size: int, new: int, cubic: bool, bits: int = BITS) -> tuple[Tensor
     first = (center - wide * support + 0.5).to(torch.int64).clamp(min=0)
     end = torch.minimum((center + wide * support + 0.5).to(torch.int64), (one * size).to(torch.int64))
     reach = (support * size + new - 1) // new
-    taps = 2 * (reach + support - _least(reach, support)) + 1
+    taps = 2 * (support + _over(reach - support)) + 1  # max(reach, support) to each side, so that torch 2.10 can bound it
     position = first.unsqueeze(1) + torch.arange(taps)
     x = ((position - center.unsqueeze(1) + 0.5) * (1.0 / wide)).abs()
     if cubic:
