@@ -27,6 +27,8 @@ BAND = 16
 """New pixels per matrix product of the exact form: few enough that a product reads few old pixels that it does not need."""
 MOST_EXACT = 1 << 23
 """Sums of the exact form stay below: float32 holds every whole number up to twice as many."""
+HALF = 0.5 + 2.0**-16
+"""What rounds a float32 resize half up: exact halves, frequent where sides are halved, may come out a rounding of float32 below."""
 Side = int | ir.Value
 """A number, or an int64 value of shape (1,)."""
 
@@ -223,7 +225,7 @@ def _passes(frame: Frame, height: Side, width: Side, *, rows_first: bool) -> Fra
     for new in ((height, frame.width) if rows_first else (frame.height, width), (height, width)):
         resized = _resize(frame, *new, mode="linear")
         if resized is not frame:
-            half_up = frame.b.add("Floor", frame.b.add("Add", resized.value, np.array(0.5, np.float32)))
+            half_up = frame.b.add("Floor", frame.b.add("Add", resized.value, np.array(HALF, np.float32)))
             frame = resized.into(half_up, *new)
     return frame
 
