@@ -149,7 +149,8 @@ def is_right(report, formats=3):
 
 def test_every_activation(tmp_path):
     assert set(ACTIVATIONS) | {"MultiheadAttention"} == set(nn.modules.activation.__all__)
-    is_right(published(Heads(ACTIVATIONS), tmp_path / "m", formats=FORMATS).report)
+    heads = {name: head for name, head in ACTIVATIONS.items() if name != "RReLU" or torch.__version__ >= (2, 15)}  # torch.onnx 2.10 has none
+    is_right(published(Heads(heads), tmp_path / "m", formats=FORMATS).report)
 
 
 def test_every_attention_block_and_norm_on_tokens(tmp_path):
