@@ -149,7 +149,7 @@ def is_right(report, formats=3):
 
 def test_every_activation(tmp_path):
     assert set(ACTIVATIONS) | {"MultiheadAttention"} == set(nn.modules.activation.__all__)
-    heads = {name: head for name, head in ACTIVATIONS.items() if name != "RReLU" or torch.__version__ >= (2, 15)}  # torch.onnx 2.10 has none
+    heads = {name: head for name, head in ACTIVATIONS.items() if name != "RReLU" or torch.__version__ >= (2, 15)}  # 2.10 exports none
     is_right(published(Heads(heads), tmp_path / "m", formats=FORMATS).report)
 
 
