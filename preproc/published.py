@@ -486,7 +486,7 @@ def _hf_processor(origin: str) -> Callable[[Any], NDArray[np.float32]]:
     kind = str(config.get("image_processor_type") or config.get("feature_extractor_type")).replace("FeatureExtractor", "ImageProcessor")
     made = getattr(transformers, f"{kind.removesuffix('Fast')}Pil", None)
     if made is None:
-        raise NotAtHandError(f"transformers {transformers.__version__} has no {kind} for Pillow; 5.0 and newer have")
+        raise NotAtHandError(f"transformers {transformers.__version__} has no {kind} for Pillow; 5.4 and newer have")
     processor = made.from_dict(config)
     return lambda image: np.asarray(processor(images=image, return_tensors="np")["pixel_values"], np.float32)
 

@@ -54,7 +54,7 @@ STEPS_AND_OPSETS = {
     "standardize": ((Standardize(),), 8),
     "standardize-channel": ((Standardize(per="channel", correction=1),), 8),
     "min_max_normalize": ((MinMaxNormalize(),), 9),
-    "min_max_scale": ((MinMaxScale(low=10, high=200, out=(-1, 1), clip=True),), 11),
+    "min_max_scale": ((MinMaxScale(low=10, high=200, out=(-1, 1), clip=True),), 8),
     "min_max_scale-unclipped": ((MinMaxScale(low=10, high=200),), 7),
     "local_response_norm": ((Rescale(), LocalResponseNorm(size=5, alpha=0.5)), 7),
     "local_response_norm-spatial": ((Rescale(), LocalResponseNorm(size=3, alpha=0.5, region="spatial")), 7),
