@@ -17,8 +17,9 @@ from preproc import graph
 from preproc.affine import fold_conv, plan_fold
 from preproc.backbones import load_backbone
 from preproc.errors import PreprocError, RecipeError, VerificationError
-from preproc.export import exporter, onnx
+from preproc.export import exporter
 from preproc.export.exporter import export_bundle
+from preproc.formats import onnx
 from preproc.graph import nodes
 from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale, Standardize
 from preproc.pipeline import Pipeline, prepend

@@ -9,8 +9,8 @@ from torch import nn
 
 from preproc.backbones import Backbone, name_outputs
 from preproc.errors import PreprocError, RecipeError, VerificationError
-from preproc.export import onnx as onnx_export
 from preproc.export.exporter import export_bundle
+from preproc.formats import onnx as onnx_export
 from preproc.layers import FromPixels, Normalize, Rescale
 from preproc.pipeline import Pipeline, prepend
 from preproc.proof import verify_bundle
