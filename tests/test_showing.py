@@ -45,7 +45,7 @@ def test_the_readmes_picture_is_what_its_command_writes(tmp_path):
     with Image.open(tmp_path / "show.png") as made, Image.open(ROOT / "models" / "show.png") as tracked:
         assert made.size == tracked.size
         difference = np.abs(np.asarray(made.convert("RGB")).astype(int) - np.asarray(tracked.convert("RGB")))
-    assert difference.mean() < 2  # fonts differ a little from machine to machine
+    assert difference.mean() < 3  # fonts differ a little from machine to machine, spaces from matplotlib 3.9 to 3.11
 
 
 def test_on_the_command_line(tmp_path):
