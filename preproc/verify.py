@@ -89,7 +89,7 @@ class Power:
 
     def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
         """How far a runtime may be from the reference to pass, and how far before it fails: ten times what the bare network errs by there,
-        a hundredth at most, beyond which it is not noise but wrong. Between the two it is inconclusive.
+        a thousandth at most (a hundredth in TF32), beyond which it is not noise but wrong. Between the two it is inconclusive.
 
         bare: what the bare network errs by in that runtime; None where nobody has measured it: then as all runtimes together.
         reduced: whether that runtime multiplies in less than float32, as it was told to.
@@ -97,9 +97,10 @@ class Power:
         if self.asked is not None:
             return self.asked, self.asked
         if bare is None:
-            return self.tolerance, max(self.tolerance, min(MARGIN * self.bare_error, MOST_REDUCED) + self.slack)
+            return self.tolerance, max(self.tolerance, min(MARGIN * self.bare_error, MARGIN * MOST) + self.slack)
         most = max(MOST if self.mixed else LEAST, MARGIN * bare)
-        return min(most, MOST_REDUCED if reduced else MOST) + self.slack, min(most, MOST_REDUCED) + self.slack
+        passes, fails = (MOST_REDUCED, MOST_REDUCED) if reduced else (MOST, MARGIN * MOST)
+        return min(most, passes) + self.slack, min(most, fails) + self.slack
 
     def weakness(self, tolerance: float | None = None, bare: float | None = None) -> str | None:
         """Why a pass would mean nothing with this tolerance, of a runtime in which the bare network errs by `bare`; or None."""
@@ -410,7 +411,7 @@ def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, 
     except Exception as problem:  # noqa: BLE001 - as above: a device that died answers nothing more
         return replace(result, reason=f"{type(problem).__name__}: {first_line(problem)}")
     if over > limit:
-        if bare is not None and bare > MOST_REDUCED:
+        if bare is not None and bare > MARGIN * MOST:
             wrong += f"; the bare network alone errs by {bare:.1e} in this runtime"
         known = result.error if np.isfinite(result.error or 0.0) else None  # JSON has no infinity
         return replace(result, reason=wrong, error=known)
