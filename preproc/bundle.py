@@ -102,15 +102,18 @@ def open_bundle(folder: str | Path) -> Bundle:
     return bundle
 
 
-def equal_bundle(target: Path, contract: Mapping[str, Any], new: Path, golden: Sequence[Case]) -> bool:
+def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], golden: Sequence[Case]) -> bool:
     """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and golden
-    samples, whose outputs another machine may have rounded otherwise. Never without a model.onnx: TorchScript never has the same bytes."""
+    samples, whose outputs another machine may have rounded otherwise. Never without a model.onnx: TorchScript never has the same bytes.
+
+    files: the new model files, as hashes() has them.
+    """
     try:
         old = open_bundle(target)
         known = old.golden()
     except BundleError:
         return False
-    files, theirs = hashes(new), {name: entry for name, entry in old.manifest["files"].items() if not name.startswith("golden/")}
+    theirs = {name: entry for name, entry in old.manifest["files"].items() if not name.startswith("golden/")}
     same = [name for name in files if name.startswith("model.onnx")]
     if old.contract != contract or not same or set(files) != set(theirs) or any(files[name] != theirs[name] for name in same):
         return False

@@ -97,7 +97,7 @@ class Power:
         if self.asked is not None:
             return self.asked, self.asked
         if bare is None:
-            return self.tolerance, max(self.tolerance, min(MARGIN * self.bare_error, MARGIN * MOST) + self.slack)
+            return self.tolerance, max(self.tolerance, MARGIN * min(self.bare_error, MOST) + self.slack)
         most = max(MOST if self.mixed else LEAST, MARGIN * bare)
         passes, fails = (MOST_REDUCED, MOST_REDUCED) if reduced else (MOST, MARGIN * MOST)
         return min(most, passes) + self.slack, min(most, fails) + self.slack

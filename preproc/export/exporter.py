@@ -22,7 +22,7 @@ from ..steps import channels_out
 from ..verify import Report, Result, settled
 from .jobs import Job, Progress, job_of, pixels_for, ready_for
 
-FORMATS = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
+FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
 """The file of each format."""
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         raise PreprocError(f"{recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}")
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
         exported = _exported(job, progress)
-        files = {FORMATS[name] for name in recipe.export.formats}
+        files = {FILES[name] for name in recipe.export.formats}
         bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=exported)
         contract, module = _write_files(job, exported, proof, new, progress)
         written = hashes(new)
         names = those_for(written, in_python=module is not None)
         progress(f"verifying {', '.join(names)}")
-        if equal_bundle(out_dir, contract, new, proof.golden) and _is_settled(job, out_dir):
+        if equal_bundle(out_dir, contract, written, proof.golden) and _is_settled(job, out_dir):
             with contextlib.suppress(VerificationError):  # then the new files replace them
                 report = _report(job, proof, bare, out_dir, names, contract, module)
                 shutil.rmtree(new)

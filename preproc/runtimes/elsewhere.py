@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import children
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
 from ._base import Outputs, Runtime
 from .watched import Watched
@@ -61,7 +62,7 @@ class Elsewhere(Runtime):
             text=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        self.resources.callback(self._end)
+        self.resources.callback(children.end, self.process)
         self._ask("open", {**self.asked, "path": str(path.absolute()), "folder": str(self.folder)})
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
@@ -94,14 +95,6 @@ class Elsewhere(Runtime):
         how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         said = (self.folder / "stderr").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return how + (f": {said[-1][:200]}" if said else "")
-
-    def _end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            with contextlib.suppress(BrokenPipeError):
-                assert pipe is not None
-                pipe.close()
 
 
 class _Inner:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from .. import children
 from .sources import Place
 from .work import Archives, run_chunk
 
@@ -117,9 +118,4 @@ class _Worker:
         self.start(selector)
 
     def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            with contextlib.suppress(BrokenPipeError):
-                assert pipe is not None
-                pipe.close()
+        children.end(self.process)

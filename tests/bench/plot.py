@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from tests.bench import plot_gpu
+from tests.bench.dots import finish
 
 README = Path(__file__).parents[2] / "README.md"
 RESULTS = Path(__file__).parent / "results"
@@ -33,14 +34,7 @@ def draw(document: dict, path: Path) -> None:
     axis.axvline(1, color="#888888", linewidth=1)
     axis.set_yticks(range(len(tables)), [title for title, _ in reversed(tables)])
     axis.set_xlabel("time from uint8 pixels to logits over the bare network's, fed with ready floats (95 % interval)")
-    axis.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
-    for side in ("top", "right", "left"):
-        axis.spines[side].set_visible(False)
-    axis.tick_params(axis="y", length=0)
-    axis.grid(axis="x", color="#e0e0e0", linewidth=0.6)
-    axis.set_axisbelow(True)
-    figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
-    plt.close(figure)
+    finish(figure, axis, path, columns=2, center=0.5)
 
 
 def table(document: dict) -> str:

@@ -12,6 +12,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from tests.bench.dots import finish
+
 PEER = "bare, floats on the device"
 ROWS = {
     "folded, uint8 on the device": "#1b7837",
@@ -65,14 +67,7 @@ def draw(document: dict, path: Path) -> None:
     axis.set_xlabel(
         f"{networks} on an {document['device']}: time from uint8 pixels to logits\nover the bare network's, fed with floats on the device"
     )
-    axis.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.4, 1))
-    for side in ("top", "right", "left"):
-        axis.spines[side].set_visible(False)
-    axis.tick_params(axis="y", length=0)
-    axis.grid(axis="x", color="#e0e0e0", linewidth=0.6)
-    axis.set_axisbelow(True)
-    figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
-    plt.close(figure)
+    finish(figure, axis, path, columns=3, center=0.4)
 
 
 def tables(document: dict) -> str:
