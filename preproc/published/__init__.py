@@ -1,0 +1,26 @@
+"""Pipelines as their publishers write them down -> steps: torchvision's transforms, timm's pretrained_cfg, Hugging Face's
+preprocessor_config.json. Every field is used or refused by name; nothing is guessed. No torch but what is handed in.
+
+None of them says which Pillow it was written for: pillow=12 or 13 chooses whose order of passes the resizes have, see steps.Resampling;
+None is that of the Pillow which is installed.
+"""
+
+from ._base import Published, check_torchvision, title
+from .huggingface import from_huggingface
+from .original import original
+from .timm import from_timm
+from .torchvision import from_torchvision, to_torchvision
+from .weights import named_weights, of_weights
+
+__all__ = [
+    "Published",
+    "check_torchvision",
+    "from_huggingface",
+    "from_timm",
+    "from_torchvision",
+    "named_weights",
+    "of_weights",
+    "original",
+    "title",
+    "to_torchvision",
+]

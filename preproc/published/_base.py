@@ -1,0 +1,50 @@
+"""What is published of a network's preprocessing, and what its readers share."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import NotAtHandError, PreprocError, first_line
+from ..steps import Resize, Step
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is said of a network's preprocessing: the steps behind grey levels, in the channel order `color`.  origin: where it is said;
+    of a preprocessor_config.json with its text, so that original() can run it."""
+
+    color: str
+    steps: tuple[Step, ...]
+    origin: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.color} through " + ", ".join(map(str, self.steps))
+
+
+def resize_step(size: Any, interpolation: Any, max_size: int | None, where: str) -> Resize:
+    method = str(getattr(interpolation, "value", interpolation)).removesuffix("-exact")  # on a PIL image they are the same
+    if method not in ("bilinear", "bicubic", "nearest"):
+        raise PreprocError(f"{where}: expected interpolation bilinear, bicubic or nearest, got {method}")
+    sides = [size] if isinstance(size, int) else list(size or ())
+    if len(sides) not in (1, 2):
+        raise PreprocError(f"{where}: expected a size of one or two numbers, got {size}")
+    return Resize(size=sides[0] if len(sides) == 1 else (sides[0], sides[1]), interpolation=method, max_size=max_size)
+
+
+def check_torchvision() -> None:
+    """Raises NotAtHandError for a torchvision that was built for another torch, which says no more than that an operator does not exist.
+
+    It is called where torchvision is imported, and timm, which imports it.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except ModuleNotFoundError:
+        raise
+    except (ImportError, RuntimeError) as error:
+        raise NotAtHandError(
+            f"expected a torchvision that was built for this torch, got: {first_line(error)}; install both anew, together"
+        ) from error
+
+
+def title(origin: str) -> str:
+    """An origin without the text of the file that it names."""
+    return origin.partition(" {")[0]

@@ -1,0 +1,53 @@
+"""The Python pipeline itself that published steps are said to be, run where its library is installed."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NotAtHandError, PreprocError, first_line
+from ._base import check_torchvision, title
+
+
+def original(origin: str) -> Callable[[Any], NDArray[np.float32]]:
+    """The Python pipeline itself that these steps are said to be: a PIL image (RGB) -> (1, C, H, W) float32.
+
+    Raises NotAtHandError where there is none to run here, with the reason, and PreprocError for weights that are not published any more.
+    """
+    try:
+        if origin.startswith("Hugging Face"):
+            return _hf_processor(origin)
+        check_torchvision()
+        if origin.startswith("timm "):
+            from timm import data
+            from timm.models import get_pretrained_cfg
+
+            library: Any = data
+            config: Any = get_pretrained_cfg(origin.removeprefix("timm "))
+            transform = library.create_transform(**library.resolve_data_config({}, pretrained_cfg=config.to_dict()))
+        else:
+            from torchvision import models
+
+            transform = models.get_weight(origin).transforms()
+    except ImportError as error:
+        raise NotAtHandError(f"{error.name} is not installed") from error
+    except PreprocError:
+        raise
+    except (ValueError, KeyError, AttributeError, RuntimeError) as error:
+        raise PreprocError(f"expected weights that are published, got {origin!r}: {first_line(error)}") from error
+    return lambda image: np.asarray(transform(image).numpy()[None])
+
+
+def _hf_processor(origin: str) -> Callable[[Any], NDArray[np.float32]]:
+    """transformers' own image processor, the one that uses Pillow."""
+    import transformers
+
+    config = json.loads(origin.removeprefix(title(origin)) or "{}")
+    kind = str(config.get("image_processor_type") or config.get("feature_extractor_type")).replace("FeatureExtractor", "ImageProcessor")
+    made = getattr(transformers, f"{kind.removesuffix('Fast')}Pil", None)
+    if made is None:
+        raise NotAtHandError(f"transformers {transformers.__version__} has no {kind} for Pillow; 5.4 and newer have")
+    processor = made.from_dict(config)
+    return lambda image: np.asarray(processor(images=image, return_tensors="np")["pixel_values"], np.float32)
