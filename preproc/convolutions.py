@@ -3,17 +3,15 @@
 import copy
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from .affine import Affine
 from .errors import NotFoldableError, PreprocError, first_line
-from .tracking import InputEffect, Reader, Tracked, Trail, concatenate
+from .tracking import Reader, Tracked, Trail, concatenate
 
 
 def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
@@ -24,32 +22,6 @@ def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
     walk = _walk(backbone, example)
     walk.check()
     return walk.readers
-
-
-def input_effect(backbone: nn.Module, example: Tensor) -> InputEffect:
-    """What the backbone does to its channels before the first operations that are no maps on channels.
-
-    Modules that torch.export cannot read say their constants: torchvision.models.detection's in image_mean and image_std, and
-    torchvision.transforms.Normalize in mean and std.
-    """
-    said = tuple(
-        Affine.diagonal(1 / std, -mean / std)
-        for module in backbone.modules()
-        for names in (("image_mean", "image_std"), ("mean", "std"))
-        if all(_are_numbers(getattr(module, name, None), example.shape[1]) for name in names)
-        for mean, std in [tuple(np.array(getattr(module, name), np.float64) for name in names)]
-        if std.all()
-    )
-    try:
-        walk = _walk(backbone, example)
-    except NotFoldableError:
-        return InputEffect(said)
-    effect = walk.effect()
-    return replace(effect, maps=said + effect.maps)
-
-
-def _are_numbers(values: object, count: int) -> bool:
-    return isinstance(values, (list, tuple)) and len(values) == count and all(isinstance(value, (int, float)) for value in values)
 
 
 def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
@@ -119,9 +91,7 @@ class _Walk(Trail):
         try:
             self._visit(node)
         except PreprocError as error:
-            reason = error if isinstance(error, NotFoldableError) else NotFoldableError(str(error))
-            name = str(node.target)
-            self.refuse(reason, node.all_input_nodes, node, keeps=name.startswith(_KEEPING), rearranges=name in _REARRANGING)
+            self.refusals.append(error if isinstance(error, NotFoldableError) else NotFoldableError(str(error)))
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "output":
@@ -207,7 +177,6 @@ def _arguments(node: fx.Node) -> dict[str, Any]:
 def _same(walk: _Walk, node: fx.Node) -> Tracked:
     source = node.args[0]
     if isinstance(source, fx.Node) and source.meta["val"].dtype != node.meta["val"].dtype:
-        walk.raw = _RAW.get(node.meta["val"].dtype)
         raise NotFoldableError(f"the input is cast to {node.meta['val'].dtype} before the first convolution")
     return walk.of(source)
 
@@ -283,34 +252,6 @@ def _pad(walk: _Walk, node: fx.Node) -> Tracked:
     return source.padded(arguments.get("value") or 0.0)
 
 
-_RAW = {torch.uint8: "0-255", torch.uint16: "0-65535"}
-_KEEPING = (
-    "aten.upsample_",
-    "aten._upsample_",
-    "aten.clamp",
-    "aten.hardtanh",
-    "aten.constant_pad_nd",
-    "aten.pad",
-    "aten.slice",
-    "aten.avg_pool2d",
-)
-"""The beginnings of names of operations behind which a channel still holds what it held, elsewhere or less of it."""
-_REARRANGING = (
-    "aten.view.default",
-    "aten._unsafe_view.default",
-    "aten.reshape.default",
-    "aten.flatten.using_ints",
-    "aten.unflatten.int",
-    "aten.permute.default",
-    "aten.transpose.int",
-    "aten.squeeze.dim",
-    "aten.unsqueeze.default",
-    "aten.unfold.default",
-    "aten.im2col.default",
-    "aten.pixel_unshuffle.default",
-)
-
-
 def _batch_norm(walk: _Walk, node: fx.Node) -> Tracked:
     arguments = _arguments(node)
     source = walk.of(arguments["input"])
@@ -318,8 +259,6 @@ def _batch_norm(walk: _Walk, node: fx.Node) -> Tracked:
         raise NotFoldableError("a BatchNorm in training mode reads the input")
     if source.axis != 1:
         raise NotFoldableError("a BatchNorm reads the input along another axis than its channels")
-    if not source.learned and not source.is_input:
-        walk.ends.append(source)
     weight, bias = (
         default if arguments[key] is None else walk.constant(arguments[key]) for key, default in (("weight", 1.0), ("bias", 0.0))
     )

@@ -4,37 +4,56 @@ A second normalization in front of such a network is a bug that users have: torc
 their constants inside. A re-mapping of values that are normalized already (GoogLeNet's transform_input) is none.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
+from numpy.typing import NDArray
 
 from . import presets
 from .affine import Affine
-from .presets import UNITS
+from .planes import InputEffect
 from .steps import ValueRange
-from .tracking import InputEffect
 
+TOPS: Mapping[str, float] = MappingProxyType(
+    {"0-1": 1.0, "0-255": 255.0, "0-1023": 1023.0, "0-4095": 4095.0, "0-16383": 16383.0, "0-65535": 65535.0}
+)
+"""The units of raw pixels that networks are known to take: those of statistics, and what cameras of 10, 12 and 14 bits give."""
 CENTRED = (0.05, 0.95)
 """Where means lie, as a share of the largest value, if they are those of raw pixels."""
+WIDEST = 1.05
+"""The largest std of raw pixels, as a share of the largest value: (x - 127.5) / 255, and dlib's / 256. Re-mappings have more than 2."""
 
 
 def expected_unit(first: Affine) -> str | None:
     """The unit of the raw pixels that a network expects which starts with `first`; None if that is no normalization of raw pixels.
 
-    y = (x - m) / s on every channel: raw pixels of 0..top have m between 5 % and 95 % of top, s of at most 60 % of top, and m of at
-    least a third of s; or m = 0 or top, and s = top or half of it; and what is multiplied with 255 was 0..1.
+    y = (x - m) / s on every channel, or on sums of channels: raw pixels of 0..top have m between 5 % and 95 % of top, s of hardly more
+    than top, and m of at least a third of s; or m = 0 or top, and s = top or half of it; and what is multiplied with 255 was 0..1.
+    The smallest unit that fits.
     """
-    if not first.is_monomial:
+    found = _line(first)
+    if found is None:
         return None
-    scale = first.matrix.sum(axis=1)
-    mean, std = -first.offset / scale, 1 / np.abs(scale)
-    for unit, top in UNITS.items():
+    mean, std = found[0], np.abs(found[1])
+    whole = not first.offset.any()
+    for unit, top in TOPS.items():
         inside = (mean >= CENTRED[0] * top) & (mean <= CENTRED[1] * top)
-        centred = (inside & (std <= 0.6 * top) & (mean >= std / 3)).all()
+        centred = (inside & (std <= WIDEST * top) & (mean >= std / 3)).all()
         spread = [np.allclose(std, size, rtol=0.02) and top > 1 for size in (top, top / 2)]  # x / 255, (255 - x) / 255, x / 127.5
-        if centred or (any(spread) and (not first.offset.any() or np.allclose(np.abs(mean), top, rtol=0.02))):
+        if centred or (any(spread) and (whole or np.allclose(np.abs(mean), top, rtol=0.02))):
             return unit
-    if np.allclose(std, 1 / UNITS["0-255"], rtol=0.02) and not first.offset.any():
+    if whole and any(np.allclose(std, 1 / top, rtol=0.02) for top in TOPS.values() if top > 1):
         return "0-1"  # x * 255
     return None
+
+
+def _line(first: Affine) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """mean and std, one per row, if every row is of one sign: a channel, or a weighted sum of some, shifted and scaled."""
+    scale = first.matrix.sum(axis=1)
+    if not (scale != 0).all() or not np.allclose(np.abs(first.matrix).sum(axis=1), np.abs(scale)):
+        return None
+    return -first.offset / scale, 1 / scale
 
 
 def constants(first: Affine) -> tuple[list[float], list[float], list[int]] | None:
@@ -48,7 +67,9 @@ def constants(first: Affine) -> tuple[list[float], list[float], list[int]] | Non
 def preset(first: Affine) -> tuple[str, str] | None:
     """The name of the preset whose constants these are, and the colour order that it means the input to be in; "ANY" if it means none."""
     found, unit = constants(first), expected_unit(first)
-    known = None if found is None or unit is None else presets.recognize(found[0], found[1], unit)
+    known = None
+    if found is not None and unit is not None:
+        known = presets.recognize([number / TOPS[unit] for number in found[0]], [number / TOPS[unit] for number in found[1]], "0-1")
     if found is None or known is None or known[1] == "ANY" or sorted(found[2]) != list(range(len(known[1]))):
         return known
     return known[0], "".join(letter for _, letter in sorted(zip(found[2], known[1], strict=True))) if known[1] != "GRAY" else "GRAY"
@@ -67,26 +88,43 @@ def described(first: Affine) -> str:
     return told if unit is None else f"{told} of {color}values in {unit}"
 
 
+def normalizes(effect: InputEffect) -> bool | None:
+    """Whether the network normalizes raw pixels itself; None where not all of the way was seen."""
+    if effect.raw is not None or any(expected_unit(first) for first in effect.maps):
+        return True
+    return None if effect.stopped else False
+
+
 def why_not(effect: InputEffect, incoming: ValueRange | None) -> str | None:
     """The reason why a network that does this to its input must not be fed with values in `incoming`, or None."""
     found = [(expected_unit(first), f"normalizes its input itself, {described(first)}") for first in effect.maps]
     found.append((effect.raw, f"casts its input to raw pixels of {effect.raw}"))
     for unit, what in found:
-        if unit is not None and incoming is not None and not incoming.spans(0, UNITS[unit]):
+        if unit is not None and not (incoming is not None and incoming.spans(0, TOPS[unit])):
+            handed = "of no fixed range" if incoming is None else f"in {incoming}"
             return (
-                f"the network {what}, and the steps hand it values in {incoming}: leave the normalization to one of the two, "
+                f"the network {what}, and the steps hand it values {handed}: leave the normalization to one of the two, "
                 f"with steps that end in values of {unit}"
             )
     return None
 
 
 def notes(effect: InputEffect) -> list[str]:
-    """What is no second normalization but may surprise: re-mappings, and BatchNorms before anything else."""
+    """What is no second normalization but may surprise: re-mappings, BatchNorms before anything else, and how far the look went."""
     told = [
         f"the network {'re-maps its input' if expected_unit(first) is None else 'normalizes its input itself'}, {described(first)}"
         for first in effect.maps
     ]
-    return told + (["the network starts with a BatchNorm"] if effect.learned else [])
+    told += ["the network starts with a BatchNorm"] if effect.learned else []
+    return told + ([f"{NOT_TOLD}: {no_further(effect)}"] if normalizes(effect) is None else [])
+
+
+NOT_TOLD = "not told whether the network normalizes its input itself"
+
+
+def no_further(effect: InputEffect) -> str:
+    """Where the look at a network ended."""
+    return "followed no further than " + ", ".join(effect.stopped[:3]) + (", ..." if len(effect.stopped) > 3 else "")
 
 
 def _short(values: list[float]) -> str:

@@ -1,4 +1,5 @@
-"""What a bundle or a model file takes and does, as plain data. Reads ONNX files and manifests only: nothing is executed."""
+"""What a bundle or a model file takes and does, as plain data. Reads ONNX files and manifests; of a file that is not ours, the operations
+in front of its first layers run on flat planes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from . import graph, guard
 from .affine import Affine
 from .bundle import MANIFEST, open_bundle, torch_contract
 from .errors import BundleError, PreprocError, first_line
+from .probe import graph_effect
 from .published import title
 
 
@@ -65,15 +67,15 @@ def _describe(path: Path, input_name: str | None) -> dict[str, Any]:
 
 
 def _picture(model: Any, name: str | None) -> dict[str, Any]:
-    """What a file does to its picture before the first convolution or whatever else is no map on channels."""
+    """What a file does to its picture before its first layers."""
     try:
+        effect = graph_effect(model, 3, name=name)
         model = graph.opened(model, 3, name=name)
         picture = graph.any_picture(model, name)
     except PreprocError as error:
         return {"reason": str(error)}
     trail = graph.follow(picture, picture.channels or 3)
-    effect, raw = trail.effect(), None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
-    normalizes = raw is not None or effect.raw is not None or any(guard.expected_unit(first) for first in effect.maps)
+    raw = None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
     unfoldable = None if trail.readers else "no convolution reads the input"
     if picture.value.dtype in graph.HALF:
         unfoldable = "it is in half precision: attach to the float32 file"
@@ -82,11 +84,12 @@ def _picture(model: Any, name: str | None) -> dict[str, Any]:
         "layout": picture.layout,
         "size": picture.size and list(picture.size),
         "takes": None if raw is None else f"raw pixels, {raw}",
-        "operations": trail.met,
+        "operations": list(effect.met),
         "casts_to": effect.raw and f"raw pixels, {effect.raw}",
         "maps": [_map(first) for first in effect.maps],
-        "notes": guard.notes(effect),
-        "normalizes": normalizes or (None if trail.refusals else False),
+        "notes": [note for note in guard.notes(effect) if not note.startswith(guard.NOT_TOLD)],
+        "normalizes": True if raw is not None else guard.normalizes(effect),
+        "not_told": guard.no_further(effect) if effect.stopped else None,
         "foldable": not trail.refusals and unfoldable is None,
         "why_not": str(trail.refusals[0]) if trail.refusals else unfoldable,
     }
@@ -174,7 +177,7 @@ def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
     if picture["takes"] is not None:
         return found
     if picture["normalizes"] is None:
-        found.append(f"expects  not told: it could be followed no further than this: {picture['why_not']}")
+        found.append(f"expects  not told: {picture['not_told']}")
     elif not picture["normalizes"]:
         found.append(
             "expects  prepared values: it does not normalize raw pixels itself, and which constants it was trained with is not in the file"

@@ -20,7 +20,7 @@ class Tracked:
 
     map: from the input's channels to this value's.  axis: where its channels are, or None for one channel whose axis is gone.
     rank: how many dimensions it has.  pad: the constant that was padded around it, or None.
-    direct: whether nothing on the way counts on the number of channels.  learned: whether a BatchNorm's statistics are in the map.
+    direct: whether nothing on the way counts on the number of channels.
     order: the picture's axes as they stand now.
     """
 
@@ -29,7 +29,6 @@ class Tracked:
     rank: int = 4
     pad: float | None = None
     direct: bool = True
-    learned: bool = False
     order: str = "NCHW"
 
     @property
@@ -62,32 +61,15 @@ class Tracked:
         if self.pad is not None:
             raise NotFoldableError("the picture is padded before its values are re-mapped")
         channels = self.map.channels_out
-        try:
-            diagonal = Affine.diagonal(self._per_channel(scale, channels), self._per_channel(offset, channels))
-        except NotFoldableError as error:
-            averages = [self._average(constant, channels) for constant in (scale, offset)]
-            if any(average is None for average in averages):
-                raise
-            nearly = replace(self, map=self.map.then(Affine.diagonal(averages[0], averages[1])), direct=False)  # type: ignore[arg-type]
-            raise SpatialConstantError(str(error), nearly) from error
+        diagonal = Affine.diagonal(self._per_channel(scale, channels), self._per_channel(offset, channels))
         return replace(self, map=self.map.then(diagonal), direct=False)
-
-    def _average(self, constant: NDArray[Any] | float, channels: int) -> NDArray[np.float64] | None:
-        """One number per channel for a constant that differs from pixel to pixel, as a mean image does: its average."""
-        values = np.asarray(constant, np.float64)
-        if self.axis is None or values.ndim > self.rank:
-            return None
-        values = values.reshape((1,) * (self.rank - values.ndim) + values.shape)
-        if values.shape[self.axis] not in (1, channels):
-            return None
-        return np.broadcast_to(values.mean(axis=tuple(axis for axis in range(self.rank) if axis != self.axis)), channels)
 
     def batch_norm(self, *, scale: Any, bias: Any, mean: Any, variance: Any, epsilon: float) -> "Tracked":
         """Inference's BatchNorm: (x - mean) / sqrt(variance + epsilon) * scale + bias, arrays of one number per channel."""
         factor = np.asarray(scale, np.float64) / np.sqrt(np.asarray(variance, np.float64) + epsilon)
         shape = [-1 if axis == self.axis else 1 for axis in range(self.rank)]
         offset = np.asarray(bias, np.float64) - np.asarray(mean, np.float64) * factor
-        return replace(self.then(factor.reshape(shape), offset.reshape(shape)), learned=True)
+        return self.then(factor.reshape(shape), offset.reshape(shape))
 
     def padded(self, value: float) -> "Tracked":
         if self.pad not in (None, value):
@@ -117,7 +99,7 @@ class Reader:
     """A convolution that reads the tracked input.
 
     weight, bias: their names in the model, bias None if it has none.  pad: the constant in its padding, or None.
-    through: the channel map between the backbone's input and it, or None.  direct, learned, order: as Tracked's.
+    through: the channel map between the backbone's input and it, or None.  direct, order: as Tracked's.
     """
 
     weight: str
@@ -126,7 +108,6 @@ class Reader:
     pad: float | None
     through: Affine | None
     direct: bool = True
-    learned: bool = False
     order: str = "NCHW"
 
     @staticmethod
@@ -135,68 +116,17 @@ class Reader:
             raise NotFoldableError("the first convolution does not read the channels on axis 1")
         if pads_zero:
             tracked = tracked.padded(0.0)
-        return Reader(
-            weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct, tracked.learned, tracked.order
-        )
-
-
-class SpatialConstantError(NotFoldableError):
-    """Values are combined with a constant that differs from pixel to pixel. nearly: the value, if it were its average."""
-
-    def __init__(self, reason: str, nearly: Tracked) -> None:
-        super().__init__(reason)
-        self.nearly = nearly
-
-
-@dataclass(frozen=True)
-class InputEffect:
-    """What a network does to its input before the first operations that are no maps on channels.
-
-    maps: one per way, those that are no identity.  learned: those with a BatchNorm in them, whose own part is left out of maps.
-    raw: the unit of the raw pixels that the input is cast to, "0-255" or "0-65535", or None.
-    """
-
-    maps: tuple[Affine, ...] = ()
-    learned: tuple[Affine, ...] = ()
-    raw: str | None = None
+        return Reader(weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct, tracked.order)
 
 
 class Trail:
     """What a walk through a graph meets. tracked: values that are maps of the input's channels, by the graph's own objects.
-    refusals: why no fold can follow.  ends: what was done to the values up to there, or up to a BatchNorm.  met: the operations on the
-    way, in order.  raw: as InputEffect's."""
+    refusals: why no fold can follow."""
 
     def __init__(self) -> None:
         self.tracked: dict[Any, Tracked] = {}
         self.readers: list[Reader] = []
         self.refusals: list[NotFoldableError] = []
-        self.ends: list[Tracked] = []
-        self.met: list[str] = []
-        self.raw: str | None = None
-
-    def refuse(self, reason: NotFoldableError, sources: Sequence[Any], made: Any, *, keeps: bool, rearranges: bool) -> None:
-        """Notes that the operation that makes `made` of `sources` cannot be followed by a fold.
-
-        For effect() it is followed further where it keeps channels (a resize, a clip), and where it only rearranges values if
-        their map is the same for all channels.
-        """
-        self.refusals.append(reason)
-        if isinstance(reason, SpatialConstantError):
-            self.tracked[made] = reason.nearly
-            return
-        known = [self.tracked[source] for source in sources if source in self.tracked]
-        if keeps:
-            self.tracked[made] = known[0]
-        elif rearranges and known[0].map.is_uniform:
-            self.tracked[made] = Tracked(known[0].map, axis=None, rank=ANY_RANK)
-        else:
-            self.ends += [tracked for tracked in known if not tracked.is_input]
-
-    def effect(self) -> InputEffect:
-        ways = [(reader.through, reader.learned) for reader in self.readers if reader.through is not None]
-        ways += [(tracked.map, tracked.learned) for tracked in self.ends]
-        told = {learned: tuple(way for way, found in ways if found == learned) for learned in (False, True)}
-        return InputEffect(told[False], told[True], self.raw)
 
     def check(self) -> None:
         """Raises the first refusal, or that there is nothing to fold into."""
@@ -204,10 +134,6 @@ class Trail:
             raise self.refusals[0]
         if not self.readers:
             raise NotFoldableError("no convolution reads the input")
-
-
-ANY_RANK = 8
-"""Of a value whose channels cannot be told apart any more: only single numbers may be combined with it."""
 
 
 def common_through(readers: Sequence[Reader]) -> Affine | None:

@@ -12,14 +12,14 @@ from tests.conftest import ROOT
 
 ORDER = [
     "errors children affine checks presets steps published recipe pillow reference collapse tracking",
-    "guard layers pipeline backbones convolutions folding graph formats runtimes verify",
+    "planes guard layers pipeline backbones convolutions folding graph formats runtimes probe verify",
     "contract inputs aside bundle bare proof export inspection showing stats serving cli __main__",
 ]
 RANK = {name: position for position, name in enumerate(" ".join(ORDER).split())}
 FILES = sorted((ROOT / "preproc").rglob("*.py"))
 ONNX = {"graph/constants.py", "graph/files.py", "graph/messages.py", "graph/nodes.py", "graph/reading.py", "graph/writing.py"}
 ONNXRUNTIME = {"runtimes/ort.py"}
-TORCH = {"layers", "pipeline", "backbones", "convolutions", "folding", "formats"}
+TORCH = {"layers", "pipeline", "backbones", "convolutions", "folding", "formats", "probe"}
 
 
 def room(file):

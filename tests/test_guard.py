@@ -10,9 +10,9 @@ from torchvision.models import googlenet
 
 from preproc import guard
 from preproc.affine import Affine
-from preproc.convolutions import input_effect
+from preproc.planes import InputEffect
+from preproc.probe.modules import module_effect
 from preproc.steps import ValueRange
-from preproc.tracking import InputEffect
 
 UNIT, LEVELS = ValueRange((0.0,) * 3, (1.0,) * 3), ValueRange((0.0,) * 3, (255.0,) * 3)
 NORMALIZED = ValueRange((-2.118, -2.036, -1.804), (2.249, 2.429, 2.64))
@@ -69,7 +69,7 @@ class Before(nn.Module):
 
 
 def why(module, size=64):
-    return guard.why_not(input_effect(module.eval(), torch.zeros(2, 3, size, size)), NORMALIZED)
+    return guard.why_not(module_effect(module.eval(), torch.zeros(2, 3, size, size)), NORMALIZED)
 
 
 def test_it_is_found_wherever_it_stands():
@@ -77,7 +77,7 @@ def test_it_is_found_wherever_it_stands():
     assert "0-1" in why(Before(lambda x: (2 * x - 1).unfold(2, 3, 3).flatten(3)))  # no convolution reads it, and it is seen all the same
     assert "0-255" in why(Before(lambda x: x / 255))
     norm = nn.BatchNorm2d(3)
-    norm.running_mean, norm.running_var = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225]) ** 2
+    norm.running_mean, norm.running_var = torch.tensor([0.485, 0.456, 0.426]), torch.tensor([0.229, 0.224, 0.225]) ** 2
     assert why(Before(norm.eval())) is None  # learned from whatever came in: no proof that raw pixels did
     assert "0-255" in why(Before(lambda x: norm(x / 255)))
     imagenet = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -112,14 +112,14 @@ def test_a_network_that_casts_to_raw_pixels_first():
     assert "casts its input to raw pixels of 0-255, and the steps hand it values in -2.118" in why(
         Before(lambda x: x.to(torch.uint8).float())
     )
-    effect = input_effect(Before(lambda x: x.to(torch.uint8).float()).eval(), torch.zeros(2, 3, 8, 8))
+    effect = module_effect(Before(lambda x: x.to(torch.uint8).float()).eval(), torch.zeros(2, 3, 8, 8))
     assert guard.why_not(effect, LEVELS) is None
 
 
 def test_what_is_no_second_normalization_is_a_note():
-    effect = input_effect(googlenet(weights=None, transform_input=True, init_weights=False).eval(), torch.zeros(2, 3, 64, 64))
+    effect = module_effect(googlenet(weights=None, transform_input=True, init_weights=False).eval(), torch.zeros(2, 3, 64, 64))
     assert len(guard.notes(effect)) == 1
     assert "the network re-maps its input, (x - [0.0655, " in guard.notes(effect)[0]
-    effect = input_effect(Before(nn.BatchNorm2d(3)).eval(), torch.zeros(2, 3, 8, 8))
+    effect = module_effect(Before(nn.BatchNorm2d(3)).eval(), torch.zeros(2, 3, 8, 8))
     assert guard.notes(effect) == ["the network starts with a BatchNorm"]
-    assert guard.notes(input_effect(Before(lambda x: x).eval(), torch.zeros(2, 3, 8, 8))) == []
+    assert guard.notes(module_effect(Before(lambda x: x).eval(), torch.zeros(2, 3, 8, 8))) == []

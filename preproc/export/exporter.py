@@ -103,8 +103,8 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
         new = Path(folder) / out.name
         progress(f"writing {out.name}")
-        model, fold, notes = _attached(job, None, progress)
-        contract = _contract(job, {"onnx": fold}, notes, model, proof)
+        model, fold, notes = _attached(job, None)
+        contract = _contract(job, {"onnx": fold}, _told(notes, progress), model, proof)
         _save_onnx(model, contract, new)
         if proof is not None:
             names = those_for(("model.onnx",), in_python=False)
@@ -192,11 +192,11 @@ def _write_files(job: Job, exported: "ir.Model | None", proof: Proof, folder: Pa
     model, onnx_model = None, None
     if "onnx" in recipe.export.formats:
         progress("writing model.onnx")
-        onnx_model, fold["onnx"], notes = _attached(job, exported, progress)
+        onnx_model, fold["onnx"], notes = _attached(job, exported)
     if not isinstance(job.backbone, Path):
         model, fold_torch = _fold_torch(job)
         fold |= {name: fold_torch for name in recipe.export.formats if name != "onnx"}
-    contract = _contract(job, fold, notes, onnx_model, proof)
+    contract = _contract(job, fold, _told(notes, progress), onnx_model, proof)
     if onnx_model is not None:
         _save_onnx(onnx_model, contract, folder / "model.onnx")
     if model is not None and "torchscript" in recipe.export.formats:
@@ -218,6 +218,12 @@ def _write_files(job: Job, exported: "ir.Model | None", proof: Proof, folder: Pa
             extra={contracts.FILE: _compact(contract)},
         )
     return contract, model
+
+
+def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
+    for note in notes:
+        progress(f"note: {note}")
+    return notes
 
 
 def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.Model | None", proof: Proof | None) -> dict[str, Any]:
@@ -256,7 +262,7 @@ def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
     graph.save(model, path)
 
 
-def _attached(job: Job, exported: "ir.Model | None", progress: Progress) -> "tuple[ir.Model, dict[str, Any], tuple[str, ...]]":
+def _attached(job: Job, exported: "ir.Model | None") -> "tuple[ir.Model, dict[str, Any], tuple[str, ...]]":
     """The ONNX model with its steps, the contract's entry on the fold, and its notes. exported: the bare network, where it is no file; in
     place."""
     recipe, spec = job.recipe, job.recipe.export
@@ -277,13 +283,10 @@ def _attached(job: Job, exported: "ir.Model | None", progress: Progress) -> "tup
             done = dataclasses.replace(attach(model, fold="off"), reason=done.reason)
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
-    notes = (*job.notes, *done.notes)
-    for note in notes:
-        progress(f"note: {note}")
     pixels = recipe.pixels
     entry = _fold_entry(recipe, done.folded, done.reason, done.form, done.convolutions)
     entry |= graph.record(model, contracts.INPUT, layout=pixels.layout, channels=pixels.channels, folded=done.folded, moved=done.moved)
-    return model, entry, notes
+    return model, entry, (*job.notes, *done.notes)
 
 
 def _fold_torch(job: Job) -> "tuple[Model, dict[str, Any]]":

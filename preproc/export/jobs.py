@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from .. import graph, guard
 from ..errors import PreprocError, RecipeError
+from ..probe import InputEffect, graph_effect
 from ..proof import sizes_of, with_outputs
 from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_tolerance, replace
 from ..steps import FromPixels, channels_in, channels_out, check
-from ..tracking import InputEffect
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -89,8 +89,7 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     )
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
-    whole = graph.opened(model, ready, name=recipe.backbone.input)
-    notes = _guard(recipe, graph.follow(graph.picture_input(whole, recipe.backbone.input), ready).effect())
+    notes = _guard(recipe, graph_effect(model, ready, name=recipe.backbone.input))
     return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
 
 
@@ -112,10 +111,10 @@ def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
 
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:
     """A network in Python: refused if it normalizes its input a second time, its outputs named."""
-    from ..convolutions import input_effect
+    from ..probe.modules import module_effect
 
     progress("looking at what the backbone does to its input")
-    notes = _guard(recipe, input_effect(backbone.module, ready_for(recipe)))
+    notes = _guard(recipe, module_effect(backbone.module, ready_for(recipe)))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
     return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes)

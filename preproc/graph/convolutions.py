@@ -66,18 +66,15 @@ class Walk(Trail):
         if not node.outputs:
             self.refusals.append(NotFoldableError(f"{node.op_type} {node.name} reads the input, which is not a convolution"))
             return
-        self.met.append(f"{node.op_type} {node.name or node.outputs[0].name}")
         try:
             self._visit(node)
         except Exception as error:  # noqa: BLE001 - a node that is not as ONNX says, a step of 0: whatever Python makes of it
-            reason = error if isinstance(error, NotFoldableError) else NotFoldableError(f"{self.met[-1]} cannot be followed: {error}")
-            self.refuse(
-                reason,
-                node.inputs,
-                node.outputs[0],
-                keeps=node.op_type in _KEEPING and not _cuts_channels(self.tracked, node),
-                rearranges=node.op_type in _REARRANGING,
+            reason = (
+                error
+                if isinstance(error, NotFoldableError)
+                else NotFoldableError(f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}")
             )
+            self.refusals.append(reason)
 
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
@@ -96,33 +93,9 @@ class Walk(Trail):
             raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
         if node.op_type == "Cast" and node.attributes["to"].as_int() != self.dtype:
             if self.dtype not in RAW or node.attributes["to"].as_int() not in FLOATS:
-                self.raw = RAW.get(ir.DataType(node.attributes["to"].as_int()))
                 raise NotFoldableError("the input is cast to another type before the first convolution")
             self.dtype = ir.DataType(node.attributes["to"].as_int())
-        if node.op_type == "BatchNormalization":
-            read = self.tracked.get(node.inputs[0])
-            self.ends += [read] if read is not None and not read.learned and not read.is_input else []
         self.tracked[node.outputs[0]] = rule(self.tracked, node)
-
-
-_KEEPING = (
-    "Cast",
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "Round",
-    "Floor",
-    "Ceil",
-    "Min",
-    "Max",
-    "Clip",
-    "Resize",
-    "Upsample",
-    "Pad",
-    "Slice",
-    "AveragePool",
-)
-"""Operations behind which a channel still holds what it held, elsewhere or less of it."""
-_REARRANGING = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "SpaceToDepth", "DepthToSpace")
 
 
 def rewrite(found: Sequence[Found], plan: FoldPlan) -> tuple[str, ...]:
@@ -263,18 +236,6 @@ def _split(tracked: dict[ir.Value, Tracked], node: ir.Node) -> list[Tracked]:
         sizes = [min(side, channels - start) for start in range(0, channels, side)]
     ends = np.cumsum(sizes).tolist()
     return [source.take(axis % source.rank, range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
-
-
-def _cuts_channels(tracked: dict[ir.Value, Tracked], node: ir.Node) -> bool:
-    """Whether a Slice that cannot be followed might leave channels out."""
-    source = tracked.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
-    if node.op_type != "Slice" or source is None:
-        return False
-    try:
-        axes = constant(node.inputs[3]).tolist() if len(node.inputs) > 3 else _attribute(node, "axes", None)
-    except NotFoldableError:
-        return True
-    return axes is None or source.axis in [axis % source.rank for axis in axes]
 
 
 def _concat(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ._base import Outputs, Runtime
 from .openvino import OpenVinoCpu
-from .ort import OnnxReference, OrtCpu, OrtCuda, onnxruntime
+from .ort import OnnxReference, OrtCpu, OrtCuda, evaluate, onnxruntime
 from .pytorch import Pt2Cpu, Pt2Cuda, TorchCpu, TorchCuda, TorchScriptCpu, TorchScriptCuda, load_pt2, load_torchscript
 from .watched import InTurn
 
@@ -45,6 +45,7 @@ __all__ = [
     "TorchCuda",
     "TorchScriptCpu",
     "TorchScriptCuda",
+    "evaluate",
     "load_pt2",
     "load_torchscript",
     "made",

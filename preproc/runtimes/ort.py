@@ -38,6 +38,15 @@ def onnxruntime() -> Any:
     return ort
 
 
+def evaluate(model: bytes, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> list[list[NDArray[Any]]]:
+    """All outputs of a small model for each of `feeds`, on the CPU. Raises whatever ONNX Runtime raises, without a line of its own."""
+    ort = onnxruntime()
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return [session.run(None, dict(feed)) for feed in feeds]
+
+
 class OrtCpu(Runtime):
     """ONNX Runtime on the CPU."""
 

@@ -1,0 +1,256 @@
+"""What an operation makes of flat planes tells what it does to channels, however it is spelt. NumPy only.
+
+A network is fed with a few pictures whose channels are constant planes. As long as every number that it makes of them is an affine map
+of the planes' levels, its values still are the pixels' own channels, shifted and scaled: reshaped, cut, stacked, resized or not. A
+normalization is such a map, and its constants are found by regression.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import presets
+from .affine import Affine
+from .presets import UNITS
+
+TOPS = (1.0, 255.0, 65535.0)
+"""What full brightness may be for a network: behind a clip to 0..1 larger levels would look alike, in float32 smaller ones beside 32768."""
+FEEDS = 6
+"""Pictures: more than the levels of four channels and an offset, so that the regression has something left to fail by."""
+MIXED = 4
+"""Up to so many channels sums of them are told as well: a luminance."""
+SAMPLES = 4096
+FLOAT, HALF = 2e-4, 3e-2
+"""How far numbers may be from an affine map, as a share of how far they move: a sigmoid between 0 and 1 is 1e-2 from a line."""
+_SAME, _OTHERS, _MOST = 1e-3, 1e-2, 8
+RAW = {"uint8": "0-255", "uint16": "0-65535"}
+"""Units of raw pixels by NumPy's names of their dtypes."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class InputEffect:
+    """What a network does to its input before its first layers.
+
+    maps: one per way, those that are no identity.  learned: whether a BatchNorm comes first.
+    raw: the unit of the raw pixels that the input is cast to, "0-255" or "0-65535", or None.
+    met: the operations on the way, in order.  stopped: those behind which nothing is known; without any, all of the way was seen.
+    """
+
+    maps: tuple[Affine, ...] = ()
+    learned: bool = False
+    raw: str | None = None
+    met: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What numbers are in terms of the planes' levels: the distinct rows of `map`, in the order in which they come up; None if all are
+    constants. averaged: whether a constant that differs from place to place was averaged, as that of a mean image."""
+
+    map: Affine | None
+    averaged: bool = False
+
+    @property
+    def are_single(self) -> bool:
+        return self.map is not None and self.map.is_monomial and not self.averaged
+
+
+class Planes:
+    """The pictures that a network is probed with. levels: (FEEDS, channels), of 0..top.
+
+    In 0..1 they are grey levels over 255 that come back whole when they are multiplied by 255 in float32, in 0..255 whole numbers:
+    what rounds them, or casts them to pixels, leaves them as they are.
+    """
+
+    def __init__(self, channels: int, top: float, *, tolerance: float = FLOAT) -> None:
+        rng, grey = np.random.default_rng(7), np.arange(30, 226)
+        exact = grey[(grey / 255).astype(np.float32) * np.float32(255) == grey]
+        chosen = rng.choice(exact, (FEEDS, channels)).astype(np.float64)
+        self.top, self.tolerance = top, tolerance
+        self.levels: Floats = chosen / 255 if top == 1 else chosen * (top / 255)
+        self._centred: Floats = self.levels - self.levels.mean(axis=0)
+
+    def sample(self, array: NDArray[np.generic]) -> Floats:
+        """Some numbers of an array, always the same of its size, in order."""
+        flat = array.reshape(-1)
+        most = max(SAMPLES, 16 * self.levels.shape[1])
+        if flat.size > most:
+            chosen = np.random.default_rng(flat.size).integers(flat.size, size=most)
+            flat = flat[np.union1d(np.arange(most // 4), chosen)]
+        sample: Floats = flat.astype(np.float64)
+        return sample
+
+    def rows(self, values: Sequence[Floats]) -> Rows | None:
+        """values: one sample per picture, all of one length. None if they are no affine map of the levels."""
+        if len({len(sample) for sample in values}) != 1 or not len(values[0]):
+            return None
+        stacked = np.stack(values)
+        stacked = stacked[:, np.isfinite(stacked).any(axis=0)]  # a padding of -inf
+        if not np.isfinite(stacked).all():
+            return None
+        moved, span = stacked - stacked.mean(axis=0), np.abs(stacked).max(axis=0, initial=0)
+        spread = np.sqrt((moved**2).sum(axis=0))
+        alive = spread > 1e-6 * span
+        if not alive.any():
+            return Rows(None)
+        matrix = self._regress(moved[:, alive])
+        if (np.sqrt(((moved[:, alive] - self._centred @ matrix) ** 2).sum(axis=0)) > self.tolerance * spread[alive]).any():
+            return None
+        matrix[np.abs(matrix) < _OTHERS * np.abs(matrix).max(axis=0)] = 0
+        return self._distinct(matrix, stacked[:, alive].mean(axis=0) - self.levels.mean(axis=0) @ matrix)
+
+    def _regress(self, moved: Floats) -> Floats:
+        """(channels, numbers): the coefficients of all channels, or of the one that fits best."""
+        centred = self._centred
+        if centred.shape[1] <= MIXED:
+            found: Floats = np.linalg.lstsq(centred, moved, rcond=None)[0].astype(np.float64)
+            return found
+        slopes = centred.T @ moved / (centred**2).sum(axis=0)[:, None]
+        best = np.argmax(np.abs(slopes) * np.sqrt((centred**2).sum(axis=0))[:, None], axis=0)  # what explains most leaves least
+        single: Floats = np.zeros_like(slopes)
+        at = best, np.arange(moved.shape[1])
+        single[at] = slopes[at]
+        return single
+
+    def _distinct(self, matrix: Floats, offset: Floats) -> Rows | None:
+        found, averaged = list[tuple[int, Floats, float]](), False
+        single = (matrix != 0).sum(axis=0) == 1
+        channel = np.argmax(matrix != 0, axis=0)
+        for c in np.unique(channel[single]):
+            numbers = np.flatnonzero(single & (channel == c))
+            groups, told = _clusters(matrix[c, numbers], _SAME * np.abs(matrix[c, numbers]).max())
+            averaged |= not told
+            for group in groups:
+                scale = matrix[c, numbers[group]]
+                parts, told = _clusters(offset[numbers[group]], _SAME * np.abs(scale).max() * self.top)
+                averaged |= not told
+                for part in parts:
+                    row = np.zeros(len(matrix))
+                    row[c] = scale[part].mean()
+                    found.append((int(numbers[group][part].min()), row, float(offset[numbers[group][part]].mean())))
+        if not single.all():
+            mixed = np.flatnonzero(~single)
+            sizes = np.abs(matrix[:, mixed]).max(axis=0)
+            key = np.round(np.vstack([matrix[:, mixed] / sizes, offset[mixed] / (sizes * self.top)]), 2)
+            _, first = np.unique(key, axis=1, return_index=True)
+            if len(first) > _MOST**2:
+                return None
+            found += [(int(mixed[i]), matrix[:, mixed[i]], float(offset[mixed[i]])) for i in first]
+        found.sort(key=lambda row: row[0])
+        rows, offsets = _short(np.array([row for _, row, _ in found])), np.array([number for *_, number in found])
+        sizes = np.abs(rows).sum(axis=1) * self.top
+        return Rows(Affine(rows, np.round(offsets / sizes, 7) * sizes), averaged)
+
+
+def _clusters(values: Floats, gap: float) -> tuple[list[NDArray[np.intp]], bool]:
+    """The positions of values that are the same but for `gap`; all in one, and False, where there are many different ones."""
+    order = np.argsort(values, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(values[order]) > gap) + 1)
+    return (groups, True) if len(groups) <= _MOST else ([order], False)
+
+
+def _short(numbers: Floats) -> Floats:
+    """To six digits: what float32 leaves of them."""
+    digits = 10.0 ** (5 - np.floor(np.log10(np.abs(numbers) + (numbers == 0))))
+    rounded: Floats = np.round(numbers * digits) / digits
+    return rounded
+
+
+def ways(rows: Affine) -> list[Affine]:
+    """The maps that distinct rows are of: each reads a channel once. Sums of channels are one map; what changes nothing is none."""
+    single = (rows.matrix != 0).sum(axis=1) == 1
+    turns: dict[int, list[int]] = {}
+    seen: dict[int, int] = {}
+    for row in np.flatnonzero(single):
+        channel = int(np.argmax(rows.matrix[row] != 0))
+        turns.setdefault(seen.get(channel, 0), []).append(int(row))
+        seen[channel] = seen.get(channel, 0) + 1
+    found = [Affine(rows.matrix[turn], rows.offset[turn]) for turn in turns.values()]
+    if not single.all():
+        found.append(Affine(rows.matrix[~single], rows.offset[~single]))
+    return [way for way in found if not _changes_nothing(way)]
+
+
+def _changes_nothing(way: Affine) -> bool:
+    read = np.argmax(way.matrix != 0, axis=1)
+    return way.is_monomial and bool(
+        (np.diff(read) > 0).all() and not way.offset.any() and np.allclose(way.matrix.sum(axis=1), 1, rtol=1e-5)
+    )
+
+
+def is_preset(way: Affine) -> bool:
+    """Whether the map is one of the presets, in whichever unit."""
+    if not way.is_monomial:
+        return False
+    scale = way.matrix.sum(axis=1)
+    return any(presets.recognize((-way.offset / scale).tolist(), (1 / scale).tolist(), unit) for unit in UNITS)
+
+
+class Trail:
+    """What is met on the way from the input to the first layers, and how far it can be followed."""
+
+    def __init__(self) -> None:
+        self.maps = list[Affine]()
+        self.learned = False
+        self.raw: str | None = None
+        self.met, self.stopped = list[str](), list[str]()
+
+    def meet(self, name: str, kind: str, read: Iterable[Rows], made: Sequence[Rows | None]) -> bool:
+        """Whether what the operation makes can be followed.
+
+        kind: "layer", behind which nothing is the input's any more; "linear", which may be a layer or a normalization; "batch_norm";
+        the unit of raw pixels, for a cast to them; "test", which tells something of the values but hands none on; "part", which cuts,
+        perhaps where there are no pixels; else "".
+        """
+        self.met.append(name)
+        read = list(read)
+        known = all(rows is not None for rows in made)
+        moves = any(rows is not None and rows.map is not None for rows in made)
+        if kind in UNITS:
+            self.raw = kind
+        if kind == "layer" or (kind == "linear" and not (known and moves and all(rows.are_single for rows in made if rows and rows.map))):
+            self._end(read)
+            return False
+        if kind == "batch_norm" and not (known and moves and all(any(map(is_preset, ways(r.map))) for r in made if r and r.map)):
+            self.learned = True
+            self._end(read)
+            return False
+        if kind in ("test", "part") and known and not moves:
+            return False
+        if known and moves:
+            return True
+        self._end(read)
+        self.stopped.append(name)
+        return False
+
+    def stop(self, name: str, read: Iterable[Rows]) -> None:
+        """At an operation that cannot be run."""
+        self.met.append(name)
+        self._end(read)
+        self.stopped.append(name)
+
+    def _end(self, read: Iterable[Rows]) -> None:
+        for rows in read:
+            for way in [] if rows.map is None else ways(rows.map):
+                if not any(way.close_to(known, tolerance=_SAME) for known in self.maps):
+                    self.maps.append(way)
+
+    def effect(self) -> InputEffect:
+        return InputEffect(tuple(self.maps), self.learned, self.raw, tuple(self.met), tuple(dict.fromkeys(self.stopped)))
+
+
+def clearest(effects: Iterable[InputEffect]) -> InputEffect:
+    """The first that saw all of the way, or else the one that saw most; of the raw pixels that any of them met."""
+    tried = list[InputEffect]()
+    for effect in effects:
+        tried.append(effect)
+        if not effect.stopped:
+            break
+    best = tried[-1] if not tried[-1].stopped else max(tried, key=lambda effect: (len(effect.maps), len(effect.met)))
+    raw = next((effect.raw for effect in tried if effect.raw is not None), None)
+    return InputEffect(best.maps, best.learned, raw, best.met, best.stopped)

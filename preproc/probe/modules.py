@@ -1,0 +1,224 @@
+"""What a torch module does to its input: it runs on flat planes, and every operator on the way to its first layers is looked at.
+
+The module runs as it is, in Python: no export that would have to understand it. In-place operators and views are followed by the storage
+that they write into.
+"""
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ..errors import first_line
+from ..planes import FLOAT, HALF, RAW, TOPS, InputEffect, Planes, Trail, clearest
+
+_LINEAR = frozenset(("convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "matmul"))
+_LAYERS = frozenset(
+    (
+        "mkldnn_convolution",
+        "cudnn_convolution",
+        "_convolution",
+        "conv2d",
+        "_scaled_dot_product_flash_attention_for_cpu",
+        "_native_multi_head_attention",
+        "_transformer_encoder_layer_fwd",
+        "_scaled_dot_product_attention_math",
+        "lstm",
+        "gru",
+        "quantized_lstm_cell",
+        "conv2d_prepack",
+    )
+)
+_TESTS = frozenset(
+    (
+        "isnan",
+        "isinf",
+        "isfinite",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "eq",
+        "ne",
+        "any",
+        "all",
+        "equal",
+        "is_nonzero",
+        "_local_scalar_dense",
+    )
+)
+_PARTS = frozenset(
+    (
+        "select",
+        "slice",
+        "narrow",
+        "split",
+        "split_with_sizes",
+        "unbind",
+        "chunk",
+        "index_select",
+        "index",
+        "gather",
+        "as_strided",
+    )
+)
+_MAKERS = frozenset(
+    (
+        "new_full",
+        "new_zeros",
+        "new_ones",
+        "new_empty",
+        "new_empty_strided",
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "empty_like",
+    )
+)
+"""Whose shape or dtype is the argument's, and nothing else."""
+_MOST = 4096
+"""Operators on the way, of a module without any layer."""
+
+
+@dataclass
+class _Operator:
+    """One call. read, made: samples of the tensors on the way, by the storage that they lie in. reads: which of read lie where."""
+
+    name: str
+    kind: str
+    reads: list[int]
+    read: list[NDArray[np.float64]]
+    makes: list[int]
+    made: list[NDArray[np.float64]] = field(default_factory=list)
+
+
+def module_effect(module: nn.Module, example: Tensor) -> InputEffect:
+    """What the module does to its input. example: (N, C, H, W) floats of a size that it takes; its values do not matter."""
+    quiet = copy.deepcopy(module).eval() if module.training else module
+    return clearest(_probe(quiet, example, top) for top in TOPS)
+
+
+def _probe(module: nn.Module, example: Tensor, top: float) -> InputEffect:
+    planes, trail = Planes(example.shape[1], top, tolerance=HALF if example.dtype.itemsize < 4 else FLOAT), Trail()
+    try:
+        runs = list(_runs(module, example, planes))
+    except Exception as error:  # noqa: BLE001 - whatever the module raises
+        trail.stop(f"a run on flat planes, which raises {first_line(error)}", [])
+        return trail.effect()
+    if len({tuple((operator.name, len(operator.made)) for operator in run) for run in runs}) != 1:
+        trail.stop("its first operators, which are others for other values", [])
+        return trail.effect()
+    followed = {0}
+    for calls in zip(*runs, strict=True):
+        first = calls[0]
+        turns = [number for number, storage in enumerate(first.reads) if storage in followed]
+        read = [rows for number in turns for rows in [planes.rows([call.read[number] for call in calls])] if rows is not None]
+        if not any(rows.map is not None for rows in read):
+            continue
+        made = [planes.rows([call.made[number] for call in calls]) for number in range(len(first.made))]
+        if trail.meet(first.name, first.kind, read, made):
+            followed.update(first.makes)
+        elif first.kind not in ("part", "test"):
+            followed.difference_update(first.makes)
+    return trail.effect()
+
+
+def _runs(module: nn.Module, example: Tensor, planes: Planes) -> Iterator[list[_Operator]]:
+    """What is met with each picture. Only the first one is run to its end."""
+    last = None
+    for levels in planes.levels:
+        picture = torch.from_numpy(levels).to(example).reshape(1, -1, 1, 1).expand(example.shape).contiguous()
+        watch = _Watch(picture, planes, last)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whatever the module warns about, it says again when it runs
+            try:
+                with watch:
+                    module(picture)
+            except BaseException:  # TorchScript's interpreter wraps it
+                if not watch.done:
+                    raise
+        last = watch.last
+        yield watch.met
+
+
+class _SeenEnough(BaseException):
+    """No Exception: the module's own `except Exception` must not take it."""
+
+
+class _Watch(TorchDispatchMode):
+    """Notes the operators that read what the picture's values have become. last: the number of the last one of them, behind which a run
+    ends if it is given."""
+
+    def __init__(self, picture: Tensor, planes: Planes, last: int | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.planes, self.stop, self.last, self.count, self.done = planes, last, -1, 0, False
+        self.met = list[_Operator]()
+        self.storages = {_storage(picture): 0}
+        self.kept: list[Tensor] = [picture]  # a storage that is freed would be another's
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        read = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor) and _storage(value) in self.storages]
+        self.count += 1
+        if not read:
+            return func(*args, **kwargs)
+        self.last = self.count
+        name = func._schema.name.removeprefix("aten::")
+        kind = _kind(name, args, kwargs)
+        operator = _Operator(
+            str(func), kind, [self.storages[_storage(value)] for value in read], [self._sample(value) for value in read], []
+        )
+        self.met.append(operator)
+        if self.count == self.stop and kind == "layer":
+            self._leave()
+        result = func(*args, **kwargs)
+        if kind != "layer":
+            for value in tree_leaves(result):
+                if isinstance(value, Tensor) and value.numel():
+                    self.kept.append(value)
+                    operator.makes.append(self.storages.setdefault(_storage(value), len(self.storages)))
+                    operator.made.append(self._sample(value))
+        if self.count == self.stop or len(self.met) > _MOST:
+            self._leave()
+        return result
+
+    def _leave(self) -> None:
+        self.done = True
+        raise _SeenEnough
+
+    def _sample(self, value: Tensor) -> NDArray[np.float64]:
+        if value.is_complex() or value.is_quantized or value.is_sparse:
+            return np.empty(0)
+        return self.planes.sample(value.detach().to("cpu", torch.float64).numpy())
+
+
+def _storage(value: Tensor) -> int:
+    try:
+        return int(value.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):  # a sparse tensor has none
+        return -1
+
+
+def _kind(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+    base = name.removesuffix("_")
+    if base in _LAYERS or name.startswith(("quantized::", "mkldnn::", "prepacked::")):
+        return "layer"
+    if base in _LINEAR:
+        kernel = args[1].shape[2:] if base == "convolution" else ()
+        return "linear" if all(side == 1 for side in kernel) and not (base == "convolution" and args[6]) else "layer"
+    if "batch_norm" in base and not (len(args) > 5 and args[5] is True):  # an InstanceNorm is one that trains
+        return "batch_norm"
+    if base in _TESTS or base in _MAKERS:
+        return "test"
+    if base in _PARTS:
+        return "part"
+    dtype = kwargs.get("dtype") if base == "_to_copy" else None
+    return RAW.get(str(dtype).removeprefix("torch."), "")
