@@ -27,7 +27,7 @@ from preproc.stats import compute, local
 from preproc.stats.compute import StatsInterruptedError, compute_stats
 from preproc.stats.drift import drift
 from preproc.stats.histogram import Accumulator, Histogram, Moments
-from preproc.stats.pictures import count_array, count_file
+from preproc.stats.pictures import Told, count_array, count_file
 from preproc.stats.report import advice, write_report
 from preproc.stats.result import Stats
 from preproc.stats.sources import Place, chunks, find
@@ -736,7 +736,7 @@ def test_chunks_keep_a_compressed_tar_together():
 
 def test_a_file_is_what_its_bytes_are(tmp_path):
     array = pictures(1)[0]
-    assert Accumulator.of([count_file(png(array))]).to_bytes() == of_array(array).to_bytes()
+    assert Accumulator.of(count_file(png(array), name="x", told=Told())).to_bytes() == of_array(array).to_bytes()
     assert isinstance(of_array(array.astype(np.float32)).kinds["RGB float"], Moments)
     with pytest.raises(PreprocError, match="finite pixels"):
         of_array(np.full((2, 2), np.nan))
