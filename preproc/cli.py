@@ -24,7 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
-Images = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures to verify with.")]
+Images = Annotated[
+    Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures (or .npy arrays) to verify with.")
+]
 
 Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")]
 
@@ -202,8 +204,11 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Verify a bundle on this machine: its files against the manifest, each runtime against the float64 reference."""
+    from .inputs import notes
     from .proof import verify_bundle
 
+    for note in notes(images) if images is not None else []:
+        _say(note)
     report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, tf32=tf32)
     if as_json:
         _print(json.dumps(report.to_json(), indent=2))
@@ -291,15 +296,18 @@ def inspect(
 
 @_command("show")
 def show_picture(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A photograph.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file, or a .npy array (H, W, C).")],
     source: Annotated[Path, typer.Argument(metavar="BUNDLE_OR_RECIPE", help="Whose steps are shown.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.png", help="Writes the picture there.")],
     against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another bundle or recipe, to compare with.")] = None,
 ) -> None:
     """Draw what each step does to a picture: the picture, its values' range, their histogram."""
+    from .inputs import notes
     from .showing import write_picture
 
     told = write_picture(image, source, out, against=against)
+    for note in notes(image):
+        _say(note)
     _print(f"{out}: written" + (f"; {told}" if told else ""))
 
 

@@ -7,6 +7,8 @@ apply it either. (In TIFF files it is a tag of the format itself, which Pillow a
 import contextlib
 import functools
 import io
+import json
+import math
 import stat
 import struct
 import warnings
@@ -25,8 +27,8 @@ Data = bytes | str | Path
 """A file's bytes, or where it is."""
 FRAMES = ("all", "first")
 """Which of a file's pages or frames are read."""
-STUBS = ("PDF", "MPEG", "HDF5", "GRIB", "BUFR", "EPS", "WMF")
-"""Formats that Pillow has a name for but reads not at all, or only through another program."""
+STUBS = ("PDF", "MPEG", "HDF5", "GRIB", "BUFR", "EPS", "WMF", "FITS")
+"""Formats that Pillow has a name for but reads not at all, only through another program, or (FITS) the first plane of, as little-endian."""
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "L": "GRAY",
@@ -50,7 +52,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
 INSTEAD = "save it as .npy, (H, W, C)"
 """What mends a picture that Pillow does not read whole."""
 _ARRAY = b"\x93NUMPY"
-_ORIENTATION, _SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _SAMPLES = 274, 254, 255, 270, 277
+_ORIENTATION, _SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _SAMPLES, _SAMPLE_FORMAT = 274, 254, 255, 270, 277, 339
 """Tags of TIFF, and of EXIF."""
 _APART = ("TIFF", "MPO", "DCX", "IM", "SPIDER")
 """Formats whose frames do not build on one another."""
@@ -119,6 +121,8 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
                 self.image: Image.Image = stack.enter_context(Image.open(file, formats=_formats(self.begin)))
             except UnidentifiedImageError as error:
                 found = f"bytes that begin with {self.begin!r}" if self.begin else "0 bytes"
+                if self.begin.startswith((b"II", b"MM")):
+                    found = f"TIFF of a form that Pillow does not know: {INSTEAD}"
                 raise PreprocError(f"expected an image, got {found}") from error
             _check_depth(self.image, file)
             self.count = 1 if self.image.format == "PSD" else getattr(self.image, "n_frames", 1)  # a PSD's are the layers of one picture
@@ -163,9 +167,9 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
                 if not kind.startswith("Multi-Frame Image"):
                     yield number, f"no picture of its own: {kind} in a JPEG file (a preview, a gain map or a depth map)"
         elif image.format == "TIFF":
-            stack = _imagej(str(image.tag_v2.get(_DESCRIPTION, "")))
-            if stack > self.count:
-                raise PreprocError(f"expected its {stack} pictures as pages, got {self.count} (ImageJ's large stacks): {INSTEAD}")
+            promised = _promised(str(image.tag_v2.get(_DESCRIPTION, "")), image.width * image.height * len(image.getbands()))
+            if promised > self.count:
+                raise PreprocError(f"expected {promised} pages, as its description says, got {self.count} that Pillow sees: {INSTEAD}")
             for number in range(self.count if self.count > 1 else 0):
                 image.seek(number)
                 kind, old = image.tag_v2.get(_SUBFILE, 0), image.tag_v2.get(_OLD_SUBFILE, 0)
@@ -226,7 +230,10 @@ def _check_whole(image: Any) -> None:
             raise PreprocError(
                 f"expected pixels that Pillow reads as they are, got {image.mode} up to {settings[-1]}, which it scales: {INSTEAD}"
             )
-    samples = image.tag_v2.get(_SAMPLES, 1) if image.format == "TIFF" else 0
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    samples = tags.get(_SAMPLES, 1)
+    if 2 in tags.get(_SAMPLE_FORMAT, ()):
+        raise PreprocError(f"expected grey levels from 0 on, got integers with a sign: {INSTEAD}")
     if samples > len(image.getbands()):
         raise PreprocError(f"expected pixels that Pillow can read whole, got {samples} channels, of which it keeps {image.mode}: {INSTEAD}")
 
@@ -258,11 +265,16 @@ def _of_avif(data: bytes) -> list[int]:
     return list(data[start + 9 : start + 9 + data[start + 8]]) if start >= 0 else []
 
 
-def _imagej(description: str) -> int:
-    """How many pictures ImageJ says that its stack has."""
+def _promised(description: str, values: int) -> int:
+    """How many pictures of so many values a TIFF file has by its description, which ImageJ ("images=7") and tifffile
+    ({"shape": [7, 20, 30]}) write: of a large stack they may write the first page only, and all pixels behind it."""
     lines = description.splitlines()
     known = [line.removeprefix("images=") for line in lines if line.startswith("images=")]
-    return int(known[0]) if known and lines[0].startswith("ImageJ=") and known[0].isdecimal() else 1
+    if known and lines[0].startswith("ImageJ=") and known[0].isdecimal():
+        return int(known[0])
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return math.prod(map(int, json.loads(description)["shape"])) // values
+    return 1
 
 
 def _unsigned(image: Image.Image) -> Image.Image:

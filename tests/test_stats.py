@@ -527,7 +527,7 @@ def test_broken_pictures_fail_the_command_unless_allowed(tmp_path):
         (["models", "--engine", "spark"], "expected an engine, one of local, dask"),
         (["models", "--color", "BGR"], "expected a colour to convert to, one of RGB, GRAY"),
         (["models", "--workers", "0"], "expected at least one worker"),
-        (["models", "--sample", "lots"], "--sample: expected a number of pictures or a percentage"),
+        (["models", "--sample", "lots"], "--sample: expected a number of files or a percentage"),
         (["README.md", "-o", "/nowhere/s.json"], "/nowhere"),
         (["pyproject.toml", "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9"], "expected a dask scheduler at tcp://127.0.0.1:9"),
         (["models/digits.stats.json"], "expected a stats.json with an accumulator")
