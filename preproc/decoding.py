@@ -62,7 +62,7 @@ def is_picture(name: str) -> bool:
     """By its suffix."""
     Image.init()
     kind = Image.EXTENSION.get(Path(name).suffix.lower())
-    return kind in Image.OPEN and kind not in STUBS
+    return (kind in Image.OPEN or kind == "MPO") and kind not in STUBS  # which JPEG's own opener opens
 
 
 def is_array(data: Data) -> bool:
@@ -167,7 +167,7 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
                 if not kind.startswith("Multi-Frame Image"):
                     yield number, f"no picture of its own: {kind} in a JPEG file (a preview, a gain map or a depth map)"
         elif image.format == "TIFF":
-            promised = _promised(str(image.tag_v2.get(_DESCRIPTION, "")), image.width * image.height * len(image.getbands()))
+            promised = _promised(str(image.tag_v2.get(_DESCRIPTION, "")), image.width * image.height * image.tag_v2.get(_SAMPLES, 1))
             if promised > self.count:
                 raise PreprocError(f"expected {promised} pages, as its description says, got {self.count} that Pillow sees: {INSTEAD}")
             for number in range(self.count if self.count > 1 else 0):
@@ -224,7 +224,8 @@ def _check_whole(image: Any) -> None:
     """Raises PreprocError for a page whose pixels Pillow cuts, scales or leaves out, as its own tables tell."""
     for tile in image.tile:
         settings = tile[3] if isinstance(tile[3], tuple) and tile[3] else (tile[3],)
-        if ";16" in str(settings[0]) and not image.mode.startswith("I"):
+        deep = tile[0] == "SGI16" or (";16" in str(settings[0]) and settings[0] != "BGR;16")  # which has 16 bits for all three
+        if deep and not image.mode.startswith("I"):
             raise PreprocError(f"expected pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8: {INSTEAD}")
         if tile[0] in ("ppm", "ppm_plain") and image.mode != "1" and settings[-1] != (65535 if image.mode == "I" else 255):
             raise PreprocError(
