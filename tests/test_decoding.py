@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, features
 
+from preproc import decoding
 from preproc.decoding import ImageFile, is_picture, looks_otherwise, orientation, read_array
 from preproc.errors import PreprocError
 from preproc.stats.compute import compute_stats
@@ -251,6 +252,19 @@ def test_jpeg2000_of_12_bits(tmp_path):
     assert compute_stats(tmp_path).images == 1
     (tmp_path / "a.j2k").write_bytes(jpeg2000(12))
     assert "expected pixels of 8 bits, got 12 in JPEG2000" in compute_stats(tmp_path).broken[0][1]
+
+
+@pytest.mark.skipif("avif" not in features.modules or not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_avif_of_10_bits(tmp_path, monkeypatch):
+    held = io.BytesIO()
+    Image.fromarray(COLORS[0]).save(held, "AVIF")
+    data, box = held.getvalue(), b"pixi" + bytes(4) + b"\x03" + b"\x08" * 3
+    assert box in data
+    (tmp_path / "a.avif").write_bytes(data)
+    assert compute_stats(tmp_path).images == 1
+    assert decoding._of_avif(data.replace(box, box[:-3] + b"\x0a" * 3)) == [10] * 3
+    monkeypatch.setattr(decoding, "_of_avif", lambda _: [10] * 3)  # Pillow writes none
+    assert "expected pixels of 8 bits, got 10 in AVIF" in compute_stats(tmp_path).broken[0][1]
 
 
 def test_what_is_whole_is_read(tmp_path):
