@@ -1,13 +1,16 @@
 """The command line: a thin skin, each command one library call, one place that turns an error into text and an exit code."""
 
+import functools
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from . import terminal
 from .errors import PreprocError
 
 if TYPE_CHECKING:
@@ -21,9 +24,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
-Images = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures to verify with.")]
+Images = Annotated[
+    Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures (or .npy arrays) to verify with.")
+]
 
 Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")]
+
+
+def _command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command, during which libraries are not heard."""
+
+    def put(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def quietly(*arguments: Any, **options: Any) -> None:
+            with terminal.quiet():
+                function(*arguments, **options)
+
+        app.command(name)(quietly)
+        return function
+
+    return put
 
 
 def _version(asked: bool) -> None:
@@ -37,11 +57,14 @@ def _version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Let libraries' own lines through, on stderr.")] = False,
 ) -> None:
     """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed or inconclusive, 2 wrong options."""
+    del version  # its callback has told it
+    terminal.speak(verbose=verbose)
 
 
-@app.command()
+@_command()
 def export(
     recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE.toml...", help="What to export; models/README.md has the format.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
@@ -62,7 +85,7 @@ def export(
             reports.append({"recipe": str(path), "error": str(error), "report": report and report.to_json()})
             failed = True
     if as_json:
-        print(json.dumps(reports, indent=2))
+        _print(json.dumps(reports, indent=2))
     if failed:
         raise typer.Exit(1)
 
@@ -76,13 +99,13 @@ def _export(path: Path, out: Path, formats: list[str] | None, images: Path | Non
     if not as_json:
         show(bundle.report)
         kept = "left as it was, for it is equal: the same contract and bytes of model.onnx; verified here"
-        print(f"{bundle.folder}: {kept if bundle.verified else 'published'}")
+        _print(f"{bundle.folder}: {kept if bundle.verified else 'published'}")
     if not bundle.report.ok:
         _say(f"{bundle.folder}: published, but its verification is inconclusive: it could not have noticed every mistake")
     return {"recipe": str(path), "bundle": str(bundle.folder), "kept": bundle.verified is not None, "report": bundle.report.to_json()}
 
 
-@app.command()
+@_command()
 def attach(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model that takes prepared floats; it is not touched.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes a bundle there; OUT.onnx: the bare file.")],
@@ -150,12 +173,12 @@ def attach(
     )
     report = made.report if isinstance(made, Bundle) else made
     if as_json:
-        print(json.dumps({"written": str(out), "report": report and report.to_json()}, indent=2))
+        _print(json.dumps({"written": str(out), "report": report and report.to_json()}, indent=2))
     elif report is None:
-        print(f"{_written(out)}: written, not verified")
+        _print(f"{_written(out)}: written, not verified")
     else:
         show(report)
-        print(f"{out}: published" if isinstance(made, Bundle) else f"{_written(out)}: written")
+        _print(f"{out}: published" if isinstance(made, Bundle) else f"{_written(out)}: written")
     if report is not None and not report.ok:
         _say(f"{out}: published, but its verification is inconclusive: it could not have noticed every mistake")
 
@@ -166,7 +189,7 @@ def _written(out: Path) -> str:
     return f"{out} with its weights in {data.name}" if data.exists() else str(out)
 
 
-@app.command()
+@_command()
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export wrote.")],
     runtimes: Annotated[list[str] | None, typer.Option("--runtime", help="Such as ort-cpu; absent ones then count as failed.")] = None,
@@ -181,11 +204,14 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Verify a bundle on this machine: its files against the manifest, each runtime against the float64 reference."""
+    from .inputs import notes
     from .proof import verify_bundle
 
+    for note in notes(images) if images is not None else []:
+        _say(note)
     report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, tf32=tf32)
     if as_json:
-        print(json.dumps(report.to_json(), indent=2))
+        _print(json.dumps(report.to_json(), indent=2))
     else:
         show(report)
     missing = [result.runtime for result in report.results if runtimes and result.verdict == "absent"]
@@ -195,7 +221,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command("package")
+@_command("package")
 def package_bundle(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export wrote.")],
     out: Annotated[str, typer.Option("-o", "--out", metavar="REPO", help="The model repository; made, or added to.")],
@@ -224,10 +250,10 @@ def package_bundle(
         _say(text)
 
     made = package(bundle, out, target=target, backend=backend, name=name, kind=kind, max_batch=max_batch, settings=settings, progress=note)
-    print(json.dumps({"version": str(made), "notes": notes}, indent=2) if as_json else f"{made}: written")
+    _print(json.dumps({"version": str(made), "notes": notes}, indent=2) if as_json else f"{made}: written")
 
 
-@app.command("serve-check")
+@_command("serve-check")
 def check_server(
     url: Annotated[str, typer.Argument(metavar="URL", help="http://host:8000, https://, grpc://host:8001 or grpcs://.")],
     bundle: Annotated[Path, typer.Option("--bundle", metavar="BUNDLE", help="What the server is expected to serve.")],
@@ -241,19 +267,19 @@ def check_server(
 
     report, latency = serve_check(url, bundle, model=model, version=version, requests=requests)
     if as_json:
-        print(json.dumps(to_json(report, latency), indent=2))
+        _print(json.dumps(to_json(report, latency), indent=2))
     elif report.results[0].verdict != "absent":
         show(report)
         if latency is not None:
             times = f"p50 {latency.p50 * 1e3:.1f} ms, p95 {latency.p95 * 1e3:.1f} ms"
-            print(f"  latency of a golden sample: {times}, over {latency.requests} requests one after the other")
+            _print(f"  latency of a golden sample: {times}, over {latency.requests} requests one after the other")
     if not report.ok:
         result = report.results[0]
         _say(f"error: {result.runtime}: {result.verdict}: {result.reason}")
         raise typer.Exit(1)
 
 
-@app.command()
+@_command()
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx or a .pt file.")],
     input_name: Input = None,
@@ -263,26 +289,29 @@ def inspect(
     from .inspection import describe, lines
 
     description = describe(path, input_name=input_name)
-    print(json.dumps(description, indent=2) if as_json else "\n".join(lines(description)))
+    _print(json.dumps(description, indent=2) if as_json else "\n".join(lines(description)))
     if description.get("agreement") and not description["agreement"]["agrees"]:
         raise typer.Exit(1)
 
 
-@app.command("show")
+@_command("show")
 def show_picture(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A photograph.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file, or a .npy array (H, W, C).")],
     source: Annotated[Path, typer.Argument(metavar="BUNDLE_OR_RECIPE", help="Whose steps are shown.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.png", help="Writes the picture there.")],
     against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another bundle or recipe, to compare with.")] = None,
 ) -> None:
     """Draw what each step does to a picture: the picture, its values' range, their histogram."""
+    from .inputs import notes
     from .showing import write_picture
 
     told = write_picture(image, source, out, against=against)
-    print(f"{out}: written" + (f"; {told}" if told else ""))
+    for note in notes(image):
+        _say(note)
+    _print(f"{out}: written" + (f"; {told}" if told else ""))
 
 
-@app.command()
+@_command()
 def stats(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE...", help="Folders, globs, .txt lists, archives, URLs, stats.json files.")
@@ -290,8 +319,9 @@ def stats(
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Writes stats.json there.")] = None,
     color: Annotated[str | None, typer.Option("--color", help="RGB or GRAY: convert all pictures to it.")] = None,
     mask_glob: Annotated[str | None, typer.Option("--mask-glob", metavar="GLOB", help="Masks of the same stem select pixels.")] = None,
-    sample: Annotated[str | None, typer.Option("--sample", metavar="N|P%", help="Only so many pictures, drawn at random.")] = None,
+    sample: Annotated[str | None, typer.Option("--sample", metavar="N|P%", help="Only so many files, drawn at random.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of --sample.")] = 0,
+    frames: Annotated[str, typer.Option("--frames", help="all (default) or first: which pages and frames of a file count.")] = "all",
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; default: one per core.")] = None,
     engine: Annotated[str, typer.Option("--engine", help="local or dask.")] = "local",
     scheduler: Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of a dask cluster; default: one here.")] = None,
@@ -302,7 +332,7 @@ def stats(
     """Exact statistics of a data set: for z-scores, and to see what is in it."""
     from .stats.compute import StatsInterruptedError, compute_stats
     from .stats.result import check_targets
-    from .stats.show import counting, show_stats
+    from .stats.show import counting, printable, show_stats
 
     if allow_errors < 0:
         raise PreprocError(f"--allow-errors: expected a number of at least 0, got {allow_errors}")
@@ -321,6 +351,7 @@ def stats(
                 mask_glob=mask_glob,
                 sample=sample,
                 seed=seed,
+                frames=frames,
                 progress=progress,
             )
         except StatsInterruptedError as error:
@@ -332,11 +363,11 @@ def stats(
 
         write_report(found, report, sources)
     if as_json:
-        print(json.dumps(found.to_json() | {"accumulator": None}, indent=2))
+        _print(json.dumps(found.to_json() | {"accumulator": None}, indent=2))
     else:
         show_stats(found)
     for name, reason in found.broken:
-        _say(_printable(f"{name}: {reason}"))
+        _say(printable(f"{name}: {reason}"))
     if interrupted:
         _say(f"error: interrupted; {found.images} pictures are counted" + (f", in {out}, which says so" if out else ""))
     if len(found.broken) > allow_errors:
@@ -345,7 +376,7 @@ def stats(
         raise typer.Exit(1)
 
 
-@app.command()
+@_command()
 def stats_diff(
     old: Annotated[Path, typer.Argument(metavar="A.json")],
     new: Annotated[Path, typer.Argument(metavar="B.json")],
@@ -362,14 +393,16 @@ def stats_diff(
     if fail_above is not None and not 0 <= fail_above < math.inf:
         raise PreprocError(f"--fail-above: expected a number of at least 0, got {fail_above:g}")
     channels, alone = drift(Stats.load(old), Stats.load(new))
-    largest = max(channel.moved for channel in channels)
+    farthest = max(channels, key=lambda channel: channel.moved)
+    largest, where = farthest.moved, f"{farthest.kind} {farthest.channel}"
     if as_json:
-        told = {"channels": [channel.to_json() for channel in channels], "alone": alone, "largest": largest if largest < math.inf else None}
-        print(json.dumps(told, indent=2))
+        told = {"channels": [channel.to_json() for channel in channels], "alone": alone}
+        told |= {"largest": largest if largest < math.inf else None, "largest_in": where}
+        _print(json.dumps(told, indent=2))
     else:
         show_drift(channels, alone)
     if fail_above is not None and (largest > fail_above or alone):
-        reasons = [f"expected moves of at most {fail_above:g} stds, got {largest:.3g}"] if largest > fail_above else []
+        reasons = [f"expected moves of at most {fail_above:g} stds, got {largest:.3g} in {where}"] if largest > fail_above else []
         reasons += [f"expected the same kinds of pictures in both, but {text}" for text in alone]
         _say(f"error: {'; '.join(reasons)}")
         raise typer.Exit(1)
@@ -390,7 +423,8 @@ def show(report: "Report") -> None:
             "" if control.movement is None else f"{control.movement:.1e}",
             control.reason and f"cannot happen: {control.reason}",
         )
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
+    out = terminal.stdout()
+    console = Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
     console.print(table)
     if power.asked is not None:
         console.print(f"  tolerance {power.asked:.1e} of the largest output, as the recipe says")
@@ -424,17 +458,16 @@ def _verdicts(title: str, results: "Sequence[Result]") -> Any:
     return table
 
 
-def _printable(text: str) -> str:
-    """A file's name may hold line ends, escape sequences, and bytes that are no text."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
 def _progress(name: str) -> Any:
     return lambda text: _say(f"{name}: {text}")
 
 
 def _say(text: str) -> None:
-    print(f"preproc: {text}", file=sys.stderr, flush=True)
+    print(f"preproc: {text}", file=terminal.stderr(), flush=True)
+
+
+def _print(text: str) -> None:
+    print(text, file=terminal.stdout())
 
 
 def main() -> None:
@@ -452,5 +485,5 @@ def main() -> None:
 def _fail(text: str) -> NoReturn:
     _say(f"error: {text}")
     if "--json" in sys.argv[1:]:
-        print(json.dumps({"error": text}))
+        _print(json.dumps({"error": text}))
     sys.exit(1)

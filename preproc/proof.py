@@ -52,7 +52,7 @@ MOST_READY = 1e-5
 """How far the original pipeline's model-ready tensors, in float32, may be from the reference's, relative: a hundredth of a grey level."""
 MOST_VALUES = 200_000_000
 """In one batch: a gigabyte and a half in float64."""
-GOLDEN = ("photo-astronaut", "noise", "border-impulse", "low-contrast")
+GOLDEN = (f"{inputs.PHOTO}astronaut", f"{inputs.MADE}astronaut", "noise", "border-impulse", "low-contrast")
 """The inputs that become golden samples, behind the first images of the user's own."""
 
 
@@ -83,11 +83,12 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
         own = list(inputs.from_folder(images, recipe.pixels, size)) if images else []
         named = [*own, *inputs.standard(recipe.pixels, size)]
         if moving and size != sizes[0]:  # large ones cost time, and what follows the resize has seen the others
-            named = [(name, picture) for name, picture in named if name == "noise" or name.startswith(("photo-", "image-"))]
+            kept = ("noise", inputs.PHOTO, inputs.MADE, inputs.OWN)
+            named = [(name, picture) for name, picture in named if name.startswith(kept)]
         pictures += [(name if size == sizes[0] else f"{name}-{size[0]}x{size[1]}", picture) for name, picture in named]
     truth, bare, uncorrected = _truths(recipe, backbone)
     cases = make_cases(recipe.steps, truth, pictures, batch=recipe.pixels.batch)
-    own_names = [name for name, _ in pictures if name.startswith("image-")][:3]
+    own_names = [name for name, _ in pictures if name.startswith(inputs.OWN)][:3]
     golden = [case for case in cases if case.name in (*own_names, *GOLDEN)]
     power, noticed = measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected, asked=recipe.export.tolerance)
 

@@ -53,7 +53,7 @@ def test_on_the_command_line(tmp_path):
     assert "model-ready values differ by up to" in done.stdout
     for image, source, out, message in (
         (tmp_path / "none.jpg", RESNET18, "x.png", "No such file"),
-        (RESNET18, RESNET18, "x.png", "expected a picture"),
+        (RESNET18, RESNET18, "x.png", "expected an image"),
         (PHOTOGRAPH, PHOTOGRAPH, "x.png", "expected TOML"),
         (PHOTOGRAPH, tmp_path, "x.png", "manifest"),
         (PHOTOGRAPH, RESNET18, "x.gif", "expected the name of a .png file"),
@@ -61,6 +61,21 @@ def test_on_the_command_line(tmp_path):
     ):
         assert message in run("show", image, source, "-o", tmp_path / out, check=1).stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["out.png"]
+
+
+def test_what_is_drawn_is_read_whole(tmp_path):
+    recipe = load_recipe(RESNET18)
+    deep = np.full((300, 300), 4080, np.uint16)
+    deep[:9] = 48
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    with pytest.raises(PreprocError, match=r"deep\.png: expected pictures of uint8, .* got GRAY 16 bit"):
+        stages(tmp_path / "deep.png", recipe)
+    exif = Image.Exif()
+    exif[274] = 8
+    with Image.open(PHOTOGRAPH) as image:
+        image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    done = run("show", tmp_path / "turned.jpg", RESNET18, "-o", tmp_path / "out.png", check=0)
+    assert "preproc: turned.jpg: its EXIF orientation, 8, is not applied" in done.stderr
 
 
 def test_without_matplotlib(monkeypatch, tmp_path):

@@ -27,7 +27,7 @@ from preproc.stats import compute, local
 from preproc.stats.compute import StatsInterruptedError, compute_stats
 from preproc.stats.drift import drift
 from preproc.stats.histogram import Accumulator, Histogram, Moments
-from preproc.stats.pictures import count_array, count_file
+from preproc.stats.pictures import Told, count_array, count_file
 from preproc.stats.report import advice, write_report
 from preproc.stats.result import Stats
 from preproc.stats.sources import Place, chunks, find
@@ -146,9 +146,11 @@ def test_ten_to_the_fifteen_pixels_do_not_overflow():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """120 pictures of three kinds, in two levels of folders, with a file that is none."""
+    """120 files of three kinds, one of three frames, in two levels of folders, with a file that is none."""
     place = tmp_path_factory.mktemp("pictures")
-    save_all(place / "a", pictures(60))
+    save_all(place / "a", pictures(59))
+    first, *others = [Image.fromarray(frame) for frame in np.random.default_rng(5).integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)]
+    first.save(place / "a" / "stack.png", save_all=True, append_images=others)
     save_all(place / "b", pictures(40, seed=1, channels=1))
     save_all(place / "b" / "c", pictures(20, seed=2, channels=1, top=65536))
     (place / "notes.md").write_text("no picture")
@@ -158,7 +160,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(folder):
     stats = compute_stats(folder, workers=1)
-    assert {name: kind.images for name, kind in stats.accumulator.kinds.items()} == {"RGB": 60, "GRAY": 40, "GRAY 16 bit": 20}
+    assert {name: kind.images for name, kind in stats.accumulator.kinds.items()} == {"RGB": 62, "GRAY": 40, "GRAY 16 bit": 20}
     assert stats.left_out == {".md": 1}
     return stats.accumulator.to_bytes()
 
@@ -499,7 +501,8 @@ def run(*arguments, check=0, **options):
 def test_the_command_line(folder, tmp_path):
     out = tmp_path / "s.json"
     told = run("stats", folder / "a", "-o", out, "--workers", "2").stdout
-    assert "RGB: 60 pictures" in told
+    assert "RGB: 62 pictures" in told
+    assert "files with several pages or frames, each of which counts as a picture: 1" in told
     mean = preproc.Normalize.from_stats(out).mean.flatten().tolist()
     assert f"{mean[0]:.6f}" in told
     assert f"{mean[0] * 255:.3f}" in told
@@ -527,7 +530,7 @@ def test_broken_pictures_fail_the_command_unless_allowed(tmp_path):
         (["models", "--engine", "spark"], "expected an engine, one of local, dask"),
         (["models", "--color", "BGR"], "expected a colour to convert to, one of RGB, GRAY"),
         (["models", "--workers", "0"], "expected at least one worker"),
-        (["models", "--sample", "lots"], "--sample: expected a number of pictures or a percentage"),
+        (["models", "--sample", "lots"], "--sample: expected a number of files or a percentage"),
         (["README.md", "-o", "/nowhere/s.json"], "/nowhere"),
         (["pyproject.toml", "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9"], "expected a dask scheduler at tcp://127.0.0.1:9"),
         (["models/digits.stats.json"], "expected a stats.json with an accumulator")
@@ -736,7 +739,7 @@ def test_chunks_keep_a_compressed_tar_together():
 
 def test_a_file_is_what_its_bytes_are(tmp_path):
     array = pictures(1)[0]
-    assert Accumulator.of([count_file(png(array))]).to_bytes() == of_array(array).to_bytes()
+    assert Accumulator.of(count_file(png(array), name="x", told=Told())).to_bytes() == of_array(array).to_bytes()
     assert isinstance(of_array(array.astype(np.float32)).kinds["RGB float"], Moments)
     with pytest.raises(PreprocError, match="finite pixels"):
         of_array(np.full((2, 2), np.nan))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import contract as contracts
-from .. import graph
+from .. import graph, inputs
 from ..bare import Bare, bare_network
 from ..bundle import Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
@@ -63,9 +63,7 @@ def export_bundle(
 def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progress: Progress) -> Bundle:
     """Writes, verifies and publishes."""
     recipe = job.recipe
-    progress("computing the float64 reference")
-    folder = Path(images) if images is not None else recipe.export.images
-    proof = prove(recipe, job.backbone, images=folder)
+    proof = _proved(job, images, progress)
     first = next(iter(proof.cases[0].expected.values()))
     classes = first.shape[1 if first.ndim in (2, 4) else -1]
     if job.labels and len(job.labels) != classes:
@@ -90,6 +88,14 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     return open_bundle(out_dir)
 
 
+def _proved(job: Job, images: str | Path | None, progress: Progress) -> Proof:
+    folder = Path(images) if images is not None else job.recipe.export.images
+    for note in inputs.notes(folder) if folder is not None else []:
+        progress(note)
+    progress("computing the float64 reference")
+    return prove(job.recipe, job.backbone, images=folder)
+
+
 def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None, progress: Progress) -> Report | None:
     """Writes the one file `out` for a backbone that is an .onnx file; weights in other files go into `<name>.data` beside it.
 
@@ -97,8 +103,7 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     """
     proof, report = None, None
     if verify:
-        progress("computing the float64 reference")
-        proof = prove(job.recipe, job.backbone, images=Path(images) if images is not None else job.recipe.export.images)
+        proof = _proved(job, images, progress)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
         new = Path(folder) / out.name

@@ -206,7 +206,7 @@ class OnnxReference:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         try:
             source = model if isinstance(model, bytes) else str(model)
-            self.session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            self.session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
             raise PreprocError(f"expected a model that ONNX Runtime can run, got: {first_line(error)}") from error
         self.names, self.image, self.nhwc, self.others = tuple(names), image, nhwc, others

@@ -9,14 +9,14 @@ from typing import Any
 from ..errors import PreprocError, first_line
 from .local import Result
 from .sources import Place
-from .work import merge, run_chunk
+from .work import deadly, merge, run_chunk
 
 GROUP = 16
 """Results that are merged on a worker before they come back."""
 
 
 def run(
-    chunks: Iterable[Sequence[Place]], *, color: str | None, workers: int, scheduler: str | None
+    chunks: Iterable[Sequence[Place]], *, color: str | None, frames: str, workers: int, scheduler: str | None
 ) -> Generator[tuple[Result, Sequence[Place]]]:
     """As local.run(), on the cluster of the scheduler at that address, whose workers must see the same files and have preproc; without one
     on a cluster of `workers` processes on this machine, on its loopback interface, without a dashboard.
@@ -43,7 +43,7 @@ def run(
         done = distributed.as_completed()
 
         def submit(chunk: Sequence[Place]) -> None:
-            future = client.submit(run_chunk, [place.to_json() for place in chunk], color, pure=False)
+            future = client.submit(run_chunk, [place.to_json() for place in chunk], color, frames, pure=False)
             held[future] = chunk
             done.add(future)
 
@@ -71,10 +71,7 @@ def run(
                 if not isinstance(reason, distributed.KilledWorker):
                     raise PreprocError(f"expected dask's workers to run, got: {first_line(reason)}") from reason
                 if len(places) == 1:
-                    yield (
-                        {"accumulator": {}, "broken": [[str(places[0]), "expected a picture, got one that workers keep dying of"]]},
-                        places,
-                    )
+                    yield deadly(places[0], "expected a picture, got one that workers keep dying of"), places
                 else:
                     for place in places:
                         submit([place])

@@ -13,19 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..checks import check_choice
+from ..decoding import FRAMES, looks_otherwise, orientation
 from ..errors import PreprocError, first_line
+from ..steps import LAYOUTS
 from . import cluster, local
 from .histogram import Accumulator, Counted
 from .local import Result
-from .pictures import CONVERT, count_array, count_image, decoder
+from .pictures import CONVERT, Told, count_array, count_image, decoder
 from .result import Sample, Stats
 from .sources import CHUNK, Found, Place, chunks, find, masked, sampled
+from .work import told_of
 
 ENGINES = ("local", "dask")
 FEW = 2 * CHUNK
-"""Pictures up to which no worker processes are started."""
+"""Files up to which no worker processes are started."""
 Progress = Callable[[int, int], None]
-"""Called with how many pictures are done, and of how many."""
+"""Called with how many files are done, or pictures given in Python, and of how many."""
 
 
 class StatsInterruptedError(KeyboardInterrupt):
@@ -46,16 +50,22 @@ def compute_stats(
     mask_glob: str | None = None,
     sample: str | None = None,
     seed: int = 0,
+    frames: str = "all",
+    layout: str | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Stats:
     """The exact statistics of the pictures in `source`; the same to the last bit however the work is split.
 
     source: a path, glob, list (.txt), archive, URL or stats.json, or several of them (of an interrupted run's stats.json, what remains is
     counted where the other sources have it); an array (N, H, W, C) or (N, H, W); or a torch.utils.data.Dataset or DataLoader, or any
-    iterable, of arrays (H, W, C), tensors (C, H, W) or batches of them, or PIL images, with or without labels, counted in this process.
+    iterable, of arrays (H, W, C), tensors (C, H, W) or batches of them, or PIL images (the frame at which each stands), with or without
+    labels, counted in this process.
     workers: processes, default one per core.  engine: "local" or "dask", with `scheduler`'s address or a cluster on this machine.
     color: "RGB" or "GRAY" converts all pictures; None keeps their kinds apart.  mask_glob: masks of the same stem select pixels.
-    sample: "1000" or "5%" of the pictures, drawn with `seed`.
+    sample: "1000" or "5%" of the files, each with all its pictures, drawn with `seed`.  frames: "all" counts every page and frame of a file
+    as a picture, "first" only the first; those that do not count are listed in Stats.skipped.  layout: "NHWC" or "NCHW", where arrays or
+    tensors have another than the above; None: that one, and what looks like the other is refused.
+    Pictures are counted as they are stored: EXIF orientations are not applied, which changes no number here (Stats.oriented counts them).
     Raises PreprocError for what is not there; pictures that cannot be read are listed in Stats.broken. Ctrl-C raises
     StatsInterruptedError, which holds what was done.
     """
@@ -65,11 +75,16 @@ def compute_stats(
         raise PreprocError(f"expected a colour to convert to, one of {', '.join(CONVERT)}, got {color!r}")
     if workers is not None and workers < 1:
         raise PreprocError(f"expected at least one worker, got {workers}")
+    check_choice("frames", frames, FRAMES)
+    if layout is not None:
+        check_choice("layout", layout, LAYOUTS)
     paths = _paths(source)
     if paths is None:
-        if mask_glob or sample or engine != "local":
-            raise PreprocError("expected paths for masks, samples and the dask engine, got pictures in Python")
-        return _of_pictures(source, color, progress)
+        if mask_glob or sample or engine != "local" or frames != "all":
+            raise PreprocError("expected paths for masks, samples, frames and the dask engine, got pictures in Python")
+        return _of_pictures(source, color, layout, progress)
+    if layout is not None:
+        raise PreprocError("expected arrays or tensors for a layout, got paths")
     before = _merged([path for path in paths if path.endswith(".json")], color)
     rest = [path for path in paths if not path.endswith(".json")]
     if not rest:
@@ -78,6 +93,8 @@ def compute_stats(
         raise PreprocError("expected statistics of everything to add to, got those of a sample, or a sample to add to some")
     if before.masks != mask_glob and len(rest) < len(paths):
         raise PreprocError(f"expected the masks of the statistics that are added to, {before.masks or 'none'}, got {mask_glob or 'none'}")
+    if before.frames != frames and before.images:
+        raise PreprocError(f"expected the frames of the statistics that are added to, got {frames}: give --frames {before.frames}")
     found, new = _search(rest, before, mask_glob)
     drawn = None
     if sample is not None:
@@ -87,9 +104,9 @@ def compute_stats(
     work = chunks(found.places, size)
     team = min(workers or _cores(), max(1, -(-len(found.places) // size)))
     if engine == "dask":
-        results = cluster.run(work, color=color, workers=team, scheduler=scheduler)
+        results = cluster.run(work, color=color, frames=frames, workers=team, scheduler=scheduler)
     else:
-        results = local.run(work, color=color, workers=0 if workers is None and len(found.places) <= FEW else team)
+        results = local.run(work, color=color, frames=frames, workers=0 if workers is None and len(found.places) <= FEW else team)
     given = Stats(
         Accumulator(),
         (decoder(),),
@@ -99,6 +116,7 @@ def compute_stats(
         dict(sorted(found.left_out.items())),
         drawn,
         masks=mask_glob,
+        frames=frames,
     )
     return _collected(before, given, found, results, progress)
 
@@ -160,11 +178,12 @@ def _search(paths: Sequence[str], before: Stats, mask_glob: str | None) -> tuple
 
 def _collected(before: Stats, given: Stats, found: Found, results: Generator[tuple[Result, Sequence[Place]]], progress: Progress) -> Stats:
     """`before` and the results. given: what is known of the others but their counts."""
-    accumulator, broken, left = Accumulator(), list(given.broken), {str(place) for place in found.places}
+    accumulator, told, left = Accumulator(), Told(list(given.broken)), {str(place) for place in found.places}
 
     def made() -> Stats:
         """What is counted so far."""
-        counted = replace(given, accumulator=accumulator, broken=tuple(sorted(broken)))
+        counted = replace(given, accumulator=accumulator, stacks=told.stacks, oriented=told.oriented)
+        counted = replace(counted, broken=tuple(sorted(told.broken)), skipped=tuple(sorted(told.skipped)))
         remaining = left | (set(before.remaining) - {str(place) for place in found.places})
         whole = counted if given.sample else replace(before, remaining=()) + counted
         return replace(whole, remaining=tuple(sorted(remaining)))
@@ -173,7 +192,7 @@ def _collected(before: Stats, given: Stats, found: Found, results: Generator[tup
         with contextlib.closing(results):
             for result, places in results:
                 accumulator += Accumulator.from_json(result["accumulator"])
-                broken += [(name, reason) for name, reason in result["broken"]]
+                told += told_of(result)
                 left -= set(map(str, places))
                 progress(len(found.places) - len(left), len(found.places))
     except KeyboardInterrupt as error:
@@ -181,18 +200,24 @@ def _collected(before: Stats, given: Stats, found: Found, results: Generator[tup
     return made()
 
 
-def _of_pictures(source: Any, color: str | None, progress: Progress) -> Stats:
+def _of_pictures(source: Any, color: str | None, layout: str | None, progress: Progress) -> Stats:
     """In this process: whoever has a DataLoader has its workers."""
-    broken, stopped = list[tuple[str, str]](), list[int]()
+    told, stopped = Told(), list[int]()
     if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] in (3, 4):
         raise PreprocError(f"expected pictures (N, H, W, C) or (N, H, W), got {source.shape}; one picture is array[None]")
-    if isinstance(source, np.ndarray) and source.ndim == 4 and source.shape[1] in (1, 3, 4) and source.shape[3] not in (1, 3, 4):
-        raise PreprocError(f"expected pictures (N, H, W, C), got {source.shape}, which looks like (N, C, H, W): move the channels last")
-    accumulator = Accumulator.of(_counted(source, color, progress, broken, stopped))
-    given = Stats(accumulator, ("pixels given in Python",), color, (type(source).__name__,), tuple(broken))
+    accumulator = Accumulator.of(_counted(source, color, layout, progress, told, stopped))
+    given = Stats(
+        accumulator,
+        ("pixels given in Python",),
+        color,
+        (type(source).__name__,),
+        tuple(told.broken),
+        skipped=tuple(told.skipped),
+        oriented=told.oriented,
+    )
     if stopped:
         raise StatsInterruptedError(replace(given, remaining=(f"those behind picture {stopped[0]}",)))
-    if not accumulator.images and not broken:
+    if not accumulator.images and not told.broken:
         raise PreprocError("expected pictures, got none")
     if color is not None and any(name.split()[0] != color for name in accumulator.kinds):
         raise PreprocError(f"expected PIL images to convert to {color}, got arrays: {', '.join(accumulator.kinds)}")
@@ -204,8 +229,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _counted(source: Any, color: str | None, progress: Progress, broken: list[tuple[str, str]], stopped: list[int]) -> Iterator[Counted]:
-    """Each picture's counts; the others go to `broken`. Ctrl-C ends it, and `stopped` tells where."""
+def _counted(source: Any, color: str | None, layout: str | None, progress: Progress, told: Told, stopped: list[int]) -> Iterator[Counted]:
+    """Each picture's counts; the others go to `told`. Ctrl-C ends it, and `stopped` tells where."""
     try:
         length = len(source)
     except TypeError:  # an iterable data set has none, whatever its loader says
@@ -213,16 +238,25 @@ def _counted(source: Any, color: str | None, progress: Progress, broken: list[tu
     number = -1
     try:
         for number, item in enumerate(_items(source)):
-            for picture in _pictures(item):
+            name = f"picture {number}"
+            for picture in _pictures(item, layout, name):
                 try:
-                    found = count_array(picture) if isinstance(picture, np.ndarray) else count_image(picture, color)
+                    found = count_array(picture) if isinstance(picture, np.ndarray) else _of_image(picture, color, name, told)
                 except PreprocError as error:
-                    broken.append((f"picture {number}", first_line(error)))
+                    told.broken.append((name, first_line(error)))
                 else:
                     yield found
             progress(number + 1, length)
     except KeyboardInterrupt:
         stopped.append(number)
+
+
+def _of_image(image: Image.Image, color: str | None, name: str, told: Told) -> Counted:
+    found = count_image(image, color)
+    told.oriented += orientation(image) != 1
+    if getattr(image, "is_animated", False):
+        told.skipped.append((name, f"its frames but the one where it stands, {image.tell()}; PIL.ImageSequence.Iterator goes through them"))
+    return found
 
 
 def _items(source: Any) -> Iterator[Any]:
@@ -238,18 +272,35 @@ def _items(source: Any) -> Iterator[Any]:
             yield item[0] if isinstance(item, (tuple, list)) else item
 
 
-def _pictures(item: Any) -> Iterator[Any]:
-    """The pictures in an item: (H, W, C) arrays, or a PIL image."""
+def _pictures(item: Any, layout: str | None, name: str) -> Iterator[Any]:
+    """The pictures in an item: (H, W) or (H, W, C) arrays, or a PIL image."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(item, torch.Tensor):
         whole = item.detach().cpu()
         array: NDArray[Any] = (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
         if array.ndim not in (3, 4):
             raise PreprocError(f"expected tensors of shape (C, H, W) or (N, C, H, W), got {tuple(item.shape)}")
-        yield from np.moveaxis(array if array.ndim == 4 else array[None], 1, -1)
+        array = _channels_last(array, layout, "NCHW", name)
+        yield from array if array.ndim == 4 else array[None]
     elif isinstance(item, np.ndarray):
-        yield from item if item.ndim == 4 else [item]
+        array = _channels_last(item, layout, "NHWC", name)
+        yield from array if array.ndim == 4 else [array]
     elif isinstance(item, Image.Image):
         yield item
     else:
         raise PreprocError(f"expected arrays, tensors or PIL images, got {type(item).__name__}")
+
+
+def _channels_last(array: NDArray[Any], layout: str | None, usual: str, name: str) -> NDArray[Any]:
+    """As the layout says; without one as is usual, unless it looks otherwise: then two readings are possible, and it is refused."""
+    if array.ndim not in (3, 4):
+        return array
+    first = (layout or usual) == "NCHW"
+    if layout is None and looks_otherwise(array.shape, first=first):
+        batch = "N, " if array.ndim == 4 else ""
+        ours, theirs = (f"({batch}{axes})" for axes in (("C, H, W", "H, W, C") if first else ("H, W, C", "C, H, W")))
+        raise PreprocError(
+            f"{name}: expected pictures {ours}, got {array.shape}, which looks like {theirs}: move the channels "
+            f'{"first" if first else "last"}, or say which it is, layout="NCHW" or "NHWC"'
+        )
+    return np.moveaxis(array, -3, -1) if first else array

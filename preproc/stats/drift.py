@@ -27,7 +27,8 @@ class Drift:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; an effect without bound, of channels that do not vary, is null."""
-        return {key: value if not isinstance(value, float) or np.isfinite(value) else None for key, value in vars(self).items()}
+        told = vars(self) | {"moved": self.moved}
+        return {key: value if not isinstance(value, float) or np.isfinite(value) else None for key, value in told.items()}
 
     @property
     def moved(self) -> float:

@@ -18,7 +18,13 @@ UNIT = 1 << 40
 """Sums over pictures are kept as integers in units of 1 / UNIT grey levels, each picture's share rounded down."""
 FLAT, SATURATED = 0.02, 0.25
 """A picture is flat if each of its channels has a std of at most FLAT of the largest value, and saturated if at least the share SATURATED
-of a channel's pixels is 0 or the largest value."""
+of a channel's pixels is 0 or the largest value. How opaque it is, its alpha, is no such channel."""
+WITH_ALPHA = ("RGBA", "GRAY + alpha", "palette + alpha")
+"""Kinds whose last channel is alpha, as they are called at 8 bits."""
+
+
+def has_alpha(kind: str) -> bool:
+    return kind.removesuffix(" 16 bit").removesuffix(" float") in WITH_ALPHA
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +48,15 @@ class Histogram:
     gray: int
 
     @staticmethod
-    def of(stack: NDArray[np.int64]) -> "Histogram":
+    def of(stack: NDArray[np.int64], *, alpha: bool = False) -> "Histogram":
         """Of pictures, each given by how many of its pixels have each value, (pictures, channels, 256 or 65536), and with at least one
-        pixel."""
+        pixel. alpha: whether the last channel is alpha."""
         means, stds = [], []  # per picture, a number per channel
         for moments in map(_moments, stack):
             means.append([total * UNIT // pixels for pixels, total, _ in moments])
             stds.append([math.isqrt((pixels * squares - total**2) * UNIT**2) // pixels for pixels, total, squares in moments])
-        top, pixels = stack.shape[2] - 1, stack[:, 0].sum(axis=1)
-        cut = stack[:, :, 0] + stack[:, :, -1]
+        top, pixels, colors = stack.shape[2] - 1, stack[:, 0].sum(axis=1), stack.shape[1] - alpha
+        cut = stack[:, :colors, 0] + stack[:, :colors, -1]
         return Histogram(
             counts=stack.sum(axis=0),
             images=len(stack),
@@ -58,7 +64,7 @@ class Histogram:
             stds=tuple(map(sum, zip(*stds, strict=True))),
             mean_squares=tuple(sum(value**2 for value in channel) for channel in zip(*means, strict=True)),
             std_squares=tuple(sum(value**2 for value in channel) for channel in zip(*stds, strict=True)),
-            flat=sum(max(values) <= FLAT * top * UNIT for values in stds),
+            flat=sum(max(values[:colors]) <= FLAT * top * UNIT for values in stds),
             saturated=int((cut >= SATURATED * pixels[:, None]).any(axis=1).sum()),
             gray=int((stack == stack[:, :1]).all(axis=(1, 2)).sum()) if stack.shape[1] == 3 else 0,
         )
@@ -174,7 +180,9 @@ class OverImages:
 
     def margin(self, population: int) -> list[float]:
         """Half of the 95 % confidence interval of the mean, if these are a random sample, without replacement, of `population` pictures.
-        NaN for fewer than FEW pictures, whose spread says too little of the population's."""
+        NaN for fewer than FEW pictures, whose spread says too little of the population's, unless they are all."""
+        if self.images >= population:
+            return [0.0] * len(self.spread)
         if self.images < FEW:
             return [math.nan] * len(self.spread)
         left = max(0.0, 1 - self.images / population)
@@ -286,8 +294,8 @@ class _Batch:
         self.counts[self.size] = counts
         self.size += 1
 
-    def histogram(self) -> Histogram:
-        return Histogram.of(self.counts[: self.size])
+    def histogram(self, kind: str) -> Histogram:
+        return Histogram.of(self.counts[: self.size], alpha=has_alpha(kind))
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,8 +328,8 @@ class Accumulator:
             batch = waiting.get(name) or waiting.setdefault(name, _Batch(one.shape))
             batch.add(one)
             if batch.size == BATCH:
-                total += Accumulator({name: waiting.pop(name).histogram()})
-        return total + Accumulator({name: batch.histogram() for name, batch in waiting.items()})
+                total += Accumulator({name: waiting.pop(name).histogram(name)})
+        return total + Accumulator({name: batch.histogram(name) for name, batch in waiting.items()})
 
     def to_json(self) -> dict[str, Any]:
         return {name: kind.to_json() for name, kind in self.kinds.items()}

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import children
 from .sources import Place
-from .work import Archives, run_chunk
+from .work import Archives, deadly, run_chunk
 
 Result = Mapping[str, Any]
 """As run_chunk()'s."""
@@ -22,7 +22,7 @@ Task = tuple[Sequence[Place], int]
 """A chunk, and how many workers have died of it."""
 
 
-def run(chunks: Iterable[Sequence[Place]], *, color: str | None, workers: int) -> Generator[tuple[Result, Sequence[Place]]]:
+def run(chunks: Iterable[Sequence[Place]], *, color: str | None, frames: str, workers: int) -> Generator[tuple[Result, Sequence[Place]]]:
     """The chunks' results in whatever order, each with its places.
 
     workers: 0 for this process. A chunk that two workers died of is split; a single picture that two died of is broken, and told so.
@@ -30,11 +30,11 @@ def run(chunks: Iterable[Sequence[Place]], *, color: str | None, workers: int) -
     if workers == 0:
         with Archives() as archives:
             for chunk in chunks:
-                yield run_chunk([place.to_json() for place in chunk], color, archives), chunk
+                yield run_chunk([place.to_json() for place in chunk], color, frames, archives), chunk
         return
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        team = [_Worker(color) for _ in range(workers)]
+        team = [_Worker(color, frames) for _ in range(workers)]
         waiting, again = iter(chunks), deque[Task]()
         for worker in team:
             worker.start(selector)
@@ -60,7 +60,7 @@ def run(chunks: Iterable[Sequence[Place]], *, color: str | None, workers: int) -
                         again.extend(([place], 0) for place in lost)
                     else:
                         reason = "expected a picture that can be decoded, got one that the decoder died of, twice"
-                        yield {"accumulator": {}, "broken": [[str(lost[0]), reason]]}, lost
+                        yield deadly(lost[0], reason), lost
 
 
 def _next(again: deque[Task], waiting: Iterator[Sequence[Place]]) -> Task | None:
@@ -74,8 +74,8 @@ class _Worker:
     """A process that runs preproc.stats.work. task: what it is busy with, or None. Not multiprocessing: that would run the caller's main
     module again, and could not tell which chunk a dead worker had."""
 
-    def __init__(self, color: str | None) -> None:
-        self.color, self.read, self.ended = color, b"", False
+    def __init__(self, color: str | None, frames: str) -> None:
+        self.color, self.frames, self.read, self.ended = color, frames, b"", False
         self.task: Task | None = None
 
     def start(self, selector: selectors.BaseSelector) -> None:
@@ -92,7 +92,7 @@ class _Worker:
 
     def give(self, task: Task) -> None:
         self.task = task
-        line = json.dumps({"chunk": [place.to_json() for place in task[0]], "color": self.color})
+        line = json.dumps({"chunk": [place.to_json() for place in task[0]], "color": self.color, "frames": self.frames})
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died: its output ends, which the selector tells
             self.process.stdin.write(line.encode() + b"\n")

@@ -1,44 +1,22 @@
-"""One picture -> its statistics, by kind. Pillow decodes; nothing is converted unless it is asked for."""
+"""Pictures -> their statistics, by kind; nothing is converted unless it is asked for."""
 
-import functools
-import io
-import stat
-import warnings
+import contextlib
 from array import array
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, features
 
+from ..decoding import KINDS, Data, ImageFile, is_array, looks_otherwise, orientation, read_array
 from ..errors import PreprocError, first_line
 from .histogram import Counted, Moments
-from .sources import STUBS
+from .sources import Broken
 
-KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        "L": "GRAY",
-        "RGB": "RGB",
-        "RGBA": "RGBA",
-        "LA": "GRAY + alpha",
-        "CMYK": "CMYK",
-        "YCbCr": "YCbCr",
-        "LAB": "LAB",
-        "HSV": "HSV",
-        "P": "palette",
-        "PA": "palette + alpha",
-        "1": "bilevel",
-        "I;16": "GRAY 16 bit",
-        "I;16B": "GRAY 16 bit",
-        "I;16L": "GRAY 16 bit",
-        "F": "GRAY float",
-    }
-)
-"""Pillow's modes -> kinds. A palette's pixels are indices, which have no statistics as colours."""
 CHANNELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"GRAY + alpha": ("GRAY", "A"), "palette": ("index",), "palette + alpha": ("index", "A"), "bilevel": ("GRAY",)}
     | {"YCbCr": ("Y", "Cb", "Cr"), "LAB": ("L", "a", "b")}
@@ -61,23 +39,81 @@ def channel_names(kind: str, channels: int) -> tuple[str, ...]:
     return names if len(names) == channels else tuple(str(number) for number in range(channels))
 
 
-def count_file(data: bytes | str | Path, *, color: str | None = None, mask: bytes | str | Path | None = None) -> Counted:
-    """An image file, its path or its bytes. color: "RGB" or "GRAY" converts, None keeps the kind.  mask: an image of the same size,
-    whose non-zero pixels are the ones that count. Only the first frame of several is read.
+@dataclass
+class Told:
+    """What there is to say of the files beside their counts. broken: pictures that cannot be read, and why.  skipped: pages or frames that
+    do not count, and why.  stacks: how many files have several that count.  oriented: how many pictures have an EXIF orientation."""
 
-    Raises PreprocError with the reason why it cannot be read.
+    broken: list[Broken] = field(default_factory=list)
+    skipped: list[Broken] = field(default_factory=list)
+    stacks: int = 0
+    oriented: int = 0
+
+    def __add__(self, other: "Told") -> "Told":
+        return Told(self.broken + other.broken, self.skipped + other.skipped, self.stacks + other.stacks, self.oriented + other.oriented)
+
+
+def count_file(
+    data: Data, *, name: str, told: Told, color: str | None = None, mask: Data | None = None, frames: str = "all"
+) -> Iterator[Counted]:
+    """Each picture in a file: an image's pages or frames, or the pictures of a .npy array (H, W), (H, W, C) or (N, H, W, C).
+
+    name: what the file is called in `told`, where its pictures are name[0], name[1], ...  color: "RGB" or "GRAY" converts, None keeps the
+    kind.  mask: an image file of the same sizes and as many frames, whose non-zero pixels are the ones that count.  frames: "all" or
+    "first".  Raises PreprocError with the reason why the file cannot be read; what is wrong with one picture goes to told.broken.
     """
-    image = open_picture(data, color)
-    return KINDS[image.mode], _statistics(image, None if mask is None else _mask(mask, image))
+    if is_array(data):
+        yield from _count_arrays(data, name, told, color, mask, frames)
+        return
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(ImageFile(data, frames=frames))
+        masks = None if mask is None else stack.enter_context(ImageFile(mask, frames=frames))
+        if masks is not None and len(masks.numbers) != len(file.numbers):
+            raise PreprocError(f"expected a mask with as many frames as the picture, {len(file.numbers)}, got {len(masks.numbers)}")
+        told.skipped += [(name + file.name(number), reason) for number, reason in file.passed.items()]
+        told.stacks += len(file.numbers) > 1
+        for number, number_of_mask in zip(file.numbers, file.numbers if masks is None else masks.numbers, strict=True):
+            try:
+                image = file.read(number)
+                turned = orientation(image)
+                selected = None if masks is None else _mask(masks.read(number_of_mask), image)
+                found = _of_image(image, color, selected)
+            except Exception as error:  # noqa: BLE001 - Pillow's conversions raise whatever they like
+                told.broken.append((name + file.name(number), first_line(error)))
+            else:
+                told.oriented += turned != 1
+                yield found
+
+
+def _count_arrays(data: Data, name: str, told: Told, color: str | None, mask: Data | None, frames: str) -> Iterator[Counted]:
+    values = read_array(data)
+    if values.ndim in (3, 4) and looks_otherwise(values.shape, first=False):
+        raise PreprocError(f"expected (H, W, C) or (N, H, W, C), got {values.shape}, which looks like (C, H, W): move the channels last")
+    if color is not None or mask is not None:
+        raise PreprocError("expected an image file to convert or to mask, got a .npy array, which is counted as it is")
+    pictures = values if values.ndim == 4 else values[None]
+    if frames == "first":
+        told.skipped += [(f"{name}[{number}]", "behind the first, which alone is asked for") for number in range(1, len(pictures))]
+        pictures = pictures[:1]
+    told.stacks += len(pictures) > 1
+    for number, picture in enumerate(pictures):
+        try:
+            yield count_array(picture)
+        except PreprocError as error:
+            told.broken.append((f"{name}[{number}]" if values.ndim == 4 else name, first_line(error)))
 
 
 def count_image(image: Image.Image, color: str | None = None) -> Counted:
-    """A PIL image, as count_file()."""
+    """A PIL image, at the frame where it stands, as count_file()."""
     try:
-        image = _converted(image, color)
-        return KINDS[image.mode], _statistics(image, None)
+        return _of_image(image, color, None)
     except OSError as error:  # a lazy one that turns out to be truncated
         raise PreprocError(f"expected an image, got: {first_line(error)}") from error
+
+
+def _of_image(image: Image.Image, color: str | None, mask: Image.Image | None) -> Counted:
+    image = converted(image, color)
+    return KINDS[image.mode], _statistics(image, mask)
 
 
 def count_array(picture: NDArray[Any]) -> Counted:
@@ -96,52 +132,7 @@ def count_array(picture: NDArray[Any]) -> Counted:
     raise PreprocError(f"expected pictures of uint8, uint16 or floats, got {picture.dtype}")
 
 
-def open_picture(data: bytes | str | Path, color: str | None) -> Image.Image:
-    """Decoded, and converted if that is asked for. Raises PreprocError with the reason why it cannot be read."""
-    try:
-        if not isinstance(data, bytes) and not stat.S_ISREG(Path(data).stat().st_mode):
-            raise PreprocError("expected a file, got something else of that name: a pipe, a socket or a device")
-        with warnings.catch_warnings(), io.BytesIO(data) if isinstance(data, bytes) else Path(data).open("rb") as file:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            begin = file.read(8)
-            file.seek(0)
-            image = Image.open(file, formats=_formats(begin))
-            if not image.mode.startswith("I;16") and any(";16" in _raw_mode(tile[3]) for tile in image.tile):
-                raise PreprocError(f"expected pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8")
-            image.load()
-            return _converted(image, color)
-    except PreprocError:
-        raise
-    except UnidentifiedImageError as error:
-        raise PreprocError(f"expected an image, got {f'bytes that begin with {begin!r}' if begin else '0 bytes'}") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PreprocError(f"expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels (Pillow's limit), got more") from error
-    except Exception as error:  # decoders raise whatever they like
-        raise PreprocError(f"expected an image, got: {first_line(error)}") from error
-
-
-def _raw_mode(settings: Any) -> str:
-    """Of a tile: how its pixels lie in the file, as "RGB;16B"."""
-    return str(settings[0] if isinstance(settings, tuple) and settings else settings)
-
-
-def _formats(begin: bytes) -> list[str]:
-    """The only format that files with such a beginning can have, so that Pillow does not try some forty; where it has to, all that it
-    reads itself."""
-    return next(([name] for start, name in _STARTS.items() if begin.startswith(start)), None) or _own_formats()
-
-
-@functools.cache
-def _own_formats() -> list[str]:
-    Image.init()
-    return [name for name in Image.ID if name not in STUBS]
-
-
-_STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
-
-
-def _converted(image: Image.Image, color: str | None) -> Image.Image:
+def converted(image: Image.Image, color: str | None) -> Image.Image:
     if image.mode not in KINDS:
         raise PreprocError(f"expected one of the kinds {', '.join(sorted(set(KINDS.values())))}, got Pillow's mode {image.mode}")
     if color is None or image.mode == CONVERT[color]:
@@ -151,10 +142,15 @@ def _converted(image: Image.Image, color: str | None) -> Image.Image:
     return image.convert(CONVERT[color])
 
 
-def _mask(data: bytes | str | Path, image: Image.Image) -> Image.Image:
-    mask = open_picture(data, None)
+def _mask(mask: Image.Image, image: Image.Image) -> Image.Image:
+    """Which pixels count. Raises PreprocError where it does not fit the picture, or may be meant for the picture as viewers turn it."""
     if mask.size != image.size:
         raise PreprocError(f"expected a mask of the picture's size, {image.size[0]}x{image.size[1]}, got {mask.size[0]}x{mask.size[1]}")
+    if orientation(mask) != orientation(image):
+        raise PreprocError(
+            f"expected a mask of the picture's EXIF orientation, {orientation(image)}, got {orientation(mask)}: it may be drawn on the "
+            "turned picture; save the picture turned (PIL.ImageOps.exif_transpose) or without the tag"
+        )
     if mask.mode in ("LA", "RGBA", "PA"):  # a selection is drawn in colours, not in how opaque they are
         mask = mask.getchannel(0) if mask.mode != "RGBA" else mask.convert("RGB")
     there = np.asarray(mask)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..decoding import FRAMES
 from ..errors import PreprocError
 from .histogram import Accumulator, Histogram, Kind, Moments
 from .pictures import CONVERT, channel_names
@@ -20,7 +21,7 @@ INDICES = ("palette", "palette + alpha")
 
 @dataclass(frozen=True)
 class Sample:
-    """images: how many were drawn, of how many.  seed: of the draw."""
+    """images: how many files were drawn, of how many, each with all its pictures.  seed: of the draw."""
 
     images: int
     population: int
@@ -32,7 +33,9 @@ class Stats:
     """accumulator: the counts.  decoder: what decoded, with versions; several, where runs with different ones were merged.
     color: what all was converted to, or None.  sources: what was asked for.  broken: what could not be read, and why.
     left_out: how many files did not count for their suffix.  sample: if not everything was read.  remaining: the pictures that an
-    interrupted run has not counted.  masks: the glob of the masks that selected the pixels.
+    interrupted run has not counted.  masks: the glob of the masks that selected the pixels.  frames: "all" or "first": which pages or
+    frames of the files count.  skipped: those that do not, and why.  stacks: how many files have several that count.  oriented: how many
+    pictures have an EXIF orientation; they are counted as they are stored, which changes no number here.
     """
 
     accumulator: Accumulator
@@ -44,6 +47,10 @@ class Stats:
     sample: Sample | None = None
     remaining: tuple[str, ...] = ()
     masks: str | None = None
+    frames: str = "all"
+    skipped: tuple[Broken, ...] = ()
+    stacks: int = 0
+    oriented: int = 0
 
     def __add__(self, other: "Stats") -> "Stats":
         """Of both data sets: what two runs over its parts would have given in one. Raises PreprocError for samples, and where one was
@@ -54,6 +61,11 @@ class Stats:
             raise PreprocError(f"expected statistics converted to one colour, got {self.color or 'none'} and {other.color or 'none'}")
         if self.masks != other.masks and self.images and other.images:
             raise PreprocError(f"expected statistics of the same masks, got {self.masks or 'none'} and {other.masks or 'none'}")
+        if self.frames != other.frames and self.images and other.images:
+            raise PreprocError(
+                f"expected statistics of the same frames, got {self.frames} and {other.frames}: --frames says which (files from "
+                "before there was a choice are of the first)"
+            )
         suffixes = {**self.left_out, **other.left_out}
         return Stats(
             self.accumulator + other.accumulator,
@@ -65,6 +77,10 @@ class Stats:
             None,
             tuple(sorted({*self.remaining, *other.remaining})),
             self.masks or other.masks,
+            (self if self.images else other).frames,
+            tuple(sorted((*self.skipped, *other.skipped))),
+            self.stacks + other.stacks,
+            self.oriented + other.oriented,
         )
 
     @property
@@ -112,6 +128,10 @@ class Stats:
             "broken": [{"name": name, "reason": reason} for name, reason in self.broken],
             "left_out": dict(self.left_out),
             "masks": self.masks,
+            "frames": self.frames,
+            "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
+            "stacks": self.stacks,
+            "oriented": self.oriented,
             "sample": self.sample and vars(self.sample),
             "intervals": self._intervals(),
             "partial": self.partial,
@@ -121,8 +141,9 @@ class Stats:
         }
 
     def _intervals(self) -> dict[str, Any] | None:
-        """Of a sample: half of the 95 % confidence intervals of the pictures' means and stds, in grey levels; null for too few pictures."""
-        if self.sample is None:
+        """Of a sample: half of the 95 % confidence intervals of the pictures' means and stds, in grey levels; null for too few pictures.
+        None where a file has several pictures, which are not drawn independently."""
+        if self.sample is None or self.stacks:
             return None
         found: dict[str, Any] = {}
         for name, kind in self.accumulator.kinds.items():
@@ -161,7 +182,13 @@ class Stats:
                 None if data["sample"] is None else Sample(**{key: int(value) for key, value in data["sample"].items()}),
                 tuple(map(str, data["remaining"])),
                 data.get("masks"),
+                data.get("frames", "first"),  # all that there was before there was a choice
+                tuple((str(entry["name"]), str(entry["reason"])) for entry in data.get("skipped", ())),
+                int(data.get("stacks", 0)),
+                int(data.get("oriented", 0)),
             )
+            if stats.frames not in FRAMES or min(stats.stacks, stats.oriented) < 0:
+                raise ValueError("frames")
             if not all(isinstance(data[key], list) for key in ("decoder", "sources", "remaining")):
                 raise TypeError("list of texts")
             if stats.sample is not None and not 0 < stats.sample.images <= stats.sample.population:

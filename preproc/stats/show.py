@@ -1,7 +1,6 @@
 """Statistics and drift as tables on a terminal, and the progress of counting."""
 
 import contextlib
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,17 +9,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from .. import terminal
 from .compute import Progress as Callback
 from .drift import Drift
-from .histogram import Histogram
+from .histogram import FEW, Histogram
 from .pictures import channel_names
 from .result import INDICES, Stats
+
+SKIPPED = 5
+"""Pages and frames that do not count and are told one by one."""
 
 
 @contextlib.contextmanager
 def counting() -> Iterator[Callback]:
     """A bar with rate and time left, on stderr, if that is a terminal."""
-    console = Console(stderr=True)
+    console = Console(file=terminal.stderr())
     bar = Progress(
         TextColumn("counting"),
         BarColumn(),
@@ -42,7 +45,8 @@ def counting() -> Iterator[Callback]:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
+    out = terminal.stdout()
+    return Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
 
 
 def show_stats(stats: Stats) -> None:
@@ -66,6 +70,7 @@ def show_stats(stats: Stats) -> None:
         _margins(console, stats)
     if stats.left_out:
         console.print("  not counted for their suffix: " + ", ".join(f"{number} {suffix}" for suffix, number in stats.left_out.items()))
+    _files(console, stats)
     console.print(f"  decoded by {'; '.join(stats.decoder)}; accumulator sha256 {stats.accumulator.sha256()[:16]}")
 
 
@@ -116,27 +121,55 @@ def _integers(console: Console, title: str, name: str, kind: Histogram) -> None:
             console.print(f"  {number:,} of {kind.images:,} pictures are {what}")
 
 
+def _files(console: Console, stats: Stats) -> None:
+    """Which pages and frames count, and how the pictures lie."""
+    if stats.stacks:
+        console.print(f"  files with several pages or frames, each of which counts as a picture: {stats.stacks:,}")
+    for name, reason in stats.skipped[:SKIPPED]:
+        console.print(f"  not counted: {printable(name)}: {reason}")
+    if len(stats.skipped) > SKIPPED:
+        console.print(f"  not counted: {len(stats.skipped) - SKIPPED:,} more pages or frames; stats.json and --json list all")
+    if stats.oriented:
+        console.print(f"  pictures with an EXIF orientation, counted as they are stored (mean and std are the same): {stats.oriented:,}")
+
+
+def printable(text: str) -> str:
+    """A file's name may hold line ends, escape sequences, and bytes that are no text."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def _margins(console: Console, stats: Stats) -> None:
     assert stats.sample is not None
-    console.print(f"  a sample of {stats.sample.images:,} of {stats.sample.population:,} pictures, seed {stats.sample.seed}")
-    for name, kind in stats.accumulator.kinds.items():
-        if not isinstance(kind, Histogram) or kind.images < 2 or len(stats.accumulator.kinds) > 1:
-            continue
-        for word, over in (("means", kind.mean_over_images()), ("stds", kind.std_over_images())):
-            told = ", ".join(
-                f"{mean / kind.top:.4f} +- {margin / kind.top:.4f}"
-                for mean, margin in zip(over.mean, over.margin(stats.sample.population), strict=True)
-            )
-            console.print(f"  {name}: the mean of all pictures' {word} is in {told} with 95 % confidence")
+    what = f"files, with all their pages and frames {stats.images:,} pictures" if stats.stacks else "pictures"
+    console.print(f"  a sample of {stats.sample.images:,} of {stats.sample.population:,} {what}, seed {stats.sample.seed}")
+    kinds = [(name, kind) for name, kind in stats.accumulator.kinds.items() if isinstance(kind, Histogram) and name not in INDICES]
+    if stats.stacks:
+        console.print("  how sure that is, is not told: pages and frames of one file are not drawn independently")
+    elif len(stats.accumulator.kinds) > 1:
+        console.print("  how sure that is, is not told for several kinds")
+    elif kinds and kinds[0][1].images < min(FEW, stats.sample.population):
+        console.print(f"  how sure that is, can be told from {FEW} pictures on, got {kinds[0][1].images}")
+    else:
+        for name, kind in kinds:
+            _intervals(console, name, kind, stats.sample.population)
+
+
+def _intervals(console: Console, name: str, kind: Histogram, population: int) -> None:
+    for word, over in (("means", kind.mean_over_images()), ("stds", kind.std_over_images())):
+        told = ", ".join(
+            f"{mean / kind.top:.4f} +- {margin / kind.top:.4f}" for mean, margin in zip(over.mean, over.margin(population), strict=True)
+        )
+        console.print(f"  {name}: the mean of all pictures' {word} is in {told} with 95 % confidence")
 
 
 def show_drift(channels: Sequence[Drift], alone: Sequence[str]) -> None:
-    """A row per channel."""
-    table = Table("kind", "channel", "mean of A", "of B", "std of A", "of B", "effect size", "histogram distance", box=box.SIMPLE)
+    """A row per channel; "moved" is what --fail-above is compared with."""
+    columns = ("kind", "channel", "mean of A", "of B", "std of A", "of B", "effect size", "histogram distance", "moved, in stds")
+    table = Table(*columns, box=box.SIMPLE)
     for row in channels:
         numbers = [f"{number:.4g}" for number in (*row.means, *row.stds)]
         distance = "" if row.distance is None else f"{row.distance:.4f}"
-        table.add_row(row.kind, row.channel, *numbers, f"{row.effect:+.3f}", distance)
+        table.add_row(row.kind, row.channel, *numbers, f"{row.effect:+.3f}", distance, f"{row.moved:.3f}")
     console = _console()
     console.print(table)
     for sentence in alone:

@@ -13,23 +13,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from ..decoding import is_picture
 from ..errors import PreprocError, first_line
 
 CHUNK = 32
-"""Pictures per chunk."""
+"""Files per chunk."""
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _GLOB = re.compile(r"[*?[]")
 COMPRESSIONS = {".tar": "r:", ".gz": "r:gz", ".tgz": "r:gz", ".bz2": "r:bz2", ".xz": "r:xz"}
 Broken = tuple[str, str]
-"""A picture's name and why it cannot be read."""
+"""A picture's name and why it cannot be read, or does not count."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one picture is. name: its path, or inside `archive` its member's name.  offset, size: its bytes in an uncompressed tar.
-    mask: the path of its mask."""
+    """Where one file with pictures is. name: its path, or inside `archive` its member's name.  offset, size: its bytes in an uncompressed
+    tar.  mask: the path of its mask."""
 
     name: str
     archive: str | None = None
@@ -65,7 +64,6 @@ def find(sources: Sequence[str | Path]) -> Found:
     In folders and archives files count by their suffix; what is named itself always does. Raises PreprocError for a source that is not
     there.
     """
-    Image.init()
     found = Found()
     for source in map(str, sources):
         _find(source, found)
@@ -103,14 +101,18 @@ def masked(found: Found, pattern: str) -> Found:
 
 
 def sampled(found: Found, sample: str, *, seed: int) -> Found:
-    """N pictures, or P% of them: a simple random sample without replacement, the same for the same places whatever their order."""
+    """N files, or P% of them: a simple random sample without replacement, the same for the same places whatever their order.
+
+    Of files, for how many pages or frames each has is known only when it is read."""
     total = len(found.places)
     try:
         number = round(float(sample[:-1]) / 100 * total) if sample.endswith("%") else int(sample)
     except (ValueError, OverflowError) as error:
-        raise PreprocError(f"--sample: expected a number of pictures or a percentage such as 5%, got {sample!r}") from error
+        raise PreprocError(f"--sample: expected a number of files or a percentage such as 5%, got {sample!r}") from error
+    if sample.endswith("%") and float(sample[:-1]) > 100:
+        raise PreprocError(f"--sample: expected at most 100%, got {sample}")
     if number < 1:
-        raise PreprocError(f"--sample: expected at least one picture, got {sample} of {total}")
+        raise PreprocError(f"--sample: expected at least one file, got {sample} of {total}")
     places = sorted(found.places, key=str)
     chosen = places if number >= total else random.Random(seed).sample(places, number)
     return Found(chosen, found.broken, found.left_out)
@@ -174,15 +176,6 @@ def _matches(pattern: str) -> list[str]:
         raise PreprocError(f"{pattern}: expected a pattern, got another: {first_line(error)}") from error
 
 
-STUBS = ("PDF", "MPEG", "HDF5", "GRIB", "BUFR", "EPS", "WMF")
-"""Formats that Pillow has a name for but reads not at all, or only through another program."""
-
-
-def _is_picture(name: str) -> bool:
-    kind = Image.EXTENSION.get(Path(name).suffix.lower())
-    return kind in Image.OPEN and kind not in STUBS
-
-
 def _folder(source: str, found: Found) -> None:
     """All below, links followed, each folder once; a link back to a folder on the way is told and not followed."""
 
@@ -202,7 +195,7 @@ def _folder(source: str, found: Found) -> None:
                 inner.remove(name)
         inner.sort()
         for name in sorted(files):
-            if _is_picture(name):
+            if is_picture(name):
                 found.places.append(Place(str(Path(folder) / name)))
             else:
                 found.leave_out(name)
@@ -228,7 +221,7 @@ def _zip(source: str, found: Found) -> None:
         found.broken.append((source, f"expected a zip archive, got: {first_line(error)}"))
         return
     for name in dict.fromkeys(names):
-        if _is_picture(name):
+        if is_picture(name):
             found.places.append(Place(name, archive=source))
         else:
             found.leave_out(name)
@@ -263,7 +256,7 @@ def _members(source: str, archive: Iterable[tarfile.TarInfo], found: Found, *, p
             found.left_out["links"] = found.left_out.get("links", 0) + 1
         if not member.isfile():
             continue
-        if not _is_picture(member.name):
+        if not is_picture(member.name):
             found.leave_out(member.name)
         elif member.name in seen:
             found.broken.append((f"{source}/{member.name}", "expected each name once in an archive, got it again; the first counts"))
@@ -298,7 +291,7 @@ def _remote(source: str, found: Found) -> None:
             if is_tar(name):
                 with system.open(name, "rb") as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=Strict) as archive:
                     _members(url, archive, found, plain=False)
-            elif name == path or _is_picture(name):
+            elif name == path or is_picture(name):
                 found.places.append(Place(url))
             else:
                 found.leave_out(name)

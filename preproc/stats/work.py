@@ -13,10 +13,11 @@ from typing import IO, Any
 
 from PIL import Image
 
+from ..decoding import ImageFile
 from ..errors import PreprocError, first_line
 from .histogram import Accumulator, Counted
-from .pictures import count_file, open_picture
-from .sources import Broken, Place, Strict, is_remote, is_tar, place_of, remote
+from .pictures import Told, converted, count_file
+from .sources import Place, Strict, is_remote, is_tar, place_of, remote
 
 Reader = Callable[[], bytes | Path]
 """Reads one picture's bytes, or says which file has them."""
@@ -53,50 +54,74 @@ def _check_size(size: int) -> None:
         raise PreprocError(f"expected a picture of at most {MOST_BYTES:,} bytes in an archive, got {size:,}")
 
 
-def run_chunk(chunk: Sequence[Mapping[str, Any]], color: str | None, archives: Archives | None = None) -> dict[str, Any]:
-    """{"accumulator": ..., "broken": [[name, reason], ...]}, plain data. What cannot be read is listed; nothing is raised."""
+def run_chunk(
+    chunk: Sequence[Mapping[str, Any]], color: str | None, frames: str = "all", archives: Archives | None = None
+) -> dict[str, Any]:
+    """{"accumulator": ..., "broken": [[name, reason], ...], "skipped": as that, "stacks": ..., "oriented": ...}, plain data, as Told has
+    them. What cannot be read is listed; nothing is raised."""
     if archives is None:
         with Archives() as archives:
-            return run_chunk(chunk, color, archives)
-    broken = list[Broken]()
-    accumulator = Accumulator.of(_counted([place_of(data) for data in chunk], color, archives, broken))
-    return {"accumulator": accumulator.to_json(), "broken": [list(entry) for entry in broken]}
+            return run_chunk(chunk, color, frames, archives)
+    told = Told()
+    accumulator = Accumulator.of(_counted([place_of(data) for data in chunk], color, frames, archives, told))
+    return result(accumulator, told)
 
 
-def _counted(places: Sequence[Place], color: str | None, archives: Archives, broken: list[Broken]) -> Iterator[Counted]:
-    """Each picture's counts; the others go to `broken`."""
+def result(accumulator: Accumulator, told: Told) -> dict[str, Any]:
+    """As run_chunk()'s."""
+    return {
+        "accumulator": accumulator.to_json(),
+        "broken": [list(entry) for entry in told.broken],
+        "skipped": [list(entry) for entry in told.skipped],
+        "stacks": told.stacks,
+        "oriented": told.oriented,
+    }
+
+
+def deadly(place: Place, reason: str) -> dict[str, Any]:
+    """The result of a file that cannot be counted at all."""
+    return result(Accumulator(), Told([(str(place), reason)]))
+
+
+def _counted(places: Sequence[Place], color: str | None, frames: str, archives: Archives, told: Told) -> Iterator[Counted]:
+    """Each picture's counts; the others go to `told`."""
     for archive in dict.fromkeys(place.archive for place in places):
         left = {place: None for place in places if place.archive == archive}
         try:
             for place, read in _contents(archive, list(left), archives):
                 del left[place]
                 try:
-                    found = count_file(read(), color=color, mask=place.mask)
+                    yield from count_file(read(), name=str(place), told=told, color=color, mask=place.mask, frames=frames)
                 except Exception as error:  # noqa: BLE001 - archives, file systems and decoders raise whatever they like
-                    broken.append((str(place), first_line(error)))
-                else:
-                    yield found
+                    told.broken.append((str(place), first_line(error)))
         except Exception as error:  # noqa: BLE001
-            broken += [(str(place), f"expected {archive} to be readable, got: {first_line(error)}") for place in left]
+            told.broken += [(str(place), f"expected {archive} to be readable, got: {first_line(error)}") for place in left]
         else:
-            broken += [(str(place), "expected it in the archive, got nothing there") for place in left]
+            told.broken += [(str(place), "expected it in the archive, got nothing there") for place in left]
 
 
 def merge(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Several of run_chunk()'s as one."""
-    total = Accumulator()
-    for result in results:
-        total += Accumulator.from_json(result["accumulator"])
-    return {"accumulator": total.to_json(), "broken": [entry for result in results for entry in result["broken"]]}
+    total, told = Accumulator(), Told()
+    for each in results:
+        total += Accumulator.from_json(each["accumulator"])
+        told = told + told_of(each)
+    return result(total, told)
+
+
+def told_of(each: Mapping[str, Any]) -> Told:
+    """What one of run_chunk()'s says beside its counts."""
+    broken, skipped = ([(str(name), str(reason)) for name, reason in each[key]] for key in ("broken", "skipped"))
+    return Told(broken, skipped, int(each["stacks"]), int(each["oriented"]))
 
 
 def read_pictures(places: Sequence[Place], color: str) -> Iterator[tuple[str, Image.Image]]:
-    """Those that can be read, each with its name."""
+    """The first of each file that can be read, with its name."""
     with Archives() as archives:
         for archive in dict.fromkeys(place.archive for place in places):
             for place, read in _contents(archive, [place for place in places if place.archive == archive], archives):
-                with contextlib.suppress(PreprocError, OSError):
-                    yield str(place), open_picture(read(), color)
+                with contextlib.suppress(PreprocError, OSError), ImageFile(read(), frames="first") as file:
+                    yield f"{place}{file.name(file.numbers[0])}", converted(file.read(file.numbers[0]), color)
 
 
 def _contents(archive: str | None, places: Sequence[Place], archives: Archives) -> Iterator[tuple[Place, Reader]]:
@@ -150,5 +175,5 @@ def main() -> None:
         with contextlib.suppress(BrokenPipeError):
             for line in sys.stdin:
                 task = json.loads(line)
-                answers.write(json.dumps(run_chunk(task["chunk"], task["color"], archives)) + "\n")
+                answers.write(json.dumps(run_chunk(task["chunk"], task["color"], task["frames"], archives)) + "\n")
                 answers.flush()
