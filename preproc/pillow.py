@@ -54,7 +54,8 @@ def nearest(size: int, new: int) -> Integers:
 
 def weights(size: int, new: int, interpolation: str) -> list[tuple[int, Integers]]:
     """For each new pixel the first old one that it reads, and the integer weights from there on: precompute_coeffs()."""
-    kernel, support = {"bilinear": (_triangle, 1.0), "bicubic": (_cubic, 2.0)}[interpolation]
+    kernels = {"box": (_box, 0.5), "bilinear": (_triangle, 1.0), "hamming": (_hamming, 1.0)}
+    kernel, support = (kernels | {"bicubic": (_cubic, 2.0), "lanczos": (_lanczos, 3.0)})[interpolation]
     scale = size / new
     wide = max(scale, 1.0)
     found = []
@@ -77,6 +78,23 @@ def _cubic(x: float, a: float = -0.5) -> float:
     if x < 1.0:
         return ((a + 2.0) * x - (a + 3.0)) * x * x + 1
     return (((x - 5) * x + 8) * x - 4) * a if x < 2.0 else 0.0
+
+
+def _sinc(x: float) -> float:
+    return math.sin(x * math.pi) / (x * math.pi) if x else 1.0
+
+
+def _lanczos(x: float) -> float:
+    return _sinc(x) * _sinc(x / 3) if -3.0 <= x < 3.0 else 0.0
+
+
+def _box(x: float) -> float:
+    return float(-0.5 < x <= 0.5)
+
+
+def _hamming(x: float) -> float:
+    """With the constants of Pillow's source, which are floats of 32 bits."""
+    return _sinc(x) * (float(np.float32(0.54)) + float(np.float32(0.46)) * math.cos(x * math.pi)) if abs(x) < 1.0 else 0.0
 
 
 def _pass(x: Integers, axis: int, new: int, interpolation: str) -> Integers:

@@ -341,9 +341,7 @@ def _split(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequen
 
 def _is_fast(front: Sequence[Step]) -> bool:
     """Whether an ONNX file may round a resize otherwise than Pillow."""
-    return any(
-        isinstance(step, Resampling) and step.form == "fast" and step.antialias and step.interpolation != "nearest" for step in front
-    )
+    return any(isinstance(step, Resampling) and step.pillow is not None and step.form == "fast" for step in front)
 
 
 def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], scale: Mapping[str, float]) -> list[Case]:

@@ -21,6 +21,7 @@ from preproc import reference
 from preproc.pillow import vertical_first
 from preproc.pipeline import Pipeline
 from preproc.steps import (
+    FAST,
     CenterCrop,
     ChannelAffine,
     FromPixels,
@@ -83,7 +84,7 @@ def cases() -> Iterator[Case]:
     sizes = {"smaller": ((23, 31), (9, 12)), "larger": ((9, 12), (23, 31)), "taller": ((40, 11), (8, 10)), "even": ((32, 24), (16, 12))}
     sizes |= {"rows-first": ((42, 20), (21, 10)), "columns-first": ((41, 20), (21, 10))}  # at the border of the rule for the passes
     sizes |= {"rows-alone-first": ((30, 12), (20, 20))}
-    for method in ("bilinear", "bicubic", "nearest"):
+    for method in (*FAST, "nearest"):
         for name, (old, new) in sizes.items():
             if method == "nearest" and name.endswith("first"):
                 continue
@@ -106,6 +107,18 @@ def cases() -> Iterator[Case]:
         yield f"letterbox-{name}", [first, Letterbox(size=(20, 24))], pixels(1, *old, 3)
     imagenet = [Resize(size=20, **exact), CenterCrop(size=(16, 16)), Rescale(), Normalize(mean=MEAN, std=STD, unit="0-1")]
     yield "pipeline-imagenet", [first, *imagenet], pixels(1, 31, 23, 3)
+    for method in ("lanczos", "box", "hamming"):
+        for name in ("smaller", "larger", "rows-first"):
+            old, new = sizes[name]
+            for order in (13, 12) if vertical_first(old, new, 13) else (13,):
+                yield (
+                    f"resize-{method}-{name}{'-12' * (order == 12)}",
+                    [
+                        first,
+                        Resize(size=new, interpolation=method, pillow=order),
+                    ],
+                    pixels(1, *old, 3),
+                )
 
 
 def tolerance(steps: list[Step]) -> float:

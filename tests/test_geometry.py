@@ -25,6 +25,7 @@ from preproc.recipe import parse_recipe, replace
 from preproc.runtimes import onnxruntime
 from preproc.runtimes.ort import _output_types
 from preproc.steps import (
+    INTERPOLATIONS,
     PILLOWS,
     CenterCrop,
     FromPixels,
@@ -40,7 +41,8 @@ from preproc.steps import (
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, alone, hand_made, put
 
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
+FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
+SMOOTH = [name for name in FILTERS if name != "nearest"]
 SIDES = st.integers(1, 70)
 SIZES = [(1, 1), (1, 7), (2, 300), (300, 4), (4, 300), (37, 53), (100, 100), (120, 333), (64, 48), (33, 40)]
 FIXED = [
@@ -49,6 +51,7 @@ FIXED = [
     Resize(size=(33, 40), interpolation="nearest"),
     Resize(size=(31, 29), antialias=False),
     Letterbox(size=64),
+    *(Resize(size=(17, 90), interpolation=name) for name in ("lanczos", "box", "hamming")),
     *(Letterbox(size=(50, 90), antialias=True, interpolation="bicubic", fill=3, pillow=pillow) for pillow in PILLOWS),
     CenterCrop(size=(33, 40), fill=7),
     CenterCrop(size=(33, 40), rounding="floor"),
@@ -250,7 +253,7 @@ def test_nodes_that_interpolate_nothing_are_the_oracle(step, layout):
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 @pytest.mark.parametrize("size", [size for size in SIZES if 4 not in size])
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("interpolation", SMOOTH)
 def test_the_exact_form_is_the_oracle(size, layout, interpolation):
     told = {"interpolation": interpolation, "form": "exact"}
     for step in (
@@ -269,7 +272,7 @@ def test_the_exact_form_is_the_oracle(size, layout, interpolation):
 def test_the_exact_form_is_exact_far_apart(old, new):
     white = np.full((1, *old, 3), 255, np.uint8)
     picture = noise(old)[:1].transpose(0, 2, 3, 1)
-    for interpolation in ("bilinear", "bicubic"):
+    for interpolation in SMOOTH:
         steps = [FromPixels(layout="NHWC"), Resize(size=new, interpolation=interpolation, form="exact")]
         made = session(steps, old)
         for x in (white, np.ascontiguousarray(picture), np.where(picture > 127, np.uint8(255), np.uint8(0))):
@@ -327,18 +330,22 @@ def test_pictures_are_moved_in_front_of_everything_else():
         ({"step": "resize", "size": [3, 0]}, r"\[height, width\]"),
         ({"step": "resize", "size": True}, r"\[height, width\]"),
         ({"step": "resize", "size": "256"}, r"\[height, width\]"),
-        ({"step": "resize", "size": 32, "interpolation": "lanczos"}, "one of bilinear, bicubic, nearest, got 'lanczos'"),
+        (
+            {"step": "resize", "size": 32, "interpolation": "lanczos3"},
+            "one of bilinear, bicubic, nearest, lanczos, box, hamming, got 'lanczos3'",
+        ),
         ({"step": "resize", "size": 32, "interpolation": "biliner"}, "did you mean 'bilinear'"),
         ({"step": "resize", "size": 32, "max_size": 32}, "max_size with a size of one number below it"),
         ({"step": "resize", "size": [3, 4], "max_size": 32}, "max_size with a size of one number"),
         ({"step": "resize", "size": 32, "interpolation": "bicubic", "antialias": False}, "antialias = true for bicubic"),
+        ({"step": "resize", "size": 32, "interpolation": "lanczos", "antialias": False}, "antialias = true for lanczos"),
         ({"step": "resize", "size": 32, "antialias": 1}, "true or false"),
         ({"step": "resize", "size": 32, "form": "exakt"}, "did you mean 'exact'"),
         ({"step": "resize", "size": 32, "pillow": 11}, "resize: pillow: expected 12 or 13, got 11; 12 stands for every older Pillow"),
         ({"step": "resize", "size": 32, "pillow": 12.0}, "expected 12 or 13, got 12.0"),
         ({"step": "letterbox", "size": 32, "antialias": True, "pillow": "13"}, "letterbox: pillow: expected 12 or 13, got '13'"),
-        ({"step": "letterbox", "size": 32, "pillow": 12}, "pillow for antialiased bilinear or bicubic only, .* got 12"),
-        ({"step": "resize", "size": 32, "interpolation": "nearest", "pillow": 13}, "antialiased bilinear or bicubic only, .* got 13"),
+        ({"step": "letterbox", "size": 32, "pillow": 12}, "pillow for antialiased resizes only, .* got 12"),
+        ({"step": "resize", "size": 32, "interpolation": "nearest", "pillow": 13}, "antialiased resizes only, .* got 13"),
         ({"step": "center_crop", "size": [1, 2, 3]}, r"\[height, width\]"),
         ({"step": "center_crop", "size": 4, "fill": 256}, "grey level"),
         ({"step": "pad", "padding": [1, 2, 3]}, "1, 2 or 4 numbers"),
@@ -349,6 +356,15 @@ def test_pictures_are_moved_in_front_of_everything_else():
 def test_wrong_steps_are_refused(table, message):
     with pytest.raises(PreprocError, match=message):
         parse(table)
+
+
+@pytest.mark.parametrize("interpolation", ["lanczos", "box", "hamming"])
+def test_what_no_node_computes_is_exact(interpolation):
+    """And so for pixels of one size only in ONNX files."""
+    step = Resize(size=8, interpolation=interpolation)
+    assert (step.form, parse({"step": "resize", "size": 8, "interpolation": interpolation}).form) == ("exact", "exact")
+    with pytest.raises(PreprocError, match=f"one static size .* got a dynamic one; no other form computes {interpolation}"):
+        session([FromPixels(layout="NHWC"), step], None)
 
 
 def test_steps_survive_json():

@@ -61,7 +61,7 @@ def test_a_table_of_one_version_is_replaced():
 @pytest.mark.parametrize("name", sorted(HERE))
 def test_random_configurations_are_equal_or_refused(name):
     """`python -m tests.survey_processors` runs many more: tests/survey/processors.md."""
-    found, wrong = surveyed(name, HERE[name], 12, seed=7)
+    _, wrong = surveyed(name, HERE[name], 12, seed=7)
     assert not wrong
 
 
@@ -75,7 +75,7 @@ def test_a_wrong_reading_differs(name):
         config |= {"size": {"height": 20, "width": 33}}
     image = processors.picture((50, 41))
     theirs = processors.driven(HERE[name])(config, image)
-    for change in ({}, {"size": {key: 40 for key in config["size"]}}, {"resample": 2}):
+    for change in ({}, {"size": dict.fromkeys(config["size"], 40)}, {"resample": 2}):
         read = published.from_huggingface(config | change)
         mine = reference.apply([FromPixels(layout="NHWC", to=read.color), *read.steps], np.asarray(image)[None])
         assert processors.same(mine, theirs) == (not change), change
@@ -166,7 +166,7 @@ def test_other_objects_are_refused():
 
     with pytest.raises(PreprocError, match=r"an image processor of transformers, got ViTImageProcessorPil of .*test_processors"):
         published.from_huggingface(ViTImageProcessorPil())
-    with pytest.raises(PreprocError, match="of an image processor, got one of|got int of builtins"):
+    with pytest.raises(PreprocError, match="or an image processor of transformers, got int of builtins"):
         published.from_huggingface(3)
 
 

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
-from ..steps import CenterCrop, Geometry, Letterbox, Pad, Resampling, Resize
+from ..steps import FAST, CenterCrop, Geometry, Letterbox, Pad, Resampling, Resize
 
 if TYPE_CHECKING:
     from .nodes import Builder
@@ -308,7 +308,8 @@ def _exact(frame: Frame, step: Resampling, height: Side, width: Side) -> Frame:
     """Pillow's integers as products of float32 matrices, none of whose sums is rounded. Raises PreprocError for sizes that are free."""
     sides = [side for side in (frame.height, frame.width, height, width) if isinstance(side, int)]
     if len(sides) < 4:
-        raise PreprocError('resize: expected pixels of one static size for form = "exact", got a dynamic one; form = "fast" takes any')
+        mend = 'form = "fast" takes any' if step.interpolation in FAST else f"no other form computes {step.interpolation}"
+        raise PreprocError(f'{step.name}: expected pixels of one static size for form = "exact", got a dynamic one; {mend}')
     b, frame = frame.b, (frame.transposed("NCHW") if frame.layout == "NHWC" else frame).cast(ir.DataType.FLOAT)
     value, old, new = frame.value, sides[:2], sides[2:]
     vertical_first = step.pillow == 13 and old[0] - new[0] > max(0, 2 * (old[1] - new[1]))
@@ -363,18 +364,31 @@ def _matrix(old: int, new: int, interpolation: str) -> NDArray[np.int64]:
     """(new, old) integer weights: Pillow's precompute_coeffs() and normalize_coeffs_8bpc()."""
     scale = old / new
     wide = max(scale, 1.0)
-    reach = {"bilinear": 1.0, "bicubic": 2.0}[interpolation] * wide
+    reach = {"box": 0.5, "bicubic": 2.0, "lanczos": 3.0}.get(interpolation, 1.0) * wide
     center = (np.arange(new)[:, None] + 0.5) * scale
     at = np.arange(old)[None]
     inside = (at >= (center - reach + 0.5).astype(np.int64)) & (at < (center + reach + 0.5).astype(np.int64))
-    x = np.abs((at - center + 0.5) * (1.0 / wide))
-    if interpolation == "bilinear":
-        kernel = np.maximum(1.0 - x, 0.0)
-    else:
-        kernel = np.where(x < 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, (((x - 5) * x + 8) * x - 4) * -0.5, 0.0))
-    kernel = np.where(inside, kernel, 0.0)
+    kernel = np.where(inside, _kernel((at - center + 0.5) * (1.0 / wide), interpolation), 0.0)
     scaled = kernel / np.cumsum(kernel, axis=1)[:, -1:] * (1 << BITS)  # a sum in order, as C makes it
     return np.asarray(np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64))
+
+
+def _kernel(x: NDArray[np.float64], interpolation: str) -> NDArray[np.float64]:
+    """Pillow's filters. Its hamming has constants of 32 bits."""
+    far = np.abs(x)
+    match interpolation:
+        case "box":
+            return np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0)
+        case "bilinear":
+            return np.maximum(1.0 - far, 0.0)
+        case "hamming":
+            first, second = (float(np.float32(value)) for value in (0.54, 0.46))
+            return np.where(far < 1, np.sinc(x) * (first + second * np.cos(x * np.pi)), 0.0)
+        case "bicubic":
+            near, beyond = (1.5 * far - 2.5) * far * far + 1, (((far - 5) * far + 8) * far - 4) * -0.5
+            return np.where(far < 1, near, np.where(far < 2, beyond, 0.0))
+        case _:
+            return np.where(far < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
 
 
 def _limit(b: "Builder", op: str, one: ir.Value, other: ir.Value | NDArray[np.int64]) -> ir.Value:

@@ -3,6 +3,8 @@
 Whole numbers are computed without a branch on them (no min, no if), so that a trace or an exported graph stays right for other sizes.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
@@ -24,7 +26,8 @@ class Resize(Layer):
 
     x: (N, C, H, W) float, grey levels 0..255, whole numbers.  y: same dtype, of the new size.
     size: (height, width), or one number for the shorter side.  max_size: the most that the longer one may have.
-    interpolation: "bilinear", "bicubic" or "nearest".  antialias: see steps.Resampling.  form: of ONNX files; here it is always exact.
+    interpolation: "bilinear", "bicubic", "lanczos", "box", "hamming" or "nearest".  antialias: see steps.Resampling.
+    form: of ONNX files; here it is always exact.
     pillow: 12 or 13, whose order of the passes; default: that of the Pillow which is installed.
     No gradient passes through it. Raises PreprocError for sizes that are none, pictures without pixels,
     and (but in scripts and recorded graphs) values in 0..1 or normalized ones. What is behind the comma of larger ones is cut off.
@@ -168,15 +171,15 @@ class Pad(Layer):
 def _sampler(step: steps.Resampling) -> nn.Module:
     if step.interpolation == "nearest":
         return _Nearest()
-    return _Pillow(cubic=step.interpolation == "bicubic", from_13=step.pillow == 13) if step.antialias else _Linear()
+    return _Pillow(step.interpolation, from_13=step.pillow == 13) if step.antialias else _Linear()
 
 
 class _Pillow(nn.Module):
     """x: (N, C, H, W) int32, grey levels -> (N, C, height, width). from_13: with the order of the passes of Pillow 13, else that of 12."""
 
-    def __init__(self, *, cubic: bool, from_13: bool) -> None:
+    def __init__(self, interpolation: str, *, from_13: bool) -> None:
         super().__init__()
-        self.cubic, self.from_13, self.bits = cubic, from_13, BITS
+        self.interpolation, self.from_13, self.bits = interpolation, from_13, BITS
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         if is_scripting() or not _recorded():  # the same numbers, with less memory; its number of rounds depends on the size
@@ -195,7 +198,7 @@ class _Pillow(nn.Module):
         """One pass, a tap at a time."""
         if x.shape[axis] == new:
             return x
-        position, weight = _weights(x.shape[axis], new, self.cubic)
+        position, weight = _weights(x.shape[axis], new, self.interpolation)
         position, weight = position.t().contiguous().to(x.device), weight.t().contiguous().to(x.device)
         y = x.movedim(axis, 0).contiguous()
         total = torch.full([new, y.shape[1], y.shape[2], y.shape[3]], 1 << self.bits - 1, dtype=torch.int32, device=x.device)
@@ -205,7 +208,7 @@ class _Pillow(nn.Module):
 
     def whole(self, x: Tensor, axis: int, new: int) -> Tensor:
         """One pass, all taps at once."""
-        position, weight = _weights(x.shape[axis], new, self.cubic)
+        position, weight = _weights(x.shape[axis], new, self.interpolation)
         y = x.movedim(axis, -1)
         read = y.index_select(-1, position.flatten().to(x.device)).unflatten(-1, (new, -1))
         total = (read * weight.to(x.device)).sum(-1, dtype=torch.int32)
@@ -254,28 +257,44 @@ def _nearest(size: int, new: int) -> Tensor:
     return torch.minimum(at, (one * size - 1).to(torch.int64))
 
 
-def _weights(size: int, new: int, cubic: bool, bits: int = BITS) -> tuple[Tensor, Tensor]:
+def _weights(size: int, new: int, interpolation: str, bits: int = BITS) -> tuple[Tensor, Tensor]:
     """(new, taps) int64 positions and int32 weights, on the CPU, where the order of sums is known: Pillow's precompute_coeffs()."""
-    support = 2 if cubic else 1
+    halves = 6 if interpolation == "lanczos" else 4 if interpolation == "bicubic" else 1 if interpolation == "box" else 2
+    whole = (halves + 1) // 2
     one = torch.ones(1, dtype=torch.float64)
     scale = one * size / new
     wide = torch.maximum(scale, one)
     center = (torch.arange(new, dtype=torch.float64) + 0.5) * scale
-    first = (center - wide * support + 0.5).to(torch.int64).clamp(min=0)
-    end = torch.minimum((center + wide * support + 0.5).to(torch.int64), (one * size).to(torch.int64))
-    reach = (support * size + new - 1) // new
-    taps = 2 * (support + _over(reach - support)) + 1  # max(reach, support) to each side, so that torch 2.10 can bound it
+    first = (center - wide * (0.5 * halves) + 0.5).to(torch.int64).clamp(min=0)
+    end = torch.minimum((center + wide * (0.5 * halves) + 0.5).to(torch.int64), (one * size).to(torch.int64))
+    reach = (halves * size + 2 * new - 1) // (2 * new)
+    taps = 2 * (whole + _over(reach - whole)) + 1  # max(reach, whole) to each side, so that torch 2.10 can bound it
     position = first.unsqueeze(1) + torch.arange(taps)
-    x = ((position - center.unsqueeze(1) + 0.5) * (1.0 / wide)).abs()
-    if cubic:
-        near, far = (1.5 * x - 2.5) * x * x + 1, (((x - 5) * x + 8) * x - 4) * -0.5
-        kernel = torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
-    else:
-        kernel = (1 - x).clamp(min=0.0)
+    kernel = _kernel((position - center.unsqueeze(1) + 0.5) * (1.0 / wide), interpolation)
     kernel = torch.where(position < end.unsqueeze(1), kernel, torch.zeros_like(kernel))
     scaled = kernel / kernel.cumsum(1)[:, -1:] * (1 << bits)
     weight = (scaled + torch.where(scaled < 0, -0.5, 0.5)).to(torch.int32)
     return torch.minimum(position, (one * size - 1).to(torch.int64)), weight
+
+
+def _kernel(x: Tensor, interpolation: str) -> Tensor:
+    """The filters of Pillow's Resample.c, the constants of hamming as it has them: in floats of 32 bits."""
+    if interpolation == "box":
+        return ((x > -0.5) & (x <= 0.5)).to(x.dtype)
+    x = x.abs()
+    if interpolation == "bilinear":
+        return (1 - x).clamp(min=0.0)
+    if interpolation == "bicubic":
+        near, far = (1.5 * x - 2.5) * x * x + 1, (((x - 5) * x + 8) * x - 4) * -0.5
+        return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+    if interpolation == "hamming":
+        return torch.where(x < 1, _sinc(x) * (0.5400000214576721 + 0.46000000834465027 * (x * math.pi).cos()), torch.zeros_like(x))
+    return torch.where(x < 3, _sinc(x) * _sinc(x / 3), torch.zeros_like(x))
+
+
+def _sinc(x: Tensor) -> Tensor:
+    angle = torch.where(x == 0, torch.ones_like(x), x * math.pi)
+    return torch.where(x == 0, torch.ones_like(x), angle.sin() / angle)
 
 
 def _middle(size: int, new: int, even: int) -> tuple[Tensor, Tensor]:

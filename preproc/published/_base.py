@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import NotAtHandError, PreprocError, first_line
-from ..steps import Resize, Step
+from ..steps import INTERPOLATIONS, Resize, Step
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Published:
 
 def resize_step(size: Any, interpolation: Any, max_size: int | None, where: str) -> Resize:
     method = str(getattr(interpolation, "value", interpolation)).removesuffix("-exact")  # on a PIL image they are the same
-    if method not in ("bilinear", "bicubic", "nearest"):
-        raise PreprocError(f"{where}: expected interpolation bilinear, bicubic or nearest, got {method}")
+    if method not in INTERPOLATIONS:
+        raise PreprocError(f"{where}: expected interpolation to be one of {', '.join(INTERPOLATIONS)}, got {method}")
     sides = [size] if isinstance(size, int) else list(size or ())
     if len(sides) not in (1, 2):
         raise PreprocError(f"{where}: expected a size of one or two numbers, got {size}")

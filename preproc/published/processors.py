@@ -16,7 +16,7 @@ from ..checks import did_you_mean
 from ..errors import PreprocError
 from ..steps import CenterCrop, ChannelAffine, Normalize, Rescale, Resize, Step
 
-RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}
+RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 """Pillow's codes."""
 VALUES: Mapping[str, tuple[str, ...]] = {
     "do_resize": ("size", "resample", "crop_pct", "size_divisor"),

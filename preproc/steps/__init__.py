@@ -6,6 +6,8 @@ A step validates itself when it is made, so a layer's constructor, a recipe and 
 from ._base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .geometry import (
+    FAST,
+    INTERPOLATIONS,
     MOST_SIDE,
     PILLOWS,
     CenterCrop,
@@ -25,6 +27,8 @@ from .sequence import STEPS, channels_in, channels_out, check, compose, parse
 
 __all__ = [
     "COLORS",
+    "FAST",
+    "INTERPOLATIONS",
     "LAYOUTS",
     "MOST_SIDE",
     "PILLOWS",

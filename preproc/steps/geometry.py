@@ -10,7 +10,9 @@ from ._base import Step, ValueRange
 
 Size = tuple[int, int]
 """(height, width)"""
-INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
+INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos", "box", "hamming")
+FAST = ("bilinear", "bicubic")
+"""Interpolations that an ONNX Resize node antialiases."""
 FORMS = ("fast", "exact")
 PILLOWS = (12, 13)
 """Whose order of passes a resize may have: 12 and older, 13 and newer."""
@@ -47,11 +49,13 @@ class Geometry(Step):
 class Resampling(Geometry):
     """What a resize and a letterbox share.
 
-    interpolation: bilinear or bicubic (a = -0.5) as Pillow's Image.resize computes them, with its 22-bit integer weights and a rounding to
-    grey levels between the two passes; or nearest, Pillow's as well.  antialias: True, as Pillow always does, or for bilinear False:
-    two taps however much it shrinks, with weights of 11 bits and one rounding, as OpenCV's INTER_LINEAR (within one grey level).
+    interpolation: bilinear, bicubic (a = -0.5), lanczos, box or hamming as Pillow's Image.resize computes them, with its 22-bit integer
+    weights and a rounding to grey levels between the two passes; or nearest, Pillow's as well.  antialias: True, as Pillow always does,
+    or for bilinear False: two taps however much it shrinks, with weights of 11 bits and one rounding, as OpenCV's INTER_LINEAR (within
+    one grey level).
     form: of antialiased resizes in ONNX files. "fast": Resize nodes, some values one level off; "exact": none off, for pixels of
-    one static size. In torch they are always exact, and nearest and antialias = False are so everywhere.
+    one static size. Lanczos, box and hamming, which no node computes, are always exact. In torch all are, and nearest and antialias =
+    False are so everywhere.
     pillow: of antialiased resizes, whose two passes each round: the Pillow whose order of passes this is. 12, and older: the horizontal one
     first, always. 13, and newer: the vertical one first where it removes more than twice as many rows as the other removes columns. Left
     out, that of the Pillow which is installed where the step is made. None for nearest and antialias = False, which have no such order.
@@ -67,14 +71,18 @@ class Resampling(Geometry):
         check_choice("form", self.form, FORMS)
         if not isinstance(self.antialias, bool):
             raise PreprocError(f"{self.name}: expected antialias to be true or false, got {self.antialias!r}")
-        if not self.antialias and self.interpolation == "bicubic":
-            raise PreprocError(f"{self.name}: expected antialias = true for bicubic: without it no two libraries agree, got false")
+        if not self.antialias and self.interpolation not in ("bilinear", "nearest"):
+            raise PreprocError(
+                f"{self.name}: expected antialias = true for {self.interpolation}: without it no two libraries agree, got false"
+            )
         ordered = self.antialias and self.interpolation != "nearest"
         if self.pillow is not None and not ordered:
             raise PreprocError(
-                f"{self.name}: expected pillow for antialiased bilinear or bicubic only, whose passes have an order, got {self.pillow!r}"
+                f"{self.name}: expected pillow for antialiased resizes only, whose passes have an order, got {self.pillow!r}"
             )
         if ordered:
+            if self.interpolation not in FAST:
+                object.__setattr__(self, "form", "exact")
             object.__setattr__(self, "pillow", installed_pillow() if self.pillow is None else self.pillow)
             check_pillow(self.pillow, f"{self.name}: pillow")
 
