@@ -74,6 +74,7 @@ bench: $(SETUP)  ## speed as ratios against peers, into tests/bench/results/
 survey: $(SETUP)  ## the fold and the pixels of torchvision's models and timm's families, into tests/survey/; 20,000 broken .onnx files (50 minutes)
 	$(PY) -m tests.survey_recipes
 	$(PY) -m tests.survey_pixels
+	$(PY) -m tests.survey_processors
 	$(PY) -m tests.survey_models torchvision
 	$(PY) -m tests.survey_models timm
 	$(PY) -m tests.fuzz 20000

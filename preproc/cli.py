@@ -115,9 +115,12 @@ def attach(
     units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255|0-65535", help="What mean and std are given in.")] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
     huggingface: Annotated[
-        Path | None, typer.Option("--huggingface", metavar="FILE", help="A preprocessor_config.json: resize, crop and constants.")
+        Path | None,
+        typer.Option("--huggingface", metavar="FILE", help="A preprocessor_config.json, processor_config.json, or a folder with it."),
     ] = None,
-    timm: Annotated[str | None, typer.Option("--timm", metavar="NAME", help="Those of timm's weights, as resnet50.a1_in1k.")] = None,
+    timm: Annotated[
+        str | None, typer.Option("--timm", metavar="NAME|FILE", help="Of timm's weights, as resnet50.a1_in1k; or a config.json.")
+    ] = None,
     torchvision: Annotated[str | None, typer.Option("--torchvision", metavar="WEIGHTS", help="As ResNet50_Weights.IMAGENET1K_V2.")] = None,
     pillow: Annotated[
         int | None, typer.Option("--pillow", metavar="12|13", help="Whose order of passes a published resize has; default: as installed.")

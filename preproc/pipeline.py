@@ -46,12 +46,18 @@ class Pipeline(nn.Module):
 
     @classmethod
     def from_timm(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None) -> "Pipeline":
-        """The evaluation pipeline of timm's weights: of a pretrained_cfg, a model, or a name as "resnet50.a1_in1k"."""
+        """The evaluation pipeline of timm's weights: of a name as "resnet50.a1_in1k", a config.json (path, folder or table), a
+        pretrained_cfg, or a model."""
         return cls._published(published.from_timm(source, pillow=pillow), layout, color)
 
     @classmethod
     def from_huggingface(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None) -> "Pipeline":
-        """The pipeline of a preprocessor_config.json: its path, its folder or its table; as from_torchvision()."""
+        """The pipeline of an image processor of transformers: of its preprocessor_config.json or processor_config.json (path, folder or
+        table), or of the object itself, or of the processor that it is in; as from_torchvision().
+
+        As transformers computes it with Pillow. Its processors for torchvision's tensors resize some grey levels otherwise: for the object
+        of such a one a warning says so.
+        """
         return cls._published(published.from_huggingface(source, pillow=pillow), layout, color)
 
     @classmethod

@@ -142,7 +142,7 @@ def test_timms_configurations():
         resize, crop, _, normalize = known.steps
         assert (crop.size, resize.interpolation) == (tuple(config.input_size[1:]), config.interpolation)
         assert (normalize.mean, normalize.std) == (tuple(config.mean), tuple(config.std))
-        assert known.origin == f"timm {name}"
+        assert published.title(known.origin) == f"timm {name}"
     assert len(refused) < 10
     assert all(mode == "border" and "crop_mode border" in text for mode, text in refused)
 
@@ -220,6 +220,9 @@ def without(*keys, **changes):
     return {key: value for key, value in CLIP.items() if key not in keys} | changes
 
 
+MOBILEVIT = without("do_normalize", "image_mean", "image_std", image_processor_type="MobileViTImageProcessor")
+
+
 def test_huggingfaces_classes():
     squash = published.from_huggingface(
         without("do_center_crop", "crop_size", image_processor_type="ViTImageProcessor", size={"height": 224, "width": 200}, resample=2)
@@ -244,8 +247,8 @@ def test_huggingfaces_classes():
     )
     assert published.from_huggingface(small | {"size": {"shortest_edge": 384}}).steps[0] == Resize(size=(384, 384), interpolation="bicubic")
     assert published.from_huggingface(without(do_rescale=False, image_mean=[127] * 3, image_std=[64] * 3)).steps[-1].unit == "0-255"
-    flipped = published.from_huggingface(without("image_mean", "image_std", do_normalize=False, do_flip_channel_order=True))
-    assert flipped.color == "BGR"
+    assert published.from_huggingface(MOBILEVIT).color == "BGR"
+    assert published.from_huggingface(MOBILEVIT | {"do_flip_channel_order": False}).color == "RGB"
     with pytest.raises(PreprocError, match="RGB or grey pictures, as PIL gives them"):
         Pipeline.from_steps([FromPixels(layout="NHWC", to="BGR"), Rescale()]).to_torchvision()
 
@@ -283,41 +286,148 @@ def test_huggingfaces_own_processors(photographs, kind, config):
         assert not close(ready(known.steps, image.rotate(9))[:, turned], theirs)
 
 
-def test_a_processor_that_transformers_lacks_is_not_at_hand():
-    known = published.from_huggingface(without(image_processor_type="ViTHybridImageProcessor"))
-    with pytest.raises(NotAtHandError, match="has no ViTHybridImageProcessor for Pillow"):
+def test_a_processor_that_transformers_lacks_is_not_at_hand(monkeypatch):
+    import transformers
+
+    known = published.from_huggingface(CLIP)
+    monkeypatch.setattr(transformers, "CLIPImageProcessorPil", None, raising=False)
+    with pytest.raises(NotAtHandError, match="has no CLIPImageProcessor for Pillow"):
         published.original(known.origin)
+
+
+VIT = without("do_center_crop", "crop_size", image_processor_type="ViTImageProcessor", size={"height": 32, "width": 40})
+CONVNEXT = without("do_center_crop", "crop_size", image_processor_type="ConvNextImageProcessor")
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         ({"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}, "of an image processor, got one of Wav2Vec2"),
-        (without(rescale_offset=True), "got 'rescale_offset'"),
-        (without(resample=1), r"resample 0 \(nearest\), 2 \(bilinear\) or 3 \(bicubic\), got 1"),
-        (without("resample"), "expected resample, got nothing"),
-        (without(do_pad=True), "do_pad to be false"),
-        (without(size={"longest_edge": 400}), "shortest_edge, or height and width, got longest_edge"),
-        (without("image_processor_type"), "whose arithmetic is known, of ViT, .* got none named"),
-        (without(image_processor_type="LevitImageProcessor"), "got LevitImageProcessor"),
-        (without(crop_pct=0.9), "crop_pct of ConvNext's processors only"),
-        (without("do_normalize"), "expected do_normalize to be true or false, got 'nothing'"),
+        ({"image_seq_len": 64, "processor_class": "SmolVLMProcessor"}, "got one of something else, with image_seq_len, processor_class"),
+        (without(rescale_offset=True), "expected no rescale_offset, which CLIPImageProcessor of transformers .* does not read"),
+        (without(size_divisor=32), "expected no size_divisor, which CLIPImageProcessor"),
+        (without(crop_pct=0.9), "expected no crop_pct, which CLIPImageProcessor"),
+        (without(image_seq=32), "expected fields of image processors that are known, got 'image_seq'"),
+        (without(image_men=[0.5] * 3), "got 'image_men'; did you mean 'image_mean'"),
+        (without(resample=6), r"resample .*3 \(bicubic\).*, got 6"),
+        (without(do_pad=True, pad_size={"height": 300, "width": 300}), "do_pad to be false, for steps cannot say the border of CLIP"),
+        (without(size={"longest_edge": 400}), "size with height and width or shortest_edge, .* got longest_edge"),
+        (without(size=[224, 224]), r"size with height and width or shortest_edge, .* got \[224, 224\]"),
+        (without("image_processor_type"), "whose arithmetic is known, of .*ViT, .* got none named"),
+        (without(image_processor_type="CLIPImageProcesor"), "did you mean 'CLIPImageProcessor'"),
+        (
+            without(image_processor_type="LlavaNextImageProcessor"),
+            "LlavaNextImageProcessor of transformers .*: driven with one picture alone",
+        ),
         (without(size=224, default_to_square=True), "size as a table, got 224 with default_to_square True"),
-        (without("image_mean", "image_std", do_normalize=False, image_processor_type="MobileViTImageProcessor"), "do_flip_channel_order"),
         (without(image_mean=[10**400] * 3), "expected numbers"),
-        (without("do_center_crop", "crop_size", image_processor_type="ConvNextImageProcessor", crop_pct=0), "expected numbers"),
+        (CONVNEXT | {"crop_pct": 0}, "expected numbers"),
+        (CONVNEXT | {"crop_pct": "0.9"}, "crop_pct to be a number"),
         (without(do_resize="yes"), "do_resize to be true or false"),
-        (without(rescale_factor=1 / 127.5), "rescale_factor 1/255"),
-        (without(image_mean="x"), "expected numbers"),
+        (without(do_resize=None), "do_resize to be said or left out, got null"),
+        (without(image_mean="x"), "one number, or one for each of three channels"),
+        (without(image_mean=[0.5]), "one number, or one for each of three channels"),
         (without(image_std=[0, 1, 1]), "every std > 0"),
         (without(size={"shortest_edge": "x"}), "size"),
-        (without(do_flip_channel_order=True), "do_flip_channel_order without do_normalize"),
+        (MOBILEVIT | {"do_normalize": True}, "do_normalize to be false or left out, got true, but MobileViTImageProcessor .* no such step"),
+        (VIT | {"do_flip_channel_order": True}, "do_flip_channel_order to be false or left out, got true, but ViTImageProcessor"),
+        (
+            VIT | {"do_center_crop": True, "crop_size": 30},
+            r"got true, but ViTImageProcessor of transformers 4\.\d+\.\d+ computes no such step",
+        ),
+        (
+            without("crop_size", "do_center_crop", image_processor_type="BeitImageProcessor", size={"height": 32, "width": 32}),
+            r"expected do_center_crop \((True and False|False and True)\) to be said, got nothing, which transformers .* read otherwise",
+        ),
+        (
+            without(
+                "do_center_crop", "crop_size", image_processor_type="DetrImageProcessor", size={"shortest_edge": 80, "longest_edge": 133}
+            ),
+            "expected size with height and width, which steps can say for DetrImageProcessor.*, got shortest_edge and longest_edge",
+        ),
+        (without("do_center_crop", "crop_size", image_processor_type="GLPNImageProcessor"), "GLPNImageProcessor"),
         ([], "expected a table"),
     ],
 )
 def test_huggingfaces_fields_are_used_or_refused(config, message):
     with pytest.raises(PreprocError, match=message):
         published.from_huggingface(config)
+
+
+def test_what_is_left_out_is_what_the_class_has():
+    """Where all versions of transformers that were driven have the same."""
+    clip = published.from_huggingface({"image_processor_type": "CLIPImageProcessor"})
+    assert clip.steps == published.from_huggingface(CLIP).steps
+    assert published.from_huggingface(without("resample", do_pad=True)).steps == clip.steps
+    same = without(image_mean=0.5, image_std=0.25, size=224, crop_size=224)
+    spelled = without(image_mean=[0.5] * 3, image_std=[0.25] * 3)
+    assert published.from_huggingface(same).steps == published.from_huggingface(spelled).steps
+
+
+def test_where_publishers_put_the_table(tmp_path):
+    right = published.from_huggingface(CLIP)
+    whole = {"image_processor": CLIP, "processor_class": "CLIPProcessor", "feature_extractor": {"sampling_rate": 16000}}
+    assert published.from_huggingface(whole).steps == right.steps
+    new, old = tmp_path / "processor_config.json", tmp_path / "preprocessor_config.json"
+    new.write_text(json.dumps(whole))
+    for source in (new, tmp_path, str(tmp_path)):
+        found = published.from_huggingface(source)
+        assert (found.steps, published.title(found.origin)) == (right.steps, "Hugging Face processor_config.json (Pillow backend)")
+    old.write_text(json.dumps(CLIP))
+    assert published.from_huggingface(tmp_path).steps == right.steps
+    old.write_text(json.dumps(CLIP | {"resample": 2}))
+    with pytest.raises(PreprocError, match=r"processor_config.json and preprocessor_config.json to say the same, .* name one of the files"):
+        published.from_huggingface(tmp_path)
+    assert published.from_huggingface(old).steps[0].interpolation == "bilinear"
+    new.write_text(json.dumps({"processor_class": "CLIPProcessor", "chat_template": None}))
+    assert published.from_huggingface(tmp_path).steps[0].interpolation == "bilinear"
+    old.unlink()
+    with pytest.raises(PreprocError, match="of an image processor, got one of something else, with processor_class"):
+        published.from_huggingface(tmp_path)
+
+
+def test_timms_files(tmp_path, photographs):
+    config = get_pretrained_cfg("resnet50.a1_in1k").to_dict() | {"mean": (0.5, 0.4, 0.3), "crop_pct": 0.9}
+    nested = {"architecture": "resnet50", "num_classes": 10, "num_features": 2048, "global_pool": "avg", "pretrained_cfg": config}
+    flat = {name: value for name, value in config.items() if name != "crop_mode"} | {"labels": ["a"], "num_features": 2048}
+    file = tmp_path / "config.json"
+    transform = create_transform(**resolve_data_config({}, pretrained_cfg=config))
+    for table in (nested, flat):
+        file.write_text(json.dumps(table))
+        for source in (table, file, str(file), tmp_path, f"{tmp_path}/", f"local-dir:{tmp_path}"):
+            known = published.from_timm(source)
+            assert close(ready(known.steps, photographs[0]), transform(photographs[0]).numpy()[None])
+            assert published.title(known.origin) == "timm resnet50.a1_in1k"
+            theirs = published.original(known.origin)(photographs[1])  # of the file, not of the published weights
+            assert close(ready(known.steps, photographs[1]), theirs)
+            assert not close(ready(published.from_timm("resnet50.a1_in1k").steps, photographs[1]), theirs)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected JSON"),
+        ("[]", "expected a table"),
+        ('{"model_type": "vit", "hidden_size": 3}', "with input_size, mean and std, got a table with hidden_size, model_type"),
+        ('{"pretrained_cfg": {"input_size": [3, 8, 8]}, "model_args": {"in_chans": 1}}', "expected interpolation"),
+        (
+            '{"pretrained_cfg": {"input_size": [3, 8, 8], "interpolation": "bicubic", "crop_pct": 1, "mean": [0.5, 0.5, 0.5], '
+            '"std": [0.5, 0.5, 0.5]}, "model_args": {"in_chans": 1}}',
+            r"model_args of the input_size \[3, 8, 8\], got \[1, 8, 8\]",
+        ),
+    ],
+)
+def test_timms_files_are_read_or_refused(tmp_path, text, message):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(PreprocError, match=f"{tmp_path.name}.*{message}"):
+        published.from_timm(tmp_path)
+
+
+def test_timms_names_and_paths():
+    with pytest.raises(PreprocError, match=r"none/config\.json: expected a config\.json of timm, got No such file"):
+        published.from_timm("none/config.json")
+    with pytest.raises(PreprocError, match=r"hf-hub:timm/resnet18\.a1_in1k, which is on the hub"):
+        published.from_timm("hf-hub:timm/resnet18.a1_in1k")
 
 
 def test_files_that_are_no_configuration(tmp_path):
@@ -382,10 +492,13 @@ def test_recipes_that_cannot(changes, message):
 def test_attach_takes_them_from_the_command_line(tmp_path):
     file = hand_made(tmp_path, shape=("N", 3, 224, 224))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(CLIP))
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": get_pretrained_cfg("resnet50.a1_in1k").to_dict()}))
     for options in (
         ["--huggingface", str(tmp_path / "preprocessor_config.json")],
         ["--torchvision", "ResNet50_Weights.IMAGENET1K_V2"],
+        ["--huggingface", str(tmp_path)],
         ["--timm", "resnet50.a1_in1k"],
+        ["--timm", str(tmp_path / "config.json")],
     ):
         done = run("attach", str(file), "-o", str(tmp_path / "out"), *options)
         assert done.returncode == 0, done.stderr
@@ -424,12 +537,12 @@ def test_huggingfaces_processor_is_run_for_batches_of_a_fixed_size(tmp_path):
     pixels = PixelsSpec(layout="NHWC", color="RGB", dtype="uint8", size=None, channels=3)
     made = attach(file, tmp_path / "out", steps=known.steps, pixels=pixels, steps_from=known.origin)
     original = made.report.original
-    assert (original.name, original.pictures, original.reason) == ("Hugging Face preprocessor_config", 9, "")
+    assert (original.name, original.pictures, original.reason) == ("Hugging Face preprocessor_config (Pillow backend)", 9, "")
     assert 0 < original.ready_error < 1e-6
     golden = verify_bundle(tmp_path / "out", runtimes=["ort-cpu"])
     assert "takes the original backbone" in golden.original.reason
     shown = run("inspect", tmp_path / "out")
-    assert "as published: Hugging Face preprocessor_config\n" in shown.stdout
+    assert "as published: Hugging Face preprocessor_config (Pillow backend)\n" in shown.stdout
 
 
 def test_what_is_not_compared_says_why(tmp_path, monkeypatch):

@@ -1,181 +1,174 @@
-"""Hugging Face's preprocessor_config.json -> steps. transformers is not needed."""
+"""Hugging Face's image processors, their files and their objects -> steps. transformers is not needed: see processors.py."""
 
 import json
-import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..checks import did_you_mean
 from ..errors import PreprocError, first_line
-from ..steps import CenterCrop, Normalize, Rescale, Resize, Step, with_pillow
+from ..steps import Resampling, Step, with_pillow
 from ._base import Published
+from .processors import FIELDS, VALUES, FailsError, Processor, known
 
-_HF_OTHER = frozenset(
-    {
-        "processor_class",
-        "image_processor_type",
-        "feature_extractor_type",
-        "_valid_processor_keys",
-        "data_format",
-        "input_data_format",
-        "return_tensors",
-        "device",
-        "disable_grouping",
-        "default_to_square",
-        "do_convert_rgb",
-        "do_reduce_labels",
-        "num_labels",
-    }
-)
-"""Fields of a preprocessor_config.json that say nothing more of RGB pixels."""
-_HF_FIELDS = frozenset(
-    {
-        "do_resize",
-        "size",
-        "resample",
-        "do_center_crop",
-        "crop_size",
-        "crop_pct",
-        "do_rescale",
-        "rescale_factor",
-        "do_normalize",
-        "image_mean",
-        "image_std",
-        "do_pad",
-        "do_flip_channel_order",
-    }
-)
-_RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}
-"""Pillow's codes."""
-_HF_ABSENT: Mapping[str, Mapping[str, Any]] = {
-    "ViT": {"do_center_crop": False, "sides": "both"},
-    "Deit": {"do_center_crop": True, "sides": "both"},
-    "DeiT": {"do_center_crop": True, "sides": "both"},
-    "Beit": {"do_center_crop": True, "sides": "both"},
-    "CLIP": {"do_center_crop": True, "sides": "shortest"},
-    "ConvNext": {"do_center_crop": False, "sides": "shortest"},
-    "Siglip": {"do_center_crop": False, "sides": "both"},
-    "MobileNetV2": {"do_center_crop": True, "sides": "shortest"},
-    "MobileViT": {"do_center_crop": True, "do_normalize": False, "sides": "shortest"},
-    "Bit": {"do_center_crop": True, "sides": "shortest"},
-    "Pvt": {"do_center_crop": False, "sides": "both"},
-}
-"""What a class of image processors does where its file says nothing: whether it crops and normalizes, and which sides a size of one number
-means."""
+FILES = ("processor_config.json", "preprocessor_config.json")
+"""transformers 5 writes the first, with the image processor's table in it; 4 wrote the second, which is that table."""
+INNER = "image_processor"
+"""Where a processor of pictures and texts has the one of pictures: a key of its table, an attribute of its object."""
+_CODES = {"nearest": 0, "nearest-exact": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
+"""torchvision's InterpolationMode as Pillow's codes."""
 
 
-def from_huggingface(source: str | Path | Mapping[str, Any], *, pillow: int | None = None) -> Published:
-    """source: a preprocessor_config.json, its path, its folder or its table.
+def from_huggingface(source: Any, *, pillow: int | None = None) -> Published:
+    """source: a preprocessor_config.json or processor_config.json, its path, its folder or its table; or the processor itself.
 
-    As transformers' image processors compute it with Pillow (backend="pil"; its default resizes with torchvision's tensor kernel, which
-    is some levels away: tests/survey/resize.md). Raises PreprocError for fields and processors that are not known.
+    As transformers' image processors compute it with Pillow (backend="pil", the slow ones of transformers 4). Their form for torchvision's
+    tensors (transformers 5's default, "Fast" in 4) resizes with another kernel, some levels away (tests/survey/resize.md); given the object
+    of such a one, a warning says so. Fields that are left out are what they are in every version of transformers that huggingface.json
+    knows. Raises PreprocError for fields, values and classes whose arithmetic steps cannot say or that two versions read otherwise.
     """
-    origin = "Hugging Face preprocessor_config"
-    if isinstance(source, (str, Path)):
-        path = Path(source)
-        path = path / "preprocessor_config.json" if path.is_dir() else path
-        origin = f"Hugging Face {path.name}"
-        try:
-            source = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise PreprocError(f"{path}: expected a preprocessor_config.json, got {error.strerror or error}") from error
-        except (ValueError, RecursionError) as error:
-            raise PreprocError(f"{path}: expected JSON, got something else: {first_line(error)}") from error
-    if not isinstance(source, Mapping):
-        raise PreprocError(f"{origin}: expected a table, got {type(source).__name__}")
-    config = {key: value for key, value in source.items() if value is not None}
-    kind = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
-    if not any(key in config for key in ("image_mean", "do_resize", "crop_size", "do_rescale")):
-        raise PreprocError(f"{origin}: expected the configuration of an image processor, got one of {kind or 'something else'}")
-    if not any(kind.startswith(name) for name in _HF_ABSENT):
-        known = ", ".join(_HF_ABSENT)
-        raise PreprocError(f"{origin}: expected an image processor whose arithmetic is known, of {known}, got {kind or 'none named'}")
-    if "crop_pct" in config and not kind.startswith("ConvNext"):
-        raise PreprocError(f"{origin}: expected crop_pct of ConvNext's processors only, got it of {kind}")
-    if kind.startswith("MobileViT") and "do_flip_channel_order" not in config:
-        raise PreprocError(f"{origin}: expected do_flip_channel_order, got nothing: there is no default")
-    for key in config:
-        if key not in (*_HF_FIELDS, *_HF_OTHER):
-            raise PreprocError(f"{origin}: expected fields of image processors that are known, got {key!r}{did_you_mean(key, _HF_FIELDS)}")
+    where, config, major = _read(source)
     try:
-        found = _hf_color(config, origin), with_pillow(_hf_steps(config, kind, origin), pillow)
-        return Published(*found, f"{origin} {json.dumps(config, sort_keys=True)}")
-    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        if isinstance(error, PreprocError):
-            raise
-        raise PreprocError(f"{origin}: expected numbers and tables of numbers, got others: {first_line(error)}") from error
+        name = class_name(config)
+        forms = known()[name]
+        color, steps = _agreed([form for form in forms if form.is_of(major)] or forms, config)
+        found = with_pillow(steps, pillow)
+        told = Published(color, found, f"{where} (Pillow backend) {json.dumps(config, sort_keys=True)}")
+    except PreprocError as error:
+        raise PreprocError(f"{where}: {error}") from error
+    except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
+        raise PreprocError(f"{where}: expected numbers and tables of numbers, got others: {first_line(error)}") from error
+    if _on_tensors(source) and any(isinstance(step, Resampling) for step in found):
+        warnings.warn(
+            f"{type(source).__name__} resizes tensors with torchvision's kernel; these steps resize as {name}Pil does, with Pillow, some "
+            "grey levels away",
+            stacklevel=2,
+        )
+    return told
 
 
-def _hf_color(config: Mapping[str, Any], origin: str) -> str:
-    if config.get("do_pad"):
-        raise PreprocError(f"{origin}: expected do_pad to be false, got {config['do_pad']!r}")
-    if config.get("do_flip_channel_order") and config.get("do_normalize"):
-        raise PreprocError(f"{origin}: expected do_flip_channel_order without do_normalize, whose order is not told, got both")
-    return "BGR" if config.get("do_flip_channel_order") else "RGB"
+def _read(source: Any) -> tuple[str, dict[str, Any], str]:
+    """What the source is called, the fields that it says, without nulls, and for which major version: "" for any."""
+    if isinstance(source, (str, Path)):
+        return *_from_file(Path(source)), ""
+    where = "Hugging Face preprocessor_config"
+    if isinstance(source, (Mapping, list, tuple)):
+        return where, _fields(_inner(source, where), where), ""
+    source = getattr(source, INNER, source)
+    kind = type(source).__name__
+    if not type(source).__module__.startswith("transformers.") or not hasattr(source, "to_dict"):
+        raise PreprocError(
+            "expected a preprocessor_config.json, its path, its folder or its table, or an image processor of transformers, got "
+            f"{kind} of {type(source).__module__}"
+        )
+    import transformers
+
+    table = dict(source.to_dict())
+    if "ImageProcessor" in kind:  # what else there is says its own
+        table[f"{INNER}_type"] = kind
+    table["resample"] = _CODES.get(str(getattr(table.get("resample"), "value", "")), table.get("resample"))
+    table |= {flag: False for flag in (*VALUES, "rescale_offset") if table.get(flag, getattr(source, flag, False)) is None}
+    try:
+        plain = json.loads(json.dumps(_fields(table, f"Hugging Face {kind}")))
+    except (TypeError, ValueError) as error:
+        raise PreprocError(f"Hugging Face {kind}: expected fields that a file can hold, got others: {first_line(error)}") from error
+    return f"Hugging Face {kind}", plain, transformers.__version__.partition(".")[0]
 
 
-def _hf_steps(config: Mapping[str, Any], kind: str, origin: str) -> list[Step]:
-    absent: Mapping[str, Any] = next((known for name, known in _HF_ABSENT.items() if kind.startswith(name)), {})
-
-    def flag(name: str, otherwise: bool | None = None) -> bool:
-        value = config.get(name, absent.get(name, otherwise))
-        if not isinstance(value, bool):
-            raise PreprocError(f"{origin}: expected {name} to be true or false, got {config.get(name, 'nothing')!r}")
-        return value
-
-    found: list[Step] = []
-    if flag("do_resize"):
-        found += _hf_resize(config, kind, absent, origin)
-    if flag("do_center_crop", None if "crop_size" in config else False):
-        found.append(CenterCrop(size=_hf_sides(_needed(config, "crop_size", origin), "crop_size", origin), rounding="floor"))
-    factor = float(config.get("rescale_factor", 1 / 255))
-    rescaled = flag("do_rescale", True)
-    if rescaled:
-        found.append(Rescale(scale=factor))
-    if flag("do_normalize"):
-        mean, std = (tuple(map(float, _needed(config, key, origin))) for key in ("image_mean", "image_std"))
-        if rescaled and not math.isclose(factor, 1 / 255, rel_tol=1e-3):
-            raise PreprocError(f"{origin}: expected rescale_factor 1/255 in front of a normalization, got {factor}")
-        found.append(Normalize(mean=mean, std=std, unit="0-1" if rescaled else "0-255", origin=origin))
-    return found
+def _from_file(path: Path) -> tuple[str, dict[str, Any]]:
+    if path.is_dir():
+        paths = [path / name for name in FILES if (path / name).exists()]
+        if not paths:
+            raise PreprocError(f"{path}: expected a folder with {' or '.join(FILES)}, got one with neither: No such file")
+        found = [(each, _table(each)) for each in paths]
+        found = [(each, table) for each, table in found if each.name != FILES[0] or INNER in table] or found
+        tables = [_fields(_inner(table, f"Hugging Face {each.name}"), f"Hugging Face {each.name}") for each, table in found]
+        if any(table != tables[0] for table in tables):
+            raise PreprocError(f"{path}: expected {' and '.join(FILES)} to say the same, got two tables that differ; name one of the files")
+        return f"Hugging Face {found[0][0].name}", tables[0]
+    where = f"Hugging Face {path.name}"
+    return where, _fields(_inner(_table(path), where), where)
 
 
-def _hf_resize(config: Mapping[str, Any], kind: str, absent: Mapping[str, Any], origin: str) -> list[Step]:
-    code = _needed(config, "resample", origin)
-    if code not in _RESAMPLE:
-        raise PreprocError(f"{origin}: expected resample 0 (nearest), 2 (bilinear) or 3 (bicubic), got {code!r}")
-    method, size = _RESAMPLE[code], _needed(config, "size", origin)
-    if isinstance(size, int):
-        if not absent:
-            raise PreprocError(
-                f"{origin}: expected size as a table, shortest_edge or height and width, got {size}, whose meaning {kind} decides"
-            )
-        if config.get("default_to_square", absent["sides"] == "both") != (absent["sides"] == "both"):
-            raise PreprocError(f"{origin}: expected size as a table, got {size} with default_to_square {config['default_to_square']}")
-        size = {"shortest_edge": size} if absent["sides"] == "shortest" else {"height": size, "width": size}
-    if set(size) == {"height", "width"}:
-        return [Resize(size=(size["height"], size["width"]), interpolation=method)]
-    if set(size) != {"shortest_edge"}:
-        raise PreprocError(f"{origin}: expected size with shortest_edge, or height and width, got {', '.join(size)}")
-    edge = size["shortest_edge"]
-    if not kind.startswith("ConvNext"):
-        return [Resize(size=edge, interpolation=method)]
-    if edge >= 384:
-        return [Resize(size=(edge, edge), interpolation=method)]
-    larger = int(edge / _needed(config, "crop_pct", origin))
-    return [Resize(size=larger, interpolation=method), CenterCrop(size=(edge, edge), rounding="floor")]
+def _table(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PreprocError(f"{path}: expected a {' or a '.join(FILES)}, got {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise PreprocError(f"{path}: expected JSON, got something else: {first_line(error)}") from error
 
 
-def _hf_sides(size: Any, key: str, origin: str) -> tuple[int, int]:
-    if isinstance(size, int):
-        return size, size
-    if set(size) != {"height", "width"}:
-        raise PreprocError(f"{origin}: expected {key} with height and width, got {', '.join(size)}")
-    return size["height"], size["width"]
+def _inner(table: Any, where: str) -> Mapping[str, Any]:
+    """The image processor's own table, of a processor's too."""
+    if isinstance(table, Mapping) and INNER in table:
+        table = table[INNER]
+    if not isinstance(table, Mapping):
+        raise PreprocError(f"{where}: expected a table, got {type(table).__name__}")
+    return table
 
 
-def _needed(config: Mapping[str, Any], key: str, origin: str) -> Any:
-    if key not in config:
-        raise PreprocError(f"{origin}: expected {key}, got nothing: there is no default")
-    return config[key]
+def _fields(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Without nulls, which are fields left out to transformers 5. To 4 they are flags that are off."""
+    forms = known().get(_name(table), ())
+    for name in (*VALUES, "resample", "rescale_factor", "rescale_offset", "crop_pct"):
+        if name in table and table[name] is None and any(form.absent.get(name) not in (None, False) for form in forms):
+            raise PreprocError(f"{where}: expected {name} to be said or left out, got null, which transformers 4 and 5 read otherwise")
+    return {name: value for name, value in table.items() if value is not None}
+
+
+def _name(table: Mapping[str, Any]) -> str:
+    """The class, by the name that all of its forms share."""
+    name = str(table.get("image_processor_type") or table.get("feature_extractor_type") or "")
+    name = name.removesuffix("Fast").removesuffix("Pil").replace("FeatureExtractor", "ImageProcessor")
+    return next((each for each in known() if each.lower() == name.lower()), name)  # DeitFeatureExtractor
+
+
+def class_name(config: Mapping[str, Any]) -> str:
+    """As "ViTImageProcessor", of a file's fields. Raises PreprocError for those that are not known."""
+    name = _name(config)
+    if name not in known() and not any(field in config for field in FIELDS):
+        what = name or f"something else, with {', '.join(sorted(map(str, config))[:5]) or 'nothing'}"
+        raise PreprocError(f"expected the configuration of an image processor, got one of {what}")
+    if name not in known():
+        able = ", ".join(each.removesuffix("ImageProcessor") for each, forms in known().items() if not forms[-1].why_not)
+        raise PreprocError(f"expected an image processor whose arithmetic is known, of {able}, got {name or 'none named'}{_near(name)}")
+    return name
+
+
+def _near(name: str) -> str:
+    return did_you_mean(name, known()) if name else ""
+
+
+def _agreed(forms: Sequence[Processor], config: Mapping[str, Any]) -> tuple[str, list[Step]]:
+    """What all versions compute of it. Raises PreprocError where one says something else, or nothing that steps can."""
+    read, fails = list[tuple[Processor, Mapping[str, Any], tuple[str, list[Step]]]](), None
+    for form in forms:
+        for variant in ({}, *form.variants):
+            try:
+                read.append((form, variant, form.read(config, variant)))
+            except FailsError as error:
+                fails = error
+    if fails and not read:
+        raise fails
+    newest, _, first = read[-1]
+    for form, variant, other in read:
+        if other == first:
+            continue
+        before = {**form.absent, **variant}
+        left_out = [name for name in FIELDS if name not in config and before.get(name) != newest.absent.get(name)]
+        said = ", ".join(f"{name} ({before.get(name)!r} and {newest.absent.get(name)!r})" for name in left_out)
+        raise PreprocError(
+            f"expected {said or 'fields that both read alike'} to be said, got nothing, which transformers {form.versions[-1]}"
+            f"{' on tensors' if variant else ''} and {newest.versions[-1]} read otherwise"
+        )
+    return first
+
+
+def _on_tensors(source: Any) -> bool:
+    """Whether it is the object of a processor that works with torchvision."""
+    source = getattr(source, INNER, source)
+    return not isinstance(source, (str, Path, Mapping)) and (
+        getattr(source, "backend", "") == "torchvision" or type(source).__name__.endswith("Fast")
+    )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotAtHandError, PreprocError, first_line
 from ._base import check_torchvision, title
+from .huggingface import class_name
 
 
 def original(origin: str) -> Callable[[Any], NDArray[np.float32]]:
@@ -25,8 +26,10 @@ def original(origin: str) -> Callable[[Any], NDArray[np.float32]]:
             from timm.models import get_pretrained_cfg
 
             library: Any = data
-            config: Any = get_pretrained_cfg(origin.removeprefix("timm "))
-            transform = library.create_transform(**library.resolve_data_config({}, pretrained_cfg=config.to_dict()))
+            text = origin.removeprefix(title(origin))
+            named: Any = get_pretrained_cfg(origin.removeprefix("timm ")) if not text else None
+            config = json.loads(text) if named is None else named.to_dict()
+            transform = library.create_transform(**library.resolve_data_config({}, pretrained_cfg=config))
         else:
             from torchvision import models
 
@@ -45,8 +48,8 @@ def _hf_processor(origin: str) -> Callable[[Any], NDArray[np.float32]]:
     import transformers
 
     config = json.loads(origin.removeprefix(title(origin)) or "{}")
-    kind = str(config.get("image_processor_type") or config.get("feature_extractor_type")).replace("FeatureExtractor", "ImageProcessor")
-    made = getattr(transformers, f"{kind.removesuffix('Fast')}Pil", None)
+    kind = class_name(config)
+    made = getattr(transformers, f"{kind}Pil", None)
     if made is None:
         raise NotAtHandError(f"transformers {transformers.__version__} has no {kind} for Pillow; 5.4 and newer have")
     processor = made.from_dict(config)

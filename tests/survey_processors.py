@@ -1,0 +1,85 @@
+"""python -m tests.survey_processors [N]: every image processor class of the installed transformers, driven with N random configurations
+(200) on random pictures, against the steps that are read of the same fields; into tests/survey/processors.md."""
+
+import random
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import transformers
+from PIL import Image
+
+from preproc import published, reference
+from preproc.errors import PreprocError
+from preproc.published.processors import known
+from preproc.steps import FromPixels
+from tests.processors import VERSION, Config, classes, driven, picture, random_config, same
+
+FILE = Path(__file__).parent / "survey" / "processors.md"
+OUTCOMES = ("equal", "refused", "transformers fails", "different")
+
+
+def compared(kind: type, config: Config, image: Image.Image) -> tuple[str, str]:
+    """Which outcome, and the message of a refusal."""
+    try:
+        read = published.from_huggingface(config)
+    except PreprocError as error:
+        return "refused", str(error)
+    try:
+        theirs = driven(kind)(config, image)
+    except Exception as error:  # noqa: BLE001 - classes of another library, each with reasons of its own
+        return "transformers fails", str(error)
+    try:
+        mine = reference.apply([FromPixels(layout="NHWC", to=read.color), *read.steps], np.asarray(image)[None])
+    except PreprocError as error:  # a picture of a ratio that leaves no pixels
+        return "refused", str(error)
+    return ("equal" if same(mine, theirs) else "different"), ""
+
+
+def surveyed(name: str, kind: type, count: int, seed: int = 1) -> tuple[Counter[str], list[Any]]:
+    """How often each outcome, and the configurations that differ with their pictures' sizes."""
+    rng, found, wrong = random.Random(f"{name} {seed}"), Counter[str](), []
+    for _ in range(count):
+        config, size = random_config(rng, known()[name][-1]), (rng.randint(4, 90), rng.randint(4, 90))
+        outcome, _ = compared(kind, config, picture(size, rng.randint(0, 99)))
+        found[outcome] += 1
+        wrong += [(config, size)] if outcome == "different" else []
+    return found, wrong
+
+
+def main(count: int) -> int:
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    lines, total, different = [], Counter[str](), 0
+    for name, kind in classes().items():
+        found, wrong = surveyed(name, kind, count)
+        total += found
+        different += bool(wrong)
+        why = known()[name][-1].why_not.replace("|", "/")
+        lines.append(f"| {name.removesuffix('ImageProcessor')} | " + " | ".join(str(found[each]) for each in OUTCOMES) + f" | {why} |")
+        print(name, dict(found), wrong[:2], file=sys.stderr)
+    FILE.write_text(
+        f"""# Hugging Face's image processors
+
+Written by `python -m tests.survey_processors`, a part of `make survey` (transformers {VERSION}, pillow {PIL.__version__}). {count} random
+configurations of each of the {len(lines)} classes that compute with Pillow, fields left out, fields that a class ignores and flags of all
+kinds among them, each on a random picture. equal: the steps that are read of the configuration compute what the class does, but for
+float32's rounding. refused: by name. transformers fails: where the steps are read. different: a bug.
+
+In all: {", ".join(f"{total[each]} {each}" for each in OUTCOMES)}.
+
+| class | {" | ".join(OUTCOMES)} | why none is read |
+|---|--:|--:|--:|--:|---|
+"""
+        + "\n".join(lines)
+        + "\n"
+    )
+    return different
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 200) != 0)
