@@ -90,6 +90,10 @@ def attach(
     mean: Annotated[str | None, typer.Option("--mean", metavar="A,B,C", help="One number per channel, in --units.")] = None,
     std: Annotated[str | None, typer.Option("--std", metavar="A,B,C", help="Beside --mean.")] = None,
     units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255|0-65535", help="What mean and std are given in.")] = None,
+    constants_because: Annotated[
+        str | None,
+        typer.Option("--constants-because", metavar="REASON", help="Why a --mean and --std that look like something else are right."),
+    ] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
     huggingface: Annotated[
         Path | None, typer.Option("--huggingface", metavar="FILE", help="A preprocessor_config.json: resize, crop and constants.")
@@ -132,6 +136,7 @@ def attach(
         dtype=dtype,
         size=size,
         pillow=pillow,
+        constants_because=constants_because,
     )
     made = put(
         model,

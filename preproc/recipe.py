@@ -256,7 +256,7 @@ def _step(table: "_Table", color: str, folder: Path, pillow: int | None) -> Step
             if "unit" not in given:
                 raise PreprocError("normalize: expected unit = '0-1' or '0-255' beside mean and std, got nothing")
             return steps.parse(given)
-        extra = [key for key in given if key not in ("step", *sources)]
+        extra = [key for key in given if key not in ("step", *sources, *(("constants_because",) if sources == ["stats"] else ()))]
         if extra:
             raise PreprocError(
                 f"normalize: expected nothing beside {sources[0]}, got {extra[0]!r}{did_you_mean(extra[0], ['mean', 'std'])}"
@@ -266,7 +266,7 @@ def _step(table: "_Table", color: str, folder: Path, pillow: int | None) -> Step
             raise PreprocError(f"normalize: expected {sources[0]} to be a string, got {given[sources[0]]!r}")
         if sources == ["preset"]:
             return Normalize.preset(given["preset"], color=order)
-        return Normalize.from_stats(folder / given["stats"], color=order)
+        return Normalize.from_stats(folder / given["stats"], color=order, constants_because=given.get("constants_because"))
     except PreprocError as error:
         raise RecipeError(f"{table.where}: {error}") from error
 

@@ -89,7 +89,7 @@ def _check_replaceable(out: Path) -> None:
             raise PreprocError(f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first")
 
 
-def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str) -> list[Step]:
+def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str, constants_because: str | None = None) -> list[Step]:
     """The steps that bring grey levels to the unit of `known`, and normalize: for a model of the colour order `color`."""
     if known.unit == "0-1":
         first: list[Step] = [Rescale(scale=1 / PIXEL_DTYPES[pixel_dtype])]
@@ -99,7 +99,8 @@ def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: 
         raise PreprocError(
             f"expected {pixel_dtype} pixels for constants in 0-1 or 0-{PIXEL_DTYPES[pixel_dtype]:g}, got constants in {known.unit}"
         )
-    return [*first, Normalize.of(known, color=None if color == "ANY" else color, origin=origin)]
+    order = None if color == "ANY" else color
+    return [*first, Normalize.of(known, color=order, origin=origin, constants_because=constants_because)]
 
 
 def _recipe(

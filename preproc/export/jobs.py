@@ -1,16 +1,16 @@
 """Recipe or Model -> what is to be written: the network, how it is fed, and what is known of its weights."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import graph, guard
+from .. import graph, guard, plausibility
 from ..errors import PreprocError, RecipeError
 from ..proof import sizes_of, with_outputs
 from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_tolerance, replace
-from ..steps import FromPixels, channels_in, channels_out, check
+from ..steps import FromPixels, Normalize, channels_in, channels_out, check
 from ..tracking import InputEffect
 
 if TYPE_CHECKING:
@@ -107,7 +107,19 @@ def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
     reason = guard.why_not(effect, check(recipe.steps, channels=recipe.pixels.channels))
     if reason is not None and recipe.backbone.override is None:
         raise RecipeError(f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)')
-    return tuple(guard.notes(effect))
+    return (*_constants(recipe), *guard.notes(effect))
+
+
+def _constants(recipe: Recipe) -> Iterator[str]:
+    """What may surprise of the constants that were given; those of preproc's own statistics are what the pictures have."""
+    for step in recipe.steps:
+        if not isinstance(step, Normalize) or step.unit is None:
+            continue
+        if step.constants_because is not None:
+            yield f"normalize: its constants are taken as they are given, because: {step.constants_because}"
+        elif not (step.origin or "").startswith("stats "):
+            given = plausibility.Constants(step.mean, step.std, step.unit)
+            yield from (f"normalize: {note}" for note in plausibility.notes(given, color=recipe.backbone.color))
 
 
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:
