@@ -23,6 +23,9 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Images = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures to verify with.")]
 
+ModelLayout = Annotated[
+    str | None, typer.Option("--model-layout", metavar="NCHW|NHWC", help="What the model takes; default: as its graph or shape tells.")
+]
 Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")]
 
 
@@ -110,6 +113,7 @@ def attach(
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
     size: Annotated[str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open.")] = None,
     input_name: Input = None,
+    model_layout: ModelLayout = None,
     images: Images = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Write OUT.onnx without running anything.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Although the model normalizes its input itself.")] = False,
@@ -145,6 +149,7 @@ def attach(
         pixels=pixels,
         model_color=trained_on,
         input_name=input_name,
+        model_layout=model_layout and model_layout.upper(),
         fold=fold,
         force=force,
         verify=not no_verify,
@@ -262,12 +267,13 @@ def check_server(
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx or a .pt file.")],
     input_name: Input = None,
+    model_layout: ModelLayout = None,
     as_json: Json = False,
 ) -> None:
     """Tell what pixels a file takes and what it does to them. Exit 1 if a file of preproc does not do what its contract says."""
     from .inspection import describe, lines
 
-    description = describe(path, input_name=input_name)
+    description = describe(path, input_name=input_name, model_layout=model_layout and model_layout.upper())
     print(json.dumps(description, indent=2) if as_json else "\n".join(lines(description)))
     if description.get("agreement") and not description["agreement"]["agrees"]:
         raise typer.Exit(1)

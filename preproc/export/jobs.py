@@ -81,7 +81,8 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     second time."""
     file = recipe.resolve(str(recipe.backbone.weights))
     graph.check(model, file)
-    picture = graph.picture_input(model, recipe.backbone.input)
+    which = recipe.backbone.input, recipe.backbone.layout
+    picture = graph.picture_input(model, *which)
     recipe = replace(
         recipe,
         backbone={"outputs": _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))},
@@ -89,8 +90,8 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     )
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
-    whole = graph.opened(model, ready, name=recipe.backbone.input)
-    notes = _guard(recipe, graph.follow(graph.picture_input(whole, recipe.backbone.input), ready).effect())
+    whole = graph.opened(model, ready, name=which[0], layout=which[1])
+    notes = _guard(recipe, graph.follow(graph.picture_input(whole, *which), ready).effect())
     return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
 
 
