@@ -28,6 +28,9 @@ Images = Annotated[
     Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures (or .npy arrays) to verify with.")
 ]
 
+ModelLayout = Annotated[
+    str | None, typer.Option("--model-layout", metavar="NCHW|NHWC", help="What the model takes; default: as its graph or shape tells.")
+]
 Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")]
 
 
@@ -113,6 +116,10 @@ def attach(
     mean: Annotated[str | None, typer.Option("--mean", metavar="A,B,C", help="One number per channel, in --units.")] = None,
     std: Annotated[str | None, typer.Option("--std", metavar="A,B,C", help="Beside --mean.")] = None,
     units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255|0-65535", help="What mean and std are given in.")] = None,
+    constants_because: Annotated[
+        str | None,
+        typer.Option("--constants-because", metavar="REASON", help="Why a --mean and --std that look like something else are right."),
+    ] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
     huggingface: Annotated[
         Path | None,
@@ -132,6 +139,7 @@ def attach(
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
     size: Annotated[str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open.")] = None,
     input_name: Input = None,
+    model_layout: ModelLayout = None,
     images: Images = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Write OUT.onnx without running anything.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Although the model normalizes its input itself.")] = False,
@@ -158,6 +166,7 @@ def attach(
         dtype=dtype,
         size=size,
         pillow=pillow,
+        constants_because=constants_because,
     )
     made = put(
         model,
@@ -166,6 +175,7 @@ def attach(
         pixels=pixels,
         model_color=trained_on,
         input_name=input_name,
+        model_layout=model_layout and model_layout.upper(),
         fold=fold,
         force=force,
         verify=not no_verify,
@@ -286,12 +296,13 @@ def check_server(
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx or a .pt file.")],
     input_name: Input = None,
+    model_layout: ModelLayout = None,
     as_json: Json = False,
 ) -> None:
     """Tell what pixels a file takes and what it does to them. Exit 1 if a file of preproc does not do what its contract says."""
     from .inspection import describe, lines
 
-    description = describe(path, input_name=input_name)
+    description = describe(path, input_name=input_name, model_layout=model_layout and model_layout.upper())
     _print(json.dumps(description, indent=2) if as_json else "\n".join(lines(description)))
     if description.get("agreement") and not description["agreement"]["agrees"]:
         raise typer.Exit(1)

@@ -53,6 +53,7 @@ def make_contract(
         "color": spec.color,
         "override": spec.override,
         "input": spec.input,
+        "layout": spec.layout,
     }
     return {
         "format": "preproc-contract",
@@ -115,7 +116,7 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
     """The recipe that a contract was made from. Files that it names are relative to the working directory."""
     shape, layout = contract["input"]["shape"], contract["input"]["layout"]
     sides = shape[1:3] if layout == "NHWC" else shape[2:4]
-    keys = ("source", "name", "arguments", "weights", "seed", "color", "override", "input")
+    keys = ("source", "name", "arguments", "weights", "seed", "color", "override", "input", "layout")
     backbone = {key: contract["backbone"][key] for key in keys if key in contract["backbone"]}
     if "weights" in backbone:  # a bundle from elsewhere must not choose what is opened here
         backbone["weights"] = Path(str(backbone["weights"])).name

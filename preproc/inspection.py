@@ -9,18 +9,23 @@ from . import contract as contracts
 from . import graph, guard
 from .affine import Affine
 from .bundle import MANIFEST, open_bundle, torch_contract
+from .checks import check_choice
 from .errors import BundleError, PreprocError, first_line
 from .probe import graph_effect
 from .published import title
+from .steps import LAYOUTS
 
 
-def describe(path: str | Path, *, input_name: str | None = None) -> dict[str, Any]:
+def describe(path: str | Path, *, input_name: str | None = None, model_layout: str | None = None) -> dict[str, Any]:
     """A bundle, an .onnx file or a TorchScript file: {"kind", "path", "contract" or None, ...}. Raises BundleError if it is none of them.
 
     contract is None for a file that preproc has not made.  input_name: the one of an .onnx file that takes the picture, of several.
+    model_layout: NCHW or NHWC, what it takes; None: as the graph reads it, or its shape tells.
     """
+    if model_layout is not None:
+        check_choice("model_layout", model_layout, LAYOUTS)
     try:
-        description = _describe(Path(path), input_name)
+        description = _describe(Path(path), input_name, model_layout)
         lines(description)
     except PreprocError:
         raise
@@ -29,7 +34,7 @@ def describe(path: str | Path, *, input_name: str | None = None) -> dict[str, An
     return description
 
 
-def _describe(path: Path, input_name: str | None) -> dict[str, Any]:
+def _describe(path: Path, input_name: str | None, model_layout: str | None) -> dict[str, Any]:
     if path.is_dir() or path.name == MANIFEST:
         bundle = open_bundle(path.parent if path.name == MANIFEST else path)
         found = {
@@ -61,17 +66,17 @@ def _describe(path: Path, input_name: str | None) -> dict[str, Any]:
         "opsets": dict(model.opset_imports),
         "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
         "outputs": [_value(value) for value in model.graph.outputs],
-        "picture": _picture(model, input_name),
+        "picture": _picture(model, input_name, model_layout or (None if contract is None else contract["input"]["layout"])),
         "agreement": None if contract is None else _agreement(contract, model),
     }
 
 
-def _picture(model: Any, name: str | None) -> dict[str, Any]:
+def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]:
     """What a file does to its picture before its first layers."""
     try:
-        effect = graph_effect(model, 3, name=name)
-        model = graph.opened(model, 3, name=name)
-        picture = graph.any_picture(model, name)
+        effect = graph_effect(model, 3, name=name, layout=layout)
+        model = graph.opened(model, 3, name=name, layout=layout)
+        picture = graph.any_picture(model, name, layout)
     except PreprocError as error:
         return {"reason": str(error)}
     trail = graph.follow(picture, picture.channels or 3)

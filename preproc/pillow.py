@@ -138,10 +138,12 @@ def pad(step: Pad, x: Integers) -> Integers:
 def letterbox(step: Letterbox, x: Integers) -> Integers:
     """Ultralytics' LetterBox: its ratio, its roundings of the border."""
     height, width = step.size
-    inner = resample(step, x, step.inner_size((x.shape[2], x.shape[3])))
+    ratio = min(height / x.shape[2], width / x.shape[3])  # a float, and so are its products
+    sides = [max(round(side * ratio), 1) for side in x.shape[2:]]
+    inner = resample(step, x, (sides[0], sides[1]))
     down, across = (height - inner.shape[2]) / 2, (width - inner.shape[3]) / 2
-    sides = [(round(half - 0.1), round(half + 0.1)) for half in (down, across)]
-    return np.pad(inner, ((0, 0), (0, 0), *sides), constant_values=step.fill)
+    border = [(round(half - 0.1), round(half + 0.1)) for half in (down, across)]
+    return np.pad(inner, ((0, 0), (0, 0), *border), constant_values=step.fill)
 
 
 FORMULAS: dict[type[Any], Callable[[Any, Integers], Integers]] = {

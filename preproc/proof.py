@@ -172,7 +172,7 @@ def _truths(recipe: Recipe, backbone: "Backbone | Path") -> tuple[Truth, Truth, 
         from . import graph
 
         model = graph.load(backbone)
-        picture = graph.picture_input(model, recipe.backbone.input)
+        picture = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout)
         open_one = functools.partial(
             OnnxReference, names=names, image=str(picture.value.name), nhwc=picture.layout == "NHWC", others=graph.others(model, picture)
         )

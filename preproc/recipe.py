@@ -27,7 +27,7 @@ _REQUIRED = object()
 class BackboneSpec:
     """source, name, arguments, weights: see models/README.md.  color: the order the network was trained on.  override: why its own
     constants are not used.  outputs: their names, or () for those that the network gives them.  input: of an .onnx file with several,
-    the one that takes the picture."""
+    the one that takes the picture.  layout: NCHW or NHWC, of that input, where the file does not tell."""
 
     source: str
     color: str
@@ -37,6 +37,7 @@ class BackboneSpec:
     override: str | None = None
     outputs: tuple[str, ...] = ()
     input: str | None = None
+    layout: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -190,6 +191,7 @@ def _backbone(table: "_Table") -> BackboneSpec:
         override=table.text("override", None),
         outputs=table.texts("outputs", ()),
         input=table.text("input", None),
+        layout=table.choice("layout", LAYOUTS) if "layout" in table.data else table.any("layout", None),
         arguments=table.table("arguments", {}).data,
     )
     table.finish()
@@ -205,6 +207,8 @@ def _backbone(table: "_Table") -> BackboneSpec:
         raise RecipeError("[backbone] arguments: expected none for an .onnx file, which nothing constructs, got some")
     if spec.source != "onnx" and spec.input is not None:
         raise RecipeError(f"[backbone] input: expected for an .onnx file only, got {spec.input!r}")
+    if spec.source != "onnx" and spec.layout is not None:
+        raise RecipeError(f"[backbone] layout: expected for an .onnx file only, got {spec.layout!r}; what the caller has is in [pixels]")
     if spec.source == "import" and spec.weights not in (None, "random"):
         raise RecipeError(
             f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '
@@ -256,7 +260,7 @@ def _step(table: "_Table", color: str, folder: Path, pillow: int | None) -> Step
             if "unit" not in given:
                 raise PreprocError("normalize: expected unit = '0-1' or '0-255' beside mean and std, got nothing")
             return steps.parse(given)
-        extra = [key for key in given if key not in ("step", *sources)]
+        extra = [key for key in given if key not in ("step", *sources, *(("constants_because",) if sources == ["stats"] else ()))]
         if extra:
             raise PreprocError(
                 f"normalize: expected nothing beside {sources[0]}, got {extra[0]!r}{did_you_mean(extra[0], ['mean', 'std'])}"
@@ -266,7 +270,7 @@ def _step(table: "_Table", color: str, folder: Path, pillow: int | None) -> Step
             raise PreprocError(f"normalize: expected {sources[0]} to be a string, got {given[sources[0]]!r}")
         if sources == ["preset"]:
             return Normalize.preset(given["preset"], color=order)
-        return Normalize.from_stats(folder / given["stats"], color=order)
+        return Normalize.from_stats(folder / given["stats"], color=order, constants_because=given.get("constants_because"))
     except PreprocError as error:
         raise RecipeError(f"{table.where}: {error}") from error
 

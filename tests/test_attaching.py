@@ -299,7 +299,7 @@ def test_the_command_line(tmp_path):
         (["m.onnx", "-o", "a", "--recipe", "r.toml", "--color", "RGBA"], "expected --recipe without --color, which it says itself"),
         (["m.onnx", "-o", "a", "--preset", "imagenet", "--fold", "never"], "expected fold to be one of auto, off, require"),
         (["m.onnx", "-o", "a", "--preset", "imagenet", "--model-color", "XYZ"], "expected --model-color to be one of"),
-        (["m.onnx", "-o", "a", *IMAGENET[:5], "0-255"], "which are numbers of the unit 0-1"),
+        (["m.onnx", "-o", "a", *IMAGENET[:5], "0-255"], "they are numbers of the unit 0-1"),
         (["m.onnx", "-o", "a", "--preset", "mnist"], "expected one number per channel, 3 for RGB pixels, got 1 from preset mnist"),
         (["m.onnx", "-o", "other.onnx", "--preset", "imagenet"], "other.onnx: expected a free name, or a file that preproc has made"),
         (["m.onnx", "-o", "full", "--preset", "imagenet"], "full: expected a bundle to replace or nothing"),

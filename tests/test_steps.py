@@ -35,7 +35,7 @@ def test_a_step_survives_json(step):
         (lambda: Normalize(mean=(0.5,), std=(0.0,)), "every std > 0"),
         (lambda: Normalize(mean=(float("nan"),), std=(1.0,)), "finite numbers"),
         (lambda: Normalize(mean=("x",), std=(1.0,)), "list of numbers"),
-        (lambda: Normalize(mean=(127.5,), std=(1.0,), unit="0-1"), "between 0 and 1"),
+        (lambda: Normalize(mean=(127.5,), std=(1.0,), unit="0-1"), "the mean is in 0-255, the std in 0-1; write"),
         (lambda: Normalize(mean=(0.5,), std=(1.0,), unit="0-2"), "unit to be one of 0-1"),
         (lambda: Normalize.preset("imagnet"), "one of imagenet"),
         (lambda: Normalize.preset("mnist", color="RGB"), "expected statistics of RGB channels"),

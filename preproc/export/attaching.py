@@ -12,7 +12,7 @@ from ..contract import KEY
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics
 from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
-from ..steps import COLORS, PIXEL_DTYPES, FromPixels, Geometry, Normalize, Rescale, Step
+from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Geometry, Normalize, Rescale, Step
 from ..verify import Report
 from .exporter import publish_bundle, publish_file
 from .jobs import file_job
@@ -29,6 +29,7 @@ def attach(
     pixels: PixelsSpec,
     model_color: str = "RGB",
     input_name: str | None = None,
+    model_layout: str | None = None,
     fold: str = "auto",
     force: bool = False,
     verify: bool = True,
@@ -44,6 +45,7 @@ def attach(
     steps: what is done to grey levels, behind the cast.  pixels: what the caller has; size None: as the model has it, or where the
     steps resize any.
     model_color: the order the model was trained on.  input_name: the one that takes the picture, of several that might.
+    model_layout: NCHW or NHWC, what that one takes; None: as the graph reads it, or its shape tells.
     fold: auto, off or require.  force: although the model normalizes its input itself.  verify: False writes a bare file unverified.
     images: a folder of your own pictures to verify with.  steps_from: where the steps were published, for the contract.
     tolerance: how far a runtime may be from the original file, relative to the largest output; None: see verify.Power.bounds().
@@ -53,6 +55,8 @@ def attach(
     bare = out.suffix.lower() == ".onnx"
     check_choice("fold", fold, FOLDS)
     check_choice("model_color", model_color, COLORS)
+    if model_layout is not None:
+        check_choice("model_layout", model_layout, LAYOUTS)
     if (onnx_in / MANIFEST).is_file():
         raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already")
     if not bare and not verify:
@@ -70,7 +74,16 @@ def attach(
     if bare and out.with_name(f"{out.name}.data").resolve() in own:
         raise PreprocError(f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data")
     recipe = _recipe(
-        model, onnx_in, out, steps=steps, pixels=pixels, model_color=model_color, input_name=input_name, fold=fold, force=force
+        model,
+        onnx_in,
+        out,
+        steps=steps,
+        pixels=pixels,
+        model_color=model_color,
+        input_name=input_name,
+        model_layout=model_layout,
+        fold=fold,
+        force=force,
     )
     if tolerance is not None:
         recipe = replace(recipe, export={"tolerance": check_tolerance(tolerance)})
@@ -89,7 +102,7 @@ def _check_replaceable(out: Path) -> None:
             raise PreprocError(f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first")
 
 
-def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str) -> list[Step]:
+def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str, constants_because: str | None = None) -> list[Step]:
     """The steps that bring grey levels to the unit of `known`, and normalize: for a model of the colour order `color`."""
     if known.unit == "0-1":
         first: list[Step] = [Rescale(scale=1 / PIXEL_DTYPES[pixel_dtype])]
@@ -99,7 +112,8 @@ def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: 
         raise PreprocError(
             f"expected {pixel_dtype} pixels for constants in 0-1 or 0-{PIXEL_DTYPES[pixel_dtype]:g}, got constants in {known.unit}"
         )
-    return [*first, Normalize.of(known, color=None if color == "ANY" else color, origin=origin)]
+    order = None if color == "ANY" else color
+    return [*first, Normalize.of(known, color=order, origin=origin, constants_because=constants_because)]
 
 
 def _recipe(
@@ -111,12 +125,13 @@ def _recipe(
     pixels: PixelsSpec,
     model_color: str,
     input_name: str | None,
+    model_layout: str | None,
     fold: str,
     force: bool,
 ) -> Recipe:
     ours = KEY in model.metadata_props
     try:
-        size = graph.picture_input(model, input_name).size
+        size = graph.picture_input(model, input_name, model_layout).size
     except PreprocError as error:
         told = "; it was made by preproc: attach to the original instead" if ours else "; `preproc inspect` tells more"
         raise PreprocError(f"{file}: {error}{told}") from error
@@ -133,7 +148,12 @@ def _recipe(
     return Recipe(
         name=name,
         backbone=BackboneSpec(
-            source="onnx", color=model_color, weights=str(file.absolute()), input=input_name, override="--force" if force else None
+            source="onnx",
+            color=model_color,
+            weights=str(file.absolute()),
+            input=input_name,
+            layout=model_layout,
+            override="--force" if force else None,
         ),
         pixels=PixelsSpec(
             layout=pixels.layout,

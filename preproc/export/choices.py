@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .. import published
+from .. import plausibility, published
 from ..checks import check_choice
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics, preset
@@ -31,6 +31,7 @@ def steps_and_pixels(
     dtype: str | None,
     size: str | None,
     pillow: int | None,
+    constants_because: str | None = None,
 ) -> Choice:
     """The steps, the pixels, the model's colour order, and where the steps were published.
 
@@ -38,6 +39,7 @@ def steps_and_pixels(
     anything else.
 
     layout, color, dtype: None for NHWC, RGB, uint8. Upper and lower case are the same.  pillow: of what is published, 12, 13 or None.
+    constants_because: as steps.Normalize's, of mean and std.
     """
     given: dict[str, object] = {"--preset": preset, "--mean": mean, "--std": std, "--units": units, "--recipe": recipe}
     given |= {"--layout": layout, "--color": color, "--model-color": model_color, "--dtype": dtype}
@@ -59,6 +61,8 @@ def steps_and_pixels(
         if chosen[0] not in PUBLISHED:
             raise PreprocError(f"--pillow: expected beside one of {', '.join(PUBLISHED)}, whose resizes it is of, got it with {chosen[0]}")
         check_pillow(pillow, "--pillow")
+    if constants_because is not None and chosen[0] != "--mean":
+        raise PreprocError(f"--constants-because: expected beside --mean and --std, whose reason it is, got it with {chosen[0]}")
     if recipe is not None:
         made = load_recipe(recipe)
         pixels = made.pixels if size is None else replace(made.pixels, size=_size(size))
@@ -79,13 +83,15 @@ def steps_and_pixels(
         model_color = model_color.upper()
         check_choice("--model-color", model_color, COLORS)
     known, origin = (_by_hand(mean, std, units, model_color), "--mean and --std") if preset is None else _preset(preset)
+    if constants_because is None and len(known.mean) == len(known.std) and min(known.std) > 0:  # else Normalize tells
+        plausibility.check(known.mean, known.std, known.unit, options=True)
     trained_on = model_color or known.color
     if known.color == "GRAY" and model_color is None and color in ("RGB", "BGR"):
         numbers = len(known.mean)
         raise PreprocError(
             f"expected one number per channel, 3 for {color} pixels, got {numbers} from {origin}; for a grey model: --color GRAY"
         )
-    steps = constants_steps(known, color=trained_on, origin=origin, pixel_dtype=dtype)
+    steps = constants_steps(known, color=trained_on, origin=origin, pixel_dtype=dtype, constants_because=constants_because)
     channels = len(COLORS[color]) or len(known.mean)
     return (
         steps,

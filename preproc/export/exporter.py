@@ -242,7 +242,11 @@ def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.M
         shape = answered or graph.sides(value)
         return {"name": name, "dtype": kind, "shape": shape}
 
-    picture = graph.any_picture(model, contracts.INPUT) if isinstance(job.backbone, Path) and model is not None else None
+    picture = (
+        graph.any_picture(model, contracts.INPUT, job.recipe.pixels.layout)
+        if isinstance(job.backbone, Path) and model is not None
+        else None
+    )
     others = [] if picture is None or model is None else graph.promised_others(model, picture)
     made = contracts.make_contract(
         job.recipe,
@@ -271,14 +275,17 @@ def _attached(job: Job, exported: "ir.Model | None") -> "tuple[ir.Model, dict[st
     """The ONNX model with its steps, the contract's entry on the fold, and its notes. exported: the bare network, where it is no file; in
     place."""
     recipe, spec = job.recipe, job.recipe.export
-    attach = functools.partial(graph.attach, steps=recipe.steps, pixels=recipe.pixels, name=contracts.INPUT, old=recipe.backbone.input)
+    spec_of = recipe.backbone
+    attach = functools.partial(
+        graph.attach, steps=recipe.steps, pixels=recipe.pixels, name=contracts.INPUT, old=spec_of.input, layout=spec_of.layout
+    )
     if exported is not None:
-        model, done = exported, attach(exported, fold=spec.fold)
+        model, done = exported, attach(exported, fold=spec.fold, layout="NCHW")
     else:
         assert job.model is not None
         model = closed = job.model
         if spec.fold != "off":
-            model = graph.opened(closed, channels_out(recipe.steps, recipe.pixels.channels), name=recipe.backbone.input)
+            model = graph.opened(closed, channels_out(recipe.steps, recipe.pixels.channels), name=spec_of.input, layout=spec_of.layout)
         done = attach(model, fold=spec.fold)
         if model is not closed and done.folded:
             opened = sorted(f"{domain}::{name}" for domain, name, _ in closed.functions.keys() - model.functions.keys())

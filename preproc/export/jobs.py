@@ -1,17 +1,17 @@
 """Recipe or Model -> what is to be written: the network, how it is fed, and what is known of its weights."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import graph, guard
+from .. import graph, guard, plausibility
 from ..errors import PreprocError, RecipeError
 from ..probe import InputEffect, graph_effect
 from ..proof import sizes_of, with_outputs
 from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_tolerance, replace
-from ..steps import FromPixels, channels_in, channels_out, check
+from ..steps import FromPixels, Normalize, channels_in, channels_out, check
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -81,7 +81,8 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     second time."""
     file = recipe.resolve(str(recipe.backbone.weights))
     graph.check(model, file)
-    picture = graph.picture_input(model, recipe.backbone.input)
+    which = recipe.backbone.input, recipe.backbone.layout
+    picture = graph.picture_input(model, *which)
     recipe = replace(
         recipe,
         backbone={"outputs": _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))},
@@ -89,7 +90,7 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     )
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
-    notes = _guard(recipe, graph_effect(model, ready, name=recipe.backbone.input))
+    notes = _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
     return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
 
 
@@ -106,7 +107,19 @@ def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
     reason = guard.why_not(effect, check(recipe.steps, channels=recipe.pixels.channels))
     if reason is not None and recipe.backbone.override is None:
         raise RecipeError(f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)')
-    return tuple(guard.notes(effect))
+    return (*_constants(recipe), *guard.notes(effect))
+
+
+def _constants(recipe: Recipe) -> Iterator[str]:
+    """What may surprise of the constants that were given; those of preproc's own statistics are what the pictures have."""
+    for step in recipe.steps:
+        if not isinstance(step, Normalize) or step.unit is None:
+            continue
+        if step.constants_because is not None:
+            yield f"normalize: its constants are taken as they are given, because: {step.constants_because}"
+        elif not (step.origin or "").startswith("stats "):
+            given = plausibility.Constants(step.mean, step.std, step.unit)
+            yield from (f"normalize: {note}" for note in plausibility.notes(given, color=recipe.backbone.color))
 
 
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:

@@ -84,7 +84,7 @@ def disagreements(contract: Mapping[str, Any], model: ir.Model) -> tuple[list[st
 def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
     image, wrong = contract["input"], []
     try:
-        picture = any_picture(model, image["name"])
+        picture = any_picture(model, image["name"], image["layout"])
     except PreprocError as error:
         return [f"expected the input {image['name']}, got: {error}"]
     shape = sides(picture.value) or []
@@ -105,7 +105,7 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
 def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: Mapping[str, str] | None) -> Walk:
     """From the input on, or from the value that `moved` has as a contract has it: of the input's layout and dtype in files that preproc
     made before it cast there."""
-    picture = replace(any_picture(model, name), layout=layout)
+    picture = any_picture(model, name, layout)
     if moved is None:
         return follow(picture, channels)
     value = _named(model, moved["to"])

@@ -35,14 +35,21 @@ class Attached:
 
 
 def attach(
-    model: ir.Model, steps: Sequence[Step], pixels: PixelsSpec, *, fold: str = "auto", name: str = "pixels", old: str | None = None
+    model: ir.Model,
+    steps: Sequence[Step],
+    pixels: PixelsSpec,
+    *,
+    fold: str = "auto",
+    name: str = "pixels",
+    old: str | None = None,
+    layout: str | None = None,
 ) -> Attached:
-    """Puts `steps` (a FromPixels first) in front of the model's picture input `old`, in place; the new input is `name`.
+    """Puts `steps` (a FromPixels first) in front of the model's picture input `old`, of that layout, in place; the new input is `name`.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
     NotFoldableError. Raises PreprocError if the model's input does not fit.
     """
-    picture = picture_input(model, old)
+    picture = picture_input(model, old, layout)
     taker, ready = picture.value, channels_out(steps, pixels.channels)
     assert taker.dtype is not None
     picture.check_fits(pixels, channels=ready, size=output_size(steps, pixels.size))
@@ -67,11 +74,11 @@ def attach(
     return replace(done, moved=builder.moved)
 
 
-def opened(model: ir.Model, channels: int, *, name: str | None = None) -> ir.Model:
+def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: str | None = None) -> ir.Model:
     """The loaded model with those model-local functions in place of their calls that the picture enters; itself where it enters none."""
     before: list[tuple[str, str]] = []
     while True:
-        picture = any_picture(model, name)
+        picture = any_picture(model, name, layout)
         met = {node.op_identifier() for node in convolutions.follow(picture, picture.channels or channels).strangers}
         calls = sorted((domain, kind) for domain, kind, overload in met if (domain, kind, overload) in model.functions)
         if not calls or calls == before:  # the same again: functions that call each other

@@ -113,8 +113,8 @@ def _letterbox(frame: Frame, step: Letterbox) -> Frame:
         inner: tuple[Side, Side] = step.inner_size((frame.height, frame.width))
     else:
         n, (most_height, most_width) = _Numbers(frame.b), step.size
-        height = n.do("Min", n.half_even(n.do("Mul", frame.height, most_width), frame.width), most_height)
-        width = n.do("Min", n.half_even(n.do("Mul", frame.width, most_height), frame.height), most_width)
+        height = n.do("Min", n.scaled(frame.height, most_width, frame.width), most_height)
+        width = n.do("Min", n.scaled(frame.width, most_height, frame.height), most_width)
         inner = n.do("Max", height, 1), n.do("Max", width, 1)
     frame = _resample(frame, step, *inner)
     n, sides = _Numbers(frame.b), []
@@ -419,13 +419,10 @@ class _Numbers:
         values = self.value(one), self.value(other)
         return _limit(self.b, op, *values) if op in ("Min", "Max") else self.b.add(op, *values)
 
-    def half_even(self, numerator: Side, denominator: Side) -> Side:
-        """numerator / denominator, rounded half to even."""
-        over = self.do("Add", self.do("Mul", numerator, 2), denominator)
-        twice = self.do("Mul", denominator, 2)
-        up = self.do("Div", over, twice)
-        tie = self.do("Sub", 1, self.do("Min", self.do("Mod", over, twice), 1))
-        return self.do("Sub", up, self.do("Mul", tie, self.do("Mod", up, 2)))
+    def scaled(self, side: Side, most: int, other: Side) -> ir.Value:
+        """round(side * (most / other)) in float64, half to even."""
+        product = self.b.add("Mul", self.b.add("Cast", self.value(side), to=ir.DataType.DOUBLE), _ratio(self.b, most, other))
+        return self.b.add("Cast", self.b.add("Round", product), to=ir.DataType.INT64)
 
     def value(self, side: Side) -> ir.Value:
         return self.b.constant(np.array([side], np.int64)) if isinstance(side, int) else side

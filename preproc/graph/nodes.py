@@ -167,13 +167,22 @@ def _standardize(b: Builder, step: Standardize, x: ir.Value) -> ir.Value:
     centred = b.add("Sub", x, b.reduce("ReduceMean", x, axes))
     centred = b.add("Sub", centred, b.reduce("ReduceMean", centred, axes))
     squares = b.reduce("ReduceSum", b.add("Mul", centred, centred), axes)
-    first = b.add("Gather", x, np.array([0], np.int64), axis=0)  # not a Slice: ONNX Runtime errs about its shape at opset 10
+    first = _first(b, x)
     ones = b.add("Add", b.add("Mul", first, b.floats(0)), b.floats(1))
     count = b.reduce("ReduceSum", ones, axes)
     freedom = b.add("Max", b.add("Sub", count, b.floats(step.correction)), b.floats(1))
     std = b.add("Sqrt", b.add("Div", squares, freedom))
     least = b.add("Reciprocal", b.add("Sqrt", count)) if step.min_std is None else b.floats(step.min_std)
     return b.add("Div", centred, b.add("Max", std, least))
+
+
+def _first(b: Builder, x: ir.Value) -> ir.Value:
+    """The first picture of a batch, or none of none: no Gather, which would fail there."""
+    if b.opset < 10:
+        return b.add("Slice", x, starts=[0], ends=[1], axes=[0])
+    if b.opset == 10:  # ONNX Runtime takes a Slice's shape for its input's there
+        return b.add("Compress", x, np.array([True]), axis=0)
+    return b.add("Slice", x, *(np.array([number], np.int64) for number in (0, 1, 0)))
 
 
 def _channel_affine(b: Builder, step: ChannelAffine, x: ir.Value) -> ir.Value:

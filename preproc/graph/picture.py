@@ -1,4 +1,4 @@
-"""The input of a graph that takes the picture, and what its shape says."""
+"""The input of a graph that takes the picture, and its layout: said, seen in the graph, or told by its shape."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from ..errors import PreprocError
 from ..recipe import PixelsSpec
+from . import layout as layouts
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
@@ -13,16 +14,17 @@ RAW = {ir.DataType.UINT8: "0-255", ir.DataType.UINT16: "0-65535"}
 """Units of raw pixels."""
 MOST_CHANNELS = 4096
 CHANNELS = (1, 3, 4)
-"""Channel counts by which a layout is told from a static shape."""
+"""Channel counts by which a layout is told from a shape, where nothing else tells it."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """layout: NCHW, or NHWC if the last dimension looks like channels and the second does not.  batch, height, width, channels: None
+    """layout: NCHW or NHWC.  seen: the layout that the graph reads, or None where it does not tell.  batch, height, width, channels: None
     where they are free."""
 
     value: ir.Value
     layout: str
+    seen: str | None
     batch: int | None
     channels: int | None
     height: int | None
@@ -41,8 +43,12 @@ class Picture:
         """Raises PreprocError unless the model takes what the steps make of these pixels: so many channels, this (height, width), None
         where it is free, and their batch."""
         name = self.value.name
+        if self.seen not in (None, self.layout):
+            raise PreprocError(f"expected the layout {self.seen}, in which the graph reads {name}, got {self.layout} (--model-layout)")
         if self.channels not in (None, channels):
-            raise PreprocError(f"expected a model that takes {channels} channels, as the steps make, got {self.channels} in {name}")
+            raise PreprocError(
+                f"expected a model that takes {channels} channels, as the steps make, got {self.channels} in {name}, {self.layout}"
+            )
         if self.batch != pixels.batch:
             raise PreprocError(f"expected a model with {pixels.batch or 'a free'} batch, got {self.batch or 'a free one'} in {name}")
         for side, want, have in zip(("height", "width"), size or (None, None), (self.height, self.width), strict=True):
@@ -51,10 +57,11 @@ class Picture:
                 raise PreprocError(f"{which}: expected {side} {have}, which the model's input {name} has, got {want or 'dynamic'}")
 
 
-def picture_input(model: ir.Model, name: str | None = None) -> Picture:
+def picture_input(model: ir.Model, name: str | None = None, layout: str | None = None) -> Picture:
     """The input that takes the picture as floats, (N, C, H, W) or (N, H, W, C): the one called `name`, or the only one of that kind.
 
-    Raises PreprocError with what the model has instead.
+    layout: NCHW or NHWC, or None for what the graph, or else the shape, tells. Raises PreprocError with what the model has instead, and
+    where two layouts are possible.
     """
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
     value = _choose(model, name, FLOATS, listed)
@@ -67,16 +74,16 @@ def picture_input(model: ir.Model, name: str | None = None) -> Picture:
             f"expected a model in float32 or float64, got {value.name} in {value.dtype}: its own rounding would hide the errors "
             "that are looked for; attach to the float32 file and convert then"
         )
-    return _picture(value)
+    return _picture(model, value, layout)
 
 
-def any_picture(model: ir.Model, name: str | None = None) -> Picture:
+def any_picture(model: ir.Model, name: str | None = None, layout: str | None = None) -> Picture:
     """As picture_input(), but the input may be raw pixels, too, or of half precision: to look at only. Raises PreprocError."""
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
     value = _choose(model, name, (*FLOATS, *RAW), listed)
     if value is None:
         raise PreprocError(f"no input takes a picture, 4-D: {listed}")
-    return _picture(value)
+    return _picture(model, value, layout)
 
 
 def sides(value: ir.Value | None) -> list[int | str | None] | None:
@@ -109,11 +116,26 @@ def _choose(model: ir.Model, name: str | None, kinds: tuple[ir.DataType, ...], l
     return found[0] if found else None
 
 
-def _picture(value: ir.Value) -> Picture:
+def _picture(model: ir.Model, value: ir.Value, layout: str | None) -> Picture:
     assert value.shape is not None
-    batch, second, third, last = (side if isinstance(side, int) and side > 0 else None for side in value.shape)
-    if last in CHANNELS and second not in CHANNELS:
-        return Picture(value, "NHWC", batch, last, second, third)
-    if (second or 0) > MOST_CHANNELS:
-        raise PreprocError(f"expected a picture of at most {MOST_CHANNELS} channels, got {second} in {value.name}")
-    return Picture(value, "NCHW", batch, second, third, last)
+    sides = [side if isinstance(side, int) and side > 0 else None for side in value.shape]
+    seen = layouts.seen(model, value)
+    layout = layout or seen or _by_shape(sides)
+    if layout is None:
+        raise PreprocError(
+            f"expected a picture whose layout the graph or the shape tells, got {value.name}: {value.shape}, which may be either: write "
+            '--model-layout NCHW or NHWC (in a recipe: [backbone] layout = "NCHW")'
+        )
+    batch, channels, height, width = (sides[layout.index(axis)] for axis in "NCHW")
+    if (channels or 0) > MOST_CHANNELS:
+        raise PreprocError(f"expected a picture of at most {MOST_CHANNELS} channels, got {channels} in {value.name}, {layout}")
+    return Picture(value, layout, seen, batch, channels, height, width)
+
+
+def _by_shape(sides: list[int | None]) -> str | None:
+    """Told by the one axis that has as many channels as pictures have, or that alone is no free side; None where both are, or none is."""
+    _, second, third, last = sides
+    found = second in CHANNELS, last in CHANNELS
+    if not any(found) and third is None:
+        found = second is not None, last is not None
+    return {(True, False): "NCHW", (False, True): "NHWC"}.get(found)

@@ -104,8 +104,8 @@ class Letterbox(Layer):
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
         _check_sides(x, 1, 1)
-        height = 1 + _over(_least(self.height, _half_even(x.shape[2] * self.width, x.shape[3])) - 1)
-        width = 1 + _over(_least(self.width, _half_even(x.shape[3] * self.height, x.shape[2])) - 1)
+        height = 1 + _over(_least(self.height, _scaled(x.shape[2], self.width, x.shape[3])) - 1)
+        width = 1 + _over(_least(self.width, _scaled(x.shape[3], self.height, x.shape[2])) - 1)
         y: Tensor = self.resample(_levels(x), height, width)
         top, left = (self.height - height) // 2, (self.width - width) // 2
         sides = [left, self.width - width - left, top, self.height - height - top]
@@ -345,7 +345,20 @@ def _over(a: int) -> int:
     return (a + abs(a)) // 2
 
 
-def _half_even(numerator: int, denominator: int) -> int:
-    """numerator / denominator, rounded half to even."""
-    up, rest = (2 * numerator + denominator) // (2 * denominator), (2 * numerator + denominator) % (2 * denominator)
-    return up - (1 - _least(rest, 1)) * (up % 2)
+def _scaled(side: int, most: int, other: int) -> int:
+    """round(side * (most / other)) in float64, half to even."""
+    if not is_scripting():
+        if is_tracing():  # sizes are tensors there
+            one = torch.ones((), dtype=torch.float64)
+            return (one * side * (most / (one * other))).round().to(torch.int64)  # type: ignore[return-value]
+    over = side * (most / other) + 0.5
+    up = _whole(over)
+    tie = 1 - _least(_whole((over - up) * 2.0**50), 1)
+    return up - tie * (up % 2)
+
+
+def _whole(value: float) -> int:
+    """Cut off: trunc, which a recorded graph has a word for."""
+    if is_scripting():
+        return int(value)
+    return math.trunc(value)

@@ -35,6 +35,7 @@ class Normalize(Layer):
 
     x: (N, C, H, W) float, in the units of mean and std.  y: same shape and dtype.
     mean, std: C numbers each, std > 0.  unit: "0-1", "0-255" or "0-65535"; a Pipeline that starts at pixels asks for it.
+    constants_because: why numbers that look like something else (1/std, a variance, another unit) are right; they are refused without.
     Raises PreprocError if they are not, or if x has another rank or channel count.
     """
 
@@ -48,10 +49,11 @@ class Normalize(Layer):
         std: Sequence[float],
         unit: str | None = None,
         origin: str | None = None,
+        constants_because: str | None = None,
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        step = steps.Normalize(mean=tuple(mean), std=tuple(std), unit=unit, origin=origin)
+        step = steps.Normalize(mean=tuple(mean), std=tuple(std), unit=unit, origin=origin, constants_because=constants_because)
         super().__init__(step)
         for name, values in (("mean", step.mean), ("std", step.std)):
             self.register_buffer(name, per_channel(values, device, dtype), persistent=False)
@@ -66,10 +68,17 @@ class Normalize(Layer):
 
     @classmethod
     def from_stats(
-        cls, path: str | Path, *, color: str | None = None, device: Device = None, dtype: torch.dtype | None = None
+        cls,
+        path: str | Path,
+        *,
+        color: str | None = None,
+        constants_because: str | None = None,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
     ) -> "Normalize":
         """The z-score of a data set, from its stats.json. color: the backbone's colour order."""
-        return cls(**vars(steps.Normalize.from_stats(path, color=color)), device=device, dtype=dtype)
+        step = steps.Normalize.from_stats(path, color=color, constants_because=constants_because)
+        return cls(**vars(step), device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         check_channels(x, self.mean.shape[1])

@@ -53,13 +53,14 @@ Arrays = list[NDArray[Any]]
 """One per picture."""
 
 
-def graph_effect(model: ir.Model, channels: int, *, name: str | None = None) -> InputEffect:
+def graph_effect(model: ir.Model, channels: int, *, name: str | None = None, layout: str | None = None) -> InputEffect:
     """What the model does to the input `name` that takes the picture. channels: of the picture, where the model leaves them free.
+    layout: NCHW or NHWC; None: as the model tells.
 
     Raises PreprocError where no input takes one.
     """
     whole = graph.inlined(model, sorted({key[:2] for key in model.functions})) if model.functions else model
-    picture = graph.any_picture(whole, name)
+    picture = graph.any_picture(whole, name, layout)
     raw = None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
     sides = [picture.batch or 1, picture.channels or channels, picture.height or SIDE, picture.width or SIDE]
     if math.prod(sides) > MOST_VALUES:

@@ -160,7 +160,8 @@ def _variants(stats: Stats) -> dict[str, list[Step]]:
     if list(stats.accumulator.kinds) == ["RGB"]:
         mean, std = stats.mean_and_std()
         if all(std):
-            found["this data set's z-score"] = [Rescale(), Normalize(mean=tuple(mean), std=tuple(std), unit="0-1")]
+            own = Normalize(mean=tuple(mean), std=tuple(std), unit="0-1", constants_because="they are counted")
+            found["this data set's z-score"] = [Rescale(), own]
     return found | {"min-max per picture": [MinMaxNormalize()], "standardize per picture": [Standardize()]}
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import presets
+from .. import plausibility, presets
 from ..affine import Affine
 from ..checks import check_choice, check_count, set_number, set_numbers, set_out
 from ..errors import PreprocError
@@ -35,6 +35,11 @@ class Rescale(Step):
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
         width = max(high - low for low, high in zip(incoming.low, incoming.high, strict=True))
+        if abs(self.scale) > 20 and width > 20 and abs(self.scale) != 257:  # 257: 8 bits to 16
+            raise PreprocError(
+                f"a rescale by {self.scale:.6g} makes {width * abs(self.scale):.4g} levels of values in {incoming}: to divide by it write "
+                f"scale = {1 / self.scale:.10g}"
+            )
         if abs(self.scale) < 0.02 and not 0.1 < width * abs(self.scale) < 20:
             raise PreprocError(
                 f"a rescale by {self.scale:.6g} expects grey levels of about 0..{1 / abs(self.scale):.6g}, got values in {incoming}: "
@@ -52,7 +57,8 @@ class Normalize(Step):
     """y = (x - mean) / std, channel by channel (torchvision.transforms.Normalize).
 
     mean, std: one number per channel, std > 0.  unit: "0-1", "0-255" or "0-65535", what they are given in; a layer used alone
-    may leave it out.  origin: where the numbers come from, for people.
+    may leave it out.  origin: where the numbers come from, for people.  constants_because: the reason why numbers that look like something
+    else (a factor, a variance, a std of another unit) are a mean and a std all the same; without it they are refused.
     """
 
     name: ClassVar[str] = "normalize"
@@ -60,6 +66,7 @@ class Normalize(Step):
     std: tuple[float, ...]
     unit: str | None = None
     origin: str | None = None
+    constants_because: str | None = None
 
     def __post_init__(self) -> None:
         set_numbers(self, "mean")
@@ -70,17 +77,14 @@ class Normalize(Step):
             raise PreprocError(f"normalize: expected every std > 0, got {list(self.std)}")
         if self.unit is not None:
             check_choice("unit", self.unit, UNITS)
-            top = UNITS[self.unit]
-            if max(self.mean) > top or min(self.mean) < 0:
-                raise PreprocError(
-                    f"normalize: expected means between 0 and {top:g} in the unit {self.unit}, got {list(self.mean)}: "
-                    "check the unit that they are given in"
-                )
-            if top > 1 and 0 < max(self.mean) <= 1 and max(self.std) <= 1:
-                raise PreprocError(
-                    f"normalize: expected mean and std in the unit {self.unit}, got {list(self.mean)} and {list(self.std)}, "
-                    "which are numbers of the unit 0-1"
-                )
+        if self.constants_because is not None:
+            if not isinstance(self.constants_because, str) or not self.constants_because.strip():
+                raise PreprocError(f"normalize: expected constants_because to be a reason in words, got {self.constants_because!r}")
+            return
+        try:
+            plausibility.check(self.mean, self.std, self.unit)
+        except PreprocError as error:
+            raise PreprocError(f"normalize: {error}") from error
 
     @classmethod
     def preset(cls, name: str, *, color: str | None = None) -> "Normalize":
@@ -89,20 +93,24 @@ class Normalize(Step):
         return cls.of(known, color=color, origin=f"preset {name}")
 
     @classmethod
-    def from_stats(cls, path: str | Path, *, color: str | None = None) -> "Normalize":
+    def from_stats(cls, path: str | Path, *, color: str | None = None, constants_because: str | None = None) -> "Normalize":
         """The mean and std of a data set (its z-score), from a stats.json."""
         known = presets.read_stats(path)
-        return cls.of(known, color=color, origin=f"stats {known.source}")
+        try:
+            return cls.of(known, color=color, origin=f"stats {known.source}", constants_because=constants_because)
+        except PreprocError as error:
+            raise PreprocError(f"{path}: {error}") from error
 
     @classmethod
-    def of(cls, known: presets.Statistics, *, color: str | None, origin: str) -> "Normalize":
+    def of(cls, known: presets.Statistics, *, color: str | None, origin: str, constants_because: str | None = None) -> "Normalize":
         order: Sequence[int] = range(len(known.mean))
         if color is not None and color != known.color:
             have, want = COLORS.get(known.color, ()), COLORS[color]
             if not want or not set(want) <= set(have):
                 raise PreprocError(f"normalize: expected statistics of {color} channels, got {origin} of {known.color} channels")
             order = [have.index(channel) for channel in want]
-        return cls(mean=tuple(known.mean[i] for i in order), std=tuple(known.std[i] for i in order), unit=known.unit, origin=origin)
+        mean, std = (tuple(values[i] for i in order) for values in (known.mean, known.std))
+        return cls(mean=mean, std=std, unit=known.unit, origin=origin, constants_because=constants_because)
 
     def channels(self) -> int:
         return len(self.mean)

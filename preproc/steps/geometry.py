@@ -183,7 +183,8 @@ class Pad(Geometry):
 class Letterbox(Resampling):
     """The whole picture, as large as it fits, in the middle of `fill`: Ultralytics' LetterBox(auto=False), YOLO's convention.
 
-    size: (height, width), or one number for both. The sides are rounded half to even; of an odd border the smaller half is in front.
+    size: (height, width), or one number for both. The ratio is a float, and a side times it is rounded half to even, as Ultralytics computes
+    them: 114 * (416 / 384) is below the 123.5 that it stands for. Of an odd border the smaller half is in front.
     antialias: False by default, as cv2.INTER_LINEAR.
     """
 
@@ -200,23 +201,14 @@ class Letterbox(Resampling):
     def inner_size(self, size: Size) -> Size:
         """Of the resized picture inside the border; one pixel at least, where Ultralytics would fail."""
         (height, width), (most_height, most_width) = size, self.size
-        if most_height * width <= most_width * height:
-            inner = most_height, half_even(width * most_height, height)
-        else:
-            inner = half_even(height * most_width, width), most_width
-        return max(inner[0], 1), max(inner[1], 1)
+        ratio = min(most_height / height, most_width / width)
+        return max(round(height * ratio), 1), max(round(width * ratio), 1)
 
     def output_size(self, size: Size) -> Size:  # noqa: ARG002
         return self.size
 
     def fixed_size(self) -> Size:
         return self.size
-
-
-def half_even(numerator: int, denominator: int) -> int:
-    """numerator / denominator, rounded half to even."""
-    whole, rest = divmod(numerator, denominator)
-    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
 
 
 def installed_pillow() -> int:
