@@ -82,8 +82,8 @@ def recognize(mean: Sequence[float], std: Sequence[float], unit: str) -> tuple[s
     return (" or ".join(found), next(iter(found.values()))) if found else None
 
 
-def _near(some: Sequence[float], others: Sequence[float]) -> bool:
-    return len(some) == len(others) and all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(some, others, strict=True))
+def _near(some: Sequence[float], others: Sequence[float], tolerance: float = 1e-3) -> bool:
+    return len(some) == len(others) and all(math.isclose(a, b, rel_tol=tolerance) for a, b in zip(some, others, strict=True))
 
 
 FEW = 30
@@ -120,4 +120,25 @@ def read_stats(path: str | Path) -> Statistics:
         mean, std = tuple(map(float, data["mean"])), tuple(map(float, data["std"]))
     except (TypeError, ValueError) as error:
         raise PreprocError(f"{path}: expected mean and std to be lists of numbers ({error})") from error
+    _check_counted(data, mean, std, path)
     return Statistics(mean, std, str(data["unit"]), str(data["color"]), Path(path).name)
+
+
+def _check_counted(data: Mapping[str, Any], mean: Sequence[float], std: Sequence[float], path: str | Path) -> None:
+    """Raises PreprocError where the numbers of a stats.json that `preproc stats` wrote are not those that its counts give."""
+    try:
+        ((kind, table),) = data.get("accumulator", {}).items()
+        channels = table["counts"]
+        top = len(channels[0]) - 1
+        counted = [[sum(level**power * count for level, count in enumerate(counts)) for power in range(3)] for counts in channels]
+        given = [total / (number * top) for number, total, _ in counted]
+        spread = [math.sqrt(number * squares - total**2) / (number * top) for number, total, squares in counted]
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):
+        return  # written by hand, of floats, or of several kinds
+    if data["unit"] == "0-1" and str(data["color"]) in (kind.split()[0], "ANY") and _near((*mean, *std), (*given, *spread), 1e-9):
+        return
+    numbers = [[round(number, 6) for number in numbers] for numbers in (given, spread)]
+    raise PreprocError(
+        f"{path}: expected the mean and std that its counts give, {numbers[0]} and {numbers[1]} in 0-1 of {kind}, got "
+        f"{list(mean)} and {list(std)} in {data['unit']} of {data['color']}; write other numbers into the recipe, as mean and std"
+    )

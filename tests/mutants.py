@@ -230,7 +230,7 @@ def fresh(pixels: PixelsSpec, size: tuple[int, int]) -> list[np.ndarray]:
 def files(folder: Path) -> Iterator[Planted]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield from _of_bundle("digits", load_recipe(ROOT / "models" / "digits.toml"), folder)
+        yield from _of_bundle("digits", ROOT / "models" / "digits.toml", folder)
         for name, front in {
             "photographs, fast": (Resize(size=24, resample="fast"), CenterCrop(size=(24, 20)), Rescale(), Normalize.preset("imagenet")),
             "photographs, exact": (Resize(size=(24, 20), interpolation="bicubic"), Rescale(), Normalize.preset("clip")),
@@ -239,9 +239,10 @@ def files(folder: Path) -> Iterator[Planted]:
             yield from _of_attached(name, front, folder / name.replace(", ", "-"))
 
 
-def _of_bundle(name: str, recipe: object, folder: Path) -> Iterator[Planted]:
-    bundle = export_bundle(recipe, folder / "bundle")
-    yield from _judged(name, recipe, load_backbone(recipe), bundle, folder)
+def _of_bundle(name: str, file: Path, folder: Path) -> Iterator[Planted]:
+    bundle = export_bundle(load_recipe(file), folder / "bundle")
+    recipe, backbone = proof._rebuild(bundle, file)
+    yield from _judged(name, recipe, backbone, bundle, folder)
 
 
 def _of_attached(name: str, front: tuple[steps.Step, ...], folder: Path) -> Iterator[Planted]:
@@ -395,7 +396,13 @@ def _checked(table: dict[str, Any]) -> tuple[Recipe, Backbone]:
 
 # --- pipelines of libraries ----------------------------------------------------------------------------------------------------------
 
-PIPELINES = ("ResNet50_Weights.IMAGENET1K_V2", "ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1", "Inception_V3_Weights.IMAGENET1K_V1")
+PIPELINES = (
+    "ResNet50_Weights.IMAGENET1K_V2",
+    "ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1",
+    "Inception_V3_Weights.IMAGENET1K_V1",
+    "resnet50.a1_in1k",
+    "vit_base_patch16_clip_224.openai",
+)
 
 
 def misread(known: tuple[Step, ...]) -> Iterator[tuple[str, list[Step]]]:
@@ -407,8 +414,9 @@ def misread(known: tuple[Step, ...]) -> Iterator[tuple[str, list[Step]]]:
                 size = step.size if isinstance(step.size, int) else step.size[0]
                 changes += [("one pixel larger", _with(step, size=size + 1)), ("both sides", _with(step, size=(size, size)))]
                 other = "bicubic" if step.interpolation == "bilinear" else "bilinear"
-                changes += [(other, _with(step, interpolation=other)), ("not antialiased", _with(step, antialias=False))]
-                changes += [("Pillow 12's order for 13's", _with(step, pillow=12)), ("nearest", _with(step, interpolation="nearest"))]
+                changes += [(other, _with(step, interpolation=other))]
+                changes += [("not antialiased", _with(step, interpolation="bilinear", antialias=False, pillow=None))]
+                changes += [("nearest", _with(step, interpolation="nearest", antialias=False, pillow=None))]
             case CenterCrop():
                 changes += [("one pixel smaller", _with(step, size=(step.size[0] - 1, step.size[1])))]
             case Rescale():
@@ -441,17 +449,17 @@ def pipelines(_: Path) -> Iterator[Planted]:
     sizes = [(300, 400), (97, 130)]
     pictures = [picture for size in sizes for _, _, picture in inputs.photographs(spec, size)]
     for name in PIPELINES:
-        known = published.named_weights(name)
-        right = [reference.apply([FromPixels(), *known.steps], picture) for picture in pictures]
+        known = published.named_weights(name) if "_Weights" in name else published.from_timm(name)
+        right = [reference.apply([FromPixels(layout="NHWC"), *known.steps], picture) for picture in pictures]
         for what, misunderstood in misread(known.steps):
             noticed, moved = None, None
             try:
-                sequence = (FromPixels(), *misunderstood)
+                sequence = (FromPixels(layout="NHWC"), *misunderstood)
                 steps.check(sequence, channels=3)
                 made = [reference.apply(sequence, picture) for picture in pictures]
                 if all(one.shape == other.shape for one, other in zip(made, right, strict=True)):
                     moved = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(made, right, strict=True))
-                recipe = Recipe(name="misread", backbone=RANDOM, pixels=spec, steps=sequence, export=ExportSpec(), steps_from=name)
+                recipe = Recipe(name="misread", backbone=RANDOM, pixels=spec, steps=sequence, export=ExportSpec(), steps_from=known.origin)
                 proof._original(recipe, _Nothing(), sizes)
             except PreprocError as error:
                 noticed = f"export: {error}"[:110]
@@ -508,7 +516,7 @@ def statistics(folder: Path) -> Iterator[Planted]:
         noticed, moved = None, None
         try:
             step = Normalize.from_stats(file)
-            steps.check((FromPixels(), Rescale(), step), channels=3)
+            steps.check((FromPixels(layout="NHWC"), Rescale(), step), channels=3)
             apart = [np.subtract(step.mean, mean) / std, np.subtract(step.std, std) / std]
             moved = float(np.abs(apart).max())
         except PreprocError as error:

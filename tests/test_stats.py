@@ -498,6 +498,26 @@ def run(*arguments, check=0, **options):
     return done
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda told: {"mean": [told["mean"][0] + 1e-6, *told["mean"][1:]]},
+        lambda told: {"std": [number * 1.0001 for number in told["std"]]},
+        lambda told: {"mean": told["mean"][::-1], "std": told["std"][::-1]},
+        lambda _: {"color": "BGR"},
+    ],
+)
+def test_numbers_that_the_counts_do_not_give_are_no_constants(tmp_path, change):
+    rng = np.random.default_rng(0)
+    file = tmp_path / "s.json"
+    compute_stats([rng.integers(0, 200 + 20 * turn, (20, 30, 3)).astype(np.uint8) // (1, 2, 3) for turn in range(2)]).save(file)
+    told = json.loads(file.read_text())
+    assert preproc.Normalize.from_stats(file).mean.flatten().tolist() == pytest.approx(told["mean"])
+    file.write_text(json.dumps(told | change(told)))
+    with pytest.raises(PreprocError, match=r"expected the mean and std that its counts give, \[.*; write other numbers into the recipe"):
+        preproc.Normalize.from_stats(file)
+
+
 def test_the_command_line(folder, tmp_path):
     out = tmp_path / "s.json"
     told = run("stats", folder / "a", "-o", out, "--workers", "2").stdout
