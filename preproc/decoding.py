@@ -51,9 +51,10 @@ KINDS: Mapping[str, str] = MappingProxyType(
 """Pillow's modes -> kinds. A palette's pixels are indices, which have no statistics as colours."""
 INSTEAD = "save it as .npy, (H, W, C)"
 """What mends a picture that Pillow does not read whole."""
-_ARRAY = b"\x93NUMPY"
 _ORIENTATION, _SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _SAMPLES, _SAMPLE_FORMAT = 274, 254, 255, 270, 277, 339
 """Tags of TIFF, and of EXIF."""
+_EXIF = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+"""Where Pillow finds EXIF tags."""
 _APART = ("TIFF", "MPO", "DCX", "IM", "SPIDER")
 """Formats whose frames do not build on one another."""
 
@@ -66,20 +67,19 @@ def is_picture(name: str) -> bool:
 
 
 def is_array(data: Data) -> bool:
-    """Whether it is a .npy file, by its first bytes."""
-    if isinstance(data, bytes):
-        return data.startswith(_ARRAY)
-    with _reasons():
-        _check_regular(data)
-        with Path(data).open("rb") as file:
-            return file.read(len(_ARRAY)) == _ARRAY
+    """Whether it is a .npy file: by its name, or its first bytes."""
+    return data.startswith(b"\x93NUMPY") if isinstance(data, bytes) else str(data).lower().endswith(".npy")
 
 
 def read_array(data: Data) -> NDArray[Any]:
     """A .npy file. Raises PreprocError for what is none, and for one that would run code."""
     try:
+        if not isinstance(data, bytes):
+            _check_regular(data)
         with _open(data) as file:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    except PreprocError:
+        raise
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise PreprocError(f"expected a .npy file with an array of numbers, got: {first_line(error)}") from error
     return array
@@ -94,7 +94,7 @@ def looks_otherwise(shape: Sequence[int], *, first: bool) -> bool:
 
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation that is not applied: 1 for none, 2 to 8 for a picture that viewers turn or mirror."""
-    if image.format == "TIFF":  # applied by Pillow
+    if image.format == "TIFF" or not any(key in image.info for key in _EXIF):  # in a TIFF it is applied by Pillow
         return 1
     with warnings.catch_warnings(), contextlib.suppress(Exception):  # broken tags are no reason not to read the pixels
         warnings.simplefilter("ignore")
