@@ -51,9 +51,10 @@ KINDS: Mapping[str, str] = MappingProxyType(
 """Pillow's modes -> kinds. A palette's pixels are indices, which have no statistics as colours."""
 INSTEAD = "save it as .npy, (H, W, C)"
 """What mends a picture that Pillow does not read whole."""
-_ARRAY = b"\x93NUMPY"
-_ORIENTATION, _SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _SAMPLES, _SAMPLE_FORMAT = 274, 254, 255, 270, 277, 339
+_ORIENTATION, _SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _BITS, _SAMPLES, _SAMPLE_FORMAT = 274, 254, 255, 270, 258, 277, 339
 """Tags of TIFF, and of EXIF."""
+_EXIF = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+"""Where Pillow finds EXIF tags."""
 _APART = ("TIFF", "MPO", "DCX", "IM", "SPIDER")
 """Formats whose frames do not build on one another."""
 
@@ -66,20 +67,19 @@ def is_picture(name: str) -> bool:
 
 
 def is_array(data: Data) -> bool:
-    """Whether it is a .npy file, by its first bytes."""
-    if isinstance(data, bytes):
-        return data.startswith(_ARRAY)
-    with _reasons():
-        _check_regular(data)
-        with Path(data).open("rb") as file:
-            return file.read(len(_ARRAY)) == _ARRAY
+    """Whether it is a .npy file: by its name, or its first bytes."""
+    return data.startswith(b"\x93NUMPY") if isinstance(data, bytes) else str(data).lower().endswith(".npy")
 
 
 def read_array(data: Data) -> NDArray[Any]:
     """A .npy file. Raises PreprocError for what is none, and for one that would run code."""
     try:
+        if not isinstance(data, bytes):
+            _check_regular(data)
         with _open(data) as file:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    except PreprocError:
+        raise
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise PreprocError(f"expected a .npy file with an array of numbers, got: {first_line(error)}") from error
     return array
@@ -94,7 +94,7 @@ def looks_otherwise(shape: Sequence[int], *, first: bool) -> bool:
 
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation that is not applied: 1 for none, 2 to 8 for a picture that viewers turn or mirror."""
-    if image.format == "TIFF":  # applied by Pillow
+    if image.format == "TIFF" or not any(key in image.info for key in _EXIF):  # in a TIFF it is applied by Pillow
         return 1
     with warnings.catch_warnings(), contextlib.suppress(Exception):  # broken tags are no reason not to read the pixels
         warnings.simplefilter("ignore")
@@ -222,16 +222,19 @@ _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 
 def _check_whole(image: Any) -> None:
     """Raises PreprocError for a page whose pixels Pillow cuts, scales or leaves out, as its own tables tell."""
+    tags = image.tag_v2 if image.format == "TIFF" else {}
     for tile in image.tile:
         settings = tile[3] if isinstance(tile[3], tuple) and tile[3] else (tile[3],)
         deep = tile[0] == "SGI16" or (";16" in str(settings[0]) and settings[0] != "BGR;16")  # which has 16 bits for all three
-        if deep and not image.mode.startswith("I"):
+        deep |= max(tags.get(_BITS, (8,))) > 8  # planes of their own have no such name
+        if deep and not image.mode.startswith(("I", "F")):
             raise PreprocError(f"expected pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8: {INSTEAD}")
+        if tile[0] == "libtiff" and settings[0] == "F;32BF":
+            raise PreprocError(f"expected floats that Pillow reads, got compressed big-endian ones, which it mixes up: {INSTEAD}")
         if tile[0] in ("ppm", "ppm_plain") and image.mode != "1" and settings[-1] != (65535 if image.mode == "I" else 255):
             raise PreprocError(
                 f"expected pixels that Pillow reads as they are, got {image.mode} up to {settings[-1]}, which it scales: {INSTEAD}"
             )
-    tags = image.tag_v2 if image.format == "TIFF" else {}
     samples = tags.get(_SAMPLES, 1)
     if 2 in tags.get(_SAMPLE_FORMAT, ()):
         raise PreprocError(f"expected grey levels from 0 on, got integers with a sign: {INSTEAD}")

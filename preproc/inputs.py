@@ -113,7 +113,7 @@ def _pictures(file: Path, pixels: PixelsSpec) -> Iterator[tuple[str, NDArray[Any
             return
         with ImageFile(file) as opened:
             for number in opened.numbers:
-                yield f"-{number}" if opened.count > 1 else "", _as_asked(opened.read(number), pixels)
+                yield f"-{number}" if len(opened.numbers) > 1 else "", _as_asked(opened.read(number), pixels)
     except PreprocError as error:
         raise PreprocError(f"{file}: {error}") from error
 

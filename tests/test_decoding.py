@@ -448,3 +448,32 @@ def test_how_opaque_a_picture_is_does_not_saturate_it():
 
 def test_which_names_are_pictures():
     assert [name for name in ("a.TIF", "a.mpo", "a.fits", "a.pdf", "a.npy", "a") if is_picture(name)] == ["a.TIF", "a.mpo"]
+
+
+def test_tiff_files_of_another_writer_are_equal_or_refused(tmp_path):
+    """One or several pages, either byte order, planes apart or together, tiles, compression; against the arrays that tifffile wrote."""
+    tifffile = pytest.importorskip("tifffile", reason="tifffile, which scikit-image brings, writes the files")
+    rng, equal = np.random.default_rng(0), 0
+    for number in range(160):
+        pages, channels = int(rng.integers(1, 4)), int(rng.choice([1, 1, 3, 3, 4, 5]))
+        dtype = np.dtype(rng.choice(np.array([np.uint8, np.uint8, np.uint16, np.int16, np.float32], object)))
+        apart = bool(rng.integers(2)) and channels > 1
+        shape = (pages, channels, 20, 18) if apart else (pages, 20, 18, channels) if channels > 1 else (pages, 20, 18)
+        array = rng.integers(0, 256 if dtype == np.uint8 else 30_000, shape).astype(dtype)
+        options = {"photometric": "rgb" if channels > 1 else "minisblack", "byteorder": "<>"[rng.integers(2)]}
+        options |= {"planarconfig": "separate" if apart else "contig"} if channels > 1 else {}
+        options |= {"extrasamples": [2 if channels == 4 else 0] * (channels - 3)} if channels > 3 else {}
+        options |= [{}, {"compression": "zlib"}, {"tile": (16, 16)}, {"truncate": True}][rng.integers(4)]
+        file = tmp_path / f"{number}.tif"
+        tifffile.imwrite(file, array, **options)
+        stats = compute_stats(file)
+        if stats.images == 0:
+            assert len(stats.broken) >= 1
+            continue
+        values = np.moveaxis(array, 1, -1).reshape(-1, channels) if apart else array.reshape(-1, channels)
+        ((_, kind),) = stats.accumulator.kinds.items()
+        mean = kind.mean if dtype == np.float32 else kind.mean()
+        assert (kind.images, stats.broken) == (pages, ()), options
+        assert np.allclose(mean, values.mean(axis=0, dtype=np.float64), rtol=1e-12), (array.dtype, channels, options)
+        equal += 1
+    assert equal > 40

@@ -69,3 +69,10 @@ def test_the_streams_are_put_back(capsys):
     assert (sys.stdout, sys.stderr) == before
     assert (terminal.stdout(), terminal.stderr()) == before
     assert capsys.readouterr().out == "ours\n"
+
+
+def test_every_command_is_quiet():
+    from preproc.cli import app
+
+    assert len(app.registered_commands) == 9
+    assert all(hasattr(command.callback, "__wrapped__") for command in app.registered_commands)

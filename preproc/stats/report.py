@@ -124,7 +124,10 @@ def _summary(stats: Stats) -> str:
     )
     notes = [f"Decoded by {'; '.join(stats.decoder)}. Accumulator sha256 {stats.accumulator.sha256()[:16]}."]
     if stats.sample is not None:
-        notes.append(f"A sample of {stats.sample.images:,} of {stats.sample.population:,} pictures, seed {stats.sample.seed}.")
+        what = "files, with all their pages and frames" if stats.stacks else "pictures"
+        notes.append(f"A sample of {stats.sample.images:,} of {stats.sample.population:,} {what}, seed {stats.sample.seed}.")
+    if stats.skipped:
+        notes.append(f"{len(stats.skipped):,} pages or frames are not counted; stats.json says which and why.")
     if stats.partial:
         notes.append("Interrupted: not all pictures are counted.")
     return f"<table><tr>{head}</tr>{''.join(rows)}</table><p>{html.escape(' '.join(notes))}</p>"
