@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -82,15 +83,12 @@ MISTAKES = {
         "vertical_first",
         lambda size, new, order: size[1] > new[1] and pillow_order(size, new, order),
     ),
-    "the letterbox rounded half up": (
-        steps.geometry,
-        "half_even",
-        lambda numerator, denominator: (2 * numerator + denominator) // (2 * denominator),
-    ),
+    "the letterbox by the exact ratio": (pillow, "min", lambda *ratios: min(Fraction(ratio) for ratio in ratios).limit_denominator(10**6)),
+    "the letterbox with its ratio in float32": (pillow, "min", lambda *ratios: float(np.float32(min(ratios)))),
     "rounded half up": (pillow, "round", lambda value: math.floor(value + 0.5)),
     "cubic with a = -0.75": (pillow, "_cubic", lambda x: pillow_cubic(x, -0.75)),
     "the longer side rounded": (steps.Resize, "output_size", rounded),
-    "the letterbox truncated": (steps.geometry, "half_even", lambda numerator, denominator: numerator // denominator),
+    "the letterbox truncated": (pillow, "round", math.floor),
     "weights of 11 bits": (pillow, "BITS", 11),
     "the crop rounded down": (steps.CenterCrop, "rounding", property(lambda _: "floor", lambda *_: None)),
     "the crop rounded half even": (steps.CenterCrop, "rounding", property(lambda _: "half_even", lambda *_: None)),

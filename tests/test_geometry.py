@@ -1,6 +1,8 @@
 """Resizes, crops and pads: the oracle equals Pillow and torchvision, layers and ONNX nodes equal the oracle, whole files prove it."""
 
+import itertools
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import onnx
@@ -148,6 +150,45 @@ def test_letterboxes_are_yolos(size):
     step = Letterbox(size=(640, 480), antialias=True)
     (height, width), _ = ultralytics(size, (640, 480))
     assert step.inner_size(size) == (max(height, 1), max(width, 1))
+
+
+def halves(most, up_to):
+    """Sizes whose letterbox into a square of `most` has a side that ends in a half, where the ratio's own rounding decides."""
+    found = []
+    for tall, wide in itertools.product(range(most + 1, up_to), range(2, up_to)):
+        side, rest = divmod(2 * wide * most, tall) if tall > wide else (0, 1)
+        if rest == 0 and side % 2 and round(wide * (most / tall)) != round(Fraction(side, 2)):
+            found += [(tall, wide), (wide, tall)]
+    return found
+
+
+HALVES = {15: halves(15, 60), 25: halves(25, 120)}
+
+
+@pytest.mark.parametrize("most", HALVES)
+def test_the_letterboxs_ratio_is_a_float(most):
+    """In the step, the oracle, the layer in all its forms, and the nodes."""
+    step, first = Letterbox(size=most), FromPixels(layout="NCHW")
+    layer, free = layers.from_step(step), torch.export.Dim
+    shapes = ({0: free("N"), 2: free("h", max=32768), 3: free("w", max=32768)},)
+    example = torch.from_numpy(noise((20, 30))).float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        forms = [layer, torch.jit.script(layer), torch.jit.trace(layer, example, check_trace=False)]
+        forms.append(torch.export.export(layer, (example,), dynamic_shapes=shapes, strict=False).module())
+    dynamic = session([first, step], None)
+    assert HALVES[most]
+    for size in HALVES[most][:12]:
+        inner, (top, bottom, left, right) = ultralytics(size, (most, most))
+        assert step.inner_size(size) == inner
+        x = noise(size)
+        expected = np.full((len(x), 3, most, most), 114.0)
+        expected[:, :, top : most - bottom, left : most - right] = reference.apply([Resize(size=inner, antialias=False)], x)
+        assert np.array_equal(reference.apply([step], x), expected)
+        for form in forms:
+            assert np.array_equal(form(torch.from_numpy(x).float()).numpy(), expected), size
+        for made in (dynamic, session([first, step], size)):
+            assert np.array_equal(made.run(None, {"pixels": x.astype(np.uint8)})[0], expected), size
 
 
 def test_the_letterbox_has_its_border_where_yolo_has_it():

@@ -323,6 +323,9 @@ def _exact_pass(b: "Builder", x: ir.Value, axis: int, old: int, new: int, interp
     floor((H + floor(L / 2^bits) + 2^(21 - bits)) / 2^(22 - bits)). Halves and quarters (512 -> 256) have no low part."""
     if old == new:
         return x
+    if axis == 2:  # the weights stand on the right: ONNX Runtime multiplies no batch of no pictures from the left
+        turned = [0, 1, 3, 2]
+        return b.add("Transpose", _exact_pass(b, b.add("Transpose", x, perm=turned), 3, old, new, interpolation), perm=turned)
     matrix = _matrix(old, new, interpolation)
     bits = _split_at(matrix)
     high = np.floor(matrix / 2**bits + 0.5).astype(np.int64)
@@ -335,7 +338,7 @@ def _exact_pass(b: "Builder", x: ir.Value, axis: int, old: int, new: int, interp
         first, end = int(used[0]), int(used[-1]) + 1
         read = b.add("Slice", x, np.array([first], np.int64), np.array([end], np.int64), axes)
         weight = np.concatenate([part[rows, first:end] for part in parts]).astype(np.float32)
-        product = b.add("MatMul", read, weight.T) if axis == 3 else b.add("MatMul", weight, read)
+        product = b.add("MatMul", read, weight.T)
         if len(parts) == 1:
             bands.append(product)
             continue

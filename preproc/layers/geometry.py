@@ -74,6 +74,8 @@ class Letterbox(Layer):
     """The whole picture, as large as it fits, in the middle of `fill`: Ultralytics' LetterBox(auto=False), YOLO's convention.
 
     x: (N, C, H, W) float, grey levels.  y: (N, C, *size), same dtype.  Interpolation as Resize's, by default OpenCV's INTER_LINEAR.
+    The sides are rounded as Ultralytics rounds them, in float64. torch.onnx.export writes what is done to free sizes in float32: a side that
+    ends in a half may be rounded to the other number there, which it is not in preproc's own ONNX files.
     """
 
     def __init__(
@@ -347,10 +349,9 @@ def _over(a: int) -> int:
 
 def _scaled(side: int, most: int, other: int) -> int:
     """round(side * (most / other)) in float64, half to even."""
-    if not is_scripting():
-        if is_tracing():  # sizes are tensors there
-            one = torch.ones((), dtype=torch.float64)
-            return (one * side * (most / (one * other))).round().to(torch.int64)  # type: ignore[return-value]
+    if not is_scripting() and is_tracing():  # sizes are tensors there
+        one = torch.ones((), dtype=torch.float64)
+        return (one * side * (one * most / (one * other))).round().to(torch.int64)  # type: ignore[return-value]
     over = side * (most / other) + 0.5
     up = _whole(over)
     tie = 1 - _least(_whole((over - up) * 2.0**50), 1)

@@ -183,8 +183,8 @@ class Pad(Geometry):
 class Letterbox(Resampling):
     """The whole picture, as large as it fits, in the middle of `fill`: Ultralytics' LetterBox(auto=False), YOLO's convention.
 
-    size: (height, width), or one number for both. The ratio is a float, and a side times it is rounded half to even, as Ultralytics computes
-    them: 114 * (416 / 384) is below the 123.5 that it stands for. Of an odd border the smaller half is in front.
+    size: (height, width), or one number for both. As Ultralytics computes them, the ratio is a float, and a side times it is rounded half
+    to even: 114 * (416 / 384) is below the 123.5 that it stands for. Of an odd border the smaller half is in front.
     antialias: False by default, as cv2.INTER_LINEAR.
     """
 
