@@ -81,6 +81,16 @@ def test_a_wrong_reading_differs(name):
         assert processors.same(mine, theirs) == (not change), change
 
 
+def test_fields_that_are_used_although_their_flag_is_off():
+    """Mask2Former pads to a pad_size with do_pad false, too."""
+    config = {"image_processor_type": "Mask2FormerImageProcessor", "size": {"height": 40, "width": 50}, "do_pad": False}
+    outcome = compared(HERE["Mask2FormerImageProcessor"], config, processors.picture((60, 60)))
+    assert outcome == ("equal", "")  # to the next multiples of size_divisor, 64 and 64
+    assert published.from_huggingface(config).steps[0].size == (64, 64)
+    with pytest.raises(PreprocError, match=r"no pad_size beside do_pad false, for Mask2FormerImageProcessor .* uses it all the same"):
+        published.from_huggingface(config | {"pad_size": {"height": 99, "width": 99}})
+
+
 def test_driving_again_says_what_the_table_says():
     name = "MobileViTImageProcessor"
     record = json.loads(json.dumps(processors.measured(name, HERE[name])))

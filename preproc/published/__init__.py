@@ -1,5 +1,5 @@
 """Pipelines as their publishers write them down -> steps: torchvision's transforms, timm's pretrained_cfg, Hugging Face's
-preprocessor_config.json. Every field is used or refused by name; nothing is guessed. No torch but what is handed in.
+image processors. Every field is used or refused by name; nothing is guessed. No torch but what is handed in.
 
 None of them says which Pillow it was written for: pillow=12 or 13 chooses whose order of passes the resizes have, see steps.Resampling;
 None is that of the Pillow which is installed.

@@ -28,7 +28,8 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "include_top": (),
 }
 """Each flag, and the fields that say something only where it is on."""
-FIELDS = (*VALUES, *(name for names in VALUES.values() for name in names))
+FLAG_OF = {name: flag for flag, names in VALUES.items() for name in names}
+FIELDS = (*VALUES, *FLAG_OF)
 HARMLESS = frozenset(
     {
         "processor_class",
@@ -107,7 +108,8 @@ class FailsError(PreprocError):
 class Processor:
     """One class as some versions of transformers compute it.
 
-    why_not: it computes nothing that steps can say, and why.  reads: the fields that change the picture.  resize: the rule of its resize,
+    why_not: it computes nothing that steps can say, and why.  reads: the fields that change the picture; always: those that do so although
+    their flag is off.  resize: the rule of its resize,
     None where steps cannot say it; sizes: with which keys of its size that is so; number: which keys a size of one number stands for;
     fails: the keys ("number": one number) with which the class raises an error.
     crop: whether its center crop is one.  color: of what it makes of RGB, where no flag turns it.  absent: what fields are that
@@ -118,6 +120,7 @@ class Processor:
     versions: Sequence[str] = ()
     why_not: str = ""
     reads: frozenset[str] = frozenset()
+    always: Sequence[str] = ()
     resize: str | None = None
     sizes: Sequence[str] = ()
     number: str | None = None
@@ -144,6 +147,11 @@ class Processor:
             if name in on and name in told and name not in self.reads and name != "do_pad":
                 raise PreprocError(f"expected {name} to be false or left out, got true, but {self} computes no such step")
         self._check_fields(told, on)
+        for name in self.always:
+            if FLAG_OF[name] not in on and config.get(name) is not None:
+                raise PreprocError(
+                    f"expected no {name} beside {FLAG_OF[name]} false, for {self} uses it all the same, got {config[name]!r}"
+                )
         on &= self.reads
         if "do_pad" in on or (self._flag("do_pad", config) and "pad_size" in self.reads and config.get("pad_size") is not None):
             raise PreprocError(f"expected do_pad to be false, for steps cannot say the border of {self}, got true")
@@ -161,18 +169,17 @@ class Processor:
 
     def _check_fields(self, told: Mapping[str, Any], on: set[str]) -> None:
         """Every field is used, or says nothing, or is refused."""
-        flag_of = {name: flag for flag, names in VALUES.items() for name in names}
         for name, value in told.items():
             if name in HARMLESS or name in VALUES or name in self.reads:
                 continue
-            if name in flag_of and (flag_of[name] not in on or flag_of[name] == "do_pad" or value == self.absent.get(name)):
+            if name in FLAG_OF and (FLAG_OF[name] not in on or FLAG_OF[name] == "do_pad" or value == self.absent.get(name)):
                 continue
             if name in self.absent and value == self.absent[name]:
                 continue
             if name in self.absent:
                 raise PreprocError(f"expected {name} {self.absent[name]!r}, for steps can say no other of {self}, got {value!r}")
             if name in FIELDS:
-                raise PreprocError(f"expected no {name}, which {self} does not read, got {value!r}")
+                raise PreprocError(f"expected no {name}, which {self} does not read, got {value!r}: leave it out")
             raise PreprocError(f"expected fields of image processors that are known, got {name!r}{did_you_mean(name, FIELDS)}")
 
     def _resize(self, config: Mapping[str, Any]) -> list[Step]:
