@@ -9,6 +9,7 @@ outputs of fresh pictures by more than the tolerance is a bug of verify: the com
 
 import copy
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -31,7 +32,7 @@ from preproc.bare import bare_network
 from preproc.errors import PreprocError
 from preproc.export.exporter import export_bundle
 from preproc.recipe import BackboneSpec, ExportSpec, PixelsSpec, Recipe, load_recipe, parse_recipe, replace
-from preproc.runtimes import OrtCpu, TorchScriptCpu
+from preproc.runtimes import RUNTIMES, Runtime, made
 from preproc.stats.compute import compute_stats
 from preproc.stats.result import Stats
 from preproc.steps import CenterCrop, FromPixels, Letterbox, MinMaxScale, Normalize, Rescale, Resize, Step
@@ -260,14 +261,15 @@ def _judged(name: str, recipe: object, backbone: object, bundle: object, folder:
     network = bare_network(recipe, backbone, known.cases, set(bundle.manifest["files"]), folder)
     pictures = fresh(recipe.pixels, proof.sizes_of(recipe)[0])
 
-    def told(kind: str, what: str, file: Path, runtime_kind: type, original: Path, wrong: list[str]) -> Planted:
-        bare = network.error(runtime_kind(), known.cases, known.power.scale)
-        result = judge(runtime_kind(), file, known.cases, known.power, bare=bare)
+    def told(kind: str, what: str, file: Path, runtime: str, original: Path, wrong: list[str]) -> Planted:
+        fresh_one = functools.partial(made, RUNTIMES[runtime], None, recipe.backbone.outputs)
+        bare = network.error(fresh_one(), known.cases, known.power.scale)
+        result = judge(fresh_one(), file, known.cases, known.power, bare=bare)
         tolerance = known.power.bounds(bare)[0]
         noticed = f"verify: {result.reason}"[:90] if result.verdict == FAILED else None
         if noticed is None and wrong:
             noticed = f"inspect: {wrong[0]}"[:90]
-        return Planted(kind, what, noticed, _moved(runtime_kind, original, file, pictures), tolerance)
+        return Planted(kind, what, noticed, _moved(fresh_one(), fresh_one(), original, file, pictures), tolerance)
 
     original = bundle.folder / "model.onnx"
     faults = list(onnx_faults(onnx.load(original)))
@@ -280,17 +282,16 @@ def _judged(name: str, recipe: object, backbone: object, bundle: object, folder:
             wrong = graph.disagreements(bundle.contract, graph.load(file))[0]
         except PreprocError as error:
             wrong = [str(error)]
-        yield told(f"{name}, ONNX", what, file, OrtCpu, original, wrong)
+        yield told(f"{name}, ONNX", what, file, "ort-cpu", original, wrong)
     if "model.pt" in bundle.manifest["files"]:
         for what, data in torchscript_faults(bundle.folder / "model.pt"):
             file = folder / "mutant.pt"
             file.write_bytes(data)
-            yield told(f"{name}, TorchScript", what, file, TorchScriptCpu, bundle.folder / "model.pt", [])
+            yield told(f"{name}, TorchScript", what, file, "torchscript-cpu", bundle.folder / "model.pt", [])
 
 
-def _moved(runtime_kind: type, original: Path, mutant: Path, pictures: list[np.ndarray]) -> float | None:
+def _moved(one: Runtime, other: Runtime, original: Path, mutant: Path, pictures: list[np.ndarray]) -> float | None:
     """Over the largest output. None if the mutant does not run, or makes outputs of another shape."""
-    one, other = runtime_kind(), runtime_kind()
     try:
         one.open(original)
         other.open(mutant)
