@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import tarfile
+import warnings
 import zipfile
 
 import numpy as np
@@ -188,6 +189,11 @@ def test_pages_that_are_no_pictures_of_their_own(tmp_path, tag, value, reason):
 
 def test_previews_in_a_jpeg_file_are_told(tmp_path):
     stack(tmp_path / "a.mpo", COLORS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(tmp_path / "a.mpo") as image:
+            if image.format != "MPO":
+                pytest.skip("this Pillow (11.0) writes MPO files that it calls malformed")
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.mpo").read_bytes())  # as telephones write them
     stats = compute_stats(tmp_path)
     assert stats.images == 2

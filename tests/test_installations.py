@@ -9,10 +9,10 @@ from types import ModuleType
 
 import pytest
 
-from preproc.errors import RuntimeAbsentError, VerificationError
+from preproc.errors import PreprocError, RuntimeAbsentError, VerificationError
 from preproc.export.exporter import export_bundle
 from preproc.recipe import load_recipe
-from preproc.runtimes import OrtCuda, onnxruntime
+from preproc.runtimes import OnnxReference, OrtCuda, onnxruntime
 from tests.conftest import ROOT
 from tests.test_cli import run
 
@@ -126,3 +126,17 @@ def test_the_library_needs_no_torchvision(tmp_path):
     assert json.loads(done.stdout)
     refused = run("export", RESNET, "-o", tmp_path / "no", check=1, **environment)
     assert "expected torchvision, which is not installed here" in refused.stderr
+
+
+def test_the_reference_of_a_file_does_not_fall_back(monkeypatch):
+    """onnxruntime would print a box of asterisks on stdout, where --json promises one document, and try the same again."""
+    given = []
+
+    def session(*_, **options):
+        given.append(options)
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(onnxruntime(), "InferenceSession", session)
+    with pytest.raises(PreprocError, match="expected a model that ONNX Runtime can run, got: no such operator"):
+        OnnxReference(b"", ["y"], image="x")
+    assert [options["enable_fallback"] for options in given] == [0]
