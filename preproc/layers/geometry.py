@@ -73,8 +73,8 @@ class Letterbox(Layer):
     """The whole picture, as large as it fits, in the middle of `fill`: Ultralytics' LetterBox(auto=False), YOLO's convention.
 
     x: (N, C, H, W) float, grey levels.  y: (N, C, *size), same dtype.  Interpolation as Resize's, by default OpenCV's INTER_LINEAR.
-    The sides are rounded as Ultralytics rounds them, in float64. torch.onnx.export writes what is done to free sizes in float32: a side that
-    ends in a half may be rounded to the other number there, which it is not in preproc's own ONNX files.
+    The sides are rounded as Ultralytics rounds them, in float64. torch.onnx.export writes what is done to free sizes in float32: a side
+    that ends in a half may be rounded to the other number there, which it is not in preproc's own ONNX files.
     """
 
     def __init__(
