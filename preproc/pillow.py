@@ -135,12 +135,16 @@ def pad(step: Pad, x: Integers) -> Integers:
     return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=step.fill)
 
 
+def fitted(size: tuple[int, int], most: tuple[int, int]) -> tuple[int, int]:
+    """The size of the whole picture inside `most`, one pixel at least: the ratio is a float, and so are its products."""
+    ratio = min(most[0] / size[0], most[1] / size[1])
+    return max(round(size[0] * ratio), 1), max(round(size[1] * ratio), 1)
+
+
 def letterbox(step: Letterbox, x: Integers) -> Integers:
     """Ultralytics' LetterBox: its ratio, its roundings of the border."""
     height, width = step.size
-    ratio = min(height / x.shape[2], width / x.shape[3])  # a float, and so are its products
-    sides = [max(round(side * ratio), 1) for side in x.shape[2:]]
-    inner = resample(step, x, (sides[0], sides[1]))
+    inner = resample(step, x, fitted((x.shape[2], x.shape[3]), step.size))
     down, across = (height - inner.shape[2]) / 2, (width - inner.shape[3]) / 2
     border = [(round(half - 0.1), round(half + 0.1)) for half in (down, across)]
     return np.pad(inner, ((0, 0), (0, 0), *border), constant_values=step.fill)

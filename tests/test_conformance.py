@@ -73,6 +73,14 @@ def rounded(step, size):
     return sides if size[0] <= size[1] or not isinstance(step.size, int) else sides[::-1]
 
 
+def inside(divide, to_whole):
+    def fitted(size, most):
+        ratio = min(divide(new, old) for new, old in zip(most, size, strict=True))
+        return tuple(max(to_whole(side * ratio), 1) for side in size)
+
+    return fitted
+
+
 MISTAKES = {
     "the rows always first": (pillow, "vertical_first", lambda *_: True),
     "the order of 13 alone": (pillow, "vertical_first", lambda size, new, _: pillow_order(size, new, 13)),
@@ -83,12 +91,13 @@ MISTAKES = {
         "vertical_first",
         lambda size, new, order: size[1] > new[1] and pillow_order(size, new, order),
     ),
-    "the letterbox by the exact ratio": (pillow, "min", lambda *ratios: min(Fraction(ratio) for ratio in ratios).limit_denominator(10**6)),
-    "the letterbox with its ratio in float32": (pillow, "min", lambda *ratios: float(np.float32(min(ratios)))),
+    "the letterbox by the exact ratio": (pillow, "fitted", inside(lambda new, old: Fraction(new, old), round)),
+    "the letterbox with its ratio in float32": (pillow, "fitted", inside(lambda new, old: float(np.float32(new / old)), round)),
+    "the letterbox rounded half up": (pillow, "fitted", inside(lambda new, old: new / old, lambda side: math.floor(side + 0.5))),
+    "the letterbox truncated": (pillow, "fitted", inside(lambda new, old: new / old, math.floor)),
     "rounded half up": (pillow, "round", lambda value: math.floor(value + 0.5)),
     "cubic with a = -0.75": (pillow, "_cubic", lambda x: pillow_cubic(x, -0.75)),
     "the longer side rounded": (steps.Resize, "output_size", rounded),
-    "the letterbox truncated": (pillow, "round", math.floor),
     "weights of 11 bits": (pillow, "BITS", 11),
     "the crop rounded down": (steps.CenterCrop, "rounding", property(lambda _: "floor", lambda *_: None)),
     "the crop rounded half even": (steps.CenterCrop, "rounding", property(lambda _: "half_even", lambda *_: None)),
