@@ -93,7 +93,7 @@ MISTAKES = {
     "the letterbox truncated": (steps.geometry, "half_even", lambda numerator, denominator: numerator // denominator),
     "weights of 11 bits": (pillow, "BITS", 11),
     "torch's weights of 15 bits": (pillow, "TORCH_WEIGHT", 1 << 14),
-    "a box with both ends": (pillow, "_box", lambda x: float(-0.5 <= x <= 0.5)),
+    "a triangle for the box": (pillow, "_box", lambda x: max(0.0, 1 - abs(x))),
     "hann for hamming": (pillow, "_hamming", lambda x: pillow._sinc(x) * (0.5 + 0.5 * math.cos(x * math.pi)) * (abs(x) < 1)),
     "lanczos with two lobes": (pillow, "_lanczos", lambda x: pillow._sinc(x) * pillow._sinc(x / 2) * (abs(x) < 2)),
     "the crop rounded down": (steps.CenterCrop, "rounding", property(lambda _: "floor", lambda *_: None)),
