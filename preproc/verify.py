@@ -351,19 +351,18 @@ def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], sc
         return list(cases)
 
     def slack(case: Case) -> float:
-        wrong = _roundings(reference.apply(front, case.pixels), case.pixels.size, torch=any(getattr(step, "torch", None) for step in front))
+        wrong = _roundings(reference.apply(front, case.pixels), case.pixels.size)
         return max(_distance(truth(reference.apply(later, levels)), case.expected, scale) for levels in wrong)
 
     return [replace(case, slack=slack(case)) for case in cases]
 
 
-def _roundings(levels: NDArray[np.float64], pixels: int, *, torch: bool) -> Iterator[NDArray[np.float64]]:
+def _roundings(levels: NDArray[np.float64], pixels: int) -> Iterator[NDArray[np.float64]]:
     """The resized picture with as many values off as the fast form may have: one level on 1 % of them, or two on 3 % of one that was
-    enlarged from fewer pixels, and on eight more, which are few but where a picture is small; once in both directions, once all in one.
-    torch: on another 1 %, for the nodes have more bits than torch's weights."""
+    enlarged from fewer pixels, and on eight more, which are few but where a picture is small; once in both directions, once all in one."""
     rng = np.random.default_rng(23)
     share, most = (0.01, 1) if levels.size <= pixels else (0.03, 2)
-    off = (rng.random(levels.shape) < share + 0.01 * torch + 8 / levels.size) * most
+    off = (rng.random(levels.shape) < share + 8 / levels.size) * most
     for sign in (rng.choice((-1, 1), levels.shape), 1):
         yield np.clip(levels + off * sign, 0, 255)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from dataclasses import replace as replace_step
 
 import numpy as np
 import onnx
@@ -141,6 +142,18 @@ def test_torchs_resizes_are_pictures_of_their_own(interpolation):
         if interpolation != "lanczos":
             fast = session([first, Resize(size=(40, 33), interpolation=interpolation, torch=dtype)], None).run(None, {"pixels": x})[0]
             assert np.abs(fast - made[dtype]).max() <= (1 if dtype == "uint8" else 0.01)
+
+
+@pytest.mark.parametrize("dtype", TORCHES)
+def test_files_with_torchs_resizes_are_verified(tmp_path, dtype):
+    file = hand_made(tmp_path)
+    steps = [Resize(size=(24, 20), torch=dtype), *STEPS]
+    for size, form in ((None, "fast"), ((61, 50), "exact")):
+        made = put(file, tmp_path / form, steps=[replace_step(steps[0], form=form), *STEPS], size=size)
+        assert made.report.ok
+        assert (made.report.power.slack > 0) == (dtype == "uint8" and form == "fast")
+        assert made.contract["steps"][1]["torch"] == dtype
+        assert "pillow" not in made.contract["steps"][1]
 
 
 def test_what_follows_a_resize_of_floats():
