@@ -11,7 +11,7 @@ import preproc
 from tests.conftest import ROOT
 
 ORDER = [
-    "errors terminal children affine checks decoding presets plausibility steps published recipe pillow reference collapse tracking",
+    "errors terminal children affine checks decoding presets plausibility steps pillow reference published recipe collapse tracking",
     "planes guard layers pipeline backbones convolutions folding graph formats runtimes probe verify",
     "contract inputs aside bundle bare proof export inspection showing stats serving cli __main__",
 ]
