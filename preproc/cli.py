@@ -394,6 +394,9 @@ def show(report: "Report") -> None:
             control.reason and f"cannot happen: {control.reason}",
         )
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
+    original = report.original
+    if original is not None and original.reason:
+        console.print(f"not compared with {original.name}: {original.reason}")
     console.print(table)
     if power.asked is not None:
         console.print(f"  tolerance {power.asked:.1e} of the largest output, as the recipe says")
@@ -407,10 +410,7 @@ def show(report: "Report") -> None:
     if report.tf32:
         console.print("  TF32 is allowed: CUDA devices may multiply with 10 bits of mantissa")
     console.print(controls)
-    original = report.original
-    if original is not None and original.reason:
-        console.print(f"  not compared with {original.name}: {original.reason}")
-    elif original is not None:
+    if original is not None and not original.reason:
         console.print(_verdicts(f"{report.name}: {original.name} through PIL, {original.pictures} photographs", original.results))
         console.print(f"  its model-ready tensors differ from the float64 reference's by {original.ready_error:.1e} of the largest value")
 

@@ -1,6 +1,7 @@
-"""The oracle of geometry: Pillow's arithmetic on 8-bit pictures, and torchvision's crops around it, in NumPy integers.
+"""The oracle of geometry: Pillow's arithmetic on 8-bit pictures, torch's on tensors, and torchvision's crops around them, in NumPy.
 
-Written from Pillow's src/libImaging/Resample.c and Geometry.c; the tests compare it with Pillow itself. Pictures are (N, C, H, W) int64.
+Written from Pillow's src/libImaging/Resample.c and Geometry.c and torch's aten/src/ATen/native/cpu/UpSampleKernel*.h; the tests compare it
+with both. Pictures are (N, C, H, W) int64; float64 behind a resize of floats.
 """
 
 import math
@@ -13,25 +14,28 @@ from numpy.typing import NDArray
 from .steps import CenterCrop, Letterbox, Pad, Resampling, Resize
 
 Integers = NDArray[np.int64]
+Levels = NDArray[Any]
 BITS = 22
 """Of a weight: PRECISION_BITS."""
+TORCH_WEIGHT = 1 << 15
+"""What torch's weights stay below: 16 bits with a sign."""
 OPENCV_BITS = 11
 """Of a weight of OpenCV's INTER_LINEAR: INTER_RESIZE_COEF_BITS."""
 
 
-def resize(step: Resize, x: Integers) -> Integers:
-    """torchvision.transforms.Resize on a PIL image."""
+def resize(step: Resize, x: Levels) -> Levels:
+    """torchvision.transforms.Resize, on a PIL image or a tensor."""
     return resample(step, x, step.output_size((x.shape[2], x.shape[3])))
 
 
-def resample(step: Resampling, x: Integers, size: tuple[int, int]) -> Integers:
+def resample(step: Resampling, x: Levels, size: tuple[int, int]) -> Levels:
     """To (height, width) = size, by the step's interpolation."""
     height, width = size
     if step.interpolation == "nearest":
         return x[:, :, nearest(x.shape[2], height)[:, None], nearest(x.shape[3], width)]
     if step.antialias:
         for axis in (2, 3) if vertical_first((x.shape[2], x.shape[3]), size, step.pillow) else (3, 2):
-            x = _pass(x, axis, size[axis - 2], step.interpolation)
+            x = _pass(x, axis, size[axis - 2], step)
         return x
     across = _linear(x, 3, width)
     return np.asarray((_linear(across, 2, height) + (1 << 2 * OPENCV_BITS - 1)) >> 2 * OPENCV_BITS)
@@ -52,8 +56,8 @@ def nearest(size: int, new: int) -> Integers:
     return np.array(found)
 
 
-def weights(size: int, new: int, interpolation: str) -> list[tuple[int, Integers]]:
-    """For each new pixel the first old one that it reads, and the integer weights from there on: precompute_coeffs()."""
+def weights(size: int, new: int, interpolation: str) -> list[tuple[int, NDArray[np.float64]]]:
+    """For each new pixel the first old one that it reads, and the weights from there on, whose sum is 1: precompute_coeffs()."""
     kernels = {"box": (_box, 0.5), "bilinear": (_triangle, 1.0), "hamming": (_hamming, 1.0)}
     kernel, support = (kernels | {"bicubic": (_cubic, 2.0), "lanczos": (_lanczos, 3.0)})[interpolation]
     scale = size / new
@@ -64,9 +68,16 @@ def weights(size: int, new: int, interpolation: str) -> list[tuple[int, Integers
         first, end = max(int(center - reach + 0.5), 0), min(int(center + reach + 0.5), size)
         floats = [kernel((x - center + 0.5) * (1.0 / wide)) for x in range(first, end)]
         total = sum(floats)
-        scaled = [value / total * (1 << BITS) for value in floats]
-        found.append((first, np.array([int(value + (0.5 if value >= 0 else -0.5)) for value in scaled], np.int64)))
+        found.append((first, np.array([value / total for value in floats])))
     return found
+
+
+def torch_bits(parts: list[tuple[int, NDArray[np.float64]]]) -> int:
+    """How many bits torch's weights of uint8 have behind the comma: as many as leave the largest of an axis within 16."""
+    most, bits = max(float(part.max()) for _, part in parts), 0
+    while bits < BITS and int(0.5 + most * (1 << bits + 1)) < TORCH_WEIGHT:
+        bits += 1
+    return bits
 
 
 def _triangle(x: float) -> float:
@@ -97,13 +108,18 @@ def _hamming(x: float) -> float:
     return _sinc(x) * (float(np.float32(0.54)) + float(np.float32(0.46)) * math.cos(x * math.pi)) if abs(x) < 1.0 else 0.0
 
 
-def _pass(x: Integers, axis: int, new: int, interpolation: str) -> Integers:
-    """One axis, rounded half up to grey levels; not at all where nothing changes."""
+def _pass(x: Levels, axis: int, new: int, step: Resampling) -> Levels:
+    """One axis, rounded half up to grey levels where the step rounds; not at all where nothing changes."""
     if x.shape[axis] == new:
         return x
     y = np.moveaxis(x, axis, -1)
-    sums = [y[..., first : first + len(part)] @ part for first, part in weights(x.shape[axis], new, interpolation)]
-    levels = np.clip((np.stack(sums, axis=-1) + (1 << BITS - 1)) >> BITS, 0, 255)
+    parts = weights(x.shape[axis], new, step.interpolation)
+    if not step.rounds:
+        return np.moveaxis(np.stack([y[..., first : first + len(part)] @ part for first, part in parts], axis=-1), -1, axis)
+    bits = torch_bits(parts) if step.torch else BITS
+    whole = [(first, np.trunc(part * (1 << bits) + np.where(part < 0, -0.5, 0.5)).astype(np.int64)) for first, part in parts]
+    sums = [y[..., first : first + len(part)] @ part for first, part in whole]
+    levels = np.clip((np.stack(sums, axis=-1) + (1 << bits - 1)) >> bits, 0, 255)
     return np.moveaxis(levels, -1, axis)
 
 
@@ -117,7 +133,7 @@ def _linear(x: Integers, axis: int, new: int) -> Integers:
     return np.moveaxis(y[..., left] * ((1 << OPENCV_BITS) - share) + y[..., right] * share, -1, axis)
 
 
-def center_crop(step: CenterCrop, x: Integers) -> Integers:
+def center_crop(step: CenterCrop, x: Levels) -> Levels:
     """torchvision.transforms.CenterCrop, or transformers' center_crop(): pads what is too small first."""
     height, width = step.size
     more_h, more_w = max(height - x.shape[2], 0), max(width - x.shape[3], 0)
@@ -129,13 +145,13 @@ def center_crop(step: CenterCrop, x: Integers) -> Integers:
     return x[:, :, top : top + height, left : left + width]
 
 
-def pad(step: Pad, x: Integers) -> Integers:
+def pad(step: Pad, x: Levels) -> Levels:
     """torchvision.transforms.Pad, constant."""
     left, top, right, bottom = step.padding
     return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=step.fill)
 
 
-def letterbox(step: Letterbox, x: Integers) -> Integers:
+def letterbox(step: Letterbox, x: Levels) -> Levels:
     """Ultralytics' LetterBox: its ratio, its roundings of the border."""
     height, width = step.size
     inner = resample(step, x, step.inner_size((x.shape[2], x.shape[3])))
@@ -144,7 +160,7 @@ def letterbox(step: Letterbox, x: Integers) -> Integers:
     return np.pad(inner, ((0, 0), (0, 0), *sides), constant_values=step.fill)
 
 
-FORMULAS: dict[type[Any], Callable[[Any, Integers], Integers]] = {
+FORMULAS: dict[type[Any], Callable[[Any, Levels], Levels]] = {
     Resize: resize,
     CenterCrop: center_crop,
     Pad: pad,

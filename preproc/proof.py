@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL
+from numpy.typing import NDArray
 
 from . import inputs, reference
 from .bare import bare_network
@@ -125,17 +126,18 @@ def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> 
             ready, ours = np.concatenate([transform(image) for _, image, _ in chosen]), reference.apply(as_here, picture)
             if ready.shape != ours.shape:
                 raise PreprocError(f"expected {title(published)} to make {ours.shape} of {name}, got {ready.shape}")
-            worst = max(worst, float(np.abs(ready - ours).max() / np.abs(ours).max()))
+            further = float(np.abs(ready - ours).max() / np.abs(ours).max())
+            if further > MOST_READY:
+                raise PreprocError(
+                    f"expected the steps to compute what {title(published)} computes here, got model-ready tensors {further:.1e} of the "
+                    f"largest value away from its own on {name}: {_cause(recipe.steps, picture, ready, ours)}"
+                )
+            worst = max(worst, further)
             if as_here != recipe.steps:
                 other = reference.apply(recipe.steps, picture)
                 further = float(np.abs(other - ours).max() / np.abs(other).max())
                 apart, where = max((apart, where), (further, name))
             cases.append(Case(name, picture, bare(ready), bare.others(len(picture))))
-    if worst > MOST_READY:
-        raise PreprocError(
-            f"expected the steps to compute what {title(published)} computes here, got model-ready tensors {worst:.1e} of the largest "
-            "value away from its own"
-        )
     if apart > MOST_READY:
         (pillow,) = {step.pillow for step in recipe.steps if isinstance(step, Resampling)} - {None, installed_pillow()}
         raise NotAtHandError(
@@ -143,6 +145,23 @@ def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> 
             f"tensors differ by up to {apart:.1e} of the largest value (on {where})"
         )
     return cases, worst
+
+
+def _cause(sequence: Sequence[Step], picture: NDArray[Any], theirs: NDArray[np.float32], ours: NDArray[np.float64]) -> str:
+    """What parts a pipeline's values from those of the steps, as far as the picture itself shows it."""
+    for pillow in PILLOWS:
+        other = reference.apply(with_pillow(sequence, pillow), picture)
+        if np.abs(theirs - other).max() <= MOST_READY * np.abs(other).max():
+            return f"Pillow {PIL.__version__} here has the order of passes of Pillow {pillow}"
+    told = []
+    for channel in range(ours.shape[1]):
+        x, y = ours[:, channel].ravel(), theirs[:, channel].ravel().astype(np.float64)
+        scale = float(np.cov(x, y, ddof=0)[0, 1] / max(x.var(), 1e-12))
+        offset = float(y.mean() - scale * x.mean())
+        if np.abs(y - scale * x - offset).max() > 10 * MOST_READY * np.abs(y).max():
+            return "its pixels are others, so it resizes, crops or converts them otherwise, and in no order of passes of Pillow's"
+        told.append(f"{scale:.4g} x {offset:+.4g}")
+    return f"its pixels are the same, its constants are not: channel by channel it has {', '.join(told)} for the x of the steps"
 
 
 def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:

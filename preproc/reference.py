@@ -17,6 +17,7 @@ from .steps import (
     MinMaxNormalize,
     MinMaxScale,
     Normalize,
+    Resampling,
     Rescale,
     Standardize,
     Step,
@@ -33,8 +34,10 @@ def apply(steps: Sequence[Step], x: NDArray[Any]) -> Array:
     """
     if np.issubdtype(x.dtype, np.floating):
         x = x.astype(np.float64)  # NumPy would sum float32 in float32
+    floats = False
     for step in steps:
-        x = _geometry(step, x) if isinstance(step, Geometry) else _FORMULAS[type(step)](step, x)
+        x = _geometry(step, x, floats=floats) if isinstance(step, Geometry) else _FORMULAS[type(step)](step, x)
+        floats = floats or (isinstance(step, Resampling) and not step.rounds)
     return np.asarray(x, dtype=np.float64)
 
 
@@ -47,8 +50,10 @@ def _from_pixels(step: FromPixels, x: NDArray[Any]) -> Array:
     return np.stack([by_name["Y"] if step.color == "GRAY" else by_name[name] for name in COLORS[step.to]], axis=1)
 
 
-def _geometry(step: Geometry, x: Array) -> Array:
-    """In integers. Raises PreprocError for what are no grey levels."""
+def _geometry(step: Geometry, x: Array, *, floats: bool) -> Array:
+    """In integers, but where a resize of floats comes first. Raises PreprocError for what are no grey levels."""
+    if floats or (isinstance(step, Resampling) and not step.rounds):
+        return np.asarray(pillow.FORMULAS[type(step)](step, np.asarray(x, np.float64)), np.float64)
     levels = np.asarray(x).astype(np.int64)
     if (levels != x).any() or x.min(initial=0) < 0 or x.max(initial=0) > 255:
         raise PreprocError(f"{step.name}: expected grey levels, whole numbers of 0..255, got others")

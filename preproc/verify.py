@@ -20,7 +20,7 @@ MOST_REDUCED = 1e-2
 """The largest one where a runtime was told to multiply in less than float32: TF32 rounds to 2^-11."""
 LEAST = 4e-6
 """The smallest one: some thirty roundings of float32, which the steps themselves may cost."""
-ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None}
+ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None, "torch": None}
 """What a resize by other libraries is."""
 MARGIN = 10.0
 """A control has to move the output by this many tolerances; and a runtime may err by this many times what the bare network errs by there:
@@ -341,7 +341,7 @@ def _split(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequen
 
 def _is_fast(front: Sequence[Step]) -> bool:
     """Whether an ONNX file may round a resize otherwise than Pillow."""
-    return any(isinstance(step, Resampling) and step.pillow is not None and step.form == "fast" for step in front)
+    return any(isinstance(step, Resampling) and step.smooth and step.rounds and step.form == "fast" for step in front)
 
 
 def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], scale: Mapping[str, float]) -> list[Case]:

@@ -119,11 +119,23 @@ def cases() -> Iterator[Case]:
                     ],
                     pixels(1, *old, 3),
                 )
+    for method in ("bilinear", "bicubic", "lanczos"):
+        for name in ("smaller", "larger", "rows-first"):
+            old, new = sizes[name]
+            yield (
+                f"resize-torch-{method}-{name}",
+                [first, Resize(size=new, interpolation=method, form="exact", torch="uint8")],
+                pixels(1, *old, 3),
+            )
+    for name in ("smaller", "larger"):
+        old, new = sizes[name]
+        yield f"resize-torch-float32-{name}", [first, Resize(size=new, form="exact", torch="float32")], pixels(1, *old, 3)
 
 
 def tolerance(steps: list[Step]) -> float:
     """None at all for what only moves and rounds whole numbers."""
-    return 0.0 if all(isinstance(step, (FromPixels, Geometry)) for step in steps) else FLOAT32
+    whole = all(isinstance(step, (FromPixels, Geometry)) and getattr(step, "rounds", True) for step in steps)
+    return 0.0 if whole else FLOAT32
 
 
 def write(folder: Path, *, models: bool = False) -> int:

@@ -11,7 +11,7 @@ import preproc
 from tests.conftest import ROOT
 
 ORDER = [
-    "errors children affine checks presets steps published recipe pillow reference collapse tracking",
+    "errors children affine checks presets steps pillow reference published recipe collapse tracking",
     "guard layers pipeline backbones convolutions folding graph formats runtimes verify",
     "contract inputs aside bundle bare proof export inspection showing stats serving cli __main__",
 ]

@@ -1,6 +1,8 @@
 """Resizes, crops and pads: the oracle equals Pillow and torchvision, layers and ONNX nodes equal the oracle, whole files prove it."""
 
+import itertools
 import warnings
+from dataclasses import replace as replace_step
 
 import numpy as np
 import onnx
@@ -27,6 +29,7 @@ from preproc.runtimes.ort import _output_types
 from preproc.steps import (
     INTERPOLATIONS,
     PILLOWS,
+    TORCHES,
     CenterCrop,
     FromPixels,
     Letterbox,
@@ -52,6 +55,7 @@ FIXED = [
     Resize(size=(31, 29), antialias=False),
     Letterbox(size=64),
     *(Resize(size=(17, 90), interpolation=name) for name in ("lanczos", "box", "hamming")),
+    *(Resize(size=(17, 90), interpolation=name, torch="uint8") for name in ("bilinear", "bicubic", "lanczos")),
     *(Letterbox(size=(50, 90), antialias=True, interpolation="bicubic", fill=3, pillow=pillow) for pillow in PILLOWS),
     CenterCrop(size=(33, 40), fill=7),
     CenterCrop(size=(33, 40), rounding="floor"),
@@ -61,6 +65,7 @@ FREE = [
     *(Resize(size=50, max_size=61, interpolation="bicubic", pillow=pillow) for pillow in PILLOWS),
     Resize(size=200, interpolation="nearest"),
     Resize(size=40, max_size=47, antialias=False),
+    Resize(size=32, torch="uint8"),
     Pad(padding=(1, 2, 3, 4), fill=9),
 ]
 
@@ -96,6 +101,72 @@ def test_the_oracle_is_pillow(old, new, interpolation):
 def test_the_oracle_is_pillow_on_large_pictures(old, new, interpolation):
     x = noise(old, channels=1)[:1]
     assert np.array_equal(reference.apply([Resize(size=new, interpolation=interpolation)], x), with_pillow(x, new, interpolation))
+
+
+def with_torch(x, size, interpolation, dtype):
+    planes = torch.from_numpy(x).to(memory_format=torch.channels_last)  # for others it errs where one column is left
+    made = torch.nn.functional.interpolate(planes.to(dtype), size, mode=interpolation, align_corners=False, antialias=True)
+    return made.double().numpy()
+
+
+@given(old=st.tuples(SIDES, SIDES), new=st.tuples(SIDES, SIDES), interpolation=st.sampled_from(["bilinear", "bicubic"]))
+def test_the_oracle_is_torch_on_tensors(old, new, interpolation):
+    """On uint8 to the bit, where the CPU has torch's kernel for it; on floats within a hundredth of a level."""
+    x = noise(old)
+    x[1] = np.where(x[1] > 127, 255, 0)
+    steps = {torch_: Resize(size=new, interpolation=interpolation, torch=torch_) for torch_ in TORCHES}
+    floats = reference.apply([steps["float32"]], x)
+    assert np.abs(floats - with_torch(x, new, interpolation, torch.float32)).max() < 0.01
+    assert np.abs(floats - with_torch(x, new, interpolation, torch.float64)).max() < 1e-4  # which has weights of float32 as well
+    if torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512"):
+        assert np.array_equal(reference.apply([steps["uint8"]], x), with_torch(x, new, interpolation, torch.uint8))
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_torchs_resizes_are_pictures_of_their_own(interpolation):
+    """And each of the forms that compute them is near enough to its own alone."""
+    x = in_layout(np.where(noise((97, 61))[:1] > 127, np.uint8(255), np.uint8(0)), "NHWC")
+    first = FromPixels(layout="NHWC")
+    made = {
+        name: reference.apply([first, Resize(size=(40, 33), interpolation=interpolation, **told)], x)
+        for name, told in (("12", {"pillow": 12}), ("13", {"pillow": 13}), ("uint8", {"torch": "uint8"}), ("float32", {"torch": "float32"}))
+    }
+    for name, other in itertools.combinations(made, 2):
+        assert (made[name] != made[other]).any() or {name, other} == {"12", "13"}
+    for dtype, bound in (("uint8", 0), ("float32", 1e-3)):
+        step = Resize(size=(40, 33), interpolation=interpolation, form="exact", torch=dtype)
+        got = session([first, step], (97, 61), opset=13).run(None, {"pixels": x})[0]
+        assert np.abs(got - made[dtype]).max() <= bound
+        layer = layers.from_step(step)(torch.from_numpy(x).permute(0, 3, 1, 2).float())
+        assert np.abs(layer.numpy() - made[dtype]).max() <= bound
+        if interpolation != "lanczos":
+            fast = session([first, Resize(size=(40, 33), interpolation=interpolation, torch=dtype)], None).run(None, {"pixels": x})[0]
+            assert np.abs(fast - made[dtype]).max() <= (1 if dtype == "uint8" else 0.01)
+
+
+@pytest.mark.parametrize("dtype", TORCHES)
+def test_files_with_torchs_resizes_are_verified(tmp_path, dtype):
+    file = hand_made(tmp_path)
+    steps = [Resize(size=(24, 20), torch=dtype), *STEPS]
+    for size, form in ((None, "fast"), ((61, 50), "exact")):
+        made = put(file, tmp_path / form, steps=[replace_step(steps[0], form=form), *STEPS], size=size)
+        assert made.report.ok
+        assert (made.report.power.slack > 0) == (dtype == "uint8" and form == "fast")
+        assert made.contract["steps"][1]["torch"] == dtype
+        assert "pillow" not in made.contract["steps"][1]
+
+
+def test_what_follows_a_resize_of_floats():
+    """Crops and pads move its levels; what rounds would round them again."""
+    x, floats = noise((31, 31)), Resize(size=20, torch="float32")
+    made = reference.apply([floats, Pad(padding=2, fill=9), CenterCrop(size=22)], x)
+    assert np.array_equal(made[:, :, 1:-1, 1:-1], reference.apply([floats, CenterCrop(size=20)], x))
+    assert (made % 1 > 0).any()
+    first = FromPixels(layout="NCHW")
+    got = session([first, floats, Pad(padding=2, fill=9), CenterCrop(size=22)], None).run(None, {"pixels": x})[0]
+    assert np.abs(got - made).max() < 0.01
+    with pytest.raises(PreprocError, match=r"step 3 \(resize\): expected whole grey levels, got what a resize with torch"):
+        check([first, floats, Resize(size=8)])
 
 
 @given(columns=st.integers(-6, 12), offset=st.integers(-1, 1))
@@ -344,8 +415,15 @@ def test_pictures_are_moved_in_front_of_everything_else():
         ({"step": "resize", "size": 32, "pillow": 11}, "resize: pillow: expected 12 or 13, got 11; 12 stands for every older Pillow"),
         ({"step": "resize", "size": 32, "pillow": 12.0}, "expected 12 or 13, got 12.0"),
         ({"step": "letterbox", "size": 32, "antialias": True, "pillow": "13"}, "letterbox: pillow: expected 12 or 13, got '13'"),
-        ({"step": "letterbox", "size": 32, "pillow": 12}, "pillow for antialiased resizes only, .* got 12"),
-        ({"step": "resize", "size": 32, "interpolation": "nearest", "pillow": 13}, "antialiased resizes only, .* got 13"),
+        ({"step": "letterbox", "size": 32, "pillow": 12}, "pillow for antialiased resizes of Pillow's only, .* got 12"),
+        ({"step": "resize", "size": 32, "interpolation": "nearest", "pillow": 13}, "antialiased resizes of Pillow's only, .* got 13"),
+        ({"step": "resize", "size": 32, "torch": "int8"}, "torch to be one of uint8, float32, got 'int8'"),
+        ({"step": "resize", "size": 32, "torch": "uint8", "pillow": 12}, "pillow for antialiased resizes of Pillow's only, .* got 12"),
+        (
+            {"step": "resize", "size": 32, "torch": "uint8", "interpolation": "nearest"},
+            "antialiased bilinear, bicubic or lanczos for torch",
+        ),
+        ({"step": "resize", "size": 32, "torch": "uint8", "antialias": False}, "antialiased bilinear, bicubic or lanczos for torch"),
         ({"step": "center_crop", "size": [1, 2, 3]}, r"\[height, width\]"),
         ({"step": "center_crop", "size": 4, "fill": 256}, "grey level"),
         ({"step": "pad", "padding": [1, 2, 3]}, "1, 2 or 4 numbers"),

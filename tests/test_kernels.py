@@ -16,6 +16,8 @@ from preproc.errors import PreprocError
 from preproc.recipe import PixelsSpec
 from preproc.runtimes import onnxruntime
 from preproc.steps import (
+    FAST,
+    TORCHES,
     CenterCrop,
     ChannelAffine,
     FromPixels,
@@ -139,6 +141,10 @@ FORMS: dict[str, list[list[steps.Step]]] = {
     + [[FromPixels(layout="NHWC", pixel_dtype="uint16")]],
     "resize": [[Resize(size=size, interpolation=kind)] for size in (8, (8, 30)) for kind in ("bilinear", "bicubic", "nearest")]
     + [[Resize(size=8, interpolation=kind, form="exact")] for kind in ("bilinear", "bicubic")]
+    + [[Resize(size=8, interpolation=kind, torch=dtype)] for kind in FAST for dtype in TORCHES]
+    + [[Resize(size=8, interpolation=kind, form="exact", torch=dtype)] for kind in FAST for dtype in TORCHES]
+    + [[Resize(size=8, interpolation=kind)] for kind in ("lanczos", "box", "hamming")]
+    + [[Resize(size=8, torch="float32"), Pad(padding=3), CenterCrop(size=9)]]
     + [[Resize(size=8, max_size=9)], [Resize(size=8, antialias=False)], [Resize(size=(9, 8), antialias=False), Resize(size=(7, 6))]]
     + [[Resize(size=(12, 11)), Resize(size=(9, 8), interpolation="bicubic"), Resize(size=(7, 6), interpolation="nearest")]],
     "center_crop": [[CenterCrop(size=8)], [CenterCrop(size=30, rounding="floor")], [CenterCrop(size=(8, 50)), Resize(size=(7, 6))]],

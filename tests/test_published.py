@@ -5,6 +5,7 @@ import json
 import sys
 
 import numpy as np
+import PIL
 import pytest
 import timm
 import torch
@@ -15,6 +16,7 @@ from torchvision import models, transforms
 from torchvision.transforms import v2
 
 from preproc import published, reference
+from preproc.cli import show
 from preproc.errors import NotAtHandError, PreprocError, RecipeError
 from preproc.export.attaching import attach
 from preproc.export.choices import steps_and_pixels
@@ -22,13 +24,14 @@ from preproc.inputs import PHOTOGRAPHS
 from preproc.pipeline import Pipeline
 from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec, parse_recipe
-from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Rescale, Resize
+from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Rescale, Resize, installed_pillow
 from preproc.verify import Original, Report, Result
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
 from tests.test_cli import run
 
-WEIGHTS = [member for name in models.list_models(module=models) for member in models.get_model_weights(name)]
+WEIGHTS = {repr(member.transforms()): member for name in models.list_models(module=models) for member in models.get_model_weights(name)}
+"""One for each setting of the transforms."""
 NAME = "ResNet50_Weights.IMAGENET1K_V2"
 CLIP = {
     "image_processor_type": "CLIPImageProcessor",
@@ -69,7 +72,7 @@ def bare(steps):
     ]
 
 
-@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+@pytest.mark.parametrize("weights", WEIGHTS.values(), ids=str)
 def test_every_torchvision_classifier_goes_there_and_back(weights):
     known = published.from_torchvision(weights)
     assert known.origin == str(weights)
@@ -118,10 +121,9 @@ def test_compositions_of_both_kinds(photographs):
         (v2.Compose([v2.ToImage(), v2.GaussianBlur(3)]), "got GaussianBlur"),
         (v2.Pad(3, padding_mode="reflect"), "padding_mode constant"),
         (v2.Pad(3, fill=[1, 2, 3]), "one fill for all channels"),
-        (v2.ToDtype(torch.float16, scale=True), "expected float32"),
-        (v2.Compose([v2.ToImage(), v2.Resize(32)]), "behind a conversion to a tensor"),
+        (v2.Compose([v2.ToImage(), v2.ToDtype(torch.float16, scale=True)]), "expected float32"),
         (v2.Pad(3, fill={Image.Image: 3, "others": 0}), "settings of torchvision's"),
-        (models.detection.FasterRCNN_ResNet50_FPN_Weights.DEFAULT, "got ObjectDetection"),
+        (models.video.R3D_18_Weights.DEFAULT, "got VideoClassification"),
         (torch.nn.ReLU(), "transforms of torchvision, got ReLU"),
     ],
     ids=lambda value: type(value).__name__,
@@ -539,8 +541,19 @@ def test_verify_compares_with_the_original_pipeline(tmp_path, monkeypatch):
     assert [(result.runtime, result.verdict, result.top1) for result in ran] == [("ort-cpu", "passed", 1.0)]
     assert Report.from_json(made.report.to_json()) == made.report
     wrong = (Resize(size=72, interpolation="bicubic"), *known.steps[1:])
-    with pytest.raises(PreprocError, match="expected the steps to compute what ResNet50_Weights"):
+    with pytest.raises(
+        PreprocError, match=r"expected the steps to compute what ResNet50_Weights.* its pixels are others, .* no order of passes"
+    ):
         attach(file, tmp_path / "no", steps=wrong, pixels=pixels, steps_from=NAME)
+    wrong = (*known.steps[:2], Rescale(), Normalize(mean=(0.5,) * 3, std=(0.5,) * 3, unit="0-1"))
+    with pytest.raises(
+        PreprocError, match=r"its pixels are the same, its constants are not: channel by channel it has 2\.183 x \+0\.0655, 2\.232 x"
+    ):
+        attach(file, tmp_path / "no", steps=wrong, pixels=pixels, steps_from=NAME)
+    with monkeypatch.context() as patch:  # a Pillow that has the order of passes of another
+        patch.setattr("preproc.proof.installed_pillow", lambda: 25 - installed_pillow())
+        with pytest.raises(PreprocError, match=rf"Pillow {PIL.__version__} here has the order of passes of Pillow {installed_pillow()}$"):
+            attach(file, tmp_path / "no", steps=known.steps, pixels=pixels, steps_from=NAME)
     assert not (tmp_path / "no").exists()
 
 
@@ -558,16 +571,21 @@ def test_huggingfaces_processor_is_run_for_batches_of_a_fixed_size(tmp_path):
     assert "as published: Hugging Face preprocessor_config (Pillow backend)\n" in shown.stdout
 
 
-def test_what_is_not_compared_says_why(tmp_path, monkeypatch):
+def test_what_is_not_compared_says_why(tmp_path, monkeypatch, capsys):
     file = hand_made(tmp_path, shape=("N", 3, 64, 64))
     known = published.Published("RGB", (Resize(size=(64, 64)), *published.from_timm("resnet50.a1_in1k").steps[2:]), "timm resnet50.a1_in1k")
-    for color, missing, reason in (("GRAY", False, "takes RGB pictures of 8 bits, the model GRAY"), ("RGB", True, "timm is not installed")):
+    for color, missing, reason in (
+        ("GRAY", False, "takes RGB pictures of 8 bits, the model GRAY"),
+        ("RGB", True, "timm is not installed; pip install timm"),
+    ):
         if missing:
             monkeypatch.setitem(sys.modules, "timm", None)
         pixels = PixelsSpec(layout="NHWC", color=color, dtype="uint8", size=None, channels=len(color) if color == "RGB" else 1)
         made = attach(file, tmp_path / color, steps=known.steps, pixels=pixels, steps_from=known.origin)
         assert (made.report.original.results, made.report.ok) == ((), True)
         assert reason in made.report.original.reason
+        show(made.report)
+        assert capsys.readouterr().out.startswith("not compared with timm resnet50.a1_in1k: ")
 
 
 def test_an_original_that_differs_fails_the_file():

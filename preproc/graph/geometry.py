@@ -177,7 +177,7 @@ def _resample(frame: Frame, step: Resampling, height: Side, width: Side) -> Fram
 
 def _first_height(frame: Frame, step: Resampling, height: Side, width: Side) -> Side:
     """The new height where Pillow's vertical pass comes first, else the picture's own."""
-    if step.pillow == 12:
+    if step.pillow != 13:
         return frame.height
     n = _Numbers(frame.b)
     down, across = n.do("Sub", frame.height, height), n.do("Sub", frame.width, width)
@@ -189,12 +189,15 @@ def _first_height(frame: Frame, step: Resampling, height: Side, width: Side) -> 
 
 
 def _fast(frame: Frame, step: Resampling, height: Side, width: Side) -> Frame:
-    """Resize nodes. Bicubic is one node on uint8, which ONNX Runtime rounds as Pillow does: the columns first, then the rows; and in front
-    of that one for the rows alone where Pillow may begin with them, which leaves them as they are where it does not.
+    """Resize nodes; for floats one. Bicubic is one node on uint8, which ONNX Runtime rounds as Pillow does: the columns first, then the
+    rows; and in front of that one for the rows alone where Pillow may begin with them, which leaves them as they are where it does not.
 
     Bilinear is not, for the CUDA provider's kernel for uint8 computes a part of the picture only where that is made lower, and reads
     beyond its memory where there are several (onnxruntime #25264, mended for bicubic). It is a node in float32 for each pass.
     """
+    if not step.rounds:
+        mode = {"mode": "linear"} if step.interpolation == "bilinear" else {"mode": "cubic", "cubic_coeff_a": -0.5}
+        return _resize(_planes(frame, ir.DataType.FLOAT), height, width, **mode)
     first = _first_height(frame, step, height, width)
     if step.interpolation == "bilinear":
         return _bilinear(frame, first, height, width)
@@ -305,7 +308,8 @@ def _nearest(b: "Builder", old: Side, new: Side) -> ir.Value | NDArray[np.int64]
 
 
 def _exact(frame: Frame, step: Resampling, height: Side, width: Side) -> Frame:
-    """Pillow's integers as products of float32 matrices, none of whose sums is rounded. Raises PreprocError for sizes that are free."""
+    """Pillow's integers, or torch's, as products of float32 matrices, none of whose sums is rounded. Raises PreprocError for sizes that are
+    free."""
     sides = [side for side in (frame.height, frame.width, height, width) if isinstance(side, int)]
     if len(sides) < 4:
         mend = 'form = "fast" takes any' if step.interpolation in FAST else f"no other form computes {step.interpolation}"
@@ -314,24 +318,29 @@ def _exact(frame: Frame, step: Resampling, height: Side, width: Side) -> Frame:
     value, old, new = frame.value, sides[:2], sides[2:]
     vertical_first = step.pillow == 13 and old[0] - new[0] > max(0, 2 * (old[1] - new[1]))
     for side in (0, 1) if vertical_first else (1, 0):
-        value = _exact_pass(b, value, 2 + side, old[side], new[side], step.interpolation)
+        if old[side] != new[side]:
+            value = _exact_pass(b, value, 2 + side, _matrix(old[side], new[side], step.interpolation), step)
     return frame.into(value, height, width)
 
 
-def _exact_pass(b: "Builder", x: ir.Value, axis: int, old: int, new: int, interpolation: str) -> ir.Value:
-    """One axis. Each weight is high * 2^bits + low; both sums are whole numbers that float32 holds, and are put together at the end:
-    floor((H + floor(L / 2^bits) + 2^(21 - bits)) / 2^(22 - bits)). Halves and quarters (512 -> 256) have no low part."""
-    if old == new:
-        return x
-    matrix = _matrix(old, new, interpolation)
-    bits = _split_at(matrix)
-    high = np.floor(matrix / 2**bits + 0.5).astype(np.int64)
-    low = matrix - (high << bits)
-    parts = (high, low) if low.any() else (high,)
+def _exact_pass(b: "Builder", x: ir.Value, axis: int, shares: NDArray[np.float64], step: Resampling) -> ir.Value:
+    """One axis, shares: (new, old) weights. As integers of `unit` bits each weight is high * 2^bits + low; both sums are whole numbers that
+    float32 holds, and are put together at the end: floor((H + floor(L / 2^bits) + 2^(unit - 1 - bits)) / 2^(unit - bits)). Halves and
+    quarters (512 -> 256) have no low part. Without a rounding the weights are float32 themselves."""
+    unit, bits, new = 0, 0, len(shares)
+    parts: tuple[NDArray[Any], ...] = (shares,)
+    if step.rounds:
+        unit = _torch_bits(shares) if step.torch else BITS
+        scaled = shares * (1 << unit)
+        matrix = np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
+        bits = _split_at(matrix)
+        high = np.floor(matrix / 2**bits + 0.5).astype(np.int64)
+        low = matrix - (high << bits)
+        parts = (high, low) if low.any() else (high,)
     bands, axes = [], np.array([axis], np.int64)
     for start in range(0, new, BAND):
         rows = slice(start, min(start + BAND, new))
-        used = np.flatnonzero(matrix[rows].any(axis=0))
+        used = np.flatnonzero(shares[rows].any(axis=0))
         first, end = int(used[0]), int(used[-1]) + 1
         read = b.add("Slice", x, np.array([first], np.int64), np.array([end], np.int64), axes)
         weight = np.concatenate([part[rows, first:end] for part in parts]).astype(np.float32)
@@ -344,9 +353,16 @@ def _exact_pass(b: "Builder", x: ir.Value, axis: int, old: int, new: int, interp
         upper, lower = b.add("Slice", product, zero, half, axes), b.add("Slice", product, half, whole, axes)
         bands.append(b.add("Add", upper, b.add("Floor", b.add("Mul", lower, np.array(2.0**-bits, np.float32)))))
     total = b.add("Concat", *bands, axis=axis) if len(bands) > 1 else bands[0]
-    rounded = b.add("Add", total, np.array(2.0 ** (BITS - 1 - bits), np.float32))
-    levels = b.add("Floor", b.add("Mul", rounded, np.array(2.0 ** (bits - BITS), np.float32)))
+    if not step.rounds:
+        return total
+    rounded = b.add("Add", total, np.array(2.0 ** (unit - 1 - bits), np.float32))
+    levels = b.add("Floor", b.add("Mul", rounded, np.array(2.0 ** (bits - unit), np.float32)))
     return b.add("Clip", levels, np.array(0, np.float32), np.array(255, np.float32))
+
+
+def _torch_bits(shares: NDArray[np.float64]) -> int:
+    """How many bits torch's weights for uint8 have: as many as leave the largest of an axis below 2^15."""
+    return max(bits for bits in range(BITS + 1) if bits == 0 or int(0.5 + float(shares.max()) * (1 << bits)) < 1 << 15)
 
 
 def _split_at(matrix: NDArray[np.int64]) -> int:
@@ -360,8 +376,8 @@ def _split_at(matrix: NDArray[np.int64]) -> int:
     )
 
 
-def _matrix(old: int, new: int, interpolation: str) -> NDArray[np.int64]:
-    """(new, old) integer weights: Pillow's precompute_coeffs() and normalize_coeffs_8bpc()."""
+def _matrix(old: int, new: int, interpolation: str) -> NDArray[np.float64]:
+    """(new, old) weights, each row's sum is 1: Pillow's precompute_coeffs()."""
     scale = old / new
     wide = max(scale, 1.0)
     reach = {"box": 0.5, "bicubic": 2.0, "lanczos": 3.0}.get(interpolation, 1.0) * wide
@@ -369,8 +385,7 @@ def _matrix(old: int, new: int, interpolation: str) -> NDArray[np.int64]:
     at = np.arange(old)[None]
     inside = (at >= (center - reach + 0.5).astype(np.int64)) & (at < (center + reach + 0.5).astype(np.int64))
     kernel = np.where(inside, _kernel((at - center + 0.5) * (1.0 / wide), interpolation), 0.0)
-    scaled = kernel / np.cumsum(kernel, axis=1)[:, -1:] * (1 << BITS)  # a sum in order, as C makes it
-    return np.asarray(np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64))
+    return np.asarray(kernel / np.cumsum(kernel, axis=1)[:, -1:])  # a sum in order, as C makes it
 
 
 def _kernel(x: NDArray[np.float64], interpolation: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Resizes, crops and pads with Pillow's own integer arithmetic, for any size, on any device.
+"""Resizes, crops and pads with Pillow's own integer arithmetic, or torch's, for any size, on any device.
 
 Whole numbers are computed without a branch on them (no min, no if), so that a trace or an exported graph stays right for other sizes.
 """
@@ -11,10 +11,12 @@ from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
 
 from .. import steps
 from ..errors import PreprocError
-from ._common import Device, Layer, check_image
+from ._common import Device, Layer, check_image, widened
 
 BITS = 22
 """Of Pillow's weights: PRECISION_BITS in its Resample.c."""
+TORCH_WEIGHT = 1 << 15
+"""What torch's weights for uint8 stay below: 16 bits with a sign."""
 OPENCV_BITS = 11
 """Of OpenCV's: INTER_RESIZE_COEF_BITS."""
 SMALL = 8.0
@@ -23,12 +25,13 @@ SMALL = 8.0
 
 class Resize(Layer):
     """torchvision.transforms.Resize on a PIL image, to the bit; Pillow's 22-bit weights, and a rounding to grey levels between the passes.
+    With `torch` on a tensor: of "uint8" to the bit as well, of "float32" in floats.
 
     x: (N, C, H, W) float, grey levels 0..255, whole numbers.  y: same dtype, of the new size.
     size: (height, width), or one number for the shorter side.  max_size: the most that the longer one may have.
     interpolation: "bilinear", "bicubic", "lanczos", "box", "hamming" or "nearest".  antialias: see steps.Resampling.
     form: of ONNX files; here it is always exact.
-    pillow: 12 or 13, whose order of the passes; default: that of the Pillow which is installed.
+    pillow: 12 or 13, whose order of the passes; default: that of the Pillow which is installed.  torch: see steps.Resampling.
     No gradient passes through it. Raises PreprocError for sizes that are none, pictures without pixels,
     and (but in scripts and recorded graphs) values in 0..1 or normalized ones. What is behind the comma of larger ones is cut off.
     """
@@ -42,10 +45,13 @@ class Resize(Layer):
         antialias: bool = True,
         form: str = "fast",
         pillow: int | None = None,
+        torch: str | None = None,
         device: Device = None,  # noqa: ARG002 - no buffers, accepted as every layer accepts it
         dtype: torch.dtype | None = None,  # noqa: ARG002
     ) -> None:
-        step = steps.Resize(size=size, interpolation=interpolation, max_size=max_size, antialias=antialias, form=form, pillow=pillow)
+        step = steps.Resize(
+            size=size, interpolation=interpolation, max_size=max_size, antialias=antialias, form=form, pillow=pillow, torch=torch
+        )
         super().__init__(step)
         self.shorter = step.size if isinstance(step.size, int) else 0
         self.most = step.max_size or 0
@@ -66,7 +72,7 @@ class Resize(Layer):
                 long = _least(long, self.most)
                 height, width = less + (long - less) * tall, long - (long - less) * tall
         _check_sides(x, height, width)
-        y: Tensor = self.resample(_levels(x), height, width)
+        y: Tensor = self.resample(x, height, width)
         return y.to(x.dtype)
 
 
@@ -85,6 +91,7 @@ class Letterbox(Layer):
         antialias: bool = False,
         form: str = "fast",
         pillow: int | None = None,
+        torch: str | None = None,
         device: Device = None,  # noqa: ARG002
         dtype: torch.dtype | None = None,  # noqa: ARG002
     ) -> None:
@@ -95,6 +102,7 @@ class Letterbox(Layer):
             antialias=antialias,
             form=form,
             pillow=pillow,
+            torch=torch,
         )
         super().__init__(step)
         self.height, self.width = step.size
@@ -106,7 +114,7 @@ class Letterbox(Layer):
         _check_sides(x, 1, 1)
         height = 1 + _over(_least(self.height, _half_even(x.shape[2] * self.width, x.shape[3])) - 1)
         width = 1 + _over(_least(self.width, _half_even(x.shape[3] * self.height, x.shape[2])) - 1)
-        y: Tensor = self.resample(_levels(x), height, width)
+        y: Tensor = self.resample(x, height, width)
         top, left = (self.height - height) // 2, (self.width - width) // 2
         sides = [left, self.width - width - left, top, self.height - height - top]
         return nn.functional.pad(y.to(x.dtype), sides, value=self.fill)
@@ -171,17 +179,22 @@ class Pad(Layer):
 def _sampler(step: steps.Resampling) -> nn.Module:
     if step.interpolation == "nearest":
         return _Nearest()
-    return _Pillow(step.interpolation, from_13=step.pillow == 13) if step.antialias else _Linear()
+    if not step.antialias:
+        return _Linear()
+    return _Passes(step.interpolation, from_13=step.pillow == 13, torch=step.torch) if step.rounds else _Floats(step.interpolation)
 
 
-class _Pillow(nn.Module):
-    """x: (N, C, H, W) int32, grey levels -> (N, C, height, width). from_13: with the order of the passes of Pillow 13, else that of 12."""
+class _Passes(nn.Module):
+    """Two passes that round. x: (N, C, H, W), grey levels -> (N, C, height, width) int32. from_13: with the order of the passes of Pillow
+    13, else that of 12, which is torch's as well."""
 
-    def __init__(self, interpolation: str, *, from_13: bool) -> None:
+    def __init__(self, interpolation: str, *, from_13: bool, torch: str | None) -> None:
         super().__init__()
-        self.interpolation, self.from_13, self.bits = interpolation, from_13, BITS
+        self.interpolation, self.from_13 = interpolation, from_13
+        self.of_torch, self.bits, self.most = torch is not None, BITS, TORCH_WEIGHT
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        x = _levels(x)
         if is_scripting() or not _recorded():  # the same numbers, with less memory; its number of rounds depends on the size
             first, last = (2, 3) if self.from_13 and _vertical_first(x.shape[2], x.shape[3], height, width) else (3, 2)
             x = self.taps(x, first, height if first == 2 else width)
@@ -198,33 +211,67 @@ class _Pillow(nn.Module):
         """One pass, a tap at a time."""
         if x.shape[axis] == new:
             return x
-        position, weight = _weights(x.shape[axis], new, self.interpolation)
+        position, weight, unit = self.weights(x.shape[axis], new)
         position, weight = position.t().contiguous().to(x.device), weight.t().contiguous().to(x.device)
         y = x.movedim(axis, 0).contiguous()
-        total = torch.full([new, y.shape[1], y.shape[2], y.shape[3]], 1 << self.bits - 1, dtype=torch.int32, device=x.device)
+        total = torch.zeros([new, y.shape[1], y.shape[2], y.shape[3]], dtype=torch.int32, device=x.device)
         for tap in range(position.shape[0]):
             total.addcmul_(y.index_select(0, position[tap]), weight[tap].reshape(-1, 1, 1, 1))
-        return (total >> self.bits).clamp_(0, 255).movedim(0, axis)
+        return self.levels(total, unit).movedim(0, axis)
 
     def whole(self, x: Tensor, axis: int, new: int) -> Tensor:
         """One pass, all taps at once."""
-        position, weight = _weights(x.shape[axis], new, self.interpolation)
+        position, weight, unit = self.weights(x.shape[axis], new)
         y = x.movedim(axis, -1)
         read = y.index_select(-1, position.flatten().to(x.device)).unflatten(-1, (new, -1))
         total = (read * weight.to(x.device)).sum(-1, dtype=torch.int32)
-        levels: Tensor = ((total + (1 << self.bits - 1)) >> self.bits).clamp(0, 255)
-        return levels.movedim(-1, axis)
+        return self.levels(total, unit).movedim(-1, axis)
+
+    def weights(self, size: int, new: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions, int32 weights, and what stands for 1 in them."""
+        position, share = _shares(size, new, self.interpolation)
+        unit = torch.full([1], 1 << self.bits, dtype=torch.int32)
+        if self.of_torch:  # as many bits as leave the largest weight within 16
+            powers = 2.0 ** torch.arange(1, self.bits + 1, dtype=torch.float64)
+            unit = (2.0 ** ((share.max() * powers + 0.5).floor() < self.most).sum(0, keepdim=True)).to(torch.int32)
+        scaled = share * unit
+        return position, (scaled + torch.where(scaled < 0, -0.5, 0.5)).to(torch.int32), unit
+
+    def levels(self, total: Tensor, unit: Tensor) -> Tensor:
+        """Rounded half up."""
+        if self.of_torch:
+            unit = unit.to(total.device)
+            return torch.div(total + torch.div(unit, 2, rounding_mode="floor"), unit, rounding_mode="floor").clamp(0, 255)
+        return ((total + (1 << self.bits - 1)) >> self.bits).clamp(0, 255)
+
+
+class _Floats(nn.Module):
+    """Two passes that do not round. x: (N, C, H, W) -> (N, C, height, width), in at least float32."""
+
+    def __init__(self, interpolation: str) -> None:
+        super().__init__()
+        self.interpolation = interpolation
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        x = widened(x)
+        return self.one(self.one(x, 3, width), 2, height)
+
+    def one(self, x: Tensor, axis: int, new: int) -> Tensor:
+        """A product with a matrix that has the weights where they are read."""
+        position, share = _shares(x.shape[axis], new, self.interpolation)
+        inside = torch.zeros([new, x.shape[axis]], dtype=share.dtype).scatter_add(1, position, share)
+        return (x.movedim(axis, -1) @ inside.t().to(x.device, x.dtype)).movedim(-1, axis)
 
 
 class _Linear(nn.Module):
-    """Two taps, one rounding, as OpenCV's INTER_LINEAR. x: (N, C, H, W) int32."""
+    """Two taps, one rounding, as OpenCV's INTER_LINEAR. x: (N, C, H, W), grey levels."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bits = OPENCV_BITS
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        total = self.taps(self.taps(x, 3, width), 2, height)
+        total = self.taps(self.taps(_levels(x), 3, width), 2, height)
         return (total + (1 << 2 * self.bits - 1)) >> 2 * self.bits
 
     def taps(self, x: Tensor, axis: int, new: int) -> Tensor:
@@ -241,9 +288,10 @@ class _Linear(nn.Module):
 
 
 class _Nearest(nn.Module):
-    """Pillow's NEAREST. x: (N, C, H, W) int32."""
+    """Pillow's NEAREST. x: (N, C, H, W), grey levels."""
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        x = _levels(x)
         x = x.index_select(2, _nearest(x.shape[2], height).to(x.device))
         return x.index_select(3, _nearest(x.shape[3], width).to(x.device))
 
@@ -257,8 +305,9 @@ def _nearest(size: int, new: int) -> Tensor:
     return torch.minimum(at, (one * size - 1).to(torch.int64))
 
 
-def _weights(size: int, new: int, interpolation: str, bits: int = BITS) -> tuple[Tensor, Tensor]:
-    """(new, taps) int64 positions and int32 weights, on the CPU, where the order of sums is known: Pillow's precompute_coeffs()."""
+def _shares(size: int, new: int, interpolation: str) -> tuple[Tensor, Tensor]:
+    """(new, taps) int64 positions and float64 weights, whose sum is 1, on the CPU, where the order of sums is known: Pillow's
+    precompute_coeffs()."""
     halves = 6 if interpolation == "lanczos" else 4 if interpolation == "bicubic" else 1 if interpolation == "box" else 2
     whole = (halves + 1) // 2
     one = torch.ones(1, dtype=torch.float64)
@@ -272,9 +321,7 @@ def _weights(size: int, new: int, interpolation: str, bits: int = BITS) -> tuple
     position = first.unsqueeze(1) + torch.arange(taps)
     kernel = _kernel((position - center.unsqueeze(1) + 0.5) * (1.0 / wide), interpolation)
     kernel = torch.where(position < end.unsqueeze(1), kernel, torch.zeros_like(kernel))
-    scaled = kernel / kernel.cumsum(1)[:, -1:] * (1 << bits)
-    weight = (scaled + torch.where(scaled < 0, -0.5, 0.5)).to(torch.int32)
-    return torch.minimum(position, (one * size - 1).to(torch.int64)), weight
+    return torch.minimum(position, (one * size - 1).to(torch.int64)), kernel / kernel.cumsum(1)[:, -1:]
 
 
 def _kernel(x: Tensor, interpolation: str) -> Tensor:

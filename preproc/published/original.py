@@ -35,7 +35,7 @@ def original(origin: str) -> Callable[[Any], NDArray[np.float32]]:
 
             transform = models.get_weight(origin).transforms()
     except ImportError as error:
-        raise NotAtHandError(f"{error.name} is not installed") from error
+        raise NotAtHandError(f"{error.name} is not installed; pip install {error.name}, and verify again") from error
     except PreprocError:
         raise
     except (ValueError, KeyError, AttributeError, RuntimeError) as error:

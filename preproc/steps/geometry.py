@@ -14,6 +14,8 @@ INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos", "box", "hamming")
 FAST = ("bilinear", "bicubic")
 """Interpolations that an ONNX Resize node antialiases."""
 FORMS = ("fast", "exact")
+TORCHES = ("uint8", "float32")
+"""Dtypes of the tensors that torchvision resizes with torch's own arithmetic."""
 PILLOWS = (12, 13)
 """Whose order of passes a resize may have: 12 and older, 13 and newer."""
 MOST_SIDE = 1 << 15
@@ -59,12 +61,18 @@ class Resampling(Geometry):
     pillow: of antialiased resizes, whose two passes each round: the Pillow whose order of passes this is. 12, and older: the horizontal one
     first, always. 13, and newer: the vertical one first where it removes more than twice as many rows as the other removes columns. Left
     out, that of the Pillow which is installed where the step is made. None for nearest and antialias = False, which have no such order.
+    torch: in place of Pillow's the arithmetic of torchvision's Resize on tensors, for antialiased bilinear, bicubic and lanczos.
+    "uint8": torch's kernel, as on CPUs with AVX2 (elsewhere torchvision goes through floats); the horizontal pass first, weights of 16
+    bits, as many of them behind the comma as the largest weight of the axis leaves, and a rounding behind each pass.
+    "float32": on floats, which are not rounded at all; what follows then gets levels that are no whole numbers, and of bicubic and
+    lanczos some beyond 0..255.
     """
 
     interpolation: str = "bilinear"
     antialias: bool = True
     form: str = "fast"
     pillow: int | None = None
+    torch: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
@@ -75,16 +83,30 @@ class Resampling(Geometry):
             raise PreprocError(
                 f"{self.name}: expected antialias = true for {self.interpolation}: without it no two libraries agree, got false"
             )
-        ordered = self.antialias and self.interpolation != "nearest"
+        if self.torch is not None:
+            check_choice("torch", self.torch, TORCHES)
+            if self.interpolation not in ("bilinear", "bicubic", "lanczos") or not self.antialias:
+                raise PreprocError(f"{self.name}: expected antialiased bilinear, bicubic or lanczos for torch = {self.torch!r}, got {self}")
+        ordered = self.smooth and self.torch is None
         if self.pillow is not None and not ordered:
             raise PreprocError(
-                f"{self.name}: expected pillow for antialiased resizes only, whose passes have an order, got {self.pillow!r}"
+                f"{self.name}: expected pillow for antialiased resizes of Pillow's only, whose passes have an order, got {self.pillow!r}"
             )
+        if self.smooth and self.interpolation not in FAST:
+            object.__setattr__(self, "form", "exact")
         if ordered:
-            if self.interpolation not in FAST:
-                object.__setattr__(self, "form", "exact")
             object.__setattr__(self, "pillow", installed_pillow() if self.pillow is None else self.pillow)
             check_pillow(self.pillow, f"{self.name}: pillow")
+
+    @property
+    def smooth(self) -> bool:
+        """Whether it is one of two passes with filters that grow with what they shrink."""
+        return self.antialias and self.interpolation != "nearest"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether it makes whole grey levels, and so takes them only."""
+        return self.torch != "float32"
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
         if not incoming.spans(0, 255):

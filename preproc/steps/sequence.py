@@ -10,7 +10,7 @@ from ..errors import PreprocError
 from ..presets import UNITS
 from ._base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
-from .geometry import CenterCrop, Geometry, Letterbox, Pad, Resize, with_pillow
+from .geometry import CenterCrop, Geometry, Letterbox, Pad, Resampling, Resize, with_pillow
 from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import PIXEL_DTYPES, FromPixels
 
@@ -70,6 +70,10 @@ def check(steps: Sequence[Step], *, channels: int | None = None) -> ValueRange |
                 f"step {position} ({step.name}): expected it on grey levels, in front of {steps[values_at].name}, got it behind: pictures "
                 "are resized, cropped and padded first, as Pillow does it"
             )
+    floats_at = next((position for position, step in enumerate(steps) if isinstance(step, Resampling) and not step.rounds), len(steps))
+    for position, step in enumerate(steps[floats_at:], start=floats_at + 1):
+        if isinstance(step, Resampling) and step.rounds and step.interpolation != "nearest":
+            raise PreprocError(f'step {position} ({step.name}): expected whole grey levels, got what a resize with torch = "float32" makes')
     count = channels_in(steps) or channels or 1
     values: ValueRange | None = None
     if steps and isinstance(steps[0], FromPixels):
