@@ -59,7 +59,7 @@ def main(count: int) -> int:
         found, wrong = surveyed(name, kind, count)
         total += found
         different += bool(wrong)
-        why = known()[name][-1].why_not.replace("|", "/")
+        why = next((f"{form.why_not} (transformers {form.versions[-1]})" for form in reversed(known()[name]) if form.why_not), "")
         lines.append(f"| {name.removesuffix('ImageProcessor')} | " + " | ".join(str(found[each]) for each in OUTCOMES) + f" | {why} |")
         print(name, dict(found), wrong[:2], file=sys.stderr)
     FILE.write_text(

@@ -1,5 +1,6 @@
 """Pipelines resolved from what is published with weights, against the Python pipelines themselves, and back again."""
 
+import inspect
 import json
 import sys
 
@@ -18,6 +19,7 @@ from preproc import published, reference
 from preproc.cli import show
 from preproc.errors import NotAtHandError, PreprocError, RecipeError
 from preproc.export.attaching import attach
+from preproc.export.choices import steps_and_pixels
 from preproc.inputs import PHOTOGRAPHS
 from preproc.pipeline import Pipeline
 from preproc.proof import verify_bundle
@@ -494,13 +496,10 @@ def test_recipes_that_cannot(changes, message):
 def test_attach_takes_them_from_the_command_line(tmp_path):
     file = hand_made(tmp_path, shape=("N", 3, 224, 224))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(CLIP))
-    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": get_pretrained_cfg("resnet50.a1_in1k").to_dict()}))
     for options in (
         ["--huggingface", str(tmp_path / "preprocessor_config.json")],
         ["--torchvision", "ResNet50_Weights.IMAGENET1K_V2"],
-        ["--huggingface", str(tmp_path)],
         ["--timm", "resnet50.a1_in1k"],
-        ["--timm", str(tmp_path / "config.json")],
     ):
         done = run("attach", str(file), "-o", str(tmp_path / "out"), *options)
         assert done.returncode == 0, done.stderr
@@ -511,6 +510,20 @@ def test_attach_takes_them_from_the_command_line(tmp_path):
     clash = run("attach", str(file), "-o", str(tmp_path / "no"), "--timm", "resnet50.a1_in1k", "--preset", "imagenet")
     assert clash.returncode == 1
     assert "--preset" in clash.stderr
+
+
+def test_attach_takes_files_and_folders(tmp_path):
+    none = dict.fromkeys(inspect.signature(steps_and_pixels).parameters)
+    (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": CLIP}))
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": get_pretrained_cfg("resnet50.a1_in1k").to_dict()}))
+    for source in (tmp_path, tmp_path / "processor_config.json"):
+        steps, _, color, origin = steps_and_pixels(**none | {"huggingface": source})
+        assert (steps, color) == (published.from_huggingface(CLIP).steps, "RGB")
+        assert published.title(origin) == "Hugging Face processor_config.json (Pillow backend)"
+    for source in (f"{tmp_path}/", str(tmp_path / "config.json")):
+        steps, _, _, origin = steps_and_pixels(**none | {"timm": source})
+        assert steps == published.from_timm("resnet50.a1_in1k").steps
+        assert published.title(origin) == "timm resnet50.a1_in1k"
 
 
 def test_verify_compares_with_the_original_pipeline(tmp_path, monkeypatch):
