@@ -233,7 +233,7 @@ def files(folder: Path) -> Iterator[Planted]:
         warnings.simplefilter("ignore")
         yield from _of_bundle("digits", ROOT / "models" / "digits.toml", folder)
         for name, front in {
-            "photographs, fast": (Resize(size=24, resample="fast"), CenterCrop(size=(24, 20)), Rescale(), Normalize.preset("imagenet")),
+            "photographs, fast": (Resize(size=24, form="fast"), CenterCrop(size=(24, 20)), Rescale(), Normalize.preset("imagenet")),
             "photographs, exact": (Resize(size=(24, 20), interpolation="bicubic"), Rescale(), Normalize.preset("clip")),
             "letterbox": (Letterbox(size=(24, 20)), MinMaxScale(low=(0.0,), high=(255.0,), out=(-1.0, 1.0))),
         }.items():
