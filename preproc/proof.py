@@ -38,6 +38,7 @@ from .verify import (
     judge,
     make_cases,
     measure_power,
+    rounded_otherwise,
     settled,
     with_slack,
 )
@@ -93,11 +94,13 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
     golden = [case for case in cases if case.name in (*own_names, *GOLDEN)]
     power, noticed = measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected, asked=recipe.export.tolerance)
 
+    usual = rounded_otherwise(recipe.steps, sizes[0])
+
     def own_slack(case: Case) -> Case:
-        """A picture that is enlarged may be rounded otherwise in more places than the golden samples, which are shrunk."""
+        """A picture of another size may be rounded otherwise in more places than the golden samples."""
         sides = case.pixels.shape[1:3] if recipe.pixels.layout == "NHWC" else case.pixels.shape[2:4]
-        ready = output_size(recipe.steps, (sides[0], sides[1]))
-        if not moving or ready is None or math.prod(ready) <= math.prod(sides):
+        share, most = rounded_otherwise(recipe.steps, (sides[0], sides[1]))
+        if not moving or (share <= usual[0] and most <= usual[1]):
             return case
         return with_slack(recipe.steps, truth, [case], power.scale)[0]
 
