@@ -524,7 +524,7 @@ def statistics(folder: Path) -> Iterator[Planted]:
             apart = [np.subtract(step.mean, mean) / std, np.subtract(step.std, std) / std]
             moved = float(np.abs(apart).max())
         except PreprocError as error:
-            noticed = f"recipe: {error}"[:110]
+            noticed = f"recipe: {error}".replace(f"{folder}/", "")[:110]
         yield Planted("statistics, in a recipe", what, noticed, moved, 1e-5)
     inside = table["accumulator"]["RGB"]
     for what, wrong in {
@@ -539,7 +539,7 @@ def statistics(folder: Path) -> Iterator[Planted]:
         try:
             Stats.load(file)
         except PreprocError as error:
-            noticed = f"merge: {error}"[:110]
+            noticed = f"merge: {error}".replace(f"{folder}/", "")[:110]
         yield Planted("statistics, in a merge", what, noticed, 1.0, 1e-5)
 
 
