@@ -57,11 +57,12 @@ def _line(first: Affine) -> tuple[NDArray[np.float64], NDArray[np.float64]] | No
 
 
 def constants(first: Affine) -> tuple[list[float], list[float], list[int]] | None:
-    """mean, std and the channels read, if the map is (x[channels] - mean) / std."""
+    """mean, std and the channels read, if the map is (x[channels] - mean) / std; to six digits, which float32 leaves."""
     if not first.is_monomial:
         return None
     scale = first.matrix.sum(axis=1)  # each row has one number
-    return (-first.offset / scale).tolist(), (1 / scale).tolist(), np.argmax(first.matrix != 0, axis=1).tolist()
+    mean, std = ([float(f"{number:.6g}") for number in numbers] for numbers in (-first.offset / scale, 1 / scale))
+    return mean, std, np.argmax(first.matrix != 0, axis=1).tolist()
 
 
 def preset(first: Affine) -> tuple[str, str] | None:

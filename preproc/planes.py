@@ -155,8 +155,8 @@ def _clusters(values: Floats, gap: float) -> tuple[list[NDArray[np.intp]], bool]
 
 
 def _short(numbers: Floats) -> Floats:
-    """To six digits: what float32 leaves of them."""
-    digits = 10.0 ** (5 - np.floor(np.log10(np.abs(numbers) + (numbers == 0))))
+    """To seven digits: what float32 leaves of them."""
+    digits = 10.0 ** (6 - np.floor(np.log10(np.abs(numbers) + (numbers == 0))))
     rounded: Floats = np.round(numbers * digits) / digits
     return rounded
 
