@@ -129,6 +129,5 @@ def no_further(effect: InputEffect) -> str:
 
 
 def _short(values: list[float]) -> str:
-    values = [value + 0.0 for value in values]  # no -0
-    distinct = sorted(set(values))
-    return f"{distinct[0]:.4g}" if len(distinct) == 1 else "[" + ", ".join(f"{value:.4g}" for value in values) + "]"
+    told = [f"{value + 0.0:.4g}" for value in values]  # no -0
+    return told[0] if len(set(told)) == 1 else f"[{', '.join(told)}]"

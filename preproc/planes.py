@@ -6,7 +6,7 @@ normalization is such a map, and its constants are found by regression.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ MIXED = 4
 SAMPLES = 4096
 FLOAT, HALF = 2e-4, 3e-2
 """How far numbers may be from an affine map, as a share of how far they move: a sigmoid between 0 and 1 is 1e-2 from a line."""
-_SAME, _OTHERS, _MOST = 1e-3, 1e-2, 8
+_SAME, _OTHERS, _ROUNDING, _MOST = 1e-3, 1e-2, 1e-5, 8
 RAW = {"uint8": "0-255", "uint16": "0-65535"}
 """Units of raw pixels by NumPy's names of their dtypes."""
 
@@ -57,7 +57,10 @@ class Rows:
 
     @property
     def are_single(self) -> bool:
-        return self.map is not None and self.map.is_monomial and not self.averaged
+        """Whether each channel is shifted and scaled in one way: a learned layer does it in several."""
+        if self.map is None or not self.map.is_monomial or self.averaged:
+            return False
+        return len(np.unique(np.argmax(self.map.matrix != 0, axis=1))) == self.map.channels_out
 
 
 class Planes:
@@ -177,10 +180,10 @@ def ways(rows: Affine) -> list[Affine]:
 
 
 def _changes_nothing(way: Affine) -> bool:
-    read = np.argmax(way.matrix != 0, axis=1)
-    return way.is_monomial and bool(
-        (np.diff(read) > 0).all() and not way.offset.any() and np.allclose(way.matrix.sum(axis=1), 1, rtol=1e-5)
-    )
+    """Whether it is x, or some channels of it in their order, but for the roundings of float32."""
+    read, scale = np.argmax(way.matrix != 0, axis=1), way.matrix.sum(axis=1)
+    same = np.abs(scale - 1).max() <= _ROUNDING and np.abs(way.offset).max() <= _ROUNDING
+    return way.is_monomial and bool(same and (np.diff(read) > 0).all())
 
 
 def is_preset(way: Affine) -> bool:
@@ -237,7 +240,7 @@ class Trail:
     def _end(self, read: Iterable[Rows]) -> None:
         for rows in read:
             for way in [] if rows.map is None else ways(rows.map):
-                if not any(way.close_to(known, tolerance=_SAME) for known in self.maps):
+                if not any(_is_close(way, known) for known in self.maps):
                     self.maps.append(way)
 
     def effect(self) -> InputEffect:
@@ -245,12 +248,23 @@ class Trail:
 
 
 def clearest(effects: Iterable[InputEffect]) -> InputEffect:
-    """The first that saw all of the way, or else the one that saw most; of the raw pixels that any of them met."""
+    """What was seen with pictures of 0..1, if all of the way was, and if with pictures of 0..255 nothing else was; or else what the one
+    that saw most saw. A network that looks at its values to choose what it does is not told, whatever it does."""
     tried = list[InputEffect]()
     for effect in effects:
         tried.append(effect)
-        if not effect.stopped:
+        first = tried[0]
+        if first.stopped and not effect.stopped:
             break
+        if len(tried) == 2 and not first.stopped:
+            more = tuple(way for way in effect.maps if not any(_is_close(way, known) for known in first.maps))
+            less = not effect.stopped and any(not any(_is_close(way, other) for other in effect.maps) for way in first.maps)
+            if more or less:
+                return replace(first, maps=first.maps + more, stopped=("what it does to its input, which depends on the values",))
+            return replace(first, raw=first.raw or effect.raw)
     best = tried[-1] if not tried[-1].stopped else max(tried, key=lambda effect: (len(effect.maps), len(effect.met)))
-    raw = next((effect.raw for effect in tried if effect.raw is not None), None)
-    return InputEffect(best.maps, best.learned, raw, best.met, best.stopped)
+    return replace(best, raw=next((effect.raw for effect in tried if effect.raw is not None), None))
+
+
+def _is_close(one: Affine, other: Affine) -> bool:
+    return one.close_to(other, tolerance=_SAME)

@@ -33,6 +33,8 @@ KNOWN: Mapping[str, Published] = MappingProxyType(
 CAFFE = tuple(value / 255 for value in PRESETS["caffe"].mean[::-1])
 NEAR_MEAN, NEAR_STD = 0.01, 0.03
 """As near as numbers of two or three digits are to those that they stand for."""
+PRINTED = 1e-3
+"""As near as the same numbers are in three digits; and three times that, the inverses of such."""
 LEAST = 0.0038
 """Of full brightness: Caffe's std of one grey level in 255, in two digits."""
 MOST = 1.1
@@ -160,7 +162,8 @@ def _recognized(given: Constants) -> tuple[str, Constants] | None:
         for name, constants in _published(meant.unit):
             common = "variance" in what and len(set(constants.mean)) == 1 < len(constants.mean)  # 0.25 around 0.5 may be a std
             if _same(meant, constants) and not common:
-                return f"{what}: they are {name}'s", constants
+                printed = _near(meant.mean, constants.mean, PRINTED) and _near(meant.std, constants.std, 3 * PRINTED)
+                return (f"{what}: they are {name}'s", constants) if printed else (f"{what}: they are about {name}'s", meant)
     return None
 
 

@@ -66,7 +66,7 @@ SPELLINGS = {
     "where and clamp": lambda x: (torch.where(torch.isnan(x), torch.zeros(()), x).clamp(0, 1) - M) / S,
     "expanded": lambda x: (x - M.expand_as(x)) / S.expand_as(x),
     "a sum": lambda x: torch.stack([x, (-M).expand_as(x)]).sum(0) / S,
-    "a BatchNorm": lambda x: F.batch_norm(x, MEAN, STD**2, eps=0),
+    "a BatchNorm": lambda x: F.batch_norm(x, MEAN, STD**2, eps=1e-9),
     "resized first": lambda x: (F.interpolate(x, size=(32, 32), mode="bilinear", antialias=True) - M) / S,
     "cropped and flipped": lambda x: ((x[..., 2:-2, 2:-2] - M) / S).flip(3),
     "cut into patches": lambda x: F.pixel_shuffle(F.pixel_unshuffle((x - M) / S, 2), 2),
@@ -202,6 +202,31 @@ def test_what_stays_accepted():
     assert (effect.maps, guard.normalizes(effect)) == ((), False)
 
 
+def one_tap(x):
+    taps = torch.zeros(3, 1, 3, 3)
+    taps[:, 0, 1, 1] = 1 / STD
+    return F.conv2d(x, taps, -MEAN / STD, groups=3, padding=1)
+
+
+def test_a_convolution_that_reads_one_number_is_a_normalization():
+    check(module_effect(Net(one_tap).eval(), torch.zeros(2, 3, 24, 24)), "plain")
+
+
+@pytest.mark.parametrize("before", [lambda x: x / 255 if (x > 1).any() else x, lambda x: torch.where((x > 1).any(), x / 255, x)])
+def test_a_network_that_looks_at_its_values_first(before):
+    """Behind a normalization, whose values reach 2.6, it would divide once more."""
+    effect = module_effect(Net(before).eval(), torch.zeros(2, 3, 24, 24))
+    assert effect.stopped == ("what it does to its input, which depends on the values",)
+    assert "normalizes its input itself, x / 255" in guard.why_not(effect, NORMALIZED)
+
+
+def test_learned_layers_of_one_channel_are_no_normalization():
+    for seed in range(20):
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Conv2d(1, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 3)).eval()
+        assert module_effect(net, torch.zeros(2, 1, 16, 16)).maps == ()
+
+
 @pytest.mark.parametrize("before", [lambda x: x**2.2, torch.sigmoid, torch.log1p, lambda x: (x - x.mean()) / x.std(), nn.InstanceNorm2d(3)])
 def test_where_it_cannot_be_followed_nothing_is_said(before):
     effect = module_effect(Net(before).eval(), torch.zeros(2, 3, 24, 24))
@@ -286,6 +311,14 @@ QUANTIZED = [
     helper.make_node("Sub", ["x", "m"], ["d"]),
     helper.make_node("Div", ["d", "s"], ["first"]),
 ]
+DEQUANTIZED = [
+    floats("one", 1),
+    floats("step", 1 / 127.5),
+    number("none", np.uint8(0)),
+    number("middle", np.uint8(128)),
+    helper.make_node("QuantizeLinear", ["image", "one", "none"], ["q"]),
+    helper.make_node("DequantizeLinear", ["q", "step", "middle"], ["first"]),
+]
 SHAPES = [
     floats("m", MEAN.numpy().reshape(1, 3, 1)),
     floats("s", STD.numpy().reshape(1, 3, 1)),
@@ -306,6 +339,11 @@ def test_nodes_as_other_converters_write_them(nodes, tmp_path):
     file = hand_made(tmp_path, nodes=nodes)
     check(graph_effect(graph.load(file), 3), "plain")
     assert describe(file)["picture"]["maps"][0]["preset"] == "imagenet"
+
+
+def test_a_pair_of_other_scales_is_a_normalization(tmp_path):
+    effect = graph_effect(graph.load(hand_made(tmp_path, nodes=DEQUANTIZED)), 3)
+    assert [guard.described(first) for first in effect.maps] == ["(x - 128) / 127.5 of values in 0-255"]
 
 
 def test_model_local_functions_are_opened(tmp_path):

@@ -33,7 +33,7 @@ NOISES = ("printed", "warned", "logged", "written by C", "a child")
 
 def noisy(*arguments, ending=""):
     command = [sys.executable, "-c", NOISY.replace("ENDING", ending), *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "always"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "always::UserWarning"}
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
 
 

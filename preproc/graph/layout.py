@@ -55,8 +55,9 @@ Axes = tuple[int | None, ...]
 """Of a value: which axis of the picture each of its own is, None for a new one."""
 
 
-def seen(model: ir.Model, picture: ir.Value) -> str | None:
-    """NHWC or NCHW, as the graph reads its 4-D picture; None where it does not tell, or tells both.
+def seen(model: ir.Model, picture: ir.Value, *, by_operators: bool = False) -> str | None:
+    """NHWC or NCHW, as the graph reads its 4-D picture; None where it does not tell, or tells both. by_operators: the other evidence,
+    which may mislead, does not count.
 
     The first convolution and its like tell most. Where none is reached, a constant that differs along one axis, (3, 1, 1) or (3,), does;
     and where there is none either, a transpose that starts the graph.
@@ -64,7 +65,7 @@ def seen(model: ir.Model, picture: ir.Value) -> str | None:
     told: dict[str, set[int]] = {"operator": set(), "constant": set(), "transpose": set()}
     for how, axis in _walk(model, picture):
         told[how].add(axis)
-    for axes in told.values():
+    for axes in [told["operator"]] if by_operators else told.values():
         if axes & {1, 3}:
             return "NCHW" if axes == {1} else "NHWC" if axes == {3} else None
     return None

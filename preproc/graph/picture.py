@@ -19,8 +19,8 @@ CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Picture:
-    """layout: NCHW or NHWC.  seen: the layout that the graph reads, or None where it does not tell.  batch, height, width, channels: None
-    where they are free."""
+    """layout: NCHW or NHWC.  seen: the layout that the graph's operators read, or None where they do not tell.
+    batch, height, width, channels: None where they are free."""
 
     value: ir.Value
     layout: str
@@ -119,8 +119,9 @@ def _choose(model: ir.Model, name: str | None, kinds: tuple[ir.DataType, ...], l
 def _picture(model: ir.Model, value: ir.Value, layout: str | None) -> Picture:
     assert value.shape is not None
     sides = [side if isinstance(side, int) and side > 0 else None for side in value.shape]
-    seen = layouts.seen(model, value)
-    layout = layout or seen or _by_shape(sides)
+    seen, by_shape = layouts.seen(model, value, by_operators=True), _by_shape(sides)
+    likely = seen or layouts.seen(model, value)
+    layout = layout or seen or (likely if likely is None or by_shape in (None, likely) else None) or (None if likely else by_shape)
     if layout is None:
         raise PreprocError(
             f"expected a picture whose layout the graph or the shape tells, got {value.name}: {value.shape}, which may be either: write "

@@ -113,7 +113,7 @@ class _Walk:
         given = {source: self.arrays[source] for source in node.inputs if source is not None and source in self.arrays}
         first = given.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
         if node.op_type in _ROUNDING and first is not None and first[0].dtype.kind == "f":
-            return {node.outputs[0]: first}
+            return {node.outputs[0]: [_unrounded(node, array) for array in first]}
         model = graph.alone(node, {source: arrays[0] for source, arrays in given.items()})
         feeds = [{str(source.name): arrays[turn] for source, arrays in given.items()} for turn in range(len(self.planes.levels))]
         outputs = evaluate(model, feeds)
@@ -125,7 +125,7 @@ class _Walk:
             return "layer"
         if node.op_type in _LINEAR:
             size = self._size(node.inputs[1]) if len(node.inputs) > 1 else None
-            pointwise = size is not None and (node.op_type != "Conv" or set(size[2:]) == {1})
+            pointwise = size is not None and (node.op_type != "Conv" or set(size[2:]) == {1} or self._is_single(node.inputs[1]))
             return "linear" if size is not None and pointwise and int(np.prod(size)) <= _MOST else "layer"
         if node.op_type == "BatchNormalization" and "training_mode" not in node.attributes:
             return "batch_norm"
@@ -137,6 +137,13 @@ class _Walk:
             return graph.RAW.get(ir.DataType(node.attributes["to"].as_int()), "")
         return ""
 
+    def _is_single(self, weight: ir.Value | None) -> bool:
+        """Whether each of a convolution's outputs reads one number."""
+        if weight in self.arrays:
+            return False
+        array = graph.constant(weight)
+        return bool((np.count_nonzero(array.reshape(len(array), -1), axis=1) <= 1).all())
+
     def _size(self, weight: ir.Value | None) -> tuple[int, ...] | None:
         """Its shape; None for one that is computed from something else."""
         if weight in self.arrays:
@@ -145,6 +152,21 @@ class _Walk:
             return tuple(graph.constant(weight).shape)
         except PreprocError:
             return None
+
+
+def _unrounded(node: ir.Node, array: NDArray[Any]) -> NDArray[Any]:
+    """What a QuantizeLinear or DequantizeLinear makes of it, but for the rounding and the range of 8 bits."""
+    if node.op_type == "DynamicQuantizeLinear":
+        return array
+    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 1
+    scale, zero = (
+        np.asarray(graph.constant(value), np.float64) if value is not None else np.float64(0) for value in (*node.inputs, None)[1:3]
+    )
+    if scale.size > 1:
+        shape = [-1 if place == axis % array.ndim else 1 for place in range(array.ndim)]
+        scale, zero = scale.reshape(shape), zero.reshape(shape) if zero.size > 1 else zero
+    whole = array / scale + zero if node.op_type == "QuantizeLinear" else (array - zero) * scale
+    return np.asarray(whole, np.float32)
 
 
 def _reads(node: ir.Node) -> Iterator[ir.Value]:

@@ -212,8 +212,10 @@ def _kind(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     if base in _LAYERS or name.startswith(("quantized::", "mkldnn::", "prepacked::")):
         return "layer"
     if base in _LINEAR:
-        kernel = args[1].shape[2:] if base == "convolution" else ()
-        return "linear" if all(side == 1 for side in kernel) and not (base == "convolution" and args[6]) else "layer"
+        if base != "convolution":
+            return "linear"
+        single = not args[6] and (all(side == 1 for side in args[1].shape[2:]) or _is_single(args[1]))
+        return "linear" if single else "layer"
     if "batch_norm" in base and not (len(args) > 5 and args[5] is True):  # an InstanceNorm is one that trains
         return "batch_norm"
     if base in _TESTS or base in _MAKERS:
@@ -222,3 +224,8 @@ def _kind(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
         return "part"
     dtype = kwargs.get("dtype") if base == "_to_copy" else None
     return RAW.get(str(dtype).removeprefix("torch."), "")
+
+
+def _is_single(weight: Tensor) -> bool:
+    """Whether each of a convolution's outputs reads one number."""
+    return bool((weight.detach().flatten(1).count_nonzero(dim=1) <= 1).all())
