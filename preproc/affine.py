@@ -60,14 +60,16 @@ class Affine:
         return self.channels_in == self.channels_out and not (self.matrix - np.diag(np.diag(self.matrix))).any()
 
     @property
-    def is_uniform(self) -> bool:
-        """One scale and one offset for all channels."""
-        return self.is_diagonal and len(set(np.diag(self.matrix).tolist())) == len(set(self.offset.tolist())) == 1
-
-    @property
     def is_monomial(self) -> bool:
         """Every output channel reads exactly one input channel: a selection, scaled."""
         return bool(((self.matrix != 0).sum(axis=1) == 1).all())
+
+    def mean_and_std(self) -> tuple[Array, Array] | None:
+        """One of each per row, if every row is (x - mean) / std of a channel, or of a sum of channels with weights of one sign."""
+        scale = self.matrix.sum(axis=1)
+        if not (scale != 0).all() or not np.allclose(np.abs(self.matrix).sum(axis=1), np.abs(scale)):
+            return None
+        return -self.offset / scale, 1 / scale
 
     def close_to(self, other: "Affine", *, tolerance: float = 1e-5) -> bool:
         """Whether both do the same to grey levels, up to the digits in which constants are published."""

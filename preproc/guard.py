@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import presets
 from .affine import Affine
@@ -32,7 +31,7 @@ def expected_unit(first: Affine) -> str | None:
     than top, and m of at least a third of s; or m = 0 or top, and s = top or half of it; and what is multiplied with 255 was 0..1.
     The smallest unit that fits.
     """
-    found = _line(first)
+    found = first.mean_and_std()
     if found is None:
         return None
     mean, std = found[0], np.abs(found[1])
@@ -48,20 +47,12 @@ def expected_unit(first: Affine) -> str | None:
     return None
 
 
-def _line(first: Affine) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """mean and std, one per row, if every row is of one sign: a channel, or a weighted sum of some, shifted and scaled."""
-    scale = first.matrix.sum(axis=1)
-    if not (scale != 0).all() or not np.allclose(np.abs(first.matrix).sum(axis=1), np.abs(scale)):
-        return None
-    return -first.offset / scale, 1 / scale
-
-
 def constants(first: Affine) -> tuple[list[float], list[float], list[int]] | None:
     """mean, std and the channels read, if the map is (x[channels] - mean) / std; to six digits, which float32 leaves."""
-    if not first.is_monomial:
+    found = first.mean_and_std() if first.is_monomial else None
+    if found is None:
         return None
-    scale = first.matrix.sum(axis=1)  # each row has one number
-    mean, std = ([float(f"{number:.6g}") for number in numbers] for numbers in (-first.offset / scale, 1 / scale))
+    mean, std = ([float(f"{number:.6g}") for number in numbers] for numbers in found)
     return mean, std, np.argmax(first.matrix != 0, axis=1).tolist()
 
 

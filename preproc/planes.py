@@ -188,10 +188,8 @@ def _changes_nothing(way: Affine) -> bool:
 
 def is_preset(way: Affine) -> bool:
     """Whether the map is one of the presets, in whichever unit."""
-    if not way.is_monomial:
-        return False
-    scale = way.matrix.sum(axis=1)
-    return any(presets.recognize((-way.offset / scale).tolist(), (1 / scale).tolist(), unit) for unit in UNITS)
+    found = way.mean_and_std() if way.is_monomial else None
+    return found is not None and any(presets.recognize(found[0].tolist(), found[1].tolist(), unit) for unit in UNITS)
 
 
 class Trail:
@@ -233,9 +231,7 @@ class Trail:
 
     def stop(self, name: str, read: Iterable[Rows]) -> None:
         """At an operation that cannot be run."""
-        self.met.append(name)
-        self._end(read)
-        self.stopped.append(name)
+        self.meet(name, "", read, ())
 
     def _end(self, read: Iterable[Rows]) -> None:
         for rows in read:

@@ -23,6 +23,7 @@ from .contract import steps_of, to_recipe
 from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
 from .published import original, title
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
+from .roundings import rounded_otherwise
 from .runtimes import RUNTIMES, InTurn, OnnxReference, Runtime, made, those_for
 from .steps import PILLOWS, Geometry, Resampling, Resize, Step, channels_out, installed_pillow, output_size, with_pillow
 from .verify import (
@@ -38,7 +39,6 @@ from .verify import (
     judge,
     make_cases,
     measure_power,
-    rounded_otherwise,
     settled,
     with_slack,
 )
@@ -99,8 +99,7 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
     def own_slack(case: Case) -> Case:
         """A picture of another size may be rounded otherwise in more places than the golden samples. Where these are is luck: twice what
         one draw of them does."""
-        sides = case.pixels.shape[1:3] if recipe.pixels.layout == "NHWC" else case.pixels.shape[2:4]
-        share, most = rounded_otherwise(recipe.steps, (sides[0], sides[1]))
+        share, most = rounded_otherwise(recipe.steps, case.size(recipe.pixels.layout))
         if not moving or (share <= usual[0] and most <= usual[1]):
             return case
         (drawn,) = with_slack(recipe.steps, truth, [case], power.scale)

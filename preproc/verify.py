@@ -1,8 +1,7 @@
 """bundle x runtimes x inputs -> Report: how far each runtime is from the float64 reference, and how small an error would have shown."""
 
-import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 
 from . import checks, reference, steps
 from .errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
+from .roundings import drawn, is_fast, rounded_otherwise
 from .runtimes import RUNTIMES, Outputs, Runtime
-from .steps import FromPixels, Geometry, Letterbox, MinMaxNormalize, MinMaxScale, Normalize, Resampling, Rescale, Standardize, Step
+from .steps import FromPixels, Geometry, MinMaxNormalize, MinMaxScale, Normalize, Resampling, Rescale, Standardize, Step
 
 MOST = 1e-4
 """The largest tolerance, relative to the reference's largest magnitude."""
@@ -60,6 +60,11 @@ class Case:
     others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     slack: float = 0.0
     ready: NDArray[np.float32] | None = None
+
+    def size(self, layout: str) -> tuple[int, int]:
+        """(height, width) of the pixels."""
+        height, width = self.pixels.shape[1:3] if layout == "NHWC" else self.pixels.shape[2:4]
+        return height, width
 
 
 @dataclass(frozen=True)
@@ -340,71 +345,17 @@ def _split(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequen
     return first, front, sequence[len(front) :]
 
 
-def _is_fast(front: Sequence[Step]) -> bool:
-    """Whether an ONNX file may round a resize otherwise than Pillow."""
-    return any(isinstance(step, Resampling) and step.smooth and step.rounds and step.form == "fast" for step in front)
-
-
 def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], scale: Mapping[str, float]) -> list[Case]:
     """The cases, each with its own slack where the steps have a resize in the fast form."""
     first, front, later = _split(sequence)
-    if not _is_fast(front):
+    if not is_fast(front):
         return list(cases)
 
     def slack(case: Case) -> float:
-        wrong = _roundings(reference.apply(front, case.pixels), *rounded_otherwise(sequence, _sides(first, case)))
+        wrong = drawn(reference.apply(front, case.pixels), *rounded_otherwise(sequence, case.size(first.layout)))
         return max(_distance(truth(reference.apply(later, levels)), case.expected, scale) for levels in wrong)
 
     return [replace(case, slack=slack(case)) for case in cases]
-
-
-def _sides(first: FromPixels, case: Case) -> tuple[int, int]:
-    height, width = case.pixels.shape[1:3] if first.layout == "NHWC" else case.pixels.shape[2:4]
-    return height, width
-
-
-def rounded_otherwise(sequence: Sequence[Step], size: tuple[int, int]) -> tuple[float, int]:
-    """The share of a resized picture's values that the fast form may have off, and by how many levels: one level on 1 %, or two on 3 % of a
-    picture that is enlarged; and about half of what falls on a half of a level, which Pillow's weights of 22 bits round by their last bit.
-
-    size: (height, width) of the picture.
-    """
-    share, most = 0.01, 1
-    for step in sequence:
-        if not isinstance(step, Geometry):
-            continue
-        if isinstance(step, Resampling) and _is_fast([step]):
-            new = step.inner_size(size) if isinstance(step, Letterbox) else step.output_size(size)
-            if math.prod(new) > math.prod(size):
-                share, most = share + 0.02, 2
-            if step.interpolation == "bilinear":
-                share += 0.6 * sum(halves(one, other) for one, other in zip(size, new, strict=True))
-        size = step.output_size(size)
-    return share, most
-
-
-def halves(old: int, new: int) -> float:
-    """The share of a line's values that an antialiased bilinear resize from `old` to `new` makes a whole number and a half of, if those it
-    reads are whole numbers at random: 1 / d where the weights are multiples of 1 / d, and d is even. Where it is a power of two, the
-    weights have no more than 22 bits, and nothing is in doubt."""
-    p, q = old // math.gcd(old, new), new // math.gcd(old, new)
-    reach, found = max(p, q), list[float]()
-    for row in range(min(q, 256)):  # then they repeat; 256 are a fair sample
-        center = (2 * row + 1) * p
-        near = range((center - 2 * reach) // (2 * q) - 1, (center + 2 * reach) // (2 * q) + 2)
-        weights = [max(0, 2 * reach - abs((2 * at + 1) * q - center)) for at in near]
-        whole = sum(weights) // math.gcd(*weights)
-        found.append(0.0 if whole % 2 or not whole & (whole - 1) else 1 / whole)
-    return sum(found) / len(found) if old != new else 0.0
-
-
-def _roundings(levels: NDArray[np.float64], share: float, most: int) -> Iterator[NDArray[np.float64]]:
-    """The resized picture with `share` of its values off by `most` levels, and eight more, which are few but where a picture is small; once
-    in both directions, once all in one."""
-    rng = np.random.default_rng(23)
-    off = (rng.random(levels.shape) < share + 8 / levels.size) * most
-    for sign in (rng.choice((-1, 1), levels.shape), 1):
-        yield np.clip(levels + off * sign, 0, 255)
 
 
 def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, bare: float | None = None) -> Result:

@@ -24,10 +24,11 @@ from preproc.layers import FromPixels, Normalize, Rescale, Standardize
 from preproc.pipeline import Pipeline, prepend
 from preproc.proof import prove, verify_bundle, with_outputs
 from preproc.recipe import PixelsSpec, load_recipe
+from preproc.roundings import halves, rounded_otherwise
 from preproc.runtimes import Runtime, evaluate
 from preproc.steps import ChannelAffine, Resize
 from preproc.steps import FromPixels as PixelsStep
-from preproc.verify import Case, Control, Power, Report, Result, _movement, halves, judge, rounded_otherwise
+from preproc.verify import Case, Control, Power, Report, Result, _movement, judge
 from tests.conftest import ROOT
 from tests.onnx_files import alone, hand_made, put
 
