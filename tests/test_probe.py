@@ -16,7 +16,7 @@ from preproc import graph, guard
 from preproc.affine import Affine
 from preproc.inspection import describe
 from preproc.planes import TOPS, Planes, ways
-from preproc.probe import graph_effect
+from preproc.probe import graph_effect, graphs
 from preproc.probe.modules import module_effect
 from preproc.steps import ValueRange
 from tests.onnx_files import hand_made, put
@@ -367,6 +367,17 @@ def test_a_branch_that_takes_the_picture_is_not_passed_over(tmp_path):
     file = hand_made(tmp_path, nodes=nodes)
     told = describe(file)["picture"]
     assert (told["normalizes"], told["not_told"]) == (None, "followed no further than If fork")
+
+
+def test_a_long_way_is_not_followed_to_its_end(tmp_path, monkeypatch):
+    """Each operation is a session of ONNX Runtime's: of many thousands nothing is told. Identities cost none."""
+    identities = [helper.make_node("Identity", ["image" if n == 0 else f"i{n}"], [f"i{n + 1}"]) for n in range(50)]
+    nodes = [*identities, floats("z", 1e-3), *(helper.make_node("Add", [f"a{n}" if n else "i50", "z"], [f"a{n + 1}"]) for n in range(3))]
+    file = hand_made(tmp_path, nodes=[*nodes, helper.make_node("Identity", ["a3"], ["first"])])
+    monkeypatch.setattr(graphs, "MOST_NODES", 3)
+    assert graph_effect(graph.load(file), 3).stopped == ()
+    monkeypatch.setattr(graphs, "MOST_NODES", 2)
+    assert graph_effect(graph.load(file), 3).stopped == ("Add a3",)
 
 
 def test_attach_says_what_it_cannot_tell(tmp_path):

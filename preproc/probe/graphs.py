@@ -9,13 +9,15 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from .. import graph
-from ..errors import PreprocError
+from ..errors import NotFoldableError, PreprocError
 from ..graph import Picture
 from ..planes import FLOAT, HALF, TOPS, InputEffect, Planes, Rows, Trail, clearest
 from ..presets import UNITS
 from ..runtimes import evaluate
 
 MOST_VALUES = 1 << 26
+MOST_NODES = 200
+"""In front of the first layers. Each is a model of its own to ONNX Runtime."""
 SIDE = 64
 """In pixels, where a side is free."""
 _LAYERS = frozenset(
@@ -80,17 +82,21 @@ class _Walk:
         self.rows: dict[ir.Value, Rows] = {picture.value: start}
         producer = picture.value.producer()
         owner = picture.value.graph if producer is None else producer.graph
+        self.run = 0
         for node in owner or ():
             if any(source in self.arrays for source in _reads(node)):
                 self.visit(node)
 
     def visit(self, node: ir.Node) -> None:
-        name = f"{node.op_type} {node.name or next((value.name for value in node.outputs), '')}"
-        read = [self.rows[source] for source in _reads(node) if source in self.rows]
+        name, read = _name(node), [self.rows[source] for source in _reads(node) if source in self.rows]
         kind = self._kind(node)
         if kind == "layer":
             if read:
                 self.trail.meet(name, kind, read, [])
+            return
+        if node.op_type == "Identity" and node.inputs[0] in self.rows:
+            self.trail.met.append(name)
+            self.arrays[node.outputs[0]], self.rows[node.outputs[0]] = self.arrays[node.inputs[0]], self.rows[node.inputs[0]]
             return
         try:
             made = self._run(node)
@@ -109,7 +115,10 @@ class _Walk:
             self.arrays |= made
 
     def _run(self, node: ir.Node) -> dict[ir.Value, Arrays]:
-        """What it makes of each picture."""
+        """What it makes of each picture. Raises NotFoldableError where too many have been run."""
+        self.run += 1
+        if self.run > MOST_NODES:
+            raise NotFoldableError(f"expected at most {MOST_NODES} operations in front of the first layers, got more")
         given = {source: self.arrays[source] for source in node.inputs if source is not None and source in self.arrays}
         first = given.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
         if node.op_type in _ROUNDING and first is not None and first[0].dtype.kind == "f":
@@ -152,6 +161,10 @@ class _Walk:
             return tuple(graph.constant(weight).shape)
         except PreprocError:
             return None
+
+
+def _name(node: ir.Node) -> str:
+    return f"{node.op_type} {node.name or next((value.name for value in node.outputs), '')}"
 
 
 def _unrounded(node: ir.Node, array: NDArray[Any]) -> NDArray[Any]:
