@@ -86,10 +86,12 @@ def read_array(data: Data) -> NDArray[Any]:
 
 
 def looks_otherwise(shape: Sequence[int], *, first: bool) -> bool:
-    """Whether an array of that shape, (H, W, C) or, where the channels come first, (C, H, W), with or without a batch in front of it, is
-    more likely the other of the two: its channels would be many, and at the other end there are few."""
+    """Whether an array of that shape, (H, W, C) or, where the channels come first, (C, H, W), with or without a batch in front of it, may
+    well be the other of the two: its channels would be many, and at the other end there are few; or it is a strip with few at both."""
     own, middle, other = tuple(shape[-3:]) if first else tuple(shape[-3:])[::-1]
-    return own not in (1, 2, 3, 4) and (other in (1, 3, 4) or other < min(own, middle))
+    if own in (1, 2, 3, 4):
+        return other in (1, 3, 4) and middle > 8
+    return other in (1, 3, 4) or other < min(own, middle)
 
 
 def orientation(image: Image.Image) -> int:

@@ -24,7 +24,7 @@ MIXED = 4
 SAMPLES = 4096
 FLOAT, HALF = 2e-4, 3e-2
 """How far numbers may be from an affine map, as a share of how far they move: a sigmoid between 0 and 1 is 1e-2 from a line."""
-_SAME, _OTHERS, _ROUNDING, _MOST = 1e-3, 1e-2, 1e-5, 8
+_SAME, _OTHERS, _MOST = 1e-3, 1e-2, 8
 RAW = {"uint8": "0-255", "uint16": "0-65535"}
 """Units of raw pixels by NumPy's names of their dtypes."""
 
@@ -50,10 +50,17 @@ class InputEffect:
 @dataclass(frozen=True)
 class Rows:
     """What numbers are in terms of the planes' levels: the distinct rows of `map`, in the order in which they come up; None if all are
-    constants. averaged: whether a constant that differs from place to place was averaged, as that of a mean image."""
+    constants. averaged: whether a constant that differs from place to place was averaged, as that of a mean image.  half: whether half
+    precision was on their way, and left few digits."""
 
     map: Affine | None
     averaged: bool = False
+    half: bool = False
+
+    @property
+    def digits(self) -> float:
+        """How far their map may be off."""
+        return HALF if self.half else FLOAT
 
     @property
     def are_single(self) -> bool:
@@ -70,11 +77,11 @@ class Planes:
     what rounds them, or casts them to pixels, leaves them as they are.
     """
 
-    def __init__(self, channels: int, top: float, *, tolerance: float = FLOAT) -> None:
+    def __init__(self, channels: int, top: float) -> None:
         rng, grey = np.random.default_rng(7), np.arange(30, 226)
         exact = grey[(grey / 255).astype(np.float32) * np.float32(255) == grey]
         chosen = rng.choice(exact, (FEEDS, channels)).astype(np.float64)
-        self.top, self.tolerance = top, tolerance
+        self.top = top
         self.levels: Floats = chosen / 255 if top == 1 else chosen * (top / 255)
         self._centred: Floats = self.levels - self.levels.mean(axis=0)
 
@@ -88,8 +95,9 @@ class Planes:
         sample: Floats = flat.astype(np.float64)
         return sample
 
-    def rows(self, values: Sequence[Floats]) -> Rows | None:
-        """values: one sample per picture, all of one length. None if they are no affine map of the levels."""
+    def rows(self, values: Sequence[Floats], *, half: bool = False) -> Rows | None:
+        """values: one sample per picture, all of one length.  half: whether half precision is on their way.  None if they are no affine
+        map of the levels."""
         if len({len(sample) for sample in values}) != 1 or not len(values[0]):
             return None
         stacked = np.stack(values)
@@ -100,12 +108,16 @@ class Planes:
         spread = np.sqrt((moved**2).sum(axis=0))
         alive = spread > 1e-6 * span
         if not alive.any():
-            return Rows(None)
+            return Rows(None, half=half)
         matrix = self._regress(moved[:, alive])
-        if (np.sqrt(((moved[:, alive] - self._centred @ matrix) ** 2).sum(axis=0)) > self.tolerance * spread[alive]).any():
+        off = np.sqrt(((moved[:, alive] - self._centred @ matrix) ** 2).sum(axis=0)) / spread[alive]
+        if off.max() > (HALF if half else FLOAT):
             return None
         matrix[np.abs(matrix) < _OTHERS * np.abs(matrix).max(axis=0)] = 0
-        return self._distinct(matrix, stacked[:, alive].mean(axis=0) - self.levels.mean(axis=0) @ matrix)
+        offset = stacked[:, alive].mean(axis=0) - self.levels.mean(axis=0) @ matrix
+        offset[np.abs(offset) <= 4 * off * np.abs(matrix).sum(axis=0) * self.top] = 0
+        found = self._distinct(matrix, offset)
+        return found and replace(found, half=half)
 
     def _regress(self, moved: Floats) -> Floats:
         """(channels, numbers): the coefficients of all channels, or of the one that fits best."""
@@ -164,8 +176,11 @@ def _short(numbers: Floats) -> Floats:
     return rounded
 
 
-def ways(rows: Affine) -> list[Affine]:
+def ways(found: Rows) -> list[Affine]:
     """The maps that distinct rows are of: each reads a channel once. Sums of channels are one map; what changes nothing is none."""
+    rows = found.map
+    if rows is None:
+        return []
     single = (rows.matrix != 0).sum(axis=1) == 1
     turns: dict[int, list[int]] = {}
     seen: dict[int, int] = {}
@@ -173,16 +188,16 @@ def ways(rows: Affine) -> list[Affine]:
         channel = int(np.argmax(rows.matrix[row] != 0))
         turns.setdefault(seen.get(channel, 0), []).append(int(row))
         seen[channel] = seen.get(channel, 0) + 1
-    found = [Affine(rows.matrix[turn], rows.offset[turn]) for turn in turns.values()]
+    maps = [Affine(rows.matrix[turn], rows.offset[turn]) for turn in turns.values()]
     if not single.all():
-        found.append(Affine(rows.matrix[~single], rows.offset[~single]))
-    return [way for way in found if not _changes_nothing(way)]
+        maps.append(Affine(rows.matrix[~single], rows.offset[~single]))
+    return [way for way in maps if not _changes_nothing(way, found.digits)]
 
 
-def _changes_nothing(way: Affine) -> bool:
-    """Whether it is x, or some channels of it in their order, but for the roundings of float32."""
+def _changes_nothing(way: Affine, digits: float) -> bool:
+    """Whether it is x, or some channels of it in their order, as far as that can be told."""
     read, scale = np.argmax(way.matrix != 0, axis=1), way.matrix.sum(axis=1)
-    same = np.abs(scale - 1).max() <= _ROUNDING and np.abs(way.offset).max() <= _ROUNDING
+    same = np.abs(scale - 1).max() <= digits and np.abs(way.offset).max() <= digits
     return way.is_monomial and bool(same and (np.diff(read) > 0).all())
 
 
@@ -193,11 +208,12 @@ def is_preset(way: Affine) -> bool:
 
 
 class Trail:
-    """What is met on the way from the input to the first layers, and how far it can be followed."""
+    """What is met on the way from the input to the first layers, and how far it can be followed. top: of the planes."""
 
-    def __init__(self) -> None:
+    def __init__(self, top: float) -> None:
+        self.top = top
         self.maps = list[Affine]()
-        self.learned = False
+        self.learned = self.ended = self.half = False
         self.raw: str | None = None
         self.met, self.stopped = list[str](), list[str]()
 
@@ -217,7 +233,7 @@ class Trail:
         if kind == "layer" or (kind == "linear" and not (known and moves and all(rows.are_single for rows in made if rows and rows.map))):
             self._end(read)
             return False
-        if kind == "batch_norm" and not (known and moves and all(any(map(is_preset, ways(r.map))) for r in made if r and r.map)):
+        if kind == "batch_norm" and not (known and moves and all(any(map(is_preset, ways(r))) for r in made if r and r.map)):
             self.learned = True
             self._end(read)
             return False
@@ -225,7 +241,7 @@ class Trail:
             return False
         if known and moves:
             return True
-        self._end(read)
+        self._end(read, known=False)
         self.stopped.append(name)
         return False
 
@@ -233,34 +249,47 @@ class Trail:
         """At an operation that cannot be run."""
         self.meet(name, "", read, ())
 
-    def _end(self, read: Iterable[Rows]) -> None:
+    def finish(self) -> None:
+        """At the end of the network."""
+        if not self.ended:
+            self.stopped.append("its end, for no layer was seen to read its input")
+
+    def _end(self, read: Iterable[Rows], *, known: bool = True) -> None:
+        """known: whether in a layer. Else what is no share of the brightness is a contrast on the way to something: x - x.mean()."""
+        self.ended = True
         for rows in read:
-            for way in [] if rows.map is None else ways(rows.map):
-                if not any(_is_close(way, known) for known in self.maps):
+            self.half |= rows.half
+            for way in ways(rows):
+                contrast = np.abs(way.matrix.sum(axis=1)) < _OTHERS * np.abs(way.matrix).max(axis=1)
+                if (known or not contrast.any()) and not self.has(way):
                     self.maps.append(way)
+
+    def has(self, way: Affine, top: float = 1.0) -> bool:
+        """Whether one of the maps does the same to values in 0..top."""
+        return any(
+            Affine(known.matrix * top, known.offset).close_to(Affine(way.matrix * top, way.offset), tolerance=HALF if self.half else _SAME)
+            for known in self.maps
+        )
 
     def effect(self) -> InputEffect:
         return InputEffect(tuple(self.maps), self.learned, self.raw, tuple(self.met), tuple(dict.fromkeys(self.stopped)))
 
 
-def clearest(effects: Iterable[InputEffect]) -> InputEffect:
+def clearest(trails: Iterable[Trail]) -> InputEffect:
     """What was seen with pictures of 0..1, if all of the way was, and if with pictures of 0..255 nothing else was; or else what the one
     that saw most saw. A network that looks at its values to choose what it does is not told, whatever it does."""
-    tried = list[InputEffect]()
-    for effect in effects:
-        tried.append(effect)
+    tried = list[Trail]()
+    for trail in trails:
+        tried.append(trail)
         first = tried[0]
-        if first.stopped and not effect.stopped:
+        if (first.stopped and not trail.stopped) or (first.raw and not first.stopped):
             break
         if len(tried) == 2 and not first.stopped:
-            more = tuple(way for way in effect.maps if not any(_is_close(way, known) for known in first.maps))
-            less = not effect.stopped and any(not any(_is_close(way, other) for other in effect.maps) for way in first.maps)
+            more = [way for way in trail.maps if not first.has(way, trail.top)]
+            less = not trail.stopped and any(not trail.has(way, trail.top) for way in first.maps)
             if more or less:
-                return replace(first, maps=first.maps + more, stopped=("what it does to its input, which depends on the values",))
-            return replace(first, raw=first.raw or effect.raw)
-    best = tried[-1] if not tried[-1].stopped else max(tried, key=lambda effect: (len(effect.maps), len(effect.met)))
-    return replace(best, raw=next((effect.raw for effect in tried if effect.raw is not None), None))
-
-
-def _is_close(one: Affine, other: Affine) -> bool:
-    return one.close_to(other, tolerance=_SAME)
+                stopped = ("what it does to its input, which depends on the values",)
+                return replace(first.effect(), maps=(*first.maps, *more), stopped=stopped)
+            return replace(first.effect(), raw=trail.raw)
+    best = tried[-1] if not tried[-1].stopped else max(tried, key=lambda trail: (len(trail.maps), len(trail.met)))
+    return replace(best.effect(), raw=next((trail.raw for trail in tried if trail.raw is not None), None))

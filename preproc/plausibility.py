@@ -45,6 +45,8 @@ NARROW = 2000
 """stds in the mean of pictures that still show something, in 16 bits."""
 FLAT = 5
 """stds in the mean of pictures of little contrast: from here on it may as well be something else."""
+LITTLE = 0.05
+"""Of full brightness: the std of pictures that are hardly more than black, whose mean nobody leaves out."""
 SPREAD = 1.1
 """How far above sqrt(m (1 - m)), which no std of values in 0..1 exceeds, rounded numbers may be."""
 
@@ -126,14 +128,28 @@ def notes(given: Constants, *, color: str) -> list[str]:
         told.append(f"the means are {name}'s in the order {order}, and the stds in the other one")
     if given.unit == "0-1" and not mean.any() and _near(std, [1 / 255], 0.02):
         told.append("a std of 1/255 hands the network grey levels of 0..255 again: for 0..1 write std = 1")
-    elif (mean > FLAT * std).all() and not _is_one_level(given):
-        reading = next((reading for reading in _readings(given) if _usual(reading[1])), None)
-        if reading is not None:
-            told.append(
-                f"the stds {_list(given.std)} are those of pictures of little contrast only: if {reading[0]}, "
-                f"write {reading[1].as_recipe()}"
-            )
+    else:
+        told += _otherwise(given)
     return told
+
+
+def _otherwise(given: Constants) -> Iterator[str]:
+    """What numbers that few pictures have may be instead."""
+    mean, std = given.shares()
+    if _is_one_level(given):
+        return
+    if (mean > FLAT * std).all():
+        what = "the stds {} are those of pictures of little contrast only"
+    elif not mean.any() and (std < LITTLE).all():
+        what = "without a mean, and divided by the stds {}, most pictures are far outside of what networks are trained with"
+    elif given.unit == "0-65535" and 1 < max(given.mean) <= 255 and max(given.std) <= 128:
+        what = "the stds {} are those of nearly black pictures only"
+    else:
+        return
+    meant = [reading for reading in _readings(given) if _usual(reading[1])][:2]
+    if meant:
+        instead = "; ".join(f"if {words}, write {constants.as_recipe()}" for words, constants in meant)
+        yield f"{what.format(_list(given.std))}: {instead}"
 
 
 def _impossible(given: Constants) -> str | None:

@@ -293,7 +293,7 @@ def test_arrays_are_files_of_pictures(tmp_path):
     stats = compute_stats(tmp_path)  # may be labels: what is not named itself counts by its suffix
     assert (stats.images, stats.left_out) == (1, {".npy": 1})
     for array, message in (
-        (six.transpose(0, 3, 1, 2), "looks like (C, H, W): move the channels last"),
+        (six.transpose(0, 3, 1, 2), "may be (C, H, W): move the channels last"),
         (np.zeros(3), "expected pictures of shape (H, W) or (H, W, C), got (3,)"),
         (np.array([{}]), "expected a .npy file with an array of numbers"),
     ):
@@ -396,11 +396,11 @@ def test_arrays_whose_channels_lie_elsewhere_are_refused():
 
     want = compute_stats(batch).accumulator.to_bytes()
     for source in (list(first), [{"pixel_values": picture} for picture in first], [first], first):
-        with pytest.raises(PreprocError, match=r"which looks like \((N, )?C, H, W\): move the channels last, or say"):
+        with pytest.raises(PreprocError, match=r"which may be \((N, )?C, H, W\): move the channels last, or say"):
             compute_stats(source)
         assert compute_stats(source, layout="NCHW").accumulator.to_bytes() == want
     for tensors in ([torch.from_numpy(picture) for picture in batch], torch.from_numpy(batch)):
-        with pytest.raises(PreprocError, match=r"which looks like \((N, )?H, W, C\): move the channels first, or say"):
+        with pytest.raises(PreprocError, match=r"which may be \((N, )?H, W, C\): move the channels first, or say"):
             compute_stats(tensors)
         assert compute_stats(tensors, layout="NHWC").accumulator.to_bytes() == want
     with pytest.raises(PreprocError, match="expected layout to be one of NHWC, NCHW"):
@@ -420,7 +420,10 @@ def test_arrays_whose_channels_lie_elsewhere_are_refused():
         ((13, 64, 64), True),
         ((64, 64, 13), False),
         ((145, 145, 200), False),
-        ((3, 640, 3), False),
+        ((3, 640, 3), True),
+        ((1, 20, 4), True),
+        ((4, 4, 3), False),
+        ((640, 3, 3), False),
         ((2, 4, 5, 3), False),
         ((2, 3, 4, 5), True),
     ],

@@ -192,6 +192,9 @@ def test_without_a_unit_only_what_is_wrong_in_each_is_refused():
         ((0.0, 0.0, 0.0), (1 / 255,) * 3, "0-1", "RGB", ["grey levels of 0..255 again"]),
         ((0.3444, 0.3803, 0.4078), (0.0193, 0.0287, 0.0341), "0-1", "RGB", ["little contrast", "1/std of 0-255"]),
         ((0.5, 0.5, 0.5), (0.05, 0.06, 0.05), "0-1", "RGB", ["little contrast", "a variance"]),
+        ((0.4, 0.41, 0.38), (0.03, 0.028, 0.032), "0-1", "RGB", ["little contrast", "1/std of 0-255", "a variance", "std = [0.173205,"]),
+        ((0.0, 0.0, 0.0), (0.0171, 0.0175, 0.0174), "0-1", "RGB", ["without a mean", "1/std of 0-255", "std = [0.229"]),
+        ((120.0, 115.0, 100.0), (60.0, 58.0, 57.0), "0-65535", "RGB", ["nearly black", 'std = [60, 58, 57], unit = "0-255"']),
     ],
 )
 def test_what_may_surprise_is_noted(mean, std, unit, color, words):

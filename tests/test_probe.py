@@ -89,6 +89,15 @@ class Net(nn.Module):
         return self.head(self.conv(self.before(x)).relu().mean((2, 3)))
 
 
+class _Only(nn.Module):
+    def __init__(self, apply):
+        super().__init__()
+        self.apply_to = apply
+
+    def forward(self, x):
+        return self.apply_to(x)
+
+
 def check(effect, spelling):
     """It is ImageNet's, is told by its name, and is refused behind a normalization."""
     (found,) = effect.maps
@@ -232,6 +241,63 @@ def test_where_it_cannot_be_followed_nothing_is_said(before):
     effect = module_effect(Net(before).eval(), torch.zeros(2, 3, 24, 24))
     assert guard.normalizes(effect) is None
     assert guard.notes(effect)[-1].startswith("not told whether the network normalizes its input itself: followed no further than aten.")
+
+
+@pytest.mark.parametrize("leave", [lambda x: x.numpy(), np.asarray, lambda x: x.tolist()], ids=["numpy", "asarray", "tolist"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_values_that_leave_torch_are_not_followed(leave, alone):
+    """Also beside a convolution that reads the picture as it is."""
+
+    def before(x):
+        normalized = torch.as_tensor((np.asarray(leave(x), np.float32) - M.numpy()) / S.numpy())
+        return normalized if alone else normalized + F.conv2d(x, torch.ones(3, 3, 3, 3), padding=1)
+
+    effect = module_effect(Net(before).eval(), torch.zeros(2, 3, 24, 24))
+    assert guard.normalizes(effect) is None
+    assert any(name.startswith("Tensor.") for name in effect.stopped)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_in_a_float32_network(dtype):
+    """Told as far as its digits go, once."""
+    effect = module_effect(Net(lambda x: ((x.to(dtype) - M.to(dtype)) / S.to(dtype)).float()).eval(), torch.zeros(2, 3, 24, 24))
+    (found,) = effect.maps
+    mean, std = found.mean_and_std()
+    np.testing.assert_allclose(mean, MEAN, rtol=1e-2)
+    np.testing.assert_allclose(std, STD, rtol=1e-2)
+    assert module_effect(Net(lambda x: x.to(dtype).float()).eval(), torch.zeros(2, 3, 24, 24)).maps == ()
+
+
+def test_half_precision_in_a_float32_file(tmp_path):
+    halves = [number(name, array.numpy().astype(np.float16)) for name, array in (("m", M), ("s", S))]
+    cast = [helper.make_node("Cast", [old], [new], to=to) for old, new, to in (("image", "x16", 10), ("d", "first", 1))]
+    nodes = [*halves, cast[0], helper.make_node("Sub", ["x16", "m"], ["u"]), helper.make_node("Div", ["u", "s"], ["d"]), cast[1]]
+    (found,) = graph_effect(graph.load(hand_made(tmp_path, nodes=nodes)), 3).maps
+    assert guard.preset(found) == ("imagenet", "RGB")
+
+
+def test_a_response_norm_first_is_no_re_mapping():
+    """It nearly is the identity of values in 0..1, and nothing of the kind for 0..255."""
+    effect = module_effect(Net(nn.LocalResponseNorm(5)).eval(), torch.zeros(2, 3, 24, 24))
+    assert effect.maps == ()
+    assert guard.normalizes(effect) is None
+
+
+def test_a_contrast_on_the_way_is_no_re_mapping():
+    effect = module_effect(Net(lambda x: (x - x.mean((1, 2, 3), keepdim=True)) / x.std()).eval(), torch.zeros(2, 3, 24, 24))
+    assert effect.maps == ()
+    luminance = module_effect(
+        Net(lambda x: ((x.mean(1, keepdim=True) - 0.5) / 0.5).expand(-1, 3, -1, -1)).eval(), torch.zeros(2, 3, 24, 24)
+    )
+    assert guard.normalizes(luminance)
+
+
+def test_a_network_without_layers():
+    """What it returns is what it makes of the picture; where nothing was seen to read it, nothing is said."""
+    check(module_effect(_Only(lambda x: (x - M) / S), torch.zeros(2, 3, 24, 24)), "plain")
+    assert guard.normalizes(module_effect(_Only(lambda x: x), torch.zeros(2, 3, 24, 24))) is False
+    unread = module_effect(_Only(lambda x: torch.zeros(len(x), 3)), torch.zeros(2, 3, 24, 24))
+    assert guard.notes(unread)[-1].endswith("followed no further than its end, for no layer was seen to read its input")
 
 
 def test_a_module_that_does_not_run_on_planes():
@@ -403,7 +469,7 @@ def test_what_planes_tell():
     assert found.averaged
     assert np.allclose(found.map.offset, -image.mean(axis=1), atol=0.01)
     both = rows(np.concatenate([pixels, 2 * pixels - 1], axis=1))
-    assert [way.offset.tolist() for way in ways(both.map)] == [[-1, -1, -1]]
+    assert [way.offset.tolist() for way in ways(both)] == [[-1, -1, -1]]
     assert np.allclose(rows(pixels.mean(axis=1)).map.matrix, 1 / 3)
     assert rows(np.zeros((6, 4))).map is None
     assert rows(pixels**2) is None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .. import graph
 from ..errors import NotFoldableError, PreprocError
 from ..graph import Picture
-from ..planes import FLOAT, HALF, TOPS, InputEffect, Planes, Rows, Trail, clearest
+from ..planes import TOPS, InputEffect, Planes, Rows, Trail, clearest
 from ..presets import UNITS
 from ..runtimes import evaluate
 
@@ -68,16 +68,16 @@ def graph_effect(model: ir.Model, channels: int, *, name: str | None = None, lay
     if math.prod(sides) > MOST_VALUES:
         return InputEffect(stopped=(f"its input, whose {math.prod(sides):,} values are too many to try it",))
     tops = TOPS if raw is None else (UNITS[raw],)
-    return clearest(_Walk(picture, picture.channels or channels, top).trail.effect() for top in tops)
+    return clearest(_Walk(picture, picture.channels or channels, top).trail for top in tops)
 
 
 class _Walk:
     """arrays: what has been computed from the planes.  rows: what of it are the picture's values."""
 
     def __init__(self, picture: Picture, channels: int, top: float) -> None:
-        self.planes, self.trail = Planes(channels, top, tolerance=HALF if picture.value.dtype in graph.HALF else FLOAT), Trail()
+        self.planes, self.trail = Planes(channels, top), Trail(top)
         self.arrays: dict[ir.Value, Arrays] = {picture.value: [_plane(picture, levels) for levels in self.planes.levels]}
-        start = self.planes.rows([self.planes.sample(array) for array in self.arrays[picture.value]])
+        start = self._rows(self.arrays[picture.value])
         assert start is not None
         self.rows: dict[ir.Value, Rows] = {picture.value: start}
         producer = picture.value.producer()
@@ -86,6 +86,10 @@ class _Walk:
         for node in owner or ():
             if any(source in self.arrays for source in _reads(node)):
                 self.visit(node)
+        for value in owner.outputs if owner is not None else ():
+            if value in self.rows:
+                self.trail.meet(f"output {value.name}", "layer", [self.rows[value]], [])
+        self.trail.finish()
 
     def visit(self, node: ir.Node) -> None:
         name, read = _name(node), [self.rows[source] for source in _reads(node) if source in self.rows]
@@ -100,7 +104,7 @@ class _Walk:
             return
         try:
             made = self._run(node)
-            rows = [self.planes.rows([self.planes.sample(array) for array in arrays]) for arrays in made.values()]
+            rows = [self._rows(arrays, half=any(known.half for known in read)) for arrays in made.values()]
         except Exception:  # noqa: BLE001 - whatever an odd node makes ONNX Runtime, or us, raise
             if read:
                 self.trail.stop(name, read)
@@ -113,6 +117,9 @@ class _Walk:
             self.rows |= {value: found for value, found in zip(made, rows, strict=True) if found is not None}
         if followed or kind in ("test", "part"):
             self.arrays |= made
+
+    def _rows(self, arrays: Arrays, *, half: bool = False) -> Rows | None:
+        return self.planes.rows([self.planes.sample(array) for array in arrays], half=half or _is_half(arrays[0]))
 
     def _run(self, node: ir.Node) -> dict[ir.Value, Arrays]:
         """What it makes of each picture. Raises NotFoldableError where too many have been run."""
@@ -161,6 +168,10 @@ class _Walk:
             return tuple(graph.constant(weight).shape)
         except PreprocError:
             return None
+
+
+def _is_half(array: NDArray[Any]) -> bool:
+    return array.dtype.itemsize < 4 and array.dtype.kind not in "iub"  # bfloat16 is of kind V
 
 
 def _name(node: ir.Node) -> str:

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from ..errors import first_line
-from ..planes import FLOAT, HALF, RAW, TOPS, InputEffect, Planes, Trail, clearest
+from ..planes import RAW, TOPS, InputEffect, Planes, Trail, clearest
 
 _LINEAR = frozenset(("convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "matmul"))
 _LAYERS = frozenset(
@@ -84,13 +85,16 @@ _MAKERS = frozenset(
     )
 )
 """Whose shape or dtype is the argument's, and nothing else."""
+_EXITS = frozenset(("numpy", "tolist", "__array__", "__dlpack__", "data_ptr"))
+"""Methods by which values leave torch, for something that cannot be followed."""
 _MOST = 4096
 """Operators on the way, of a module without any layer."""
 
 
 @dataclass
 class _Operator:
-    """One call. read, made: samples of the tensors on the way, by the storage that they lie in. reads: which of read lie where."""
+    """One call. read, made: samples of the tensors on the way; reads, makes: the storages that they lie in.  half: whether there is half
+    precision among them."""
 
     name: str
     kind: str
@@ -98,6 +102,7 @@ class _Operator:
     read: list[NDArray[np.float64]]
     makes: list[int]
     made: list[NDArray[np.float64]] = field(default_factory=list)
+    half: bool = False
 
 
 def module_effect(module: nn.Module, example: Tensor) -> InputEffect:
@@ -106,29 +111,32 @@ def module_effect(module: nn.Module, example: Tensor) -> InputEffect:
     return clearest(_probe(quiet, example, top) for top in TOPS)
 
 
-def _probe(module: nn.Module, example: Tensor, top: float) -> InputEffect:
-    planes, trail = Planes(example.shape[1], top, tolerance=HALF if example.dtype.itemsize < 4 else FLOAT), Trail()
+def _probe(module: nn.Module, example: Tensor, top: float) -> Trail:
+    planes, trail = Planes(example.shape[1], top), Trail(top)
     try:
         runs = list(_runs(module, example, planes))
     except Exception as error:  # noqa: BLE001 - whatever the module raises
         trail.stop(f"a run on flat planes, which raises {first_line(error)}", [])
-        return trail.effect()
+        return trail
     if len({tuple((operator.name, len(operator.made)) for operator in run) for run in runs}) != 1:
         trail.stop("its first operators, which are others for other values", [])
-        return trail.effect()
-    followed = {0}
+        return trail
+    followed = {0: False}  # storages, and whether half precision is on the way to them
     for calls in zip(*runs, strict=True):
         first = calls[0]
         turns = [number for number, storage in enumerate(first.reads) if storage in followed]
-        read = [rows for number in turns for rows in [planes.rows([call.read[number] for call in calls])] if rows is not None]
+        half = first.half or any(followed[first.reads[number]] for number in turns)
+        read = [rows for number in turns for rows in [planes.rows([call.read[number] for call in calls], half=half)] if rows is not None]
         if not any(rows.map is not None for rows in read):
             continue
-        made = [planes.rows([call.made[number] for call in calls]) for number in range(len(first.made))]
+        made = [planes.rows([call.made[number] for call in calls], half=half) for number in range(len(first.made))]
         if trail.meet(first.name, first.kind, read, made):
-            followed.update(first.makes)
+            followed |= dict.fromkeys(first.makes, half)
         elif first.kind not in ("part", "test"):
-            followed.difference_update(first.makes)
-    return trail.effect()
+            for storage in first.makes:
+                followed.pop(storage, None)
+    trail.finish()
+    return trail
 
 
 def _runs(module: nn.Module, example: Tensor, planes: Planes) -> Iterator[list[_Operator]]:
@@ -140,8 +148,9 @@ def _runs(module: nn.Module, example: Tensor, planes: Planes) -> Iterator[list[_
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whatever the module warns about, it says again when it runs
             try:
-                with watch:
-                    module(picture)
+                with _Exits(watch), watch:
+                    made = module(picture)
+                watch.end(made)
             except BaseException:  # TorchScript's interpreter wraps it
                 if not watch.done:
                     raise
@@ -153,30 +162,40 @@ class _SeenEnough(BaseException):
     """No Exception: the module's own `except Exception` must not take it."""
 
 
-class _Watch(TorchDispatchMode):
-    """Notes the operators that read what the picture's values have become. last: the number of the last one of them, behind which a run
-    ends if it is given."""
+class _Exits(TorchFunctionMode):
+    """Notes where values leave torch."""
 
-    def __init__(self, picture: Tensor, planes: Planes, last: int | None) -> None:
+    def __init__(self, watch: "_Watch") -> None:
+        super().__init__()
+        self.watch = watch
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in _EXITS:
+            self.watch.note(f"Tensor.{name}", "", args)
+        return func(*args, **(kwargs or {}))
+
+
+class _Watch(TorchDispatchMode):
+    """Notes the operators that read what the picture's values have become. stop: the number of the operator behind which the run ends; if
+    None, it goes to its end, and last is the number of the last that was noted, or None where the module returns such values."""
+
+    def __init__(self, picture: Tensor, planes: Planes, stop: int | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.planes, self.stop, self.last, self.count, self.done = planes, last, -1, 0, False
+        self.planes, self.stop, self.last, self.count, self.done = planes, stop, stop, 0, False
         self.met = list[_Operator]()
         self.storages = {_storage(picture): 0}
         self.kept: list[Tensor] = [picture]  # a storage that is freed would be another's
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        read = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor) and _storage(value) in self.storages]
         self.count += 1
-        if not read:
+        kind = _kind(func._schema.name.removeprefix("aten::"), args, kwargs)
+        operator = self.note(str(func), kind, (args, kwargs))
+        if operator is None:
             return func(*args, **kwargs)
-        self.last = self.count
-        name = func._schema.name.removeprefix("aten::")
-        kind = _kind(name, args, kwargs)
-        operator = _Operator(
-            str(func), kind, [self.storages[_storage(value)] for value in read], [self._sample(value) for value in read], []
-        )
-        self.met.append(operator)
+        if self.stop is None:
+            self.last = self.count
         if self.count == self.stop and kind == "layer":
             self._leave()
         result = func(*args, **kwargs)
@@ -186,9 +205,25 @@ class _Watch(TorchDispatchMode):
                     self.kept.append(value)
                     operator.makes.append(self.storages.setdefault(_storage(value), len(self.storages)))
                     operator.made.append(self._sample(value))
+                    operator.half |= _is_half(value)
         if self.count == self.stop or len(self.met) > _MOST:
             self._leave()
         return result
+
+    def note(self, name: str, kind: str, given: Any) -> _Operator | None:
+        """Something that reads what is watched; None for what does not."""
+        with _disable_current_modes():
+            read = [value for value in tree_leaves(given) if isinstance(value, Tensor) and _storage(value) in self.storages]
+            if not read:
+                return None
+            places, samples = [self.storages[_storage(value)] for value in read], [self._sample(value) for value in read]
+        self.met.append(_Operator(name, kind, places, samples, [], half=any(map(_is_half, read))))
+        return self.met[-1]
+
+    def end(self, made: Any) -> None:
+        """made: what the module returns. Where no layer stands in between, every run goes so far."""
+        if self.note("its output", "layer", made) is not None:
+            self.last = None
 
     def _leave(self) -> None:
         self.done = True
@@ -224,6 +259,10 @@ def _kind(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
         return "part"
     dtype = kwargs.get("dtype") if base == "_to_copy" else None
     return RAW.get(str(dtype).removeprefix("torch."), "")
+
+
+def _is_half(value: Tensor) -> bool:
+    return value.is_floating_point() and value.dtype.itemsize < 4
 
 
 def _is_single(weight: Tensor) -> bool:

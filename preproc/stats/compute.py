@@ -300,7 +300,7 @@ def _channels_last(array: NDArray[Any], layout: str | None, usual: str, name: st
         batch = "N, " if array.ndim == 4 else ""
         ours, theirs = (f"({batch}{axes})" for axes in (("C, H, W", "H, W, C") if first else ("H, W, C", "C, H, W")))
         raise PreprocError(
-            f"{name}: expected pictures {ours}, got {array.shape}, which looks like {theirs}: move the channels "
+            f"{name}: expected pictures {ours}, got {array.shape}, which may be {theirs}: move the channels "
             f'{"first" if first else "last"}, or say which it is, layout="NCHW" or "NHWC"'
         )
     return np.moveaxis(array, -3, -1) if first else array

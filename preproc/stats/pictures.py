@@ -88,7 +88,10 @@ def count_file(
 def _count_arrays(data: Data, name: str, told: Told, color: str | None, mask: Data | None, frames: str) -> Iterator[Counted]:
     values = read_array(data)
     if values.ndim in (3, 4) and looks_otherwise(values.shape, first=False):
-        raise PreprocError(f"expected (H, W, C) or (N, H, W, C), got {values.shape}, which looks like (C, H, W): move the channels last")
+        raise PreprocError(
+            f"expected (H, W, C) or (N, H, W, C), got {values.shape}, which may be (C, H, W): move the channels last, or say "
+            'which it is in Python, preproc.compute_stats(array, layout="NHWC")'
+        )
     if color is not None or mask is not None:
         raise PreprocError("expected an image file to convert or to mask, got a .npy array, which is counted as it is")
     pictures = values if values.ndim == 4 else values[None]
