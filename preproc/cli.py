@@ -118,7 +118,7 @@ def attach(
     units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255|0-65535", help="What mean and std are given in.")] = None,
     constants_because: Annotated[
         str | None,
-        typer.Option("--constants-because", metavar="REASON", help="Why a --mean and --std that look like something else are right."),
+        typer.Option("--constants-because", metavar="REASON", help="Why a mean and std that look like something else are right."),
     ] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
     huggingface: Annotated[

@@ -1,5 +1,6 @@
 """Pipelines resolved from what is published with weights, against the Python pipelines themselves, and back again."""
 
+import dataclasses
 import inspect
 import json
 import sys
@@ -593,3 +594,63 @@ def test_an_original_that_differs_fails_the_file():
     report = Report("x", "y", "yes", None, (right,), original=Original("z", 1, 0.0, (Result("ort-cpu", "failed", "error 1"),)))
     assert report.failed
     assert not report.ok
+
+
+FACTORS, WHY = [1 / 0.229, 1 / 0.224, 1 / 0.225], "measured so"
+"""ncnn's norm_vals where stds belong."""
+DOUBTED = {
+    "torchvision": (
+        Pipeline.from_torchvision,
+        transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.485, 0.456, 0.406], FACTORS)]),
+    ),
+    "timm": (Pipeline.from_timm, get_pretrained_cfg("resnet50.a1_in1k").to_dict() | {"std": FACTORS}),
+    "huggingface": (Pipeline.from_huggingface, without(image_mean=[0.485, 0.456, 0.406], image_std=FACTORS)),
+}
+
+
+@pytest.mark.parametrize("publisher", DOUBTED)
+def test_published_constants_are_taken_where_somebody_says_why(publisher):
+    read, source = DOUBTED[publisher]
+    with pytest.raises(PreprocError, match=r"imagenet's; write mean = .* or say why they are right in constants_because = "):
+        read(source)
+    assert read(source, constants_because=WHY).steps()[-1].constants_because == WHY
+    with pytest.raises(PreprocError, match="constants_because to be a reason in words"):
+        read(source, constants_because=" ")
+
+
+def test_a_reason_for_no_constants_is_refused():
+    with pytest.raises(
+        PreprocError, match=r"a normalization, whose constants the reason in constants_because = .*, got resize, center_crop, resc"
+    ):
+        published.from_huggingface(without(do_normalize=False), constants_because=WHY)
+    assert published.from_huggingface(CLIP).steps[-1].constants_because is None
+
+
+@pytest.mark.parametrize("publisher", ["timm", "huggingface"])
+def test_attach_says_why_published_constants_are_right(tmp_path, publisher):
+    file, config, out = hand_made(tmp_path, shape=("N", 3, 224, 224)), tmp_path / "config.json", tmp_path / "o.onnx"
+    config.write_text(json.dumps(DOUBTED[publisher][1]))
+    options = ["attach", file, "-o", out, "--no-verify", f"--{publisher}", config]
+    done = run(*map(str, options))
+    assert (done.returncode, out.exists()) == (1, False)
+    assert 'or say why they are right in --constants-because "the reason"' in done.stderr
+    done = run(*map(str, options), "--constants-because", WHY)
+    assert done.returncode == 0, done.stderr
+    assert f"note: normalize: its constants are taken as they are given, because: {WHY}" in done.stderr
+    assert f"because: {WHY}" in run("inspect", str(out)).stdout
+    done = run(*map(str, options[:5]), "--preset", "imagenet", "--constants-because", WHY)
+    assert "--constants-because: expected beside --mean and --std, or one of --huggingface, --timm, --torchvision" in done.stderr
+
+
+def test_recipes_say_why_the_constants_of_weights_are_right(monkeypatch):
+    backbone = {"source": "timm", "name": "resnet50", "weights": "a1_in1k", "color": "RGB"}
+    config = get_pretrained_cfg("resnet50.a1_in1k")
+    monkeypatch.setattr("timm.models.get_pretrained_cfg", lambda _: dataclasses.replace(config, std=tuple(FACTORS)))
+    with pytest.raises(RecipeError, match=r"steps_from: normalize: .* or say why they are right in constants_because = "):
+        recipe(backbone=backbone)
+    made = recipe(backbone=backbone, constants_because=WHY)
+    assert made.steps[-1].constants_because == WHY
+    with pytest.raises(
+        RecipeError, match=r"constants_because: expected beside steps_from, .*; in \[\[steps\]\] each normalize may say its own"
+    ):
+        recipe(backbone=backbone, steps_from=None, steps=[], constants_because=WHY)

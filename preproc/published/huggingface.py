@@ -8,8 +8,8 @@ from typing import Any
 
 from ..checks import did_you_mean
 from ..errors import PreprocError, first_line
-from ..steps import Resampling, Step, with_pillow
-from ._base import Published
+from ..steps import Resampling, Step
+from ._base import Published, finished
 from .processors import FIELDS, VALUES, FailsError, Processor, known
 
 FILES = ("processor_config.json", "preprocessor_config.json")
@@ -20,7 +20,7 @@ _CODES = {"nearest": 0, "nearest-exact": 0, "lanczos": 1, "bilinear": 2, "bicubi
 """torchvision's InterpolationMode as Pillow's codes."""
 
 
-def from_huggingface(source: Any, *, pillow: int | None = None) -> Published:
+def from_huggingface(source: Any, *, pillow: int | None = None, constants_because: str | None = None) -> Published:
     """source: a preprocessor_config.json or processor_config.json, its path, its folder or its table; or the processor itself.
 
     As transformers' image processors compute it with Pillow (backend="pil", the slow ones of transformers 4). Their form for torchvision's
@@ -33,7 +33,7 @@ def from_huggingface(source: Any, *, pillow: int | None = None) -> Published:
         name = class_name(config)
         forms = known()[name]
         color, steps = _agreed([form for form in forms if form.is_of(major)] or forms, config)
-        found = with_pillow(steps, pillow)
+        found = finished(steps, pillow, constants_because)
         told = Published(color, found, f"{where} (Pillow backend) {json.dumps(config, sort_keys=True)}")
     except PreprocError as error:
         raise PreprocError(f"{where}: {error}") from error

@@ -15,6 +15,7 @@ from typing import Any
 from ..checks import did_you_mean
 from ..errors import PreprocError
 from ..steps import CenterCrop, ChannelAffine, Normalize, Rescale, Resize, Step
+from ._base import UNJUDGED
 
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 """Pillow's codes."""
@@ -227,7 +228,7 @@ class Processor:
             return rescale
         mean, std = (_per_channel(config, name) for name in ("image_mean", "image_std"))
         if "include_top" not in on and offset == 0 and (not rescale or math.isclose(factor, 1 / 255, rel_tol=1e-3)):
-            return [*rescale, Normalize(mean=mean, std=std, unit="0-1" if rescale else "0-255")]
+            return [*rescale, Normalize(mean=mean, std=std, unit="0-1" if rescale else "0-255", constants_because=UNJUDGED)]
         scales, offsets = [factor] * 3, [offset] * 3
         if "do_normalize" in on:
             scales = [scale / s for scale, s in zip(scales, std, strict=True)]

@@ -29,9 +29,8 @@ from ..steps import (
     Step,
     compose,
     installed_pillow,
-    with_pillow,
 )
-from ._base import Published, resize_step
+from ._base import UNJUDGED, Published, finished, resize_step
 
 DTYPES = ("uint8", "int16", "int32", "int64", "float32")
 """Of tensors between the transforms. Floats of other widths round what networks take."""
@@ -44,7 +43,7 @@ KNOWN = ("Resize", "CenterCrop", "Pad", *CONVERSIONS, "Normalize")
 PRESETS = ("ImageClassification", "SemanticSegmentation", "ObjectDetection")
 
 
-def from_torchvision(source: Any, *, pillow: int | None = None) -> Published:
+def from_torchvision(source: Any, *, pillow: int | None = None, constants_because: str | None = None) -> Published:
     """source: a member of a weights enum, its transforms(), or a Compose of torchvision.transforms (v1 or v2) as they run on a PIL image.
 
     Taken are Resize, CenterCrop, Pad, ToTensor, PILToTensor, ToImage, ToPureTensor, ToDtype, ConvertImageDtype, Normalize and Compose, and
@@ -67,7 +66,7 @@ def from_torchvision(source: Any, *, pillow: int | None = None) -> Published:
         steps = tuple(reader.steps())
         _compare(steps, first, made)
         _compare(steps, second, functools.reduce(lambda value, transform: _run(transform, value), transforms, second))
-    return Published("RGB", with_pillow(steps, pillow), origin)
+    return Published("RGB", finished(steps, pillow, constants_because), origin)
 
 
 def _flat(transform: Any) -> Iterator[Any]:
@@ -149,7 +148,8 @@ class _Reader:
         mean, std = (np.asarray(values, np.float64).reshape(-1) for values in (transform.mean, transform.std))
         mean, std = (values.repeat(3) if len(values) == 1 else values for values in (mean, std))  # one number for all channels
         unit = "0-255" if self.factor == 1 else "0-1"
-        self.normalize = Normalize(mean=tuple(map(float, mean)), std=tuple(map(float, std)), unit=unit, origin=self.origin)
+        constants = {"mean": tuple(map(float, mean)), "std": tuple(map(float, std))}
+        self.normalize = Normalize(**constants, unit=unit, origin=self.origin, constants_because=UNJUDGED)
 
     def moved(self, kind: str, transform: Any, value: Any) -> None:
         """Steps on grey levels, in front of what has scaled them, for they commute."""
