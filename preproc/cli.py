@@ -125,6 +125,10 @@ def attach(
         Path | None,
         typer.Option("--huggingface", metavar="FILE", help="A preprocessor_config.json, processor_config.json, or a folder with it."),
     ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option("--backend", metavar="pil|torchvision", help="What transformers computes --huggingface with; default: pil."),
+    ] = None,
     timm: Annotated[
         str | None, typer.Option("--timm", metavar="NAME|FILE", help="Of timm's weights, as resnet50.a1_in1k; or a config.json.")
     ] = None,
@@ -158,6 +162,7 @@ def attach(
         units=units,
         recipe=recipe,
         huggingface=huggingface,
+        backend=backend,
         timm=timm,
         torchvision=torchvision,
         layout=layout,

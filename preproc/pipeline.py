@@ -57,15 +57,23 @@ class Pipeline(nn.Module):
 
     @classmethod
     def from_huggingface(
-        cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None, constants_because: str | None = None
+        cls,
+        source: Any,
+        *,
+        layout: str = "NHWC",
+        color: str = "RGB",
+        backend: str | None = None,
+        pillow: int | None = None,
+        constants_because: str | None = None,
     ) -> "Pipeline":
         """The pipeline of an image processor of transformers: of its preprocessor_config.json or processor_config.json (path, folder or
         table), or of the object itself, or of the processor that it is in; as from_torchvision().
 
-        As transformers computes it with Pillow. Its processors for torchvision's tensors resize some grey levels otherwise: for the object
-        of such a one a warning says so.
+        backend: what transformers computes a file with, "pil" (the default) or "torchvision", which resize some grey levels apart; an
+        object says its own.
         """
-        return cls._published(published.from_huggingface(source, pillow=pillow, constants_because=constants_because), layout, color)
+        known = published.from_huggingface(source, backend=backend, pillow=pillow, constants_because=constants_because)
+        return cls._published(known, layout, color)
 
     @classmethod
     def _published(cls, known: published.Published, layout: str, color: str) -> "Pipeline":

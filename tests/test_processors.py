@@ -22,6 +22,7 @@ from tests.survey_processors import compared, surveyed  # noqa: E402
 
 READ = [name for name, forms in known().items() if not any(form.why_not for form in forms)]
 HERE = {name: kind for name, kind in processors.classes().items() if name in known()}
+ON_TENSORS = {name: kind for name, kind in processors.classes("torchvision").items() if name in known("torchvision")}
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,12 @@ def test_a_table_of_one_version_is_replaced():
 def test_random_configurations_are_equal_or_refused(name):
     """`python -m tests.survey_processors` runs many more: tests/survey/processors.md."""
     _, wrong = surveyed(name, HERE[name], 12, seed=7)
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", [name for name in ON_TENSORS if not any(form.why_not for form in known("torchvision")[name])])
+def test_random_configurations_on_tensors_are_equal_or_refused(name):
+    _, wrong = surveyed(name, ON_TENSORS[name], 8, seed=7)
     assert not wrong
 
 
@@ -139,16 +146,17 @@ def test_objects(name):
     image = processors.picture((50, 41))
     made = [kind(size={"height": 30, "width": 22}, do_center_crop=False) for kind in of_all_backends(name)]
     slow = made[-1]
-    theirs = np.asarray(slow(images=image, return_tensors="np")["pixel_values"])
     for processor in made:
-        if processor.backend == "torchvision":
-            with pytest.warns(UserWarning, match=rf"{name} resizes tensors .* as {name}Pil does"):
-                read = published.from_huggingface(processor)
-        else:
-            read = published.from_huggingface(processor)
-        assert processors.same(reference.apply([FromPixels(layout="NHWC", to=read.color), *read.steps], np.asarray(image)[None]), theirs)
-        assert published.title(read.origin) == f"Hugging Face {type(processor).__name__} (Pillow backend)"
+        backend = "torchvision" if processor.backend == "torchvision" else "Pillow"
+        theirs = np.asarray(processor(images=image, return_tensors="pt")["pixel_values"])
+        read = published.from_huggingface(processor)
+        assert read.steps[0].torch == (None if backend == "Pillow" else "uint8")
+        mine = reference.apply([FromPixels(layout="NHWC", to=read.color), *read.steps], np.asarray(image)[None])
+        assert processors.same(mine, theirs)
+        assert published.title(read.origin) == f"Hugging Face {type(processor).__name__} ({backend} backend)"
         assert np.array_equal(published.original(read.origin)(image), theirs)
+        with pytest.raises(PreprocError, match=rf"expected no backend beside {type(processor).__name__}, which computes with"):
+            published.from_huggingface(processor, backend="pil" if backend == "torchvision" else "torchvision")
     assert Pipeline.from_huggingface(slow).steps()[1:] == read.steps
 
 

@@ -121,9 +121,10 @@ def test_compositions_of_both_kinds(photographs):
         (v2.RandomResizedCrop(224), "got RandomResizedCrop"),
         (v2.Compose([v2.ToImage(), v2.GaussianBlur(3)]), "got GaussianBlur"),
         (v2.Pad(3, padding_mode="reflect"), "padding_mode constant"),
-        (v2.Pad(3, fill=[1, 2, 3]), "one fill for all channels"),
+        (v2.Pad(3, fill=[1, 2, 3]), "Pad: expected a border of one grey level for all channels, 0 to 255, got one of 1, 2, 3"),
         (v2.Compose([v2.ToImage(), v2.ToDtype(torch.float16, scale=True)]), "expected float32"),
-        (v2.Pad(3, fill={Image.Image: 3, "others": 0}), "settings of torchvision's"),
+        (v2.Pad(3, fill={Image.Image: [3, 4, 5], "others": 0}), "one grey level for all channels, 0 to 255, got one of 3, 4, 5"),
+        (transforms.Pad(3, padding_mode="edge"), "Pad: expected padding_mode constant, for steps have no other border, got edge"),
         (models.video.R3D_18_Weights.DEFAULT, "got VideoClassification"),
         (torch.nn.ReLU(), "transforms of torchvision, got ReLU"),
     ],
@@ -654,3 +655,52 @@ def test_recipes_say_why_the_constants_of_weights_are_right(monkeypatch):
         RecipeError, match=r"constants_because: expected beside steps_from, .*; in \[\[steps\]\] each normalize may say its own"
     ):
         recipe(backbone=backbone, steps_from=None, steps=[], constants_because=WHY)
+
+
+def test_a_file_is_read_for_the_backend_that_is_said():
+    assert published.from_huggingface(VIT, backend="pil").steps == published.from_huggingface(VIT).steps
+    on_tensors = published.from_huggingface(VIT, backend="torchvision")
+    assert on_tensors.steps[0] == Resize(size=(32, 40), interpolation="bicubic", torch="uint8")
+    assert published.title(on_tensors.origin) == "Hugging Face preprocessor_config (torchvision backend)"
+    crop = published.from_huggingface(CLIP, backend="torchvision").steps[1]
+    assert (crop.rounding, published.from_huggingface(CLIP).steps[1].rounding) == ("trunc", "floor")
+    assert Pipeline.from_huggingface(VIT, backend="torchvision").steps()[1].torch == "uint8"
+    with pytest.raises(PreprocError, match="expected backend to be one of pil, torchvision, got 'fast'"):
+        published.from_huggingface(VIT, backend="fast")
+    for code, name in ((0, "nearest"), (1, "lanczos"), (4, "box")):
+        with pytest.raises(PreprocError, match=rf"resample 2 \(bilinear\) or 3 \(bicubic\), which steps can say on tensors, got {name}"):
+            published.from_huggingface(VIT | {"resample": code}, backend="torchvision")
+
+
+def test_classes_for_tensors_alone_need_no_backend():
+    """And one that resizes floats, behind its rescale."""
+    config = VIT | {"image_processor_type": "DINOv3ViTImageProcessorFast"}
+    assert published.from_huggingface(config).steps[0] == Resize(size=(32, 40), interpolation="bicubic", torch="float32")
+    with pytest.raises(PreprocError, match="expected a processor that computes with pil, got DINOv3ViTImageProcessor, which does not"):
+        published.from_huggingface(config, backend="pil")
+    with pytest.raises(
+        PreprocError, match=r"expected do_rescale, behind which DINOv3ViTImageProcessor with torchvision of .* resizes floats"
+    ):
+        published.from_huggingface(config | {"do_rescale": False, "image_mean": 127, "image_std": 64})
+
+
+@pytest.mark.parametrize("name", ["ViTImageProcessor", "DINOv3ViTImageProcessor"])
+def test_attach_with_the_backend_for_tensors(tmp_path, name):
+    """Verified against transformers' own class."""
+    import transformers
+
+    file, config = hand_made(tmp_path, shape=("N", 3, 32, 40)), tmp_path / "preprocessor_config.json"
+    config.write_text(json.dumps(VIT | {"image_processor_type": name}))
+    done = run("attach", str(file), "-o", str(tmp_path / "out"), "--huggingface", str(config), "--backend", "torchvision")
+    assert done.returncode == 0, done.stderr
+    assert "as published: Hugging Face preprocessor_config.json (torchvision backend)" in run("inspect", str(tmp_path / "out")).stdout
+    if not hasattr(transformers, name):
+        return
+    original = json.loads((tmp_path / "out" / "manifest.json").read_text())["report"]["original"]
+    assert (original["pictures"], original["reason"]) == (9, "")
+    assert original["ready_error"] < (1e-5 if name.startswith("ViT") else 1e-4)
+
+
+def test_a_backend_without_a_processor_is_refused(tmp_path):
+    done = run("attach", str(hand_made(tmp_path)), "-o", str(tmp_path / "out"), "--preset", "imagenet", "--backend", "torchvision")
+    assert "--backend: expected beside --huggingface, which it is of, got it with --preset" in done.stderr

@@ -7,7 +7,7 @@ them, one after another, and looks at what each gets and makes; and at the end c
 import functools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -159,9 +159,9 @@ class _Reader:
         elif kind == "CenterCrop":
             size = _sides(transform.size)
             padded = any(side > least for side, least in zip(size, self.least, strict=True))
-            step = CenterCrop(size=size, fill=self.level(kind, 0) if padded else 0)
+            step = CenterCrop(size=size, fill=self.level(kind, (0,)) if padded else 0)
         else:
-            step = Pad(padding=_padding(transform), fill=self.level(kind, _fill(transform)))  # type: ignore[arg-type]
+            step = Pad(padding=_padding(transform), fill=self.level(kind, _fill(transform, value)))  # type: ignore[arg-type]
         self.geometry.append(step)
         if isinstance(step, Resize) and isinstance(step.size, int):
             self.least = (step.size, step.size) if step.max_size is None else (1, 1)
@@ -184,18 +184,20 @@ class _Reader:
             )
         return replace(resize_step(transform.size, method, transform.max_size, "Resize"), pillow=None, torch=dtype)
 
-    def level(self, kind: str, fill: float) -> int:
-        """The grey level that has become `fill` here."""
+    def level(self, kind: str, fill: tuple[float, ...]) -> int:
+        """The grey level that has become `fill` here, one number or one per channel."""
         affine = compose(self.values(), 3)
         assert affine is not None
-        levels = (fill - affine.offset) / affine.matrix.diagonal()
+        if len(fill) not in (1, 3):
+            raise PreprocError(f"{kind}: expected a fill of one number or three, got {len(fill)}")
+        levels = (np.array(fill) - affine.offset) / affine.matrix.diagonal()
         level = round(float(levels[0]))
         if not np.allclose(levels, level, rtol=0, atol=1e-3) or not 0 <= level <= 255:
-            told = ", ".join(f"{value:.4g}" for value in levels)
+            got, told = (", ".join(f"{number:.4g}" for number in numbers) for numbers in (fill, levels))
             behind = (
                 f" behind {self.values()[-1].name}, which stands for {told}; put it in front of the conversion" if self.values() else ""
             )
-            raise PreprocError(f"{kind}: expected a border of one grey level, 0 to 255, got one of {fill:g}{behind}")
+            raise PreprocError(f"{kind}: expected a border of one grey level for all channels, 0 to 255, got one of {got}{behind}")
         return level
 
 
@@ -204,13 +206,17 @@ def _sides(size: Any) -> tuple[int, int]:
     return sides[0], sides[-1]
 
 
-def _fill(transform: Any) -> float:
+def _fill(transform: Any, value: Any) -> tuple[float, ...]:
+    """One number, or one per channel. A table has it by the kind of what reaches the transform; None is black."""
+    if transform.padding_mode != "constant":
+        raise PreprocError(f"Pad: expected padding_mode constant, for steps have no other border, got {transform.padding_mode}")
     fill = transform.fill
-    fill = list(fill) if isinstance(fill, (list, tuple)) else [fill]
-    if len(set(fill)) != 1 or getattr(transform, "padding_mode", "constant") != "constant" or not isinstance(fill[0], (int, float)):
-        mode = getattr(transform, "padding_mode", "constant")
-        raise PreprocError(f"Pad: expected one fill for all channels and padding_mode constant, got {transform.fill} and {mode}")
-    return float(fill[0])
+    if isinstance(fill, Mapping):
+        fill = fill.get(type(value), fill.get("others"))
+    fill = [0] if fill is None else list(fill) if isinstance(fill, (list, tuple)) else [fill]
+    if not all(isinstance(number, (int, float)) for number in fill):
+        raise PreprocError(f"Pad: expected a fill of numbers, got {transform.fill}")
+    return tuple(map(float, fill))
 
 
 def _padding(transform: Any) -> tuple[int, ...]:
