@@ -349,7 +349,7 @@ CONVNEXT = without("do_center_crop", "crop_size", image_processor_type="ConvNext
             without(
                 "do_center_crop", "crop_size", image_processor_type="DetrImageProcessor", size={"shortest_edge": 80, "longest_edge": 133}
             ),
-            "expected size with height and width, which steps can say for DetrImageProcessor.*, got shortest_edge and longest_edge",
+            "expected size with height and width, which steps can say for DetrImageProcessor.*, got shortest_edge and longest_edge;",
         ),
         (without("do_center_crop", "crop_size", image_processor_type="GLPNImageProcessor"), "GLPNImageProcessor"),
         ([], "expected a table"),

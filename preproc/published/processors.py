@@ -206,7 +206,9 @@ class Processor:
         if not isinstance(size, Mapping) or not all(map(_is_number, size.values())) or " ".join(sorted(size)) not in self.sizes:
             asked = " or ".join(keys.replace(" ", " and ") for keys in self.sizes)
             got = " and ".join(map(str, size)) if isinstance(size, Mapping) else repr(size)
-            raise PreprocError(f"expected size with {asked}, which steps can say for {self}, got {got}")
+            longest = "; where a longest edge bounds it, the sides are rounded in a way that steps have no word for"
+            bound = longest if isinstance(size, Mapping) and "longest_edge" in size else ""
+            raise PreprocError(f"expected size with {asked}, which steps can say for {self}, got {got}{bound}")
         needed = NEEDS.get(self.resize)
         if needed and not _is_number(config.get(needed)):
             raise PreprocError(f"expected {needed} to be a number, got {config.get(needed)!r}")

@@ -173,14 +173,18 @@ class _Reader:
         method = getattr(transform.interpolation, "value", transform.interpolation)
         if not hasattr(value, "dtype"):
             return resize_step(transform.size, str(method).removesuffix("-exact"), transform.max_size, "Resize")
-        if dtype != "float32" and not (dtype == "uint8" and new):
+        if dtype == "uint8" and not new:
             raise PreprocError(
-                f"Resize: expected it on a PIL image, on floats, or with transforms.v2 on uint8, got it on a tensor of {dtype}"
+                "Resize: expected that of transforms.v2 on a tensor of uint8, got that of v1, which computes in float32 and rounds what "
+                "falls on half a level by its noise; v2's, or one in front of the conversion to a tensor, is a level or two away"
             )
+        if dtype not in ("uint8", "float32"):
+            raise PreprocError(f"Resize: expected it on a PIL image, or a tensor of uint8 or float32, got it on one of {dtype}")
         if method not in ("bilinear", "bicubic", "lanczos") or not transform.antialias:
             raise PreprocError(
                 "Resize: expected antialiased bilinear, bicubic or lanczos of a tensor, got "
-                f"{method}{'' if transform.antialias else ' with antialias=False'}; put it in front of the conversion to a tensor"
+                f"{method}{'' if transform.antialias else ' with antialias=False'}; in front of the conversion to a tensor it can be read, "
+                "and makes another picture"
             )
         return replace(resize_step(transform.size, method, transform.max_size, "Resize"), pillow=None, torch=dtype)
 
