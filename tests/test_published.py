@@ -30,6 +30,7 @@ from preproc.verify import Original, Report, Result
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
 from tests.test_cli import run
+from tests.test_plausibility import run as run_here
 
 WEIGHTS = {repr(member.transforms()): member for name in models.list_models(module=models) for member in models.get_model_weights(name)}
 """One for each setting of the transforms."""
@@ -628,19 +629,18 @@ def test_a_reason_for_no_constants_is_refused():
 
 
 @pytest.mark.parametrize("publisher", ["timm", "huggingface"])
-def test_attach_says_why_published_constants_are_right(tmp_path, publisher):
+def test_attach_says_why_published_constants_are_right(tmp_path, monkeypatch, capsys, publisher):
     file, config, out = hand_made(tmp_path, shape=("N", 3, 224, 224)), tmp_path / "config.json", tmp_path / "o.onnx"
     config.write_text(json.dumps(DOUBTED[publisher][1]))
     options = ["attach", file, "-o", out, "--no-verify", f"--{publisher}", config]
-    done = run(*map(str, options))
-    assert (done.returncode, out.exists()) == (1, False)
-    assert 'or say why they are right in --constants-because "the reason"' in done.stderr
-    done = run(*map(str, options), "--constants-because", WHY)
-    assert done.returncode == 0, done.stderr
-    assert f"note: normalize: its constants are taken as they are given, because: {WHY}" in done.stderr
-    assert f"because: {WHY}" in run("inspect", str(out)).stdout
-    done = run(*map(str, options[:5]), "--preset", "imagenet", "--constants-because", WHY)
-    assert "--constants-because: expected beside --mean and --std, or one of --huggingface, --timm, --torchvision" in done.stderr
+    assert (run_here(monkeypatch, *options), out.exists()) == (1, False)
+    assert 'or say why they are right in --constants-because "the reason"' in capsys.readouterr().err
+    assert run_here(monkeypatch, *options, "--constants-because", WHY) == 0
+    assert f"note: normalize: its constants are taken as they are given, because: {WHY}" in capsys.readouterr().err
+    assert run_here(monkeypatch, "inspect", out) == 0
+    assert f"because: {WHY}" in capsys.readouterr().out
+    assert run_here(monkeypatch, *options[:5], "--preset", "imagenet", "--constants-because", WHY) == 1
+    assert "--constants-because: expected beside --mean and --std, or one of --huggingface, --timm, --torc" in capsys.readouterr().err
 
 
 def test_recipes_say_why_the_constants_of_weights_are_right(monkeypatch):
@@ -665,6 +665,9 @@ def test_a_file_is_read_for_the_backend_that_is_said():
     crop = published.from_huggingface(CLIP, backend="torchvision").steps[1]
     assert (crop.rounding, published.from_huggingface(CLIP).steps[1].rounding) == ("trunc", "floor")
     assert Pipeline.from_huggingface(VIT, backend="torchvision").steps()[1].torch == "uint8"
+    fast = VIT | {"image_processor_type": "ViTImageProcessorFast"}  # as transformers 4 writes it
+    assert published.from_huggingface(fast).steps == on_tensors.steps
+    assert published.from_huggingface(fast, backend="pil").steps[0].torch is None
     with pytest.raises(PreprocError, match="expected backend to be one of pil, torchvision, got 'fast'"):
         published.from_huggingface(VIT, backend="fast")
     for code, name in ((0, "nearest"), (1, "lanczos"), (4, "box")):
@@ -691,16 +694,12 @@ def test_attach_with_the_backend_for_tensors(tmp_path, name):
 
     file, config = hand_made(tmp_path, shape=("N", 3, 32, 40)), tmp_path / "preprocessor_config.json"
     config.write_text(json.dumps(VIT | {"image_processor_type": name}))
-    done = run("attach", str(file), "-o", str(tmp_path / "out"), "--huggingface", str(config), "--backend", "torchvision")
-    assert done.returncode == 0, done.stderr
-    assert "as published: Hugging Face preprocessor_config.json (torchvision backend)" in run("inspect", str(tmp_path / "out")).stdout
-    if not hasattr(transformers, name):
-        return
-    original = json.loads((tmp_path / "out" / "manifest.json").read_text())["report"]["original"]
-    assert (original["pictures"], original["reason"]) == (9, "")
-    assert original["ready_error"] < (1e-5 if name.startswith("ViT") else 1e-4)
-
-
-def test_a_backend_without_a_processor_is_refused(tmp_path):
-    done = run("attach", str(hand_made(tmp_path)), "-o", str(tmp_path / "out"), "--preset", "imagenet", "--backend", "torchvision")
-    assert "--backend: expected beside --huggingface, which it is of, got it with --preset" in done.stderr
+    none = dict.fromkeys(inspect.signature(steps_and_pixels).parameters)
+    steps, pixels, _, origin = steps_and_pixels(**none | {"huggingface": config, "backend": "torchvision"})
+    assert published.title(origin) == "Hugging Face preprocessor_config.json (torchvision backend)"
+    original = attach(file, tmp_path / "out", steps=steps, pixels=pixels, steps_from=origin).report.original
+    if hasattr(transformers, name):
+        assert (original.pictures, original.reason) == (9, "")
+        assert original.ready_error < (1e-5 if name.startswith("ViT") else 1e-4)
+    with pytest.raises(PreprocError, match="--backend: expected beside --huggingface, which it is of, got it with --preset"):
+        steps_and_pixels(**none | {"preset": "imagenet", "backend": "torchvision"})

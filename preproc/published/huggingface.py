@@ -28,10 +28,10 @@ def from_huggingface(
 
     backend: what transformers computes a file with, as in AutoImageProcessor.from_pretrained(backend=...), some levels apart
     (tests/survey/resize.md): "pil" (the slow classes of transformers 4), or "torchvision" (the default of 5, "Fast" in 4), on tensors, as
-    steps.Resampling's torch. An object says its own. A file does not: None is "pil", where the class has both, and refused where the fields
-    that it leaves out are others in the two. Fields that are left out are what they are in every version of transformers that
-    huggingface.json knows. Raises PreprocError for fields, values and classes whose arithmetic steps cannot say or that two versions read
-    otherwise.
+    steps.Resampling's torch. An object says its own, and so does a file of a "Fast" class. Another does not: None is "pil", where the class
+    has both, and refused where the fields that it leaves out are others in the two. Fields that are left out are what they are in every
+    version of transformers that huggingface.json knows. Raises PreprocError for fields, values and classes whose arithmetic steps cannot
+    say or that two versions read otherwise.
     """
     if backend is not None:
         check_choice("backend", backend, BACKENDS)
@@ -41,11 +41,12 @@ def from_huggingface(
     where, config, major = _read(source)
     try:
         name = class_name(config)
-        computes = backend or own or next(each for each in BACKENDS if name in known(each))
+        fast = "torchvision" if str(config.get(f"{INNER}_type", "")).endswith("Fast") else None
+        computes = backend or own or fast or next(each for each in BACKENDS if name in known(each))
         if name not in known(computes):
             raise PreprocError(f"expected a processor that computes with {computes}, got {name}, which does not")
         forms = known(computes)[name]
-        alone = backend is not None or own is not None
+        alone = bool(backend or own or fast)
         color, steps = _agreed([form for form in forms if form.is_of(major)] or forms, config, alone=alone)
         found = finished(steps, pillow, constants_because)
         return Published(color, found, f"{where} ({BACKEND_NAMES[computes]} backend) {json.dumps(config, sort_keys=True)}")

@@ -176,7 +176,7 @@ class _Reader:
         if dtype == "uint8" and not new:
             raise PreprocError(
                 "Resize: expected that of transforms.v2 on a tensor of uint8, got that of v1, which computes in float32 and rounds what "
-                "falls on half a level by its noise; v2's, or one in front of the conversion to a tensor, is a level or two away"
+                "falls on half a level by its noise; v2's, or one in front of the conversion to a tensor, makes a picture some levels away"
             )
         if dtype not in ("uint8", "float32"):
             raise PreprocError(f"Resize: expected it on a PIL image, or a tensor of uint8 or float32, got it on one of {dtype}")
