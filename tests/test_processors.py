@@ -13,7 +13,7 @@ from preproc import published, reference
 from preproc.errors import PreprocError
 from preproc.pipeline import Pipeline
 from preproc.published.processors import FIELDS, HARMLESS, RESIZES, SIZES, known
-from preproc.steps import ChannelAffine, FromPixels, Rescale
+from preproc.steps import TORCHES, ChannelAffine, FromPixels, Rescale
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: its processors are not compared")
 
@@ -37,7 +37,8 @@ def quiet():
 def test_the_table_says_what_it_can():
     """By the command: python -m tests.processors."""
     assert len(READ) > 35
-    for name, forms in known().items():
+    assert sum(not forms[-1].why_not for forms in known("torchvision").values()) > 60
+    for name, forms in (*known().items(), *known("torchvision").items()):
         versions = [version for form in forms for version in form.versions]
         assert len(versions) == len(set(versions)), name
         for form in forms:
@@ -45,6 +46,7 @@ def test_the_table_says_what_it_can():
             assert not HARMLESS & set(form.absent)
             assert set(form.sizes) <= set(SIZES)
             assert (form.resize in RESIZES) == bool(form.sizes)
+            assert form.tensors in ((None,) if form.backend == "pil" or not form.sizes else TORCHES)
     assert {version.partition(".")[0] for forms in known().values() for form in forms for version in form.versions} == {"4", "5"}
 
 
@@ -57,6 +59,9 @@ def test_a_table_of_one_version_is_replaced():
     again = processors.merged(copy.deepcopy(table), "5.4.0", {"A": one, "B": one})
     assert json.loads(processors.text(again)) == table
     assert processors.merged(table, "4.57.6", {})["classes"]["B"] == [{"versions": ["5.4.0"], **one}]
+    both = processors.merged(table, "5.4.0", {"A": two}, "torchvision")
+    assert (both["classes"], both["torchvision"]["A"]) == (table["classes"], [{"versions": ["5.4.0"], **two}])
+    assert json.loads(processors.text(both)) == both
 
 
 @pytest.mark.parametrize("name", sorted(HERE))
