@@ -118,12 +118,16 @@ def attach(
     units: Annotated[str | None, typer.Option("--units", metavar="0-1|0-255|0-65535", help="What mean and std are given in.")] = None,
     constants_because: Annotated[
         str | None,
-        typer.Option("--constants-because", metavar="REASON", help="Why a --mean and --std that look like something else are right."),
+        typer.Option("--constants-because", metavar="REASON", help="Why a mean and std that look like something else are right."),
     ] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
     huggingface: Annotated[
         Path | None,
         typer.Option("--huggingface", metavar="FILE", help="A preprocessor_config.json, processor_config.json, or a folder with it."),
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option("--backend", metavar="pil|torchvision", help="What transformers computes --huggingface with; default: pil."),
     ] = None,
     timm: Annotated[
         str | None, typer.Option("--timm", metavar="NAME|FILE", help="Of timm's weights, as resnet50.a1_in1k; or a config.json.")
@@ -158,6 +162,7 @@ def attach(
         units=units,
         recipe=recipe,
         huggingface=huggingface,
+        backend=backend,
         timm=timm,
         torchvision=torchvision,
         layout=layout,

@@ -138,7 +138,7 @@ def center_crop(step: CenterCrop, x: Levels) -> Levels:
     height, width = step.size
     more_h, more_w = max(height - x.shape[2], 0), max(width - x.shape[3], 0)
     half: Callable[[float], int] = round if step.rounding == "half_even" else math.floor
-    before: Callable[[float], int] = math.floor if step.rounding == "half_even" else math.ceil
+    before: Callable[[float], int] = math.ceil if step.rounding == "floor" else math.floor
     top, left = before(more_h / 2), before(more_w / 2)
     x = np.pad(x, ((0, 0), (0, 0), (top, more_h - top), (left, more_w - left)), constant_values=step.fill)
     top, left = half((x.shape[2] - height) / 2), half((x.shape[3] - width) / 2)

@@ -35,30 +35,45 @@ class Pipeline(nn.Module):
         return cls(*(layers.from_step(step, device=device, dtype=dtype) for step in sequence))
 
     @classmethod
-    def from_torchvision(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None) -> "Pipeline":
+    def from_torchvision(
+        cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None, constants_because: str | None = None
+    ) -> "Pipeline":
         """The pipeline that torchvision publishes with weights, or a Compose of its transforms as they run on a PIL image.
 
         source: a member of a weights enum, its transforms(), or a Compose (v1 or v2).  layout, color: of the uint8 pixels.
         pillow: 12 or 13, whose order of passes the resizes have; default: that of the Pillow which is installed.
+        constants_because: the reason why a mean and std that look like something else are right; they are refused without.
         Raises PreprocError, which names the transform, for what files have no word for.
         """
-        return cls._published(published.from_torchvision(source, pillow=pillow), layout, color)
+        return cls._published(published.from_torchvision(source, pillow=pillow, constants_because=constants_because), layout, color)
 
     @classmethod
-    def from_timm(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None) -> "Pipeline":
+    def from_timm(
+        cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None, constants_because: str | None = None
+    ) -> "Pipeline":
         """The evaluation pipeline of timm's weights: of a name as "resnet50.a1_in1k", a config.json (path, folder or table), a
         pretrained_cfg, or a model."""
-        return cls._published(published.from_timm(source, pillow=pillow), layout, color)
+        return cls._published(published.from_timm(source, pillow=pillow, constants_because=constants_because), layout, color)
 
     @classmethod
-    def from_huggingface(cls, source: Any, *, layout: str = "NHWC", color: str = "RGB", pillow: int | None = None) -> "Pipeline":
+    def from_huggingface(
+        cls,
+        source: Any,
+        *,
+        layout: str = "NHWC",
+        color: str = "RGB",
+        backend: str | None = None,
+        pillow: int | None = None,
+        constants_because: str | None = None,
+    ) -> "Pipeline":
         """The pipeline of an image processor of transformers: of its preprocessor_config.json or processor_config.json (path, folder or
         table), or of the object itself, or of the processor that it is in; as from_torchvision().
 
-        As transformers computes it with Pillow. Its processors for torchvision's tensors resize some grey levels otherwise: for the object
-        of such a one a warning says so.
+        backend: what transformers computes a file with, "pil" (the default) or "torchvision", which resize some grey levels apart; an
+        object says its own.
         """
-        return cls._published(published.from_huggingface(source, pillow=pillow), layout, color)
+        known = published.from_huggingface(source, backend=backend, pillow=pillow, constants_because=constants_because)
+        return cls._published(known, layout, color)
 
     @classmethod
     def _published(cls, known: published.Published, layout: str, color: str) -> "Pipeline":

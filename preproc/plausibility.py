@@ -47,6 +47,10 @@ FLAT = 5
 """stds in the mean of pictures of little contrast: from here on it may as well be something else."""
 LITTLE = 0.05
 """Of full brightness: the std of pictures that are hardly more than black, whose mean nobody leaves out."""
+BECAUSE = 'constants_because = "the reason"'
+"""How recipes and Python say why numbers are right that are doubted."""
+BECAUSE_OPTION = '--constants-because "the reason"'
+"""How commands say it."""
 SPREAD = 1.1
 """How far above sqrt(m (1 - m)), which no std of values in 0..1 exceeds, rounded numbers may be."""
 
@@ -98,8 +102,7 @@ def check(mean: tuple[float, ...], std: tuple[float, ...], unit: str | None, *, 
     if found is None:
         return
     write = "" if found.meant is None else f"; write {found.meant.as_options() if options else found.meant.as_recipe()}"
-    because = '--constants-because "the reason"' if options else 'constants_because = "the reason"'
-    raise PreprocError(f"{found.reason}{write}; or say why they are right in {because}")
+    raise PreprocError(f"{found.reason}{write}; or say why they are right in {BECAUSE_OPTION if options else BECAUSE}")
 
 
 def doubt_in_any_unit(mean: tuple[float, ...], std: tuple[float, ...]) -> Doubt | None:

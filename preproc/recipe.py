@@ -159,9 +159,10 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = 
 
 def _published_steps(top: "_Table", backbone: BackboneSpec, pillow: int | None) -> published.Published | None:
     """What steps_from = "weights" stands for, with the recipe's own `pillow` or that one, or None without it."""
-    value, own = top.text("steps_from", None), top.any("pillow", None)
-    if value is None and own is not None:
-        raise RecipeError(f"pillow: expected beside steps_from, got {own!r} without; in [[steps]] each resize may say its own")
+    value, own, because = top.text("steps_from", None), top.any("pillow", None), top.text("constants_because", None)
+    for key, said, step in (("pillow", own, "resize"), ("constants_because", because, "normalize")):
+        if value is None and said is not None:
+            raise RecipeError(f"{key}: expected beside steps_from, got {said!r} without; in [[steps]] each {step} may say its own")
     if value is None:
         return None
     if value != "weights" or "steps" in top.data:
@@ -173,7 +174,13 @@ def _published_steps(top: "_Table", backbone: BackboneSpec, pillow: int | None) 
         except PreprocError as error:
             raise RecipeError(str(error)) from error
     try:
-        known = published.of_weights(backbone.source, str(backbone.name), str(backbone.weights), pillow=pillow if own is None else own)
+        known = published.of_weights(
+            backbone.source,
+            str(backbone.name),
+            str(backbone.weights),
+            pillow=pillow if own is None else own,
+            constants_because=because,
+        )
     except PreprocError as error:
         raise RecipeError(f"steps_from: {error}") from error
     if known.color != backbone.color:

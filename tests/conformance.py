@@ -132,6 +132,8 @@ def cases() -> Iterator[Case]:
     for name in ("smaller", "larger"):
         old, new = sizes[name]
         yield f"resize-torch-float32-{name}", [first, Resize(size=new, form="exact", torch="float32")], pixels(1, *old, 3)
+    for name, old in (("cut", (23, 26)), ("padded", (7, 12))):
+        yield f"center_crop-trunc-{name}", [first, CenterCrop(size=(10, 15), fill=9, rounding="trunc")], pixels(1, *old, 3)
 
 
 def tolerance(steps: list[Step]) -> float:

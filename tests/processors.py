@@ -1,7 +1,10 @@
-"""python -m tests.processors: what transformers' image processor classes do with their fields, measured by driving each of them, into
-preproc/published/huggingface.json. It replaces what the installed version of transformers said there before, and keeps the others'."""
+"""python -m tests.processors [BACKEND...]: what transformers' image processor classes do with their fields, measured by driving each of
+them, those for Pillow and those for torchvision's tensors, into preproc/published/huggingface.json. It replaces what the installed version
+of transformers said there before, and keeps the others'."""
 
+import contextlib
 import enum
+import itertools
 import json
 import random
 import sys
@@ -17,8 +20,19 @@ from PIL import Image
 
 from preproc import reference
 from preproc.errors import PreprocError
-from preproc.published.processors import FIELDS, HARMLESS, NEEDS, RESAMPLE, RESIZES, SIZES, VALUES, Processor, from_record
-from preproc.steps import FromPixels
+from preproc.published.processors import (
+    BACKENDS,
+    FIELDS,
+    HARMLESS,
+    NEEDS,
+    RESAMPLE,
+    RESIZES,
+    SIZES,
+    VALUES,
+    Processor,
+    from_record,
+)
+from preproc.steps import TORCHES, FromPixels
 
 TABLE = Path(__file__).parents[1] / "preproc" / "published" / "huggingface.json"
 VERSION = transformers.__version__
@@ -30,16 +44,28 @@ SILENT: Config = {"apply_ocr": False}
 """What needs another program, and does not touch the picture."""
 
 
-def classes() -> dict[str, type]:
-    """The processors that compute with Pillow, by the name that files have."""
-    names = [name for name in dir(transformers) if name.endswith("ImageProcessorPil" if VERSION >= "5" else "ImageProcessor")]
-    found = {}
-    for name in names:
+END = {"pil": "Pil", "torchvision": ""} if VERSION >= "5" else {"pil": "", "torchvision": "Fast"}
+"""Of a class's name, behind "ImageProcessor"."""
+
+
+def classes(backend: str = "pil") -> dict[str, type]:
+    """The processors that compute with it, by the name that files have."""
+    end, found = END[backend], {}
+    for name in (name for name in dir(transformers) if name.endswith(f"ImageProcessor{end}")):
         try:
-            found[name.removesuffix("Pil")] = getattr(transformers, name)
+            found[name.removesuffix(end) if end else name] = getattr(transformers, name)
         except (ImportError, AttributeError):
             continue
-    return {name: kind for name, kind in found.items() if name not in ("BaseImageProcessor", "AutoImageProcessor")}
+    return {
+        name: kind for name, kind in found.items() if name not in ("BaseImageProcessor", "AutoImageProcessor") and _is_of(kind, backend)
+    }
+
+
+def _is_of(kind: Any, backend: str) -> bool:
+    """Of transformers 5 some classes without an end are old names for what is no image processor, or have no form for tensors."""
+    return VERSION < "5" or any(
+        base.__name__ == {"pil": "PilBackend", "torchvision": "TorchvisionBackend"}[backend] for base in kind.__mro__
+    )
 
 
 def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
@@ -61,12 +87,16 @@ def driven(kind: type) -> Drive:
 
     def drive(config: Mapping[str, Any], image: Image.Image) -> NDArray[Any]:
         processor = kind.from_dict(json.loads(json.dumps(config)))  # type: ignore[attr-defined]
-        made = np.asarray(processor(images=image, return_tensors="np")["pixel_values"])
+        made = np.asarray(processor(images=image, return_tensors="pt" if on_tensors(kind) else "np")["pixel_values"])
         if made.ndim != 4 or made.shape[:2] != (1, 3):
             raise _OtherShape(f"it makes {made.ndim} axes" if made.ndim != 4 else "it makes another number of channels or pictures")
         return made
 
     return drive
+
+
+def on_tensors(kind: type) -> bool:
+    return kind.__name__.endswith(f"ImageProcessor{END['torchvision']}")
 
 
 def ours(processor: Processor, config: Mapping[str, Any], image: Image.Image) -> NDArray[Any]:
@@ -75,11 +105,12 @@ def ours(processor: Processor, config: Mapping[str, Any], image: Image.Image) ->
     return reference.apply([FromPixels(layout="NHWC", to=color), *steps], np.asarray(image)[None])
 
 
-def same(mine: NDArray[Any], theirs: NDArray[Any]) -> bool:
-    """But for float32's rounding."""
+def same(mine: NDArray[Any], theirs: NDArray[Any], tensors: str | None = None) -> bool:
+    """But for float32's rounding, which torch's weights have as well where it resizes floats."""
     if mine.shape != theirs.shape:
         return False
-    return bool(np.abs(mine - theirs).max(initial=0) <= 2e-6 * max(np.abs(theirs).max(initial=0), 1e-9))
+    most = 1e-4 if tensors == "float32" else 2e-6
+    return bool(np.abs(mine - theirs).max(initial=0) <= most * max(np.abs(theirs).max(initial=0), 1e-9))
 
 
 def absent(kind: type) -> Config:
@@ -133,6 +164,8 @@ def random_config(rng: random.Random, processor: Processor) -> Config:
                 config[name] = rng.choice([16, 33]) if keys == "number" else random_size(rng, keys)
             elif name in VALUES:
                 config[name] = rng.random() < (0.2 if name in ("do_pad", "do_flip_channel_order") else 0.8)
+            elif name == "resample" and processor.backend == "torchvision" and rng.random() < 0.7:
+                config[name] = rng.choice([2, 3])
             else:
                 config[name] = random_value(rng, name)
     if "size" not in config and config.get("do_resize", True):  # what a class defaults to is large
@@ -229,16 +262,20 @@ def _tried(drive: Drive, config: Config, image: Image.Image) -> NDArray[Any] | N
 
 def agrees(drive: Drive, processor: Processor, configs: Iterator[Config] | list[Config]) -> bool:
     """On each configuration and picture; never by refusing."""
+    compared = False
     for config in configs:
         for seed, size in enumerate(PICTURES):
             image = picture(size, seed)
             theirs = _tried(drive, config, image)
+            if theirs is None and processor.backend == "torchvision":  # they do not normalize integers
+                continue
             try:
-                if theirs is None or not same(ours(processor, config, image), theirs):
+                if theirs is None or not same(ours(processor, config, image), theirs, processor.tensors):
                     return False
             except PreprocError:
                 return False
-    return True
+            compared = True
+    return compared
 
 
 def measured(name: str, kind: type) -> Config:
@@ -247,7 +284,7 @@ def measured(name: str, kind: type) -> Config:
         defaults = absent(kind)
     except Exception as error:  # noqa: BLE001
         return {"why_not": f"it cannot be made without arguments ({type(error).__name__})"}
-    drive, off = driven(kind), OFF
+    drive, off = driven(kind), {**OFF, **ON["do_rescale"], "do_rescale": True} if on_tensors(kind) else OFF  # floats can be normalized
     try:
         drive(off, picture(PICTURES[0]))
     except Exception as error:  # noqa: BLE001
@@ -257,9 +294,10 @@ def measured(name: str, kind: type) -> Config:
     record: Config = {"reads": sorted(reads(drive, off, [{"shortest_edge": 20}, {"height": 20, "width": 24}])), "absent": defaults}
     read = set(record["reads"])
     record |= {"always": unasked} if (unasked := always(drive)) else {}
+    methods = (2, 3) if on_tensors(kind) else sorted(RESAMPLE)
 
     def trial(**more: Any) -> Processor:
-        return from_record(name, {**record, **more})
+        return from_record(name, {**record, **more}, "torchvision" if on_tensors(kind) else "pil")
 
     def values(**more: Any) -> Iterator[Config]:
         """Random rescales and normalizations, and what else is asked for."""
@@ -286,20 +324,23 @@ def measured(name: str, kind: type) -> Config:
         more: Config = {"do_center_crop": True, "crop_size": lambda: random_value(rng, "crop_size")}
         record["crop"] = agrees(drive, trial(crop=True), values(**more))
     if "do_resize" in read:
-        for rule in (rule for rule in RESIZES if NEEDS.get(rule, "size") in read):
+        rules = [rule for rule in RESIZES if NEEDS.get(rule, "size") in read]
+        for rule, tensors in itertools.product(rules, TORCHES if on_tensors(kind) else (None,)):
             sizes = []
             for keys in SIZES:
                 more = {"do_resize": True, "size": lambda keys=keys: random_size(rng, keys)}
-                more |= {field: (lambda field=field: random_value(rng, field)) for field in ("resample", *NEEDS.values()) if field in read}
+                more |= {field: (lambda field=field: random_value(rng, field)) for field in NEEDS.values() if field in read}
+                more |= {"resample": lambda: rng.choice(methods)} if "resample" in read else {}
+                more |= {"do_rescale": True, "rescale_factor": 1 / 255} if tensors == "float32" else {}
                 configs = list(values(**more))
                 if keys == "shortest_edge":
                     configs[0]["size"] = {keys: 390}  # beside it some have a longest edge, which shows in large pictures only
                 if (rule, keys) in (("convnext", "height width"), ("divisor", "shortest_edge")):
                     continue
-                if agrees(drive, trial(resize=rule, sizes=[keys]), configs):
+                if agrees(drive, trial(resize=rule, sizes=[keys], tensors=tensors), configs):
                     sizes.append(keys)
             if len(sizes) > len(record.get("sizes", ())):
-                record |= {"resize": rule, "sizes": sizes}
+                record |= {"resize": rule, "sizes": sizes} | ({"tensors": tensors} if tensors else {})
         record |= asked(drive, trial, record, {**off, "do_resize": True, "resample": 2} | {"crop_pct": 0.9, "size_divisor": 16})
     return record
 
@@ -319,37 +360,25 @@ def asked(drive: Drive, trial: Callable[..., Processor], record: Config, config:
     return found
 
 
-def torchvision_forms(name: str) -> list[type]:
-    """The same class for torchvision's tensors, whose defaults may be others."""
-    other = getattr(transformers, name if VERSION >= "5" else f"{name}Fast", None)
-    return [other] if isinstance(other, type) else []
-
-
-def records() -> dict[str, Config]:
+def records(backend: str) -> dict[str, Config]:
     """Of every class of the installed transformers."""
-    found = {}
-    for name, kind in sorted(classes().items()):
+    found, others = {}, classes("torchvision") if backend == "pil" else {}
+    for name, kind in sorted(classes(backend).items()):
         record = measured(name, kind)
-        if "why_not" not in record:
-            variants = []
-            for other in torchvision_forms(name):
-                try:
-                    table = absent(other)
-                except Exception:  # noqa: BLE001
-                    continue
+        if "why_not" not in record and name in others:  # the same class for tensors, whose defaults may be others
+            with contextlib.suppress(Exception):
+                table = absent(others[name])
                 fields = [key for key in FIELDS if key in record["reads"] and table.get(key) != record["absent"].get(key)]
-                changed = {key: table.get(key) for key in fields}
-                variants += [changed] if changed else []
-            record |= {"variants": variants} if variants else {}
+                record |= {"variants": [{key: table.get(key) for key in fields}]} if fields else {}
         found[name] = record
         print(name, {key: value for key, value in record.items() if key not in ("absent",)}, file=sys.stderr)
     return found
 
 
-def merged(table: Mapping[str, Any], version: str, new: Mapping[str, Config]) -> Config:
-    """The table with the records of one version replaced. Equal records of several versions are one."""
+def merged(table: Mapping[str, Any], version: str, new: Mapping[str, Config], backend: str = "pil") -> Config:
+    """The table with the records of one version and backend replaced. Equal records of several versions are one."""
     whole: dict[str, list[Config]] = {}
-    for name, old in table.get("classes", {}).items():
+    for name, old in table.get(BACKENDS[backend], {}).items():
         kept = [{**record, "versions": [v for v in record["versions"] if v != version]} for record in old]
         whole[name] = [record for record in kept if record["versions"]]
     for name, record in new.items():
@@ -361,7 +390,7 @@ def merged(table: Mapping[str, Any], version: str, new: Mapping[str, Config]) ->
     for records_of in whole.values():
         records_of.sort(key=lambda record: _order(record["versions"][-1]))
     versions = sorted({*table.get("versions", []), version}, key=_order)
-    return {"versions": versions, "classes": {name: whole[name] for name in sorted(whole) if whole[name]}}
+    return {**table, "versions": versions, BACKENDS[backend]: {name: whole[name] for name in sorted(whole) if whole[name]}}
 
 
 def _order(version: str) -> list[int]:
@@ -370,19 +399,23 @@ def _order(version: str) -> list[int]:
 
 def text(table: Mapping[str, Any]) -> str:
     """One line for each record."""
-    lines = [
-        f"  {json.dumps(name)}: [\n" + ",\n".join("   " + json.dumps(record, sort_keys=True) for record in records_of) + "\n  ]"
-        for name, records_of in table["classes"].items()
-    ]
-    return f'{{\n "versions": {json.dumps(table["versions"])},\n "classes": {{\n' + ",\n".join(lines) + "\n }\n}\n"
+    told = [f' "versions": {json.dumps(table["versions"])}']
+    for part in (part for part in BACKENDS.values() if part in table):
+        lines = [
+            f"  {json.dumps(name)}: [\n" + ",\n".join("   " + json.dumps(record, sort_keys=True) for record in records_of) + "\n  ]"
+            for name, records_of in table[part].items()
+        ]
+        told.append(f" {json.dumps(part)}: {{\n" + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(told) + "\n}\n"
 
 
 def main() -> None:
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
-    found = records()
-    table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
-    TABLE.write_text(text(merged(table, VERSION, found)))
+    for backend in sys.argv[1:] or BACKENDS:
+        found = records(backend)
+        table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
+        TABLE.write_text(text(merged(table, VERSION, found, backend)))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ FIXED = [
     *(Letterbox(size=(50, 90), antialias=True, interpolation="bicubic", fill=3, pillow=pillow) for pillow in PILLOWS),
     CenterCrop(size=(33, 40), fill=7),
     CenterCrop(size=(33, 40), rounding="floor"),
+    CenterCrop(size=(33, 40), rounding="trunc"),
 ]
 FREE = [
     *(Resize(size=32, pillow=pillow) for pillow in PILLOWS),

@@ -17,6 +17,7 @@ from preproc.recipe import PixelsSpec
 from preproc.runtimes import onnxruntime
 from preproc.steps import (
     FAST,
+    ROUNDINGS,
     TORCHES,
     CenterCrop,
     ChannelAffine,
@@ -147,7 +148,11 @@ FORMS: dict[str, list[list[steps.Step]]] = {
     + [[Resize(size=8, torch="float32"), Pad(padding=3), CenterCrop(size=9)]]
     + [[Resize(size=8, max_size=9)], [Resize(size=8, antialias=False)], [Resize(size=(9, 8), antialias=False), Resize(size=(7, 6))]]
     + [[Resize(size=(12, 11)), Resize(size=(9, 8), interpolation="bicubic"), Resize(size=(7, 6), interpolation="nearest")]],
-    "center_crop": [[CenterCrop(size=8)], [CenterCrop(size=30, rounding="floor")], [CenterCrop(size=(8, 50)), Resize(size=(7, 6))]],
+    "center_crop": [
+        [CenterCrop(size=8)],
+        *([CenterCrop(size=30, rounding=rounding)] for rounding in ROUNDINGS),
+        [CenterCrop(size=(8, 50)), Resize(size=(7, 6))],
+    ],
     "letterbox": [
         [Letterbox(size=24)],
         [Letterbox(size=(24, 20), interpolation="nearest")],

@@ -13,7 +13,7 @@ from preproc import published, reference
 from preproc.errors import PreprocError
 from preproc.pipeline import Pipeline
 from preproc.published.processors import FIELDS, HARMLESS, RESIZES, SIZES, known
-from preproc.steps import ChannelAffine, FromPixels, Rescale
+from preproc.steps import TORCHES, ChannelAffine, FromPixels, Rescale
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: its processors are not compared")
 
@@ -22,6 +22,7 @@ from tests.survey_processors import compared, surveyed  # noqa: E402
 
 READ = [name for name, forms in known().items() if not any(form.why_not for form in forms)]
 HERE = {name: kind for name, kind in processors.classes().items() if name in known()}
+ON_TENSORS = {name: kind for name, kind in processors.classes("torchvision").items() if name in known("torchvision")}
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,8 @@ def quiet():
 def test_the_table_says_what_it_can():
     """By the command: python -m tests.processors."""
     assert len(READ) > 35
-    for name, forms in known().items():
+    assert sum(not forms[-1].why_not for forms in known("torchvision").values()) > 60
+    for name, forms in (*known().items(), *known("torchvision").items()):
         versions = [version for form in forms for version in form.versions]
         assert len(versions) == len(set(versions)), name
         for form in forms:
@@ -44,6 +46,7 @@ def test_the_table_says_what_it_can():
             assert not HARMLESS & set(form.absent)
             assert set(form.sizes) <= set(SIZES)
             assert (form.resize in RESIZES) == bool(form.sizes)
+            assert form.tensors in ((None,) if form.backend == "pil" or not form.sizes else TORCHES)
     assert {version.partition(".")[0] for forms in known().values() for form in forms for version in form.versions} == {"4", "5"}
 
 
@@ -56,12 +59,21 @@ def test_a_table_of_one_version_is_replaced():
     again = processors.merged(copy.deepcopy(table), "5.4.0", {"A": one, "B": one})
     assert json.loads(processors.text(again)) == table
     assert processors.merged(table, "4.57.6", {})["classes"]["B"] == [{"versions": ["5.4.0"], **one}]
+    both = processors.merged(table, "5.4.0", {"A": two}, "torchvision")
+    assert (both["classes"], both["torchvision"]["A"]) == (table["classes"], [{"versions": ["5.4.0"], **two}])
+    assert json.loads(processors.text(both)) == both
 
 
 @pytest.mark.parametrize("name", sorted(HERE))
 def test_random_configurations_are_equal_or_refused(name):
     """`python -m tests.survey_processors` runs many more: tests/survey/processors.md."""
     _, wrong = surveyed(name, HERE[name], 12, seed=7)
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", [name for name in ON_TENSORS if not any(form.why_not for form in known("torchvision")[name])])
+def test_random_configurations_on_tensors_are_equal_or_refused(name):
+    _, wrong = surveyed(name, ON_TENSORS[name], 8, seed=7)
     assert not wrong
 
 
@@ -139,16 +151,17 @@ def test_objects(name):
     image = processors.picture((50, 41))
     made = [kind(size={"height": 30, "width": 22}, do_center_crop=False) for kind in of_all_backends(name)]
     slow = made[-1]
-    theirs = np.asarray(slow(images=image, return_tensors="np")["pixel_values"])
     for processor in made:
-        if processor.backend == "torchvision":
-            with pytest.warns(UserWarning, match=rf"{name} resizes tensors .* as {name}Pil does"):
-                read = published.from_huggingface(processor)
-        else:
-            read = published.from_huggingface(processor)
-        assert processors.same(reference.apply([FromPixels(layout="NHWC", to=read.color), *read.steps], np.asarray(image)[None]), theirs)
-        assert published.title(read.origin) == f"Hugging Face {type(processor).__name__} (Pillow backend)"
+        backend = "torchvision" if processor.backend == "torchvision" else "Pillow"
+        theirs = np.asarray(processor(images=image, return_tensors="pt")["pixel_values"])
+        read = published.from_huggingface(processor)
+        assert read.steps[0].torch == (None if backend == "Pillow" else "uint8")
+        mine = reference.apply([FromPixels(layout="NHWC", to=read.color), *read.steps], np.asarray(image)[None])
+        assert processors.same(mine, theirs)
+        assert published.title(read.origin) == f"Hugging Face {type(processor).__name__} ({backend} backend)"
         assert np.array_equal(published.original(read.origin)(image), theirs)
+        with pytest.raises(PreprocError, match=rf"expected no backend beside {type(processor).__name__}, which computes with"):
+            published.from_huggingface(processor, backend="pil" if backend == "torchvision" else "torchvision")
     assert Pipeline.from_huggingface(slow).steps()[1:] == read.steps
 
 

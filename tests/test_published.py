@@ -1,5 +1,6 @@
 """Pipelines resolved from what is published with weights, against the Python pipelines themselves, and back again."""
 
+import dataclasses
 import inspect
 import json
 import sys
@@ -29,6 +30,7 @@ from preproc.verify import Original, Report, Result
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
 from tests.test_cli import run
+from tests.test_plausibility import run as run_here
 
 WEIGHTS = {repr(member.transforms()): member for name in models.list_models(module=models) for member in models.get_model_weights(name)}
 """One for each setting of the transforms."""
@@ -120,9 +122,10 @@ def test_compositions_of_both_kinds(photographs):
         (v2.RandomResizedCrop(224), "got RandomResizedCrop"),
         (v2.Compose([v2.ToImage(), v2.GaussianBlur(3)]), "got GaussianBlur"),
         (v2.Pad(3, padding_mode="reflect"), "padding_mode constant"),
-        (v2.Pad(3, fill=[1, 2, 3]), "one fill for all channels"),
+        (v2.Pad(3, fill=[1, 2, 3]), "Pad: expected a border of one grey level for all channels, 0 to 255, got one of 1, 2, 3"),
         (v2.Compose([v2.ToImage(), v2.ToDtype(torch.float16, scale=True)]), "expected float32"),
-        (v2.Pad(3, fill={Image.Image: 3, "others": 0}), "settings of torchvision's"),
+        (v2.Pad(3, fill={Image.Image: [3, 4, 5], "others": 0}), "one grey level for all channels, 0 to 255, got one of 3, 4, 5"),
+        (transforms.Pad(3, padding_mode="edge"), "Pad: expected padding_mode constant, for steps have no other border, got edge"),
         (models.video.R3D_18_Weights.DEFAULT, "got VideoClassification"),
         (torch.nn.ReLU(), "transforms of torchvision, got ReLU"),
     ],
@@ -347,7 +350,7 @@ CONVNEXT = without("do_center_crop", "crop_size", image_processor_type="ConvNext
             without(
                 "do_center_crop", "crop_size", image_processor_type="DetrImageProcessor", size={"shortest_edge": 80, "longest_edge": 133}
             ),
-            "expected size with height and width, which steps can say for DetrImageProcessor.*, got shortest_edge and longest_edge",
+            "expected size with height and width, which steps can say for DetrImageProcessor.*, got shortest_edge and longest_edge;",
         ),
         (without("do_center_crop", "crop_size", image_processor_type="GLPNImageProcessor"), "GLPNImageProcessor"),
         ([], "expected a table"),
@@ -593,3 +596,110 @@ def test_an_original_that_differs_fails_the_file():
     report = Report("x", "y", "yes", None, (right,), original=Original("z", 1, 0.0, (Result("ort-cpu", "failed", "error 1"),)))
     assert report.failed
     assert not report.ok
+
+
+FACTORS, WHY = [1 / 0.229, 1 / 0.224, 1 / 0.225], "measured so"
+"""ncnn's norm_vals where stds belong."""
+DOUBTED = {
+    "torchvision": (
+        Pipeline.from_torchvision,
+        transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.485, 0.456, 0.406], FACTORS)]),
+    ),
+    "timm": (Pipeline.from_timm, get_pretrained_cfg("resnet50.a1_in1k").to_dict() | {"std": FACTORS}),
+    "huggingface": (Pipeline.from_huggingface, without(image_mean=[0.485, 0.456, 0.406], image_std=FACTORS)),
+}
+
+
+@pytest.mark.parametrize("publisher", DOUBTED)
+def test_published_constants_are_taken_where_somebody_says_why(publisher):
+    read, source = DOUBTED[publisher]
+    with pytest.raises(PreprocError, match=r"imagenet's; write mean = .* or say why they are right in constants_because = "):
+        read(source)
+    assert read(source, constants_because=WHY).steps()[-1].constants_because == WHY
+    with pytest.raises(PreprocError, match="constants_because to be a reason in words"):
+        read(source, constants_because=" ")
+
+
+def test_a_reason_for_no_constants_is_refused():
+    with pytest.raises(
+        PreprocError, match=r"a normalization, whose constants the reason in constants_because = .*, got resize, center_crop, resc"
+    ):
+        published.from_huggingface(without(do_normalize=False), constants_because=WHY)
+    assert published.from_huggingface(CLIP).steps[-1].constants_because is None
+
+
+@pytest.mark.parametrize("publisher", ["timm", "huggingface"])
+def test_attach_says_why_published_constants_are_right(tmp_path, monkeypatch, capsys, publisher):
+    file, config, out = hand_made(tmp_path, shape=("N", 3, 224, 224)), tmp_path / "config.json", tmp_path / "o.onnx"
+    config.write_text(json.dumps(DOUBTED[publisher][1]))
+    options = ["attach", file, "-o", out, "--no-verify", f"--{publisher}", config]
+    assert (run_here(monkeypatch, *options), out.exists()) == (1, False)
+    assert 'or say why they are right in --constants-because "the reason"' in capsys.readouterr().err
+    assert run_here(monkeypatch, *options, "--constants-because", WHY) == 0
+    assert f"note: normalize: its constants are taken as they are given, because: {WHY}" in capsys.readouterr().err
+    assert run_here(monkeypatch, "inspect", out) == 0
+    assert f"because: {WHY}" in capsys.readouterr().out
+    assert run_here(monkeypatch, *options[:5], "--preset", "imagenet", "--constants-because", WHY) == 1
+    assert "--constants-because: expected beside --mean and --std, or one of --huggingface, --timm, --torc" in capsys.readouterr().err
+
+
+def test_recipes_say_why_the_constants_of_weights_are_right(monkeypatch):
+    backbone = {"source": "timm", "name": "resnet50", "weights": "a1_in1k", "color": "RGB"}
+    config = get_pretrained_cfg("resnet50.a1_in1k")
+    monkeypatch.setattr("timm.models.get_pretrained_cfg", lambda _: dataclasses.replace(config, std=tuple(FACTORS)))
+    with pytest.raises(RecipeError, match=r"steps_from: normalize: .* or say why they are right in constants_because = "):
+        recipe(backbone=backbone)
+    made = recipe(backbone=backbone, constants_because=WHY)
+    assert made.steps[-1].constants_because == WHY
+    with pytest.raises(
+        RecipeError, match=r"constants_because: expected beside steps_from, .*; in \[\[steps\]\] each normalize may say its own"
+    ):
+        recipe(backbone=backbone, steps_from=None, steps=[], constants_because=WHY)
+
+
+def test_a_file_is_read_for_the_backend_that_is_said():
+    assert published.from_huggingface(VIT, backend="pil").steps == published.from_huggingface(VIT).steps
+    on_tensors = published.from_huggingface(VIT, backend="torchvision")
+    assert on_tensors.steps[0] == Resize(size=(32, 40), interpolation="bicubic", torch="uint8")
+    assert published.title(on_tensors.origin) == "Hugging Face preprocessor_config (torchvision backend)"
+    crop = published.from_huggingface(CLIP, backend="torchvision").steps[1]
+    assert (crop.rounding, published.from_huggingface(CLIP).steps[1].rounding) == ("trunc", "floor")
+    assert Pipeline.from_huggingface(VIT, backend="torchvision").steps()[1].torch == "uint8"
+    fast = VIT | {"image_processor_type": "ViTImageProcessorFast"}  # as transformers 4 writes it
+    assert published.from_huggingface(fast).steps == on_tensors.steps
+    assert published.from_huggingface(fast, backend="pil").steps[0].torch is None
+    with pytest.raises(PreprocError, match="expected backend to be one of pil, torchvision, got 'fast'"):
+        published.from_huggingface(VIT, backend="fast")
+    for code, name in ((0, "nearest"), (1, "lanczos"), (4, "box")):
+        with pytest.raises(PreprocError, match=rf"resample 2 \(bilinear\) or 3 \(bicubic\), which steps can say on tensors, got {name}"):
+            published.from_huggingface(VIT | {"resample": code}, backend="torchvision")
+
+
+def test_classes_for_tensors_alone_need_no_backend():
+    """And one that resizes floats, behind its rescale."""
+    config = VIT | {"image_processor_type": "DINOv3ViTImageProcessorFast"}
+    assert published.from_huggingface(config).steps[0] == Resize(size=(32, 40), interpolation="bicubic", torch="float32")
+    with pytest.raises(PreprocError, match="expected a processor that computes with pil, got DINOv3ViTImageProcessor, which does not"):
+        published.from_huggingface(config, backend="pil")
+    with pytest.raises(
+        PreprocError, match=r"expected do_rescale, behind which DINOv3ViTImageProcessor with torchvision of .* resizes floats"
+    ):
+        published.from_huggingface(config | {"do_rescale": False, "image_mean": 127, "image_std": 64})
+
+
+@pytest.mark.parametrize("name", ["ViTImageProcessor", "DINOv3ViTImageProcessor"])
+def test_attach_with_the_backend_for_tensors(tmp_path, name):
+    """Verified against transformers' own class."""
+    import transformers
+
+    file, config = hand_made(tmp_path, shape=("N", 3, 32, 40)), tmp_path / "preprocessor_config.json"
+    config.write_text(json.dumps(VIT | {"image_processor_type": name}))
+    none = dict.fromkeys(inspect.signature(steps_and_pixels).parameters)
+    steps, pixels, _, origin = steps_and_pixels(**none | {"huggingface": config, "backend": "torchvision"})
+    assert published.title(origin) == "Hugging Face preprocessor_config.json (torchvision backend)"
+    original = attach(file, tmp_path / "out", steps=steps, pixels=pixels, steps_from=origin).report.original
+    if hasattr(transformers, name):
+        assert (original.pictures, original.reason) == (9, "")
+        assert original.ready_error < (1e-5 if name.startswith("ViT") else 1e-4)
+    with pytest.raises(PreprocError, match="--backend: expected beside --huggingface, which it is of, got it with --preset"):
+        steps_and_pixels(**none | {"preset": "imagenet", "backend": "torchvision"})

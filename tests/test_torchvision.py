@@ -23,6 +23,7 @@ with warnings.catch_warnings():
     OLD_TO_TENSOR = v2.ToTensor()  # deprecated
 SIZES = [(52, 61), (90, 41), (17, 23)]
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+BLACK = tuple(-mean / std for mean, std in zip(MEAN, STD, strict=True))
 
 
 @pytest.fixture(autouse=True)
@@ -77,12 +78,19 @@ resizes = st.builds(
     st.sampled_from([True, True, True, False]),
 )
 limited = st.builds(lambda kit, more: kit.Resize(20, max_size=20 + more), st.sampled_from([v1, v2]), st.integers(1, 12))
+by_kind = st.builds(
+    lambda padding, fills: v2.Pad(padding, fill=dict(fills)),
+    st.sampled_from([1, [2, 3], [4]]),
+    st.sampled_from(
+        [{Image.Image: 3, "others": 0}, {tv_tensors.Image: 1, "others": 5}, {Image.Image: [2, 2, 2], "others": None}, {torch.Tensor: 3}]
+    ),
+)
 crops = st.builds(lambda kit, size: kit.CenterCrop(size), st.sampled_from([v1, v2]), sides)
 pads = st.builds(
     lambda kit, padding, fill: kit.Pad(padding, fill=fill),
     st.sampled_from([v1, v2]),
     st.sampled_from([1, [2, 3], [1, 2, 3, 4]]),
-    st.sampled_from([0, 0, 7, 255, 1.0, 0.5, 300]),
+    st.sampled_from([0, 0, 7, 255, 1.0, 0.5, 300, [7, 7, 7], (1, 2, 3), [9]]),
 )
 conversions = st.one_of(
     st.sampled_from([v1.ToTensor(), OLD_TO_TENSOR, v1.PILToTensor(), v2.PILToTensor(), v2.ToImage(), v2.ToPureTensor()]),
@@ -92,10 +100,10 @@ conversions = st.one_of(
 normalizes = st.builds(
     lambda kit, told, inplace: kit.Normalize(*told, inplace=inplace), st.sampled_from([v1, v2]), constants, st.booleans()
 )
-anything = st.lists(st.one_of(resizes, limited, crops, pads, conversions, conversions, normalizes), min_size=1, max_size=6)
+anything = st.lists(st.one_of(resizes, limited, crops, pads, by_kind, conversions, conversions, normalizes), min_size=1, max_size=6)
 """Most are refused, or fail in torchvision."""
 to_tensor = st.sampled_from([[v1.ToTensor()], [v2.PILToTensor()], [v2.ToImage()], [v2.ToImage(), v2.ToPureTensor()]])
-moved = st.lists(st.one_of(resizes, limited, crops, pads), max_size=2)
+moved = st.lists(st.one_of(resizes, limited, crops, pads, by_kind), max_size=2)
 to_floats = st.one_of(
     st.builds(lambda kit: [kit.ConvertImageDtype(F32)], st.sampled_from([v1, v2])),
     st.builds(lambda scale: [v2.ToDtype(F32, scale=scale)], st.booleans()),
@@ -155,6 +163,14 @@ EQUAL = {
     "a crop that cuts commutes": [v1.Resize(30), v1.ToTensor(), v1.Normalize(MEAN, STD), v1.CenterCrop([20, 24])],
     "black borders are black behind a scaling": [v2.ToImage(), v2.ToDtype(F32, scale=True), v2.CenterCrop(70), v2.Pad(3, fill=1.0)],
     "of one grey level behind a normalization": [v1.ToTensor(), v1.Normalize([0.5], [0.5]), v1.Pad(2, fill=1)],
+    "a fill per channel that is one grey level": [v1.Pad(2, fill=(7, 7, 7)), v1.ToTensor(), v1.Normalize(MEAN, STD), v2.Pad(1, fill=BLACK)],
+    "a fill by the kind of the picture": [
+        v2.Pad([2], fill={Image.Image: [3, 3, 3], "others": 200}),
+        v2.ToImage(),
+        v2.Pad(1, fill={tv_tensors.Image: 9, "others": 200}),
+        v2.Pad(1, fill={Image.Image: 3, "others": None}),
+        v2.ToDtype(F32, scale=True),
+    ],
     "the recommended order": [
         v2.ToImage(),
         v2.Resize(32),
@@ -218,10 +234,19 @@ def test_steps_of_the_recommended_order():
 
 REFUSED = [
     ([v1.ToTensor(), v2.ToDtype(torch.uint8)], "keeps all values apart, got one that rounds"),
-    ([v1.PILToTensor(), v1.Resize(20)], "with transforms.v2 on uint8, got it on a tensor of uint8"),
-    ([v2.ToImage(), v2.ToDtype(torch.int32), v2.Resize(20)], "got it on a tensor of int32"),
-    ([v2.ToImage(), v2.Resize(20, antialias=False)], "got bilinear with antialias=False; put it in front of the conversion"),
-    ([v2.ToImage(), v2.Resize(20, interpolation=MODE.NEAREST)], "got nearest; put it in front"),
+    (
+        [v1.PILToTensor(), v1.Resize(20)],
+        r"that of transforms\.v2 on a tensor of uint8, got that of v1, which .*; v2's, or one in front of the conversion",
+    ),
+    ([v2.ToImage(), v2.ToDtype(torch.int32), v2.Resize(20)], "got it on one of int32"),
+    (
+        [v2.ToImage(), v2.Resize(20, antialias=False)],
+        "got bilinear with antialias=False; in front of the conversion",
+    ),
+    (
+        [v2.ToImage(), v2.Resize(20, interpolation=MODE.NEAREST)],
+        "got nearest; in front of the conversion",
+    ),
     (
         [v1.Normalize(MEAN, STD)],
         "Normalize: expected transforms that run on a PIL image one after another, got one that fails on a PIL image",
@@ -231,12 +256,12 @@ REFUSED = [
     ([v1.ToTensor(), v1.Normalize(MEAN, STD), v1.Normalize(MEAN, STD)], "expected one Normalize, got a second one"),
     (
         [v1.ToTensor(), v1.Normalize(MEAN, STD), v1.CenterCrop(99)],
-        "CenterCrop: expected a border of one grey level, .* which stands for 123.7, 116.3",
+        "CenterCrop: expected a border of one grey level .* which stands for 123.7, 116.3",
     ),
     ([v1.ToTensor(), v1.Normalize([0.1, 0.2], [1.0, 1.0])], "Normalize: .* fails on a tensor of float32"),
     ([v2.Grayscale()], "got Grayscale"),
     ([v2.ToImage(), v2.Lambda(lambda x: x)], "got Lambda"),
-    ([v2.Pad(2, fill=0.5)], "one grey level, 0 to 255, got one of 0.5"),
+    ([v2.Pad(2, fill=0.5)], "one grey level for all channels, 0 to 255, got one of 0.5"),
 ]
 
 

@@ -47,7 +47,7 @@ def torchvision(spec: BackboneSpec, recipe: Recipe) -> Backbone:
         options["image_size"] = weights.meta["min_size"][0]  # SWAG's have other position embeddings
     module = build()
     load_state(module, _download(weights, spec), f"{spec.name} {weights.name}")
-    return Backbone(module, str(weights), True, from_torchvision(weights), tuple(weights.meta["categories"]))
+    return Backbone(module, str(weights), True, from_torchvision(weights, constants_because=_COMPARED), tuple(weights.meta["categories"]))
 
 
 def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
@@ -84,12 +84,15 @@ def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
 def _published(config: Any, full: str) -> Published:
     """All that the configuration says; only its constants where files have no word for its resize."""
     try:
-        return from_timm(config)
+        return from_timm(config, constants_because=_COMPARED)
     except PreprocError:
-        constants = Normalize(mean=tuple(config["mean"]), std=tuple(config["std"]), unit="0-1", origin=f"timm {full}")
+        constants = Normalize(
+            mean=tuple(config["mean"]), std=tuple(config["std"]), unit="0-1", origin=f"timm {full}", constants_because=_COMPARED
+        )
         return Published("RGB", (Rescale(), constants), f"timm {full}")
 
 
+_COMPARED = "a recipe's are compared with them, and judged"
 _WAYS_OUT = 'or write weights = "FILE.safetensors", or weights = "random" with seed = 0 to try the rest'
 
 

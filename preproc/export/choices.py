@@ -23,6 +23,7 @@ def steps_and_pixels(
     units: str | None,
     recipe: Path | None,
     huggingface: Path | None,
+    backend: str | None,
     timm: str | None,
     torchvision: str | None,
     layout: str | None,
@@ -39,7 +40,8 @@ def steps_and_pixels(
     anything else.
 
     layout, color, dtype: None for NHWC, RGB, uint8. Upper and lower case are the same.  pillow: of what is published, 12, 13 or None.
-    constants_because: as steps.Normalize's, of mean and std.
+    backend: as published.from_huggingface()'s.
+    constants_because: as steps.Normalize's, of mean and std and of what is published.
     """
     given: dict[str, object] = {"--preset": preset, "--mean": mean, "--std": std, "--units": units, "--recipe": recipe}
     given |= {"--layout": layout, "--color": color, "--model-color": model_color, "--dtype": dtype}
@@ -61,8 +63,11 @@ def steps_and_pixels(
         if chosen[0] not in PUBLISHED:
             raise PreprocError(f"--pillow: expected beside one of {', '.join(PUBLISHED)}, whose resizes it is of, got it with {chosen[0]}")
         check_pillow(pillow, "--pillow")
-    if constants_because is not None and chosen[0] != "--mean":
-        raise PreprocError(f"--constants-because: expected beside --mean and --std, whose reason it is, got it with {chosen[0]}")
+    if backend is not None and huggingface is None:
+        raise PreprocError(f"--backend: expected beside --huggingface, which it is of, got it with {chosen[0]}")
+    if constants_because is not None and chosen[0] not in ("--mean", *PUBLISHED):
+        asked = f"--mean and --std, or one of {', '.join(PUBLISHED)}"
+        raise PreprocError(f"--constants-because: expected beside {asked}, whose reason it is, got it with {chosen[0]}")
     if recipe is not None:
         made = load_recipe(recipe)
         pixels = made.pixels if size is None else replace(made.pixels, size=_size(size))
@@ -72,7 +77,12 @@ def steps_and_pixels(
     check_choice("--color", color, COLORS)
     check_choice("--dtype", dtype, PIXEL_DTYPES)
     if chosen[0] in PUBLISHED:
-        found = _published(huggingface, timm, torchvision, pillow)
+        try:
+            found = _published(huggingface, backend, timm, torchvision, pillow=pillow, constants_because=constants_because)
+        except PreprocError as error:
+            if plausibility.BECAUSE not in str(error):
+                raise
+            raise PreprocError(str(error).replace(plausibility.BECAUSE, plausibility.BECAUSE_OPTION)) from error
         if dtype != "uint8":
             raise PreprocError(f"expected --dtype uint8 for what is published for 8 bits, got {dtype}")
         pixels = PixelsSpec(
@@ -104,10 +114,20 @@ def steps_and_pixels(
 PUBLISHED = ("--huggingface", "--timm", "--torchvision")
 
 
-def _published(huggingface: Path | None, timm: str | None, torchvision: str | None, pillow: int | None) -> published.Published:
+def _published(
+    huggingface: Path | None,
+    backend: str | None,
+    timm: str | None,
+    torchvision: str | None,
+    *,
+    pillow: int | None,
+    constants_because: str | None,
+) -> published.Published:
     if huggingface is not None:
-        return published.from_huggingface(huggingface, pillow=pillow)
-    return published.from_timm(timm, pillow=pillow) if timm is not None else published.named_weights(str(torchvision), pillow=pillow)
+        return published.from_huggingface(huggingface, backend=backend, pillow=pillow, constants_because=constants_because)
+    if timm is not None:
+        return published.from_timm(timm, pillow=pillow, constants_because=constants_because)
+    return published.named_weights(str(torchvision), pillow=pillow, constants_because=constants_because)
 
 
 def _preset(name: str) -> tuple[Statistics, str]:

@@ -125,7 +125,7 @@ class Letterbox(Layer):
 class CenterCrop(Layer):
     """torchvision.transforms.CenterCrop: the middle; where the picture is smaller, a border of `fill`.
 
-    x: (N, C, H, W) float.  y: (N, C, *size).  rounding: of half a pixel, "half_even" (torchvision) or "floor" (Hugging Face).
+    x: (N, C, H, W) float.  y: (N, C, *size).  rounding: of half a pixel, "half_even" (torchvision), "floor" or "trunc" (Hugging Face).
     """
 
     def __init__(
@@ -142,12 +142,13 @@ class CenterCrop(Layer):
         self.height, self.width = step.size
         self.fill = float(step.fill)
         self.even = int(rounding == "half_even")
+        self.less = int(rounding != "floor")
 
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
         _check_sides(x, 1, 1)
-        rows, there = _middle(x.shape[2], self.height, self.even)
-        columns, beside = _middle(x.shape[3], self.width, self.even)
+        rows, there = _middle(x.shape[2], self.height, self.even, self.less)
+        columns, beside = _middle(x.shape[3], self.width, self.even, self.less)
         inside = (there.unsqueeze(1) & beside).to(x.device)
         y = x.index_select(2, rows.to(x.device)).index_select(3, columns.to(x.device))
         return torch.where(inside, y, torch.full_like(y[:1, :1, :1, :1], self.fill))
@@ -346,11 +347,12 @@ def _sinc(x: Tensor) -> Tensor:
     return torch.where(x == 0, torch.ones_like(x), angle.sin() / angle)
 
 
-def _middle(size: int, new: int, even: int) -> tuple[Tensor, Tensor]:
-    """(new,) positions in the middle of `size`, and which of them are inside. Tensors, for torch.export can solve no such whole numbers."""
+def _middle(size: int, new: int, even: int, less: int) -> tuple[Tensor, Tensor]:
+    """(new,) positions in the middle of `size`, and which of them are inside. even: 1 to round the start half even; less: 1 for the smaller
+    half of an odd border in front. Tensors, for torch.export can solve no such whole numbers."""
     one = torch.ones(1, dtype=torch.int64)
     more = one * size - new
-    start = torch.where(more < 0, more + even, more + more // 2 % 2 * even) // 2
+    start = torch.where(more < 0, more + less, more + more // 2 % 2 * even) // 2
     position = torch.arange(new) + start
     last = one * size - 1
     return torch.minimum(position.clamp(min=0), last), (position >= 0) & (position <= last)

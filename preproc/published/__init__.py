@@ -2,7 +2,8 @@
 image processors. Every field is used or refused by name; nothing is guessed. No torch but what is handed in.
 
 None of them says which Pillow it was written for: pillow=12 or 13 chooses whose order of passes the resizes have, see steps.Resampling;
-None is that of the Pillow which is installed.
+None is that of the Pillow which is installed. constants_because: as steps.Normalize's, where published constants look like no mean and
+std.
 """
 
 from ._base import Published, check_torchvision, title

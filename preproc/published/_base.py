@@ -1,10 +1,15 @@
 """What is published of a network's preprocessing, and what its readers share."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import NotAtHandError, PreprocError, first_line
-from ..steps import INTERPOLATIONS, Resize, Step
+from ..plausibility import BECAUSE
+from ..steps import INTERPOLATIONS, Normalize, Resize, Step, with_pillow
+
+UNJUDGED = "as published"
+"""The reason of a Normalize in the making: finished() puts the caller's in its place, or none, and only then are its constants judged."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,16 @@ def resize_step(size: Any, interpolation: Any, max_size: int | None, where: str)
     if len(sides) not in (1, 2):
         raise PreprocError(f"{where}: expected a size of one or two numbers, got {size}")
     return Resize(size=sides[0] if len(sides) == 1 else (sides[0], sides[1]), interpolation=method, max_size=max_size)
+
+
+def finished(steps: Iterable[Step], pillow: int | None, constants_because: str | None) -> tuple[Step, ...]:
+    """The steps that were read with the caller's choices: as steps.with_pillow(), and steps.Normalize's constants_because. Raises
+    PreprocError for constants that can be no mean and std where no reason is given, and for a reason without constants."""
+    made = [replace(step, constants_because=constants_because) if isinstance(step, Normalize) else step for step in steps]
+    if constants_because is not None and not any(isinstance(step, Normalize) for step in made):
+        told = ", ".join(step.name for step in made) or "no steps"
+        raise PreprocError(f"expected a normalization, whose constants the reason in {BECAUSE} is for, got {told}")
+    return with_pillow(made, pillow)
 
 
 def check_torchvision() -> None:

@@ -1,51 +1,59 @@
 """Hugging Face's image processors, their files and their objects -> steps. transformers is not needed: see processors.py."""
 
+import functools
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checks import did_you_mean
+from ..checks import check_choice, did_you_mean
 from ..errors import PreprocError, first_line
-from ..steps import Resampling, Step, with_pillow
-from ._base import Published
-from .processors import FIELDS, VALUES, FailsError, Processor, known
+from ..steps import Step
+from ._base import Published, finished
+from .processors import BACKENDS, FIELDS, VALUES, FailsError, Processor, known
 
 FILES = ("processor_config.json", "preprocessor_config.json")
 """transformers 5 writes the first, with the image processor's table in it; 4 wrote the second, which is that table."""
+BACKEND_NAMES = {"pil": "Pillow", "torchvision": "torchvision"}
 INNER = "image_processor"
 """Where a processor of pictures and texts has the one of pictures: a key of its table, an attribute of its object."""
 _CODES = {"nearest": 0, "nearest-exact": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 """torchvision's InterpolationMode as Pillow's codes."""
 
 
-def from_huggingface(source: Any, *, pillow: int | None = None) -> Published:
+def from_huggingface(
+    source: Any, *, backend: str | None = None, pillow: int | None = None, constants_because: str | None = None
+) -> Published:
     """source: a preprocessor_config.json or processor_config.json, its path, its folder or its table; or the processor itself.
 
-    As transformers' image processors compute it with Pillow (backend="pil", the slow ones of transformers 4). Their form for torchvision's
-    tensors (transformers 5's default, "Fast" in 4) resizes with another kernel, some levels away (tests/survey/resize.md); given the object
-    of such a one, a warning says so. Fields that are left out are what they are in every version of transformers that huggingface.json
-    knows. Raises PreprocError for fields, values and classes whose arithmetic steps cannot say or that two versions read otherwise.
+    backend: what transformers computes a file with, as in AutoImageProcessor.from_pretrained(backend=...), some levels apart
+    (tests/survey/resize.md): "pil" (the slow classes of transformers 4), or "torchvision" (the default of 5, "Fast" in 4), on tensors, as
+    steps.Resampling's torch. An object says its own, and so does a file of a "Fast" class. Another does not: None is "pil", where the class
+    has both, and refused where the fields that it leaves out are others in the two. Fields that are left out are what they are in every
+    version of transformers that huggingface.json knows. Raises PreprocError for fields, values and classes whose arithmetic steps cannot
+    say or that two versions read otherwise.
     """
+    if backend is not None:
+        check_choice("backend", backend, BACKENDS)
+    own = _backend(source)
+    if own is not None and backend not in (None, own):
+        raise PreprocError(f"expected no backend beside {type(source).__name__}, which computes with {own}, got {backend!r}")
     where, config, major = _read(source)
     try:
         name = class_name(config)
-        forms = known()[name]
-        color, steps = _agreed([form for form in forms if form.is_of(major)] or forms, config)
-        found = with_pillow(steps, pillow)
-        told = Published(color, found, f"{where} (Pillow backend) {json.dumps(config, sort_keys=True)}")
+        fast = "torchvision" if str(config.get(f"{INNER}_type", "")).endswith("Fast") else None
+        computes = backend or own or fast or next(each for each in BACKENDS if name in known(each))
+        if name not in known(computes):
+            raise PreprocError(f"expected a processor that computes with {computes}, got {name}, which does not")
+        forms = known(computes)[name]
+        alone = bool(backend or own or fast)
+        color, steps = _agreed([form for form in forms if form.is_of(major)] or forms, config, alone=alone)
+        found = finished(steps, pillow, constants_because)
+        return Published(color, found, f"{where} ({BACKEND_NAMES[computes]} backend) {json.dumps(config, sort_keys=True)}")
     except PreprocError as error:
         raise PreprocError(f"{where}: {error}") from error
     except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
         raise PreprocError(f"{where}: expected numbers and tables of numbers, got others: {first_line(error)}") from error
-    if _on_tensors(source) and any(isinstance(step, Resampling) for step in found):
-        warnings.warn(
-            f"{type(source).__name__} resizes tensors with torchvision's kernel; these steps resize as {name}Pil does, with Pillow, some "
-            "grey levels away",
-            stacklevel=2,
-        )
-    return told
 
 
 def _read(source: Any) -> tuple[str, dict[str, Any], str]:
@@ -111,7 +119,7 @@ def _inner(table: Any, where: str) -> Mapping[str, Any]:
 
 def _fields(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Without nulls, which are fields left out to transformers 5. To 4 they are flags that are off."""
-    forms = known().get(_name(table), ())
+    forms = [form for backend in BACKENDS for form in known(backend).get(_name(table), ())]
     for name in (*VALUES, "resample", "rescale_factor", "rescale_offset", "crop_pct"):
         if name in table and table[name] is None and any(form.absent.get(name) not in (None, False) for form in forms):
             raise PreprocError(f"{where}: expected {name} to be said or left out, got null, which transformers 4 and 5 read otherwise")
@@ -122,30 +130,40 @@ def _name(table: Mapping[str, Any]) -> str:
     """The class, by the name that all of its forms share."""
     name = str(table.get("image_processor_type") or table.get("feature_extractor_type") or "")
     name = name.removesuffix("Fast").removesuffix("Pil").replace("FeatureExtractor", "ImageProcessor")
-    return next((each for each in known() if each.lower() == name.lower()), name)  # DeitFeatureExtractor
+    return next((each for each in _names() if each.lower() == name.lower()), name)  # DeitFeatureExtractor
+
+
+@functools.cache
+def _names() -> tuple[str, ...]:
+    return tuple(sorted({name for backend in BACKENDS for name in known(backend)}))
 
 
 def class_name(config: Mapping[str, Any]) -> str:
     """As "ViTImageProcessor", of a file's fields. Raises PreprocError for those that are not known."""
     name = _name(config)
-    if name not in known() and not any(field in config for field in FIELDS):
+    if name not in _names() and not any(field in config for field in FIELDS):
         what = name or f"something else, with {', '.join(sorted(map(str, config))[:5]) or 'nothing'}"
         raise PreprocError(f"expected the configuration of an image processor, got one of {what}")
-    if name not in known():
-        able = ", ".join(each.removesuffix("ImageProcessor") for each, forms in known().items() if not forms[-1].why_not)
+    if name not in _names():
+        able = ", ".join(
+            each.removesuffix("ImageProcessor")
+            for each in _names()
+            if any(not known(backend)[each][-1].why_not for backend in BACKENDS if each in known(backend))
+        )
         raise PreprocError(f"expected an image processor whose arithmetic is known, of {able}, got {name or 'none named'}{_near(name)}")
     return name
 
 
 def _near(name: str) -> str:
-    return did_you_mean(name, known()) if name else ""
+    return did_you_mean(name, _names()) if name else ""
 
 
-def _agreed(forms: Sequence[Processor], config: Mapping[str, Any]) -> tuple[str, list[Step]]:
-    """What all versions compute of it. Raises PreprocError where one says something else, or nothing that steps can."""
+def _agreed(forms: Sequence[Processor], config: Mapping[str, Any], *, alone: bool) -> tuple[str, list[Step]]:
+    """What all versions compute of it, and their other backend with what it has for the fields that are left out; alone: without that.
+    Raises PreprocError where one says something else, or nothing that steps can."""
     read, fails = list[tuple[Processor, Mapping[str, Any], tuple[str, list[Step]]]](), None
     for form in forms:
-        for variant in ({}, *form.variants):
+        for variant in ({}, *(() if alone else form.variants)):
             try:
                 read.append((form, variant, form.read(config, variant)))
             except FailsError as error:
@@ -166,9 +184,10 @@ def _agreed(forms: Sequence[Processor], config: Mapping[str, Any]) -> tuple[str,
     return first
 
 
-def _on_tensors(source: Any) -> bool:
-    """Whether it is the object of a processor that works with torchvision."""
+def _backend(source: Any) -> str | None:
+    """What an object computes with; None for a file."""
+    if isinstance(source, (str, Path, Mapping, list, tuple)):
+        return None
     source = getattr(source, INNER, source)
-    return not isinstance(source, (str, Path, Mapping)) and (
-        getattr(source, "backend", "") == "torchvision" or type(source).__name__.endswith("Fast")
-    )
+    on_tensors = getattr(source, "backend", "") == "torchvision" or type(source).__name__.endswith("Fast")
+    return "torchvision" if on_tensors else "pil"

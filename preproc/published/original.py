@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotAtHandError, PreprocError, first_line
 from ._base import check_torchvision, title
-from .huggingface import class_name
+from .huggingface import BACKEND_NAMES, class_name
 
 
 def original(origin: str) -> Callable[[Any], NDArray[np.float32]]:
@@ -44,13 +44,14 @@ def original(origin: str) -> Callable[[Any], NDArray[np.float32]]:
 
 
 def _hf_processor(origin: str) -> Callable[[Any], NDArray[np.float32]]:
-    """transformers' own image processor, the one that uses Pillow."""
+    """transformers' own image processor, of the backend that the steps are read for."""
     import transformers
 
     config = json.loads(origin.removeprefix(title(origin)) or "{}")
-    kind = class_name(config)
-    made = getattr(transformers, f"{kind}Pil", None)
-    if made is None:
-        raise NotAtHandError(f"transformers {transformers.__version__} has no {kind} for Pillow; 5.4 and newer have")
-    processor = made.from_dict(config)
-    return lambda image: np.asarray(processor(images=image, return_tensors="np")["pixel_values"], np.float32)
+    kind, on_tensors = class_name(config), title(origin).endswith(f"({BACKEND_NAMES['torchvision']} backend)")
+    made = getattr(transformers, kind if on_tensors else f"{kind}Pil", None)
+    if made is None or transformers.__version__ < "5":
+        which = BACKEND_NAMES["torchvision" if on_tensors else "pil"]
+        raise NotAtHandError(f"transformers {transformers.__version__} has no {kind} for {which}; 5.4 and newer have")
+    processor, tensors = made.from_dict(config), "pt" if on_tensors else "np"
+    return lambda image: np.asarray(processor(images=image, return_tensors=tensors)["pixel_values"], np.float32)

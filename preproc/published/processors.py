@@ -1,20 +1,22 @@
 """What an image processor class of transformers does with its fields, as `python -m tests.processors` measured it -> steps.
 
 huggingface.json has for each class, and for each of the versions of transformers that were driven, which fields change the picture, what
-they are where a file leaves them out, and which rules below compute bit by bit what the class does with Pillow.
+they are where a file leaves them out, and which rules below compute bit by bit what the class does: under "classes" with Pillow, under
+"torchvision" on that library's tensors, with torch's arithmetic.
 """
 
 import functools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..checks import did_you_mean
 from ..errors import PreprocError
-from ..steps import CenterCrop, ChannelAffine, Normalize, Rescale, Resize, Step
+from ..steps import FAST, CenterCrop, ChannelAffine, Normalize, Rescale, Resize, Step
+from ._base import UNJUDGED
 
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 """Pillow's codes."""
@@ -100,6 +102,10 @@ SIZES = ("height width", "shortest_edge")
 """The keys of a size that steps can say."""
 
 
+BACKENDS: Mapping[str, str] = {"pil": "classes", "torchvision": "torchvision"}
+"""What a class computes with, as AutoImageProcessor.from_pretrained(backend=...) has it, and where huggingface.json has its classes."""
+
+
 class FailsError(PreprocError):
     """The class itself refuses it."""
 
@@ -108,15 +114,17 @@ class FailsError(PreprocError):
 class Processor:
     """One class as some versions of transformers compute it.
 
-    why_not: it computes nothing that steps can say, and why.  reads: the fields that change the picture; always: those that do so although
-    their flag is off.  resize: the rule of its resize,
-    None where steps cannot say it; sizes: with which keys of its size that is so; number: which keys a size of one number stands for;
-    fails: the keys ("number": one number) with which the class raises an error.
+    backend: what it computes with.  why_not: it computes nothing that steps can say, and why.  reads: the fields that change the picture;
+    always: those that do so although their flag is off.  resize: the rule of its resize, None where steps cannot say it; sizes: with which
+    keys of its size that is so; number: which keys a size of one number stands for; fails: the keys ("number": one number) with which the
+    class raises an error.
+    tensors: the dtype of those that it resizes; None: with Pillow.
     crop: whether its center crop is one.  color: of what it makes of RGB, where no flag turns it.  absent: what fields are that
     a file leaves out; variants: what else they are in the class's torchvision form.
     """
 
     name: str
+    backend: str = "pil"
     versions: Sequence[str] = ()
     why_not: str = ""
     reads: frozenset[str] = frozenset()
@@ -125,13 +133,15 @@ class Processor:
     sizes: Sequence[str] = ()
     number: str | None = None
     fails: Sequence[str] = ()
+    tensors: str | None = None
     crop: bool = False
     color: str = "RGB"
     absent: Mapping[str, Any] = field(default_factory=dict)
     variants: Sequence[Mapping[str, Any]] = ()
 
     def __str__(self) -> str:
-        return f"{self.name} of transformers {' and '.join(self.versions)}"
+        told = "" if self.backend == "pil" else " with torchvision"
+        return f"{self.name}{told} of transformers {' and '.join(self.versions)}"
 
     def is_of(self, major: str) -> bool:
         """Whether it is how that major version computes the class; "" is any."""
@@ -196,11 +206,24 @@ class Processor:
         if not isinstance(size, Mapping) or not all(map(_is_number, size.values())) or " ".join(sorted(size)) not in self.sizes:
             asked = " or ".join(keys.replace(" ", " and ") for keys in self.sizes)
             got = " and ".join(map(str, size)) if isinstance(size, Mapping) else repr(size)
-            raise PreprocError(f"expected size with {asked}, which steps can say for {self}, got {got}")
+            longest = "; where a longest edge bounds it, the sides are rounded in a way that steps have no word for"
+            bound = longest if isinstance(size, Mapping) and "longest_edge" in size else ""
+            raise PreprocError(f"expected size with {asked}, which steps can say for {self}, got {got}{bound}")
         needed = NEEDS.get(self.resize)
         if needed and not _is_number(config.get(needed)):
             raise PreprocError(f"expected {needed} to be a number, got {config.get(needed)!r}")
-        return RESIZES[self.resize](" ".join(sorted(size)), {**config, "size": size})
+        steps = RESIZES[self.resize](" ".join(sorted(size)), {**config, "size": size})
+        return steps if self.tensors is None else [self._on_tensors(step, rescaled=self._flag("do_rescale", config)) for step in steps]
+
+    def _on_tensors(self, step: Step, *, rescaled: bool) -> Step:
+        """A resize with torch's arithmetic. Its Lanczos is bicubic below torchvision 0.27 and on GPUs."""
+        if not isinstance(step, Resize):
+            return step
+        if self.tensors == "float32" and not rescaled:
+            raise PreprocError(f"expected do_rescale, behind which {self} resizes floats, got none")
+        if step.interpolation not in FAST:
+            raise PreprocError(f"expected resample 2 (bilinear) or 3 (bicubic), which steps can say on tensors, got {step.interpolation}")
+        return replace(step, pillow=None, torch=self.tensors)
 
     def _crop(self, config: Mapping[str, Any]) -> list[Step]:
         size = config.get("crop_size")
@@ -210,7 +233,7 @@ class Processor:
             size = {"height": size, "width": size}
         if not isinstance(size, Mapping) or set(size) != {"height", "width"}:
             raise PreprocError(f"expected crop_size with height and width, got {' and '.join(size) if isinstance(size, Mapping) else size}")
-        return [CenterCrop(size=(size["height"], size["width"]), rounding="floor")]
+        return [CenterCrop(size=(size["height"], size["width"]), rounding="floor" if self.backend == "pil" else "trunc")]
 
     def _values(self, config: Mapping[str, Any], on: set[str]) -> list[Step]:
         """One rescale and one normalization as such; else the affine map that they make together."""
@@ -227,7 +250,7 @@ class Processor:
             return rescale
         mean, std = (_per_channel(config, name) for name in ("image_mean", "image_std"))
         if "include_top" not in on and offset == 0 and (not rescale or math.isclose(factor, 1 / 255, rel_tol=1e-3)):
-            return [*rescale, Normalize(mean=mean, std=std, unit="0-1" if rescale else "0-255")]
+            return [*rescale, Normalize(mean=mean, std=std, unit="0-1" if rescale else "0-255", constants_because=UNJUDGED)]
         scales, offsets = [factor] * 3, [offset] * 3
         if "do_normalize" in on:
             scales = [scale / s for scale, s in zip(scales, std, strict=True)]
@@ -239,14 +262,15 @@ class Processor:
 
 
 @functools.cache
-def known() -> Mapping[str, tuple[Processor, ...]]:
+def known(backend: str = "pil") -> Mapping[str, tuple[Processor, ...]]:
     """Each class by its name, as "ViTImageProcessor", newest version last."""
     table = json.loads(Path(__file__).with_name("huggingface.json").read_text(encoding="utf-8"))
-    return {name: tuple(from_record(name, record) for record in records) for name, records in table["classes"].items()}
+    found = table.get(BACKENDS[backend], {})
+    return {name: tuple(from_record(name, record, backend) for record in records) for name, records in found.items()}
 
 
-def from_record(name: str, record: Mapping[str, Any]) -> Processor:
-    return Processor(name=name, **{**record, "reads": frozenset(record.get("reads", ()))})
+def from_record(name: str, record: Mapping[str, Any], backend: str) -> Processor:
+    return Processor(name=name, backend=backend, **{**record, "reads": frozenset(record.get("reads", ()))})
 
 
 def _per_channel(config: Mapping[str, Any], name: str) -> tuple[float, ...]:

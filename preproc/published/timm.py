@@ -9,8 +9,8 @@ from typing import Any
 
 from ..checks import did_you_mean
 from ..errors import PreprocError, first_line
-from ..steps import CenterCrop, Normalize, Rescale, with_pillow
-from ._base import Published, check_torchvision, resize_step, title
+from ..steps import CenterCrop, Normalize, Rescale
+from ._base import UNJUDGED, Published, check_torchvision, finished, resize_step, title
 
 _TIMM_OTHER = frozenset(
     {
@@ -49,7 +49,7 @@ _TIMM_TEST = ("test_input_size", "test_crop_pct")
 _TOLD = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
 
 
-def from_timm(source: Any, *, pillow: int | None = None) -> Published:
+def from_timm(source: Any, *, pillow: int | None = None, constants_because: str | None = None) -> Published:
     """source: the name of published weights, as "resnet50.a1_in1k"; a config.json as timm writes it, its path, its folder or its table,
     with the pretrained_cfg in it or flat; a pretrained_cfg, its object or a dict; or a model with one.
 
@@ -69,7 +69,7 @@ def from_timm(source: Any, *, pillow: int | None = None) -> Published:
             where = f"{path}: "
             source = _table(path)
         known = _named(source) if isinstance(source, str) else _resolved(source)
-        return replace(known, steps=with_pillow(known.steps, pillow))
+        return replace(known, steps=finished(known.steps, pillow, constants_because))
     except PreprocError as error:
         raise PreprocError(f"{where}{error}") from error
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
@@ -147,7 +147,7 @@ def _published(config: Mapping[str, Any], name: str, origin: str) -> Published:
         raise PreprocError(f"expected crop_mode center with a square input_size, or squash, got {what}")
     if channels != 3:
         raise PreprocError(f"expected a network of 3 channels, got input_size {list(config['input_size'])}")
-    normalize = Normalize(mean=tuple(config["mean"]), std=tuple(config["std"]), unit="0-1", origin=name)
+    normalize = Normalize(mean=tuple(config["mean"]), std=tuple(config["std"]), unit="0-1", origin=name, constants_because=UNJUDGED)
     resize = resize_step(size, config["interpolation"], None, "timm")
     return Published("RGB", (resize, CenterCrop(size=(height, width)), Rescale(), normalize), origin)
 

@@ -7,7 +7,7 @@ them, one after another, and looks at what each gets and makes; and at the end c
 import functools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,9 +29,8 @@ from ..steps import (
     Step,
     compose,
     installed_pillow,
-    with_pillow,
 )
-from ._base import Published, resize_step
+from ._base import UNJUDGED, Published, finished, resize_step
 
 DTYPES = ("uint8", "int16", "int32", "int64", "float32")
 """Of tensors between the transforms. Floats of other widths round what networks take."""
@@ -44,7 +43,7 @@ KNOWN = ("Resize", "CenterCrop", "Pad", *CONVERSIONS, "Normalize")
 PRESETS = ("ImageClassification", "SemanticSegmentation", "ObjectDetection")
 
 
-def from_torchvision(source: Any, *, pillow: int | None = None) -> Published:
+def from_torchvision(source: Any, *, pillow: int | None = None, constants_because: str | None = None) -> Published:
     """source: a member of a weights enum, its transforms(), or a Compose of torchvision.transforms (v1 or v2) as they run on a PIL image.
 
     Taken are Resize, CenterCrop, Pad, ToTensor, PILToTensor, ToImage, ToPureTensor, ToDtype, ConvertImageDtype, Normalize and Compose, and
@@ -67,7 +66,7 @@ def from_torchvision(source: Any, *, pillow: int | None = None) -> Published:
         steps = tuple(reader.steps())
         _compare(steps, first, made)
         _compare(steps, second, functools.reduce(lambda value, transform: _run(transform, value), transforms, second))
-    return Published("RGB", with_pillow(steps, pillow), origin)
+    return Published("RGB", finished(steps, pillow, constants_because), origin)
 
 
 def _flat(transform: Any) -> Iterator[Any]:
@@ -149,7 +148,8 @@ class _Reader:
         mean, std = (np.asarray(values, np.float64).reshape(-1) for values in (transform.mean, transform.std))
         mean, std = (values.repeat(3) if len(values) == 1 else values for values in (mean, std))  # one number for all channels
         unit = "0-255" if self.factor == 1 else "0-1"
-        self.normalize = Normalize(mean=tuple(map(float, mean)), std=tuple(map(float, std)), unit=unit, origin=self.origin)
+        constants = {"mean": tuple(map(float, mean)), "std": tuple(map(float, std))}
+        self.normalize = Normalize(**constants, unit=unit, origin=self.origin, constants_because=UNJUDGED)
 
     def moved(self, kind: str, transform: Any, value: Any) -> None:
         """Steps on grey levels, in front of what has scaled them, for they commute."""
@@ -159,9 +159,9 @@ class _Reader:
         elif kind == "CenterCrop":
             size = _sides(transform.size)
             padded = any(side > least for side, least in zip(size, self.least, strict=True))
-            step = CenterCrop(size=size, fill=self.level(kind, 0) if padded else 0)
+            step = CenterCrop(size=size, fill=self.level(kind, (0,)) if padded else 0)
         else:
-            step = Pad(padding=_padding(transform), fill=self.level(kind, _fill(transform)))  # type: ignore[arg-type]
+            step = Pad(padding=_padding(transform), fill=self.level(kind, _fill(transform, value)))  # type: ignore[arg-type]
         self.geometry.append(step)
         if isinstance(step, Resize) and isinstance(step.size, int):
             self.least = (step.size, step.size) if step.max_size is None else (1, 1)
@@ -173,29 +173,35 @@ class _Reader:
         method = getattr(transform.interpolation, "value", transform.interpolation)
         if not hasattr(value, "dtype"):
             return resize_step(transform.size, str(method).removesuffix("-exact"), transform.max_size, "Resize")
-        if dtype != "float32" and not (dtype == "uint8" and new):
+        if dtype == "uint8" and not new:
             raise PreprocError(
-                f"Resize: expected it on a PIL image, on floats, or with transforms.v2 on uint8, got it on a tensor of {dtype}"
+                "Resize: expected that of transforms.v2 on a tensor of uint8, got that of v1, which computes in float32 and rounds what "
+                "falls on half a level by its noise; v2's, or one in front of the conversion to a tensor, makes a picture some levels away"
             )
+        if dtype not in ("uint8", "float32"):
+            raise PreprocError(f"Resize: expected it on a PIL image, or a tensor of uint8 or float32, got it on one of {dtype}")
         if method not in ("bilinear", "bicubic", "lanczos") or not transform.antialias:
             raise PreprocError(
                 "Resize: expected antialiased bilinear, bicubic or lanczos of a tensor, got "
-                f"{method}{'' if transform.antialias else ' with antialias=False'}; put it in front of the conversion to a tensor"
+                f"{method}{'' if transform.antialias else ' with antialias=False'}; in front of the conversion to a tensor it can be read, "
+                "and makes another picture"
             )
         return replace(resize_step(transform.size, method, transform.max_size, "Resize"), pillow=None, torch=dtype)
 
-    def level(self, kind: str, fill: float) -> int:
-        """The grey level that has become `fill` here."""
+    def level(self, kind: str, fill: tuple[float, ...]) -> int:
+        """The grey level that has become `fill` here, one number or one per channel."""
         affine = compose(self.values(), 3)
         assert affine is not None
-        levels = (fill - affine.offset) / affine.matrix.diagonal()
+        if len(fill) not in (1, 3):
+            raise PreprocError(f"{kind}: expected a fill of one number or three, got {len(fill)}")
+        levels = (np.array(fill) - affine.offset) / affine.matrix.diagonal()
         level = round(float(levels[0]))
         if not np.allclose(levels, level, rtol=0, atol=1e-3) or not 0 <= level <= 255:
-            told = ", ".join(f"{value:.4g}" for value in levels)
+            got, told = (", ".join(f"{number:.4g}" for number in numbers) for numbers in (fill, levels))
             behind = (
                 f" behind {self.values()[-1].name}, which stands for {told}; put it in front of the conversion" if self.values() else ""
             )
-            raise PreprocError(f"{kind}: expected a border of one grey level, 0 to 255, got one of {fill:g}{behind}")
+            raise PreprocError(f"{kind}: expected a border of one grey level for all channels, 0 to 255, got one of {got}{behind}")
         return level
 
 
@@ -204,13 +210,17 @@ def _sides(size: Any) -> tuple[int, int]:
     return sides[0], sides[-1]
 
 
-def _fill(transform: Any) -> float:
+def _fill(transform: Any, value: Any) -> tuple[float, ...]:
+    """One number, or one per channel. A table has it by the kind of what reaches the transform; None is black."""
+    if transform.padding_mode != "constant":
+        raise PreprocError(f"Pad: expected padding_mode constant, for steps have no other border, got {transform.padding_mode}")
     fill = transform.fill
-    fill = list(fill) if isinstance(fill, (list, tuple)) else [fill]
-    if len(set(fill)) != 1 or getattr(transform, "padding_mode", "constant") != "constant" or not isinstance(fill[0], (int, float)):
-        mode = getattr(transform, "padding_mode", "constant")
-        raise PreprocError(f"Pad: expected one fill for all channels and padding_mode constant, got {transform.fill} and {mode}")
-    return float(fill[0])
+    if isinstance(fill, Mapping):
+        fill = fill.get(type(value), fill.get("others"))
+    fill = [0] if fill is None else list(fill) if isinstance(fill, (list, tuple)) else [fill]
+    if not all(isinstance(number, (int, float)) for number in fill):
+        raise PreprocError(f"Pad: expected a fill of numbers, got {transform.fill}")
+    return tuple(map(float, fill))
 
 
 def _padding(transform: Any) -> tuple[int, ...]:

@@ -16,6 +16,8 @@ FAST = ("bilinear", "bicubic")
 FORMS = ("fast", "exact")
 TORCHES = ("uint8", "float32")
 """Dtypes of the tensors that torchvision resizes with torch's own arithmetic."""
+ROUNDINGS = ("half_even", "floor", "trunc")
+"""Of the half pixel where a crop starts, or its border."""
 PILLOWS = (12, 13)
 """Whose order of passes a resize may have: 12 and older, 13 and newer."""
 MOST_SIDE = 1 << 15
@@ -158,7 +160,8 @@ class CenterCrop(Geometry):
     """torchvision.transforms.CenterCrop on a PIL image: the middle, and where the picture is smaller, a border of `fill`.
 
     size: (height, width), or one number for both.  rounding: of half a pixel, "half_even" (torchvision: where half of one is to be cut
-    off; half of one too few is a smaller border in front) or "floor" (Hugging Face: always towards the front).
+    off; half of one too few is a smaller border in front), "floor" (Hugging Face with Pillow: always towards the front) or "trunc" (Hugging
+    Face on tensors: always the smaller half in front).
     """
 
     name: ClassVar[str] = "center_crop"
@@ -169,7 +172,7 @@ class CenterCrop(Geometry):
     def __post_init__(self) -> None:
         set_size(self, "size")
         set_fill(self)
-        check_choice("rounding", self.rounding, ("half_even", "floor"))
+        check_choice("rounding", self.rounding, ROUNDINGS)
 
     def output_size(self, size: Size) -> Size:  # noqa: ARG002
         return self.size
