@@ -22,6 +22,7 @@ from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec, parse_recipe, replace
 from preproc.runtimes import onnxruntime
 from preproc.steps import FromPixels, Normalize, Rescale
+from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made, put
 
@@ -250,11 +251,7 @@ def test_a_second_attach_is_refused(tmp_path):
 
 
 def cli(*arguments, cwd, check=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "preproc", "attach", *map(str, arguments)], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True
-    )
-    assert done.returncode == check, done.stderr
-    return done
+    return run("attach", *arguments, cwd=cwd, check=check)
 
 
 ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "ORT_DISABLE_TELEMETRY": "1"}

@@ -33,6 +33,7 @@ from tests.conftest import ROOT
 from tests.test_verify import edit_onnx, rehash, replace_weight
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
+pytestmark = pytest.mark.usefixtures("digits_written_once")
 RANDOM = {"weights": "random", "seed": 0}
 
 

@@ -26,9 +26,9 @@ from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec, parse_recipe
 from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Rescale, Resize, installed_pillow
 from preproc.verify import Original, Report, Result
+from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
-from tests.test_cli import run
 
 WEIGHTS = {repr(member.transforms()): member for name in models.list_models(module=models) for member in models.get_model_weights(name)}
 """One for each setting of the transforms."""
