@@ -82,7 +82,7 @@ def libtorch(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The program in C++ around LibTorch, built once."""
     from tests.embed import programs
 
-    return [programs.libtorch(tmp_path_factory.mktemp("libtorch"))]
+    return [programs.once(tmp_path_factory, programs.libtorch)]
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +90,7 @@ def openvino(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The program in C++ around OpenVINO, built once."""
     from tests.embed import programs
 
-    return [programs.openvino(tmp_path_factory.mktemp("openvino"))]
+    return [programs.once(tmp_path_factory, programs.openvino)]
 
 
 @pytest.fixture(scope="session")
