@@ -31,6 +31,7 @@ MEND = "pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
     ],
     ids=["none", "a folder without __init__.py"],
 )
+@pytest.mark.usefixtures("digits_written_once")
 def test_without_onnxruntime(module, message, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
     with pytest.raises(RuntimeAbsentError, match=message):
