@@ -1,22 +1,31 @@
 """What the tests share: deterministic hypothesis, pixels that differ everywhere, and one exported bundle per session."""
 
+import functools
+import hashlib
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
 import numpy as np
+import onnx
+import onnx_ir as ir
 import pytest
 import torch
+from torch.onnx._internal.exporter import _registration
 
+from preproc.backbones.embedded import DigitsNet
 from preproc.bundle import Bundle
 from preproc.export.exporter import export_bundle
+from preproc.formats import onnx as written_by_torch
 from preproc.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ["_hypothesis_pytestplugin", *(["xdist.plugin"] if find_spec("xdist") else [])]
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("repeatable")
+# torch.onnx.export parses the source of all 500 functions of onnxscript's torchlib each time, a second; they are the same ones.
+_registration.onnxscript_apis.get_torchlib_ops = functools.cache(_registration.onnxscript_apis.get_torchlib_ops)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,6 +41,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The digits bundle, exported once; nobody changes it."""
     return export_bundle(load_recipe(ROOT / "models" / "digits.toml"), tmp_path_factory.mktemp("export") / "digits")
+
+
+@pytest.fixture(scope="session")
+def _digits_as_onnx() -> dict[tuple[str, ...], bytes]:
+    return {}
+
+
+@pytest.fixture
+def digits_written_once(_digits_as_onnx: dict[tuple[str, ...], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.onnx.export, most of an export's time, writes the embedded network once per session: for tests of what is done with the file
+    then. That the same weights, picture and options give the same bytes is test_bundle.py's proof, which goes without this."""
+    real = written_by_torch.export_backbone
+
+    def export_backbone(backbone, example, **options):
+        if type(backbone) is not DigitsNet:
+            return real(backbone, example, **options)
+        weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in backbone.state_dict().values())).hexdigest()
+        key = (weights, str(example.shape), str(sorted(options.items())))
+        if key not in _digits_as_onnx:
+            _digits_as_onnx[key] = ir.to_proto(real(backbone, example, **options)).SerializeToString()
+        return ir.from_proto(onnx.ModelProto.FromString(_digits_as_onnx[key]))
+
+    monkeypatch.setattr(written_by_torch, "export_backbone", export_backbone)
 
 
 @pytest.fixture
@@ -50,7 +82,7 @@ def libtorch(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The program in C++ around LibTorch, built once."""
     from tests.embed import programs
 
-    return [programs.libtorch(tmp_path_factory.mktemp("libtorch"))]
+    return [programs.once(tmp_path_factory, programs.libtorch)]
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +90,7 @@ def openvino(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The program in C++ around OpenVINO, built once."""
     from tests.embed import programs
 
-    return [programs.openvino(tmp_path_factory.mktemp("openvino"))]
+    return [programs.once(tmp_path_factory, programs.openvino)]
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from preproc.runtimes import OrtCpu, TorchScriptCpu, load_torchscript
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
+written_once = pytest.mark.usefixtures("digits_written_once")
 
 
 def names(folder):
@@ -128,6 +129,7 @@ def edit(bundle, key, value):
     (bundle / "manifest.json").write_text(json.dumps(manifest | {key: value}))
 
 
+@written_once
 @pytest.mark.parametrize("step", ["prove", "export_torchscript", "write_golden", "write_manifest"])
 def test_a_step_that_fails_leaves_the_old_bundle_and_nothing_else(bundle, monkeypatch, step):
     def broken(*_, **__):
@@ -238,6 +240,7 @@ def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@written_once
 def test_an_equal_bundle_is_left_as_it_was(bundle, exported, monkeypatch):
     """Of a machine that rounds otherwise: its report and the last bits of its golden outputs are others. What was verified is what lies
     there."""
@@ -260,6 +263,7 @@ def test_an_equal_bundle_is_left_as_it_was(bundle, exported, monkeypatch):
     assert exported.verified is None
 
 
+@written_once
 def test_a_torchscript_file_that_decides_for_its_user_is_replaced(bundle, monkeypatch):
     """As preproc wrote them before it chose a trace's flags: on a CPU no run shows it."""
     monkeypatch.setattr("preproc.formats.torchscript._chosen", lambda **_: dict.fromkeys(torchscript.FLAGS, True))
@@ -277,6 +281,7 @@ def other_numbers(bundle):
     np.save(file, np.load(file) * np.float32(1.001))
 
 
+@written_once
 @pytest.mark.parametrize(
     "change",
     [
@@ -297,6 +302,7 @@ def test_a_bundle_that_differs_is_replaced(bundle, change):
     assert len(open_bundle(bundle).golden()) == 7
 
 
+@written_once
 def test_an_equal_bundle_that_fails_here_is_replaced(bundle, monkeypatch):
     """A TorchScript file, whose bytes nobody compares, that computes something else."""
     real_open, real_run = TorchScriptCpu.open, TorchScriptCpu.run

@@ -1,7 +1,6 @@
 """The command line: exit codes, one JSON document, errors of one line, and nothing imported that is not needed."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,23 +8,10 @@ from pathlib import Path
 import onnx
 import pytest
 
+from tests.commands import in_a_process, run
 from tests.conftest import ROOT
 
 DIGITS = str(ROOT / "models" / "digits.toml")
-
-
-def run(*arguments, cwd=ROOT, check=None, **environment):
-    done = subprocess.run(
-        [sys.executable, "-m", "preproc", *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert check is None or done.returncode == check, (done.stdout, done.stderr)
-    return done
 
 
 def test_export_verify_inspect_as_in_the_readme(tmp_path):
@@ -43,14 +29,14 @@ def test_export_verify_inspect_as_in_the_readme(tmp_path):
 
 
 def test_json_is_one_document_and_nothing_else(exported, tmp_path):
+    told = {}
     for arguments in (
         ["verify", exported.folder, "--runtime", "ort-cpu"],
         ["inspect", exported.folder],
         ["export", DIGITS, "-o", tmp_path],
     ):
-        done = run(*arguments, "--json", check=0)
-        json.loads(done.stdout)
-    report = json.loads(run("verify", exported.folder, "--runtime", "ort-cpu", "--json").stdout)
+        told[arguments[0]] = json.loads(in_a_process(*arguments, "--json", check=0).stdout)
+    report = told["verify"]
     assert report["ok"] is True
     assert report["results"][0]["verdict"] == "passed"
 
@@ -104,6 +90,11 @@ def test_a_users_mistake_is_one_line_and_exit_1(arguments, message, tmp_path):
 @pytest.mark.parametrize("arguments", [["exprot"], ["export"], ["verify", "--runtme", "x"], ["verify", "a", "--json=3"]])
 def test_wrong_usage_is_exit_2(arguments):
     assert run(*arguments, check=2).stdout == ""
+
+
+def test_exit_codes_are_a_processs_own():
+    assert in_a_process("verify", "--runtme", "x", check=2).stdout == ""
+    assert in_a_process("verify", "no", check=1).stderr.startswith("preproc: error: ")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

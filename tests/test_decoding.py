@@ -16,7 +16,7 @@ from preproc.decoding import ImageFile, is_picture, looks_otherwise, orientation
 from preproc.errors import PreprocError
 from preproc.stats.compute import compute_stats
 from preproc.stats.result import Stats
-from tests.test_cli import run
+from tests.commands import run
 
 RNG = np.random.default_rng(3)
 DEEP = RNG.integers(48, 4081, (3, 12, 10)).astype(np.uint16)

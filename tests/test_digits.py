@@ -56,6 +56,7 @@ def test_held_out_digits_from_raw_pixels(exported, held_out, kind):
     assert accuracy(runtime, np.ascontiguousarray(pixels[..., ::-1]), labels) < 0.30
 
 
+@pytest.mark.usefixtures("digits_written_once")
 def test_imagenets_constants_cost_twenty_points(held_out, tmp_path):
     pixels, labels = held_out
     steps = (*DIGITS.steps[:2], Normalize.preset("imagenet"))
@@ -63,6 +64,7 @@ def test_imagenets_constants_cost_twenty_points(held_out, tmp_path):
     assert accuracy(opened(OrtCpu(), wrong.folder), pixels, labels) < 0.77
 
 
+@pytest.mark.usefixtures("digits_written_once")
 def test_accuracy_is_no_substitute_for_verify(monkeypatch, tmp_path):
     """A doubled normalization that accuracy may forgive: verify does not."""
     real = exporter.graph.attach

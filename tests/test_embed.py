@@ -95,16 +95,20 @@ SPOILT = {
 }
 
 
+@pytest.mark.parametrize("program", [*PROGRAMS, "python"])
+def test_a_file_beside_the_samples_is_none(program, request, tmp_path):
+    right = shutil.copytree(DIGITS, tmp_path / "right")
+    (right / "golden" / ".DS_Store").write_text("")
+    done = run(request.getfixturevalue(program), right)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("spoilt", SPOILT)
 @pytest.mark.parametrize("program", [*PROGRAMS, "python"])
 def test_a_program_notices_a_wrong_bundle(program, spoilt, request, tmp_path):
     wrong = shutil.copytree(DIGITS, tmp_path / "wrong")
-    (wrong / "golden" / ".DS_Store").write_text("")
-    command = request.getfixturevalue(program)
-    done = run(command, wrong)
-    assert done.returncode == 0, done.stderr
     SPOILT[spoilt](wrong)
-    done = run(command, wrong)
+    done = run(request.getfixturevalue(program), wrong)
     assert done.returncode == 1, done.stdout
     assert " golden samples: error " in done.stdout or done.stderr.splitlines()[-1].startswith("error: ")
 

@@ -26,6 +26,7 @@ from preproc.steps import Normalize as NormalizeStep
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
+pytestmark = pytest.mark.usefixtures("digits_written_once")
 CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "GRAY": 1, "ANY": 6}
 
 

@@ -13,8 +13,8 @@ from preproc.errors import PreprocError, RuntimeAbsentError, VerificationError
 from preproc.export.exporter import export_bundle
 from preproc.recipe import load_recipe
 from preproc.runtimes import OnnxReference, OrtCuda, onnxruntime
+from tests.commands import in_a_process
 from tests.conftest import ROOT
-from tests.test_cli import run
 
 DIGITS = ROOT / "models" / "digits.toml"
 MEND = "pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
@@ -31,6 +31,7 @@ MEND = "pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
     ],
     ids=["none", "a folder without __init__.py"],
 )
+@pytest.mark.usefixtures("digits_written_once")
 def test_without_onnxruntime(module, message, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
     with pytest.raises(RuntimeAbsentError, match=message):
@@ -46,7 +47,7 @@ def test_half_of_onnxruntime_is_absent(exported, tmp_path):
     """What its own first line of Python says where the library was removed."""
     (tmp_path / "onnxruntime").mkdir()
     shutil.copy(Path(onnxruntime().__file__), tmp_path / "onnxruntime")
-    done = run("verify", exported.folder, "--runtime", "ort-cpu", "--json", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}", check=1)
+    done = in_a_process("verify", exported.folder, "--runtime", "ort-cpu", "--json", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}", check=1)
     (result,) = json.loads(done.stdout)["results"]
     assert result["verdict"] == "absent"
     assert result["reason"].startswith("expected a whole onnxruntime, got: No module named 'onnxruntime.capi' (removing one of its wheels")
@@ -109,7 +110,7 @@ def test_a_torchvision_for_another_torch_is_one_line(command, tmp_path):
     (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
     (tmp_path / "m.toml").write_text(TIMM)
     shutil.copy(ROOT / "export" / "digits" / "model.onnx", tmp_path / "m.onnx")
-    done = run(*command, "-o", "out", cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}", check=1)
+    done = in_a_process(*command, "-o", "out", cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}", check=1)
     (error,) = [line for line in done.stderr.splitlines() if "error:" in line]
     assert "expected a torchvision that was built for this torch, got: operator torchvision::nms does not exist" in error
     assert not (tmp_path / "out").exists()
@@ -122,9 +123,9 @@ def test_the_library_needs_no_torchvision(tmp_path):
         "raise ModuleNotFoundError(\"No module named 'torchvision'\", name='torchvision')\n"
     )
     environment = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    done = run("export", DIGITS, "-o", tmp_path / "out", "--json", check=0, **environment)
+    done = in_a_process("export", DIGITS, "-o", tmp_path / "out", "--json", check=0, **environment)
     assert json.loads(done.stdout)
-    refused = run("export", RESNET, "-o", tmp_path / "no", check=1, **environment)
+    refused = in_a_process("export", RESNET, "-o", tmp_path / "no", check=1, **environment)
     assert "expected torchvision, which is not installed here" in refused.stderr
 
 

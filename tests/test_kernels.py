@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,11 +120,11 @@ def has_kernel(node: Node) -> bool:
     return False
 
 
-def strays(model: onnx.ModelProto, prefix: str = "") -> list[str]:
+def strays(known: Iterable[Node], prefix: str = "") -> list[str]:
     """The nodes without a kernel that must have one, each with the reason: all but int64 and bool that no value of a picture is in, which
     is what verify lets pass on the CPU."""
     found = []
-    for node in nodes(model):
+    for node in known:
         if not node.proto.name.startswith(prefix) or (not node.on_picture and node.made <= set(SHAPES)):
             continue
         found += [] if has_kernel(node) else [f"no kernel: {node}"]
@@ -132,9 +132,9 @@ def strays(model: onnx.ModelProto, prefix: str = "") -> list[str]:
     return found
 
 
-def shape_arithmetic(model: onnx.ModelProto) -> set[str]:
+def shape_arithmetic(known: Iterable[Node]) -> set[str]:
     """The operators that are excused and have no kernel."""
-    return {node.proto.op_type for node in nodes(model) if not node.on_picture and node.made <= set(SHAPES) and not has_kernel(node)}
+    return {node.proto.op_type for node in known if not node.on_picture and node.made <= set(SHAPES) and not has_kernel(node)}
 
 
 FORMS: dict[str, list[list[steps.Step]]] = {
@@ -185,13 +185,15 @@ DTYPES = {"float32": ir.DataType.FLOAT, "float64": ir.DataType.DOUBLE}
 
 
 def files(name: str) -> Iterator[tuple[str, onnx.ModelProto]]:
-    """Every file of one step: form, layout, size fixed and free, dtype, opset; those that the builder refuses left out."""
+    """Every file of one step: form, layout, size fixed and free, dtype, opset; those that the builder refuses left out. The second fixed
+    size, whose passes have the other order, and NCHW with float64 at one opset only, but for what is most common."""
     for form in FORMS[name]:
         geometry = isinstance(form[0], steps.Geometry)
         for layout, size in itertools.product(("NHWC", "NCHW"), (None, (20, 26), (70, 16))) if geometry else ((None, None),):
             sequence = [FromPixels(layout=layout), *form] if layout else form
             for kind, dtype in DTYPES.items():
-                for opset in OPSETS if (layout, kind) != ("NCHW", "float64") else (18,):
+                usual = [layout in (None, "NHWC"), kind == "float32", size != (70, 16)]
+                for opset in OPSETS if sum(usual) >= 2 else (18,):
                     try:
                         made = alone(sequence, size=size, opset=opset, dtype=dtype)
                     except PreprocError:
@@ -207,9 +209,10 @@ def test_every_step_has_its_forms_here():
 def test_every_node_has_a_kernel(name):
     count = 0
     for case, model in files(name):
-        assert not strays(model), case
-        assert shape_arithmetic(model) <= EXCUSED, case
-        assert {node.since for node in nodes(model)} <= set(OPSETS) | set(range(7)), case
+        known = list(nodes(model))
+        assert not strays(known), case
+        assert shape_arithmetic(known) <= EXCUSED, case
+        assert {node.since for node in known} <= set(OPSETS) | set(range(7)), case
         count += 1
     assert count >= len(FORMS[name]) * 8
 
@@ -238,7 +241,7 @@ def test_folded_files_have_them_too(tmp_path, form, fold, opset, dtype):
     made = onnx.load(tmp_path / "out.onnx")
     kinds = [node.op_type for node in made.graph.node if node.name.startswith("preproc/")]
     assert "Pad" in kinds
-    assert not strays(made, "preproc/")
+    assert not strays(nodes(made), "preproc/")
 
 
 def small(node, kind, *, opset=18, constants=()):
@@ -281,7 +284,7 @@ U8, F32, F64 = TensorProto.UINT8, TensorProto.FLOAT, TensorProto.DOUBLE
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_node_without_a_kernel_is_found(model, says):
-    found = strays(model)
+    found = strays(nodes(model))
     assert len(found) == (says is not None)
     assert says is None or says in found[0]
 
@@ -294,16 +297,16 @@ def test_a_picture_is_no_shape_arithmetic_whatever_its_type():
     outputs = [helper.make_tensor_value_info(f"{name}_e", TensorProto.INT64, [1]) for name in ("levels", "size")]
     made = helper.make_graph([cast, shape, *ends], "two", [helper.make_tensor_value_info("pixels", U8, [5])], outputs)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    (stray,) = strays(model)
+    (stray,) = strays(nodes(model))
     assert "no kernel: ReduceProd 'of levels'" in stray
-    assert shape_arithmetic(model) == {"ReduceProd"}
+    assert shape_arithmetic(nodes(model)) == {"ReduceProd"}
 
 
 def test_a_kernel_without_a_last_opset_ends_where_its_operator_changes(monkeypatch):
     model = small(helper.make_node("Relu", ["pixels"], ["y"], name="x"), F32)
     for first, last, fits in ((14, None, True), (13, None, False), (13, 14, True), (6, 13, False)):
         monkeypatch.setitem(TABLE, "Relu", [[first, last, {"T": ["float"]}]])
-        assert (not strays(model)) == fits
+        assert (not strays(nodes(model))) == fits
 
 
 def test_a_step_that_is_not_here_fails(monkeypatch):

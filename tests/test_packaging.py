@@ -27,10 +27,10 @@ from preproc.serving import triton
 from preproc.serving.batches import in_one_request
 from preproc.serving.packaging import package
 from preproc.steps import Resize
+from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made, put, single
 from tests.test_attach_grid import several
-from tests.test_cli import run
 
 DIGITS = ROOT / "export" / "digits"
 TENSORRT = 'optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }'

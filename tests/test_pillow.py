@@ -40,9 +40,9 @@ from preproc.steps import (
     parse,
     with_pillow,
 )
+from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, alone, hand_made, put
-from tests.test_cli import run
 
 HERE = 12 if int(metadata.version("pillow").split(".")[0]) < 13 else 13
 OTHER = {12: 13, 13: 12}[HERE]

@@ -156,7 +156,7 @@ KEEPING = {
 
 
 @given(st.lists(st.sampled_from(sorted(KEEPING)), max_size=5), st.integers(0, 5), st.sampled_from([1.0, 255.0, 1023.0, 65535.0]))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_between_whatever_keeps_channels(names, place, top):
     names.insert(place, "norm")
     steps = KEEPING | {"norm": lambda x: (x - top * M) / (top * S)}
@@ -166,7 +166,7 @@ def test_between_whatever_keeps_channels(names, place, top):
             x = steps[name](x)
         return x
 
-    effect = module_effect(Net(before).eval(), torch.zeros(2, 3, 48, 48))
+    effect = module_effect(Net(before).eval(), torch.zeros(2, 3, 32, 32))
     (found,) = effect.maps
     assert np.allclose(np.sort(top * np.diag(found.matrix)), np.sort(np.diag(IMAGENET.matrix)), rtol=1e-4)
     assert "which is imagenet" in guard.why_not(effect, NORMALIZED)
@@ -202,7 +202,7 @@ def test_whatever_its_constants(apply, unit):
 def test_what_stays_accepted():
     """Learned stems, which are layers; nothing is said of a network that does nothing."""
     example = torch.zeros(2, 3, 32, 32)
-    for seed in range(20):
+    for seed in range(8):
         torch.manual_seed(seed)
         for stem in (nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, groups=3), nn.Conv2d(3, 16, 1)):
             effect = module_effect(Net(nn.Sequential(stem, nn.Conv2d(stem.out_channels, 3, 1))).eval(), example)

@@ -27,10 +27,9 @@ from preproc.proof import verify_bundle
 from preproc.recipe import PixelsSpec, parse_recipe
 from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Rescale, Resize, installed_pillow
 from preproc.verify import Original, Report, Result
+from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
-from tests.test_cli import run
-from tests.test_plausibility import run as run_here
 
 WEIGHTS = {repr(member.transforms()): member for name in models.list_models(module=models) for member in models.get_model_weights(name)}
 """One for each setting of the transforms."""
@@ -497,16 +496,20 @@ def test_recipes_that_cannot(changes, message):
 
 
 def test_attach_takes_them_from_the_command_line(tmp_path):
+    """Verified on large photographs once; that each of the three is compared with its own pipeline, other tests show on small ones."""
     file = hand_made(tmp_path, shape=("N", 3, 224, 224))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(CLIP))
-    for options in (
-        ["--huggingface", str(tmp_path / "preprocessor_config.json")],
-        ["--torchvision", "ResNet50_Weights.IMAGENET1K_V2"],
-        ["--timm", "resnet50.a1_in1k"],
+    for number, options in enumerate(
+        (
+            ["--huggingface", str(tmp_path / "preprocessor_config.json"), "--no-verify"],
+            ["--torchvision", "ResNet50_Weights.IMAGENET1K_V2"],
+            ["--timm", "resnet50.a1_in1k", "--no-verify"],
+        )
     ):
-        done = run("attach", str(file), "-o", str(tmp_path / "out"), *options)
+        out = tmp_path / (f"out{number}.onnx" if "--no-verify" in options else "out")
+        done = run("attach", str(file), "-o", str(out), *options)
         assert done.returncode == 0, done.stderr
-        told = run("inspect", str(tmp_path / "out")).stdout
+        told = run("inspect", str(out)).stdout
         assert "steps    as published: " in told
         assert "['N', 'height', 'width', 3]" in told
         assert "graph    agrees with the contract" in told
@@ -629,18 +632,17 @@ def test_a_reason_for_no_constants_is_refused():
 
 
 @pytest.mark.parametrize("publisher", ["timm", "huggingface"])
-def test_attach_says_why_published_constants_are_right(tmp_path, monkeypatch, capsys, publisher):
+def test_attach_says_why_published_constants_are_right(tmp_path, publisher):
     file, config, out = hand_made(tmp_path, shape=("N", 3, 224, 224)), tmp_path / "config.json", tmp_path / "o.onnx"
     config.write_text(json.dumps(DOUBTED[publisher][1]))
     options = ["attach", file, "-o", out, "--no-verify", f"--{publisher}", config]
-    assert (run_here(monkeypatch, *options), out.exists()) == (1, False)
-    assert 'or say why they are right in --constants-because "the reason"' in capsys.readouterr().err
-    assert run_here(monkeypatch, *options, "--constants-because", WHY) == 0
-    assert f"note: normalize: its constants are taken as they are given, because: {WHY}" in capsys.readouterr().err
-    assert run_here(monkeypatch, "inspect", out) == 0
-    assert f"because: {WHY}" in capsys.readouterr().out
-    assert run_here(monkeypatch, *options[:5], "--preset", "imagenet", "--constants-because", WHY) == 1
-    assert "--constants-because: expected beside --mean and --std, or one of --huggingface, --timm, --torc" in capsys.readouterr().err
+    assert 'or say why they are right in --constants-because "the reason"' in run(*options, check=1).stderr
+    assert not out.exists()
+    said = run(*options, "--constants-because", WHY, check=0).stderr
+    assert f"note: normalize: its constants are taken as they are given, because: {WHY}" in said
+    assert f"because: {WHY}" in run("inspect", out, check=0).stdout
+    refused = run(*options[:5], "--preset", "imagenet", "--constants-because", WHY, check=1).stderr
+    assert "--constants-because: expected beside --mean and --std, or one of --huggingface, --timm, --torc" in refused
 
 
 def test_recipes_say_why_the_constants_of_weights_are_right(monkeypatch):

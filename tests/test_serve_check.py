@@ -14,8 +14,8 @@ from preproc.errors import PreprocError
 from preproc.runtimes import OrtCpu
 from preproc.serving.check import serve_check
 from preproc.serving.client import Address
+from tests.commands import run
 from tests.conftest import ROOT
-from tests.test_cli import run
 
 DIGITS = ROOT / "export" / "digits"
 

@@ -8,8 +8,8 @@ from preproc.errors import PreprocError
 from preproc.recipe import load_recipe
 from preproc.showing import stages, write_picture
 from preproc.steps import output_size
+from tests.commands import run
 from tests.conftest import ROOT
-from tests.test_cli import run
 
 PHOTOGRAPH = ROOT / "preproc" / "pictures" / "coffee.jpg"
 RESNET18, RESNET50 = (ROOT / "models" / f"{name}.toml" for name in ("resnet18", "resnet50"))

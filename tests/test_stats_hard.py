@@ -23,7 +23,7 @@ from preproc.stats.histogram import Accumulator, Moments
 from preproc.stats.result import Stats
 from preproc.stats.work import Archives
 from preproc.steps import Normalize
-from tests.test_cli import run
+from tests.commands import run
 from tests.test_stats import pictures, png, save_all
 
 

@@ -33,6 +33,7 @@ from tests.conftest import ROOT
 from tests.onnx_files import alone, hand_made, put
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
+pytestmark = pytest.mark.usefixtures("digits_written_once")
 
 
 def rehash(bundle):

@@ -78,7 +78,7 @@ class Builder:
         return self._constant(f"preproc/constant_{len(self.constants)}", array)
 
     def _constant(self, name: str, array: NDArray[Any]) -> ir.Value:
-        value = ir.Value(name=name, const_value=ir.tensor(np.array(array, order="C"), name=name))
+        value = ir.Value(name=name, const_value=ir.Tensor(np.array(array, order="C"), name=name))
         value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
         self.constants.append(value)
         return value

@@ -1,5 +1,6 @@
 """The programs in export/embed/: what they need, and how they are built."""
 
+import os
 import shutil
 import subprocess
 from importlib import util
@@ -43,6 +44,18 @@ def built(source, folder, **settings):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder / "classify"
+
+
+def once(factory, build):
+    """What `build` makes in a folder that all workers of a session share: the first that wants it compiles, a minute, the others wait."""
+    import fcntl
+
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    folder = (factory.getbasetemp() if alone else factory.getbasetemp().parent) / build.__name__
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        program = folder / "classify"
+        return program if program.exists() else build(folder)
 
 
 def libtorch(folder):
