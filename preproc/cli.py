@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from . import terminal
+from . import targets, terminal
 from .errors import PreprocError
 
 if TYPE_CHECKING:
@@ -76,16 +76,15 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export recipes as verified bundles. What fails verification is not published."""
-    reports, failed = [], False
+    reports, failed, names = [], False, dict[str, Path]()
     for path in recipes:
         try:
-            reports.append(_export(path, out, formats, images, as_json))
+            reports.append(_export(path, out, formats, images, as_json, names))
         except PreprocError as error:
-            report = getattr(error, "report", None)
-            if report is not None and not as_json:
-                show(report)
+            if error.report is not None and not as_json:
+                show(error.report)
             _say(f"error: {error}")
-            reports.append({"recipe": str(path), "error": str(error), "report": report and report.to_json()})
+            reports.append({"recipe": str(path), "error": str(error), "report": error.report and error.report.to_json()})
             failed = True
     if as_json:
         _print(json.dumps(reports, indent=2))
@@ -93,11 +92,15 @@ def export(
         raise typer.Exit(1)
 
 
-def _export(path: Path, out: Path, formats: list[str] | None, images: Path | None, as_json: bool) -> dict[str, Any]:
+def _export(path: Path, out: Path, formats: list[str] | None, images: Path | None, as_json: bool, names: dict[str, Path]) -> dict[str, Any]:
+    """names: of the recipes before this one, each with its file."""
     from .export.exporter import export_bundle
     from .recipe import load_recipe
 
     recipe = load_recipe(path)
+    if recipe.name in names:
+        raise PreprocError(f"{path}: expected another name than that of {names[recipe.name]}, whose bundle it would replace, got the same")
+    names[recipe.name] = path
     bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, progress=_progress(recipe.name))
     if not as_json:
         show(bundle.report)
@@ -345,14 +348,13 @@ def stats(
 ) -> None:
     """Exact statistics of a data set: for z-scores, and to see what is in it."""
     from .stats.compute import StatsInterruptedError, compute_stats
-    from .stats.result import check_targets
     from .stats.show import counting, printable, show_stats
 
     if allow_errors < 0:
         raise PreprocError(f"--allow-errors: expected a number of at least 0, got {allow_errors}")
     if scheduler is not None and engine != "dask":
         raise PreprocError(f"--scheduler: expected with --engine dask only, got --engine {engine}")
-    check_targets(out, report)
+    _check_targets(out, report)
     interrupted = False
     with counting() as progress:
         try:
@@ -370,24 +372,55 @@ def stats(
             )
         except StatsInterruptedError as error:
             found, interrupted = error.stats, True
+    printed, lost = False, list[str]()
     if out is not None and (found.images or found.partial):  # else there is nothing to keep
-        found.save(out)
-    if report is not None and not interrupted and found.images:
-        from .stats.report import write_report
-
-        write_report(found, report, sources)
-    if as_json:
+        printed = _keep(out, found.text(), lost)
+    if as_json and not printed:
         _print(json.dumps(found.to_json() | {"accumulator": None}, indent=2))
-    else:
+    elif not printed:
         show_stats(found)
+    if report is not None and not interrupted and found.images:
+        from .stats.report import page
+
+        _keep(report, page(found, sources), lost, otherwise=False)
     for name, reason in found.broken:
         _say(printable(f"{name}: {reason}"))
     if interrupted:
-        _say(f"error: interrupted; {found.images} pictures are counted" + (f", in {out}, which says so" if out else ""))
+        _say(f"error: interrupted; {found.images} pictures are counted" + (f", in {out}, which says so" if out and not lost else ""))
     if len(found.broken) > allow_errors:
         _say(f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})")
-    if interrupted or len(found.broken) > allow_errors:
+    for told in lost:
+        _say(f"error: {told}")
+    if interrupted or lost or len(found.broken) > allow_errors:
         raise typer.Exit(1)
+
+
+def _check_targets(stats: Path | None, report: Path | None) -> None:
+    """Raises PreprocError where statistics or a report could not be written."""
+    from .stats import report as page
+    from .stats import result
+
+    if stats is not None and stats == report:
+        raise PreprocError(f"{stats}: expected two names for the statistics and the report, got one")
+    if stats is not None:
+        result.check_target(stats)
+    if report is not None:
+        page.check_target(report)
+
+
+def _keep(path: Path, text: str, lost: list[str], *, otherwise: bool = True) -> bool:
+    """Writes what took long to compute; where it cannot be written, into the temporary folder; where not even there, on stdout, if
+    `otherwise`. `lost` then gets a sentence about it. Whether it was printed is returned."""
+    try:
+        targets.write_text(path, text)
+    except PreprocError as error:
+        other = targets.rescued(path, text)
+        printed = other is None and otherwise
+        if printed:
+            _print(text)
+        lost.append(f"{error}; {f'it is in {other}' if other else 'it is printed instead' if printed else 'it is lost'}")
+        return printed
+    return False
 
 
 @_command()
@@ -489,15 +522,17 @@ def main() -> None:
     try:
         app()
     except PreprocError as error:
-        _fail(str(error))
+        if error.report is not None and "--json" not in sys.argv[1:]:
+            show(error.report)
+        _fail(str(error), error.report)
     except ModuleNotFoundError as error:  # on a machine that has what it needs only
         _fail(f"expected {error.name}, which is not installed here, for this command")
     except OSError as error:  # a full disk, a folder that may not be written: the system's own words, and the file
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
-def _fail(text: str) -> NoReturn:
+def _fail(text: str, report: "Report | None" = None) -> NoReturn:
     _say(f"error: {text}")
     if "--json" in sys.argv[1:]:
-        _print(json.dumps({"error": text}))
+        _print(json.dumps({"error": text} | ({} if report is None else {"report": report.to_json()})))
     sys.exit(1)

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
 
 class PreprocError(ValueError):
-    """Something expected was not found: the message says what was expected, what was got and how to mend it."""
+    """Something expected was not found: the message says what was expected, what was got and how to mend it. report: the parity report,
+    where one was made before."""
+
+    report: "Report | None" = None
 
 
 class RecipeError(PreprocError):
@@ -24,9 +27,7 @@ class BundleError(PreprocError):
 
 
 class VerificationError(PreprocError):
-    """A model file does not compute what its contract promises. report: the whole parity report, where there is one."""
-
-    report: "Report | None" = None
+    """A model file does not compute what its contract promises."""
 
 
 class RuntimeAbsentError(PreprocError):

@@ -6,12 +6,12 @@ import functools
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import contract as contracts
-from .. import graph, inputs
+from .. import graph, inputs, targets
 from ..bare import Bare, bare_network
 from ..bundle import Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
@@ -56,13 +56,29 @@ def export_bundle(
     An inconclusive bundle (random weights) is published and says so.
     """
     check_target(Path(out_dir))
+    if isinstance(recipe_or_model, Recipe):
+        check_images(recipe_or_model, images)
     job = job_of(recipe_or_model, formats, example, outputs, override, tolerance, progress)
     return publish_bundle(job, Path(out_dir), images=images, progress=progress)
+
+
+def check_images(recipe: Recipe, images: str | Path | None) -> None:
+    """Raises PreprocError if the pictures to verify with, these or the recipe's own, are not what the model takes."""
+    folder = _images(recipe, images)
+    if folder is not None:
+        inputs.check(folder, recipe.pixels)
+
+
+def _images(recipe: Recipe, images: str | Path | None) -> Path | None:
+    return recipe.export.images if images is None else Path(images)
 
 
 def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progress: Progress) -> Bundle:
     """Writes, verifies and publishes."""
     recipe = job.recipe
+    targets.check_place(out_dir, size=job.size())
+    if not isinstance(job.backbone, Path):  # the bare network is written, too
+        targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size())
     proof = _proved(job, images, progress)
     first = next(iter(proof.cases[0].expected.values()))
     classes = first.shape[1 if first.ndim in (2, 4) else -1]
@@ -71,7 +87,8 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
         exported = _exported(job, progress)
         files = {FILES[name] for name in recipe.export.formats}
-        bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=exported)
+        with targets.writing(Path(beside) / "bare"):
+            bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=exported)
         contract, module = _write_files(job, exported, proof, new, progress)
         written = hashes(new)
         names = those_for(written, in_python=module is not None)
@@ -82,14 +99,15 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
                 shutil.rmtree(new)
                 return dataclasses.replace(open_bundle(out_dir), verified=report)
         report = _report(job, proof, bare, new, names, contract, module)
-        _check_unchanged(out_dir, new, written)
-        golden = write_golden(new, list(proof.golden))
-        write_manifest(new, contract=contract, golden=golden, report=report)
+        with _reported(report), targets.writing(out_dir):
+            _check_unchanged(out_dir, new, written)
+            golden = write_golden(new, list(proof.golden))
+            write_manifest(new, contract=contract, golden=golden, report=report)
     return open_bundle(out_dir)
 
 
 def _proved(job: Job, images: str | Path | None, progress: Progress) -> Proof:
-    folder = Path(images) if images is not None else job.recipe.export.images
+    folder = _images(job.recipe, images)
     for note in inputs.notes(folder) if folder is not None else []:
         progress(note)
     progress("computing the float64 reference")
@@ -102,10 +120,10 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     Returns what was verified, or None where verify is False. Raises as export_bundle() does, and then writes nothing.
     """
     proof, report = None, None
+    targets.check_place(out, size=job.size())
     if verify:
         proof = _proved(job, images, progress)
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
+    with _beside(out) as folder:
         new = Path(folder) / out.name
         progress(f"writing {out.name}")
         model, fold, notes = _attached(job, None)
@@ -124,6 +142,28 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
         if len(files) == 1:  # the weights of the one that was there before
             out.with_name(f"{out.name}.data").unlink(missing_ok=True)
     return report
+
+
+@contextlib.contextmanager
+def _reported(report: Report) -> Iterator[None]:
+    """What is made already goes with the error, if what comes behind it fails."""
+    try:
+        yield
+    except PreprocError as error:
+        error.report = report
+        raise
+
+
+@contextlib.contextmanager
+def _beside(out: Path) -> Iterator[str]:
+    """A folder in which the file `out` is made, on the same disk."""
+    place = out.absolute().parent
+    with (
+        targets.made_folder(place),
+        tempfile.TemporaryDirectory(dir=place, prefix=f".{out.name}.new-") as folder,
+        targets.writing(out),
+    ):
+        yield folder
 
 
 def _report(

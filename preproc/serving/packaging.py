@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import aside
+from .. import aside, targets
 from ..bundle import MANIFEST, Bundle, open_bundle, sha256
 from ..checks import check_choice
 from ..errors import PreprocError, first_line
@@ -67,22 +67,24 @@ def package(
     model = out / name
     version = _next_version(model)
     triton.check_policy(config, version)
-    out.mkdir(parents=True, exist_ok=True)
-    for place in {out.parent, out, model}:
-        aside.sweep(place, _prefix(model))
-    put = functools.partial(_put, bundle, config, backend, model, version, golden[0])
-    try:
-        put(place=out.parent)
-    except OSError as error:  # another disk, or a folder of somebody else's
-        if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
+    made = given / name / str(version)
+    targets.check_place(made, size=sum(bundle.manifest["files"].get(file, {"size": 0})["size"] for file in triton.FILES[backend]))
+    with targets.made_folder(out), targets.writing(made):
+        for place in {out.parent, out, model}:
+            aside.sweep(place, _prefix(model))
+        put = functools.partial(_put, bundle, config, backend, model, version, golden[0])
         try:
-            put(place=model if model.is_dir() else out)
-        except OSError as second:
-            raise PreprocError(f"{model}: expected a folder that can be written to, got: {second.strerror}") from second
+            put(place=out.parent)
+        except OSError as error:  # another disk, or a folder of somebody else's
+            if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            try:
+                put(place=model if model.is_dir() else out)
+            except OSError as second:
+                raise PreprocError(f"{made}: expected a folder that can be written to, got: {second.strerror}") from second
     if not bundle.report.ok:
         progress("note: the bundle's verification is inconclusive: it could not have noticed every mistake")
-    return given / name / str(version)
+    return made
 
 
 def _repository(out: str | Path) -> Path:
