@@ -102,6 +102,12 @@ def open_bundle(folder: str | Path) -> Bundle:
     return bundle
 
 
+def strays(bundle: Bundle) -> list[str]:
+    """What lies in a bundle's folder beside what its manifest lists."""
+    listed = {MANIFEST, *(name.partition("/")[0] for name in bundle.manifest["files"])}
+    return sorted(file.name for file in bundle.folder.iterdir() if file.name not in listed)
+
+
 def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], golden: Sequence[Case]) -> bool:
     """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and golden
     samples, whose outputs another machine may have rounded otherwise. Never without a model.onnx: TorchScript never has the same bytes.

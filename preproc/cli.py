@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from . import targets, terminal
+from . import targets, terminal, threads
 from .errors import PreprocError
 
 if TYPE_CHECKING:
@@ -32,6 +32,19 @@ ModelLayout = Annotated[
     str | None, typer.Option("--model-layout", metavar="NCHW|NHWC", help="What the model takes; default: as its graph or shape tells.")
 ]
 Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")]
+
+
+def _threads(count: int | None) -> None:
+    if count is not None:
+        threads.use(count)
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="N", min=1, callback=_threads, expose_value=False, help="That torch, NumPy and ONNX Runtime compute with."
+    ),
+]
 
 
 def _command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -73,6 +86,7 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
     formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript or pt2, instead of the recipe's.")] = None,
     images: Images = None,
+    _count: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Export recipes as verified bundles. What fails verification is not published."""
@@ -147,6 +161,7 @@ def attach(
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Write OUT.onnx without running anything.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Although the model normalizes its input itself.")] = False,
     tolerance: Annotated[float | None, typer.Option("--tolerance", metavar="X", help="What runtimes may differ by, as 1e-3.")] = None,
+    _count: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Put preprocessing in front of an .onnx file, verified against the original."""
@@ -217,15 +232,14 @@ def verify(
         ),
     ] = None,
     tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 on CUDA devices; convolutions in model.pt do as exported.")] = False,
+    _count: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Verify a bundle on this machine: its files against the manifest, each runtime against the float64 reference."""
-    from .inputs import notes
     from .proof import verify_bundle
 
-    for note in notes(images) if images is not None else []:
-        _say(note)
-    report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, tf32=tf32)
+    told = _progress(bundle.absolute().name)
+    report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, tf32=tf32, progress=told)
     if as_json:
         _print(json.dumps(report.to_json(), indent=2))
     else:
@@ -339,7 +353,9 @@ def stats(
     sample: Annotated[str | None, typer.Option("--sample", metavar="N|P%", help="Only so many files, drawn at random.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of --sample.")] = 0,
     frames: Annotated[str, typer.Option("--frames", help="all (default) or first: which pages and frames of a file count.")] = "all",
-    workers: Annotated[int | None, typer.Option("--workers", help="Processes; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "--threads", metavar="N", help="Processes, each of one thread; default: one per core.")
+    ] = None,
     engine: Annotated[str, typer.Option("--engine", help="local or dask.")] = "local",
     scheduler: Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of a dask cluster; default: one here.")] = None,
     allow_errors: Annotated[int, typer.Option("--allow-errors", metavar="K", help="So many pictures may be unreadable.")] = 0,
@@ -519,6 +535,7 @@ def _print(text: str) -> None:
 
 def main() -> None:
     """The console script."""
+    threads.yielding()
     try:
         app()
     except PreprocError as error:

@@ -1,6 +1,6 @@
 """Preprocessing in front of an .onnx file that exists already: a recipe whose backbone is that file. No torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from ..checks import check_choice
 from ..contract import KEY
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics
+from ..progress import Progress, silent
 from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
 from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Geometry, Normalize, Rescale, Step
 from ..verify import Report
@@ -40,7 +41,7 @@ def attach(
     images: str | Path | None = None,
     steps_from: str | None = None,
     tolerance: float | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Bundle | Report | None:
     """Writes the model `onnx_in` with `steps` in front of it, verified against the original file, which is not touched.
 

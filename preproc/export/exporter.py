@@ -15,12 +15,13 @@ from .. import graph, inputs, targets
 from ..bare import Bare, bare_network
 from ..bundle import Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
+from ..progress import Progress, silent
 from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
 from ..runtimes import RUNTIMES, those_for
 from ..steps import channels_out
 from ..verify import Report, Result, settled
-from .jobs import Job, Progress, job_of, pixels_for, ready_for
+from .jobs import Job, job_of, pixels_for, ready_for
 
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
 """The file of each format."""
@@ -42,7 +43,7 @@ def export_bundle(
     outputs: Sequence[str] = (),
     override: str | None = None,
     tolerance: float | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Bundle:
     """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there; one that is equal (the same contract, the
     same bytes of model.onnx, the same golden samples) is left as it is, if its files pass here.
@@ -79,13 +80,13 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     targets.check_place(out_dir, size=job.size())
     if not isinstance(job.backbone, Path):  # the bare network is written, too
         targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size())
+    exported = _exported(job, progress)  # in front of what takes longer: not every network can be
     proof = _proved(job, images, progress)
     first = next(iter(proof.cases[0].expected.values()))
     classes = first.shape[1 if first.ndim in (2, 4) else -1]
     if job.labels and len(job.labels) != classes:
         raise PreprocError(f"{recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}")
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
-        exported = _exported(job, progress)
         files = {FILES[name] for name in recipe.export.formats}
         with targets.writing(Path(beside) / "bare"):
             bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=exported)
@@ -95,10 +96,10 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         progress(f"verifying {', '.join(names)}")
         if equal_bundle(out_dir, contract, written, proof.golden) and _is_settled(job, out_dir):
             with contextlib.suppress(VerificationError):  # then the new files replace them
-                report = _report(job, proof, bare, out_dir, names, contract, module)
+                report = _report(job, proof, bare, out_dir, names, contract, module, progress)
                 shutil.rmtree(new)
                 return dataclasses.replace(open_bundle(out_dir), verified=report)
-        report = _report(job, proof, bare, new, names, contract, module)
+        report = _report(job, proof, bare, new, names, contract, module, progress)
         with _reported(report), targets.writing(out_dir):
             _check_unchanged(out_dir, new, written)
             golden = write_golden(new, list(proof.golden))
@@ -111,7 +112,7 @@ def _proved(job: Job, images: str | Path | None, progress: Progress) -> Proof:
     for note in inputs.notes(folder) if folder is not None else []:
         progress(note)
     progress("computing the float64 reference")
-    return prove(job.recipe, job.backbone, images=folder)
+    return prove(job.recipe, job.backbone, images=folder, progress=progress)
 
 
 def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None, progress: Progress) -> Report | None:
@@ -134,7 +135,7 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
             progress(f"verifying {', '.join(names)}")
             written = hashes(new.parent)
             bare = bare_network(job.recipe, job.backbone, proof.cases, ("model.onnx",), new.parent)
-            report = _report(job, proof, bare, new, names, contract, None)
+            report = _report(job, proof, bare, new, names, contract, None, progress)
             _check_unchanged(out, new.parent, written)
         files = sorted(new.parent.iterdir(), reverse=True)  # weights first
         for file in files:
@@ -167,14 +168,22 @@ def _beside(out: Path) -> Iterator[str]:
 
 
 def _report(
-    job: Job, proof: Proof, bare: Bare, place: Path, names: Sequence[str], contract: dict[str, Any], module: "nn.Module | None"
+    job: Job,
+    proof: Proof,
+    bare: Bare,
+    place: Path,
+    names: Sequence[str],
+    contract: dict[str, Any],
+    module: "nn.Module | None",
+    progress: Progress,
 ) -> Report:
     """Verifies what is in `place` in the named runtimes. Raises VerificationError with the report if one failed, or if nothing here ran one
     of the files."""
     runtimes, scale = make_runtimes(names, contract, module), proof.power.scale
     results, original = run(
-        place, runtimes, proof.cases, proof.power, proof, job.recipe.steps_from, lambda kind: bare.error(kind, proof.cases, scale)
+        place, runtimes, proof.cases, proof.power, proof, job.recipe.steps_from, lambda kind: bare.error(kind, proof.cases, scale), progress
     )
+    progress("looking for the smallest mistake that shows")
     inputs = tuple(case.name for case in proof.cases)
     power, against = settled(proof.power, results, proof.noticed), f"{reference_of(job.backbone)}, {len(inputs)} inputs"
     report = Report(job.recipe.name, against, job.constants_agree, power, results, inputs, original, job.recipe.export.tf32)

@@ -1,7 +1,7 @@
 """Recipe or Model -> what is to be written: the network, how it is fed, and what is known of its weights."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .. import graph, guard, plausibility
 from ..errors import PreprocError, RecipeError
 from ..probe import InputEffect, graph_effect
+from ..progress import Progress
 from ..proof import sizes_of, with_outputs
 from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_tolerance, replace
 from ..runtimes import onnxruntime
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from ..backbones import Backbone
     from ..pipeline import Model
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import errno
 import functools
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from .. import aside, targets
 from ..bundle import MANIFEST, Bundle, open_bundle, sha256
 from ..checks import check_choice
 from ..errors import PreprocError, first_line
+from ..progress import Progress, silent
 from ..recipe import check_name
 from ..verify import Case
 from . import triton
@@ -33,7 +33,7 @@ def package(
     kind: str = "auto",
     max_batch: int | None = None,
     settings: str | Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Path:
     """Adds the bundle to the model repository `out`, which is made if it is not there; returns the folder of the new version.
 
