@@ -86,6 +86,7 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
     formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript or pt2, instead of the recipe's.")] = None,
     images: Images = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Verify with a few inputs only, while you edit: nothing passes then.")] = False,
     _count: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -93,7 +94,7 @@ def export(
     reports, failed, names = [], False, dict[str, Path]()
     for path in recipes:
         try:
-            reports.append(_export(path, out, formats, images, as_json, names))
+            reports.append(_export(path, out, formats, images, quick, as_json, names))
         except PreprocError as error:
             if error.report is not None and not as_json:
                 show(error.report)
@@ -106,21 +107,26 @@ def export(
         raise typer.Exit(1)
 
 
-def _export(path: Path, out: Path, formats: list[str] | None, images: Path | None, as_json: bool, names: dict[str, Path]) -> dict[str, Any]:
+def _export(
+    path: Path, out: Path, formats: list[str] | None, images: Path | None, quick: bool, as_json: bool, names: dict[str, Path]
+) -> dict[str, Any]:
     """names: of the recipes before this one, each with its file."""
     from .export.exporter import export_bundle
     from .recipe import load_recipe
+    from .verify import QUICK
 
     recipe = load_recipe(path)
     if recipe.name in names:
         raise PreprocError(f"{path}: expected another name than that of {names[recipe.name]}, whose bundle it would replace, got the same")
     names[recipe.name] = path
-    bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, progress=_progress(recipe.name))
+    bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, quick=quick, progress=_progress(recipe.name))
     if not as_json:
         show(bundle.report)
         kept = "left as it was, for it is equal: the same contract and bytes of model.onnx; verified here"
         _print(f"{bundle.folder}: {kept if bundle.verified else 'published'}")
-    if not bundle.report.ok:
+    if bundle.report.power.quick:
+        _say(f"{bundle.folder}: published, but not verified: {QUICK}")
+    elif not bundle.report.ok:
         _say(f"{bundle.folder}: published, but its verification is inconclusive: it could not have noticed every mistake")
     return {"recipe": str(path), "bundle": str(bundle.folder), "kept": bundle.verified is not None, "report": bundle.report.to_json()}
 

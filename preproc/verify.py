@@ -28,6 +28,8 @@ MARGIN = 10.0
 """A control has to move the output by this many tolerances; and a runtime may err by this many times what the bare network errs by there:
 the fold gives the first convolution other weights and other roundings, a few times larger ones where it leaves the cast alone."""
 
+QUICK = "only a few inputs were run; export it without --quick to verify it"
+"""What is said of a bundle that was exported quickly, wherever it is looked at."""
 PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "absent"
 
 
@@ -83,7 +85,8 @@ class Power:
     """What the verification would have noticed. scale: each output's largest magnitude on the reference.
     bare_error: relative error of the bare backbone in float32, in torch on the CPU.  tolerance: the largest of the runtimes' own, see
     bounds().  smallest_shift: of the mean, in grey levels of 0..255, that exceeds it; None if none up to 255 does, or the pipeline removes
-    every shift.  slack: how much of the tolerance is for the roundings of a fast resize.  asked: the tolerance that the recipe says."""
+    every shift.  slack: how much of the tolerance is for the roundings of a fast resize.  asked: the tolerance that the recipe says.
+    quick: whether it was measured on a few inputs only: then nothing passes."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -93,6 +96,7 @@ class Power:
     mixed: tuple[str, ...] = ()
     slack: float = 0.0
     asked: float | None = None
+    quick: bool = False
 
     def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
         """How far a runtime may be from the reference to pass, and how far before it fails: ten times what the bare network errs by there,
@@ -111,6 +115,8 @@ class Power:
 
     def weakness(self, tolerance: float | None = None, bare: float | None = None) -> str | None:
         """Why a pass would mean nothing with this tolerance, of a runtime in which the bare network errs by `bare`; or None."""
+        if self.quick:
+            return f"quick: {QUICK}"
         tolerance, bare = self.tolerance if tolerance is None else tolerance, self.bare_error if bare is None else bare
         flat = [name for name, value in self.scale.items() if value == 0]
         if flat:

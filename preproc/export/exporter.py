@@ -20,7 +20,7 @@ from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
 from ..runtimes import RUNTIMES, those_for
 from ..steps import channels_out
-from ..verify import Report, Result, settled
+from ..verify import QUICK, Report, Result, settled
 from .jobs import Job, job_of, pixels_for, ready_for
 
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
@@ -43,6 +43,7 @@ def export_bundle(
     outputs: Sequence[str] = (),
     override: str | None = None,
     tolerance: float | None = None,
+    quick: bool = False,
     progress: Progress = silent,
 ) -> Bundle:
     """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there; one that is equal (the same contract, the
@@ -51,7 +52,8 @@ def export_bundle(
     formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  images: a folder of your own pictures to verify
     with.  For a Model: example, pixels of the size it takes; outputs, the names of its outputs (a recipe says them in [backbone]);
     override, the reason why a network that normalizes its input itself is fed with normalized values; tolerance, how far every runtime may
-    be from the reference, relative to its largest output, in place of what the bare network errs by. A Model is exported as it is in
+    be from the reference, relative to its largest output, in place of what the bare network errs by.  quick: for an edit loop, a few
+    inputs only: no verdict is then better than inconclusive, and the contract's notes say why. A Model is exported as it is in
     eval mode, from a copy; it stays as it is.
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
     An inconclusive bundle (random weights) is published and says so.
@@ -60,7 +62,9 @@ def export_bundle(
     if isinstance(recipe_or_model, Recipe):
         check_images(recipe_or_model, images)
     job = job_of(recipe_or_model, formats, example, outputs, override, tolerance, progress)
-    return publish_bundle(job, Path(out_dir), images=images, progress=progress)
+    if quick:
+        job = dataclasses.replace(job, notes=(*job.notes, f"quick: {QUICK}"))
+    return publish_bundle(job, Path(out_dir), images=images, quick=quick, progress=progress)
 
 
 def check_images(recipe: Recipe, images: str | Path | None) -> None:
@@ -74,14 +78,14 @@ def _images(recipe: Recipe, images: str | Path | None) -> Path | None:
     return recipe.export.images if images is None else Path(images)
 
 
-def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progress: Progress) -> Bundle:
+def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progress: Progress, quick: bool = False) -> Bundle:
     """Writes, verifies and publishes."""
     recipe = job.recipe
     targets.check_place(out_dir, size=job.size())
     if not isinstance(job.backbone, Path):  # the bare network is written, too
         targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size())
     exported = _exported(job, progress)  # in front of what takes longer: not every network can be
-    proof = _proved(job, images, progress)
+    proof = _proved(job, images, progress, quick=quick)
     first = next(iter(proof.cases[0].expected.values()))
     classes = first.shape[1 if first.ndim in (2, 4) else -1]
     if job.labels and len(job.labels) != classes:
@@ -107,12 +111,12 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     return open_bundle(out_dir)
 
 
-def _proved(job: Job, images: str | Path | None, progress: Progress) -> Proof:
+def _proved(job: Job, images: str | Path | None, progress: Progress, *, quick: bool = False) -> Proof:
     folder = _images(job.recipe, images)
     for note in inputs.notes(folder) if folder is not None else []:
         progress(note)
     progress("computing the float64 reference")
-    return prove(job.recipe, job.backbone, images=folder, progress=progress)
+    return prove(job.recipe, job.backbone, images=folder, quick=quick, progress=progress)
 
 
 def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None, progress: Progress) -> Report | None:

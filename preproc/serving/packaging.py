@@ -15,7 +15,7 @@ from ..checks import check_choice
 from ..errors import PreprocError, first_line
 from ..progress import Progress, silent
 from ..recipe import check_name
-from ..verify import Case
+from ..verify import QUICK, Case
 from . import triton
 
 CONFIG = "config.pbtxt"
@@ -42,7 +42,8 @@ def package(
     no batches.  settings: a file with more of config.pbtxt, whose fields take the place of ours.  progress: is told why there are no
     batches, and that a verification was inconclusive.
     A model that is there gets the next version; what is served from the others stays as it is, to the byte. Raises PreprocError if the
-    new version would need another config.pbtxt or other labels than those that are there, or its warm-up is gone.
+    new version would need another config.pbtxt or other labels than those that are there, or its warm-up is gone; and for a bundle that was
+    exported quickly.
     """
     check_choice("target", target, ("triton",))
     check_choice("backend", backend, triton.FILES)
@@ -56,6 +57,8 @@ def package(
         raise PreprocError(f"{bundle.folder}: expected {model_file} for {backend}, got a bundle without it; add its format to the recipe")
     if bundle.report.failed:
         raise PreprocError(f"{bundle.folder}: expected a bundle that did not fail its verification, got one that did")
+    if bundle.report.power.quick:
+        raise PreprocError(f"{bundle.folder}: expected a verified bundle, got a quick one: {QUICK}")
     name = name or str(bundle.contract["name"])
     check_name(name)
     if not name.isascii():
