@@ -99,7 +99,9 @@ clean:  ## remove .venv and its likes, node_modules and caches
 $(READY): pyproject.toml constraints.txt
 	@python3 -c 'import sys; v = sys.version_info[:2]; sys.exit(f"expected Python 3.11 or newer as python3, got {v[0]}.{v[1]}" if v < (3, 11) else 0)'
 	test -f $(READY) || python3 -m venv --clear $(VENV)
-	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	@echo "installing torch, ONNX Runtime and the rest of constraints.txt into $(VENV), once: about 3 minutes and 7 GB"
+	@(PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install --progress-bar off --editable '.[dev]' \
+	|| touch $(VENV)/.failed) | grep -E '^(Downloading|Using cached|Building|Installing) '; ! rm $(VENV)/.failed 2>/dev/null
 	touch $(READY)
 
 $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt

@@ -1,6 +1,5 @@
 """The bare network, in every runtime: what it errs by there without us is no fault of the preprocessing."""
 
-import contextlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import graph
+from . import graph, targets
 from .errors import PreprocError
 from .recipe import Recipe
 from .runtimes import Runtime, made
@@ -85,7 +84,9 @@ def bare_network(
     written = {}
     for name, write in writers.items():
         if name in files:
-            with contextlib.suppress(PreprocError):  # where it is published, the same is said of the whole model
+            try:
                 write(folder / name)
                 written[name] = folder / name
+            except PreprocError:  # where it is published, the same is said of the whole model
+                targets.check_place(folder / name)
     return Bare(written, backbone.module, names, lambda ready: ready)

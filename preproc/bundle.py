@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import aside
+from . import aside, targets
 from . import contract as contracts
 from .errors import BundleError, first_line
 from .recipe import check_name
@@ -100,6 +100,12 @@ def open_bundle(folder: str | Path) -> Bundle:
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
     return bundle
+
+
+def strays(bundle: Bundle) -> list[str]:
+    """What lies in a bundle's folder beside what its manifest lists."""
+    listed = {MANIFEST, *(name.partition("/")[0] for name in bundle.manifest["files"])}
+    return sorted(file.name for file in bundle.folder.iterdir() if file.name not in listed)
 
 
 def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], golden: Sequence[Case]) -> bool:
@@ -225,37 +231,39 @@ def publishing(target: Path) -> Iterator[Path]:
     The old bundle is renamed away, the new one renamed in, the old one removed: a reader sees one or the other. A crash between
     the two renames is mended by the next start, see recover(). A body that removes the fresh folder leaves the old one as it is.
     """
-    target = target.absolute()
+    given, target = target, target.absolute()
     recover(target)
-    check_target(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with aside.token() as token:
-            new, old = (target.with_name(f".{target.name}.{word}-{token}") for word in ("new", "old"))
-            new.mkdir()
-            yield new
-            if not new.exists():
-                return
-            if target.exists():
-                target.rename(old)
-            try:
-                new.rename(target)
-            except OSError as error:
-                raise BundleError(
-                    f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?"
-                ) from error
-    finally:
-        recover(target)
+    check_target(given)
+    with targets.made_folder(target.parent):
+        try:
+            with targets.writing(given), aside.token() as token:
+                new, old = (target.with_name(f".{target.name}.{word}-{token}") for word in ("new", "old"))
+                new.mkdir()
+                yield new
+                if not new.exists():
+                    return
+                if target.exists():
+                    target.rename(old)
+                try:
+                    new.rename(target)
+                except OSError as error:
+                    raise BundleError(
+                        f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?"
+                    ) from error
+        finally:
+            recover(target)
 
 
 def check_target(target: Path) -> None:
-    """Raises BundleError if what is there is neither a bundle nor an empty folder, or a bundle with files of somebody's own."""
+    """Raises BundleError if what is there is neither a bundle nor an empty folder, or a bundle with files of somebody's own; PreprocError
+    if nothing can be written there."""
     if (target / MANIFEST).is_file():
         others = [file.name for file in target.iterdir() if file.name not in CONTENTS]
         if others:
             raise BundleError(f"{target}: expected a bundle's files only, got {', '.join(sorted(others))} too; move them elsewhere")
     elif target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BundleError(f"{target}: expected a bundle to replace or nothing, got something else; give another folder")
+    targets.check_place(target)
 
 
 def recover(target: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from . import terminal
+from . import targets, terminal, threads
 from .errors import PreprocError
 
 if TYPE_CHECKING:
@@ -32,6 +32,19 @@ ModelLayout = Annotated[
     str | None, typer.Option("--model-layout", metavar="NCHW|NHWC", help="What the model takes; default: as its graph or shape tells.")
 ]
 Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")]
+
+
+def _threads(count: int | None) -> None:
+    if count is not None:
+        threads.use(count)
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="N", min=1, callback=_threads, expose_value=False, help="That torch, NumPy and ONNX Runtime compute with."
+    ),
+]
 
 
 def _command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -73,19 +86,20 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
     formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript or pt2, instead of the recipe's.")] = None,
     images: Images = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Verify with a few inputs only, while you edit: nothing passes then.")] = False,
+    _count: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Export recipes as verified bundles. What fails verification is not published."""
-    reports, failed = [], False
+    reports, failed, names = [], False, dict[str, Path]()
     for path in recipes:
         try:
-            reports.append(_export(path, out, formats, images, as_json))
+            reports.append(_export(path, out, formats, images, quick, as_json, names))
         except PreprocError as error:
-            report = getattr(error, "report", None)
-            if report is not None and not as_json:
-                show(report)
+            if error.report is not None and not as_json:
+                show(error.report)
             _say(f"error: {error}")
-            reports.append({"recipe": str(path), "error": str(error), "report": report and report.to_json()})
+            reports.append({"recipe": str(path), "error": str(error), "report": error.report and error.report.to_json()})
             failed = True
     if as_json:
         _print(json.dumps(reports, indent=2))
@@ -93,17 +107,26 @@ def export(
         raise typer.Exit(1)
 
 
-def _export(path: Path, out: Path, formats: list[str] | None, images: Path | None, as_json: bool) -> dict[str, Any]:
+def _export(
+    path: Path, out: Path, formats: list[str] | None, images: Path | None, quick: bool, as_json: bool, names: dict[str, Path]
+) -> dict[str, Any]:
+    """names: of the recipes before this one, each with its file."""
     from .export.exporter import export_bundle
     from .recipe import load_recipe
+    from .verify import QUICK
 
     recipe = load_recipe(path)
-    bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, progress=_progress(recipe.name))
+    if recipe.name in names:
+        raise PreprocError(f"{path}: expected another name than that of {names[recipe.name]}, whose bundle it would replace, got the same")
+    names[recipe.name] = path
+    bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, quick=quick, progress=_progress(recipe.name))
     if not as_json:
         show(bundle.report)
         kept = "left as it was, for it is equal: the same contract and bytes of model.onnx; verified here"
         _print(f"{bundle.folder}: {kept if bundle.verified else 'published'}")
-    if not bundle.report.ok:
+    if bundle.report.power.quick:
+        _say(f"{bundle.folder}: published, but not verified: {QUICK}")
+    elif not bundle.report.ok:
         _say(f"{bundle.folder}: published, but its verification is inconclusive: it could not have noticed every mistake")
     return {"recipe": str(path), "bundle": str(bundle.folder), "kept": bundle.verified is not None, "report": bundle.report.to_json()}
 
@@ -148,6 +171,7 @@ def attach(
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Write OUT.onnx without running anything.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Although the model normalizes its input itself.")] = False,
     tolerance: Annotated[float | None, typer.Option("--tolerance", metavar="X", help="What runtimes may differ by, as 1e-3.")] = None,
+    _count: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Put preprocessing in front of an .onnx file, verified against the original."""
@@ -219,15 +243,14 @@ def verify(
         ),
     ] = None,
     tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 on CUDA devices; convolutions in model.pt do as exported.")] = False,
+    _count: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Verify a bundle on this machine: its files against the manifest, each runtime against the float64 reference."""
-    from .inputs import notes
     from .proof import verify_bundle
 
-    for note in notes(images) if images is not None else []:
-        _say(note)
-    report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, tf32=tf32)
+    told = _progress(bundle.absolute().name)
+    report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, tf32=tf32, progress=told)
     if as_json:
         _print(json.dumps(report.to_json(), indent=2))
     else:
@@ -341,7 +364,9 @@ def stats(
     sample: Annotated[str | None, typer.Option("--sample", metavar="N|P%", help="Only so many files, drawn at random.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of --sample.")] = 0,
     frames: Annotated[str, typer.Option("--frames", help="all (default) or first: which pages and frames of a file count.")] = "all",
-    workers: Annotated[int | None, typer.Option("--workers", help="Processes; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "--threads", metavar="N", help="Processes, each of one thread; default: one per core.")
+    ] = None,
     engine: Annotated[str, typer.Option("--engine", help="local or dask.")] = "local",
     scheduler: Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of a dask cluster; default: one here.")] = None,
     allow_errors: Annotated[int, typer.Option("--allow-errors", metavar="K", help="So many pictures may be unreadable.")] = 0,
@@ -350,14 +375,13 @@ def stats(
 ) -> None:
     """Exact statistics of a data set: for z-scores, and to see what is in it."""
     from .stats.compute import StatsInterruptedError, compute_stats
-    from .stats.result import check_targets
     from .stats.show import counting, printable, show_stats
 
     if allow_errors < 0:
         raise PreprocError(f"--allow-errors: expected a number of at least 0, got {allow_errors}")
     if scheduler is not None and engine != "dask":
         raise PreprocError(f"--scheduler: expected with --engine dask only, got --engine {engine}")
-    check_targets(out, report)
+    _check_targets(out, report)
     interrupted = False
     with counting() as progress:
         try:
@@ -375,24 +399,55 @@ def stats(
             )
         except StatsInterruptedError as error:
             found, interrupted = error.stats, True
+    printed, lost = False, list[str]()
     if out is not None and (found.images or found.partial):  # else there is nothing to keep
-        found.save(out)
-    if report is not None and not interrupted and found.images:
-        from .stats.report import write_report
-
-        write_report(found, report, sources)
-    if as_json:
+        printed = _keep(out, found.text(), lost)
+    if as_json and not printed:
         _print(json.dumps(found.to_json() | {"accumulator": None}, indent=2))
-    else:
+    elif not printed:
         show_stats(found)
+    if report is not None and not interrupted and found.images:
+        from .stats.report import page
+
+        _keep(report, page(found, sources), lost, otherwise=False)
     for name, reason in found.broken:
         _say(printable(f"{name}: {reason}"))
     if interrupted:
-        _say(f"error: interrupted; {found.images} pictures are counted" + (f", in {out}, which says so" if out else ""))
+        _say(f"error: interrupted; {found.images} pictures are counted" + (f", in {out}, which says so" if out and not lost else ""))
     if len(found.broken) > allow_errors:
         _say(f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})")
-    if interrupted or len(found.broken) > allow_errors:
+    for told in lost:
+        _say(f"error: {told}")
+    if interrupted or lost or len(found.broken) > allow_errors:
         raise typer.Exit(1)
+
+
+def _check_targets(stats: Path | None, report: Path | None) -> None:
+    """Raises PreprocError where statistics or a report could not be written."""
+    from .stats import report as page
+    from .stats import result
+
+    if stats is not None and stats == report:
+        raise PreprocError(f"{stats}: expected two names for the statistics and the report, got one")
+    if stats is not None:
+        result.check_target(stats)
+    if report is not None:
+        page.check_target(report)
+
+
+def _keep(path: Path, text: str, lost: list[str], *, otherwise: bool = True) -> bool:
+    """Writes what took long to compute; where it cannot be written, into the temporary folder; where not even there, on stdout, if
+    `otherwise`. `lost` then gets a sentence about it. Whether it was printed is returned."""
+    try:
+        targets.write_text(path, text)
+    except PreprocError as error:
+        other = targets.rescued(path, text)
+        printed = other is None and otherwise
+        if printed:
+            _print(text)
+        lost.append(f"{error}; {f'it is in {other}' if other else 'it is printed instead' if printed else 'it is lost'}")
+        return printed
+    return False
 
 
 @_command()
@@ -491,18 +546,21 @@ def _print(text: str) -> None:
 
 def main() -> None:
     """The console script."""
+    threads.yielding()
     try:
         app()
     except PreprocError as error:
-        _fail(str(error))
+        if error.report is not None and "--json" not in sys.argv[1:]:
+            show(error.report)
+        _fail(str(error), error.report)
     except ModuleNotFoundError as error:  # on a machine that has what it needs only
         _fail(f"expected {error.name}, which is not installed here, for this command")
     except OSError as error:  # a full disk, a folder that may not be written: the system's own words, and the file
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
-def _fail(text: str) -> NoReturn:
+def _fail(text: str, report: "Report | None" = None) -> NoReturn:
     _say(f"error: {text}")
     if "--json" in sys.argv[1:]:
-        _print(json.dumps({"error": text}))
+        _print(json.dumps({"error": text} | ({} if report is None else {"report": report.to_json()})))
     sys.exit(1)

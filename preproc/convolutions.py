@@ -10,7 +10,8 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from .affine import Affine
-from .errors import NotFoldableError, PreprocError, first_line
+from .errors import NotFoldableError, PreprocError
+from .tracing import reason, unheard
 from .tracking import Reader, Tracked, Trail, concatenate
 
 
@@ -28,11 +29,11 @@ def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
     if len(example) < 2:
         example = example.expand(2, *example.shape[1:])
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with torch.no_grad(), warnings.catch_warnings(), unheard():
             warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
             exported = torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
     except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
-        raise NotFoldableError(f"torch.export cannot read the backbone: {first_line(error)}") from error
+        raise NotFoldableError(f"torch.export cannot read the backbone: {reason(error)}") from error
     walk = _Walk(exported, example.shape[1])
     if walk.met_written:  # rare, and as slow as the export: the same graph without operations that write into their arguments
         walk = _Walk(exported.run_decompositions({}), example.shape[1])

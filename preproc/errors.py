@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
 
 class PreprocError(ValueError):
-    """Something expected was not found: the message says what was expected, what was got and how to mend it."""
+    """Something expected was not found: the message says what was expected, what was got and how to mend it. report: the parity report,
+    where one was made before."""
+
+    report: "Report | None" = None
 
 
 class RecipeError(PreprocError):
@@ -24,9 +27,7 @@ class BundleError(PreprocError):
 
 
 class VerificationError(PreprocError):
-    """A model file does not compute what its contract promises. report: the whole parity report, where there is one."""
-
-    report: "Report | None" = None
+    """A model file does not compute what its contract promises."""
 
 
 class RuntimeAbsentError(PreprocError):
@@ -38,13 +39,25 @@ class NotAtHandError(PreprocError):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, in one line of at most 300 characters; its class if it says nothing.
+    """What another library's error says, in one line of some 300 characters; its class if it says nothing.
 
     TorchScript has it in the last line, ONNX Runtime behind codes and the place in its source.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     line = lines[-1] if lines[0].startswith("The following operation failed") else lines[0]
-    return _ORT.sub("", line)[:300]
+    return shortened(_ORT.sub("", line))
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """The text, or its beginning, cut between two words where no bracket is open, and so that one sees it."""
+    if len(text) <= most:
+        return text
+    depth, end = 0, most
+    for place, letter in enumerate(text[:most]):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == " " and depth <= 0:
+            end = place
+    return f"{text[:end]} ..."
 
 
 _ORT = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S+ failed:|/onnxruntime_src/\S+:\d+ .*?\)( const)? (?=[A-Z\[])")

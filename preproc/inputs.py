@@ -53,6 +53,18 @@ def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int]) -> Iter
     converted, channels never made up, and EXIF orientations not applied (see notes()). Raises PreprocError for a file that is no picture,
     and for one that does not have what the model takes.
     """
+    for name, picture in _named(folder, pixels):
+        yield name, _batch(_scaled(picture, size), pixels)
+
+
+def check(folder: Path, pixels: PixelsSpec) -> None:
+    """Reads every picture in a folder, before anything is computed. Raises what from_folder() would."""
+    for _ in _named(folder, pixels):
+        pass
+
+
+def _named(folder: Path, pixels: PixelsSpec) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The pictures as they are, (height, width, channels), each by its name."""
     files, seen = _files(folder), set[str]()
     stems = [file.stem for file in files]
     for file in files:
@@ -62,7 +74,7 @@ def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int]) -> Iter
             if name in seen:
                 raise PreprocError(f"{file}: expected pictures of different names, got {name} again; rename one of them")
             seen.add(name)
-            yield name, _batch(_scaled(picture, size), pixels)
+            yield name, picture
 
 
 def _files(folder: Path) -> list[Path]:

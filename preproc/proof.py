@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from . import inputs, reference
 from .bare import bare_network
-from .bundle import Bundle, open_bundle, versions
+from .bundle import MANIFEST, Bundle, open_bundle, strays, versions
 from .collapse import split_affine_end
 from .contract import steps_of, to_recipe
 from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
+from .progress import Progress, paced, silent
 from .published import original, title
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
 from .roundings import rounded_otherwise
@@ -28,6 +29,7 @@ from .runtimes import RUNTIMES, InTurn, OnnxReference, Runtime, made, those_for
 from .steps import PILLOWS, Geometry, Resampling, Resize, Step, channels_out, installed_pillow, output_size, with_pillow
 from .verify import (
     FAILED,
+    QUICK,
     Case,
     Noticed,
     Original,
@@ -56,6 +58,8 @@ MOST_VALUES = 200_000_000
 """In one batch: a gigabyte and a half in float64."""
 GOLDEN = (f"{inputs.PHOTO}astronaut", f"{inputs.MADE}astronaut", "noise", "border-impulse", "low-contrast")
 """The inputs that become golden samples, behind the first images of the user's own."""
+SKETCH = GOLDEN[:3]
+"""Those of a quick export."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,15 @@ class Proof:
     no_original: str = ""
 
 
-def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None) -> Proof:
-    """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime)."""
+def prove(
+    recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None, quick: bool = False, progress: Progress = silent
+) -> Proof:
+    """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime).
+
+    quick: on the inputs SKETCH and a few of the user's own, of one size, and not on the original pipeline; nothing passes then.
+    """
     sizes, moving = sizes_of(recipe), any(isinstance(step, Geometry) for step in recipe.steps)
+    sizes = sizes[:1] if quick else sizes
     values = math.prod(recipe.pixels.shape(recipe.pixels.batch or 1, sizes[0]))
     if values > MOST_VALUES:
         raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}")
@@ -84,16 +94,21 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
     for size in sizes:
         own = list(inputs.from_folder(images, recipe.pixels, size)) if images else []
         named = [*own, *inputs.standard(recipe.pixels, size)]
+        if quick:
+            named = [*own[:3], *((name, picture) for name, picture in named if name in SKETCH)]
         if moving and size != sizes[0]:  # large ones cost time, and what follows the resize has seen the others
             kept = ("noise", inputs.PHOTO, inputs.MADE, inputs.OWN)
             named = [(name, picture) for name, picture in named if name.startswith(kept)]
         pictures += [(name if size == sizes[0] else f"{name}-{size[0]}x{size[1]}", picture) for name, picture in named]
     truth, bare, uncorrected = _truths(recipe, backbone)
-    cases = make_cases(recipe.steps, truth, pictures, batch=recipe.pixels.batch)
+    cases = make_cases(recipe.steps, truth, pictures, batch=recipe.pixels.batch, progress=progress)
     own_names = [name for name, _ in pictures if name.startswith(inputs.OWN)][:3]
     golden = [case for case in cases if case.name in (*own_names, *GOLDEN)]
-    power, noticed = measure_power(recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected, asked=recipe.export.tolerance)
+    power, noticed = measure_power(
+        recipe.steps, truth, bare, cases, golden, uncorrected=uncorrected, asked=recipe.export.tolerance, progress=progress
+    )
 
+    power = dataclasses.replace(power, quick=quick)
     usual = rounded_otherwise(recipe.steps, sizes[0])
 
     def own_slack(case: Case) -> Case:
@@ -106,13 +121,15 @@ def prove(recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = 
         return dataclasses.replace(drawn, slack=2 * drawn.slack)
 
     try:
-        compared, ready_error = _original(recipe, bare, sizes)
+        if quick:
+            raise NotAtHandError(f"quick: {QUICK}")
+        compared, ready_error = _original(recipe, bare, sizes, progress)
     except NotAtHandError as error:
         return Proof(tuple(map(own_slack, cases)), tuple(golden), power, noticed, no_original=str(error))
     return Proof(tuple(map(own_slack, cases)), tuple(golden), power, noticed, tuple(map(own_slack, compared)), ready_error)
 
 
-def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> tuple[list[Case], float]:
+def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]], progress: Progress) -> tuple[list[Case], float]:
     """Photographs of all sizes through the Python pipeline that the steps were published as, and the bare backbone in float32; and how far
     its model-ready tensors are from the reference's. Raises NotAtHandError, with the reason: also where the Pillow that is installed here
     resizes these photographs otherwise than the recipe's. Then, too, the steps are those of the pipeline but for the order of passes."""
@@ -122,6 +139,7 @@ def _original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]]) -> 
     if not set("RGB") <= set(pixels.color) or pixels.dtype != "uint8":
         raise NotAtHandError(f"it takes RGB pictures of 8 bits, the model {pixels.color} of {pixels.dtype}")
     transform, as_here, most = original(published), with_pillow(recipe.steps, installed_pillow()), _most_ready(recipe.steps)
+    progress(f"running {title(published)} on photographs")
     cases, worst, apart, where = list[Case](), 0.0, 0.0, ""
     for size in sizes:
         named = list(inputs.photographs(pixels, size))
@@ -250,16 +268,18 @@ def run(
     proof: Proof | None,
     name: str | None,
     bare: Callable[[Runtime], float | None],
+    progress: Progress,
 ) -> tuple[tuple[Result, ...], Original | None]:
     """Judges the files of the folder `place`, or the one file `place`, in each runtime: on the cases, and where the steps were
     published, as `name`, against that pipeline. bare: what the bare network errs by in a runtime; None: not known."""
-    alone, in_turn = {runtime.name: bare(runtime) for runtime in runtimes}, InTurn(runtimes)
+    alone, in_turn = {runtime.name: bare(runtime) for runtime in paced(runtimes, "running the bare network", progress)}, InTurn(runtimes)
 
     def judged(asked: Sequence[Case]) -> tuple[Result, ...]:
-        return tuple(
-            judge(runtime, place / (runtime.file or "") if place.is_dir() else place, asked, power, bare=alone[runtime.name])
-            for runtime in in_turn
-        )
+        found = []
+        for runtime in in_turn:
+            file = place / (runtime.file or "") if place.is_dir() else place
+            found.append(judge(runtime, file, asked, power, bare=alone[runtime.name], progress=progress))
+        return tuple(found)
 
     results = judged(cases)
     if name is None:
@@ -277,15 +297,20 @@ def verify_bundle(
     images: str | Path | None = None,
     recipe: str | Path | None = None,
     tf32: bool = False,
+    progress: Progress = silent,
 ) -> Report:
     """Verifies a published bundle on this machine.
 
     Where the original backbone can be had, against a fresh float64 reference on all inputs; else (and always where only runtimes
     that need no torch are asked for) against the bundle's golden samples.  runtimes: names; None: all that the bundle has files for.
     images: a folder of your own pictures, which needs the backbone.  recipe: where the bundle's recipe is, if not in models/, or the .onnx
-    file that it was made from, if that is not in the working directory. Raises BundleError if a file differs from the manifest.
+    file that it was made from, if that is not in the working directory.  progress: is told each stage, and how far long ones are. Raises
+    BundleError if a file differs from the manifest.
     """
+    progress("checking the files")
     bundle = open_bundle(bundle_dir)
+    for stray in strays(bundle):
+        progress(f"note: {stray} is not in {MANIFEST}: it is not verified")
     check_known(runtimes or (), RUNTIMES)
     in_python = bundle.contract["backbone"]["source"] != "onnx"  # else there is no network in Python to run
     names = runtimes or those_for(bundle.manifest["files"], in_python=in_python)
@@ -298,6 +323,11 @@ def verify_bundle(
     fresh, why_not = None, "not asked for"
     of_a_file = runtimes is None and not in_python
     if images is not None or recipe is not None or of_a_file or any(RUNTIMES[name].file != "model.onnx" for name in names):
+        if images is not None:
+            inputs.check(Path(images), to_recipe(bundle.contract).pixels)
+            for note in inputs.notes(Path(images)):
+                progress(note)
+        progress("looking for the original backbone")
         try:
             fresh = _rebuild(bundle, None if recipe is None else Path(recipe))
         except (PreprocError, ImportError) as error:
@@ -309,17 +339,28 @@ def verify_bundle(
     if fresh is None:
         cases, power, against = bundle.golden(), bundle.report.power, bundle.against_golden()
         runtimes_made = make_runtimes(names, bundle.contract, None, why_not=why_not, tf32=tf32)
-        results, compared = run(bundle.folder, runtimes_made, cases, power, None, published, bundle.report.bare_error)
+        progress(f"verifying {', '.join(names)} on the golden samples")
+        results, compared = run(bundle.folder, runtimes_made, cases, power, None, published, bundle.report.bare_error, progress)
     else:
-        proof = prove(fresh[0], fresh[1], images=None if images is None else Path(images))
+        progress("computing the float64 reference")
+        proof = prove(fresh[0], fresh[1], images=None if images is None else Path(images), progress=progress)
+        progress(f"verifying {', '.join(names)}")
         cases, against = list(proof.cases), f"{reference_of(fresh[1])}, {len(proof.cases)} inputs"
         runtimes_made = make_runtimes(names, bundle.contract, folded_model(fresh[0], fresh[1]), tf32=tf32)
         with tempfile.TemporaryDirectory() as folder:
             files = {str(runtime.file) for runtime in runtimes_made}
             network, scale = bare_network(fresh[0], fresh[1], cases, files, Path(folder)), proof.power.scale
             results, compared = run(
-                bundle.folder, runtimes_made, cases, proof.power, proof, published, lambda runtime: network.error(runtime, cases, scale)
+                bundle.folder,
+                runtimes_made,
+                cases,
+                proof.power,
+                proof,
+                published,
+                lambda runtime: network.error(runtime, cases, scale),
+                progress,
             )
+        progress("looking for the smallest mistake that shows")
         power = settled(proof.power, results, proof.noticed)
     results = tuple(_with_versions(result, bundle.manifest["versions"]) for result in results)
     if compared is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import inputs, reference
+from . import inputs, reference, targets
 from .bundle import MANIFEST, open_bundle
 from .contract import to_recipe
 from .errors import PreprocError
@@ -44,11 +44,12 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
 
     source, against: a recipe or a bundle. Raises PreprocError if matplotlib is not installed, and for files that are neither.
     """
-    if out.suffix.lower() != ".png" or not out.absolute().parent.is_dir():
-        raise PreprocError(f"{out}: expected the name of a .png file in a folder that exists, got another")
+    targets.check_file(out, endings=(".png",), what="a picture")
+    if any(out.exists() and other.exists() and out.samefile(other) for other in (image, source)):
+        raise PreprocError(f"{out}: expected another name than that of the picture that is shown, got the same")
+    pyplot = _pyplot()
     recipes = [(path, _recipe(path)) for path in (source, against) if path is not None]
     rows = [(path, stages(image, recipe), recipe) for path, recipe in recipes]
-    pyplot = _pyplot()
     columns = max(len(row) for _, row, _ in rows)
     compared = len(rows) == 2
     heights = [0.75, SIDE, 0.5] * len(rows) + [0.4, SIDE] * compared
@@ -71,8 +72,9 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     told = _compare(axes[-1], rows[0][1][-1].values, rows[1][1][-1].values) if compared else None
     new = out.with_name(f".{out.name}.new.png")
     try:
-        figure.savefig(new, dpi=80, metadata={"Software": None})
-        new.replace(out)
+        with targets.writing(out):
+            figure.savefig(new, dpi=80, metadata={"Software": None})
+            new.replace(out)
     finally:
         new.unlink(missing_ok=True)
         pyplot.close(figure)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from . import checks, reference, steps
 from .errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
+from .progress import Progress, paced, silent
 from .roundings import drawn, is_fast, rounded_otherwise
 from .runtimes import RUNTIMES, Outputs, Runtime
 from .steps import FromPixels, Geometry, MinMaxNormalize, MinMaxScale, Normalize, Resampling, Rescale, Standardize, Step
@@ -27,6 +28,8 @@ MARGIN = 10.0
 """A control has to move the output by this many tolerances; and a runtime may err by this many times what the bare network errs by there:
 the fold gives the first convolution other weights and other roundings, a few times larger ones where it leaves the cast alone."""
 
+QUICK = "only a few inputs were run; export it without --quick to verify it"
+"""What is said of a bundle that was exported quickly, wherever it is looked at."""
 PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "absent"
 
 
@@ -82,7 +85,8 @@ class Power:
     """What the verification would have noticed. scale: each output's largest magnitude on the reference.
     bare_error: relative error of the bare backbone in float32, in torch on the CPU.  tolerance: the largest of the runtimes' own, see
     bounds().  smallest_shift: of the mean, in grey levels of 0..255, that exceeds it; None if none up to 255 does, or the pipeline removes
-    every shift.  slack: how much of the tolerance is for the roundings of a fast resize.  asked: the tolerance that the recipe says."""
+    every shift.  slack: how much of the tolerance is for the roundings of a fast resize.  asked: the tolerance that the recipe says.
+    quick: whether it was measured on a few inputs only: then nothing passes."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -92,6 +96,7 @@ class Power:
     mixed: tuple[str, ...] = ()
     slack: float = 0.0
     asked: float | None = None
+    quick: bool = False
 
     def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
         """How far a runtime may be from the reference to pass, and how far before it fails: ten times what the bare network errs by there,
@@ -110,6 +115,8 @@ class Power:
 
     def weakness(self, tolerance: float | None = None, bare: float | None = None) -> str | None:
         """Why a pass would mean nothing with this tolerance, of a runtime in which the bare network errs by `bare`; or None."""
+        if self.quick:
+            return f"quick: {QUICK}"
         tolerance, bare = self.tolerance if tolerance is None else tolerance, self.bare_error if bare is None else bare
         flat = [name for name, value in self.scale.items() if value == 0]
         if flat:
@@ -215,7 +222,12 @@ def _file(name: str) -> str | None:
 
 
 def make_cases(
-    sequence: Sequence[Step], truth: Truth, pictures: Iterable[tuple[str, NDArray[Any]]], *, batch: int | None = None
+    sequence: Sequence[Step],
+    truth: Truth,
+    pictures: Iterable[tuple[str, NDArray[Any]]],
+    *,
+    batch: int | None = None,
+    progress: Progress = silent,
 ) -> list[Case]:
     """Every picture alone, and a batch of five different ones of each size; or, for a model of a fixed batch, batches of so many
     different pictures, each called after its first."""
@@ -223,12 +235,12 @@ def make_cases(
     for name, pixels in pictures:
         by_size.setdefault(pixels.shape[1:], []).append((name, pixels))
     cases = []
-    for same in by_size.values():
-        for position, (name, _) in enumerate(same):
-            together = [same[(position + further) % len(same)][1] for further in range(batch or 1)]
-            pixels = np.concatenate(together)
-            ready = reference.apply(sequence, pixels)
-            cases.append(Case(name, pixels, truth(ready), truth.others(len(pixels)), ready=ready.astype(np.float32)))
+    all_of_them = [(same, position) for same in by_size.values() for position in range(len(same))]
+    for same, position in paced(all_of_them, "computing the float64 reference", progress):
+        together = [same[(position + further) % len(same)][1] for further in range(batch or 1)]
+        pixels = np.concatenate(together)
+        ready = reference.apply(sequence, pixels)
+        cases.append(Case(same[position][0], pixels, truth(ready), truth.others(len(pixels)), ready=ready.astype(np.float32)))
     for case in cases:
         if not all(np.isfinite(values).all() for values in case.expected.values()):
             raise PreprocError(
@@ -261,6 +273,7 @@ def measure_power(
     *,
     uncorrected: tuple[Truth, NDArray[np.float64]] | None,
     asked: float | None = None,
+    progress: Progress = silent,
 ) -> tuple[Power, Noticed]:
     """Makes the known mistakes on the reference and measures how far they move the outputs on the `chosen` cases, the golden samples:
     whoever verifies with these alone has this power, whoever verifies with all cases has at least this.
@@ -298,7 +311,9 @@ def measure_power(
         aliased = [replace(step, **ALIASED) if isinstance(step, Resampling) and step.antialias else step for step in front]
         mistakes["resize without antialiasing"] = lambda case: reference.apply([*aliased, *later], case.pixels)
         mistakes["picture moved by one pixel"] = lambda case: np.roll(reference.apply(sequence, case.pixels), (1, 1), (2, 3))
-    controls = [control(name, prepare) for name, prepare in mistakes.items()]
+    stage = "making the known mistakes on the reference"
+    progress(stage)
+    controls = [control(name, prepare) for name, prepare in paced(list(mistakes.items()), stage, progress)]
     if uncorrected is None:
         controls.append(Control("uncorrected border", None, "no constant padding, or no offset, in front of the first convolution"))
     else:
@@ -358,7 +373,9 @@ def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], sc
     return [replace(case, slack=slack(case)) for case in cases]
 
 
-def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, bare: float | None = None) -> Result:
+def judge(
+    runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, bare: float | None = None, progress: Progress = silent
+) -> Result:
     """Runs every case in one runtime. Whatever goes wrong is a verdict, never an exception.
 
     bare: what the bare network errs by in this runtime, see bare_error().
@@ -372,7 +389,7 @@ def judge(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, 
     tolerance, limit = power.bounds(bare, reduced=runtime.reduced)
     result = Result(runtime.name, FAILED, error=0.0, worst=cases[0].name, bare=bare, tolerance=tolerance)
     agreed, asked, over, wrong = 0, 0, 0.0, ""
-    for case in cases:
+    for case in paced(cases, f"verifying {runtime.name}", progress):
         try:
             got = runtime.run(case.pixels, case.others)
             distance = _distance(got, case.expected, power.scale)

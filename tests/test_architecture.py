@@ -11,9 +11,10 @@ import preproc
 from tests.conftest import ROOT
 
 ORDER = [
-    "errors terminal children affine checks decoding presets plausibility steps pillow reference published recipe collapse tracking",
-    "planes guard layers pipeline backbones convolutions folding graph formats runtimes probe roundings verify",
-    "contract inputs aside bundle bare proof export inspection showing stats serving cli __main__",
+    "errors tracing progress terminal targets threads children affine checks decoding presets plausibility steps pillow",
+    "reference published recipe collapse tracking planes guard layers pipeline backbones convolutions folding graph formats",
+    "runtimes probe roundings verify contract inputs aside bundle bare proof export inspection showing stats serving cli",
+    "__main__",
 ]
 RANK = {name: position for position, name in enumerate(" ".join(ORDER).split())}
 FILES = sorted((ROOT / "preproc").rglob("*.py"))

@@ -56,8 +56,8 @@ def test_on_the_command_line(tmp_path):
         (RESNET18, RESNET18, "x.png", "expected an image"),
         (PHOTOGRAPH, PHOTOGRAPH, "x.png", "expected TOML"),
         (PHOTOGRAPH, tmp_path, "x.png", "manifest"),
-        (PHOTOGRAPH, RESNET18, "x.gif", "expected the name of a .png file"),
-        (PHOTOGRAPH, RESNET18, "no/x.png", "expected the name of a .png file"),
+        (PHOTOGRAPH, RESNET18, "x.gif", "expected a name that ends in .png"),
+        (PHOTOGRAPH, RESNET18, "no/x.png", "expected a file's name in a folder that exists"),
     ):
         assert message in run("show", image, source, "-o", tmp_path / out, check=1).stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["out.png"]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..checks import did_you_mean
-from ..errors import RecipeError
+from ..errors import RecipeError, shortened
 from ..recipe import BackboneSpec, Recipe
 from ._base import Backbone
 from .weights import fill
@@ -76,7 +76,7 @@ def _check_same(name: str, places: list[str]) -> None:
 
 def _short(error: BaseException) -> str:
     lines = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:300]}"
+    return f"{type(error).__name__}: {shortened(lines[0])}"
 
 
 def _find(path: str, folder: Path) -> Any:

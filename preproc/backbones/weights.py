@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import checks, steps
-from ..errors import PreprocError, first_line
+from ..errors import PreprocError, first_line, shortened
 from ..published import Published
 from ..recipe import BackboneSpec, Recipe
 from ._base import Backbone, State
@@ -67,7 +67,7 @@ def load_state(module: nn.Module, state: State, source: str) -> None:
         module.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]]
-        raise PreprocError(f"{source}: expected the weights of this network, got: {' '.join(lines)[:400]}") from error
+        raise PreprocError(f"{source}: expected the weights of this network, got: {shortened(' '.join(lines), 400)}") from error
 
 
 def _published(metadata: Mapping[str, str], file: Path) -> Published | None:

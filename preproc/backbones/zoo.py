@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..checks import did_you_mean
-from ..errors import PreprocError, RecipeError
+from ..errors import PreprocError, RecipeError, shortened
 from ..published import Published, check_torchvision, from_timm, from_torchvision
 from ..recipe import BackboneSpec, Recipe
 from ..steps import Normalize, Rescale
@@ -135,4 +135,4 @@ def _download(weights: Any, spec: BackboneSpec) -> State:
 def _short(error: Exception) -> str:
     """The error's class and its first line."""
     lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {shortened(lines[0], 200)}" if lines else type(error).__name__

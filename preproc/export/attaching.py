@@ -1,24 +1,29 @@
 """Preprocessing in front of an .onnx file that exists already: a recipe whose backbone is that file. No torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import graph
+from .. import graph, targets
 from .. import steps as vocabulary
 from ..bundle import MANIFEST, Bundle, check_target
 from ..checks import check_choice
 from ..contract import KEY
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics
+from ..progress import Progress, silent
 from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
 from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Geometry, Normalize, Rescale, Step
 from ..verify import Report
-from .exporter import publish_bundle, publish_file
+from .exporter import check_images, publish_bundle, publish_file
 from .jobs import file_job
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+
+OTHERS = (".pt", ".pth", ".pt2", ".ort", ".engine", ".safetensors")
+"""Endings of model files that attach() does not write."""
 
 
 def attach(
@@ -36,7 +41,7 @@ def attach(
     images: str | Path | None = None,
     steps_from: str | None = None,
     tolerance: float | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Bundle | Report | None:
     """Writes the model `onnx_in` with `steps` in front of it, verified against the original file, which is not touched.
 
@@ -65,8 +70,11 @@ def attach(
         raise PreprocError(f"{out}: expected the name of a file, got a folder")
     if bare and out.exists() and onnx_in.exists() and out.samefile(onnx_in):
         raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same")
+    if out.suffix.lower() in OTHERS:
+        raise PreprocError(f"{out}: expected a name that ends in .onnx for a bare file, or a bundle's folder, got {out.suffix}")
     if bare:
         _check_replaceable(out)
+        targets.check_place(out)
     else:
         check_target(out)
     model = graph.load(onnx_in)
@@ -87,6 +95,8 @@ def attach(
     )
     if tolerance is not None:
         recipe = replace(recipe, export={"tolerance": check_tolerance(tolerance)})
+    if verify:
+        check_images(recipe, images)
     job = file_job(replace(recipe, steps_from=steps_from), model)
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)

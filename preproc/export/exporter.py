@@ -6,21 +6,22 @@ import functools
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import contract as contracts
-from .. import graph, inputs
+from .. import graph, inputs, targets
 from ..bare import Bare, bare_network
 from ..bundle import Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
+from ..progress import Progress, silent
 from ..proof import Proof, make_runtimes, prove, reference_of, run
 from ..recipe import Recipe
 from ..runtimes import RUNTIMES, those_for
 from ..steps import channels_out
-from ..verify import Report, Result, settled
-from .jobs import Job, Progress, job_of, pixels_for, ready_for
+from ..verify import QUICK, Report, Result, settled
+from .jobs import Job, job_of, pixels_for, ready_for
 
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
 """The file of each format."""
@@ -42,7 +43,8 @@ def export_bundle(
     outputs: Sequence[str] = (),
     override: str | None = None,
     tolerance: float | None = None,
-    progress: Progress = lambda _: None,
+    quick: bool = False,
+    progress: Progress = silent,
 ) -> Bundle:
     """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there; one that is equal (the same contract, the
     same bytes of model.onnx, the same golden samples) is left as it is, if its files pass here.
@@ -50,50 +52,71 @@ def export_bundle(
     formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  images: a folder of your own pictures to verify
     with.  For a Model: example, pixels of the size it takes; outputs, the names of its outputs (a recipe says them in [backbone]);
     override, the reason why a network that normalizes its input itself is fed with normalized values; tolerance, how far every runtime may
-    be from the reference, relative to its largest output, in place of what the bare network errs by. A Model is exported as it is in
+    be from the reference, relative to its largest output, in place of what the bare network errs by.  quick: for an edit loop, a few
+    inputs only: no verdict is then better than inconclusive, and the contract's notes say why. A Model is exported as it is in
     eval mode, from a copy; it stays as it is.
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
     An inconclusive bundle (random weights) is published and says so.
     """
     check_target(Path(out_dir))
+    if isinstance(recipe_or_model, Recipe):
+        check_images(recipe_or_model, images)
     job = job_of(recipe_or_model, formats, example, outputs, override, tolerance, progress)
-    return publish_bundle(job, Path(out_dir), images=images, progress=progress)
+    if quick:
+        job = dataclasses.replace(job, notes=(*job.notes, f"quick: {QUICK}"))
+    return publish_bundle(job, Path(out_dir), images=images, quick=quick, progress=progress)
 
 
-def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progress: Progress) -> Bundle:
+def check_images(recipe: Recipe, images: str | Path | None) -> None:
+    """Raises PreprocError if the pictures to verify with, these or the recipe's own, are not what the model takes."""
+    folder = _images(recipe, images)
+    if folder is not None:
+        inputs.check(folder, recipe.pixels)
+
+
+def _images(recipe: Recipe, images: str | Path | None) -> Path | None:
+    return recipe.export.images if images is None else Path(images)
+
+
+def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progress: Progress, quick: bool = False) -> Bundle:
     """Writes, verifies and publishes."""
     recipe = job.recipe
-    proof = _proved(job, images, progress)
+    targets.check_place(out_dir, size=job.size())
+    if not isinstance(job.backbone, Path):  # the bare network is written, too
+        targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size())
+    exported = _exported(job, progress)  # in front of what takes longer: not every network can be
+    proof = _proved(job, images, progress, quick=quick)
     first = next(iter(proof.cases[0].expected.values()))
     classes = first.shape[1 if first.ndim in (2, 4) else -1]
     if job.labels and len(job.labels) != classes:
         raise PreprocError(f"{recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}")
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
-        exported = _exported(job, progress)
         files = {FILES[name] for name in recipe.export.formats}
-        bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=exported)
+        with targets.writing(Path(beside) / "bare"):
+            bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=exported)
         contract, module = _write_files(job, exported, proof, new, progress)
         written = hashes(new)
         names = those_for(written, in_python=module is not None)
         progress(f"verifying {', '.join(names)}")
         if equal_bundle(out_dir, contract, written, proof.golden) and _is_settled(job, out_dir):
             with contextlib.suppress(VerificationError):  # then the new files replace them
-                report = _report(job, proof, bare, out_dir, names, contract, module)
+                report = _report(job, proof, bare, out_dir, names, contract, module, progress)
                 shutil.rmtree(new)
                 return dataclasses.replace(open_bundle(out_dir), verified=report)
-        report = _report(job, proof, bare, new, names, contract, module)
-        _check_unchanged(out_dir, new, written)
-        golden = write_golden(new, list(proof.golden))
-        write_manifest(new, contract=contract, golden=golden, report=report)
+        report = _report(job, proof, bare, new, names, contract, module, progress)
+        with _reported(report), targets.writing(out_dir):
+            _check_unchanged(out_dir, new, written)
+            golden = write_golden(new, list(proof.golden))
+            write_manifest(new, contract=contract, golden=golden, report=report)
     return open_bundle(out_dir)
 
 
-def _proved(job: Job, images: str | Path | None, progress: Progress) -> Proof:
-    folder = Path(images) if images is not None else job.recipe.export.images
+def _proved(job: Job, images: str | Path | None, progress: Progress, *, quick: bool = False) -> Proof:
+    folder = _images(job.recipe, images)
     for note in inputs.notes(folder) if folder is not None else []:
         progress(note)
     progress("computing the float64 reference")
-    return prove(job.recipe, job.backbone, images=folder)
+    return prove(job.recipe, job.backbone, images=folder, quick=quick, progress=progress)
 
 
 def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None, progress: Progress) -> Report | None:
@@ -102,10 +125,10 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     Returns what was verified, or None where verify is False. Raises as export_bundle() does, and then writes nothing.
     """
     proof, report = None, None
+    targets.check_place(out, size=job.size())
     if verify:
         proof = _proved(job, images, progress)
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.new-") as folder:
+    with _beside(out) as folder:
         new = Path(folder) / out.name
         progress(f"writing {out.name}")
         model, fold, notes = _attached(job, None)
@@ -116,7 +139,7 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
             progress(f"verifying {', '.join(names)}")
             written = hashes(new.parent)
             bare = bare_network(job.recipe, job.backbone, proof.cases, ("model.onnx",), new.parent)
-            report = _report(job, proof, bare, new, names, contract, None)
+            report = _report(job, proof, bare, new, names, contract, None, progress)
             _check_unchanged(out, new.parent, written)
         files = sorted(new.parent.iterdir(), reverse=True)  # weights first
         for file in files:
@@ -126,15 +149,45 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     return report
 
 
+@contextlib.contextmanager
+def _reported(report: Report) -> Iterator[None]:
+    """What is made already goes with the error, if what comes behind it fails."""
+    try:
+        yield
+    except PreprocError as error:
+        error.report = report
+        raise
+
+
+@contextlib.contextmanager
+def _beside(out: Path) -> Iterator[str]:
+    """A folder in which the file `out` is made, on the same disk."""
+    place = out.absolute().parent
+    with (
+        targets.made_folder(place),
+        tempfile.TemporaryDirectory(dir=place, prefix=f".{out.name}.new-") as folder,
+        targets.writing(out),
+    ):
+        yield folder
+
+
 def _report(
-    job: Job, proof: Proof, bare: Bare, place: Path, names: Sequence[str], contract: dict[str, Any], module: "nn.Module | None"
+    job: Job,
+    proof: Proof,
+    bare: Bare,
+    place: Path,
+    names: Sequence[str],
+    contract: dict[str, Any],
+    module: "nn.Module | None",
+    progress: Progress,
 ) -> Report:
     """Verifies what is in `place` in the named runtimes. Raises VerificationError with the report if one failed, or if nothing here ran one
     of the files."""
     runtimes, scale = make_runtimes(names, contract, module), proof.power.scale
     results, original = run(
-        place, runtimes, proof.cases, proof.power, proof, job.recipe.steps_from, lambda kind: bare.error(kind, proof.cases, scale)
+        place, runtimes, proof.cases, proof.power, proof, job.recipe.steps_from, lambda kind: bare.error(kind, proof.cases, scale), progress
     )
+    progress("looking for the smallest mistake that shows")
     inputs = tuple(case.name for case in proof.cases)
     power, against = settled(proof.power, results, proof.noticed), f"{reference_of(job.backbone)}, {len(inputs)} inputs"
     report = Report(job.recipe.name, against, job.constants_agree, power, results, inputs, original, job.recipe.export.tf32)

@@ -1,16 +1,19 @@
 """Recipe or Model -> what is to be written: the network, how it is fed, and what is known of its weights."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import graph, guard, plausibility
 from ..errors import PreprocError, RecipeError
 from ..probe import InputEffect, graph_effect
+from ..progress import Progress
 from ..proof import sizes_of, with_outputs
 from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_tolerance, replace
+from ..runtimes import onnxruntime
 from ..steps import FromPixels, Normalize, channels_in, channels_out, check
 
 if TYPE_CHECKING:
@@ -19,8 +22,6 @@ if TYPE_CHECKING:
 
     from ..backbones import Backbone
     from ..pipeline import Model
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class Job:
     labels: Sequence[str]
     notes: tuple[str, ...]
     model: "ir.Model | None" = None
+
+    def size(self) -> int:
+        """About how many bytes the files will have: those of the weights, in each format."""
+        if isinstance(self.backbone, Path):
+            beside = () if self.model is None else graph.beside(self.model)
+            return sum(file.stat().st_size for file in (self.backbone, *(self.backbone.parent / name for name in beside)))
+        module = self.backbone.module
+        return len(self.recipe.export.formats) * sum(value.nbytes for value in (*module.parameters(), *module.buffers()))
 
 
 def job_of(
@@ -57,6 +66,7 @@ def job_of(
         recipe, backbone = _model_recipe(source, tuple(formats or USUAL), example)
         if tolerance is not None:
             recipe = replace(recipe, export={"tolerance": check_tolerance(tolerance)})
+        _check_installed(recipe)
         return _python_job(replace(recipe, backbone={"outputs": tuple(outputs), "override": override}), backbone, "unknown", progress)
     recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
     if example is not None or outputs or override is not None or tolerance is not None:
@@ -71,9 +81,20 @@ def job_of(
         return file_job(recipe, graph.load(recipe.resolve(str(recipe.backbone.weights))))
     from ..backbones import agreement, load_backbone
 
+    _check_installed(recipe)
     progress(f"loading the backbone {recipe.backbone.name}")
     backbone = load_backbone(recipe)
     return _python_job(recipe, backbone, agreement(recipe, backbone), progress)
+
+
+def _check_installed(recipe: Recipe) -> None:
+    """Raises PreprocError where what is needed last is not there: an .onnx file is written with onnxscript, and not published unless it
+    runs."""
+    if "onnx" not in recipe.export.formats:
+        return
+    if find_spec("onnxscript") is None:
+        raise PreprocError(f"{recipe.name}: expected onnxscript for the format onnx, got none installed; pip install onnxscript")
+    onnxruntime()
 
 
 def file_job(recipe: Recipe, model: "ir.Model") -> Job:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import PreprocError
+from ..tracing import reason, unheard
 
 SECONDS = 120.0
 """How long an export with dynamic height and width may take: some backbones would not finish in hours."""
@@ -28,7 +29,7 @@ def free_dimensions(layout: str, *, dynamic_size: bool) -> tuple[dict[int, Any]]
 def exporting(format_name: str, *, dynamic_size: bool) -> Iterator[None]:
     """Around an export: torch's warnings are its own affair, and whatever it raises becomes one line."""
     try:
-        with warnings.catch_warnings(), _time_limit(SECONDS if dynamic_size else None):
+        with warnings.catch_warnings(), unheard(), _time_limit(SECONDS if dynamic_size else None):
             warnings.simplefilter("ignore")
             yield
     except TimeoutError as error:
@@ -36,22 +37,13 @@ def exporting(format_name: str, *, dynamic_size: bool) -> Iterator[None]:
     except OSError:  # a full disk
         raise
     except Exception as error:  # torch raises whatever the model's code meets
-        raise _refused(format_name, dynamic_size, _reason(error)) from error
+        raise _refused(format_name, dynamic_size, reason(error)) from error
 
 
-def _refused(format_name: str, dynamic_size: bool, reason: str) -> PreprocError:
+def _refused(format_name: str, dynamic_size: bool, told: str) -> PreprocError:
     if dynamic_size:
-        return PreprocError(
-            f'[pixels] size: expected [height, width] for this backbone, got "dynamic", which torch.export refuses: {reason}'
-        )
-    return PreprocError(f"expected a backbone that {format_name} can export, got: {reason}")
-
-
-def _reason(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+        return PreprocError(f'[pixels] size: expected [height, width] for this backbone, got "dynamic", which torch.export refuses: {told}')
+    return PreprocError(f"expected a backbone that {format_name} can export, got: {told}")
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """A model as one pt2 archive: torch.export's graph and weights, without the code that made them."""
 
+import io
 import operator
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +38,9 @@ def export_pt2(model: Model, example: Tensor, path: Path, *, layout: str, dynami
                         node.meta.pop(key, None)
                 free_of_layout(module)
         program.validate()
-        torch.export.save(program, path, extra_files=dict(extra))  # torch 2.11 has no word for some arithmetic on free sizes
+        archive = io.BytesIO()  # torch's writer of files ends the process where a disk is full
+        torch.export.save(program, archive, extra_files=dict(extra))  # torch 2.11 has no word for some arithmetic on free sizes
+    path.write_bytes(archive.getbuffer())
 
 
 def free_of_layout(module: fx.GraphModule) -> None:

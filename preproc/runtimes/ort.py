@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import threads
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
 from ._base import Outputs, Runtime
 
@@ -47,6 +48,14 @@ def evaluate(model: bytes, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> list[
     return [session.run(None, dict(feed)) for feed in feeds]
 
 
+def _options(ort: Any) -> Any:
+    """Of a session that prints errors only, with the threads that are asked for, which sleep while they wait."""
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, threads.asked()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
 class OrtCpu(Runtime):
     """ONNX Runtime on the CPU."""
 
@@ -59,8 +68,7 @@ class OrtCpu(Runtime):
     def open(self, path: Path) -> None:
         ort = onnxruntime()
         self.path = path
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options = _options(ort)
         with contextlib.suppress(Exception):  # older versions know no such key; proof() then has less to say
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         self.session = self._session(ort, str(path), options)
@@ -200,8 +208,7 @@ class OnnxReference:
         folder: Path | None = None,
     ) -> None:
         ort = onnxruntime()
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options = _options(ort)
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         try:

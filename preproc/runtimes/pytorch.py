@@ -133,8 +133,7 @@ def load_pt2(path: Path, *, device: str = "cpu") -> "nn.Module":
     except BundleError:
         raise
     except Exception as error:  # a broken archive makes torch raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BundleError(f"{path.name}: expected a pt2 archive, got: {reason[:300]}") from error
+        raise BundleError(f"{path.name}: expected a pt2 archive, got: {first_line(error)}") from error
     module: nn.Module = (program if device == "cpu" else move_to_device_pass(program, device)).module()
     return module
 

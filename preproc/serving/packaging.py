@@ -6,16 +6,16 @@ import errno
 import functools
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import aside
+from .. import aside, targets
 from ..bundle import MANIFEST, Bundle, open_bundle, sha256
 from ..checks import check_choice
 from ..errors import PreprocError, first_line
+from ..progress import Progress, silent
 from ..recipe import check_name
-from ..verify import Case
+from ..verify import QUICK, Case
 from . import triton
 
 CONFIG = "config.pbtxt"
@@ -33,7 +33,7 @@ def package(
     kind: str = "auto",
     max_batch: int | None = None,
     settings: str | Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Path:
     """Adds the bundle to the model repository `out`, which is made if it is not there; returns the folder of the new version.
 
@@ -42,7 +42,8 @@ def package(
     no batches.  settings: a file with more of config.pbtxt, whose fields take the place of ours.  progress: is told why there are no
     batches, and that a verification was inconclusive.
     A model that is there gets the next version; what is served from the others stays as it is, to the byte. Raises PreprocError if the
-    new version would need another config.pbtxt or other labels than those that are there, or its warm-up is gone.
+    new version would need another config.pbtxt or other labels than those that are there, or its warm-up is gone; and for a bundle that was
+    exported quickly.
     """
     check_choice("target", target, ("triton",))
     check_choice("backend", backend, triton.FILES)
@@ -56,6 +57,8 @@ def package(
         raise PreprocError(f"{bundle.folder}: expected {model_file} for {backend}, got a bundle without it; add its format to the recipe")
     if bundle.report.failed:
         raise PreprocError(f"{bundle.folder}: expected a bundle that did not fail its verification, got one that did")
+    if bundle.report.power.quick:
+        raise PreprocError(f"{bundle.folder}: expected a verified bundle, got a quick one: {QUICK}")
     name = name or str(bundle.contract["name"])
     check_name(name)
     if not name.isascii():
@@ -67,22 +70,24 @@ def package(
     model = out / name
     version = _next_version(model)
     triton.check_policy(config, version)
-    out.mkdir(parents=True, exist_ok=True)
-    for place in {out.parent, out, model}:
-        aside.sweep(place, _prefix(model))
-    put = functools.partial(_put, bundle, config, backend, model, version, golden[0])
-    try:
-        put(place=out.parent)
-    except OSError as error:  # another disk, or a folder of somebody else's
-        if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
+    made = given / name / str(version)
+    targets.check_place(made, size=sum(bundle.manifest["files"].get(file, {"size": 0})["size"] for file in triton.FILES[backend]))
+    with targets.made_folder(out), targets.writing(made):
+        for place in {out.parent, out, model}:
+            aside.sweep(place, _prefix(model))
+        put = functools.partial(_put, bundle, config, backend, model, version, golden[0])
         try:
-            put(place=model if model.is_dir() else out)
-        except OSError as second:
-            raise PreprocError(f"{model}: expected a folder that can be written to, got: {second.strerror}") from second
+            put(place=out.parent)
+        except OSError as error:  # another disk, or a folder of somebody else's
+            if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            try:
+                put(place=model if model.is_dir() else out)
+            except OSError as second:
+                raise PreprocError(f"{made}: expected a folder that can be written to, got: {second.strerror}") from second
     if not bundle.report.ok:
         progress("note: the bundle's verification is inconclusive: it could not have noticed every mistake")
-    return given / name / str(version)
+    return made
 
 
 def _repository(out: str | Path) -> Path:

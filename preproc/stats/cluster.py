@@ -15,6 +15,14 @@ GROUP = 16
 """Results that are merged on a worker before they come back."""
 
 
+def check_installed() -> Any:
+    """dask's module. Raises PreprocError where it is not installed."""
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise PreprocError("expected dask.distributed for --engine dask, got none installed; pip install distributed") from error
+
+
 def run(
     chunks: Iterable[Sequence[Place]], *, color: str | None, frames: str, workers: int, scheduler: str | None
 ) -> Generator[tuple[Result, Sequence[Place]]]:
@@ -23,10 +31,7 @@ def run(
 
     A worker that dies costs what it held, which others compute again. A picture that workers keep dying of is told as broken.
     """
-    try:
-        distributed: Any = importlib.import_module("distributed")
-    except ImportError as error:
-        raise PreprocError("expected dask.distributed for --engine dask, got none installed; pip install distributed") from error
+    distributed = check_installed()
     with contextlib.ExitStack() as stack:
         try:
             where = scheduler or stack.enter_context(

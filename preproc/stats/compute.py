@@ -85,6 +85,8 @@ def compute_stats(
         return _of_pictures(source, color, layout, progress)
     if layout is not None:
         raise PreprocError("expected arrays or tensors for a layout, got paths")
+    if engine == "dask":
+        cluster.check_installed()
     before = _merged([path for path in paths if path.endswith(".json")], color)
     rest = [path for path in paths if not path.endswith(".json")]
     if not rest:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .. import children
+from .. import children, threads
 from .sources import Place
 from .work import Archives, deadly, run_chunk
 
@@ -84,7 +84,7 @@ class _Worker:
             [sys.executable, "-c", PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | {"PYTHONPATH": path} | dict.fromkeys(threads.VARIABLES, "1"),  # the processes are what runs side by side
             process_group=0,  # a terminal's Ctrl-C is for the parent, which ends them
         )
         assert self.process.stdout is not None

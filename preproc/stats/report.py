@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .. import reference
+from .. import reference, targets
 from ..errors import PreprocError
 from ..presets import PRESETS
 from ..steps import MinMaxNormalize, Normalize, Rescale, Standardize, Step
 from .histogram import FLAT, SATURATED, Histogram
 from .pictures import channel_names
-from .result import INDICES, Stats, write_whole
+from .result import INDICES, Stats
 from .sources import find, sampled
 from .work import read_pictures
 
@@ -29,8 +29,19 @@ MANY = 0.05
 """The share of pictures from which on it is worth a sentence that they are flat, saturated or grey."""
 
 
+def check_target(path: Path) -> None:
+    """Raises PreprocError where no report can be written or drawn, or something else would be lost."""
+    targets.check_file(path, endings=(".html", ".htm"), what="a report", ours=b"<title>preproc stats</title>")
+    _pyplot()
+
+
 def write_report(stats: Stats, path: Path, sources: Sequence[str] = ()) -> None:
-    """Writes the page. sources: where the pictures are, for those that are shown. Raises PreprocError where matplotlib is not installed."""
+    """Writes page(), whole or not at all. Raises PreprocError."""
+    targets.write_text(path, page(stats, sources))
+
+
+def page(stats: Stats, sources: Sequence[str] = ()) -> str:
+    """The report in HTML. sources: where the pictures are, for those that are shown. Raises PreprocError without matplotlib."""
     pyplot = _pyplot()
     parts = [f"<h1>{html.escape(', '.join(stats.sources) or 'Statistics')}</h1>", _summary(stats)]
     parts += ["<h2>Advice</h2>", "<ul>", *(f"<li>{html.escape(sentence)}</li>" for sentence in advice(stats)), "</ul>"]
@@ -40,7 +51,7 @@ def write_report(stats: Stats, path: Path, sources: Sequence[str] = ()) -> None:
     shown = list(_shown(sources))
     if shown:
         parts += ["<h2>What each normalization makes of some pictures</h2>", _NOTE, _pictures(pyplot, stats, shown)]
-    write_whole(path, _PAGE.replace("{body}", "\n".join(parts)).encode("utf-8", "replace").decode())
+    return _PAGE.replace("{body}", "\n".join(parts)).encode("utf-8", "replace").decode()
 
 
 def advice(stats: Stats) -> list[str]:

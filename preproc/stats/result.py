@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import targets
 from ..decoding import FRAMES
 from ..errors import PreprocError
 from .histogram import Accumulator, Histogram, Kind, Moments
@@ -153,10 +153,14 @@ class Stats:
                 found[name] = {word: None if math.isnan(values[0]) else values for word, values in margins.items()}
         return found
 
-    def save(self, path: str | Path) -> None:
-        """Writes stats.json, whole or not at all."""
+    def text(self) -> str:
+        """What stands in stats.json."""
         lines = (f"  {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in self.to_json().items())
-        write_whole(Path(path), "{\n" + ",\n".join(lines) + "\n}\n")
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    def save(self, path: str | Path) -> None:
+        """Writes stats.json, whole or not at all. Raises PreprocError."""
+        targets.write_text(Path(path), self.text())
 
     @staticmethod
     def load(path: str | Path) -> "Stats":
@@ -202,27 +206,9 @@ class Stats:
         return stats
 
 
-def check_targets(stats: Path | None, report: Path | None) -> None:
-    """Raises PreprocError where a stats.json or a report could not be written, or would be written over something else."""
-    if stats is not None and stats == report:
-        raise PreprocError(f"{stats}: expected two names for the statistics and the report, got one")
-    for path, ours, what in ((stats, FORMAT, "a stats.json"), (report, "<title>preproc stats</title>", "a report")):
-        if path is None:
-            continue
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise PreprocError(f"{path}: expected a file's name in a folder that exists, got {'a folder' if path.is_dir() else 'none'}")
-        if path.exists() and ours.encode() not in path.read_bytes()[:1000]:
-            raise PreprocError(f"{path}: expected a free name, or {what} that preproc has written, got another file; remove it first")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Or nothing."""
-    file = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        file.write_text(text, encoding="utf-8")
-        file.replace(path)
-    finally:
-        file.unlink(missing_ok=True)
+def check_target(path: Path) -> None:
+    """Raises PreprocError where no stats.json can be written, or something else would be lost."""
+    targets.check_file(path, endings=(".json",), what="a stats.json", ours=FORMAT.encode())
 
 
 COLORS = ("RGB", "GRAY", "RGBA")
