@@ -120,7 +120,9 @@ def attach(
         str | None,
         typer.Option("--constants-because", metavar="REASON", help="Why a --mean and --std that look like something else are right."),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken; the rest may be missing.")
+    ] = None,
     huggingface: Annotated[
         Path | None,
         typer.Option("--huggingface", metavar="FILE", help="A preprocessor_config.json, processor_config.json, or a folder with it."),
