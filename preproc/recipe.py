@@ -27,14 +27,15 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """source, name, arguments, weights: see models/README.md.  color: the order the network was trained on.  override: why its own
-    constants are not used.  outputs: their names, or () for those that the network gives them.  input: of an .onnx file with several,
-    the one that takes the picture.  layout: NCHW or NHWC, of that input, where the file does not tell."""
+    """source, name, arguments, weights, checkpoint_key: see models/README.md.  color: the order the network was trained on.  override: why
+    its own constants are not used.  outputs: their names, or () for those that the network gives them.  input: of an .onnx file with
+    several, the one that takes the picture.  layout: NCHW or NHWC, of that input, where the file does not tell."""
 
     source: str
     color: str
     name: str | None = None
     weights: str | None = None
+    checkpoint_key: str | None = None
     seed: int | None = None
     override: str | None = None
     outputs: tuple[str, ...] = ()
@@ -232,6 +233,7 @@ def _backbone(table: "_Table") -> BackboneSpec:
         color=table.choice("color", COLORS),
         name=table.text("name", None),
         weights=table.text("weights", None),
+        checkpoint_key=table.text("checkpoint_key", None),
         seed=table.number("seed", None),
         override=table.text("override", None),
         outputs=table.texts("outputs", ()),
@@ -258,6 +260,10 @@ def _backbone(table: "_Table") -> BackboneSpec:
         raise RecipeError(
             f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '
             'source = "checkpoint" fills a network with a file'
+        )
+    if spec.checkpoint_key is not None and (spec.source in ("import", "onnx") or spec.weights in (None, "random")):
+        raise RecipeError(
+            f"[backbone] checkpoint_key: expected beside a weights file with several networks' tensors, got {spec.checkpoint_key!r}"
         )
     if spec.weights is None and spec.source != "import":
         raise RecipeError('[backbone] weights: expected a weights name, a file, or "random" with a seed, got nothing')

@@ -132,7 +132,7 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
     from ..probe.modules import module_effect
 
     progress("looking at what the backbone does to its input")
-    notes = _guard(recipe, module_effect(backbone.module, ready_for(recipe)))
+    notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, ready_for(recipe))))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
     return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes)
