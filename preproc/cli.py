@@ -69,7 +69,9 @@ def options(
 
 @_command()
 def export(
-    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE.toml...", help="What to export; models/README.md has the format.")],
+    recipes: Annotated[
+        list[Path], typer.Argument(metavar="RECIPE.toml...", help="What to export, or digits and the others that come along.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
     formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript or pt2, instead of the recipe's.")] = None,
     images: Images = None,
@@ -77,8 +79,11 @@ def export(
 ) -> None:
     """Export recipes as verified bundles. What fails verification is not published."""
     reports, failed = [], False
+    from .examples import recipe_file
+
     for path in recipes:
         try:
+            path = recipe_file(path)
             reports.append(_export(path, out, formats, images, as_json))
         except PreprocError as error:
             report = getattr(error, "report", None)
@@ -106,6 +111,33 @@ def _export(path: Path, out: Path, formats: list[str] | None, images: Path | Non
     if not bundle.report.ok:
         _say(f"{bundle.folder}: published, but its verification is inconclusive: it could not have noticed every mistake")
     return {"recipe": str(path), "bundle": str(bundle.folder), "kept": bundle.verified is not None, "report": bundle.report.to_json()}
+
+
+@_command()
+def init(
+    torchvision: Annotated[
+        str | None, typer.Option("--torchvision", metavar="NAME", help="A network, as resnet50, or its weights.")
+    ] = None,
+    timm: Annotated[str | None, typer.Option("--timm", metavar="NAME", help="A network, as resnet50 or resnet50.a1_in1k.")] = None,
+    onnx: Annotated[Path | None, typer.Option("--onnx", metavar="FILE", help="A model that takes prepared floats.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="Beside --onnx: the constants it was trained with, as imagenet.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.toml", help="Default: the network's name, here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a commented recipe to begin with; without options that of the small network that comes along. Never over a file."""
+    from .starting import write_recipe
+
+    made, left = write_recipe(torchvision=torchvision, timm=timm, onnx=onnx, preset=preset, out=out)
+    told = f"fill in {left}; then" if left else "now"
+    _print(json.dumps({"written": str(made), "left": left}) if as_json else f"{made}: written; {told}: preproc export {made}")
+
+
+@_command()
+def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="recipe, bundle or layers.")]) -> None:
+    """Print a format: of recipes, of the bundles that export writes; or how the layers are used in Python."""
+    from .examples import page
+
+    _print(page(topic))
 
 
 @_command()

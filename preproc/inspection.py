@@ -88,6 +88,7 @@ def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]
         "input": picture.value.name,
         "layout": picture.layout,
         "size": picture.size and list(picture.size),
+        "channels": picture.channels,
         "takes": None if raw is None else f"raw pixels, {raw}",
         "operations": list(effect.met),
         "casts_to": effect.raw and f"raw pixels, {effect.raw}",
