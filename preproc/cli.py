@@ -23,6 +23,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+INTERRUPTED = 130
+"""The exit code of shells for SIGINT."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Images = Annotated[
     Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures (or .npy arrays) to verify with.")
@@ -35,13 +37,16 @@ Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What
 
 
 def _command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command, during which libraries are not heard."""
+    """A command, during which libraries are not heard, and which Ctrl-C ends with one line."""
 
     def put(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def quietly(*arguments: Any, **options: Any) -> None:
-            with terminal.quiet():
-                function(*arguments, **options)
+            try:
+                with terminal.quiet():
+                    function(*arguments, **options)
+            except KeyboardInterrupt:
+                _fail("interrupted", code=INTERRUPTED)
 
         app.command(name)(quietly)
         return function
@@ -62,7 +67,8 @@ def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Let libraries' own lines through, on stderr.")] = False,
 ) -> None:
-    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed or inconclusive, 2 wrong options."""
+    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed or inconclusive, 2 wrong options, 130
+    interrupted."""
     del version  # its callback has told it
     terminal.speak(verbose=verbose)
 
@@ -328,7 +334,9 @@ def check_server(
 
 @_command()
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx or a .pt file.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx file, or any .pt, .pth, .pt2, .ckpt, .safetensors.")
+    ],
     input_name: Input = None,
     model_layout: ModelLayout = None,
     as_json: Json = False,
@@ -345,9 +353,11 @@ def inspect(
 @_command("show")
 def show_picture(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file, or a .npy array (H, W, C).")],
-    source: Annotated[Path, typer.Argument(metavar="BUNDLE_OR_RECIPE", help="Whose steps are shown.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Whose steps are shown: a recipe, a bundle, or a model file of preproc.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.png", help="Writes the picture there.")],
-    against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another bundle or recipe, to compare with.")] = None,
+    against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another one, to compare with.")] = None,
 ) -> None:
     """Draw what each step does to a picture: the picture, its values' range, their histogram."""
     from .inputs import notes
@@ -420,7 +430,9 @@ def stats(
         _say(f"error: interrupted; {found.images} pictures are counted" + (f", in {out}, which says so" if out else ""))
     if len(found.broken) > allow_errors:
         _say(f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})")
-    if interrupted or len(found.broken) > allow_errors:
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if len(found.broken) > allow_errors:
         raise typer.Exit(1)
 
 
@@ -519,7 +531,7 @@ def _print(text: str) -> None:
 
 
 def main() -> None:
-    """The console script."""
+    """The command line; one line and exit code 1 for whatever is expected to go wrong."""
     try:
         app()
     except PreprocError as error:
@@ -530,8 +542,8 @@ def main() -> None:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
-def _fail(text: str) -> NoReturn:
+def _fail(text: str, *, code: int = 1) -> NoReturn:
     _say(f"error: {text}")
     if "--json" in sys.argv[1:]:
         _print(json.dumps({"error": text}))
-    sys.exit(1)
+    sys.exit(code)
