@@ -139,6 +139,17 @@ def init(
 
 
 @_command()
+def doctor(as_json: Json = False) -> None:
+    """What is installed and what runs here, and why the rest does not: text for a bug report. Exit 1 only if nothing can work."""
+    from .doctor import examine, lines
+
+    found = examine()
+    _print(json.dumps(found, indent=2) if as_json else "\n".join(lines(found)))
+    if not found["works"]:
+        raise typer.Exit(1)
+
+
+@_command()
 def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="recipe, bundle or layers.")]) -> None:
     """Print a format: of recipes, of the bundles that export writes; or how the layers are used in Python."""
     from .examples import page

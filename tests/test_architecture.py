@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 ORDER = [
     "errors terminal children affine checks decoding presets plausibility steps pillow reference published recipe collapse tracking",
     "planes guard layers pipeline backbones convolutions folding graph formats runtimes probe roundings verify",
-    "contract inputs aside bundle bare examples proof export torchfiles inspection starting showing stats serving cli __main__",
+    "contract inputs aside bundle bare examples proof export torchfiles inspection starting showing stats serving doctor cli __main__",
 ]
 RANK = {name: position for position, name in enumerate(" ".join(ORDER).split())}
 FILES = sorted((ROOT / "preproc").rglob("*.py"))
