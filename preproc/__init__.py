@@ -12,7 +12,7 @@ _WHERE = {
     "layers": ("ChannelAffine", "FromPixels", "LocalResponseNorm", "MinMaxNormalize", "MinMaxScale", "Normalize", "Rescale", "Standardize"),
     "pipeline": ("Model", "Pipeline", "prepend"),
     "folding": ("FoldResult", "fold", "why_not_foldable"),
-    "recipe": ("Recipe", "load_recipe"),
+    "recipe": ("PixelsSpec", "Recipe", "load_recipe"),
     "backbones": ("build",),
     "bundle": ("Bundle", "open_bundle"),
     "export.exporter": ("export_bundle",),
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline as Pipeline
     from .pipeline import prepend as prepend
     from .proof import verify_bundle as verify_bundle
+    from .recipe import PixelsSpec as PixelsSpec
     from .recipe import Recipe as Recipe
     from .recipe import load_recipe as load_recipe
     from .serving.check import serve_check as serve_check

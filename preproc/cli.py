@@ -23,6 +23,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+INTERRUPTED = 130
+"""The exit code of shells for SIGINT."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Images = Annotated[
     Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures (or .npy arrays) to verify with.")
@@ -48,13 +50,16 @@ Threads = Annotated[
 
 
 def _command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command, during which libraries are not heard."""
+    """A command, during which libraries are not heard, and which Ctrl-C ends with one line."""
 
     def put(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def quietly(*arguments: Any, **options: Any) -> None:
-            with terminal.quiet():
-                function(*arguments, **options)
+            try:
+                with terminal.quiet():
+                    function(*arguments, **options)
+            except KeyboardInterrupt:
+                _fail("interrupted", code=INTERRUPTED)
 
         app.command(name)(quietly)
         return function
@@ -75,14 +80,17 @@ def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Let libraries' own lines through, on stderr.")] = False,
 ) -> None:
-    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed or inconclusive, 2 wrong options."""
+    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed or inconclusive, 2 wrong options, 130
+    interrupted."""
     del version  # its callback has told it
     terminal.speak(verbose=verbose)
 
 
 @_command()
 def export(
-    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE.toml...", help="What to export; models/README.md has the format.")],
+    recipes: Annotated[
+        list[Path], typer.Argument(metavar="RECIPE.toml...", help="What to export, or digits and the others that come along.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
     formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript or pt2, instead of the recipe's.")] = None,
     images: Images = None,
@@ -91,9 +99,12 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export recipes as verified bundles. What fails verification is not published."""
+    from .examples import recipe_file
+
     reports, failed, names = [], False, dict[str, Path]()
     for path in recipes:
         try:
+            path = recipe_file(path)
             reports.append(_export(path, out, formats, images, quick, as_json, names))
         except PreprocError as error:
             if error.report is not None and not as_json:
@@ -132,6 +143,44 @@ def _export(
 
 
 @_command()
+def init(
+    torchvision: Annotated[
+        str | None, typer.Option("--torchvision", metavar="NAME", help="A network, as resnet50, or its weights.")
+    ] = None,
+    timm: Annotated[str | None, typer.Option("--timm", metavar="NAME", help="A network, as resnet50 or resnet50.a1_in1k.")] = None,
+    onnx: Annotated[Path | None, typer.Option("--onnx", metavar="FILE", help="A model that takes prepared floats.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="Beside --onnx: the constants it was trained with, as imagenet.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.toml", help="Default: the network's name, here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a commented recipe to begin with; without options that of the small network that comes along. Never over a file."""
+    from .starting import write_recipe
+
+    made, left = write_recipe(torchvision=torchvision, timm=timm, onnx=onnx, preset=preset, out=out)
+    told = f"fill in {left}; then" if left else "now"
+    _print(json.dumps({"written": str(made), "left": left}) if as_json else f"{made}: written; {told}: preproc export {made}")
+
+
+@_command()
+def doctor(as_json: Json = False) -> None:
+    """What is installed and what runs here, and why the rest does not: text for a bug report. Exit 1 only if nothing can work."""
+    from .doctor import examine, lines
+
+    found = examine()
+    _print(json.dumps(found, indent=2) if as_json else "\n".join(lines(found)))
+    if not found["works"]:
+        raise typer.Exit(1)
+
+
+@_command()
+def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="recipe, bundle or layers.")]) -> None:
+    """Print a format: of recipes, of the bundles that export writes; or how the layers are used in Python."""
+    from .examples import page
+
+    _print(page(topic))
+
+
+@_command()
 def attach(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model that takes prepared floats; it is not touched.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes a bundle there; OUT.onnx: the bare file.")],
@@ -143,7 +192,9 @@ def attach(
         str | None,
         typer.Option("--constants-because", metavar="REASON", help="Why a mean and std that look like something else are right."),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken; the rest may be missing.")
+    ] = None,
     huggingface: Annotated[
         Path | None,
         typer.Option("--huggingface", metavar="FILE", help="A preprocessor_config.json, processor_config.json, or a folder with it."),
@@ -322,7 +373,9 @@ def check_server(
 
 @_command()
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx or a .pt file.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx file, or any .pt, .pth, .pt2, .ckpt, .safetensors.")
+    ],
     input_name: Input = None,
     model_layout: ModelLayout = None,
     as_json: Json = False,
@@ -339,9 +392,11 @@ def inspect(
 @_command("show")
 def show_picture(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file, or a .npy array (H, W, C).")],
-    source: Annotated[Path, typer.Argument(metavar="BUNDLE_OR_RECIPE", help="Whose steps are shown.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Whose steps are shown: a recipe, a bundle, or a model file of preproc.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.png", help="Writes the picture there.")],
-    against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another bundle or recipe, to compare with.")] = None,
+    against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another one, to compare with.")] = None,
 ) -> None:
     """Draw what each step does to a picture: the picture, its values' range, their histogram."""
     from .inputs import notes
@@ -418,7 +473,9 @@ def stats(
         _say(f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})")
     for told in lost:
         _say(f"error: {told}")
-    if interrupted or lost or len(found.broken) > allow_errors:
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if lost or len(found.broken) > allow_errors:
         raise typer.Exit(1)
 
 
@@ -545,7 +602,7 @@ def _print(text: str) -> None:
 
 
 def main() -> None:
-    """The console script."""
+    """The command line; one line and exit code 1 for whatever is expected to go wrong."""
     threads.yielding()
     try:
         app()
@@ -559,8 +616,8 @@ def main() -> None:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
-def _fail(text: str, report: "Report | None" = None) -> NoReturn:
+def _fail(text: str, report: "Report | None" = None, *, code: int = 1) -> NoReturn:
     _say(f"error: {text}")
     if "--json" in sys.argv[1:]:
         _print(json.dumps({"error": text} | ({} if report is None else {"report": report.to_json()})))
-    sys.exit(1)
+    sys.exit(code)

@@ -49,6 +49,7 @@ def make_contract(
         "name": spec.name,
         "arguments": dict(spec.arguments) or None,
         "weights": None if spec.weights is None else Path(spec.weights).name,
+        "checkpoint_key": spec.checkpoint_key,
         "seed": spec.seed,
         "color": spec.color,
         "override": spec.override,
@@ -116,7 +117,7 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
     """The recipe that a contract was made from. Files that it names are relative to the working directory."""
     shape, layout = contract["input"]["shape"], contract["input"]["layout"]
     sides = shape[1:3] if layout == "NHWC" else shape[2:4]
-    keys = ("source", "name", "arguments", "weights", "seed", "color", "override", "input", "layout")
+    keys = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
     backbone = {key: contract["backbone"][key] for key in keys if key in contract["backbone"]}
     if "weights" in backbone:  # a bundle from elsewhere must not choose what is opened here
         backbone["weights"] = Path(str(backbone["weights"])).name

@@ -14,10 +14,12 @@ from .errors import BundleError, PreprocError, first_line
 from .probe import graph_effect
 from .published import title
 from .steps import LAYOUTS
+from .torchfiles import SUFFIXES, identify
 
 
 def describe(path: str | Path, *, input_name: str | None = None, model_layout: str | None = None) -> dict[str, Any]:
-    """A bundle, an .onnx file or a TorchScript file: {"kind", "path", "contract" or None, ...}. Raises BundleError if it is none of them.
+    """A bundle, an .onnx file, or a file of torch's or safetensors': {"kind", "path", "contract" or None, ...}. Raises BundleError if it is
+    none of them.
 
     contract is None for a file that preproc has not made.  input_name: the one of an .onnx file that takes the picture, of several.
     model_layout: NCHW or NHWC, what it takes; None: as the graph reads it, or its shape tells.
@@ -50,10 +52,11 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
         return found
     if not path.is_file():
         raise BundleError(f"{path}: expected a bundle or a model file, got nothing there")
-    if path.suffix in (".pt", ".pt2", ".pth"):
-        contract = torch_contract(path)
-        kind = "pt2 archive" if path.suffix == ".pt2" else "TorchScript file"
-        return {"kind": kind, "path": str(path), "contract": contract, "size": path.stat().st_size}
+    if path.suffix in SUFFIXES:
+        file = identify(path)
+        contract = torch_contract(path) if file.kind in ("TorchScript file", "pt2 archive") else None
+        told = {"kind": file.kind, "path": str(path), "contract": contract, "size": path.stat().st_size}
+        return told | {"holds": file.holds, "hint": file.hint}
     model = graph.load(path)
     text = model.metadata_props.get(contracts.KEY)
     contract = None if text is None else contracts.read(text, path)
@@ -88,6 +91,7 @@ def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]
         "input": picture.value.name,
         "layout": picture.layout,
         "size": picture.size and list(picture.size),
+        "channels": picture.channels,
         "takes": None if raw is None else f"raw pixels, {raw}",
         "operations": list(effect.met),
         "casts_to": effect.raw and f"raw pixels, {effect.raw}",
@@ -124,6 +128,7 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     found = [f"{description['path']}: {description['kind']}"]
     if contract is None:
         found.append("no contract of preproc inside: this file was not made by preproc")
+        found += [f"{word:8} {description[key]}" for word, key in (("holds", "holds"), ("note", "hint")) if description.get(key)]
         if "opsets" in description:
             opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in description["opsets"].items())
             found.append(f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}")

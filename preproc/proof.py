@@ -21,6 +21,7 @@ from .bundle import MANIFEST, Bundle, open_bundle, strays, versions
 from .collapse import split_affine_end
 from .contract import steps_of, to_recipe
 from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
+from .examples import MODELS
 from .progress import Progress, paced, silent
 from .published import original, title
 from .recipe import OWN_CODE, Recipe, load_recipe, replace
@@ -441,11 +442,14 @@ def _check_weights(found: str, contract: Mapping[str, Any]) -> None:
 
 
 def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
-    """The recipe in the contract; the files it names are looked for beside the given recipe, or in models/ here or beside export/."""
+    """The recipe in the contract; the files it names are looked for beside the given recipe, or in models/ here or beside export/; those of
+    the embedded network also where preproc has them."""
     contract = bundle.contract
     if path is not None and path.suffix == ".onnx" and contract["backbone"]["source"] == "onnx":
         return replace(to_recipe(contract), backbone={"weights": str(path.absolute())})
     places = [path] if path else [Path("models"), bundle.folder.absolute().parent.parent / "models"]
+    if path is None and contract["backbone"]["source"] == "embedded":
+        places.append(MODELS)
     for place in places:
         file = place if place.is_file() else place / f"{contract['name']}.toml"
         if file.is_file():

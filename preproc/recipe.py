@@ -1,12 +1,13 @@
 """TOML -> frozen Recipe. Every error names the file, the key, what was expected and what was got."""
 
 import dataclasses
+import functools
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import published, steps
 from .checks import did_you_mean
@@ -21,18 +22,20 @@ USUAL = ("onnx", "torchscript")
 """The formats of a recipe that names none."""
 FOLDS = ("auto", "off", "require")
 _REQUIRED = object()
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """source, name, arguments, weights: see models/README.md.  color: the order the network was trained on.  override: why its own
-    constants are not used.  outputs: their names, or () for those that the network gives them.  input: of an .onnx file with several,
-    the one that takes the picture.  layout: NCHW or NHWC, of that input, where the file does not tell."""
+    """source, name, arguments, weights, checkpoint_key: see models/README.md.  color: the order the network was trained on.  override: why
+    its own constants are not used.  outputs: their names, or () for those that the network gives them.  input: of an .onnx file with
+    several, the one that takes the picture.  layout: NCHW or NHWC, of that input, where the file does not tell."""
 
     source: str
     color: str
     name: str | None = None
     weights: str | None = None
+    checkpoint_key: str | None = None
     seed: int | None = None
     override: str | None = None
     outputs: tuple[str, ...] = ()
@@ -73,6 +76,16 @@ class ExportSpec:
     tf32: bool = False
 
 
+@dataclass(frozen=True)
+class Front:
+    """What stands in front of a network: steps begin with the FromPixels that `pixels` and the network's colour order, `color`, make."""
+
+    pixels: PixelsSpec
+    steps: tuple[Step, ...]
+    color: str
+    steps_from: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One exported model. steps begin with the FromPixels that [pixels] and the backbone's colour order make.  steps_from: where the others
@@ -99,6 +112,33 @@ class Recipe:
 
 def load_recipe(path: str | Path, *, pillow: int | None = None) -> Recipe:
     """Reads and checks a recipe. Raises RecipeError. pillow: as parse_recipe()'s."""
+    return _loaded(path, functools.partial(parse_recipe, folder=Path(path).parent, pillow=pillow))
+
+
+def load_front(path: str | Path, *, model_color: str | None = None) -> "Front":
+    """What a recipe says of the pixels and of what is done to them, for a network that is known otherwise: [pixels], [[steps]] or
+    steps_from, and [backbone] color, or `model_color` where there is none. The rest may be there, and is not read. Raises RecipeError."""
+
+    def parse(data: Mapping[str, Any]) -> Front:
+        top = _Table(data, "")
+        table = top.table("backbone", {})
+        color = table.choice("color", COLORS) if "color" in table.data else model_color
+        if color is None:
+            raise RecipeError("[backbone] color: expected what the model was trained on, there or as --model-color, got nothing")
+        if model_color not in (None, color):
+            raise RecipeError(f"[backbone] color: expected {model_color}, as --model-color says, got {color}")
+        source, name, weights = (table.text(key, None) for key in ("source", "name", "weights"))
+        found = _front(top, BackboneSpec(source=source or "none", color=color, name=name, weights=weights), Path(path).parent, None)
+        top.taken += ["name", "labels", "export"]
+        table.taken += [field.name for field in dataclasses.fields(BackboneSpec)]
+        top.finish()
+        table.finish()
+        return found
+
+    return _loaded(path, parse)
+
+
+def _loaded(path: str | Path, parse: Callable[[Mapping[str, Any]], _Value]) -> _Value:
     path = Path(path)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -107,7 +147,7 @@ def load_recipe(path: str | Path, *, pillow: int | None = None) -> Recipe:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{path}: expected TOML, got something else: {error}") from error
     try:
-        return parse_recipe(data, folder=path.parent, pillow=pillow)
+        return parse(data)
     except PreprocError as error:
         raise RecipeError(f"{path}: {error}") from error
 
@@ -119,6 +159,23 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = 
     name = top.text("name")
     check_name(name)
     backbone = _backbone(top.table("backbone"))
+    front = _front(top, backbone, folder, pillow)
+    export = _export(top.table("export", {}), folder)
+    labels = read_labels(top.any("labels", ()), folder)
+    top.finish()
+    return Recipe(
+        name=name,
+        backbone=backbone,
+        pixels=front.pixels,
+        steps=front.steps,
+        export=export,
+        labels=labels,
+        folder=folder,
+        steps_from=front.steps_from,
+    )
+
+
+def _front(top: "_Table", backbone: BackboneSpec, folder: Path, pillow: int | None) -> "Front":
     pixels = top.table("pixels")
     first = FromPixels(
         layout=pixels.choice("layout", LAYOUTS),
@@ -140,21 +197,10 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = 
         steps.check(sequence, channels=channels)
     except PreprocError as error:
         raise RecipeError(f"[[steps]]: {error}") from error
-    size, batch = _size(pixels), pixels.number("batch", None)
+    size, batch = pixels.checked("size", check_size), pixels.number("batch", None)
     pixels.finish()
-    export = _export(top.table("export", {}), folder)
-    labels = _labels(top.any("labels", ()), folder)
-    top.finish()
-    return Recipe(
-        name=name,
-        backbone=backbone,
-        pixels=PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch),
-        steps=sequence,
-        export=export,
-        labels=labels,
-        folder=folder,
-        steps_from=None if known is None else known.origin,
-    )
+    spec = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
+    return Front(spec, sequence, backbone.color, None if known is None else known.origin)
 
 
 def _published_steps(top: "_Table", backbone: BackboneSpec, pillow: int | None) -> published.Published | None:
@@ -194,6 +240,7 @@ def _backbone(table: "_Table") -> BackboneSpec:
         color=table.choice("color", COLORS),
         name=table.text("name", None),
         weights=table.text("weights", None),
+        checkpoint_key=table.text("checkpoint_key", None),
         seed=table.number("seed", None),
         override=table.text("override", None),
         outputs=table.texts("outputs", ()),
@@ -221,6 +268,10 @@ def _backbone(table: "_Table") -> BackboneSpec:
             f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '
             'source = "checkpoint" fills a network with a file'
         )
+    if spec.checkpoint_key is not None and (spec.source in ("import", "onnx") or spec.weights in (None, "random")):
+        raise RecipeError(
+            f"[backbone] checkpoint_key: expected beside a weights file with several networks' tensors, got {spec.checkpoint_key!r}"
+        )
     if spec.weights is None and spec.source != "import":
         raise RecipeError('[backbone] weights: expected a weights name, a file, or "random" with a seed, got nothing')
     if (spec.weights == "random") != (spec.seed is not None):
@@ -241,6 +292,13 @@ def check_tolerance(value: object) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < 1:
         raise RecipeError(f"tolerance: expected a number between 0 and 1, relative to the largest output, as 1e-3, got {value!r}")
     return float(value)
+
+
+def check_opset(value: object) -> int:
+    """Raises RecipeError."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < ExportSpec.opset:
+        raise RecipeError(f"opset: expected {ExportSpec.opset} or newer, which the exporter writes, got {value!r}")
+    return value
 
 
 def check_output_name(name: str) -> None:
@@ -282,17 +340,14 @@ def _step(table: "_Table", color: str, folder: Path, pillow: int | None) -> Step
         raise RecipeError(f"{table.where}: {error}") from error
 
 
-def _size(pixels: "_Table") -> tuple[int, int] | None:
-    value = pixels.any("size")
-    if value == "dynamic":
+def check_size(value: object) -> tuple[int, int] | None:
+    """(height, width), or None for "dynamic". Raises RecipeError."""
+    if isinstance(value, str) and value == "dynamic":
         return None
-    if (
-        not isinstance(value, list)
-        or len(value) != 2
-        or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in value)
-    ):
-        raise RecipeError(f'[pixels] size: expected [height, width] or "dynamic", got {value!r}')
-    return value[0], value[1]
+    sides = list(value) if isinstance(value, (list, tuple)) else []
+    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
+        raise RecipeError(f'size: expected [height, width] or "dynamic", got {value!r}')
+    return sides[0], sides[1]
 
 
 def _export(table: "_Table", folder: Path) -> ExportSpec:
@@ -300,28 +355,26 @@ def _export(table: "_Table", folder: Path) -> ExportSpec:
     for item in formats:
         if item not in FORMATS:
             raise RecipeError(f"[export] formats: expected some of {', '.join(FORMATS)}, got {item!r}{did_you_mean(item, FORMATS)}")
-    opset = table.number("opset", 18)
-    if opset is None or opset < 18:
-        raise RecipeError(f"[export] opset: expected 18 or newer, which the exporter writes, got {opset}")
-    images, tolerance = table.text("images", None), table.any("tolerance", None)
+    images = table.text("images", None)
     spec = ExportSpec(
         formats=tuple(formats),
         fold=table.choice("fold", FOLDS, "auto"),
-        opset=opset,
+        opset=table.checked("opset", check_opset, ExportSpec.opset),
         images=None if images is None else folder / images,
-        tolerance=None if tolerance is None else check_tolerance(tolerance),
+        tolerance=table.checked("tolerance", check_tolerance, None),
         tf32=table.flag("tf32", False),
     )
     table.finish()
     return spec
 
 
-def _labels(value: object, folder: Path) -> tuple[str, ...]:
-    if isinstance(value, str):
+def read_labels(value: object, folder: Path = Path()) -> tuple[str, ...]:
+    """A file with a label per line, its path relative to `folder`, or the labels themselves. Raises RecipeError."""
+    if isinstance(value, (str, Path)):
         try:
             return tuple((folder / value).read_text(encoding="utf-8").splitlines())
         except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"labels: expected a text file with a label per line, got {value!r} ({error})") from error
+            raise RecipeError(f"labels: expected a text file with a label per line, got {str(value)!r} ({error})") from error
     if not isinstance(value, (list, tuple)) or not all(isinstance(label, str) for label in value):
         raise RecipeError(f"labels: expected a file name or a list of strings, got {value!r}")
     several = [label for label in value if label.splitlines() not in ([label], [])]
@@ -357,6 +410,16 @@ class _Table:
         if not isinstance(value, bool):
             raise RecipeError(f"{self._key(key)}: expected true or false, got {value!r}")
         return value
+
+    def checked(self, key: str, check: Callable[[object], _Value], default: Any = _REQUIRED) -> _Value:
+        """What `check` makes of the value; a default is taken as it is."""
+        value = self.any(key, default)
+        if value is default:
+            return default  # type: ignore[no-any-return]
+        try:
+            return check(value)
+        except RecipeError as error:
+            raise RecipeError(f"{self.where} {error}" if self.where else str(error)) from error
 
     def texts(self, key: str, default: Iterable[str]) -> tuple[str, ...]:
         values = self._typed(key, list(default), list, "a list of strings")

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import inputs, reference, targets
-from .bundle import MANIFEST, open_bundle
+from .bundle import MANIFEST
 from .contract import to_recipe
 from .errors import PreprocError
+from .examples import recipe_file
+from .inspection import describe
 from .recipe import Recipe, load_recipe
 from .steps import COLORS, FromPixels, Geometry, Step
+from .torchfiles import SUFFIXES
 
 COLORS_OF = {"R": "#c0392b", "G": "#27803b", "B": "#2c5fb3", "A": "#777777", "Y": "#333333"}
 SIDE = 2.4
@@ -42,7 +45,8 @@ def stages(image: Path, recipe: Recipe) -> list[Stage]:
 def write_picture(image: Path, source: Path, out: Path, *, against: Path | None = None) -> str | None:
     """Writes the PNG `out`; returns what `against` differs by, in a sentence.
 
-    source, against: a recipe or a bundle. Raises PreprocError if matplotlib is not installed, and for files that are neither.
+    source, against: a recipe, a bundle, or a model file with a contract of preproc. Raises PreprocError if matplotlib is not installed, and
+    for other files.
     """
     targets.check_file(out, endings=(".png",), what="a picture")
     if any(out.exists() and other.exists() and out.samefile(other) for other in (image, source)):
@@ -52,7 +56,9 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     rows = [(path, stages(image, recipe), recipe) for path, recipe in recipes]
     columns = max(len(row) for _, row, _ in rows)
     compared = len(rows) == 2
-    heights = [0.75, SIDE, 0.5] * len(rows) + [0.4, SIDE] * compared
+    heights = (
+        [0.75, SIDE, 0.5] * len(rows) + [0.4, SIDE] * compared + [0.2] * (not compared)
+    )  # the last histograms' numbers stand below them
     figure, axes = pyplot.subplots(
         len(heights),
         columns,
@@ -82,9 +88,15 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
 
 
 def _recipe(path: Path) -> Recipe:
-    if path.is_dir() or path.name == MANIFEST:
-        return to_recipe(open_bundle(path.parent if path.name == MANIFEST else path).contract)
-    return load_recipe(path)
+    """By its suffix; a file that does not exist is a recipe that does not, unless one of that name comes along."""
+    if path.is_dir() or path.name == MANIFEST or path.suffix in (".onnx", *SUFFIXES):
+        contract = describe(path)["contract"]
+        if contract is None:
+            raise PreprocError(
+                f"{path}: expected a recipe, a bundle, or a model file that preproc has made, got one without a contract inside"
+            )
+        return to_recipe(contract)
+    return load_recipe(recipe_file(path))
 
 
 def _title(step: Step, recipe: Recipe) -> str:

@@ -13,8 +13,8 @@ from tests.conftest import ROOT
 ORDER = [
     "errors tracing progress terminal targets threads children affine checks decoding presets plausibility steps pillow",
     "reference published recipe collapse tracking planes guard layers pipeline backbones convolutions folding graph formats",
-    "runtimes probe roundings verify contract inputs aside bundle bare proof export inspection showing stats serving cli",
-    "__main__",
+    "runtimes probe roundings verify contract inputs aside bundle bare examples proof export torchfiles inspection starting showing",
+    "stats serving doctor cli __main__",
 ]
 RANK = {name: position for position, name in enumerate(" ".join(ORDER).split())}
 FILES = sorted((ROOT / "preproc").rglob("*.py"))
@@ -93,8 +93,15 @@ def test_onnxruntimes_telemetry_is_off_unless_the_user_has_set_it(before, after)
     assert done.stdout.strip() == after
 
 
+def tracked_files():
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("this is no git checkout")
+    return done.stdout.split()
+
+
 def test_no_file_names_a_host():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = tracked_files()
     for name in tracked:
         file = ROOT / name
         if name.endswith(
@@ -104,7 +111,7 @@ def test_no_file_names_a_host():
 
 
 def test_top_level_is_what_the_owner_fixed():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = tracked_files()
     top = {name.split("/")[0] for name in tracked}
     allowed = {
         "preproc",

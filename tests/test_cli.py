@@ -73,7 +73,7 @@ def test_a_runtime_asked_for_by_name_and_absent_is_exit_1(exported):
         (["verify", "models"], "expected a bundle"),
         (["inspect", "no.onnx"], "got nothing there"),
         (["inspect", "README.md"], "expected an ONNX file"),
-        (["inspect", "models/digits.safetensors"], "expected an ONNX file"),
+        (["inspect", "models/digits.toml"], "expected an ONNX file"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_exit_1(arguments, message, tmp_path):

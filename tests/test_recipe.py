@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from preproc.errors import RecipeError
-from preproc.recipe import load_recipe, parse_recipe, replace
+from preproc.recipe import load_front, load_recipe, parse_recipe, replace
 from preproc.steps import FromPixels, Normalize, Rescale
 from tests.conftest import ROOT
 
@@ -130,3 +130,44 @@ def test_a_network_that_takes_grey_levels_says_so():
 def test_replace(tmp_path):
     recipe = replace(load(tmp_path, GOOD), name="n", backbone={"seed": 1})
     assert (recipe.name, recipe.backbone.seed, recipe.backbone.name) == ("n", 1, "resnet18")
+
+
+FRONT = """[pixels]
+layout = "NHWC"
+color = "BGR"
+size = "dynamic"
+[[steps]]
+step = "rescale"
+"""
+
+
+def test_pixels_and_steps_alone_for_a_network_that_is_known_otherwise(tmp_path):
+    file = tmp_path / "front.toml"
+    file.write_text(FRONT)
+    front = load_front(file, model_color="RGB")
+    assert (front.pixels.color, front.pixels.size, front.color) == ("BGR", None, "RGB")
+    assert front.steps == (FromPixels(layout="NHWC", color="BGR", to="RGB"), Rescale())
+    file.write_text(f'{FRONT}[backbone]\ncolor = "GRAY"\n')
+    with pytest.raises(RecipeError, match="color: expected RGB, as --model-color says, got GRAY"):
+        load_front(file, model_color="RGB")
+    whole = ROOT / "models" / "digits.toml"
+    assert load_front(whole).steps == load_recipe(whole).steps
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (FRONT, "color: expected what the model was trained on, there or as --model-color, got nothing"),
+        (FRONT + '[backbone]\ncolor = "RGB"\nweigths = "x"\n', "did you mean 'weights'"),
+        ('nmae = "x"\n[backbone]\ncolor = "RGB"\n' + FRONT, "did you mean 'name'"),
+        ('[backbone]\ncolor = "RGB"\n' + FRONT.replace("rescale", "rescael"), "did you mean 'rescale'"),
+        (
+            'steps_from = "weights"\n[backbone]\ncolor = "RGB"\n' + FRONT.partition("[[")[0],
+            "whose weights say how they were trained, got 'none'",
+        ),
+    ],
+)
+def test_wrong_pixels_and_steps_alone(tmp_path, text, message):
+    (tmp_path / "front.toml").write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        load_front(tmp_path / "front.toml")

@@ -584,7 +584,7 @@ def test_ctrl_c_leaves_a_valid_partial_file(folder, expected, tmp_path):
     start = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, start_new_session=True)
     assert time.monotonic() - start < 15
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     stats = Stats.load(out)
     assert f"interrupted; {stats.images} pictures are counted, in {out}, which says so" in done.stderr

@@ -14,13 +14,14 @@ State = dict[str, Tensor]
 @dataclass(frozen=True)
 class Backbone:
     """module: in eval mode, float32, on the CPU.  weights: what they are, for people.  trained: False for random weights.
-    published: what the weights know of their preprocessing, or None."""
+    published: what the weights know of their preprocessing, or None.  notes: what else somebody should know of them."""
 
     module: nn.Module
     weights: str
     trained: bool
     published: Published | None = None
     labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def sha256(self) -> str:
         """Of every name, shape, dtype and value in the state_dict."""

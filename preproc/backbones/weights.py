@@ -1,21 +1,24 @@
 """Weights from files, and random ones. Nothing that runs code is ever loaded."""
 
+import argparse
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .. import checks, steps
 from ..errors import PreprocError, first_line, shortened
 from ..published import Published
 from ..recipe import BackboneSpec, Recipe
 from ._base import Backbone, State
+from .checkpoints import AUXILIARY, find
 
 
 def is_file(weights: str | None) -> bool:
-    return Path(str(weights)).suffix in (".safetensors", ".pt", ".pth")
+    return Path(str(weights)).suffix in (".safetensors", ".pt", ".pth", ".ckpt", ".tar", ".bin")
 
 
 def fill(build: Callable[[], nn.Module], spec: BackboneSpec, recipe: Recipe) -> Backbone:
@@ -25,9 +28,11 @@ def fill(build: Callable[[], nn.Module], spec: BackboneSpec, recipe: Recipe) -> 
             torch.manual_seed(spec.seed or 0)
             return Backbone(_without_zero_weights(build()), f"random (seed {spec.seed})", False)
     module, file = build(), recipe.resolve(str(spec.weights))
-    state, metadata = read_state(file)
-    load_state(module, state, str(file))
-    return Backbone(module, file.name, True, _published(metadata, file))
+    loaded, metadata = read_weights(file)
+    found = find(loaded, module.state_dict().keys(), spec.checkpoint_key, str(file))
+    load_state(module, found.state, f"{file}, {found}" if str(found) else str(file))
+    weights = f"{file.name}, {found}" if str(found) else file.name
+    return Backbone(module, weights, True, _published(metadata, file), notes=(f"weights: {weights}",) if str(found) else ())
 
 
 def _without_zero_weights(module: nn.Module) -> nn.Module:
@@ -38,29 +43,40 @@ def _without_zero_weights(module: nn.Module) -> nn.Module:
     return module
 
 
-def read_state(file: Path) -> tuple[State, Mapping[str, str]]:
-    """Reads .safetensors, or .pt with weights_only=True: never anything that runs code."""
+def read_weights(file: Path) -> tuple[object, Mapping[str, str]]:
+    """What .safetensors holds, or .pt with weights_only=True, and its metadata: never anything that runs code."""
     try:
         if file.suffix == ".safetensors":
             from safetensors import safe_open
 
             with safe_open(file, framework="pt") as handle:
                 return {name: handle.get_tensor(name) for name in handle.keys()}, handle.metadata() or {}  # noqa: SIM118
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(
+            [argparse.Namespace]
+        ):  # scripts for training save their options; it holds values, and no more
+            return torch.load(file, map_location="cpu", weights_only=True), {}
     except FileNotFoundError as error:
         raise PreprocError(f"{file}: expected a weights file, got nothing there") from error
     except Exception as error:  # what torch and safetensors raise for a broken file is of any class: unpickling, struct, key, ...
-        reason = first_line(error)
-        reason = "objects of Python in it, which are never loaded" if "weights_only" in reason else reason  # not torch's advice to do so
-        raise PreprocError(f"{file}: expected a {file.suffix} file of tensors only, got: {reason}") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise PreprocError(f"{file}: expected a state_dict, a table of names and tensors, got {type(state).__name__}")
-    return dict(state), {}
+        raise PreprocError(f"{file}: expected a {file.suffix} file of tensors only, got: {_refused(error)}") from error
+
+
+_ALONE = "where it was made, torch.save(network.state_dict(), ...) writes its tensors alone"
+
+
+def _refused(error: Exception) -> str:
+    """Without torch's advice to load it all the same."""
+    text = str(error)
+    if "TorchScript archive" in text:
+        return f"TorchScript, which is code; {_ALONE}"
+    kind = re.search(r"GLOBAL ([\w.]+) was not an allowed global", text)
+    if kind is not None:
+        return f"objects of Python in it ({kind[1]}), which are never loaded; {_ALONE}"
+    return "what torch.save does not write" if "weights_only" in text or isinstance(error, KeyError) else first_line(error)
 
 
 def load_state(module: nn.Module, state: State, source: str) -> None:
-    auxiliary = [name for name in state if name.startswith(("aux1.", "aux2.", "AuxLogits."))]
+    auxiliary = [name for name in state if name.startswith(AUXILIARY)]
     names = module.state_dict().keys()
     state = {name: value for name, value in state.items() if name in names or name not in auxiliary}
     try:

@@ -26,6 +26,12 @@ def torchvision(spec: BackboneSpec, recipe: Recipe) -> Backbone:
 
     assert spec.name is not None
     known = models.list_models(module=models)
+    if spec.name in set(models.list_models()) - set(known):
+        raise RecipeError(
+            f"[backbone] name: expected a classification model of torchvision, got {spec.name!r}, which is of another kind; any network "
+            'that takes one picture can be had with source = "import", name = "torchvision.models:get_model", '
+            f'arguments = {{name = "{spec.name}", weights = "DEFAULT"}}'
+        )
     if spec.name not in known:
         raise RecipeError(
             f"[backbone] name: expected a classification model of torchvision, got {spec.name!r}{did_you_mean(spec.name, known)}"

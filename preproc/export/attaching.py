@@ -21,6 +21,9 @@ from .jobs import file_job
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from ..layers import Layer
+    from ..pipeline import Pipeline
+
 
 OTHERS = (".pt", ".pth", ".pt2", ".ort", ".engine", ".safetensors")
 """Endings of model files that attach() does not write."""
@@ -30,9 +33,9 @@ def attach(
     onnx_in: str | Path,
     out: str | Path,
     *,
-    steps: Sequence[Step],
-    pixels: PixelsSpec,
-    model_color: str = "RGB",
+    steps: "Pipeline | Sequence[Layer | Step]",
+    pixels: PixelsSpec | None = None,
+    model_color: str | None = None,
     input_name: str | None = None,
     model_layout: str | None = None,
     fold: str = "auto",
@@ -47,9 +50,9 @@ def attach(
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: what is done to grey levels, behind the cast.  pixels: what the caller has; size None: as the model has it, or where the
-    steps resize any.
-    model_color: the order the model was trained on.  input_name: the one that takes the picture, of several that might.
+    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; size None: as the model has it, or where the steps resize
+    any. A FromPixels at the front says what the caller has and what order the model was trained on, all but the size.
+    model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might.
     model_layout: NCHW or NHWC, what that one takes; None: as the graph reads it, or its shape tells.
     fold: auto, off or require.  force: although the model normalizes its input itself.  verify: False writes a bare file unverified.
     images: a folder of your own pictures to verify with.  steps_from: where the steps were published, for the contract.
@@ -59,9 +62,11 @@ def attach(
     onnx_in, out = Path(onnx_in), Path(out)
     bare = out.suffix.lower() == ".onnx"
     check_choice("fold", fold, FOLDS)
-    check_choice("model_color", model_color, COLORS)
+    if model_color is not None:
+        check_choice("model_color", model_color, COLORS)
     if model_layout is not None:
         check_choice("model_layout", model_layout, LAYOUTS)
+    first, later, pixels = _front(steps, pixels, model_color)
     if (onnx_in / MANIFEST).is_file():
         raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already")
     if not bare and not verify:
@@ -85,9 +90,8 @@ def attach(
         model,
         onnx_in,
         out,
-        steps=steps,
+        sequence=(first, *later),
         pixels=pixels,
-        model_color=model_color,
         input_name=input_name,
         model_layout=model_layout,
         fold=fold,
@@ -101,6 +105,29 @@ def attach(
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)
     return publish_bundle(job, out, images=images, progress=progress)
+
+
+def _front(
+    given: "Pipeline | Sequence[Layer | Step]", pixels: PixelsSpec | None, model_color: str | None
+) -> tuple[FromPixels, tuple[Step, ...], PixelsSpec]:
+    """The FromPixels, given or made, what is behind it, and what the caller has."""
+    sequence = vocabulary.as_steps(given)
+    if not sequence or not isinstance(sequence[0], FromPixels):
+        if pixels is None:
+            raise PreprocError("expected a FromPixels first, which says what the caller has, or pixels=PixelsSpec(...), got neither")
+        made = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color or "RGB", pixel_dtype=pixels.dtype)
+        return made, sequence, pixels
+    first, later = sequence[0], sequence[1:]
+    channels = vocabulary.channels_in(sequence) or (None if pixels is None else pixels.channels)
+    if channels is None:
+        raise PreprocError('expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none')
+    size, batch = (None, None) if pixels is None else (pixels.size, pixels.batch)
+    told = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
+    if pixels not in (None, told):
+        raise PreprocError(f"expected pixels= as the FromPixels in front of the steps says, {told}, got {pixels}")
+    if model_color not in (None, first.to):
+        raise PreprocError(f"expected model_color= as the FromPixels in front of the steps says, {first.to}, got {model_color}")
+    return first, later, told
 
 
 def _check_replaceable(out: Path) -> None:
@@ -131,9 +158,8 @@ def _recipe(
     file: Path,
     out: Path,
     *,
-    steps: Sequence[Step],
+    sequence: tuple[FromPixels, *tuple[Step, ...]],
     pixels: PixelsSpec,
-    model_color: str,
     input_name: str | None,
     model_layout: str | None,
     fold: str,
@@ -150,8 +176,6 @@ def _recipe(
             f"{file}: expected a bare model, got one with a contract of preproc inside, whose input is not that contract's any more; "
             "--force attaches all the same"
         )
-    first = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color, pixel_dtype=pixels.dtype)
-    sequence = (first, *steps)
     vocabulary.check(sequence, channels=pixels.channels)
     name = out.stem if out.suffix == ".onnx" else out.absolute().name
     check_name(name)
@@ -159,7 +183,7 @@ def _recipe(
         name=name,
         backbone=BackboneSpec(
             source="onnx",
-            color=model_color,
+            color=sequence[0].to,
             weights=str(file.absolute()),
             input=input_name,
             layout=model_layout,
@@ -169,7 +193,7 @@ def _recipe(
             layout=pixels.layout,
             color=pixels.color,
             dtype=pixels.dtype,
-            size=pixels.size or (None if any(isinstance(step, Geometry) for step in steps) else size),
+            size=pixels.size or (None if any(isinstance(step, Geometry) for step in sequence) else size),
             channels=pixels.channels,
         ),
         steps=sequence,

@@ -8,7 +8,7 @@ from .. import plausibility, published
 from ..checks import check_choice
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics, preset
-from ..recipe import PixelsSpec, load_recipe
+from ..recipe import PixelsSpec, load_front
 from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, Step, check_pillow
 from .attaching import constants_steps
 
@@ -53,7 +53,7 @@ def steps_and_pixels(
             "ImageNet"
         )
     by_hand = ("--mean", "--std", "--units", "--recipe")
-    alone = {"--preset": (*by_hand, *PUBLISHED), "--recipe": tuple(name for name in given if name != "--recipe")}
+    alone = {"--preset": (*by_hand, *PUBLISHED), "--recipe": tuple(name for name in given if name not in ("--recipe", "--model-color"))}
     alone |= {name: ("--preset", "--model-color", *by_hand, *(other for other in PUBLISHED if other != name)) for name in PUBLISHED}
     for name, others in alone.items():
         beside = [other for other in others if given[other] is not None]
@@ -69,9 +69,12 @@ def steps_and_pixels(
         asked = f"--mean and --std, or one of {', '.join(PUBLISHED)}"
         raise PreprocError(f"--constants-because: expected beside {asked}, whose reason it is, got it with {chosen[0]}")
     if recipe is not None:
-        made = load_recipe(recipe)
+        if model_color is not None:
+            model_color = model_color.upper()
+            check_choice("--model-color", model_color, COLORS)
+        made = load_front(recipe, model_color=model_color)
         pixels = made.pixels if size is None else replace(made.pixels, size=_size(size))
-        return made.steps[1:], pixels, made.backbone.color, made.steps_from
+        return made.steps[1:], pixels, made.color, made.steps_from
     layout, color, dtype = (layout or "NHWC").upper(), (color or "RGB").upper(), (dtype or "uint8").lower()
     check_choice("--layout", layout, LAYOUTS)
     check_choice("--color", color, COLORS)

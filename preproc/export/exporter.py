@@ -28,6 +28,7 @@ FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from ..pipeline import Model
@@ -38,11 +39,17 @@ def export_bundle(
     out_dir: str | Path,
     *,
     formats: Sequence[str] | None = None,
-    example: "Tensor | None" = None,
     images: str | Path | None = None,
+    example: "Tensor | NDArray[Any] | None" = None,
+    size: str | tuple[int, int] | None = None,
+    name: str | None = None,
+    labels: Sequence[str] | str | Path | None = None,
     outputs: Sequence[str] = (),
     override: str | None = None,
+    fold: str | None = None,
+    opset: int | None = None,
     tolerance: float | None = None,
+    tf32: bool = False,
     quick: bool = False,
     progress: Progress = silent,
 ) -> Bundle:
@@ -50,18 +57,33 @@ def export_bundle(
     same bytes of model.onnx, the same golden samples) is left as it is, if its files pass here.
 
     formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  images: a folder of your own pictures to verify
-    with.  For a Model: example, pixels of the size it takes; outputs, the names of its outputs (a recipe says them in [backbone]);
-    override, the reason why a network that normalizes its input itself is fed with normalized values; tolerance, how far every runtime may
-    be from the reference, relative to its largest output, in place of what the bare network errs by.  quick: for an edit loop, a few
-    inputs only: no verdict is then better than inconclusive, and the contract's notes say why. A Model is exported as it is in
-    eval mode, from a copy; it stays as it is.
+    with.  quick: for an edit loop, a few inputs only: no verdict is then better than inconclusive, and the contract's notes say why.
+
+    For a Model, what a recipe says itself, and with the recipe's words (models/README.md):
+    example: (N, H, W, C) or (N, C, H, W) pixels, of the size that the file shall take.  size: (height, width), or "dynamic", where the
+    network allows it or the pipeline resizes to one size: then the example's is one of many. One of the two is needed.
+    name: the model's, in its contract; default: the network's class.  labels: one per class, or a text file with one per line.
+    outputs: the names of its outputs.  override: the reason why a network that normalizes its input itself is fed with normalized values.
+    fold: auto, off or require.  opset: of model.onnx, 18 or newer.  tolerance: how far every runtime may be from the reference, relative
+    to its largest output, in place of what the bare network errs by.  tf32: whether CUDA devices may compute in TF32.
+    A Model is exported as it is in eval mode, from a copy; it stays as it is.
+
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
     An inconclusive bundle (random weights) is published and says so.
     """
     check_target(Path(out_dir))
     if isinstance(recipe_or_model, Recipe):
         check_images(recipe_or_model, images)
-    job = job_of(recipe_or_model, formats, example, outputs, override, tolerance, progress)
+    said: dict[str, Any] = {
+        "example": example,
+        "size": size,
+        "name": name,
+        "labels": labels,
+        "outputs": outputs or None,
+        "override": override,
+    }
+    said |= {"fold": fold, "opset": opset, "tolerance": tolerance, "tf32": tf32 or None}
+    job = job_of(recipe_or_model, formats, {key: value for key, value in said.items() if value is not None}, progress)
     if quick:
         job = dataclasses.replace(job, notes=(*job.notes, f"quick: {QUICK}"))
     return publish_bundle(job, Path(out_dir), images=images, quick=quick, progress=progress)

@@ -1,23 +1,39 @@
 """Recipe or Model -> what is to be written: the network, how it is fed, and what is known of its weights."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import graph, guard, plausibility
+from ..checks import check_choice
 from ..errors import PreprocError, RecipeError
 from ..probe import InputEffect, graph_effect
 from ..progress import Progress
 from ..proof import sizes_of, with_outputs
-from ..recipe import FORMATS, USUAL, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_tolerance, replace
+from ..recipe import (
+    FOLDS,
+    FORMATS,
+    USUAL,
+    BackboneSpec,
+    ExportSpec,
+    PixelsSpec,
+    Recipe,
+    check_name,
+    check_opset,
+    check_size,
+    check_tolerance,
+    read_labels,
+    replace,
+)
 from ..runtimes import onnxruntime
 from ..steps import FromPixels, Normalize, channels_in, channels_out, check
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from ..backbones import Backbone
@@ -48,31 +64,21 @@ class Job:
         return len(self.recipe.export.formats) * sum(value.nbytes for value in (*module.parameters(), *module.buffers()))
 
 
-def job_of(
-    source: "Recipe | Model",
-    formats: Sequence[str] | None,
-    example: "Tensor | None",
-    outputs: Sequence[str],
-    override: str | None,
-    tolerance: float | None,
-    progress: Progress,
-) -> Job:
+def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mapping[str, Any], progress: Progress) -> Job:
+    """said: of a Model, what _model_recipe() takes."""
+    outputs = said.get("outputs", ())
     if isinstance(formats, str) or isinstance(outputs, str):
         raise PreprocError(f"expected formats and outputs to be lists of names, got {formats!r} and {outputs!r}")
     for name in formats or ():
         if name not in FORMATS:
             raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}")
     if not isinstance(source, Recipe):
-        recipe, backbone = _model_recipe(source, tuple(formats or USUAL), example)
-        if tolerance is not None:
-            recipe = replace(recipe, export={"tolerance": check_tolerance(tolerance)})
+        recipe, backbone = _model_recipe(source, tuple(formats or USUAL), **said)
         _check_installed(recipe)
-        return _python_job(replace(recipe, backbone={"outputs": tuple(outputs), "override": override}), backbone, "unknown", progress)
+        return _python_job(recipe, backbone, "unknown", progress)
     recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
-    if example is not None or outputs or override is not None or tolerance is not None:
-        raise PreprocError(
-            "expected example, outputs, override and tolerance with a Model only, got them with a recipe, which says them itself"
-        )
+    if said:
+        raise PreprocError(f"expected {', '.join(said)} with a Model only, got it with a recipe, which says that itself")
     if recipe.backbone.source == "onnx":
         if recipe.export.formats != ("onnx",):
             raise PreprocError(
@@ -148,13 +154,27 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
     from ..probe.modules import module_effect
 
     progress("looking at what the backbone does to its input")
-    notes = _guard(recipe, module_effect(backbone.module, ready_for(recipe)))
+    notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, ready_for(recipe))))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
     return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes)
 
 
-def _model_recipe(model: "Model", formats: tuple[str, ...], example: "Tensor | None") -> "tuple[Recipe, Backbone]":
+def _model_recipe(
+    model: "Model",
+    formats: tuple[str, ...],
+    *,
+    example: "Tensor | NDArray[Any] | None" = None,
+    size: object = None,
+    name: str | None = None,
+    labels: "Sequence[str] | str | Path" = (),
+    outputs: Sequence[str] = (),
+    override: str | None = None,
+    fold: str = "auto",
+    opset: int = ExportSpec.opset,
+    tolerance: float | None = None,
+    tf32: bool = False,
+) -> "tuple[Recipe, Backbone]":
     """A recipe for a Model that somebody built in Python; the model itself is not touched."""
     import torch
 
@@ -166,30 +186,52 @@ def _model_recipe(model: "Model", formats: tuple[str, ...], example: "Tensor | N
     sequence = model.pipeline.steps()
     if not sequence or not isinstance(sequence[0], FromPixels):
         raise PreprocError("expected a pipeline that starts with FromPixels, for the file takes pixels, got one that does not")
-    if example is None or example.dim() != 4:
-        got = "none" if example is None else f"one of shape {tuple(example.shape)}"
-        raise PreprocError(f"expected example=, a batch of pixels of the size that the file shall take, 4-D, got {got}")
-    first, nhwc = sequence[0], sequence[0].layout == "NHWC"
-    size = tuple(example.shape[1:3] if nhwc else example.shape[2:4])
-    channels = channels_in(sequence) or int(example.shape[3 if nhwc else 1])
-    if example.is_floating_point():
-        raise PreprocError(f"expected example= of {first.pixel_dtype} pixels, got {example.dtype}")
-    if example.shape[3 if nhwc else 1] != channels:
-        raise PreprocError(
-            f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {tuple(example.shape)}"
-        )
+    pixels = _pixels(sequence[0], channels_in(sequence), example, size)
     kinds = {value.dtype for value in model.backbone.parameters()} - {torch.float32}
     if kinds:
         raise PreprocError(f"expected a backbone with float32 weights, got {', '.join(map(str, kinds))}; call .float() on a copy of it")
     backbone = Backbone(copy.deepcopy(model.backbone).to("cpu").eval().requires_grad_(False), "as given", True)
+    kind = type(model.backbone).__name__
+    name = kind.lower() if name is None else name
+    check_name(name)
+    check_choice("fold", fold, FOLDS)
+    tolerance = None if tolerance is None else check_tolerance(tolerance)
     recipe = Recipe(
-        name=type(model.backbone).__name__.lower(),
-        backbone=BackboneSpec(source="module", color=first.to, name=type(model.backbone).__name__, weights="as given"),
-        pixels=PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=(size[0], size[1]), channels=channels),
+        name=name,
+        backbone=BackboneSpec(
+            source="module", color=sequence[0].to, name=kind, weights="as given", outputs=tuple(outputs), override=override
+        ),
+        pixels=pixels,
         steps=sequence,
-        export=ExportSpec(formats=formats),
+        export=ExportSpec(formats=formats, fold=fold, opset=check_opset(opset), tolerance=tolerance, tf32=tf32),
+        labels=read_labels(labels),
     )
     return recipe, backbone
+
+
+def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[Any] | None", size: object) -> PixelsSpec:
+    """What the caller has: of the example's size, or of `size` where that is said. channels: where the steps tell."""
+    sides = None if size is None else check_size(size)
+    if example is None and (size is None or channels is None):
+        raise PreprocError("expected example=, a batch of pixels of the size that the file shall take, 4-D, or size=, got none")
+    if example is not None:
+        shape, dtype = tuple(getattr(example, "shape", ())), str(getattr(example, "dtype", type(example).__name__)).removeprefix("torch.")
+        if len(shape) != 4:
+            raise PreprocError(f"expected example=, a batch of pixels of the size that the file shall take, 4-D, got one of shape {shape}")
+        if dtype != first.pixel_dtype:
+            raise PreprocError(f"expected example= of {first.pixel_dtype} pixels, got {dtype}")
+        axis, nhwc = (3, True) if first.layout == "NHWC" else (1, False)
+        channels = channels or int(shape[axis])
+        if shape[axis] != channels:
+            raise PreprocError(
+                f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {shape}"
+            )
+        given = (int(shape[1]), int(shape[2])) if nhwc else (int(shape[2]), int(shape[3]))
+        if sides is not None and sides != given:
+            raise PreprocError(f'expected size= to be the example\'s height and width, {given}, or "dynamic", got {sides}')
+        sides = given if size is None else sides
+    assert channels is not None
+    return PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=sides, channels=channels)
 
 
 def pixels_for(recipe: Recipe) -> "Tensor":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.jit import is_tracing  # type: ignore[attr-defined]
+from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
 
 from ..errors import PreprocError
 from ..steps import Step
@@ -28,7 +28,15 @@ def per_channel(values: Sequence[float], device: Device, dtype: torch.dtype | No
     return torch.tensor(list(values), device=device, dtype=dtype or torch.get_default_dtype()).reshape(1, -1, 1, 1)
 
 
+def check_tensor(x: object) -> None:
+    """By what tensors have, so that torch.fx's stand-ins for them pass, too. Not for TorchScript, which takes nothing else."""
+    if not hasattr(x, "dim"):
+        raise PreprocError(f"expected a tensor of torch, got {type(x).__name__}; torch.from_numpy(x) makes one of NumPy's array x")
+
+
 def check_image(x: Tensor) -> None:
+    if not is_scripting():
+        check_tensor(x)
     if x.dim() != 4:
         raise PreprocError(f"expected a batch of pictures (N, C, H, W), got {x.dim()} dimensions; one picture is x.unsqueeze(0)")
     if not x.is_floating_point():

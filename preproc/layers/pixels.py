@@ -2,11 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torch.jit import is_tracing  # type: ignore[attr-defined]
+from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
 
 from .. import steps
 from ..errors import PreprocError
-from ._common import Device, Layer
+from ._common import Device, Layer, check_tensor
 
 
 class FromPixels(Layer):
@@ -46,6 +46,8 @@ class FromPixels(Layer):
         self.select = nn.Identity() if plain else Select(selection, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not is_scripting():
+            check_tensor(x)
         if x.dim() != 4:
             raise PreprocError(f"expected a batch of pictures with 4 dimensions, got {x.dim()}; one picture is x.unsqueeze(0)")
         if x.dtype != self.takes and not x.is_floating_point():

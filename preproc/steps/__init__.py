@@ -25,7 +25,7 @@ from .geometry import (
 )
 from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels
-from .sequence import STEPS, channels_in, channels_out, check, compose, parse
+from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, parse
 
 __all__ = [
     "COLORS",
@@ -54,6 +54,7 @@ __all__ = [
     "Standardize",
     "Step",
     "ValueRange",
+    "as_steps",
     "channels_in",
     "channels_out",
     "check",

@@ -41,6 +41,21 @@ def parse(table: Mapping[str, Any], *, pillow: int | None = None) -> Step:
     return kind(**given) if given.get("pillow") is not None else with_pillow([kind(**given)], pillow)[0]
 
 
+def as_steps(given: object) -> tuple[Step, ...]:
+    """The steps of a Pipeline, or of a sequence of layers or steps. Raises PreprocError for anything else."""
+    if callable(getattr(given, "steps", None)):  # by what it has: a Pipeline is torch's
+        given = given.steps()  # type: ignore[attr-defined]
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise PreprocError(f"expected a Pipeline, or a list of layers or steps, got {type(given).__name__}")
+    found: list[Step] = []
+    for item in given:
+        step = getattr(item, "step", item)
+        if not isinstance(step, Step):
+            raise PreprocError(f"expected layers or steps of preproc, got {type(item).__name__}")
+        found.append(step)
+    return tuple(found)
+
+
 def channels_in(steps: Sequence[Step]) -> int | None:
     """How many channels the input of the steps has: what the first step that tells says."""
     return next((count for step in steps if (count := step.channels()) is not None), None)

@@ -1,0 +1,205 @@
+"""preproc init: a recipe to begin with, commented, for a network of torchvision's or timm's, an .onnx file, or the one that comes along."""
+
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import presets
+from .checks import did_you_mean
+from .errors import PreprocError
+from .examples import MODELS, page
+from .inspection import describe
+from .published import Published, check_torchvision, from_timm, of_weights
+from .recipe import check_name, parse_recipe
+
+BESIDE = ("digits.safetensors", "digits.stats.json", "digits.labels.txt", "digits.images")
+"""What the embedded network's recipe names."""
+HEAD = """\
+# preproc export {out}: writes and verifies export/{name}. preproc explain recipe: every key.
+name = "{name}"
+"""
+PIXELS = """
+[pixels] # what the caller has
+layout = "NHWC" # as cameras and OpenCV have it, or NCHW
+color = "{color}" # RGB | BGR | RGBA | BGRA | GRAY | ANY
+dtype = "uint8" # uint8 | uint16
+size = {size}
+"""
+PUBLISHED = """\
+steps_from = "weights" # {steps}
+
+[backbone]
+source = "{source}"
+name = "{network}"
+weights = "{weights}"
+color = "{color}" # the colour order it was trained on
+"""
+FILE = """\
+# labels = "labels.txt" # a file with a label per line
+{none}
+[backbone]
+source = "onnx"
+weights = "{weights}"
+color = "{color}" # the colour order it was trained on: say BGR if it was
+{which}"""
+EXPORT = """
+[export]
+formats = {formats}
+# images = "photographs" # a folder of your own pictures to verify with
+"""
+RESCALE = """\
+[[steps]]
+step = "rescale" # 1/255
+"""
+NORMALIZE = """\
+[[steps]]
+step = "normalize"
+{constants}
+"""
+OPEN = """\
+# What the network was trained with is not in the file; write one of these. Nothing defaults to ImageNet.
+# preset = "imagenet" # {presets}
+# stats = "stats.json" # what preproc stats has counted
+# mean = [0.5, 0.5, 0.5] # with std and unit
+# std = [0.5, 0.5, 0.5]
+# unit = "0-1\""""
+
+
+def write_recipe(
+    *,
+    torchvision: str | None = None,
+    timm: str | None = None,
+    onnx: Path | None = None,
+    preset: str | None = None,
+    out: Path | None = None,
+) -> tuple[Path, str | None]:
+    """Writes a recipe, by default `<name>.toml` here, over no file; returns it, and what is left to fill in. None of the three: the
+    embedded network's, with its files beside it.  preset: of an .onnx file's constants.  Raises PreprocError."""
+    given = [name for name, value in (("--torchvision", torchvision), ("--timm", timm), ("--onnx", onnx)) if value is not None]
+    if len(given) > 1:
+        raise PreprocError(f"expected one of --torchvision, --timm and --onnx, got {' and '.join(given)}")
+    if preset is not None and onnx is None:
+        raise PreprocError("--preset: expected beside --onnx, for published weights say their constants, got it without")
+    if preset is not None:
+        presets.preset(preset)
+    if out is not None:
+        _check_free([out])
+    if not given:
+        return _embedded(out or Path("digits.toml")), None
+    left = None
+    if onnx is not None:
+        name = re.sub(r"[^\w.-]+", "-", onnx.stem).lstrip(".") or "model"
+        text, left = _of_file(onnx, preset, (out or Path()).absolute().parent if out else Path.cwd())
+    else:
+        name, text = _torchvision(torchvision) if torchvision is not None else _timm(str(timm))
+    out = out or Path(f"{name}.toml")
+    _check_free([out])
+    check_name(out.stem)
+    text = _aligned(HEAD.format(out=out.name, name=out.stem) + text)
+    if left is None:
+        parse_recipe(tomllib.loads(text), folder=out.parent)
+    with out.open("x", encoding="utf-8") as file:
+        file.write(text)
+    return out, left
+
+
+def _check_free(files: Sequence[Path]) -> None:
+    if files[0].suffix != ".toml" or not files[0].absolute().parent.is_dir():
+        raise PreprocError(f"{files[0]}: expected the name of a .toml file in a folder that exists, got another")
+    for file in files:
+        if file.exists():
+            raise PreprocError(f"{file}: expected a free name, got a file that is there and stays as it is; -o FILE.toml names another")
+
+
+def _aligned(text: str) -> str:
+    """The comments behind values in one column."""
+    return re.sub(r"^((?:# )?[^#\n]+?) # ", lambda found: f"{found[1]:<35} # ", text, flags=re.MULTILINE)
+
+
+def _embedded(out: Path) -> Path:
+    """The one that the page on recipes explains, and what it names."""
+    found = re.search(r"```toml\n(.*?)```", page("recipe"), re.DOTALL)
+    assert found is not None
+    beside = [out.with_name(name) for name in BESIDE]
+    _check_free([out, *beside])
+    for file in beside:
+        source = MODELS / file.name
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, file)
+    with out.open("x", encoding="utf-8") as made:
+        made.write(found[1])
+    return out
+
+
+def _torchvision(name: str) -> tuple[str, str]:
+    """name: a network's, whose default weights are taken, or a member of a weights enum. Its name, and the recipe's text."""
+    check_torchvision()
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    enum, _, member = name.partition(".")
+    enums = {models.get_model_weights(other).__name__: other for other in known}
+    network = enums.get(enum, enum)
+    if network not in known:
+        raise PreprocError(f"--torchvision: expected a classification model, got {name!r}{did_you_mean(name, [*known, *enums])}")
+    weights = member or models.get_model_weights(network).DEFAULT.name
+    return network, _published("torchvision", network, weights, of_weights("torchvision", network, weights))
+
+
+def _timm(name: str) -> tuple[str, str]:
+    """name: a network's, with or without its tag. As _torchvision()."""
+    known = from_timm(name)
+    from timm.models import get_pretrained_cfg
+
+    config: Any = get_pretrained_cfg(name)
+    network, _, tag = name.partition(".")
+    return network, _published("timm", network, tag or config.tag, known)
+
+
+def _published(source: str, network: str, weights: str, known: Published) -> str:
+    steps = ", ".join(step.name for step in known.steps)
+    top = PUBLISHED.format(steps=steps, source=source, network=network, weights=weights, color=known.color)
+    pixels = PIXELS.format(color="RGB", size='"dynamic" # photographs of any size, or [height, width]')
+    return top + pixels + EXPORT.format(formats='["onnx", "torchscript"] # and "pt2"')
+
+
+def _of_file(file: Path, preset: str | None, folder: Path) -> tuple[str, str | None]:
+    """The text, for a recipe in that folder, and what is left to fill in."""
+    described = describe(file)
+    picture = described.get("picture")
+    if described["contract"] is not None or picture is None:
+        raise PreprocError(f"{file}: expected a bare .onnx file, got one with a contract of preproc inside, or another kind of file")
+    if "reason" in picture:
+        raise PreprocError(f"{file}: {picture['reason']}")
+    if picture["takes"] is not None:
+        raise PreprocError(f"{file}: expected a model that takes prepared floats, got one that takes {picture['takes']}")
+    steps, left = _steps(picture, preset)
+    color = {1: "GRAY", 3: "RGB"}.get(picture["channels"] or 3, "ANY")
+    top = FILE.format(
+        none="" if steps else "steps = [] # it normalizes raw grey levels itself\n",
+        weights=Path(os.path.relpath(file.absolute(), folder)).as_posix(),
+        color=color,
+        which=f'input = "{picture["input"]}"\nlayout = "{picture["layout"]}"\n' if len(described["inputs"]) > 1 else "",
+    )
+    size = f"{picture['size']} # as the file has it" if picture["size"] else '"dynamic" # as the file has it, or [height, width]'
+    pixels = PIXELS.format(color=color, size=size) + (f"channels = {picture['channels']}\n" if color == "ANY" else "")
+    return f"{top}{pixels}\n{steps}".rstrip() + "\n" + EXPORT.format(formats='["onnx"]'), left
+
+
+def _steps(picture: Mapping[str, Any], preset: str | None) -> tuple[str, str | None]:
+    """The steps' text, and what is left to fill in."""
+    if preset is not None:
+        unit = presets.preset(preset).unit
+        constants = NORMALIZE.format(constants=f'preset = "{preset}"')
+        return (f"{RESCALE}\n{constants}" if unit == "0-1" else constants), None
+    if picture["normalizes"]:
+        units = {first["unit"] for first in picture["maps"]}
+        if units == {"0-255"}:
+            return "", None
+        if units == {"0-1"}:
+            return f"# It normalizes values in 0-1 itself.\n{RESCALE}", None
+    constants = NORMALIZE.format(constants=OPEN.format(presets=" | ".join(presets.PRESETS)))
+    return f"{RESCALE}\n{constants}", "the constants of its normalize step, which no .onnx file tells: --preset NAME does"

@@ -1,0 +1,168 @@
+"""What a recipe can say can be said in Python, with pipelines, layers, tensors and arrays as people have them."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from preproc.errors import PreprocError
+from preproc.export.attaching import attach
+from preproc.export.exporter import export_bundle
+from preproc.export.jobs import job_of
+from preproc.folding import fold
+from preproc.layers import CenterCrop, FromPixels, MinMaxNormalize, Normalize, Rescale, Resize
+from preproc.pipeline import Pipeline, prepend
+from preproc.recipe import ExportSpec, PixelsSpec, load_recipe
+from preproc.runtimes import OrtCpu
+from preproc.steps import as_steps
+from tests.conftest import ROOT
+from tests.onnx_files import hand_made
+
+
+class Net(nn.Module):
+    """Of pictures of any size."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv, self.head = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.head(self.conv(x).relu().mean((2, 3)))
+
+
+PIPELINE = Pipeline(FromPixels(layout="NHWC", color="BGR", to="RGB"), Rescale(), Normalize.preset("imagenet"))
+MODEL = prepend(PIPELINE, Net())
+PHOTOGRAPHS = prepend(
+    Pipeline(FromPixels(layout="NCHW"), Resize(size=40), CenterCrop(size=32), Rescale(), Normalize.preset("imagenet")), Net()
+)
+ARRAY = np.zeros((2, 64, 48, 3), np.uint8)
+
+
+def recipe_of(model, **said):
+    return job_of(model, ["onnx"], said, lambda _: None).recipe
+
+
+def test_free_sizes_names_labels_and_opset_as_in_a_recipe(tmp_path, rng):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("a\nb\nc\nd\n")
+    bundle = export_bundle(MODEL, tmp_path / "m", formats=["onnx"], size="dynamic", name="photo", labels=labels, opset=20, fold="off")
+    assert bundle.report.ok
+    contract = bundle.contract
+    assert (contract["name"], contract["labels"]) == ("photo", ["a", "b", "c", "d"])
+    assert contract["input"]["shape"] == ["N", "height", "width", 3]
+    assert contract["fold"]["onnx"]["reason"] == "fold = off"
+    assert [entry.version for entry in onnx.load(bundle.folder / "model.onnx").opset_import if not entry.domain] == [20]
+    runtime = OrtCpu()
+    runtime.open(bundle.folder / "model.onnx")
+    for shape in ((1, 50, 70, 3), (2, 91, 33, 3)):
+        pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+        expected = MODEL(torch.from_numpy(pixels)).detach().numpy()
+        np.testing.assert_allclose(runtime.run(pixels)["logits"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        ({"example": ARRAY}, (64, 48)),
+        ({"example": torch.from_numpy(ARRAY)}, (64, 48)),
+        ({"example": ARRAY, "size": "dynamic"}, None),
+        ({"example": ARRAY, "size": [64, 48]}, (64, 48)),
+        ({"size": (64, 48)}, (64, 48)),
+    ],
+)
+def test_the_size_is_the_examples_or_what_is_said(said, size):
+    recipe = recipe_of(MODEL, **said)
+    assert (recipe.pixels.size, recipe.pixels.channels, recipe.pixels.color) == (size, 3, "BGR")
+
+
+def test_photographs_of_any_size():
+    """Free pixels, one size for the network: resize and crop are in the file."""
+    recipe = recipe_of(PHOTOGRAPHS, size="dynamic")
+    assert (recipe.pixels.size, recipe.ready_size) == (None, (32, 32))
+
+
+def test_the_other_words_of_a_recipe():
+    recipe = recipe_of(MODEL, size=(64, 48), labels=["a", "b"], opset=21, fold="require", tf32=True, tolerance=1e-3, outputs=["y"])
+    assert recipe.export == ExportSpec(formats=("onnx",), fold="require", opset=21, tolerance=1e-3, tf32=True)
+    assert (recipe.labels, recipe.backbone.outputs, recipe.name) == (("a", "b"), ("y",), "net")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({}, r"expected example=, .*, or size=, got none"),
+        ({"size": 64}, r'size: expected \[height, width\] or "dynamic", got 64'),
+        ({"size": "dynamc"}, "or \"dynamic\", got 'dynamc'"),
+        ({"size": (64, 64), "example": ARRAY}, r"the example's height and width, \(64, 48\), or \"dynamic\", got \(64, 64\)"),
+        ({"example": ARRAY.astype(np.int64)}, "of uint8 pixels, got int64"),
+        ({"example": ARRAY[0]}, r"4-D, got one of shape \(64, 48, 3\)"),
+        ({"example": "photo.jpg"}, "4-D, got one of shape"),
+        ({"size": (64, 48), "name": "a/b"}, "name: expected letters"),
+        ({"size": (64, 48), "opset": 11}, "opset: expected 18 or newer, which the exporter writes, got 11"),
+        ({"size": (64, 48), "fold": "on"}, "expected fold to be one of auto, off, require"),
+        ({"size": (64, 48), "labels": "no.txt"}, r"labels: expected a text file with a label per line, got 'no\.txt'"),
+        ({"size": (64, 48), "labels": [1]}, "labels: expected a file name or a list of strings"),
+        ({"size": (64, 48), "outputs": "y"}, "lists of names, got .* and 'y'"),
+    ],
+    ids=str,
+)
+def test_wrong_words_are_one_line(said, message):
+    with pytest.raises(PreprocError, match=message):
+        recipe_of(MODEL, **said)
+
+
+def test_what_a_recipe_says_is_not_said_again(tmp_path):
+    with pytest.raises(PreprocError, match="expected size, name with a Model only, got it with a recipe"):
+        export_bundle(load_recipe(ROOT / "models" / "digits.toml"), tmp_path / "m", size="dynamic", name="x")
+
+
+def test_a_network_of_one_size_is_not_freed(tmp_path):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 64 * 48, 2))
+    with pytest.raises(PreprocError, match="expected a backbone that takes pictures of 3 channels, height, width"):
+        export_bundle(prepend(PIPELINE, net), tmp_path / "m", example=ARRAY, size="dynamic")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [ARRAY, ARRAY.tolist(), None], ids=["array", "list", "None"])
+@pytest.mark.parametrize(
+    "take",
+    [PIPELINE, MODEL, Rescale(), MinMaxNormalize(per="image"), Resize(size=8), lambda x: fold(MODEL, example=x)],
+    ids=["pipeline", "model", "rescale", "minmax", "resize", "fold"],
+)
+def test_what_is_no_tensor_is_one_line(take, wrong):
+    with pytest.raises(PreprocError, match=f"expected a tensor of torch, got {type(wrong).__name__}; torch.from_numpy"):
+        take(wrong)
+
+
+@pytest.mark.parametrize("steps", [PIPELINE, list(PIPELINE.layers), PIPELINE.steps()], ids=["pipeline", "layers", "steps"])
+def test_attach_takes_pipelines_layers_and_steps(tmp_path, steps):
+    """A FromPixels in front says all that pixels= would."""
+    source = hand_made(tmp_path)
+    pixels = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=None, channels=3)
+    attach(source, tmp_path / "one.onnx", steps=PIPELINE.steps()[1:], pixels=pixels, verify=False)
+    attach(source, tmp_path / "two.onnx", steps=steps, verify=False)
+    one, two = ((tmp_path / name).read_bytes().replace(b'"two"', b'"one"') for name in ("one.onnx", "two.onnx"))
+    assert one == two
+
+
+def test_attach_says_what_is_missing_or_differs(tmp_path):
+    source, out = hand_made(tmp_path), tmp_path / "out.onnx"
+    grey = PixelsSpec(layout="NHWC", color="GRAY", dtype="uint8", size=None, channels=1)
+    any_color = Pipeline(FromPixels(layout="NHWC", color="ANY", to="ANY"), Rescale())
+    for options, message in (
+        ({"steps": [Rescale()]}, "expected a FromPixels first, which says what the caller has, or pixels="),
+        ({"steps": PIPELINE, "pixels": grey}, "expected pixels= as the FromPixels in front of the steps says, .*BGR.*, got .*GRAY"),
+        ({"steps": PIPELINE, "model_color": "BGR"}, "expected model_color= as the FromPixels .* says, RGB, got BGR"),
+        ({"steps": [nn.ReLU()]}, "expected layers or steps of preproc, got ReLU"),
+        ({"steps": "imagenet"}, "expected a Pipeline, or a list of layers or steps, got str"),
+        ({"steps": any_color}, 'with the number of channels, for color = "ANY" does not say it'),
+    ):
+        with pytest.raises(PreprocError, match=message):
+            attach(source, out, **options)
+    assert not out.exists()
+
+
+def test_as_steps_keeps_the_steps():
+    assert as_steps(PIPELINE) == as_steps(list(PIPELINE.layers)) == PIPELINE.steps()

@@ -1,0 +1,183 @@
+"""What is installed is whole: in any folder the embedded recipe, recipes to begin with, and the pages on the formats."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from preproc import examples
+from preproc.errors import PreprocError, RecipeError
+from preproc.recipe import load_recipe
+from preproc.starting import write_recipe
+from preproc.steps import Normalize, Rescale
+from tests.conftest import ROOT
+from tests.onnx_files import hand_made
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+BUILD = PYPROJECT["tool"]["hatch"]["build"]["targets"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The package as a wheel installs it, by pyproject.toml's own list."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT / "preproc", folder / "preproc", ignore=shutil.ignore_patterns("__pycache__"))
+    for source, target in BUILD["wheel"]["force-include"].items():
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / source).is_dir() else shutil.copyfile)(ROOT / source, folder / target)
+    return folder
+
+
+def run(site, *arguments, cwd):
+    environment = os.environ | {"PYTHONPATH": str(site), "COLUMNS": "120"}
+    command = [sys.executable, "-P", "-m", "preproc", *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_anywhere_the_embedded_recipe_is_exported_and_verified(site, tmp_path):
+    assert "export/digits: published" in run(site, "export", "digits", "--format", "onnx", cwd=tmp_path)
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "export" / "digits").rename(tmp_path / "moved" / "digits")
+    assert "float64 reference, 12 inputs" in run(site, "verify", "moved/digits", cwd=tmp_path)  # by the recipe that is installed
+
+
+def test_the_pages_are_one_text(site, tmp_path):
+    assert run(site, "explain", "recipe", cwd=tmp_path).rstrip() == (ROOT / "models" / "README.md").read_text(encoding="utf-8").rstrip()
+    assert examples.page("bundle") == (ROOT / "export" / "README.md").read_text(encoding="utf-8")
+    assert examples.page("layers").startswith("# The layers")
+    with pytest.raises(PreprocError, match=r"expected one of recipe, bundle, layers, got 'recpie'; did you mean 'recipe'"):
+        examples.page("recpie")
+
+
+def test_every_recipe_is_packed_with_what_it_names(site):
+    packed = site / "preproc" / "packed" / "models"
+    assert {file.name for file in packed.glob("*.toml")} == {file.name for file in (ROOT / "models").glob("*.toml")}
+    for file in packed.glob("digits*.toml"):
+        recipe = load_recipe(file)
+        assert recipe.resolve(str(recipe.backbone.weights)).is_file()
+        assert recipe.export.images
+        assert recipe.export.images.is_dir()
+
+
+def test_what_the_sdist_needs_is_in_it():
+    for name in (
+        "Makefile",
+        "constraints.txt",
+        "constraints-lowest.txt",
+        "tests",
+        "models",
+        "export/digits",
+        "export/embed",
+        "export/conformance",
+    ):
+        assert name in BUILD["sdist"]["include"]
+        assert (ROOT / name).exists()
+
+
+def test_what_a_package_index_shows_has_no_links_into_the_checkout():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for rule in PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(rule["pattern"], rule["replacement"], text)
+    assert not re.findall(r"\]\([^)#:]+\)", text)
+    assert "models/README.md has the format" in text
+
+
+def test_names_of_recipes_that_come_along():
+    assert examples.recipe_file(Path("digits")) == ROOT / "models" / "digits.toml"
+    assert str(examples.recipe_file(Path("mine.toml"))) == "mine.toml"
+    with pytest.raises(PreprocError, match=r"digist: expected a recipe's file, .*which come along, got neither; did you mean 'digits'"):
+        examples.recipe_file(Path("digist"))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_init_writes_the_embedded_recipe_with_its_files(here):
+    made, left = write_recipe()
+    assert (str(made), left) == ("digits.toml", None)
+    one, other = load_recipe(made), load_recipe(ROOT / "models" / "digits.toml")
+    assert (one.steps, one.pixels, one.labels) == (other.steps, other.pixels, other.labels)
+    assert one.resolve("digits.safetensors").read_bytes() == other.resolve("digits.safetensors").read_bytes()
+    assert made.read_text().count("#") > 10
+    before = {file: file.stat().st_mtime_ns for file in here.rglob("*")}
+    with pytest.raises(PreprocError, match=r"digits\.toml: expected a free name, got a file that is there"):
+        write_recipe()
+    with pytest.raises(PreprocError, match=r"digits\.safetensors: expected a free name"):
+        write_recipe(out=Path("other.toml"))
+    assert {file: file.stat().st_mtime_ns for file in here.rglob("*")} == before
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("name", "file", "weights"),
+    [("resnet18", "resnet18.toml", "IMAGENET1K_V1"), ("ResNet50_Weights.IMAGENET1K_V1", "resnet50.toml", "IMAGENET1K_V1")],
+)
+def test_init_for_torchvision(name, file, weights):
+    made, left = write_recipe(torchvision=name)
+    assert (str(made), left) == (file, None)
+    recipe = load_recipe(made)
+    assert (recipe.backbone.weights, recipe.pixels.size, recipe.ready_size) == (weights, None, (224, 224))
+    assert recipe.steps_from
+
+
+@pytest.mark.usefixtures("here")
+def test_init_for_timm():
+    pytest.importorskip("timm")
+    recipe = load_recipe(write_recipe(timm="resnet50.a1_in1k")[0])
+    assert (recipe.backbone.source, recipe.backbone.name, recipe.backbone.weights) == ("timm", "resnet50", "a1_in1k")
+    assert load_recipe(write_recipe(timm="resnet18")[0]).backbone.weights
+    with pytest.raises(PreprocError, match="did you mean"):
+        write_recipe(timm="resnet5")
+
+
+def test_init_for_an_onnx_file(here):
+    hand_made(here)
+    (here / "deep").mkdir()
+    made, left = write_recipe(onnx=here / "m.onnx", preset="imagenet", out=here / "deep" / "mine.toml")
+    assert left is None
+    recipe = load_recipe(made)
+    assert (recipe.name, recipe.pixels.size, recipe.backbone.color) == ("mine", (24, 20), "RGB")
+    assert recipe.resolve(str(recipe.backbone.weights)).samefile(here / "m.onnx")
+    assert recipe.steps[1:] == (Rescale(), Normalize.preset("imagenet", color="RGB"))
+
+
+def test_init_makes_no_constants_up(here):
+    """No .onnx file tells them, and nothing defaults to ImageNet: the recipe is refused until somebody writes them."""
+    hand_made(here)
+    made, left = write_recipe(onnx=here / "m.onnx")
+    assert left
+    with pytest.raises(RecipeError, match="expected one of preset, stats, or mean with std and unit, got none"):
+        load_recipe(made)
+    made.write_text(made.read_text().replace("# preset", "preset"))
+    assert load_recipe(made).steps[-1] == Normalize.preset("imagenet", color="RGB")
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"torchvision": "a", "timm": "b"}, "expected one of --torchvision, --timm and --onnx, got --torchvision and --timm"),
+        ({"preset": "imagenet"}, "--preset: expected beside --onnx"),
+        ({"torchvision": "resnet81"}, "did you mean 'resnet18'"),
+        ({"onnx": Path("no.onnx")}, "got nothing there"),
+        ({"onnx": ROOT / "export" / "digits" / "model.onnx"}, "expected a bare .onnx file, got one with a contract"),
+        ({"onnx": ROOT / "export" / "digits" / "model.onnx", "preset": "imagnet"}, "did you mean 'imagenet'"),
+        ({"out": Path("x.txt")}, r"x\.txt: expected the name of a \.toml file"),
+        ({"torchvision": "resnet18", "out": Path("no/x.toml")}, "in a folder that exists"),
+    ],
+    ids=str,
+)
+def test_wrong_options_of_init_write_nothing(options, message):
+    with pytest.raises(PreprocError, match=message):
+        write_recipe(**options)
+    assert not list(Path().iterdir())
