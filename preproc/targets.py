@@ -38,14 +38,14 @@ def check_file(path: Path, *, endings: tuple[str, ...], what: str, ours: bytes |
     endings: those that say what is in it.  what: that in words, as "a report".  ours: what stands in the first thousand bytes of a file
     that preproc has written, for no other one is replaced; None: any one is.
     """
-    if path.suffix.lower() not in endings:
-        raise PreprocError(f"{path}: expected a name that ends in {' or '.join(endings)} for {what}, got {path.suffix or 'no ending'}")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise PreprocError(f"{path}: expected a file's name in a folder that exists, got {'a folder' if path.is_dir() else 'none'}")
     if ours is not None and path.exists():
         with path.open("rb") as file:
             if ours not in file.read(1000):
                 raise PreprocError(f"{path}: expected a free name, or {what} that preproc has written, got another file; remove it first")
+    if path.suffix.lower() not in endings:
+        raise PreprocError(f"{path}: expected a name that ends in {' or '.join(endings)} for {what}, got {path.suffix or 'no ending'}")
     check_place(path)
 
 

@@ -1,11 +1,13 @@
 """Where backbones come from, and what their weights know."""
 
+import socket
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from preproc.backbones import DigitsNet, Reference, agreement, build, load_backbone
+from preproc.backbones import DigitsNet, Reference, agreement, build, load_backbone, published_weights, zoo
 from preproc.errors import PreprocError, RecipeError
 from preproc.recipe import load_recipe, replace
 from preproc.steps import FromPixels, Normalize, Rescale
@@ -161,3 +163,53 @@ def test_the_reference_names_what_computes_in_less_than_float64():
     assert mixed(x)["y"].shape == (3, 3)
     assert not exact.mixed
     assert any("_to_copy" in name or "to" in name for name in mixed.mixed)
+
+
+def spec_of(source, name, weights):
+    return replace(load_recipe(ROOT / "models" / "digits.toml"), backbone={"source": source, "name": name, "weights": weights})
+
+
+def test_a_hub_that_does_not_answer_is_not_asked_again_and_again(monkeypatch):
+    """huggingface_hub retries for a minute: it is told that it is offline, and then takes what is cached, or nothing."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    timm, seen = pytest.importorskip("timm"), []
+
+    def create_model(*_, **__):
+        seen.append(constants.HF_HUB_OFFLINE)
+        raise OSError("nothing came")
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(zoo, "getproxies", dict)
+        monkeypatch.setattr(timm, "create_model", create_model)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(PreprocError, match="expected the weights to be fetched, got OSError: nothing came"):
+            load_backbone(spec_of("timm", "resnet18", "a1_in1k"))
+    with pytest.raises(PreprocError, match=r"got none in the cache, and no answer from 127\.0\.0\.1 within 5 s; or write weights"):
+        load_backbone(spec_of("timm", "resnet18", "a1_in1k"))
+    monkeypatch.setattr(zoo, "getproxies", lambda: {"https": "a proxy"})
+    with pytest.raises(PreprocError, match="nothing came"):
+        load_backbone(spec_of("timm", "resnet18", "a1_in1k"))
+    assert seen == [False, True, False]
+    assert constants.HF_HUB_OFFLINE is False
+
+
+def test_torchs_hub_does_not_wait_for_ever(monkeypatch):
+    from torchvision.models import ResNet18_Weights
+
+    def get_state_dict(*_, **__):
+        raise OSError(f"timed out after {socket.getdefaulttimeout():g} s")
+
+    monkeypatch.setattr(ResNet18_Weights, "get_state_dict", get_state_dict)
+    with pytest.raises(PreprocError, match=r"expected the weights .* to be fetched, got OSError: timed out after 10 s; put the file at"):
+        load_backbone(spec_of("torchvision", "resnet18", "IMAGENET1K_V1"))
+    assert socket.getdefaulttimeout() is None
+
+
+def test_what_is_waited_for_is_told():
+    assert published_weights(spec_of("timm", "resnet18", "a1_in1k").backbone)
+    assert not published_weights(spec_of("timm", "resnet18", "random").backbone)
+    assert not published_weights(spec_of("torchvision", "resnet18", "own.safetensors").backbone)
+    assert not published_weights(spec_of("embedded", "digits", "x.safetensors").backbone)

@@ -15,8 +15,20 @@ from ._base import Backbone
 from .double import Reference
 from .embedded import DigitsNet
 from .outputs import name_outputs, named_outputs
+from .weights import is_file
 
-__all__ = ["Backbone", "DigitsNet", "Published", "Reference", "agreement", "build", "load_backbone", "name_outputs", "named_outputs"]
+__all__ = [
+    "Backbone",
+    "DigitsNet",
+    "Published",
+    "Reference",
+    "agreement",
+    "build",
+    "load_backbone",
+    "name_outputs",
+    "named_outputs",
+    "published_weights",
+]
 
 _SOURCES: Mapping[str, Callable[[BackboneSpec, Recipe], Backbone]] = {
     "embedded": embedded.embedded,
@@ -35,6 +47,11 @@ def load_backbone(recipe: Recipe) -> Backbone:
     backbone = _SOURCES[spec.source](spec, recipe)
     backbone.module.eval().requires_grad_(False)
     return backbone
+
+
+def published_weights(spec: BackboneSpec) -> bool:
+    """Whether they are fetched, by their name."""
+    return spec.source in ("torchvision", "timm") and spec.weights != "random" and not is_file(spec.weights)
 
 
 def _told(recipe: Recipe) -> str:

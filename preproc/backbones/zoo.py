@@ -1,11 +1,14 @@
 """Networks of torchvision and timm, with what their published weights know of their preprocessing."""
 
 import contextlib
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from torch import nn
@@ -77,12 +80,14 @@ def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
     if spec.weights not in tags:
         raise _unknown_weights(spec, tags)
     full = f"{name}.{spec.weights}"
-    try:
-        module = _checked(lambda: library.create_model(full, pretrained=True, **spec.arguments), spec, TypeError)()
-    except RecipeError:
-        raise
-    except Exception as error:  # huggingface_hub, httpx and the system raise classes of their own; all mean that it did not come
-        raise PreprocError(f"{full}: expected the weights to be fetched, got {_short(error)}; {_WAYS_OUT}") from error
+    with _hub() as silent:
+        try:
+            module = _checked(lambda: library.create_model(full, pretrained=True, **spec.arguments), spec, TypeError)()
+        except RecipeError:
+            raise
+        except Exception as error:  # huggingface_hub, httpx and the system raise classes of their own; all mean that it did not come
+            got = f"none in the cache, and no answer from {silent} within {SECONDS:g} s" if silent else _short(error)
+            raise PreprocError(f"{full}: expected the weights to be fetched, got {got}; {_WAYS_OUT}") from error
     config: Any = module.pretrained_cfg
     return Backbone(module, f"timm {full}", True, _published(config, full), tuple(config.get("label_names") or ()))
 
@@ -99,6 +104,37 @@ def _published(config: Any, full: str) -> Published:
 
 
 _COMPARED = "a recipe's are compared with them, and judged"
+SECONDS = 5.0
+"""How long a server may take to answer."""
+
+
+@contextlib.contextmanager
+def _hub() -> Iterator[str | None]:
+    """Where Hugging Face's hub does not answer its library is offline, and takes what is cached at once, or nothing: by itself it retries
+    for a minute. Gives the host that was silent."""
+    from huggingface_hub import constants
+
+    host, before = str(urlsplit(constants.ENDPOINT).hostname), constants.HF_HUB_OFFLINE
+    silent = None if before or _answers(constants.ENDPOINT) else host
+    constants.HF_HUB_OFFLINE = before or silent is not None
+    try:
+        yield silent
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _answers(url: str) -> bool:
+    """Whether somebody listens there. Behind a proxy only the proxy knows."""
+    parts = urlsplit(url)
+    if getproxies():
+        return True
+    try:
+        socket.create_connection((parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)), timeout=SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 _WAYS_OUT = 'or write weights = "FILE.safetensors", or weights = "random" with seed = 0 to try the rest'
 
 
@@ -127,7 +163,9 @@ def _unknown_weights(spec: BackboneSpec, names: list[str]) -> RecipeError:
 
 
 def _download(weights: Any, spec: BackboneSpec) -> State:
+    before = socket.getdefaulttimeout()
     try:
+        socket.setdefaulttimeout(before or 2 * SECONDS)  # torch.hub has none: a firewall that says nothing would be waited for, for minutes
         with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints where --json promises one document
             state: State = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
@@ -135,6 +173,8 @@ def _download(weights: Any, spec: BackboneSpec) -> State:
         raise PreprocError(
             f"{spec.name}: expected the weights {weights} to be fetched, got {_short(error)}; put the file at {cache}, {_WAYS_OUT}"
         ) from error
+    finally:
+        socket.setdefaulttimeout(before)
     return state
 
 

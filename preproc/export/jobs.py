@@ -85,10 +85,11 @@ def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mappin
                 f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}'
             )
         return file_job(recipe, graph.load(recipe.resolve(str(recipe.backbone.weights))))
-    from ..backbones import agreement, load_backbone
+    from ..backbones import agreement, load_backbone, published_weights
 
     _check_installed(recipe)
-    progress(f"loading the backbone {recipe.backbone.name}")
+    fetched = ", whose weights are fetched if they are not in the cache" if published_weights(recipe.backbone) else ""
+    progress(f"loading the backbone {recipe.backbone.name}{fetched}")
     backbone = load_backbone(recipe)
     return _python_job(recipe, backbone, agreement(recipe, backbone), progress)
 
