@@ -18,9 +18,10 @@ NEWEST, LOWEST = ((ROOT / name).read_text() for name in ("constraints.txt", "con
 
 
 def requirements(pyproject):
-    """Every requirement of the library and its extras, where the constraints were made: Linux."""
-    project = tomllib.loads(pyproject)["project"]
-    texts = [*project["dependencies"], *(text for extra in project["optional-dependencies"].values() for text in extra)]
+    """Every requirement of the build, the library and its extras, where the constraints were made: Linux."""
+    whole = tomllib.loads(pyproject)
+    project, build = whole["project"], whole["build-system"]["requires"]
+    texts = [*build, *project["dependencies"], *(text for extra in project["optional-dependencies"].values() for text in extra)]
     found = map(Requirement, texts)
     return [one for one in found if one.marker is None or one.marker.evaluate({"sys_platform": "linux"})]
 
@@ -57,6 +58,7 @@ def test_pyproject_and_both_constraint_files_agree():
         (0, '"torch>=2.10"', '"torch>=2.9"', "constraints-lowest.txt has torch 2.10.0, the bound is 2.9"),
         (0, '"openvino>=2026"', '"openvino>=2027"', "constraints.txt has openvino 2026"),
         (0, '"typer>=0.16"', '"typer>=0.16", "six"', "six is not in constraints.txt"),
+        (0, '"hatchling"', '"hatchlings"', "hatchlings is not in constraints.txt"),
         (1, "\nnumpy==2.", "\nnumpy==1.", "constraints.txt has numpy 1."),
         (1, "\nrich==", "\npoor==", "rich is not in constraints.txt"),
         (2, "\nonnx-ir==", "\nno-ir==", "onnx-ir is not in constraints-lowest.txt"),
