@@ -75,12 +75,14 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
 
 
 def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]:
-    """What a file does to its picture before its first layers."""
+    """What a file does to its picture before its first layers. Raises PreprocError if it has no input `name` that takes one."""
     try:
         effect = graph_effect(model, 3, name=name, layout=layout)
         model = graph.opened(model, 3, name=name, layout=layout)
         picture = graph.any_picture(model, name, layout)
     except PreprocError as error:
+        if name is not None:  # which was asked for
+            raise
         return {"reason": str(error)}
     trail = graph.follow(picture, picture.channels or 3)
     raw = None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)

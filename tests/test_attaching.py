@@ -296,6 +296,7 @@ def test_the_command_line(tmp_path):
         (["m.onnx", "-o", "a", *IMAGENET[:4]], "expected --mean, --std and --units together"),
         (["m.onnx", "-o", "a", *IMAGENET[:5], "0-2"], "expected --units to be one of 0-1, 0-255"),
         (["m.onnx", "-o", "a", "--mean", "a,b", *IMAGENET[2:]], "expected --mean to be numbers"),
+        (["m.onnx", "-o", "a", *IMAGENET[:3], "1,1", *IMAGENET[4:]], "expected a std for each mean, got 3 means and 2 stds"),
         (["m.onnx", "-o", "a", "--preset", "caffe", "--dtype", "uint16"], "expected uint16 pixels for constants in 0-1"),
         (["m.onnx", "-o", "a", "--preset", "imagenet", "--color", "RBG"], "expected --color to be one of"),
         (["m.onnx", "-o", "a b", "--preset", "imagenet"], "expected letters, digits"),

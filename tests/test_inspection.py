@@ -106,6 +106,8 @@ def test_several_inputs_need_a_name(tmp_path):
     file = hand_made(tmp_path, extra=[helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["N", 1, 24, 20])])
     assert "choose with --input NAME" in describe(file)["picture"]["reason"]
     assert describe(file, input_name="image")["picture"]["operations"] == ["Identity first", "Conv conv"]
+    with pytest.raises(PreprocError, match="expected the name of an input, got 'picture'; the model has image"):
+        describe(file, input_name="picture")
 
 
 @pytest.mark.parametrize("fold", ["auto", "off"])

@@ -367,6 +367,7 @@ def test_bad_packages_are_one_line(tmp_path):
         ([DIGITS, "-o", tmp_path / "r", "--target", "tritn"], "did you mean 'triton'"),
         ([DIGITS, "-o", tmp_path / "r", "--backend", "onnx"], "expected backend"),
         ([DIGITS, "-o", tmp_path / "r", "--name", "../x"], "name"),
+        ([DIGITS, "-o", tmp_path / "r", "--name", ""], "for it names a folder, got ''"),
         ([DIGITS, "-o", tmp_path / "r", "--name", "ümlaut"], "expected a name in ASCII"),
         ([DIGITS, "-o", DIGITS / "r"], f"got {DIGITS}, which is a bundle, or a folder in it"),
         ([DIGITS, "-o", ""], "got a file or no name"),

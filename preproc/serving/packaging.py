@@ -59,7 +59,7 @@ def package(
         raise PreprocError(f"{bundle.folder}: expected a bundle that did not fail its verification, got one that did")
     if bundle.report.power.quick:
         raise PreprocError(f"{bundle.folder}: expected a verified bundle, got a quick one: {QUICK}")
-    name = name or str(bundle.contract["name"])
+    name = str(bundle.contract["name"]) if name is None else name
     check_name(name)
     if not name.isascii():
         raise PreprocError(f"expected a name in ASCII, for it is part of a server's URLs, got {name!r}; give another one with --name")

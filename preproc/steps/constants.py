@@ -103,6 +103,9 @@ class Normalize(Step):
 
     @classmethod
     def of(cls, known: presets.Statistics, *, color: str | None, origin: str, constants_because: str | None = None) -> "Normalize":
+        if len(known.mean) != len(known.std):
+            told = f"{len(known.mean)} means and {len(known.std)} stds from {origin}"
+            raise PreprocError(f"normalize: expected a std for each mean, got {told}")
         order: Sequence[int] = range(len(known.mean))
         if color is not None and color != known.color:
             have, want = COLORS.get(known.color, ()), COLORS[color]
