@@ -84,8 +84,22 @@ def test_found_and_said(tmp_path, checkpoint, said):
         (under("student.") | under("teacher.", AVERAGE), ("student", "teacher")),
         ({"all": under("module.student.") | under("module.teacher.", AVERAGE)}, ("all/module.student", "all/module.teacher")),
         (STATE | {"ema": AVERAGE}, ("nothing", "ema")),
+        (STATE | under("ema.", AVERAGE), ("nothing", "ema")),
+        ({"model": STATE | {"ema": AVERAGE}}, ("model", "model/ema")),
+        ({"model": STATE | under("teacher.", AVERAGE)}, ("model", "model/teacher")),
+        (under("m.") | under("m.ema.", AVERAGE), ("m", "m.ema")),
     ],
-    ids=["tables", "tables of ddp", "prefixes", "prefixes in a table", "beside it"],
+    ids=[
+        "tables",
+        "tables of ddp",
+        "prefixes",
+        "prefixes in a table",
+        "beside",
+        "prefix beside",
+        "in it",
+        "prefix in it",
+        "prefixes in it",
+    ],
 )
 def test_several_that_fit_are_refused_with_the_keys_to_write(tmp_path, checkpoint, keys):
     listed = " or ".join(f'"{key}"' for key in keys)
@@ -96,8 +110,22 @@ def test_several_that_fit_are_refused_with_the_keys_to_write(tmp_path, checkpoin
     other = loaded(tmp_path, checkpoint, keys[1])
     assert other.sha256() != SHA256
     assert keys[1].split("/")[-1] in other.weights
-    if keys[0] != "nothing":
-        assert loaded(tmp_path, checkpoint, keys[0]).sha256() == SHA256
+    assert loaded(tmp_path, checkpoint, keys[0]).sha256() == SHA256
+
+
+def test_another_table_is_not_taken_because_the_first_has_more(tmp_path):
+    """What has the network's names and more is a candidate, too: a momentum under the same names is no network."""
+    checkpoint = {"model": STATE | {"more": torch.ones(1)}, "momentum": {name: torch.zeros_like(value) for name, value in STATE.items()}}
+    with pytest.raises(RecipeError, match='write checkpoint_key = "model" or "momentum" under'):
+        loaded(tmp_path, checkpoint)
+    with pytest.raises(PreprocError, match="its 'model': expected the weights of this network, got: Unexpected key"):
+        loaded(tmp_path, checkpoint, "model")
+
+
+def test_a_network_with_a_wrapped_part_takes_its_own_names_and_bare_ones():
+    names = {"stem._orig_mod.weight", "head.weight"}
+    for saved in (names, {"stem.weight", "head.weight"}, {"module.stem._orig_mod.weight", "module.head.weight"}):
+        assert find({name: torch.zeros(1) for name in saved}, names, None, "f").state.keys() == names
 
 
 @pytest.mark.parametrize(
@@ -109,7 +137,11 @@ def test_several_that_fit_are_refused_with_the_keys_to_write(tmp_path, checkpoin
         ([STATE], None, "expected a state_dict, a table of names and tensors, got list"),
         ({"model": {"x": torch.ones(1)}}, None, "its 'model': expected the weights of this network, got: Missing key"),
         (STATE | {"more.weight": torch.ones(1)}, None, r"expected the weights of this network, got: Unexpected key.*more\.weight"),
-        (under("module.") | {"module.more": torch.ones(1)}, None, "expected the weights of this network, got: Missing key"),
+        (
+            under("module.") | {"module.more": torch.ones(1)},
+            None,
+            "without the prefix 'module.': expected the weights.* got: Unexpected key",
+        ),
         (ROOT / "export" / "digits" / "model.pt", None, "got: TorchScript, which is code; .*state_dict"),
         ({"model": DigitsNet()}, None, r"objects of Python in it \(.*DigitsNet\), which are never loaded; .*state_dict"),
     ],
@@ -140,8 +172,11 @@ def test_a_network_of_other_shapes_is_refused(tmp_path):
 
 def test_two_names_that_wrappers_tell_apart_stay_two():
     state = {"a": torch.zeros(1), "_orig_mod.a": torch.ones(1)}
-    found = find(state, {"a"}, None, "f")
+    with pytest.raises(RecipeError, match='checkpoint_key = "nothing" or "_orig_mod" under'):
+        find(state, {"a"}, None, "f")
+    found = find(state, {"a"}, "nothing", "f")
     assert not found.wrapped
+    assert found.state["a"] == 0
 
 
 def test_the_contract_keeps_the_key_and_the_notes(tmp_path):

@@ -1,9 +1,9 @@
 """Checkpoints as people save them: the network's tensors in a table of tables, under the prefixes of what wrapped it, beside averages of
 them, other networks and an optimizer's. What fits the network by its names is taken, and said; where several do, the recipe says which."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -15,6 +15,8 @@ WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."
 """What torch.compile, FSDP and checkpointing write into names, wherever the module stands."""
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 """Heads for training only, which a network may be made without."""
+NOTHING = "nothing"
+"""The key of a network that lies in no table and behind no prefix."""
 DEEPEST = 4
 """How many tables may lie in one another."""
 
@@ -33,7 +35,7 @@ class Found:
 
     @property
     def key(self) -> str:
-        return "/".join(filter(None, (self.table, self.prefix.removesuffix("."))))
+        return "/".join(filter(None, (self.table, self.prefix.removesuffix(".")))) or NOTHING
 
     def __str__(self) -> str:
         told = [f"its {self.table!r}"] if self.table else []
@@ -42,37 +44,49 @@ class Found:
         told += [f"beside {self.beside} tensors of others"] if self.beside else []
         return ", ".join(told)
 
+    def without(self, others: Iterable["Found"]) -> "Found":
+        """What of its names is not another one's: of a network that lies beside its own average."""
+        theirs = [other.prefix.removeprefix(self.prefix) for other in others if other.table == self.table and other.prefix != self.prefix]
+        inner = tuple(prefix for prefix in theirs if prefix)
+        state = {name: tensor for name, tensor in self.state.items() if not name.startswith(inner)} if inner else self.state
+        return replace(self, state=state, beside=self.beside + len(self.state) - len(state))
+
 
 def find(loaded: object, names: AbstractSet[str], key: str | None, where: str) -> Found:
-    """The one table of tensors in a loaded checkpoint that fits a network with these names in its state_dict.
+    """The one table of tensors in a loaded checkpoint that has all names of a network's state_dict.
 
     key: [backbone] checkpoint_key, which one is meant.  where: the file, for errors.
-    Where none fits, the one that comes nearest, for whoever loads it to say what is wrong. Raises RecipeError if several fit, if `key` is
-    none of them, or if there are no tensors.
+    It may have more names, which whoever loads it refuses. Where none has all, the one that comes nearest, for the same reason. Raises
+    RecipeError if several have, if `key` is none of them, or if there are no tensors.
     """
     tables = list(_tables(loaded))
     if not tables:
         raise RecipeError(f"{where}: expected a state_dict, a table of names and tensors, got {type(loaded).__name__}")
-    fitting = [found for table, state in tables for found in _fitting(table, state, names)]
-    known = fitting or [_plain(table, state) for table, state in tables]
-    chosen = [found for found in known if key is None or found.key == key or f"{found.key}/".startswith(f"{key}/")]
+    own = {_unwrapped(name): name for name in names}
+    if len(own) < len(names):  # names that only a wrapper tells apart
+        own = {name: name for name in names}
+    whole = [found for table, state in tables for found in _whole(table, state, own)]
+    known = whole or [_plain(table, state, own) for table, state in tables]
+    words = _words(known)
+    exact = [found for found, word in zip(known, words, strict=True) if key in (None, word, found.key)]
+    chosen = exact or [found for found in known if f"{found.key}/".startswith(f"{key}/")]
     if not chosen:
-        keys = _keys(known)
         raise RecipeError(
-            f"{where}: expected [backbone] checkpoint_key to be one of {', '.join(keys)}, got {key!r}{did_you_mean(str(key), keys)}"
+            f"{where}: expected [backbone] checkpoint_key to be one of {', '.join(words)}, got {key!r}{did_you_mean(str(key), words)}"
         )
-    if len(chosen) > 1 and fitting:
-        listed = " or ".join(f'"{name}"' for name in _keys(chosen))
+    if len(chosen) > 1 and whole:
+        listed = " or ".join(f'"{word}"' for word in _words(chosen))
         raise RecipeError(
             f"{where}: expected one state_dict that fits the network, got several; write checkpoint_key = {listed} under [backbone]"
         )
-    return max(chosen, key=lambda found: len(found.state.keys() & names))
+    nearest = max(chosen, key=lambda found: len(found.state.keys() & names))
+    return nearest.without(whole)
 
 
-def _keys(several: Sequence[Found]) -> list[str]:
-    """The shortest words that tell them apart."""
+def _words(several: Sequence[Found]) -> list[str]:
+    """The shortest that tell them apart."""
     tables = [found.table for found in several]
-    return tables if len(set(tables)) == len(tables) and "" not in tables else [found.key or "nothing" for found in several]
+    return tables if len(set(tables)) == len(tables) and "" not in tables else [found.key for found in several]
 
 
 def _tables(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, State]]:
@@ -85,22 +99,25 @@ def _tables(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, St
         yield from _tables(inner, (*path, str(name)))
 
 
-def _plain(table: str, state: State) -> Found:
+def _plain(table: str, state: State, own: Mapping[str, str]) -> Found:
+    """Without wrappers' words, but for those that the network itself has. own: its names without them, and as they are."""
     bare = {_unwrapped(name): tensor for name, tensor in state.items()}
-    return Found(bare, table, wrapped=True) if len(bare) == len(state) and bare.keys() != state.keys() else Found(state, table)
+    if len(bare) < len(state):
+        return Found(state, table)
+    return Found(bare, table, wrapped=bare.keys() != state.keys() and all(name == whole for name, whole in own.items()))
 
 
-def _fitting(table: str, state: State, names: AbstractSet[str]) -> Iterator[Found]:
-    """What of a table has just the network's names, behind one prefix."""
-    plain = _plain(table, state)
-    needed = {name for name in names if not name.endswith("num_batches_tracked")}  # older files have none
+def _whole(table: str, state: State, own: Mapping[str, str]) -> Iterator[Found]:
+    """What of a table has all the network's names, behind one prefix."""
+    plain = _plain(table, state, own)
+    needed = {name for name in own if not name.endswith("num_batches_tracked")}  # older files have none
     first = min(needed, default="")
     prefixes = {name.removesuffix(first) for name in plain.state if first and name.endswith(first)}
     for prefix in sorted(prefixes):
         inner = {name.removeprefix(prefix): tensor for name, tensor in plain.state.items() if name.startswith(prefix)}
-        more = {name for name in inner.keys() - names if not name.startswith(AUXILIARY)}
-        if needed <= inner.keys() and not more and (not prefix or prefix.endswith(".")):
-            yield Found(inner, table, prefix, len(plain.state) - len(inner), plain.wrapped)
+        if needed <= inner.keys() and (not prefix or prefix.endswith(".")):
+            named = {own.get(name, name): tensor for name, tensor in inner.items()}
+            yield Found(named, table, prefix, len(plain.state) - len(inner), plain.wrapped)
 
 
 def _unwrapped(name: str) -> str:
