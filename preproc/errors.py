@@ -49,14 +49,16 @@ def first_line(error: BaseException) -> str:
 
 
 def shortened(text: str, most: int = 300) -> str:
-    """The text, or its beginning, cut between two words where no bracket is open, and so that one sees it."""
+    """The text, or its beginning, cut between two words so that one sees it: where no bracket is open, if that leaves half of it."""
     if len(text) <= most:
         return text
-    depth, end = 0, most
+    depth, outside, between = 0, 0, 0
     for place, letter in enumerate(text[:most]):
         depth += (letter in "([{") - (letter in ")]}")
-        if letter == " " and depth <= 0:
-            end = place
+        if letter == " ":
+            between = place
+            outside = place if depth <= 0 else outside
+    end = next((end for end in (outside, between) if end >= most // 2), most)
     return f"{text[:end]} ..."
 
 

@@ -85,9 +85,10 @@ def write_text(path: Path, text: str) -> None:
     """Whole, or not at all. Raises PreprocError."""
     file = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with writing(path):
-            file.write_text(text, encoding="utf-8")
-            file.replace(path)
+        file.write_text(text, encoding="utf-8")
+        file.replace(path)
+    except OSError as error:
+        raise _refused(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """A quick export is quick, says so wherever it is looked at, and never passes."""
 
 import json
+import shutil
 
 import pytest
 
@@ -11,8 +12,8 @@ from preproc.export.exporter import export_bundle
 from preproc.inspection import describe, lines
 from preproc.proof import verify_bundle
 from preproc.recipe import load_recipe
+from tests.commands import run
 from tests.conftest import ROOT
-from tests.test_cli import run
 
 DIGITS = ROOT / "models" / "digits.toml"
 TOLD = "quick: only a few inputs were run; export it without --quick to verify it"
@@ -67,6 +68,16 @@ def test_a_whole_export_replaces_it(tmp_path):
     assert whole.verified is None
     assert preproc.open_bundle(tmp_path / "digits").report.ok
     assert not any("quick" in note for note in whole.contract["notes"])
+
+
+def test_it_replaces_no_other_bundle(tmp_path, quick):
+    shutil.copytree(ROOT / "export" / "digits", tmp_path / "digits")
+    with pytest.raises(PreprocError, match="got one that was verified whole, which a quick one would replace; give another folder"):
+        export_bundle(load_recipe(DIGITS), tmp_path / "digits", formats=["onnx"], quick=True)
+    assert preproc.open_bundle(tmp_path / "digits").report.ok
+    shutil.rmtree(tmp_path / "digits")
+    shutil.copytree(quick.folder, tmp_path / "digits")
+    assert export_bundle(load_recipe(DIGITS), tmp_path / "digits", formats=["onnx"], quick=True).report.power.quick
 
 
 def test_what_fails_is_not_published_quickly_either(tmp_path, monkeypatch):

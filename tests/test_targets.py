@@ -291,14 +291,17 @@ def test_dask_is_needed_before_the_search(monkeypatch):
         preproc.compute_stats("anything", engine="dask")
 
 
-@pytest.mark.parametrize("elsewhere", [True, False])
-def test_statistics_that_cannot_be_written_are_kept(tmp_path, pictures, monkeypatch, capsys, elsewhere):
-    """The target's disk fills up while the pictures are counted; the temporary folder takes them, or stdout."""
+@pytest.mark.parametrize(
+    ("code", "elsewhere"),
+    [(errno.ENOSPC, True), (errno.ENOSPC, False), (errno.EIO, True), (errno.ENOENT, True), (errno.ENAMETOOLONG, False)],
+)
+def test_statistics_that_cannot_be_written_are_kept(tmp_path, pictures, monkeypatch, capsys, code, elsewhere):
+    """The target's disk fills up, breaks or goes away while the pictures are counted; the temporary folder takes them, or stdout."""
     replaced = Path.write_text
 
     def write_text(self, *arguments, **options):
         if self.parent == tmp_path:
-            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+            raise OSError(code, os.strerror(code), str(self))
         return replaced(self, *arguments, **options)
 
     place = tmp_path / "temporary"
@@ -310,7 +313,7 @@ def test_statistics_that_cannot_be_written_are_kept(tmp_path, pictures, monkeypa
         cli.main()
     out, err = capsys.readouterr()
     assert end.value.code == 1
-    assert f"{tmp_path / 's.json'}: expected a place that can be written to, got: No space left on device; it is " in err
+    assert f"{tmp_path / 's.json'}: expected a place that can be written to, got: {os.strerror(code)}; it is " in err
     if elsewhere:
         (kept,) = place.iterdir()
         assert f"in {kept}" in err

@@ -126,14 +126,38 @@ def test_our_own_files_and_an_exported_program(exported, tmp_path):
         ("w.safetensors", struct.pack("<Q", 4) + b"[1]]"),
         ("w.safetensors", struct.pack("<Q", 2) + b"[]"),
         ("w.safetensors", b"x"),
+        ("w.pt", b"\x80\x04\x8d" + struct.pack("<Q", 2**45)),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_damaged_files_are_one_line(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BundleError, match=r"expected a (file of torch's|TorchScript)") as caught:
         identify(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["legacy", "deflated"])
+def test_flipped_bits_are_one_line_or_another_file(tmp_path, kind):
+    file, rng = tmp_path / "w.pt", np.random.default_rng(0)
+    torch.save(STATE, file, _use_new_zipfile_serialization=kind != "legacy")
+    if kind == "deflated":
+        with zipfile.ZipFile(file) as stored:
+            members = {name: stored.read(name) for name in stored.namelist()}
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, content in members.items():
+                packed.writestr(name, content)
+    whole, refused = file.read_bytes(), 0
+    for _ in range(200):
+        spoilt = bytearray(whole)
+        for place in rng.integers(min(len(whole), 2000), size=3):
+            spoilt[place] ^= 1 << int(rng.integers(8))
+        file.write_bytes(spoilt)
+        try:
+            identify(file)
+        except BundleError:
+            refused += 1
+    assert refused > 20
 
 
 def test_a_zip_of_others_and_a_cut_one_are_refused(tmp_path, exported):

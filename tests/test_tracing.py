@@ -74,8 +74,11 @@ def test_long_expressions_are_cut_between_words_where_no_bracket_is_open():
     assert cut.count("(") == cut.count(")")
     assert text.startswith(cut.removesuffix(" ..."))
     assert 60 < len(cut) <= 104
+    early = "cannot export (see " + "word " * 100
+    assert 150 <= len(shortened(early)) <= 304
+    assert shortened(early).endswith("word ...")
     assert shortened("x" * 500) == "x" * 300 + " ..."
-    assert shortened("Eq(" + "a, " * 200) == shortened("Eq(" + "a, " * 200)[:300] + " ..."
+    assert shortened("Eq(" + "a, " * 200).endswith("a, a, ...")
     assert first_line(ValueError(text * 3)).count("(") == first_line(ValueError(text * 3)).count(")")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .. import contract as contracts
 from .. import graph, inputs, targets
 from ..bare import Bare, bare_network
-from ..bundle import Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
+from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
 from ..progress import Progress, silent
 from ..proof import Proof, make_runtimes, prove, reference_of, run
@@ -57,7 +57,8 @@ def export_bundle(
     same bytes of model.onnx, the same golden samples) is left as it is, if its files pass here.
 
     formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  images: a folder of your own pictures to verify
-    with.  quick: for an edit loop, a few inputs only: no verdict is then better than inconclusive, and the contract's notes say why.
+    with.  quick: for an edit loop, a few inputs only: no verdict is then better than inconclusive, the contract's notes say why, and
+    no bundle is replaced but a quick one.
 
     For a Model, what a recipe says itself, and with the recipe's words (models/README.md):
     example: (N, H, W, C) or (N, C, H, W) pixels, of the size that the file shall take.  size: (height, width), or "dynamic", where the
@@ -72,6 +73,8 @@ def export_bundle(
     An inconclusive bundle (random weights) is published and says so.
     """
     check_target(Path(out_dir))
+    if quick:
+        _check_replaceable_quickly(Path(out_dir))
     if isinstance(recipe_or_model, Recipe):
         check_images(recipe_or_model, images)
     said: dict[str, Any] = {
@@ -87,6 +90,15 @@ def export_bundle(
     if quick:
         job = dataclasses.replace(job, notes=(*job.notes, f"quick: {QUICK}"))
     return publish_bundle(job, Path(out_dir), images=images, quick=quick, progress=progress)
+
+
+def _check_replaceable_quickly(out_dir: Path) -> None:
+    """Raises PreprocError if a bundle is there of which more is known than a quick export would know."""
+    if (out_dir / MANIFEST).is_file() and not open_bundle(out_dir).report.power.quick:
+        raise PreprocError(
+            f"{out_dir}: expected no bundle there, or a quick one, got one that was verified whole, which a quick one would replace; "
+            "give another folder, or export without --quick"
+        )
 
 
 def check_images(recipe: Recipe, images: str | Path | None) -> None:
