@@ -193,7 +193,7 @@ def attach(
         typer.Option("--constants-because", metavar="REASON", help="Why a mean and std that look like something else are right."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels and steps are taken; the rest may be missing.")
+        Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels, steps and [backbone] color are taken.")
     ] = None,
     huggingface: Annotated[
         Path | None,
@@ -455,7 +455,7 @@ def stats(
         except StatsInterruptedError as error:
             found, interrupted = error.stats, True
     printed, lost = False, list[str]()
-    if out is not None and (found.images or found.partial):  # else there is nothing to keep
+    if out is not None and (found.images or (found.partial and not interrupted)):  # else there is nothing to keep
         printed = _keep(out, found.text(), lost)
     if as_json and not printed:
         _print(json.dumps(found.to_json() | {"accumulator": None}, indent=2))
@@ -468,7 +468,10 @@ def stats(
     for name, reason in found.broken:
         _say(printable(f"{name}: {reason}"))
     if interrupted:
-        _say(f"error: interrupted; {found.images} pictures are counted" + (f", in {out}, which says so" if out and not lost else ""))
+        _say(
+            f"error: interrupted; {found.images} pictures are counted"
+            + (f", in {out}, which says so" if out and found.images and not lost else "")
+        )
     if len(found.broken) > allow_errors:
         _say(f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})")
     for told in lost:

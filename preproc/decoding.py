@@ -204,7 +204,8 @@ def _open(data: Data) -> IO[bytes]:
 
 def _check_regular(path: str | Path) -> None:
     if not stat.S_ISREG(Path(path).stat().st_mode):
-        raise PreprocError("expected a file, got something else of that name: a pipe, a socket or a device")
+        what = "a folder" if Path(path).is_dir() else "something else of that name: a pipe, a socket or a device"
+        raise PreprocError(f"expected a file, got {what}")
 
 
 def _formats(begin: bytes) -> list[str]:

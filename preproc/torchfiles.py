@@ -81,6 +81,9 @@ def _safetensors(file: IO[bytes], size: int) -> TorchFile:
     if not isinstance(header, dict):
         raise ValueError("its header is no table")
     known = header.pop("__metadata__", {})
+    ends = [entry["data_offsets"][1] for entry in header.values()]
+    if max(ends, default=0) != size - 8 - length:
+        raise ValueError(f"its tensors end at byte {8 + length + max(ends, default=0)}, the file at {size}")
     told = ", with what they know of their preprocessing" if "preproc" in known else ""
     return TorchFile("safetensors file", f"{len(header)} tensors{told}", CHECKPOINT)
 

@@ -1,5 +1,6 @@
 """What is on disk: checked, repeatable, published at once or not at all, and silent about the machine that made it."""
 
+import copy
 import getpass
 import hashlib
 import json
@@ -322,7 +323,13 @@ def test_an_equal_bundle_that_fails_here_is_replaced(bundle, monkeypatch):
 def test_the_tracked_bundle_is_current(exported):
     """export/digits as committed against a fresh export: same contract, same outputs within the tolerance."""
     tracked = open_bundle(ROOT / "export" / "digits")
-    assert tracked.contract == exported.contract, "run make export and commit export/digits"
+    contracts = [copy.deepcopy(bundle.contract) for bundle in (tracked, exported)]
+    if (
+        tracked.manifest["versions"]["torch"] != exported.manifest["versions"]["torch"]
+    ):  # each rounds BatchNorms into convolutions its own way
+        for contract in contracts:
+            del contract["fold"]["onnx"]["sha256"]
+    assert contracts[0] == contracts[1], "run make export and commit export/digits"
     assert tracked.report.ok
     fresh, old = OrtCpu(), OrtCpu()
     fresh.open(exported.folder / "model.onnx")

@@ -12,7 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import nn
 
 from preproc import cli
@@ -20,8 +20,8 @@ from preproc.__main__ import main as started
 from preproc.errors import BundleError
 from preproc.inspection import describe, lines
 from preproc.torchfiles import identify
+from tests.commands import run
 from tests.conftest import ROOT
-from tests.test_cli import run
 
 NET = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
 STATE = NET.state_dict()
@@ -126,9 +126,10 @@ def test_our_own_files_and_an_exported_program(exported, tmp_path):
         ("w.safetensors", struct.pack("<Q", 4) + b"[1]]"),
         ("w.safetensors", struct.pack("<Q", 2) + b"[]"),
         ("w.safetensors", b"x"),
+        ("w.safetensors", save({"a": torch.zeros(9)})[:-1]),
         ("w.pt", b"\x80\x04\x8d" + struct.pack("<Q", 2**45)),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_damaged_files_are_one_line(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
