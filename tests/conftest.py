@@ -27,6 +27,11 @@ hypothesis.settings.load_profile("repeatable")
 # torch.onnx.export parses the source of all 500 functions of onnxscript's torchlib each time, a second; they are the same ones.
 _registration.onnxscript_apis.get_torchlib_ops = functools.cache(_registration.onnxscript_apis.get_torchlib_ops)
 
+needs_avx2 = pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),
+    reason="torch uses no AVX2 here, without which torchvision resizes uint8 tensors through floats",
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A cuda test skips with its reason where there is no device."""

@@ -16,7 +16,7 @@ from timm.models import get_pretrained_cfg
 from torchvision import models, transforms
 from torchvision.transforms import v2
 
-from preproc import published, reference
+from preproc import proof, published, reference
 from preproc.cli import show
 from preproc.errors import NotAtHandError, PreprocError, RecipeError
 from preproc.export.attaching import attach
@@ -561,6 +561,29 @@ def test_verify_compares_with_the_original_pipeline(tmp_path, monkeypatch):
         with pytest.raises(PreprocError, match=rf"Pillow {PIL.__version__} here has the order of passes of Pillow {installed_pillow()}$"):
             attach(file, tmp_path / "no", steps=known.steps, pixels=pixels, steps_from=NAME)
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("told", "capability", "end"),
+    [
+        ({}, "DEFAULT", "otherwise, and in no order of passes of Pillow's"),
+        ({"torch": "uint8"}, "AVX2", "otherwise"),
+        (
+            {"torch": "uint8"},
+            "DEFAULT",
+            "otherwise, torch uses no AVX2 here, without which torchvision resizes uint8 tensors through floats",
+        ),
+        ({"torch": "uint8", "interpolation": "bicubic"}, "DEFAULT", "otherwise"),
+    ],
+)
+def test_other_pixels_are_laid_to_the_cpu_only_where_it_is_so(monkeypatch, told, capability, end):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    steps = [FromPixels(layout="NHWC"), Resize(size=(9, 8), **told)]
+    picture = np.random.default_rng(0).integers(0, 256, (1, 20, 30, 3), dtype=np.uint8)
+    ours = reference.apply(steps, picture)
+    message = proof._cause(steps, picture, ours[..., ::-1].astype(np.float32), ours)
+    assert message == f"its pixels are others, so it resizes, crops or converts them {end}"
 
 
 def test_huggingfaces_processor_is_run_for_batches_of_a_fixed_size(tmp_path):
