@@ -121,9 +121,9 @@ def prove(
         (drawn,) = with_slack(recipe.steps, truth, [case], power.scale)
         return dataclasses.replace(drawn, slack=2 * drawn.slack)
 
+    if quick:
+        return Proof(tuple(map(own_slack, cases)), tuple(golden), power, noticed, no_original=f"quick: {QUICK}")
     try:
-        if quick:
-            raise NotAtHandError(f"quick: {QUICK}")
         compared, ready_error = _original(recipe, bare, sizes, progress)
     except NotAtHandError as error:
         return Proof(tuple(map(own_slack, cases)), tuple(golden), power, noticed, no_original=str(error))
