@@ -1,9 +1,11 @@
 """Pipelines resolved from what is published with weights, against the Python pipelines themselves, and back again."""
 
 import dataclasses
+import importlib
 import inspect
 import json
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import PIL
@@ -292,13 +294,30 @@ def test_huggingfaces_own_processors(photographs, kind, config):
         assert not close(ready(known.steps, image.rotate(9))[:, turned], theirs)
 
 
-def test_a_processor_that_transformers_lacks_is_not_at_hand(monkeypatch):
-    import transformers
+@pytest.fixture
+def transformers():
+    """The module that is there once a class of it is loaded: until then it may put another in its own place."""
+    getattr(importlib.import_module("transformers"), "CLIPImageProcessorPil", None)
+    return sys.modules["transformers"]
 
+
+def test_a_processor_that_transformers_lacks_is_not_at_hand(monkeypatch, transformers):
     known = published.from_huggingface(CLIP)
     monkeypatch.setattr(transformers, "CLIPImageProcessorPil", None, raising=False)
     with pytest.raises(NotAtHandError, match="has no CLIPImageProcessor for Pillow"):
         published.original(known.origin)
+
+
+@pytest.mark.parametrize(("version", "there"), [("4.57.6", False), ("5.0.0.dev0", True), ("10.1.0", True)])
+def test_versions_of_transformers_are_numbers(monkeypatch, transformers, version, there):
+    known = published.from_huggingface(CLIP)
+    monkeypatch.setattr(transformers, "__version__", version)
+    monkeypatch.setattr(transformers, "CLIPImageProcessorPil", Mock(), raising=False)
+    if there:
+        assert callable(published.original(known.origin))
+    else:
+        with pytest.raises(NotAtHandError, match=r"transformers 4\.57\.6 has no CLIPImageProcessor for Pillow; 5\.4 and newer have"):
+            published.original(known.origin)
 
 
 VIT = without("do_center_crop", "crop_size", image_processor_type="ViTImageProcessor", size={"height": 32, "width": 40})
@@ -726,5 +745,7 @@ def test_attach_with_the_backend_for_tensors(tmp_path, name):
     if hasattr(transformers, name):
         assert (original.pictures, original.reason) == (9, "")
         assert original.ready_error < (1e-5 if name.startswith("ViT") else 1e-4)
+    with pytest.raises(PreprocError, match=r"--pillow: expected a resize of Pillow's, whose order .* got none .*torch"):
+        steps_and_pixels(**none | {"huggingface": config, "backend": "torchvision", "pillow": 12})
     with pytest.raises(PreprocError, match="--backend: expected beside --huggingface, which it is of, got it with --preset"):
         steps_and_pixels(**none | {"preset": "imagenet", "backend": "torchvision"})
