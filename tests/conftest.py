@@ -1,7 +1,9 @@
 """What the tests share: deterministic hypothesis, pixels that differ everywhere, and one exported bundle per session."""
 
+import contextlib
 import functools
 import hashlib
+import importlib
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +14,6 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from torch.onnx._internal.exporter import _registration
 
 from preproc.backbones.embedded import DigitsNet
 from preproc.bundle import Bundle
@@ -24,8 +25,26 @@ ROOT = Path(__file__).parent.parent
 pytest_plugins = ["_hypothesis_pytestplugin", *(["xdist.plugin"] if find_spec("xdist") else [])]
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("repeatable")
-# torch.onnx.export parses the source of all 500 functions of onnxscript's torchlib each time, a second; they are the same ones.
-_registration.onnxscript_apis.get_torchlib_ops = functools.cache(_registration.onnxscript_apis.get_torchlib_ops)
+
+
+REGISTRATION = "torch.onnx._internal.exporter._registration"
+
+
+def parse_torchlib_once() -> None:
+    """torch.onnx.export parses the source of all 500 functions of onnxscript's torchlib each time, a second; they are the same ones.
+    The function is torch's own affair: under another name it is left alone, and the tests take longer."""
+    with contextlib.suppress(ImportError):
+        apis = getattr(importlib.import_module(REGISTRATION), "onnxscript_apis", None)
+        if hasattr(apis, "get_torchlib_ops"):
+            apis.get_torchlib_ops = functools.cache(apis.get_torchlib_ops)
+
+
+parse_torchlib_once()
+
+needs_avx2 = pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),
+    reason="torch uses no AVX2 here, without which torchvision resizes uint8 tensors through floats",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -36,6 +36,7 @@ from preproc.steps import TORCHES, FromPixels
 
 TABLE = Path(__file__).parents[1] / "preproc" / "published" / "huggingface.json"
 VERSION = transformers.__version__
+MAJOR = int(VERSION.partition(".")[0])
 PICTURES = [(40, 57), (61, 38), (33, 33), (10, 47), (90, 23)]
 """(height, width)"""
 Drive = Callable[[Mapping[str, Any], Image.Image], NDArray[Any]]
@@ -44,7 +45,7 @@ SILENT: Config = {"apply_ocr": False}
 """What needs another program, and does not touch the picture."""
 
 
-END = {"pil": "Pil", "torchvision": ""} if VERSION >= "5" else {"pil": "", "torchvision": "Fast"}
+END = {"pil": "Pil", "torchvision": ""} if MAJOR >= 5 else {"pil": "", "torchvision": "Fast"}
 """Of a class's name, behind "ImageProcessor"."""
 
 
@@ -63,9 +64,7 @@ def classes(backend: str = "pil") -> dict[str, type]:
 
 def _is_of(kind: Any, backend: str) -> bool:
     """Of transformers 5 some classes without an end are old names for what is no image processor, or have no form for tensors."""
-    return VERSION < "5" or any(
-        base.__name__ == {"pil": "PilBackend", "torchvision": "TorchvisionBackend"}[backend] for base in kind.__mro__
-    )
+    return MAJOR < 5 or any(base.__name__ == {"pil": "PilBackend", "torchvision": "TorchvisionBackend"}[backend] for base in kind.__mro__)
 
 
 def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:

@@ -1,6 +1,8 @@
 """Where backbones come from, and what their weights know."""
 
 import socket
+import urllib.request
+from unittest.mock import Mock, call
 
 import numpy as np
 import pytest
@@ -171,12 +173,13 @@ def spec_of(source, name, weights):
 
 def test_a_hub_that_does_not_answer_is_not_asked_again_and_again(monkeypatch):
     """huggingface_hub retries for a minute: it is told that it is offline, and then takes what is cached, or nothing."""
-    constants = pytest.importorskip("huggingface_hub.constants")
+    constants, errors = pytest.importorskip("huggingface_hub.constants"), pytest.importorskip("huggingface_hub.errors")
     timm, seen = pytest.importorskip("timm"), []
+    damaged = OSError("nothing came")
 
     def create_model(*_, **__):
         seen.append(constants.HF_HUB_OFFLINE)
-        raise OSError("nothing came")
+        raise damaged if len(seen) != 2 else errors.LocalEntryNotFoundError("not found")
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -187,13 +190,48 @@ def test_a_hub_that_does_not_answer_is_not_asked_again_and_again(monkeypatch):
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(PreprocError, match="expected the weights to be fetched, got OSError: nothing came"):
             load_backbone(spec_of("timm", "resnet18", "a1_in1k"))
-    with pytest.raises(PreprocError, match=r"got none in the cache, and no answer from 127\.0\.0\.1 within 5 s; or write weights"):
+    with pytest.raises(PreprocError, match=r"got none in the cache, and no connection to 127\.0\.0\.1 \(.*refused.*\); or write weights"):
         load_backbone(spec_of("timm", "resnet18", "a1_in1k"))
-    monkeypatch.setattr(zoo, "getproxies", lambda: {"https": "a proxy"})
+    with pytest.raises(PreprocError, match="got OSError: nothing came"):  # a damaged cache is none that is empty
+        load_backbone(spec_of("timm", "resnet18", "a1_in1k"))
+    monkeypatch.setattr(zoo, "getproxies", lambda: {"http": "a proxy"})
+    monkeypatch.setattr(zoo, "proxy_bypass", lambda _: False)
     with pytest.raises(PreprocError, match="nothing came"):
         load_backbone(spec_of("timm", "resnet18", "a1_in1k"))
-    assert seen == [False, True, False]
+    assert seen == [False, True, True, False]
     assert constants.HF_HUB_OFFLINE is False
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked"),
+    [
+        ({}, True),
+        ({"NO_PROXY": "other.example"}, True),
+        ({"http_proxy": "proxy.example"}, True),
+        ({"https_proxy": "proxy.example"}, False),
+        ({"ALL_PROXY": "proxy.example"}, False),
+        ({"https_proxy": "proxy.example", "NO_PROXY": "localhost,hub.example"}, True),
+        ({"https_proxy": "proxy.example", "NO_PROXY": "hub.example:8443"}, True),
+        ({"https_proxy": "proxy.example", "NO_PROXY": "hub.example:443"}, False),
+    ],
+)
+def test_whether_a_proxy_is_asked_instead(monkeypatch, environment, asked):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(zoo, "getproxies", urllib.request.getproxies_environment)  # not of a desktop's settings
+    monkeypatch.setattr(zoo, "proxy_bypass", urllib.request.proxy_bypass_environment)
+    for failure, told in (
+        (TimeoutError("timed out"), "no answer from hub.example within 5 s"),
+        (ConnectionRefusedError(111, "Connection refused"), "no connection to hub.example (Connection refused)"),
+        (socket.gaierror(-2, "Name or service not known"), "no connection to hub.example (Name or service not known)"),
+    ):
+        connect = Mock(side_effect=failure)
+        monkeypatch.setattr(socket, "create_connection", connect)
+        assert zoo._silence("https" + "://user:word@hub.example:8443") == (told if asked else "")
+        assert connect.mock_calls == ([call(("hub.example", 8443), timeout=5)] if asked else [])
 
 
 def test_torchs_hub_does_not_wait_for_ever(monkeypatch):

@@ -113,6 +113,19 @@ def test_wrong_words_are_one_line(said, message):
         recipe_of(MODEL, **said)
 
 
+def test_channels_that_nothing_says_take_an_example():
+    """And no more than that: what is asked for is what is missing."""
+    model = prepend(Pipeline(FromPixels(layout="NHWC", color="ANY", to="ANY"), Rescale()), nn.Conv2d(6, 2, 3))
+    with pytest.raises(PreprocError, match=r'for their number of channels, which color = "ANY" .* got size=\(16, 18\) alone'):
+        recipe_of(model, size=(16, 18))
+    with pytest.raises(PreprocError, match=r"for their number of channels, .* got none$"):
+        recipe_of(model)
+    example = np.zeros((1, 16, 18, 6), np.uint8)
+    assert recipe_of(model, example=example, size=(16, 18)).pixels.channels == 6
+    means = Pipeline(FromPixels(layout="NHWC", color="ANY", to="ANY"), Rescale(), Normalize(mean=[0.5] * 6, std=[0.2] * 6, unit="0-1"))
+    assert recipe_of(prepend(means, nn.Conv2d(6, 2, 3)), size=(16, 18)).pixels.channels == 6
+
+
 def test_what_a_recipe_says_is_not_said_again(tmp_path):
     with pytest.raises(PreprocError, match="expected size, name with a Model only, got it with a recipe"):
         export_bundle(load_recipe(ROOT / "models" / "digits.toml"), tmp_path / "m", size="dynamic", name="x")

@@ -94,11 +94,11 @@ WAYS = {
     "deepcopied": lambda layer, _: copy.deepcopy(layer),
 }
 SLOW = ("compiled", "exported")
-"""By a second each, so with two numbers of channels only: the one that torch.export treats otherwise, and the largest."""
+"""By a second each, so with two numbers of channels only: the one that torch.export treats otherwise, and the usual one."""
 
 
 @pytest.mark.filterwarnings(r"ignore:`torch\.jit\.")
-@pytest.mark.parametrize(("channels", "way"), [(channels, way) for way in WAYS for channels in ((1, 6) if way in SLOW else (1, 3, 4, 6))])
+@pytest.mark.parametrize(("channels", "way"), [(channels, way) for way in WAYS for channels in ((1, 3) if way in SLOW else (1, 3, 4, 6))])
 @pytest.mark.parametrize("name", LAYERS)
 def test_equals_the_oracle_at_two_sizes(name, channels, way):
     layer = LAYERS[name](channels)

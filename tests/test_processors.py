@@ -12,12 +12,14 @@ import pytest
 from preproc import published, reference
 from preproc.errors import PreprocError
 from preproc.pipeline import Pipeline
+from preproc.published.huggingface import BACKEND_NAMES
 from preproc.published.processors import FIELDS, HARMLESS, RESIZES, SIZES, known
 from preproc.steps import TORCHES, ChannelAffine, FromPixels, Rescale
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: its processors are not compared")
 
 from tests import processors  # noqa: E402
+from tests.conftest import needs_avx2  # noqa: E402
 from tests.survey_processors import compared, surveyed  # noqa: E402
 
 READ = [name for name, forms in known().items() if not any(form.why_not for form in forms)]
@@ -71,6 +73,7 @@ def test_random_configurations_are_equal_or_refused(name):
     assert not wrong
 
 
+@needs_avx2
 @pytest.mark.parametrize("name", [name for name in ON_TENSORS if not any(form.why_not for form in known("torchvision")[name])])
 def test_random_configurations_on_tensors_are_equal_or_refused(name):
     _, wrong = surveyed(name, ON_TENSORS[name], 8, seed=7)
@@ -146,23 +149,22 @@ def of_all_backends(name):
     return [kind for kind in (getattr(transformers, f"{name}{end}", None) for end in ("", "Pil")) if kind is not None]
 
 
+@pytest.mark.parametrize("backend", ["pil", pytest.param("torchvision", marks=needs_avx2)])
 @pytest.mark.parametrize("name", ["ViTImageProcessor", "CLIPImageProcessor", "MobileViTImageProcessor", "SegformerImageProcessor"])
-def test_objects(name):
-    image = processors.picture((50, 41))
-    made = [kind(size={"height": 30, "width": 22}, do_center_crop=False) for kind in of_all_backends(name)]
-    slow = made[-1]
-    for processor in made:
-        backend = "torchvision" if processor.backend == "torchvision" else "Pillow"
-        theirs = np.asarray(processor(images=image, return_tensors="pt")["pixel_values"])
-        read = published.from_huggingface(processor)
-        assert read.steps[0].torch == (None if backend == "Pillow" else "uint8")
-        mine = reference.apply([FromPixels(layout="NHWC", to=read.color), *read.steps], np.asarray(image)[None])
-        assert processors.same(mine, theirs)
-        assert published.title(read.origin) == f"Hugging Face {type(processor).__name__} ({backend} backend)"
-        assert np.array_equal(published.original(read.origin)(image), theirs)
-        with pytest.raises(PreprocError, match=rf"expected no backend beside {type(processor).__name__}, which computes with"):
-            published.from_huggingface(processor, backend="pil" if backend == "torchvision" else "torchvision")
-    assert Pipeline.from_huggingface(slow).steps()[1:] == read.steps
+def test_objects(name, backend):
+    image, kind = processors.picture((50, 41)), {"pil": HERE, "torchvision": ON_TENSORS}[backend][name]
+    processor = kind(size={"height": 30, "width": 22}, do_center_crop=False)
+    assert processor.backend == backend
+    theirs = np.asarray(processor(images=image, return_tensors="pt")["pixel_values"])
+    read = published.from_huggingface(processor)
+    assert read.steps[0].torch == {"pil": None, "torchvision": "uint8"}[backend]
+    mine = reference.apply([FromPixels(layout="NHWC", to=read.color), *read.steps], np.asarray(image)[None])
+    assert processors.same(mine, theirs)
+    assert published.title(read.origin) == f"Hugging Face {kind.__name__} ({BACKEND_NAMES[backend]} backend)"
+    assert np.array_equal(published.original(read.origin)(image), theirs)
+    with pytest.raises(PreprocError, match=rf"expected no backend beside {kind.__name__}, which computes with"):
+        published.from_huggingface(processor, backend="pil" if backend == "torchvision" else "torchvision")
+    assert Pipeline.from_huggingface(processor).steps()[1:] == read.steps
 
 
 def test_objects_that_turn_something_off():

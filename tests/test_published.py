@@ -1,9 +1,11 @@
 """Pipelines resolved from what is published with weights, against the Python pipelines themselves, and back again."""
 
 import dataclasses
+import importlib
 import inspect
 import json
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import PIL
@@ -16,7 +18,7 @@ from timm.models import get_pretrained_cfg
 from torchvision import models, transforms
 from torchvision.transforms import v2
 
-from preproc import published, reference
+from preproc import proof, published, reference
 from preproc.cli import show
 from preproc.errors import NotAtHandError, PreprocError, RecipeError
 from preproc.export.attaching import attach
@@ -292,13 +294,30 @@ def test_huggingfaces_own_processors(photographs, kind, config):
         assert not close(ready(known.steps, image.rotate(9))[:, turned], theirs)
 
 
-def test_a_processor_that_transformers_lacks_is_not_at_hand(monkeypatch):
-    import transformers
+@pytest.fixture
+def transformers():
+    """The module that is there once a class of it is loaded: until then it may put another in its own place."""
+    getattr(importlib.import_module("transformers"), "CLIPImageProcessorPil", None)
+    return sys.modules["transformers"]
 
+
+def test_a_processor_that_transformers_lacks_is_not_at_hand(monkeypatch, transformers):
     known = published.from_huggingface(CLIP)
     monkeypatch.setattr(transformers, "CLIPImageProcessorPil", None, raising=False)
     with pytest.raises(NotAtHandError, match="has no CLIPImageProcessor for Pillow"):
         published.original(known.origin)
+
+
+@pytest.mark.parametrize(("version", "there"), [("4.57.6", False), ("5.0.0.dev0", True), ("10.1.0", True)])
+def test_versions_of_transformers_are_numbers(monkeypatch, transformers, version, there):
+    known = published.from_huggingface(CLIP)
+    monkeypatch.setattr(transformers, "__version__", version)
+    monkeypatch.setattr(transformers, "CLIPImageProcessorPil", Mock(), raising=False)
+    if there:
+        assert callable(published.original(known.origin))
+    else:
+        with pytest.raises(NotAtHandError, match=r"transformers 4\.57\.6 has no CLIPImageProcessor for Pillow; 5\.4 and newer have"):
+            published.original(known.origin)
 
 
 VIT = without("do_center_crop", "crop_size", image_processor_type="ViTImageProcessor", size={"height": 32, "width": 40})
@@ -563,6 +582,29 @@ def test_verify_compares_with_the_original_pipeline(tmp_path, monkeypatch):
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.parametrize(
+    ("told", "capability", "end"),
+    [
+        ({}, "DEFAULT", "otherwise, and in no order of passes of Pillow's"),
+        ({"torch": "uint8"}, "AVX2", "otherwise"),
+        (
+            {"torch": "uint8"},
+            "DEFAULT",
+            "otherwise, torch uses no AVX2 here, without which torchvision resizes uint8 tensors through floats",
+        ),
+        ({"torch": "uint8", "interpolation": "bicubic"}, "DEFAULT", "otherwise"),
+    ],
+)
+def test_other_pixels_are_laid_to_the_cpu_only_where_it_is_so(monkeypatch, told, capability, end):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    steps = [FromPixels(layout="NHWC"), Resize(size=(9, 8), **told)]
+    picture = np.random.default_rng(0).integers(0, 256, (1, 20, 30, 3), dtype=np.uint8)
+    ours = reference.apply(steps, picture)
+    message = proof._cause(steps, picture, ours[..., ::-1].astype(np.float32), ours)
+    assert message == f"its pixels are others, so it resizes, crops or converts them {end}"
+
+
 def test_huggingfaces_processor_is_run_for_batches_of_a_fixed_size(tmp_path):
     file = hand_made(tmp_path, shape=(2, 3, 64, 64))
     known = published.from_huggingface(CLIP | {"size": {"shortest_edge": 72}, "crop_size": {"height": 64, "width": 64}})
@@ -703,5 +745,7 @@ def test_attach_with_the_backend_for_tensors(tmp_path, name):
     if hasattr(transformers, name):
         assert (original.pictures, original.reason) == (9, "")
         assert original.ready_error < (1e-5 if name.startswith("ViT") else 1e-4)
+    with pytest.raises(PreprocError, match=r"--pillow: expected a resize of Pillow's, whose order .* got none .*torch"):
+        steps_and_pixels(**none | {"huggingface": config, "backend": "torchvision", "pillow": 12})
     with pytest.raises(PreprocError, match="--backend: expected beside --huggingface, which it is of, got it with --preset"):
         steps_and_pixels(**none | {"preset": "imagenet", "backend": "torchvision"})

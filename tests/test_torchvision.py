@@ -16,6 +16,7 @@ from preproc import published, reference
 from preproc.errors import PreprocError
 from preproc.pipeline import Pipeline
 from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Resampling, Rescale, Resize
+from tests.conftest import needs_avx2
 
 F32, MODE = torch.float32, v1.InterpolationMode
 with warnings.catch_warnings():
@@ -191,7 +192,11 @@ EQUAL = {
 }
 
 
-@pytest.mark.parametrize("name", EQUAL)
+ON_UINT8 = ("the recommended order", "to floats and back")
+"""They resize tensors of uint8, bilinear."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs_avx2) if name in ON_UINT8 else name for name in EQUAL])
 def test_what_is_read_is_what_the_library_makes(name):
     transform = v2.Compose(EQUAL[name])
     known = published.from_torchvision(transform)
@@ -219,6 +224,7 @@ def test_the_meaning_of_a_conversion_shows():
         )
 
 
+@needs_avx2
 def test_steps_of_the_recommended_order():
     known = published.from_torchvision(v2.Compose(EQUAL["the recommended order"]))
     assert known.steps == (
@@ -276,8 +282,23 @@ def test_a_library_that_computes_otherwise_is_refused(monkeypatch):
     transform = v2.Compose(EQUAL["the recommended order"])
     original = v2.CenterCrop.transform
     monkeypatch.setattr(v2.CenterCrop, "transform", lambda *told: original(*told).roll(1, -1))
-    with pytest.raises(PreprocError, match=r"got values .* of the largest one away from the steps .*\(resize, center_crop, rescale"):
-        published.from_torchvision(transform)
+    for capability, end in (
+        ("AVX512", r"normalize\)$"),
+        ("DEFAULT", "torch uses no AVX2 here, without which torchvision resizes uint8 .* floats$"),
+    ):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda told=capability: told)
+        with pytest.raises(PreprocError, match=rf"got values .* of the largest one away from the steps .*\(resize, center_crop, .*{end}"):
+            published.from_torchvision(transform)
+
+
+def test_the_detour_is_told_only_of_resizes_that_take_it(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert "no AVX2" in published.through_floats([Rescale(), Resize(size=8, torch="uint8")])
+    for other in (Resize(size=8), Resize(size=8, torch="float32"), Resize(size=8, torch="uint8", interpolation="bicubic"), Rescale()):
+        assert published.through_floats([other]) == ""
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert published.through_floats([Resize(size=8, torch="uint8")]) == ""
 
 
 def test_all_weights_of_all_models_are_read_or_refused_by_name():

@@ -1,16 +1,19 @@
 """pyproject's bounds, the newest versions and the oldest are one statement, and the tests need no plugin but their own."""
 
+import importlib
 import os
 import re
 import subprocess
 import sys
 import tomllib
+import types
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests import conftest
 from tests.conftest import ROOT
 
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
@@ -77,6 +80,17 @@ def test_the_readmes_installation_for_the_cpu_has_every_library():
     (line,) = re.findall(r"^    pip install (onnx .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     needed = {Requirement(text).name for text in tomllib.loads(PYPROJECT)["project"]["dependencies"]}
     assert set(line.split()) == needed - {"torch", "torchvision", "onnxruntime-gpu"}
+
+
+def test_a_torch_that_names_its_own_otherwise_is_left_alone(monkeypatch):
+    registration, other = importlib.import_module(conftest.REGISTRATION), types.SimpleNamespace()
+    monkeypatch.setattr(registration, "onnxscript_apis", other)
+    conftest.parse_torchlib_once()
+    assert vars(other) == {}
+    monkeypatch.delattr(registration, "onnxscript_apis")
+    conftest.parse_torchlib_once()
+    monkeypatch.setitem(sys.modules, conftest.REGISTRATION, None)
+    conftest.parse_torchlib_once()
 
 
 def test_no_plugin_of_this_machine_is_loaded(tmp_path):

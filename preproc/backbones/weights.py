@@ -51,9 +51,8 @@ def read_weights(file: Path) -> tuple[object, Mapping[str, str]]:
 
             with safe_open(file, framework="pt") as handle:
                 return {name: handle.get_tensor(name) for name in handle.keys()}, handle.metadata() or {}  # noqa: SIM118
-        with torch.serialization.safe_globals(
-            [argparse.Namespace]
-        ):  # scripts for training save their options; it holds values, and no more
+        # Scripts for training save their options in one: it holds values, and no more.
+        with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True), {}
     except FileNotFoundError as error:
         raise PreprocError(f"{file}: expected a weights file, got nothing there") from error

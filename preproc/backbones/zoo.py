@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import torch
 from torch import nn
 
 from ..checks import did_you_mean
-from ..errors import PreprocError, RecipeError, shortened
+from ..errors import PreprocError, RecipeError, first_line, shortened
 from ..published import Published, check_torchvision, from_timm, from_torchvision
 from ..recipe import BackboneSpec, Recipe
 from ..steps import Normalize, Rescale
@@ -79,14 +79,17 @@ def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
     tags = [full.partition(".")[2] for full in library.list_pretrained(f"{name}.*")]
     if spec.weights not in tags:
         raise _unknown_weights(spec, tags)
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
     full = f"{name}.{spec.weights}"
-    with _hub() as silent:
+    with _hub() as silence:
         try:
             module = _checked(lambda: library.create_model(full, pretrained=True, **spec.arguments), spec, TypeError)()
         except RecipeError:
             raise
         except Exception as error:  # huggingface_hub, httpx and the system raise classes of their own; all mean that it did not come
-            got = f"none in the cache, and no answer from {silent} within {SECONDS:g} s" if silent else _short(error)
+            offline = isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError, TimeoutError))
+            got = f"none in the cache, and {silence}" if silence and offline else _short(error)
             raise PreprocError(f"{full}: expected the weights to be fetched, got {got}; {_WAYS_OUT}") from error
     config: Any = module.pretrained_cfg
     return Backbone(module, f"timm {full}", True, _published(config, full), tuple(config.get("label_names") or ()))
@@ -109,30 +112,33 @@ SECONDS = 5.0
 
 
 @contextlib.contextmanager
-def _hub() -> Iterator[str | None]:
+def _hub() -> Iterator[str]:
     """Where Hugging Face's hub does not answer its library is offline, and takes what is cached at once, or nothing: by itself it retries
-    for a minute. Gives the host that was silent."""
+    for a minute. Gives what was met there, "" where it answers. Its HF_HUB_OFFLINE, for timm has no argument for it, is one of the whole
+    process: what other threads ask the hub for meanwhile is offline as well."""
     from huggingface_hub import constants
 
-    host, before = str(urlsplit(constants.ENDPOINT).hostname), constants.HF_HUB_OFFLINE
-    silent = None if before or _answers(constants.ENDPOINT) else host
-    constants.HF_HUB_OFFLINE = before or silent is not None
+    before = constants.HF_HUB_OFFLINE
+    silence = "" if before else _silence(constants.ENDPOINT)
+    constants.HF_HUB_OFFLINE = before or bool(silence)
     try:
-        yield silent
+        yield silence
     finally:
         constants.HF_HUB_OFFLINE = before
 
 
-def _answers(url: str) -> bool:
-    """Whether somebody listens there. Behind a proxy only the proxy knows."""
-    parts = urlsplit(url)
-    if getproxies():
-        return True
+def _silence(url: str) -> str:
+    """What is met where nobody listens there, "" where somebody does. Behind a proxy only the proxy knows."""
+    parts, proxies = urlsplit(url), getproxies()
+    if (parts.scheme in proxies or "all" in proxies) and not proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return ""
     try:
         socket.create_connection((parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)), timeout=SECONDS).close()
-    except OSError:
-        return False
-    return True
+    except TimeoutError:
+        return f"no answer from {parts.hostname} within {SECONDS:g} s"
+    except OSError as error:  # refused, no such name, no network
+        return f"no connection to {parts.hostname} ({error.strerror or first_line(error)})"
+    return ""
 
 
 _WAYS_OUT = 'or write weights = "FILE.safetensors", or weights = "random" with seed = 0 to try the rest'
@@ -163,9 +169,11 @@ def _unknown_weights(spec: BackboneSpec, names: list[str]) -> RecipeError:
 
 
 def _download(weights: Any, spec: BackboneSpec) -> State:
+    """By torch.hub, which has no time limit, and so waits for minutes for a firewall that says nothing. While it loads, socket's default
+    limit is set, which is the whole process's: other threads' new sockets have it as well."""
     before = socket.getdefaulttimeout()
     try:
-        socket.setdefaulttimeout(before or 2 * SECONDS)  # torch.hub has none: a firewall that says nothing would be waited for, for minutes
+        socket.setdefaulttimeout(before or 2 * SECONDS)
         with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints where --json promises one document
             state: State = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:

@@ -9,7 +9,7 @@ from ..checks import check_choice
 from ..errors import PreprocError
 from ..presets import UNITS, Statistics, preset
 from ..recipe import PixelsSpec, load_front
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, Step, check_pillow
+from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, Resampling, Step, check_pillow
 from .attaching import constants_steps
 
 Choice = tuple[Sequence[Step], PixelsSpec, str, str | None]
@@ -86,6 +86,11 @@ def steps_and_pixels(
             if plausibility.BECAUSE not in str(error):
                 raise
             raise PreprocError(str(error).replace(plausibility.BECAUSE, plausibility.BECAUSE_OPTION)) from error
+        if pillow is not None and not any(isinstance(step, Resampling) and step.pillow is not None for step in found.steps):
+            raise PreprocError(
+                "--pillow: expected a resize of Pillow's, whose order of passes it says, got none in what is published: "
+                + ", ".join(map(str, found.steps))
+            )
         if dtype != "uint8":
             raise PreprocError(f"expected --dtype uint8 for what is published for 8 bits, got {dtype}")
         pixels = PixelsSpec(

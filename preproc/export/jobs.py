@@ -213,7 +213,12 @@ def _model_recipe(
 def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[Any] | None", size: object) -> PixelsSpec:
     """What the caller has: of the example's size, or of `size` where that is said. channels: where the steps tell."""
     sides = None if size is None else check_size(size)
-    if example is None and (size is None or channels is None):
+    if example is None and channels is None:
+        raise PreprocError(
+            f'expected example=, a batch of pixels, for their number of channels, which color = "{first.color}" and the other steps do not '
+            f"say, got {'none' if size is None else f'size={size!r} alone'}"
+        )
+    if example is None and size is None:
         raise PreprocError("expected example=, a batch of pixels of the size that the file shall take, 4-D, or size=, got none")
     if example is not None:
         shape, dtype = tuple(getattr(example, "shape", ())), str(getattr(example, "dtype", type(example).__name__)).removeprefix("torch.")

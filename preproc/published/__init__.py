@@ -6,7 +6,7 @@ None is that of the Pillow which is installed. constants_because: as steps.Norma
 std.
 """
 
-from ._base import Published, check_torchvision, title
+from ._base import Published, check_torchvision, through_floats, title
 from .huggingface import from_huggingface
 from .original import original
 from .timm import from_timm
@@ -22,6 +22,7 @@ __all__ = [
     "named_weights",
     "of_weights",
     "original",
+    "through_floats",
     "title",
     "to_torchvision",
 ]

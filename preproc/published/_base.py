@@ -1,12 +1,13 @@
 """What is published of a network's preprocessing, and what its readers share."""
 
+import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import NotAtHandError, PreprocError, first_line
 from ..plausibility import BECAUSE
-from ..steps import INTERPOLATIONS, Normalize, Resize, Step, with_pillow
+from ..steps import INTERPOLATIONS, Normalize, Resampling, Resize, Step, with_pillow
 
 UNJUDGED = "as published"
 """The reason of a Normalize in the making: finished() puts the caller's in its place, or none, and only then are its constants judged."""
@@ -43,6 +44,18 @@ def finished(steps: Iterable[Step], pillow: int | None, constants_because: str |
         told = ", ".join(step.name for step in made) or "no steps"
         raise PreprocError(f"expected a normalization, whose constants the reason in {BECAUSE} is for, got {told}")
     return with_pillow(made, pillow)
+
+
+def through_floats(steps: Iterable[Step]) -> str:
+    """Why torchvision resizes tensors of uint8 otherwise here than these steps: bilinear ones go through floats where torch does not use
+    AVX2 (torchvision.transforms.v2.functional.resize_image, which knows that of ARM it need not). "" where it does not."""
+    if not any(isinstance(step, Resampling) and (step.torch, step.interpolation) == ("uint8", "bilinear") for step in steps):
+        return ""
+    import torch
+
+    if torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") or platform.machine() in ("aarch64", "arm64"):
+        return ""
+    return "torch uses no AVX2 here, without which torchvision resizes uint8 tensors through floats"
 
 
 def check_torchvision() -> None:

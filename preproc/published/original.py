@@ -50,7 +50,7 @@ def _hf_processor(origin: str) -> Callable[[Any], NDArray[np.float32]]:
     config = json.loads(origin.removeprefix(title(origin)) or "{}")
     kind, on_tensors = class_name(config), title(origin).endswith(f"({BACKEND_NAMES['torchvision']} backend)")
     made = getattr(transformers, kind if on_tensors else f"{kind}Pil", None)
-    if made is None or transformers.__version__ < "5":
+    if made is None or int(transformers.__version__.partition(".")[0]) < 5:
         which = BACKEND_NAMES["torchvision" if on_tensors else "pil"]
         raise NotAtHandError(f"transformers {transformers.__version__} has no {kind} for {which}; 5.4 and newer have")
     processor, tensors = made.from_dict(config), "pt" if on_tensors else "np"

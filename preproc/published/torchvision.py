@@ -30,7 +30,7 @@ from ..steps import (
     compose,
     installed_pillow,
 )
-from ._base import UNJUDGED, Published, finished, resize_step
+from ._base import UNJUDGED, Published, finished, resize_step, through_floats
 
 DTYPES = ("uint8", "int16", "int32", "int64", "float32")
 """Of tensors between the transforms. Floats of other widths round what networks take."""
@@ -245,11 +245,11 @@ def _compare(steps: Sequence[Step], image: Any, made: Any) -> None:
     floats = any(isinstance(step, Resampling) and not step.rounds for step in steps)
     apart = np.inf if theirs.shape != ours.shape else float(np.abs(theirs - ours).max(initial=0) / max(np.abs(ours).max(initial=0), 1e-6))
     if apart > MOST[not floats]:
-        on_tensors = any(isinstance(step, Resampling) and step.torch == "uint8" for step in steps)
+        why = through_floats(steps)
         raise PreprocError(
             "expected transforms that compute here what their documentation says, got values "
             f"{apart:.1e} of the largest one away from the steps that were read of them ({', '.join(step.name for step in steps)})"
-            + ("; torch resizes uint8 tensors so only on CPUs with AVX2" if on_tensors else "")
+            + (f"; {why}" if why else "")
         )
 
 

@@ -64,7 +64,7 @@ class Resampling(Geometry):
     first, always. 13, and newer: the vertical one first where it removes more than twice as many rows as the other removes columns. Left
     out, that of the Pillow which is installed where the step is made. None for nearest and antialias = False, which have no such order.
     torch: in place of Pillow's the arithmetic of torchvision's Resize on tensors, for antialiased bilinear, bicubic and lanczos.
-    "uint8": torch's kernel, as on CPUs with AVX2 (elsewhere torchvision goes through floats); the horizontal pass first, weights of 16
+    "uint8": torch's kernel (without AVX2 torchvision goes through floats where it is bilinear); the horizontal pass first, weights of 16
     bits, as many of them behind the comma as the largest weight of the axis leaves, and a rounding behind each pass.
     "float32": on floats, which are not rounded at all; what follows then gets levels that are no whole numbers, and of bicubic and
     lanczos some beyond 0..255.
