@@ -21,7 +21,7 @@ BESIDE = ("digits.safetensors", "digits.stats.json", "digits.labels.txt", "digit
 """What the embedded network's recipe names."""
 HEAD = """\
 # preproc export {out}: writes and verifies export/{name}. preproc explain recipe: every key.
-name = {name}
+name = "{name}"
 """
 PIXELS = """
 [pixels] # what the caller has
@@ -100,7 +100,7 @@ def write_recipe(
     out = out or Path(f"{name}.toml")
     _check_free(out)
     check_name(out.stem)
-    text = _aligned(HEAD.format(out=out.name, name=_quoted(out.stem)) + text)
+    text = _aligned(HEAD.format(out=out.name, name=out.stem) + text)
     table = tomllib.loads(text)
     if left is not None:
         del table["steps"][-1]  # the one with the constants that are left

@@ -212,6 +212,7 @@ def test_every_name_of_a_file_is_read_back(stem, preset, here):
     made, _ = write_recipe(onnx=Path(f"{stem}.onnx"), preset=preset)
     table = tomllib.loads(made.read_text(encoding="utf-8"))
     assert table["backbone"]["weights"] == f"{stem}.onnx"
+    assert f"export/{made.stem}. preproc explain" in made.read_text(encoding="utf-8")
     assert len(table["steps"]) == 2
 
 
