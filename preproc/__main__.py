@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Ctrl-C is one line and exit code 130, from the first import on; once the command has ended, it changes nothing any more."""
+    """Ctrl-C is one line and exit code 130, from the first import on; once the command has ended, it ends what still runs."""
     try:
         from .cli import main as run
 
@@ -13,9 +13,10 @@ def main() -> None:
         print("preproc: error: interrupted", file=sys.stderr)
         sys.exit(130)
     finally:
-        from signal import SIG_IGN, SIGINT, signal
+        from signal import SIG_DFL, SIG_IGN, SIGINT, getsignal, signal
 
-        signal(SIGINT, SIG_IGN)
+        if getsignal(SIGINT) is not SIG_IGN:  # as a shell starts jobs in the background
+            signal(SIGINT, SIG_DFL)
 
 
 if __name__ == "__main__":

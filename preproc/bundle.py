@@ -8,7 +8,6 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ import numpy as np
 from . import aside, targets
 from . import contract as contracts
 from .errors import BundleError, first_line
+from .installed import versions
 from .recipe import check_name
 from .verify import Case, Report, agree
 
 MANIFEST = "manifest.json"
 CONTENTS = (MANIFEST, "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "golden")
 """Everything that a bundle's folder has."""
-PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "openvino", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -213,15 +212,6 @@ def write_manifest(folder: Path, *, contract: Mapping[str, Any], golden: list[st
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return manifest
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that shape the files, as far as they are installed."""
-    found = {}
-    for package in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
 
 
 @contextlib.contextmanager

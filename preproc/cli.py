@@ -50,16 +50,13 @@ Threads = Annotated[
 
 
 def _command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command, during which libraries are not heard, and which Ctrl-C ends with one line."""
+    """A command, during which libraries are not heard."""
 
     def put(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def quietly(*arguments: Any, **options: Any) -> None:
-            try:
-                with terminal.quiet():
-                    function(*arguments, **options)
-            except KeyboardInterrupt:
-                _fail("interrupted", code=INTERRUPTED)
+            with terminal.quiet():
+                function(*arguments, **options)
 
         app.command(name)(quietly)
         return function
@@ -605,10 +602,16 @@ def _print(text: str) -> None:
 
 
 def main() -> None:
-    """The command line; one line and exit code 1 for whatever is expected to go wrong."""
+    """The command line; one line and exit code 1 for whatever is expected to go wrong, and one and 130 for Ctrl-C, wherever it comes."""
     threads.yielding()
     try:
         app()
+    except SystemExit as ended:
+        if _interrupted(ended):
+            _fail("interrupted", code=INTERRUPTED)
+        raise
+    except KeyboardInterrupt:
+        _fail("interrupted", code=INTERRUPTED)
     except PreprocError as error:
         if error.report is not None and "--json" not in sys.argv[1:]:
             show(error.report)
@@ -617,6 +620,11 @@ def main() -> None:
         _fail(f"expected {error.name}, which is not installed here, for this command")
     except OSError as error:  # a full disk, a folder that may not be written: the system's own words, and the file
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+
+
+def _interrupted(ended: SystemExit) -> bool:
+    """Typer makes Ctrl-C an exit without a word."""
+    return ended.__context__ is not None and isinstance(ended.__context__.__cause__, KeyboardInterrupt)
 
 
 def _fail(text: str, report: "Report | None" = None, *, code: int = 1) -> NoReturn:

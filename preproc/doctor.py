@@ -8,20 +8,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from importlib import metadata
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .bundle import PACKAGES
 from .errors import PreprocError, RuntimeAbsentError, first_line
 from .examples import PACKED
-from .published import check_torchvision
+from .installed import INSTALL_ONE, PACKAGES, WHEELS
 
 OTHERS = ("timm", "transformers", "safetensors", "matplotlib", "distributed", "tritonclient", "typer", "rich")
-NEEDED = ("numpy", "onnx", "onnx-ir", "pillow")
-"""Without one of them nothing works."""
+NEEDED = {"numpy": "numpy", "onnx": "onnx", "onnx-ir": "onnx_ir", "pillow": "PIL.Image"}
+"""Without one of them nothing works: what is imported of it."""
+PATIENCE = 20.0
+"""Seconds that the driver's program has to answer."""
 ADVICE = {
     "torch": "pip install torch; without it only .onnx files can be taken",
     "torchvision": "pip install torchvision, the build for this torch",
@@ -32,26 +33,22 @@ ADVICE = {
 def examine() -> dict[str, Any]:
     """{"preproc", "system", "packages", "onnxruntime", "runtimes", "gpu", "threads", "caches", "problems", "works"}.
 
-    works: whether anything can.
+    works: whether anything can.  Nothing that is broken raises: its section, or what is asked in it, answers with the error.
     """
     packages = {name: _version(name) for name in (*PACKAGES, *OTHERS)}
-    runtimes = _runtimes()
+    broken = _broken(packages)
+    runtimes = _section(_runtimes)
     return {
         "preproc": {"version": __version__, "from": "a wheel" if PACKED.is_dir() else "a checkout"},
-        "system": {
-            "python": f"{platform.python_implementation()} {platform.python_version()}",
-            "os": platform.platform(),
-            "cpu": _cpu(),
-            "environment": "a venv" if sys.prefix != sys.base_prefix else "no venv",
-        },
+        "system": _section(_system),
         "packages": packages,
-        "onnxruntime": _onnxruntime(packages),
+        "onnxruntime": _section(lambda: _onnxruntime(packages)),
         "runtimes": runtimes,
-        "gpu": _gpu(),
-        "threads": _threads(),
-        "caches": {name: _cache(folder) for name, folder in _folders().items()},
-        "problems": list(_problems(packages)),
-        "works": all(packages[name] for name in NEEDED) and any(answer == "runs" for answer in runtimes.values()),
+        "gpu": _section(_gpu),
+        "threads": _section(_threads),
+        "caches": _section(lambda: {name: _cache(folder) for name, folder in _folders().items()}),
+        "problems": [*broken, *_problems(packages)],
+        "works": all(packages[name] for name in NEEDED) and not broken and any(answer == "runs" for answer in runtimes.values()),
     }
 
 
@@ -66,11 +63,22 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         told += [f"{title}:"]
         told += [f"  {name:18} {value}" for name, value in found[title].items()]
     told += [f"problem: {problem}" for problem in found["problems"]]
-    return told if found["works"] else [*told, "nothing runs here: install what is missing above"]
+    return told if found["works"] else [*told, "nothing runs here: install what is missing or broken above"]
 
 
 def _missing(name: str) -> str:
     return f"not installed; {ADVICE[name]}" if name in ADVICE else "not installed"
+
+
+def _section(ask: Callable[[], dict[str, str]]) -> dict[str, str]:
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001 - a broken installation raises anything: that is what is asked for
+        return {"error": _told(error)}
+
+
+def _told(error: Exception) -> str:
+    return _without_home(str(error) if isinstance(error, PreprocError) else f"{type(error).__name__}: {first_line(error)}")
 
 
 def _version(name: str) -> str | None:
@@ -78,6 +86,29 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+    except Exception as error:  # noqa: BLE001 - as above
+        return _told(error)
+
+
+def _broken(packages: Mapping[str, str | None]) -> list[str]:
+    """A sentence about each package that is needed, installed, and cannot be imported."""
+    found = []
+    for name, module in NEEDED.items():
+        try:
+            if packages[name]:
+                import_module(module)
+        except Exception as error:  # noqa: BLE001 - as above
+            found.append(f"{name} {packages[name]} cannot be imported: {_told(error)}; install it anew")
+    return found
+
+
+def _system() -> dict[str, str]:
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "os": platform.platform(),
+        "cpu": _cpu(),
+        "environment": "a venv" if sys.prefix != sys.base_prefix else "no venv",
+    }
 
 
 def _runtimes() -> dict[str, str]:
@@ -87,20 +118,18 @@ def _runtimes() -> dict[str, str]:
     answers = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
-        _write_smallest(file)
         for name, kind in RUNTIMES.items():
             try:
                 answers[name] = _try(kind, file) if kind.file == "model.onnx" else _torch("cuda" if name.endswith("cuda") else "cpu")
-            except PreprocError as error:
-                answers[name] = str(error).replace(folder, "")
-            except Exception as error:  # noqa: BLE001 - a broken installation raises anything: that is what is asked for
-                answers[name] = f"{type(error).__name__}: {first_line(error)}"
-    return {name: _without_home(answer) for name, answer in answers.items()}
+            except Exception as error:  # noqa: BLE001 - as above
+                answers[name] = _told(error).replace(folder, "")
+    return answers
 
 
 def _try(kind: Any, file: Path) -> str:
     import numpy as np
 
+    _write_smallest(file)
     runtime = kind(tf32=False)
     runtime.open(file)
     (answer,) = runtime.run(np.ones((1, 3, 4, 4), np.float32)).values()
@@ -130,27 +159,29 @@ def _torch(device: str) -> str:
 
 
 def _onnxruntime(packages: Mapping[str, str | None]) -> dict[str, str]:
-    from .runtimes import WHEELS, onnxruntime
-
     told = {"wheel": " and ".join(f"{name} {packages[name]}" for name in WHEELS if packages[name]) or "none"}
-    try:
-        ort = onnxruntime()
-        told |= {"imported": ort.__version__, "providers": ", ".join(ort.get_available_providers())}
-    except PreprocError as error:
-        told["imported"] = str(error)
-    return told
+    return told | _section(_imported)
+
+
+def _imported() -> dict[str, str]:
+    from .runtimes import onnxruntime
+
+    ort = onnxruntime()
+    return {"imported": ort.__version__, "providers": ", ".join(ort.get_available_providers())}
 
 
 def _problems(packages: Mapping[str, str | None]) -> Iterator[str]:
-    from .runtimes import INSTALL_ONE, WHEELS
-
     if all(packages[name] for name in WHEELS):
         yield f"both {' and '.join(WHEELS)} are installed, in one folder: the last one runs; {INSTALL_ONE}"
     if packages["torchvision"] and packages["torch"]:
         try:
+            from .published import check_torchvision
+
             check_torchvision()
-        except (PreprocError, ImportError) as error:
-            yield _without_home(str(error))
+        except PreprocError as error:
+            yield _told(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            yield f"torchvision {packages['torchvision']} cannot be imported: {_told(error)}"
 
 
 def _gpu() -> dict[str, str]:
@@ -160,9 +191,9 @@ def _gpu() -> dict[str, str]:
         return {"driver": "no nvidia-smi here"}
     asked = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return {"driver": first_line(error)}
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        return {"driver": f"nvidia-smi has not answered within {PATIENCE:g} s"}
     answer = (done.stdout if done.returncode == 0 else done.stdout + done.stderr).strip().splitlines()
     return {f"device {number}": line for number, line in enumerate(answer)} or {"driver": "no device"}
 
@@ -201,7 +232,7 @@ def _shown(path: Path) -> str:
 
 
 def _without_home(text: str) -> str:
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
     return text.replace(home, "~") if len(home) > 1 else text
 
 

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from . import inputs, reference
 from .bare import bare_network
-from .bundle import MANIFEST, Bundle, open_bundle, strays, versions
+from .bundle import MANIFEST, Bundle, open_bundle, strays
 from .collapse import split_affine_end
 from .contract import steps_of, to_recipe
 from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
 from .examples import MODELS
+from .installed import versions
 from .progress import Progress, paced, silent
 from .published import original, through_floats, title
 from .recipe import OWN_CODE, Recipe, load_recipe, replace

@@ -1,14 +1,15 @@
 """preproc init: a recipe to begin with, commented, for a network of torchvision's or timm's, an .onnx file, or the one that comes along."""
 
+import contextlib
+import json
 import os
 import re
-import shutil
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import presets
+from . import presets, targets
 from .checks import did_you_mean
 from .errors import PreprocError
 from .examples import MODELS, page
@@ -33,9 +34,9 @@ PUBLISHED = """\
 steps_from = "weights" # {steps}
 
 [backbone]
-source = "{source}"
-name = "{network}"
-weights = "{weights}"
+source = {source}
+name = {network}
+weights = {weights}
 color = "{color}" # the colour order it was trained on
 """
 FILE = """\
@@ -43,8 +44,8 @@ FILE = """\
 {none}
 [backbone]
 source = "onnx"
-weights = "{weights}"
-color = "{color}" # the colour order it was trained on: say BGR if it was
+weights = {weights}
+color = "{color}" # the colour order it was trained on: {or_else}
 {which}"""
 EXPORT = """
 [export]
@@ -87,51 +88,88 @@ def write_recipe(
     if preset is not None:
         presets.preset(preset)
     if out is not None:
-        _check_free([out])
+        _check_free(out)
     if not given:
         return _embedded(out or Path("digits.toml")), None
     left = None
     if onnx is not None:
-        name = re.sub(r"[^\w.-]+", "-", onnx.stem).lstrip(".") or "model"
+        name = re.sub(r"[^\w.-]+", "-", onnx.stem).strip(".-") or "model"
         text, left = _of_file(onnx, preset, (out or Path()).absolute().parent if out else Path.cwd())
     else:
         name, text = _torchvision(torchvision) if torchvision is not None else _timm(str(timm))
     out = out or Path(f"{name}.toml")
-    _check_free([out])
+    _check_free(out)
     check_name(out.stem)
     text = _aligned(HEAD.format(out=out.name, name=out.stem) + text)
-    if left is None:
-        parse_recipe(tomllib.loads(text), folder=out.parent)
-    with out.open("x", encoding="utf-8") as file:
-        file.write(text)
+    table = tomllib.loads(text)
+    if left is not None:
+        del table["steps"][-1]  # the one with the constants that are left
+    parse_recipe(table, folder=out.parent)
+    _write(out, {out: text.encode()})
     return out, left
 
 
-def _check_free(files: Sequence[Path]) -> None:
-    if files[0].suffix != ".toml" or not files[0].absolute().parent.is_dir():
-        raise PreprocError(f"{files[0]}: expected the name of a .toml file in a folder that exists, got another")
-    for file in files:
-        if file.exists():
-            raise PreprocError(f"{file}: expected a free name, got a file that is there and stays as it is; -o FILE.toml names another")
+def _check_free(out: Path) -> None:
+    if out.suffix != ".toml" or not out.absolute().parent.is_dir():
+        raise PreprocError(f"{out}: expected the name of a .toml file in a folder that exists, got another")
+    if out.exists():
+        raise PreprocError(f"{out}: expected a free name, got a file that is there and stays as it is; -o FILE.toml names another")
+    targets.check_place(out)
+
+
+def _quoted(text: str) -> str:
+    """As TOML writes a string: as JSON does, but for one character. Raises PreprocError for a file's name that is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PreprocError(f"{text!a}: expected a name in UTF-8, as recipes are, got another; rename the file") from error
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _aligned(text: str) -> str:
     """The comments behind values in one column."""
-    return re.sub(r"^((?:# )?[^#\n]+?) # ", lambda found: f"{found[1]:<35} # ", text, flags=re.MULTILINE)
+    value = r'(?:[^#"\n]|"(?:[^"\\\n]|\\.)*")+?'
+    return re.sub(rf"^((?:# )?{value}) # ", lambda found: f"{found[1]:<35} # ", text, flags=re.MULTILINE)
 
 
 def _embedded(out: Path) -> Path:
-    """The one that the page on recipes explains, and what it names."""
+    """The one that the page on recipes explains, and what it names: of that, files with the same bytes may be there already."""
     found = re.search(r"```toml\n(.*?)```", page("recipe"), re.DOTALL)
     assert found is not None
-    beside = [out.with_name(name) for name in BESIDE]
-    _check_free([out, *beside])
-    for file in beside:
-        source = MODELS / file.name
-        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, file)
-    with out.open("x", encoding="utf-8") as made:
-        made.write(found[1])
+    _check_free(out)
+    contents = {}
+    for name in BESIDE:
+        for source in sorted((MODELS / name).iterdir()) if (MODELS / name).is_dir() else [MODELS / name]:
+            file, content = out.parent / source.relative_to(MODELS), source.read_bytes()
+            if not file.exists():
+                contents[file] = content
+            elif not file.is_file() or file.read_bytes() != content:
+                raise PreprocError(
+                    f"{file}: expected the file that comes along, which the recipe names, or a free name, got another file, which stays "
+                    f"as it is; give another folder: -o FOLDER/{out.name}"
+                )
+    _write(out, contents | {out: found[1].encode()})
     return out
+
+
+def _write(out: Path, contents: Mapping[Path, bytes]) -> None:
+    """All of these files, over none, or nothing. Raises PreprocError that names `out`."""
+    targets.check_place(out, size=sum(map(len, contents.values())))
+    made: list[Path] = []
+    try:
+        with targets.writing(out):
+            for file, content in contents.items():
+                if not file.parent.exists():
+                    file.parent.mkdir()
+                    made.append(file.parent)
+                with file.open("xb") as opened:
+                    made.append(file)
+                    opened.write(content)
+    except BaseException:
+        for path in reversed(made):
+            with contextlib.suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise
 
 
 def _torchvision(name: str) -> tuple[str, str]:
@@ -161,7 +199,7 @@ def _timm(name: str) -> tuple[str, str]:
 
 def _published(source: str, network: str, weights: str, known: Published) -> str:
     steps = ", ".join(step.name for step in known.steps)
-    top = PUBLISHED.format(steps=steps, source=source, network=network, weights=weights, color=known.color)
+    top = PUBLISHED.format(steps=steps, source=_quoted(source), network=_quoted(network), weights=_quoted(weights), color=known.color)
     pixels = PIXELS.format(color="RGB", size='"dynamic" # photographs of any size, or [height, width]')
     return top + pixels + EXPORT.format(formats='["onnx", "torchscript"] # and "pt2"')
 
@@ -178,11 +216,13 @@ def _of_file(file: Path, preset: str | None, folder: Path) -> tuple[str, str | N
         raise PreprocError(f"{file}: expected a model that takes prepared floats, got one that takes {picture['takes']}")
     steps, left = _steps(picture, preset)
     color = {1: "GRAY", 3: "RGB"}.get(picture["channels"] or 3, "ANY")
+    trained = "BGR" if color == "RGB" and preset is not None and presets.preset(preset).color == "BGR" else color
     top = FILE.format(
         none="" if steps else "steps = [] # it normalizes raw grey levels itself\n",
-        weights=Path(os.path.relpath(file.absolute(), folder)).as_posix(),
-        color=color,
-        which=f'input = "{picture["input"]}"\nlayout = "{picture["layout"]}"\n' if len(described["inputs"]) > 1 else "",
+        weights=_quoted(Path(os.path.relpath(file.absolute(), folder)).as_posix()),
+        color=trained,
+        or_else="as the preset's" if trained == "BGR" else "say BGR if it was",
+        which=f'input = {_quoted(picture["input"])}\nlayout = "{picture["layout"]}"\n' if len(described["inputs"]) > 1 else "",
     )
     size = f"{picture['size']} # as the file has it" if picture["size"] else '"dynamic" # as the file has it, or [height, width]'
     pixels = PIXELS.format(color=color, size=size) + (f"channels = {picture['channels']}\n" if color == "ANY" else "")
@@ -190,16 +230,22 @@ def _of_file(file: Path, preset: str | None, folder: Path) -> tuple[str, str | N
 
 
 def _steps(picture: Mapping[str, Any], preset: str | None) -> tuple[str, str | None]:
-    """The steps' text, and what is left to fill in."""
+    """The steps' text, and what is left to fill in. Raises PreprocError."""
+    normalized = {first["unit"]: first["text"] for first in picture["maps"] if first["unit"]}
+    if picture["casts_to"]:
+        normalized[picture["casts_to"].removeprefix("raw pixels, ")] = f"a cast to {picture['casts_to']}"
+    told = " and ".join(normalized.values())
     if preset is not None:
+        if normalized:
+            raise PreprocError(f"--preset: expected a model that takes normalized values, got one with its own, {told}; leave --preset out")
         unit = presets.preset(preset).unit
-        constants = NORMALIZE.format(constants=f'preset = "{preset}"')
+        constants = NORMALIZE.format(constants=f"preset = {_quoted(preset)}")
         return (f"{RESCALE}\n{constants}" if unit == "0-1" else constants), None
-    if picture["normalizes"]:
-        units = {first["unit"] for first in picture["maps"]}
-        if units == {"0-255"}:
-            return "", None
-        if units == {"0-1"}:
-            return f"# It normalizes values in 0-1 itself.\n{RESCALE}", None
+    if normalized.keys() == {"0-255"}:
+        return "", None
+    if normalized.keys() == {"0-1"}:
+        return f"# It normalizes values in 0-1 itself.\n{RESCALE}", None
+    if normalized:
+        raise PreprocError(f"expected a model that normalizes values in 0-255 or 0-1, or none itself, got {told}; write its recipe by hand")
     constants = NORMALIZE.format(constants=OPEN.format(presets=" | ".join(presets.PRESETS)))
     return f"{RESCALE}\n{constants}", "the constants of its normalize step, which no .onnx file tells: --preset NAME does"

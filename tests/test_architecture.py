@@ -11,7 +11,7 @@ import preproc
 from tests.conftest import ROOT
 
 ORDER = [
-    "errors tracing progress terminal targets threads children affine checks decoding presets plausibility steps pillow",
+    "errors installed tracing progress terminal targets threads children affine checks decoding presets plausibility steps pillow",
     "reference published recipe collapse tracking planes guard layers pipeline backbones convolutions folding graph formats",
     "runtimes probe roundings verify contract inputs aside bundle bare examples proof export torchfiles inspection starting showing",
     "stats serving doctor cli __main__",

@@ -2,13 +2,15 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from preproc import cli, doctor
+from preproc import cli, doctor, published
 from preproc.errors import PreprocError, RuntimeAbsentError
 from preproc.runtimes import RUNTIMES
+from tests.commands import ROOT, in_a_process
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_both_wheels_and_a_torchvision_for_another_torch_are_problems(found, mon
     def other():
         raise PreprocError("expected a torchvision that was built for this torch, got: no")
 
-    monkeypatch.setattr(doctor, "check_torchvision", other)
+    monkeypatch.setattr(published, "check_torchvision", other)
     told = list(doctor._problems(found["packages"] | {"onnxruntime": "1", "onnxruntime-gpu": "2", "torch": "1", "torchvision": "1"}))
     assert told[0].startswith("both onnxruntime and onnxruntime-gpu are installed, in one folder")
     assert told[1].startswith("expected a torchvision that was built for this torch")
@@ -108,11 +110,77 @@ def test_nothing_that_runs_is_not_working(monkeypatch):
     assert doctor.examine()["works"] is False
 
 
-def test_drivers_that_hang_or_fail_are_one_line(monkeypatch, tmp_path):
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed because it could not communicate with the driver.'\nexit 9\n")
-    program.chmod(0o755)
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (
+            {
+                "onnxruntime": "RuntimeError('no such instruction')",
+                "torch": "OSError('libcudart.so.13: cannot open shared object file')",
+                "openvino": "OSError('libtbb.so.12: cannot open shared object file')",
+            },
+            ["ort-cpu            RuntimeError: no such", "torch-cpu          OSError: libcudart"],
+        ),
+        (
+            {"onnx_ir": "ImportError('cannot import name x')", "torch": "ImportError('slow')"},
+            ["problem: onnx-ir ", "cannot be imported: ImportError: cannot import name x"],
+        ),
+        ({"numpy": "ModuleNotFoundError('No module named numpy')"}, ["problem: numpy ", "No module named numpy", "caches:"]),
+    ],
+    ids=["every runtime", "onnx_ir", "numpy"],
+)
+def test_broken_installations_are_told_and_nothing_runs(broken, told, tmp_path):
+    for name, error in broken.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"raise {error}\n")
+    done = in_a_process("doctor", cwd=tmp_path, check=1, PYTHONPATH=f"{tmp_path}:{ROOT}", PYTHONDONTWRITEBYTECODE="1")
+    assert done.stdout.endswith("nothing runs here: install what is missing or broken above\n")
+    assert done.stderr == ""
+    for text in told:
+        assert any(text in line for line in done.stdout.splitlines()), (text, done.stdout)
+
+
+def test_a_section_that_fails_leaves_the_others(monkeypatch):
+    def broken(*_):
+        raise OSError("no such thing")
+
+    for name in ("_runtimes", "_onnxruntime", "_gpu", "_threads", "_folders", "_cpu"):
+        monkeypatch.setattr(doctor, name, broken)
+    monkeypatch.setattr(doctor.metadata, "version", broken)
+    found = doctor.examine()
+    for section in ("system", "runtimes", "onnxruntime", "gpu", "threads", "caches"):
+        assert found[section] == {"error": "OSError: no such thing"}
+    assert set(found["packages"].values()) == {"OSError: no such thing"}
+    assert found["works"] is False
+    assert "nothing runs here" in doctor.lines(found)[-1]
+
+
+def test_where_a_needed_package_cannot_be_imported_nothing_works(monkeypatch, tmp_path):
+    (tmp_path / "broken_numpy.py").write_text("raise OSError('libblas.so: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(doctor, "_runtimes", lambda: {"torch-cpu": "runs"})
+    monkeypatch.setattr(doctor, "_problems", lambda _: [])
+    assert doctor.examine()["works"] is True
+    monkeypatch.setitem(doctor.NEEDED, "numpy", "broken_numpy")
+    found = doctor.examine()
+    assert found["works"] is False
+    (told,) = found["problems"]
+    assert told.startswith("numpy ")
+    assert told.endswith("cannot be imported: OSError: libblas.so: cannot open shared object file; install it anew")
+
+
+def test_drivers_that_fail_or_hang_or_are_not_there_are_one_line(monkeypatch, tmp_path):
+    def program(script):
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+        return doctor._gpu()
+
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    assert doctor._gpu() == {"device 0": "NVIDIA-SMI has failed because it could not communicate with the driver."}
+    failed = "NVIDIA-SMI has failed because it could not communicate with the driver."
+    assert program(f"echo '{failed}'; exit 9") == {"device 0": failed}
+    monkeypatch.setattr(doctor, "PATIENCE", 0.2)
+    start = time.monotonic()
+    assert program("exec sleep 60") == {"driver": "nvidia-smi has not answered within 0.2 s"}
+    assert time.monotonic() - start < 30
     monkeypatch.setenv("PATH", str(Path(tmp_path) / "nothing"))
     assert doctor._gpu() == {"driver": "no nvidia-smi here"}

@@ -8,7 +8,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
 from preproc import examples
 from preproc.errors import PreprocError, RecipeError
@@ -112,9 +114,50 @@ def test_init_writes_the_embedded_recipe_with_its_files(here):
     before = {file: file.stat().st_mtime_ns for file in here.rglob("*")}
     with pytest.raises(PreprocError, match=r"digits\.toml: expected a free name, got a file that is there"):
         write_recipe()
-    with pytest.raises(PreprocError, match=r"digits\.safetensors: expected a free name"):
-        write_recipe(out=Path("other.toml"))
     assert {file: file.stat().st_mtime_ns for file in here.rglob("*")} == before
+
+
+def test_init_keeps_files_beside_that_are_the_same_and_refuses_others(here):
+    write_recipe()
+    (here / "digits.images" / "3.png").unlink()
+    before = {file: file.stat().st_mtime_ns for file in here.rglob("*") if file.is_file()}
+    write_recipe(out=Path("other.toml"))
+    assert load_recipe("other.toml").export.images.is_dir()
+    assert (here / "digits.images" / "3.png").read_bytes() == (ROOT / "models" / "digits.images" / "3.png").read_bytes()
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    for name in ("digits.stats.json", "digits.images/7.png"):
+        kept = Path(name).read_bytes()
+        Path(name).write_text("mine")
+        with pytest.raises(PreprocError, match=rf"{name}: expected the file that comes along.* another file.*-o FOLDER/third\.toml"):
+            write_recipe(out=Path("third.toml"))
+        assert Path(name).read_text() == "mine"
+        Path(name).write_bytes(kept)
+    assert not Path("third.toml").exists()
+
+
+@pytest.mark.parametrize("limit", [100, 4096, 300_000])
+def test_init_on_a_full_disk_names_the_target_and_leaves_nothing(limit, tmp_path):
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); from preproc.cli import main; main()"
+    command = [sys.executable, "-c", code, "init", "-o", "mine.toml"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    (tmp_path / "digits.images").mkdir()  # somebody's: it stays
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "preproc: error: mine.toml: expected a place that can be written to, got: File too large\n"
+    assert [file.name for file in tmp_path.rglob("*")] == ["digits.images"]
+
+
+def test_init_that_fails_takes_back_what_it_made(here, monkeypatch):
+    """A folder of its own, too; and the disk is looked at first."""
+    monkeypatch.setattr(Path, "mkdir", lambda path: (os.mkdir(path), Path("mine.toml").write_text("somebody's"))[0])  # noqa: PTH102
+    with pytest.raises(FileExistsError):
+        write_recipe(out=Path("mine.toml"))
+    assert [file.name for file in here.iterdir()] == ["mine.toml"]
+    assert Path("mine.toml").read_text() == "somebody's"
+    usage = shutil.disk_usage(here)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=5000))
+    with pytest.raises(PreprocError, match=r"digits\.toml: expected room for about 6\d\d,\d\d\d bytes, got 5,000 free"):
+        write_recipe()
 
 
 @pytest.mark.usefixtures("here")
@@ -160,6 +203,54 @@ def test_init_makes_no_constants_up(here):
         load_recipe(made)
     made.write_text(made.read_text().replace("# preset", "preset"))
     assert load_recipe(made).steps[-1] == Normalize.preset("imagenet", color="RGB")
+
+
+@pytest.mark.parametrize("stem", ['a"b', "a\\b", "a # b", "a'''b", "é 模", "a\tb\x7f", "{x}", '"'])
+@pytest.mark.parametrize("preset", ["imagenet", None])
+def test_every_name_of_a_file_is_read_back(stem, preset, here):
+    hand_made(here).rename(f"{stem}.onnx")
+    made, _ = write_recipe(onnx=Path(f"{stem}.onnx"), preset=preset)
+    table = tomllib.loads(made.read_text(encoding="utf-8"))
+    assert table["backbone"]["weights"] == f"{stem}.onnx"
+    assert f"export/{made.stem}. preproc explain" in made.read_text(encoding="utf-8")
+    assert len(table["steps"]) == 2
+
+
+def test_a_name_that_is_no_text_is_refused(here):
+    try:
+        hand_made(here).rename(os.fsdecode(b"a\xff.onnx"))
+    except OSError as error:
+        pytest.skip(f"no such names here: {error}")
+    with pytest.raises(PreprocError, match="expected a name in UTF-8"):
+        write_recipe(onnx=Path(os.fsdecode(b"a\xff.onnx")))
+    assert not list(here.glob("*.toml"))
+
+
+def test_a_preset_that_is_in_bgr_is_of_a_network_that_is(here):
+    recipe = load_recipe(write_recipe(onnx=hand_made(here), preset="caffe")[0])
+    assert (recipe.backbone.color, recipe.pixels.color) == ("BGR", "RGB")
+    assert recipe.steps[-1] == Normalize.preset("caffe", color="BGR")
+
+
+@pytest.mark.parametrize(("top", "steps"), [(255, 0), (1, 1), (4095, None)])
+def test_a_network_that_normalizes_itself_gets_no_second_one(top, steps, here):
+    value = numpy_helper.from_array(np.array(0.5 * top, np.float32))
+    nodes = [
+        helper.make_node("Constant", [], ["k"], value=value),
+        helper.make_node("Sub", ["image", "k"], ["moved"]),
+        helper.make_node("Div", ["moved", "k"], ["first"]),
+    ]
+    file = hand_made(here, nodes=nodes)
+    with pytest.raises(PreprocError, match=r"--preset: expected a model that takes normalized values.*\(x - .*leave --preset out"):
+        write_recipe(onnx=file, preset="imagenet")
+    if steps is None:
+        with pytest.raises(PreprocError, match=r"values in 0-255 or 0-1, or none itself, got .*0-4095; write its recipe by hand"):
+            write_recipe(onnx=file)
+    else:
+        made, left = write_recipe(onnx=file)
+        assert left is None
+        assert [step.name for step in load_recipe(made).steps if step.name != "from_pixels"] == ["rescale"] * steps
+    assert len(list(here.glob("*.toml"))) == (steps is not None)
 
 
 @pytest.mark.usefixtures("here")

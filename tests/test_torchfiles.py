@@ -231,17 +231,51 @@ def test_ctrl_c_is_one_line_and_130_in_every_command(name, monkeypatch, capfd, t
         assert out == ('{"error": "interrupted"}\n' if json else "")
 
 
+@pytest.mark.parametrize("place", ["preproc.terminal.speak", "typer.Typer.__call__"], ids=["in an option", "before them"])
+def test_ctrl_c_outside_a_commands_body(place, monkeypatch, capfd):
+    """Typer ends without a word where it comes while options are read."""
+    monkeypatch.setattr(place, interrupt)
+    for json in ([], ["--json"]):
+        monkeypatch.setattr(sys, "argv", ["preproc", "doctor", *json])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, told = capfd.readouterr()
+        assert (ended.value.code, told) == (130, "preproc: error: interrupted\n")
+        assert out == ('{"error": "interrupted"}\n' if json else "")
+
+
 def test_ctrl_c_while_modules_are_imported_and_after_the_end(monkeypatch, capfd):
     before = signal.getsignal(signal.SIGINT)
     try:
         monkeypatch.setattr(cli, "main", interrupt)
-        with pytest.raises(SystemExit) as ended:
-            started()
-        assert ended.value.code == 130
-        assert capfd.readouterr().err == "preproc: error: interrupted\n"
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # what is done is done
+        for found, left in ((signal.default_int_handler, signal.SIG_DFL), (signal.SIG_IGN, signal.SIG_IGN)):
+            signal.signal(signal.SIGINT, found)
+            with pytest.raises(SystemExit) as ended:
+                started()
+            assert ended.value.code == 130
+            assert capfd.readouterr().err == "preproc: error: interrupted\n"
+            assert signal.getsignal(signal.SIGINT) is left
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+HANGING = """
+import atexit, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, as these tests may be, are born ignoring it
+atexit.register(lambda: (print("hanging", flush=True), time.sleep(60)))
+from preproc.__main__ import main
+main()
+"""
+
+
+def test_an_interpreter_that_hangs_at_its_end_is_ended_by_ctrl_c():
+    command = [sys.executable, "-c", HANGING, "--version"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("preproc ")
+    assert process.stdout.readline() == "hanging\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == -signal.SIGINT  # a shell's 130
 
 
 def test_ctrl_c_for_real(tmp_path):

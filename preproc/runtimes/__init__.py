@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ._base import Outputs, Runtime
 from .openvino import OpenVinoCpu
-from .ort import INSTALL_ONE, WHEELS, OnnxReference, OrtCpu, OrtCuda, evaluate, onnxruntime
+from .ort import OnnxReference, OrtCpu, OrtCuda, evaluate, onnxruntime
 from .pytorch import Pt2Cpu, Pt2Cuda, TorchCpu, TorchCuda, TorchScriptCpu, TorchScriptCuda, load_pt2, load_torchscript
 from .watched import InTurn
 
@@ -31,9 +31,7 @@ def made(kind: type[Runtime], module: "nn.Module | None", outputs: Sequence[str]
 
 
 __all__ = [
-    "INSTALL_ONE",
     "RUNTIMES",
-    "WHEELS",
     "InTurn",
     "OnnxReference",
     "OpenVinoCpu",

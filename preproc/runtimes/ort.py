@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 
 from .. import threads
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
+from ..installed import INSTALL_ONE, WHEELS
 from ._base import Outputs, Runtime
-
-WHEELS = ("onnxruntime", "onnxruntime-gpu")
-"""Both write into one folder: the one that was written last runs, and removing either takes files of the other."""
-INSTALL_ONE = "pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
 
 
 def onnxruntime() -> Any:

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from preproc.bundle import versions
 from preproc.errors import PreprocError
+from preproc.installed import versions
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "tests.bench.gpu"]

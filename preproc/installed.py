@@ -1,0 +1,19 @@
+"""What is installed, by its own word: nothing is imported, so that it can be told of what is broken."""
+
+import contextlib
+from importlib import metadata
+
+PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "openvino", "numpy", "pillow")
+"""Those that shape the files."""
+WHEELS = ("onnxruntime", "onnxruntime-gpu")
+"""Both write into one folder: the one that was written last runs, and removing either takes files of the other."""
+INSTALL_ONE = "pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that shape the files, as far as they are installed."""
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
