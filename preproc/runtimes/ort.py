@@ -20,19 +20,18 @@ from ._base import Outputs, Runtime
 def onnxruntime() -> Any:
     """The module, imported with its telemetry off (unless the user has set ORT_DISABLE_TELEMETRY): a library does not phone home.
 
-    Raises RuntimeAbsentError where it is not installed, or where the removal of one of its wheels has left half of it.
+    Raises RuntimeAbsentError where it is not installed, or cannot be imported: the removal of one of its wheels leaves half of it.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime as ort
 
         ort.InferenceSession  # noqa: B018 - a folder without __init__.py imports, too
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a broken installation raises anything
         if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
             raise RuntimeAbsentError(f"{error.name} is not installed; pip install onnxruntime-gpu, or onnxruntime for the CPU") from error
-        raise RuntimeAbsentError(
-            f"expected a whole onnxruntime, got: {first_line(error)} (removing one of its wheels takes files of the other): {INSTALL_ONE}"
-        ) from error
+        half = " (removing one of its wheels takes files of the other)" if isinstance(error, (ImportError, AttributeError)) else ""
+        raise RuntimeAbsentError(f"expected a whole onnxruntime, got: {first_line(error)}{half}: {INSTALL_ONE}") from error
     return ort
 
 
