@@ -7,7 +7,7 @@ from typing import Any
 
 from . import steps
 from .errors import BundleError, PreprocError, first_line
-from .recipe import Recipe, check_tolerance, parse_recipe, replace
+from .recipe import Front, Recipe, check_tolerance, parse_front, parse_recipe, replace
 
 KEY = "preproc.contract"
 """Its key in ONNX metadata_props."""
@@ -113,23 +113,35 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
     return contract
 
 
-def to_recipe(contract: Mapping[str, Any]) -> Recipe:
-    """The recipe that a contract was made from. Files that it names are relative to the working directory."""
+def front_of(contract: Mapping[str, Any]) -> Front:
+    """What stands in front of the network, whatever that is."""
+    return parse_front(_front(contract), folder=Path(), model_color=contract["backbone"]["color"])
+
+
+def _front(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """As a recipe says it."""
     shape, layout = contract["input"]["shape"], contract["input"]["layout"]
     sides = shape[1:3] if layout == "NHWC" else shape[2:4]
+    return {
+        "pixels": {key: contract["input"][key] for key in ("layout", "color", "dtype")}
+        | {"size": sides if isinstance(sides[0], int) else "dynamic", "channels": shape[3] if layout == "NHWC" else shape[1]}
+        | ({"batch": shape[0]} if isinstance(shape[0], int) else {}),
+        "steps": [step.spec() for step in steps_of(contract)[1:]],
+    }
+
+
+def to_recipe(contract: Mapping[str, Any]) -> Recipe:
+    """The recipe that a contract was made from. Files that it names are relative to the working directory. Raises RecipeError for a network
+    that was handed over in Python."""
     keys = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
     backbone = {key: contract["backbone"][key] for key in keys if key in contract["backbone"]}
     if "weights" in backbone:  # a bundle from elsewhere must not choose what is opened here
         backbone["weights"] = Path(str(backbone["weights"])).name
     requested = {entry["requested"] for entry in contract["fold"].values()}
-    table = {
+    table = _front(contract) | {
         "name": contract["name"],
         "labels": contract["labels"],
         "backbone": backbone,
-        "pixels": {key: contract["input"][key] for key in ("layout", "color", "dtype")}
-        | {"size": sides if isinstance(sides[0], int) else "dynamic", "channels": shape[3] if layout == "NHWC" else shape[1]}
-        | ({"batch": shape[0]} if isinstance(shape[0], int) else {}),
-        "steps": [step.spec() for step in steps_of(contract)[1:]],
         "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"}
         | {"tf32": contract.get("tf32", False)}
         | ({} if contract.get("tolerance") is None else {"tolerance": contract["tolerance"]}),

@@ -19,7 +19,7 @@ from . import inputs, reference
 from .bare import bare_network
 from .bundle import MANIFEST, Bundle, open_bundle, strays
 from .collapse import split_affine_end
-from .contract import steps_of, to_recipe
+from .contract import front_of, steps_of, to_recipe
 from .errors import BundleError, NotAtHandError, NotFoldableError, PreprocError
 from .examples import MODELS
 from .installed import versions
@@ -324,7 +324,7 @@ def verify_bundle(
     of_a_file = runtimes is None and not in_python
     if images is not None or recipe is not None or of_a_file or any(RUNTIMES[name].file != "model.onnx" for name in names):
         if images is not None:
-            inputs.check(Path(images), to_recipe(bundle.contract).pixels)
+            inputs.check(Path(images), front_of(bundle.contract).pixels)
             for note in inputs.notes(Path(images)):
                 progress(note)
         progress("looking for the original backbone")
@@ -458,6 +458,8 @@ def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
             return recipe
     if path:
         raise BundleError(f"{path}: expected a recipe, got nothing there")
+    if contract["backbone"]["source"] == "module":
+        raise BundleError("the network was handed over in Python, and is not at hand: export it again where it is")
     _check_harmless(contract["backbone"]["source"], contract["backbone"].get("name"))
     return to_recipe(contract)
 

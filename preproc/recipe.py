@@ -115,27 +115,28 @@ def load_recipe(path: str | Path, *, pillow: int | None = None) -> Recipe:
     return _loaded(path, functools.partial(parse_recipe, folder=Path(path).parent, pillow=pillow))
 
 
-def load_front(path: str | Path, *, model_color: str | None = None) -> "Front":
-    """What a recipe says of the pixels and of what is done to them, for a network that is known otherwise: [pixels], [[steps]] or
+def load_front(path: str | Path, *, model_color: str | None = None) -> Front:
+    """parse_front() of a recipe's file."""
+    return _loaded(path, functools.partial(parse_front, folder=Path(path).parent, model_color=model_color))
+
+
+def parse_front(data: Mapping[str, Any], *, folder: Path, model_color: str | None = None) -> Front:
+    """What TOML's tables say of the pixels and of what is done to them, for a network that is known otherwise: [pixels], [[steps]] or
     steps_from, and [backbone] color, or `model_color` where there is none. The rest may be there, and is not read. Raises RecipeError."""
-
-    def parse(data: Mapping[str, Any]) -> Front:
-        top = _Table(data, "")
-        table = top.table("backbone", {})
-        color = table.choice("color", COLORS) if "color" in table.data else model_color
-        if color is None:
-            raise RecipeError("[backbone] color: expected what the model was trained on, there or as --model-color, got nothing")
-        if model_color not in (None, color):
-            raise RecipeError(f"[backbone] color: expected {model_color}, as --model-color says, got {color}")
-        source, name, weights = (table.text(key, None) for key in ("source", "name", "weights"))
-        found = _front(top, BackboneSpec(source=source or "none", color=color, name=name, weights=weights), Path(path).parent, None)
-        top.taken += ["name", "labels", "export"]
-        table.taken += [field.name for field in dataclasses.fields(BackboneSpec)]
-        top.finish()
-        table.finish()
-        return found
-
-    return _loaded(path, parse)
+    top = _Table(data, "")
+    table = top.table("backbone", {})
+    color = table.choice("color", COLORS) if "color" in table.data else model_color
+    if color is None:
+        raise RecipeError("[backbone] color: expected what the model was trained on, there or as --model-color, got nothing")
+    if model_color not in (None, color):
+        raise RecipeError(f"[backbone] color: expected {model_color}, as --model-color says, got {color}")
+    source, name, weights = (table.text(key, None) for key in ("source", "name", "weights"))
+    found = _front(top, BackboneSpec(source=source or "none", color=color, name=name, weights=weights), folder, None)
+    top.taken += ["name", "labels", "export"]
+    table.taken += [field.name for field in dataclasses.fields(BackboneSpec)]
+    top.finish()
+    table.finish()
+    return found
 
 
 def _loaded(path: str | Path, parse: Callable[[Mapping[str, Any]], _Value]) -> _Value:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from . import inputs, reference, targets
 from .bundle import MANIFEST
-from .contract import to_recipe
+from .contract import front_of
 from .errors import PreprocError
 from .examples import recipe_file
 from .inspection import describe
-from .recipe import Recipe, load_recipe
+from .recipe import Front, load_recipe
 from .steps import COLORS, FromPixels, Geometry, Step
 from .torchfiles import SUFFIXES
 
@@ -32,13 +32,13 @@ class Stage:
     values: NDArray[np.float64]
 
 
-def stages(image: Path, recipe: Recipe) -> list[Stage]:
+def stages(image: Path, front: Front) -> list[Stage]:
     """The pixels and what each step makes of them, from the float64 reference."""
-    values: NDArray[Any] = inputs.one_picture(image, recipe.pixels)
+    values: NDArray[Any] = inputs.one_picture(image, front.pixels)
     found = []
-    for step in recipe.steps:
+    for step in front.steps:
         values = reference.apply([step], values)
-        found.append(Stage(_title(step, recipe), values[0]))
+        found.append(Stage(_title(step, front), values[0]))
     return found
 
 
@@ -52,8 +52,8 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     if any(out.exists() and other.exists() and out.samefile(other) for other in (image, source)):
         raise PreprocError(f"{out}: expected another name than that of the picture that is shown, got the same")
     pyplot = _pyplot()
-    recipes = [(path, _recipe(path)) for path in (source, against) if path is not None]
-    rows = [(path, stages(image, recipe), recipe) for path, recipe in recipes]
+    fronts = [(path, _front(path)) for path in (source, against) if path is not None]
+    rows = [(path, stages(image, front), front) for path, front in fronts]
     columns = max(len(row) for _, row, _ in rows)
     compared = len(rows) == 2
     heights = (
@@ -69,8 +69,8 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     )
     for axis in axes.flat:
         axis.set_axis_off()
-    for index, (path, row, recipe) in enumerate(rows):
-        letters = _letters(recipe)
+    for index, (path, row, front) in enumerate(rows):
+        letters = _letters(front)
         for column, stage in enumerate(row):
             _draw(axes[3 * index + 1][column], stage, letters)
             _histogram(axes[3 * index + 2][column], stage, letters)
@@ -87,7 +87,7 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     return told
 
 
-def _recipe(path: Path) -> Recipe:
+def _front(path: Path) -> Front:
     """By its suffix; a file that does not exist is a recipe that does not, unless one of that name comes along."""
     if path.is_dir() or path.name == MANIFEST or path.suffix in (".onnx", *SUFFIXES):
         contract = describe(path)["contract"]
@@ -95,21 +95,22 @@ def _recipe(path: Path) -> Recipe:
             raise PreprocError(
                 f"{path}: expected a recipe, a bundle, or a model file that preproc has made, got one without a contract inside"
             )
-        return to_recipe(contract)
-    return load_recipe(recipe_file(path))
+        return front_of(contract)
+    recipe = load_recipe(recipe_file(path))
+    return Front(recipe.pixels, recipe.steps, recipe.backbone.color, recipe.steps_from)
 
 
-def _title(step: Step, recipe: Recipe) -> str:
+def _title(step: Step, front: Front) -> str:
     if isinstance(step, FromPixels):
-        return f"pixels, {recipe.pixels.color} as {step.to}"
+        return f"pixels, {front.pixels.color} as {step.to}"
     if isinstance(step, Geometry):
         size = getattr(step, "size", None) or getattr(step, "padding", "")
         return f"{step.name} {size} {getattr(step, 'interpolation', '')}".rstrip()
     return step.name
 
 
-def _letters(recipe: Recipe) -> tuple[str, ...]:
-    return COLORS[recipe.backbone.color] or tuple(str(number) for number in range(recipe.pixels.channels))
+def _letters(front: Front) -> tuple[str, ...]:
+    return COLORS[front.color] or tuple(str(number) for number in range(front.pixels.channels))
 
 
 def _draw(axis: Any, stage: Stage, letters: Sequence[str]) -> None:

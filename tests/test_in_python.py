@@ -4,17 +4,20 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from preproc.errors import PreprocError
+from preproc.errors import BundleError, PreprocError
 from preproc.export.attaching import attach
 from preproc.export.exporter import export_bundle
 from preproc.export.jobs import job_of
 from preproc.folding import fold
 from preproc.layers import CenterCrop, FromPixels, MinMaxNormalize, Normalize, Rescale, Resize
 from preproc.pipeline import Pipeline, prepend
+from preproc.proof import verify_bundle
 from preproc.recipe import ExportSpec, PixelsSpec, load_recipe
 from preproc.runtimes import OrtCpu
+from preproc.showing import write_picture
 from preproc.steps import as_steps
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
@@ -179,3 +182,20 @@ def test_attach_says_what_is_missing_or_differs(tmp_path):
 
 def test_as_steps_keeps_the_steps():
     assert as_steps(PIPELINE) == as_steps(list(PIPELINE.layers)) == PIPELINE.steps()
+
+
+def test_a_bundle_of_a_network_from_python_is_shown_and_says_what_it_lacks(tmp_path):
+    """Its contract says all that stands in front of the network; that the network itself is not at hand is said in words."""
+    pytest.importorskip("matplotlib")
+    bundle = export_bundle(MODEL, tmp_path / "b", example=ARRAY, formats=["onnx"])
+    Image.fromarray(ARRAY[0]).save(tmp_path / "a.png")
+    write_picture(tmp_path / "a.png", bundle.folder, tmp_path / "shown.png")
+    assert (tmp_path / "shown.png").stat().st_size > 1000
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "a.png").rename(tmp_path / "pictures" / "a.png")
+    told = "the network was handed over in Python, and is not at hand: export it again where it is"
+    with pytest.raises(BundleError, match=f"--images and --recipe need; {told}"):
+        verify_bundle(bundle.folder, images=tmp_path / "pictures")
+    report = verify_bundle(bundle.folder)
+    (result,) = (result for result in report.results if result.runtime == "torch-cpu")
+    assert result.reason == f"the original backbone is not at hand ({told})"
