@@ -696,6 +696,18 @@ def test_advice_says_what_it_is_computed_from():
     assert "several kinds (1 GRAY, 1 RGB)" in "\n".join(advice(compute_stats([flat[0], flat[0][..., 0]])))
 
 
+def test_advice_on_twelve_bits_of_sixteen():
+    """They are no flat pictures: a part of the range is used."""
+    rng = np.random.default_rng(0)
+    told = "\n".join(advice(compute_stats([rng.integers(0, 4081, (16, 16, 1)).astype(np.uint16) for _ in range(3)])))
+    assert "12 bits of 16 are used" in told
+    assert 'step = "min_max_scale", low = 0, high = 4095' in told
+    assert "nearly flat" not in told
+    whole = "\n".join(advice(compute_stats([np.full((16, 16, 1), 40000, np.uint16) for _ in range(3)])))
+    assert "nearly flat" in whole
+    assert "bits of 16" not in whole
+
+
 def test_the_report_is_one_page_that_needs_no_network(tmp_path):
     place = save_all(tmp_path / "<p>", pictures(5))
     run("stats", place, "--report", tmp_path / "r.html")

@@ -102,8 +102,20 @@ def _constants(name: str, kind: Histogram) -> Iterator[str]:
 
 
 def _pictures_that_are(name: str, kind: Histogram) -> Iterator[str]:
+    largest = max(high for _, high in kind.range())
+    bits = largest.bit_length()
+    narrow = kind.top > 255 and bits < kind.top.bit_length()
+    if narrow:
+        yield (
+            f"The largest value of the {name} pictures is {largest:,}: {bits} bits of 16 are used, and in 0..{kind.top:,} all pictures "
+            f'are dark and flat. step = "min_max_scale", low = 0, high = {2**bits - 1} brings what is used to 0..1, and folds.'
+        )
     for number, what, why in (
-        (kind.flat, f"nearly flat (std of at most {FLAT:.0%} of the range)", "per-image standardization would blow their noise up"),
+        (
+            0 if narrow else kind.flat,
+            f"nearly flat (std of at most {FLAT:.0%} of the range)",
+            "per-image standardization would blow their noise up",
+        ),
         (
             kind.saturated,
             f"saturated (at least {SATURATED:.0%} of a channel's pixels at 0 or {kind.top})",
