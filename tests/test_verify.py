@@ -270,6 +270,7 @@ def test_unknown_runtimes_images_without_a_backbone_and_missing_formats(bundle, 
     with pytest.raises(BundleError, match="did you mean 'ort-cpu'"):
         verify_bundle(bundle, runtimes=["ort-cpi"])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("preproc.proof.MODELS", tmp_path / "none")  # where the embedded network is found wherever one is
     with pytest.raises(BundleError, match="expected the original backbone, which --images and --recipe need"):
         verify_bundle(bundle, images=ROOT / "models" / "digits.images")
     absent = verify_bundle(bundle, runtimes=["torch-cpu", "ort-cpu"])
