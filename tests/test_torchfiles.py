@@ -174,13 +174,13 @@ def test_a_zip_of_others_and_a_cut_one_are_refused(tmp_path, exported):
 
 def test_show_takes_every_file_with_a_contract(exported, tmp_path):
     from preproc.recipe import load_recipe
-    from preproc.showing import _recipe
+    from preproc.showing import _front
 
     steps = load_recipe(ROOT / "models" / "digits.toml").steps
     for name in ("", "model.onnx", "model.pt", "manifest.json"):
-        shown = _recipe(exported.folder / name)
+        shown = _front(exported.folder / name)
         assert [step.name for step in shown.steps] == [step.name for step in steps]
-    assert _recipe(ROOT / "models" / "digits.toml").steps == steps
+    assert _front(ROOT / "models" / "digits.toml").steps == steps
     torch.save(STATE, tmp_path / "w.pt")
     shutil.copy(ROOT / "models" / "digits.safetensors", tmp_path)
     for name in ("w.pt", "digits.safetensors"):
