@@ -27,6 +27,19 @@ DIGITS = ROOT / "models" / "digits.toml"
 PIXELS = PixelsSpec(layout="NHWC", color="RGB", dtype="uint8", size=None, channels=3)
 
 
+class Full:
+    """A file on a disk without a block left."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def write(self, _):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 @pytest.fixture
 def pictures(tmp_path, rng):
     folder = tmp_path / "pictures"
@@ -80,16 +93,6 @@ def test_a_place_is_tried_and_left_as_it_was(tmp_path, nowhere, full):
 
 
 def test_a_disk_without_a_block_left(tmp_path, monkeypatch):
-    class Full:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return None
-
-        def write(self, _):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
     with pytest.raises(PreprocError, match="x: expected a place that can be written to, got: No space left on device"):
         targets.check_place(tmp_path / "x")
@@ -343,16 +346,6 @@ def test_what_is_rescued_is_whole_or_not_there(tmp_path, monkeypatch):
     kept = targets.rescued(Path("x/s.json"), "text")
     assert kept.read_text() == "text"
     assert kept.suffix == ".json"
-
-    class Full:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return None
-
-        def write(self, _):
-            raise OSError(errno.ENOSPC, "No space left on device")
 
     def fdopen(handle, *_, **__):
         os.close(handle)

@@ -84,8 +84,11 @@ def export_bundle(
         "labels": labels,
         "outputs": outputs or None,
         "override": override,
+        "fold": fold,
+        "opset": opset,
+        "tolerance": tolerance,
+        "tf32": tf32 or None,
     }
-    said |= {"fold": fold, "opset": opset, "tolerance": tolerance, "tf32": tf32 or None}
     job = job_of(recipe_or_model, formats, {key: value for key, value in said.items() if value is not None}, progress)
     if quick:
         job = dataclasses.replace(job, notes=(*job.notes, f"quick: {QUICK}"))

@@ -35,11 +35,6 @@ def check_target(path: Path) -> None:
     _pyplot()
 
 
-def write_report(stats: Stats, path: Path, sources: Sequence[str] = ()) -> None:
-    """Writes page(), whole or not at all. Raises PreprocError."""
-    targets.write_text(path, page(stats, sources))
-
-
 def page(stats: Stats, sources: Sequence[str] = ()) -> str:
     """The report in HTML. sources: where the pictures are, for those that are shown. Raises PreprocError without matplotlib."""
     pyplot = _pyplot()
