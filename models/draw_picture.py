@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from preproc.runtimes import OrtCpu
+from preproc.verify.runtimes import OrtCpu
 
 HERE = Path(__file__).parent
 CELL, LEFT, TOP = 76, 250, 8

@@ -23,9 +23,9 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 
-from preproc import reference
-from preproc.backbones import DigitsNet
-from preproc.stats.compute import compute_stats
+from preproc.oracle import reference
+from preproc.sources.backbones.embedded import DigitsNet
+from preproc.stats import compute_stats
 from preproc.steps import MinMaxNormalize, Normalize, Rescale, Standardize, Step
 
 HERE = Path(__file__).parent

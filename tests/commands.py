@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from preproc import cli
+from preproc.cli import app as cli
 
 ROOT = Path(__file__).parent.parent
 

@@ -26,17 +26,17 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from preproc import graph, inputs, proof, published, reference, steps
-from preproc.backbones import agreement, load_backbone
-from preproc.bare import bare_network
+from preproc import graph, steps
 from preproc.errors import PreprocError
-from preproc.export.exporter import export_bundle
-from preproc.recipe import BackboneSpec, ExportSpec, PixelsSpec, Recipe, load_recipe, parse_recipe, replace
-from preproc.runtimes import RUNTIMES, Runtime, made
-from preproc.stats.compute import compute_stats
-from preproc.stats.result import Stats
+from preproc.export import export_bundle, proof
+from preproc.export.bare import bare_network
+from preproc.oracle import reference
+from preproc.sources import BackboneSpec, ExportSpec, PixelsSpec, Recipe, load_recipe, parse_recipe, published, replace
+from preproc.sources.backbones import agreement, load_backbone
+from preproc.stats import Stats, compute_stats
 from preproc.steps import CenterCrop, FromPixels, Letterbox, MinMaxScale, Normalize, Rescale, Resize, Step
-from preproc.verify import FAILED, judge
+from preproc.verify import FAILED, inputs, judge
+from preproc.verify.runtimes import RUNTIMES, Runtime, made
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
 
@@ -253,7 +253,7 @@ def _of_bundle(name: str, file: Path, folder: Path) -> Iterator[Planted]:
 
 
 def _of_attached(name: str, front: tuple[steps.Step, ...], folder: Path) -> Iterator[Planted]:
-    from preproc.export.attaching import attach
+    from preproc.export import attach
 
     folder.mkdir()
     spec = PixelsSpec(layout="NHWC", color="RGB", dtype="uint8", size=None, channels=3)

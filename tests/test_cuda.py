@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from preproc import reference
-from preproc.export.exporter import export_bundle
-from preproc.folding import fold
-from preproc.formats.torchscript import export_torchscript
-from preproc.layers import FromPixels, Normalize, Rescale, from_step
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe
-from preproc.runtimes import load_torchscript
-from preproc.runtimes.pytorch import _tf32
+from preproc.export import export_bundle, verify_bundle
+from preproc.export.formats import export_torchscript
+from preproc.folding.modules import fold
+from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, from_step, prepend
+from preproc.oracle import reference
+from preproc.sources import load_recipe
+from preproc.verify.runtimes import load_torchscript
+from preproc.verify.runtimes.pytorch import _tf32
 from tests.conftest import ROOT
 from tests.test_geometry import LAYERS as GEOMETRY
 from tests.test_layers import LAYERS, picture

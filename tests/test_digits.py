@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 from preproc.errors import VerificationError
-from preproc.export import exporter
-from preproc.export.exporter import export_bundle
-from preproc.recipe import load_recipe, replace
-from preproc.runtimes import OrtCpu, TorchScriptCpu
-from preproc.stats.compute import compute_stats
+from preproc.export import export_bundle, exporter
+from preproc.sources import load_recipe, replace
+from preproc.stats import compute_stats
 from preproc.steps import Normalize
+from preproc.verify.runtimes import OrtCpu
+from preproc.verify.runtimes.pytorch import TorchScriptCpu
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")

@@ -15,22 +15,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
-from preproc import graph, layers, pillow, reference
-from preproc.collapse import collapse_steps
+from preproc import graph, layers
+from preproc.bundle.inspection import describe
 from preproc.errors import PreprocError, RecipeError
-from preproc.export.exporter import export_bundle
+from preproc.export import export_bundle, verify_bundle
+from preproc.export.proof import sizes_of
 from preproc.graph.nodes import Builder, build
-from preproc.inspection import describe
 from preproc.layers import Letterbox as LetterboxLayer
 from preproc.layers import Resize as ResizeLayer
-from preproc.proof import sizes_of, verify_bundle
-from preproc.recipe import parse_recipe, replace
-from preproc.runtimes import onnxruntime
-from preproc.runtimes.ort import _output_types
+from preproc.oracle import pillow, reference
+from preproc.sources import parse_recipe, replace
 from preproc.steps import (
     INTERPOLATIONS,
     PILLOWS,
-    TORCHES,
     CenterCrop,
     FromPixels,
     Letterbox,
@@ -39,9 +36,13 @@ from preproc.steps import (
     Rescale,
     Resize,
     check,
+    collapse_steps,
     output_size,
     parse,
 )
+from preproc.steps.geometry import TORCHES
+from preproc.verify.runtimes import onnxruntime
+from preproc.verify.runtimes.ort import _output_types
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, alone, hand_made, put
 

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
-from preproc import examples
+from preproc.cli.starting import write_recipe
 from preproc.errors import PreprocError, RecipeError
-from preproc.recipe import load_recipe
-from preproc.starting import write_recipe
+from preproc.sources import examples, load_recipe
 from preproc.steps import Normalize, Rescale
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
@@ -137,7 +136,7 @@ def test_init_keeps_files_beside_that_are_the_same_and_refuses_others(here):
 
 @pytest.mark.parametrize("limit", [100, 4096, 300_000])
 def test_init_on_a_full_disk_names_the_target_and_leaves_nothing(limit, tmp_path):
-    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); from preproc.cli import main; main()"
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); from preproc.cli.app import main; main()"
     command = [sys.executable, "-c", code, "init", "-o", "mine.toml"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     (tmp_path / "digits.images").mkdir()  # somebody's: it stays

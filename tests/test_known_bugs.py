@@ -16,21 +16,20 @@ from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 from torchvision.models.googlenet import BasicConv2d
 
 from preproc import graph
-from preproc.affine import fold_conv, plan_fold
-from preproc.backbones import load_backbone
 from preproc.errors import PreprocError, RecipeError, VerificationError
-from preproc.export import exporter
-from preproc.export.exporter import export_bundle
-from preproc.formats import onnx
+from preproc.export import export_bundle, exporter, verify_bundle
+from preproc.export.formats import onnx
+from preproc.folding import fold_conv
+from preproc.folding.arithmetic import plan_fold
 from preproc.graph import nodes
-from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale, Standardize
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe, parse_recipe, replace
-from preproc.runtimes import OrtCuda, onnxruntime
+from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Pipeline, Rescale, Standardize, prepend
+from preproc.sources import load_recipe, parse_recipe, replace
+from preproc.sources.backbones import load_backbone
 from preproc.steps import FromPixels as FromPixelsStep
 from preproc.steps import LocalResponseNorm as LocalResponseNormStep
 from preproc.steps import Normalize as NormalizeStep
+from preproc.verify.runtimes import onnxruntime
+from preproc.verify.runtimes.ort import OrtCuda
 from tests.conftest import ROOT
 from tests.test_verify import edit_onnx, rehash, replace_weight
 
@@ -157,7 +156,7 @@ def test_the_mean_in_the_bias_of_a_padded_convolution(monkeypatch, tmp_path):
         return plan_fold(affine, [None for _ in readers])
 
     monkeypatch.setattr("preproc.graph.editing.plan_for", uncorrected)
-    monkeypatch.setattr("preproc.graph.convolutions.fold_conv", lambda *given, **options: fold_conv(*given, **options | {"pad": None}))
+    monkeypatch.setattr("preproc.graph.walk.fold_conv", lambda *given, **options: fold_conv(*given, **options | {"pad": None}))
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published") as caught:
         export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
     error = next(result.error for result in caught.value.report.results if result.runtime == "ort-cpu")

@@ -12,13 +12,12 @@ from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
-from preproc import graph, guard
-from preproc.affine import Affine
-from preproc.inspection import describe
-from preproc.planes import TOPS, Planes, ways
-from preproc.probe import graph_effect, graphs
-from preproc.probe.modules import module_effect
-from preproc.steps import ValueRange
+from preproc import graph
+from preproc.bundle.inspection import describe
+from preproc.folding import guard
+from preproc.steps import Affine, ValueRange
+from preproc.verify.probe import graph_effect, graphs, module_effect
+from preproc.verify.probe.planes import TOPS, Planes, ways
 from tests.onnx_files import hand_made, put
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from preproc import terminal
+from preproc.host import terminal
 from tests.conftest import ROOT
 
 NOISY = """
@@ -72,7 +72,7 @@ def test_the_streams_are_put_back(capsys):
 
 
 def test_every_command_is_quiet():
-    from preproc.cli import app
+    from preproc.cli.app import app
 
     assert len(app.registered_commands) == 12
     assert all(hasattr(command.callback, "__wrapped__") for command in app.registered_commands)

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from preproc import threads
-from preproc.runtimes import OrtCpu
+from preproc.host import threads
+from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
 
 TOLD = """
@@ -52,7 +52,7 @@ def test_the_users_own_environment_holds():
 def test_every_long_command_takes_the_option(command):
     from typer.testing import CliRunner
 
-    from preproc.cli import app
+    from preproc.cli.app import app
 
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).output
     assert "--threads" in shown

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import graph, targets
+from .. import graph
 from .. import steps as vocabulary
-from ..bundle import MANIFEST, Bundle, check_target
-from ..checks import check_choice
-from ..contract import KEY
-from ..errors import PreprocError
-from ..presets import UNITS, Statistics
-from ..progress import Progress, silent
-from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Geometry, Normalize, Rescale, Step
+from ..bundle import KEY, MANIFEST, Bundle, check_target
+from ..errors import PreprocError, check_choice
+from ..host import Progress, silent, targets
+from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
+from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, UNITS, FromPixels, Geometry, Normalize, Rescale, Statistics, Step
 from ..verify import Report
 from .exporter import check_images, publish_bundle, publish_file
 from .jobs import file_job
@@ -21,8 +18,7 @@ from .jobs import file_job
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from ..layers import Layer
-    from ..pipeline import Pipeline
+    from ..layers import Layer, Pipeline
 
 
 OTHERS = (".pt", ".pth", ".pt2", ".ort", ".engine", ".safetensors")

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .. import plausibility, published
-from ..checks import check_choice
-from ..errors import PreprocError
-from ..presets import UNITS, Statistics, preset
-from ..recipe import PixelsSpec, load_front
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, Resampling, Step, check_pillow
+from ..errors import PreprocError, check_choice
+from ..sources import PixelsSpec, load_front, published
+from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, UNITS, Resampling, Statistics, Step, check_pillow, plausibility, preset
 from .attaching import constants_steps
 
 Choice = tuple[Sequence[Step], PixelsSpec, str, str | None]

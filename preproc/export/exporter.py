@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import contract as contracts
-from .. import graph, inputs, targets
-from ..bare import Bare, bare_network
+from .. import graph
 from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
+from ..bundle import contract as contracts
 from ..errors import PreprocError, VerificationError
-from ..progress import Progress, silent
-from ..proof import Proof, make_runtimes, prove, reference_of, run
-from ..recipe import Recipe
-from ..runtimes import RUNTIMES, those_for
+from ..host import Progress, silent, targets
+from ..sources import Recipe
 from ..steps import channels_out
-from ..verify import QUICK, Report, Result, settled
+from ..verify import QUICK, Report, Result, inputs, settled
+from ..verify.runtimes import RUNTIMES, those_for
+from .bare import Bare, bare_network
 from .jobs import Job, job_of, pixels_for, ready_for
+from .proof import Proof, make_runtimes, prove, reference_of, run
 
 FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
 """The file of each format."""
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from ..pipeline import Model
+    from ..layers import Model
 
 
 def export_bundle(
@@ -254,8 +254,8 @@ def _is_settled(job: Job, folder: Path) -> bool:
     """Whether a TorchScript file that is there decides no more than ours do: an older one may, and no run on a CPU would show it."""
     if "torchscript" not in job.recipe.export.formats:
         return True
-    from ..formats.torchscript import MODEL, check_settled
-    from ..runtimes import load_torchscript
+    from ..verify.runtimes import load_torchscript
+    from .formats import MODEL, check_settled
 
     try:
         check_settled(load_torchscript(folder / MODEL), tf32=job.recipe.export.tf32)
@@ -268,7 +268,7 @@ def _exported(job: Job, progress: Progress) -> "ir.Model | None":
     """The bare network in Python as ONNX, where that format is wanted."""
     if isinstance(job.backbone, Path) or "onnx" not in job.recipe.export.formats:
         return None
-    from ..formats.onnx import export_backbone
+    from .formats import export_backbone
 
     progress("exporting the backbone to ONNX")
     recipe = job.recipe
@@ -295,13 +295,13 @@ def _write_files(job: Job, exported: "ir.Model | None", proof: Proof, folder: Pa
     if onnx_model is not None:
         _save_onnx(onnx_model, contract, folder / "model.onnx")
     if model is not None and "torchscript" in recipe.export.formats:
-        from ..formats.torchscript import export_torchscript
+        from .formats import export_torchscript
 
         progress("writing model.pt")
         extra, tf32 = {contracts.FILE: _compact(contract)}, recipe.export.tf32
         export_torchscript(model, pixels_for(recipe), folder / "model.pt", tf32=tf32, extra=extra)
     if model is not None and "pt2" in recipe.export.formats:
-        from ..formats.pt2 import export_pt2
+        from .formats import export_pt2
 
         progress("writing model.pt2")
         export_pt2(
@@ -393,8 +393,8 @@ def _attached(job: Job, exported: "ir.Model | None") -> "tuple[ir.Model, dict[st
 
 def _fold_torch(job: Job) -> "tuple[Model, dict[str, Any]]":
     from ..errors import NotFoldableError
-    from ..folding import fold
-    from ..pipeline import Pipeline, prepend
+    from ..folding.modules import fold
+    from ..layers import Pipeline, prepend
 
     recipe = job.recipe
     assert not isinstance(job.backbone, Path)

@@ -7,13 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import graph, guard, plausibility
-from ..checks import check_choice
-from ..errors import PreprocError, RecipeError
-from ..probe import InputEffect, graph_effect
-from ..progress import Progress
-from ..proof import sizes_of, with_outputs
-from ..recipe import (
+from .. import graph
+from ..errors import PreprocError, RecipeError, check_choice
+from ..folding import InputEffect, guard
+from ..host import Progress
+from ..sources import (
     FOLDS,
     FORMATS,
     USUAL,
@@ -28,16 +26,18 @@ from ..recipe import (
     read_labels,
     replace,
 )
-from ..runtimes import onnxruntime
-from ..steps import FromPixels, Normalize, channels_in, channels_out, check
+from ..steps import FromPixels, Normalize, channels_in, channels_out, check, plausibility
+from ..verify.probe import graph_effect
+from ..verify.runtimes import onnxruntime
+from .proof import sizes_of, with_outputs
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from ..backbones import Backbone
-    from ..pipeline import Model
+    from ..layers import Model
+    from ..sources.backbones import Backbone
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mappin
                 f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}'
             )
         return file_job(recipe, graph.load(recipe.resolve(str(recipe.backbone.weights))))
-    from ..backbones import agreement, load_backbone, published_weights
+    from ..sources.backbones import agreement, load_backbone, published_weights
 
     _check_installed(recipe)
     fetched = ", whose weights are fetched if they are not in the cache" if published_weights(recipe.backbone) else ""
@@ -152,7 +152,7 @@ def _constants(recipe: Recipe) -> Iterator[str]:
 
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:
     """A network in Python: refused if it normalizes its input a second time, its outputs named."""
-    from ..probe.modules import module_effect
+    from ..verify.probe import module_effect
 
     progress("looking at what the backbone does to its input")
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, ready_for(recipe))))
@@ -179,8 +179,8 @@ def _model_recipe(
     """A recipe for a Model that somebody built in Python; the model itself is not touched."""
     import torch
 
-    from ..backbones import Backbone
-    from ..pipeline import Model, Pipeline
+    from ..layers import Model, Pipeline
+    from ..sources.backbones import Backbone
 
     if not isinstance(model, Model) or not isinstance(model.pipeline, Pipeline):
         raise PreprocError(f"expected a Recipe, or a Model made by prepend(), got {type(model).__name__}")
@@ -243,7 +243,7 @@ def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[
 def pixels_for(recipe: Recipe) -> "Tensor":
     import torch
 
-    from ..inputs import standard
+    from ..verify import standard
 
     size = sizes_of(recipe)[0]
     pictures = [picture for _, picture in standard(recipe.pixels, size)][:2]
@@ -251,7 +251,7 @@ def pixels_for(recipe: Recipe) -> "Tensor":
 
 
 def ready_for(recipe: Recipe) -> "Tensor":
-    from ..pipeline import Pipeline
+    from ..layers import Pipeline
 
     ready: Tensor = Pipeline.from_steps(recipe.steps)(pixels_for(recipe))
     return ready

@@ -22,7 +22,7 @@ from ..steps import (
     Standardize,
     Step,
 )
-from .geometry import geometry
+from .resizing import geometry
 
 
 @dataclass(frozen=True)

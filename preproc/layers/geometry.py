@@ -11,7 +11,7 @@ from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
 
 from .. import steps
 from ..errors import PreprocError
-from ._common import Device, Layer, check_image, widened
+from .base import Device, Layer, check_image, widened
 
 BITS = 22
 """Of Pillow's weights: PRECISION_BITS in its Resample.c."""

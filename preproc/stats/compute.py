@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..checks import check_choice
-from ..decoding import FRAMES, looks_otherwise, orientation
-from ..errors import PreprocError, first_line
+from ..errors import PreprocError, check_choice, first_line
+from ..host.decoding import FRAMES, looks_otherwise, orientation
 from ..steps import LAYOUTS
 from . import cluster, local
 from .histogram import Accumulator, Counted

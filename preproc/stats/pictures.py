@@ -12,8 +12,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from ..decoding import KINDS, Data, ImageFile, is_array, looks_otherwise, orientation, read_array
 from ..errors import PreprocError, first_line
+from ..host.decoding import KINDS, Data, ImageFile, is_array, looks_otherwise, orientation, read_array
 from .histogram import Counted, Moments
 from .sources import Broken
 

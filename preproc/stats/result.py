@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import targets
-from ..decoding import FRAMES
 from ..errors import PreprocError
+from ..host import targets
+from ..host.decoding import FRAMES
 from .histogram import Accumulator, Histogram, Kind, Moments
 from .pictures import CONVERT, channel_names
 from .sources import Broken

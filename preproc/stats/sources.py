@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..decoding import is_picture
 from ..errors import PreprocError, first_line
+from ..host.decoding import is_picture
 
 CHUNK = 32
 """Files per chunk."""

@@ -4,15 +4,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..affine import Affine
-from ..checks import did_you_mean
-from ..errors import PreprocError
-from ..presets import UNITS
-from ._base import Step, ValueRange
+from ..errors import PreprocError, did_you_mean
+from .affine import Affine
+from .base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .geometry import CenterCrop, Geometry, Letterbox, Pad, Resampling, Resize, with_pillow
-from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
+from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import PIXEL_DTYPES, FromPixels
+from .presets import UNITS
 
 _GEOMETRY = (Resize, CenterCrop, Letterbox, Pad)
 _VALUES = (Rescale, Normalize, MinMaxScale, MinMaxNormalize, Standardize, ChannelAffine, LocalResponseNorm)

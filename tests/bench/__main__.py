@@ -11,7 +11,7 @@ from importlib import metadata
 
 import torch
 
-from preproc.installed import versions
+from preproc.host import versions
 from tests.bench import cases, plot, processes, resizing, statistics
 from tests.bench.measure import Ratio, commit
 
