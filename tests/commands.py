@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from preproc.cli import app as cli
+from preproc import cli
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,7 +17,7 @@ import torch
 
 from preproc.bundle import Bundle
 from preproc.export import export_bundle
-from preproc.export.formats import onnx as written_by_torch
+from preproc.export import formats as written_by_torch
 from preproc.sources import load_recipe
 from preproc.sources.backbones.embedded import DigitsNet
 

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "preproc"
 ORDER = tuple(
     "host host.decoding steps oracle stats sources.published sources sources.backbones layers folding folding.modules graph "  # noqa: SIM905
-    "verify.runtimes verify verify.probe bundle bundle.inspection export.formats export.serving export cli".split()
+    "verify.runtimes verify bundle bundle.inspection export.formats export.serving export cli".split()
 )
 """Every room, behind those that it may use. A folder in a room is a room of its own, and uses the one around it by its door, too."""
 MOST_ROOMS = 12
@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
 ONNX = {"graph/constants.py", "graph/files.py", "graph/messages.py", "graph/nodes.py", "graph/reading.py", "graph/writing.py"}
 ONNXRUNTIME = {"verify/runtimes/ort.py"}
-TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats", "verify.probe"}
+TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
 OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec")
 
 
@@ -110,7 +110,7 @@ def test_a_look_behind_a_door_is_seen(tmp_path, monkeypatch):
         "from ..bundle import open": "bundle stands behind verify",
         "from .. import export": "export stands behind verify",
         "from .runtimes.ort import open": "verify.runtimes.ort, which is private to its room",
-        "def f():\n    from .probe import open": "verify.probe stands behind verify",
+        "def f():\n    from ..cli import open": "cli stands behind verify",
         "if TYPE_CHECKING:\n    from ..cli import open": "cli stands behind verify",
         "import torch": "torch at the top",
         "def f():\n    import onnx": "onnx",

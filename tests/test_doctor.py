@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preproc.cli import app as cli
+from preproc import cli
 from preproc.cli import doctor
 from preproc.errors import PreprocError, RuntimeAbsentError
 from preproc.sources import published

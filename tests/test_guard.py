@@ -9,8 +9,8 @@ from torch import nn
 from torchvision.models import googlenet
 
 from preproc.folding import InputEffect, guard
+from preproc.folding.modules import module_effect
 from preproc.steps import Affine, ValueRange
-from preproc.verify.probe import module_effect
 
 UNIT, LEVELS = ValueRange((0.0,) * 3, (1.0,) * 3), ValueRange((0.0,) * 3, (255.0,) * 3)
 NORMALIZED = ValueRange((-2.118, -2.036, -1.804), (2.249, 2.429, 2.64))

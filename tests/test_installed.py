@@ -58,7 +58,7 @@ def test_the_pages_are_one_text(site, tmp_path):
 
 
 def test_every_recipe_is_packed_with_what_it_names(site):
-    packed = site / "preproc" / "packed" / "models"
+    packed = site / "preproc" / "sources" / "packed" / "models"
     assert {file.name for file in packed.glob("*.toml")} == {file.name for file in (ROOT / "models").glob("*.toml")}
     for file in packed.glob("digits*.toml"):
         recipe = load_recipe(file)

@@ -17,8 +17,7 @@ from torchvision.models.googlenet import BasicConv2d
 
 from preproc import graph
 from preproc.errors import PreprocError, RecipeError, VerificationError
-from preproc.export import export_bundle, exporter, verify_bundle
-from preproc.export.formats import onnx
+from preproc.export import export_bundle, exporter, formats, verify_bundle
 from preproc.folding import fold_conv
 from preproc.folding.arithmetic import plan_fold
 from preproc.graph import nodes
@@ -195,12 +194,12 @@ def test_googlenets_transform_input_dropped(monkeypatch, tmp_path):
     assert load_backbone(recipe).module.transform_input
     assert export_bundle(recipe, tmp_path / "right", formats=["onnx"]).report.ok
 
-    def dropped(module, *rest, real=onnx.export_backbone, **options):
+    def dropped(module, *rest, real=formats.export_backbone, **options):
         module = copy.deepcopy(module)
         module.transform_input = False
         return real(module, *rest, **options)
 
-    monkeypatch.setattr(onnx, "export_backbone", dropped)
+    monkeypatch.setattr(formats, "export_backbone", dropped)
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
         export_bundle(recipe, tmp_path / "wrong", formats=["onnx"])
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from preproc.errors import PreprocError, RecipeError, VerificationError
 from preproc.export import export_bundle, verify_bundle
-from preproc.export.formats import onnx as onnx_export
+from preproc.export import formats as onnx_export
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
 from preproc.sources.backbones import Backbone, name_outputs
 from preproc.verify.runtimes import onnxruntime

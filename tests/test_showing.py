@@ -11,7 +11,7 @@ from preproc.steps import output_size
 from tests.commands import run
 from tests.conftest import ROOT
 
-PHOTOGRAPH = ROOT / "preproc" / "pictures" / "coffee.jpg"
+PHOTOGRAPH = ROOT / "preproc" / "verify" / "pictures" / "coffee.jpg"
 RESNET18, RESNET50 = (ROOT / "models" / f"{name}.toml" for name in ("resnet18", "resnet50"))
 
 

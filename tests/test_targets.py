@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import preproc
-from preproc.cli import app as cli
+from preproc import cli
 from preproc.errors import PreprocError
 from preproc.export import exporter, jobs
 from preproc.host import targets

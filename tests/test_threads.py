@@ -13,17 +13,18 @@ from tests.conftest import ROOT
 
 TOLD = """
 import json, os, sys
-from preproc import cli, proof
+from preproc import cli, export
+from preproc.errors import PreprocError
 
 def verify_bundle(*_, **__):
     import torch
-    from preproc.runtimes import ort
+    from preproc.verify.runtimes import ort
     options = ort._options(ort.onnxruntime())
     spinning = options.get_session_config_entry("session.intra_op.allow_spinning")
     told = [torch.get_num_threads(), options.intra_op_num_threads, spinning, os.environ["OMP_WAIT_POLICY"]]
-    raise cli.PreprocError(json.dumps(told + [os.environ.get(name) for name in ort.threads.VARIABLES]))
+    raise PreprocError(json.dumps(told + [os.environ.get(name) for name in ort.threads.VARIABLES]))
 
-proof.verify_bundle = verify_bundle
+export.verify_bundle = verify_bundle
 sys.argv[0] = "preproc"
 cli.main()
 """

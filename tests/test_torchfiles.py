@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import save, save_file
 from torch import nn
 
+from preproc import cli
 from preproc.__main__ import main as started
 from preproc.bundle.inspection import describe, lines
 from preproc.bundle.inspection.torchfiles import identify
-from preproc.cli import app as cli
 from preproc.errors import BundleError
 from tests.commands import run
 from tests.conftest import ROOT
@@ -184,7 +184,7 @@ def test_show_takes_every_file_with_a_contract(exported, tmp_path):
     torch.save(STATE, tmp_path / "w.pt")
     shutil.copy(ROOT / "models" / "digits.safetensors", tmp_path)
     for name in ("w.pt", "digits.safetensors"):
-        done = run("show", ROOT / "preproc" / "pictures" / "coffee.jpg", tmp_path / name, "-o", tmp_path / "x.png", check=1)
+        done = run("show", ROOT / "preproc" / "verify" / "pictures" / "coffee.jpg", tmp_path / name, "-o", tmp_path / "x.png", check=1)
         assert "expected a recipe, a bundle, or a model file that preproc has made, got one without a contract inside" in done.stderr
 
 
@@ -193,7 +193,7 @@ def test_the_numbers_of_the_last_histograms_are_not_cut_off(tmp_path):
 
     from preproc.cli.showing import write_picture
 
-    write_picture(ROOT / "preproc" / "pictures" / "coffee.jpg", ROOT / "models" / "resnet18.toml", tmp_path / "a.png")
+    write_picture(ROOT / "preproc" / "verify" / "pictures" / "coffee.jpg", ROOT / "models" / "resnet18.toml", tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         dark = (np.asarray(image.convert("L")) < 128).any(axis=1)
     assert not dark[-4:].any()
@@ -201,13 +201,13 @@ def test_the_numbers_of_the_last_histograms_are_not_cut_off(tmp_path):
 
 
 COMMANDS = {
-    "export": (["export", str(ROOT / "models" / "digits.toml"), "-o", "out"], "preproc.export.exporter.export_bundle"),
-    "attach": (["attach", "m.onnx", "-o", "out", "--preset", "imagenet"], "preproc.export.attaching.attach"),
-    "verify": (["verify", "bundle"], "preproc.export.proof.verify_bundle"),
-    "inspect": (["inspect", "bundle"], "preproc.bundle.inspection.describing.describe"),
+    "export": (["export", str(ROOT / "models" / "digits.toml"), "-o", "out"], "preproc.export.export_bundle"),
+    "attach": (["attach", "m.onnx", "-o", "out", "--preset", "imagenet"], "preproc.export.attach"),
+    "verify": (["verify", "bundle"], "preproc.export.verify_bundle"),
+    "inspect": (["inspect", "bundle"], "preproc.bundle.inspection.describe"),
     "show": (["show", "a.png", "r.toml", "-o", "b.png"], "preproc.cli.showing.write_picture"),
-    "package": (["package", "bundle", "-o", "out"], "preproc.export.serving.packaging.package"),
-    "serve-check": (["serve-check", "nowhere", "--bundle", "bundle"], "preproc.export.serving.check.serve_check"),
+    "package": (["package", "bundle", "-o", "out"], "preproc.export.serving.package"),
+    "serve-check": (["serve-check", "nowhere", "--bundle", "bundle"], "preproc.export.serving.serve_check"),
     "stats-diff": (["stats-diff", "a.json", "b.json"], "preproc.stats.result.Stats.load"),
     "init": (["init"], "preproc.cli.starting.write_recipe"),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import graph
+from ..bundle.inspection import graph_effect
 from ..errors import PreprocError, RecipeError, check_choice
 from ..folding import InputEffect, guard
 from ..host import Progress
@@ -27,7 +28,6 @@ from ..sources import (
     replace,
 )
 from ..steps import FromPixels, Normalize, channels_in, channels_out, check, plausibility
-from ..verify.probe import graph_effect
 from ..verify.runtimes import onnxruntime
 from .proof import sizes_of, with_outputs
 
@@ -152,7 +152,7 @@ def _constants(recipe: Recipe) -> Iterator[str]:
 
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:
     """A network in Python: refused if it normalizes its input a second time, its outputs named."""
-    from ..verify.probe import module_effect
+    from ..folding.modules import module_effect
 
     progress("looking at what the backbone does to its input")
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, ready_for(recipe))))

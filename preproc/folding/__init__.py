@@ -7,17 +7,23 @@ Never: a mean in the bias of a zero-padded convolution.
 from . import guard
 from .arithmetic import FoldPlan, as_dtype, border_error, fold_conv
 from .guard import RAW, InputEffect, described
+from .planes import BRIGHTEST, Look, Planes, Rows, clearest
 from .trail import Reader, Tracked, Trail, common_through, concatenate, plan_for
 
 __all__ = [
+    "BRIGHTEST",
     "RAW",
     "FoldPlan",
     "InputEffect",
+    "Look",
+    "Planes",
     "Reader",
+    "Rows",
     "Tracked",
     "Trail",
     "as_dtype",
     "border_error",
+    "clearest",
     "common_through",
     "concatenate",
     "described",

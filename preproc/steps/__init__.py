@@ -28,7 +28,7 @@ from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels
 from .plausibility import BECAUSE
 from .presets import PRESETS, UNITS, Statistics, preset
-from .sequence import as_steps, channels_in, channels_out, check, compose, parse
+from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, parse
 
 __all__ = [
     "BECAUSE",
@@ -39,6 +39,7 @@ __all__ = [
     "PILLOWS",
     "PIXEL_DTYPES",
     "PRESETS",
+    "STEPS",
     "UNITS",
     "Affine",
     "CenterCrop",

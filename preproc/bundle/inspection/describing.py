@@ -10,9 +10,9 @@ from ...errors import BundleError, PreprocError, check_choice, first_line
 from ...folding import guard
 from ...sources.published import title
 from ...steps import LAYOUTS, Affine
-from ...verify.probe import graph_effect
 from .. import MANIFEST, open_bundle, torch_contract
 from .. import contract as contracts
+from .effect import graph_effect
 from .torchfiles import SUFFIXES, identify
 
 

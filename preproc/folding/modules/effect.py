@@ -19,8 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from ...errors import first_line
-from ...folding import RAW, InputEffect
-from .planes import TOPS, Planes, Trail, clearest
+from .. import BRIGHTEST, RAW, InputEffect, Look, Planes, clearest
 
 _LINEAR = frozenset(("convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "matmul"))
 _LAYERS = frozenset(
@@ -109,19 +108,19 @@ class _Operator:
 def module_effect(module: nn.Module, example: Tensor) -> InputEffect:
     """What the module does to its input. example: (N, C, H, W) floats of a size that it takes; its values do not matter."""
     quiet = copy.deepcopy(module).eval() if module.training else module
-    return clearest(_probe(quiet, example, top) for top in TOPS)
+    return clearest(_probe(quiet, example, top) for top in BRIGHTEST)
 
 
-def _probe(module: nn.Module, example: Tensor, top: float) -> Trail:
-    planes, trail = Planes(example.shape[1], top), Trail(top)
+def _probe(module: nn.Module, example: Tensor, top: float) -> Look:
+    planes, look = Planes(example.shape[1], top), Look(top)
     try:
         runs = list(_runs(module, example, planes))
     except Exception as error:  # noqa: BLE001 - whatever the module raises
-        trail.stop(f"a run on flat planes, which raises {first_line(error)}", [])
-        return trail
+        look.stop(f"a run on flat planes, which raises {first_line(error)}", [])
+        return look
     if len({tuple((operator.name, len(operator.made)) for operator in run) for run in runs}) != 1:
-        trail.stop("its first operators, which are others for other values", [])
-        return trail
+        look.stop("its first operators, which are others for other values", [])
+        return look
     followed = {0: False}  # storages, and whether half precision is on the way to them
     for calls in zip(*runs, strict=True):
         first = calls[0]
@@ -131,13 +130,13 @@ def _probe(module: nn.Module, example: Tensor, top: float) -> Trail:
         if not any(rows.map is not None for rows in read):
             continue
         made = [planes.rows([call.made[number] for call in calls], half=half) for number in range(len(first.made))]
-        if trail.meet(first.name, first.kind, read, made):
+        if look.meet(first.name, first.kind, read, made):
             followed |= dict.fromkeys(first.makes, half)
         elif first.kind not in ("part", "test"):
             for storage in first.makes:
                 followed.pop(storage, None)
-    trail.finish()
-    return trail
+    look.finish()
+    return look
 
 
 def _runs(module: nn.Module, example: Tensor, planes: Planes) -> Iterator[list[_Operator]]:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from ... import graph
 from ...errors import NotFoldableError, PreprocError
-from ...folding import InputEffect
+from ...folding import BRIGHTEST, InputEffect, Look, Planes, Rows, clearest
 from ...graph import Picture
 from ...steps import UNITS
-from ..runtimes import evaluate
-from .planes import TOPS, Planes, Rows, Trail, clearest
+from ...verify.runtimes import evaluate
 
 MOST_VALUES = 1 << 26
 MOST_NODES = 200
@@ -68,15 +67,15 @@ def graph_effect(model: ir.Model, channels: int, *, name: str | None = None, lay
     sides = [picture.batch or 1, picture.channels or channels, picture.height or SIDE, picture.width or SIDE]
     if math.prod(sides) > MOST_VALUES:
         return InputEffect(stopped=(f"its input, whose {math.prod(sides):,} values are too many to try it",))
-    tops = TOPS if raw is None else (UNITS[raw],)
-    return clearest(_Walk(picture, picture.channels or channels, top).trail for top in tops)
+    tops = BRIGHTEST if raw is None else (UNITS[raw],)
+    return clearest(_Walk(picture, picture.channels or channels, top).look for top in tops)
 
 
 class _Walk:
     """arrays: what has been computed from the planes.  rows: what of it are the picture's values."""
 
     def __init__(self, picture: Picture, channels: int, top: float) -> None:
-        self.planes, self.trail = Planes(channels, top), Trail(top)
+        self.planes, self.look = Planes(channels, top), Look(top)
         self.arrays: dict[ir.Value, Arrays] = {picture.value: [_plane(picture, levels) for levels in self.planes.levels]}
         start = self._rows(self.arrays[picture.value])
         assert start is not None
@@ -89,18 +88,18 @@ class _Walk:
                 self.visit(node)
         for value in owner.outputs if owner is not None else ():
             if value in self.rows:
-                self.trail.meet(f"output {value.name}", "layer", [self.rows[value]], [])
-        self.trail.finish()
+                self.look.meet(f"output {value.name}", "layer", [self.rows[value]], [])
+        self.look.finish()
 
     def visit(self, node: ir.Node) -> None:
         name, read = _name(node), [self.rows[source] for source in _reads(node) if source in self.rows]
         kind = self._kind(node)
         if kind == "layer":
             if read:
-                self.trail.meet(name, kind, read, [])
+                self.look.meet(name, kind, read, [])
             return
         if node.op_type == "Identity" and node.inputs[0] in self.rows:
-            self.trail.met.append(name)
+            self.look.met.append(name)
             self.arrays[node.outputs[0]], self.rows[node.outputs[0]] = self.arrays[node.inputs[0]], self.rows[node.inputs[0]]
             return
         try:
@@ -108,12 +107,12 @@ class _Walk:
             rows = [self._rows(arrays, half=any(known.half for known in read)) for arrays in made.values()]
         except Exception:  # noqa: BLE001 - whatever an odd node makes ONNX Runtime, or us, raise
             if read:
-                self.trail.stop(name, read)
+                self.look.stop(name, read)
             return
         if not read or node.op_type in ("Shape", "Size"):  # arithmetic on sizes, or on what tests have told
             self.arrays |= made
             return
-        followed = self.trail.meet(name, kind, read, rows)
+        followed = self.look.meet(name, kind, read, rows)
         if followed:
             self.rows |= {value: found for value, found in zip(made, rows, strict=True) if found is not None}
         if followed or kind in ("test", "part"):

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...folding import InputEffect
-from ...steps import UNITS, Affine, presets
+from ..steps import UNITS, Affine, presets
+from .guard import InputEffect
 
-TOPS = (1.0, 255.0, 65535.0)
+BRIGHTEST = (1.0, 255.0, 65535.0)
 """What full brightness may be for a network: behind a clip to 0..1 larger levels would look alike, in float32 smaller ones beside 32768."""
 FEEDS = 6
 """Pictures: more than the levels of four channels and an offset, so that the regression has something left to fail by."""
@@ -188,7 +188,7 @@ def is_preset(way: Affine) -> bool:
     return found is not None and any(presets.recognize(found[0].tolist(), found[1].tolist(), unit) for unit in UNITS)
 
 
-class Trail:
+class Look:
     """What is met on the way from the input to the first layers, and how far it can be followed. top: of the planes."""
 
     def __init__(self, top: float) -> None:
@@ -256,21 +256,21 @@ class Trail:
         return InputEffect(tuple(self.maps), self.learned, self.raw, tuple(self.met), tuple(dict.fromkeys(self.stopped)))
 
 
-def clearest(trails: Iterable[Trail]) -> InputEffect:
+def clearest(looks: Iterable[Look]) -> InputEffect:
     """What was seen with pictures of 0..1, if all of the way was, and if with pictures of 0..255 nothing else was; or else what the one
     that saw most saw. A network that looks at its values to choose what it does is not told, whatever it does."""
-    tried = list[Trail]()
-    for trail in trails:
-        tried.append(trail)
+    tried = list[Look]()
+    for look in looks:
+        tried.append(look)
         first = tried[0]
-        if (first.stopped and not trail.stopped) or (first.raw and not first.stopped):
+        if (first.stopped and not look.stopped) or (first.raw and not first.stopped):
             break
         if len(tried) == 2 and not first.stopped:
-            more = [way for way in trail.maps if not first.has(way, trail.top)]
-            less = not trail.stopped and any(not trail.has(way, trail.top) for way in first.maps)
+            more = [way for way in look.maps if not first.has(way, look.top)]
+            less = not look.stopped and any(not look.has(way, look.top) for way in first.maps)
             if more or less:
                 stopped = ("what it does to its input, which depends on the values",)
                 return replace(first.effect(), maps=(*first.maps, *more), stopped=stopped)
-            return replace(first.effect(), raw=trail.raw)
-    best = tried[-1] if not tried[-1].stopped else max(tried, key=lambda trail: (len(trail.maps), len(trail.met)))
-    return replace(best.effect(), raw=next((trail.raw for trail in tried if trail.raw is not None), None))
+            return replace(first.effect(), raw=look.raw)
+    best = tried[-1] if not tried[-1].stopped else max(tried, key=lambda look: (len(look.maps), len(look.met)))
+    return replace(best.effect(), raw=next((look.raw for look in tried if look.raw is not None), None))
