@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from preproc.verify import Power, Report, Result
-from preproc.verify.judging import Control
+from preproc.verify.power import Control
 from tests.bench import gpu, on_device, plot, plot_gpu
 from tests.conftest import ROOT
 

@@ -12,7 +12,7 @@ from torch import nn
 from preproc.bundle import to_recipe
 from preproc.bundle.contract import make_contract
 from preproc.errors import PreprocError, RecipeError
-from preproc.export.jobs import job_of
+from preproc.export.resolving import job_of
 from preproc.sources import load_recipe, replace
 from preproc.sources.backbones import load_backbone
 from preproc.sources.backbones.checkpoints import find

@@ -19,7 +19,6 @@ from preproc import graph, layers
 from preproc.bundle.inspection import describe
 from preproc.errors import PreprocError, RecipeError
 from preproc.export import export_bundle, verify_bundle
-from preproc.export.proof import sizes_of
 from preproc.graph.nodes import Builder, build
 from preproc.layers import Letterbox as LetterboxLayer
 from preproc.layers import Resize as ResizeLayer
@@ -41,6 +40,7 @@ from preproc.steps import (
     parse,
 )
 from preproc.steps.geometry import TORCHES
+from preproc.verify import sizes_of
 from preproc.verify.runtimes import onnxruntime
 from preproc.verify.runtimes.ort import _output_types
 from tests.conftest import ROOT
@@ -573,7 +573,7 @@ def test_a_file_that_resizes_otherwise_fails(tmp_path, monkeypatch):
                     node.attributes[name] = ir.AttrInt64(name, 0)
         save(model, path)
 
-    monkeypatch.setattr("preproc.export.exporter.graph.save", spoiled)
+    monkeypatch.setattr("preproc.graph.save", spoiled)
     with pytest.raises(PreprocError, match="ort-cpu: error"):
         export_bundle(replace(recipe_of(), export={"formats": ("onnx",)}), tmp_path / "spoiled")
     assert not (tmp_path / "spoiled").exists()

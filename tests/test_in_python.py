@@ -10,7 +10,7 @@ from torch import nn
 from preproc.cli.showing import write_picture
 from preproc.errors import BundleError, PreprocError
 from preproc.export import attach, export_bundle, verify_bundle
-from preproc.export.jobs import job_of
+from preproc.export.resolving import job_of
 from preproc.folding.modules import fold
 from preproc.layers import CenterCrop, FromPixels, MinMaxNormalize, Normalize, Pipeline, Rescale, Resize, prepend
 from preproc.sources import ExportSpec, PixelsSpec, load_recipe

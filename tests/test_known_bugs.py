@@ -17,7 +17,7 @@ from torchvision.models.googlenet import BasicConv2d
 
 from preproc import graph
 from preproc.errors import PreprocError, RecipeError, VerificationError
-from preproc.export import export_bundle, exporter, formats, verify_bundle
+from preproc.export import export_bundle, formats, verify_bundle, writing
 from preproc.folding import fold_conv
 from preproc.folding.arithmetic import plan_fold
 from preproc.graph import nodes
@@ -73,9 +73,7 @@ def test_wrong_mean_and_std_in_the_exported_file(monkeypatch, tmp_path):
     """Olive #1781: a pipeline exported with other constants than the model card's."""
     real = graph.attach
     wrong = NormalizeStep(mean=(0.69,) * 3, std=(0.05,) * 3, unit="0-1")
-    monkeypatch.setattr(
-        exporter.graph, "attach", lambda model, steps, *rest, **options: real(model, [*steps[:-1], wrong], *rest, **options)
-    )
+    monkeypatch.setattr(graph, "attach", lambda model, steps, *rest, **options: real(model, [*steps[:-1], wrong], *rest, **options))
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
         export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
 
@@ -84,7 +82,7 @@ def test_bgr_for_rgb_in_the_exported_file(monkeypatch, tmp_path):
     """YOLOX #1758: OpenCV reads BGR, the network was trained on RGB, and the exported program does not swap."""
     real = graph.attach
     recipe = replace(DIGITS, steps=(FromPixelsStep(layout="NHWC", color="BGR", to="RGB"), *DIGITS.steps[1:]), pixels={"color": "BGR"})
-    monkeypatch.setattr(exporter.graph, "attach", lambda model, **options: real(model, **options | {"steps": DIGITS.steps}))
+    monkeypatch.setattr(graph, "attach", lambda model, **options: real(model, **options | {"steps": DIGITS.steps}))
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
         export_bundle(recipe, tmp_path / "digits", formats=["onnx"])
 
@@ -231,14 +229,14 @@ class PerBatch(nn.Module):
 def test_a_per_batch_standardize_fails_on_the_batch_of_five(monkeypatch, tmp_path):
     """deepinv #908: right for every picture alone, wrong as soon as a server batches."""
     pipeline = Pipeline(FromPixels(layout="NHWC"), Standardize())
-    real = exporter._fold_torch
+    real = writing.fold_module
 
-    def per_batch(job):
-        model, entry = real(job)
-        model.pipeline = nn.Sequential(model.pipeline.layers[0], PerBatch())
-        return model, entry
+    def per_batch(*given):
+        result = real(*given)
+        result.model.pipeline = nn.Sequential(result.model.pipeline.layers[0], PerBatch())
+        return result
 
-    monkeypatch.setattr(exporter, "_fold_torch", per_batch)
+    monkeypatch.setattr(writing, "fold_module", per_batch)
     noise = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)
     with pytest.raises(VerificationError, match=r"torchscript-cpu: error .* on batch of 5"):
         export_bundle(prepend(pipeline, Net()), tmp_path / "m", example=noise, formats=["torchscript"])

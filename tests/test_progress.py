@@ -72,6 +72,6 @@ def test_pictures_are_looked_at_before_the_network_is(bundle, monkeypatch):
     def never(*_, **__):
         raise AssertionError("the network was looked for")
 
-    monkeypatch.setattr("preproc.export.proof._rebuild", never)
+    monkeypatch.setattr("preproc.export.verifying.rebuild", never)
     with pytest.raises(PreprocError, match="nosuch: expected a folder of pictures, got nothing there"):
         verify_bundle(bundle, images=bundle / "nosuch")

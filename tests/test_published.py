@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 
 from preproc.cli.app import show
 from preproc.errors import NotAtHandError, PreprocError, RecipeError
-from preproc.export import attach, proof, steps_and_pixels, verify_bundle
+from preproc.export import attach, original, steps_and_pixels, verify_bundle
 from preproc.layers import Pipeline
 from preproc.oracle import reference
 from preproc.sources import PixelsSpec, parse_recipe, published
@@ -574,7 +574,7 @@ def test_verify_compares_with_the_original_pipeline(tmp_path, monkeypatch):
     ):
         attach(file, tmp_path / "no", steps=wrong, pixels=pixels, steps_from=NAME)
     with monkeypatch.context() as patch:  # a Pillow that has the order of passes of another
-        patch.setattr("preproc.export.proof.installed_pillow", lambda: 25 - installed_pillow())
+        patch.setattr("preproc.export.original.installed_pillow", lambda: 25 - installed_pillow())
         with pytest.raises(PreprocError, match=rf"Pillow {PIL.__version__} here has the order of passes of Pillow {installed_pillow()}$"):
             attach(file, tmp_path / "no", steps=known.steps, pixels=pixels, steps_from=NAME)
     assert not (tmp_path / "no").exists()
@@ -599,7 +599,7 @@ def test_other_pixels_are_laid_to_the_cpu_only_where_it_is_so(monkeypatch, told,
     steps = [FromPixels(layout="NHWC"), Resize(size=(9, 8), **told)]
     picture = np.random.default_rng(0).integers(0, 256, (1, 20, 30, 3), dtype=np.uint8)
     ours = reference.apply(steps, picture)
-    message = proof._cause(steps, picture, ours[..., ::-1].astype(np.float32), ours)
+    message = original._cause(steps, picture, ours[..., ::-1].astype(np.float32), ours)
     assert message == f"its pixels are others, so it resizes, crops or converts them {end}"
 
 

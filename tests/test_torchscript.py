@@ -240,7 +240,7 @@ def test_a_recipes_tf32_is_true_or_false(tmp_path):
 
 
 def test_runtimes_get_what_the_contract_allows(exported):
-    from preproc.export.proof import make_runtimes
+    from preproc.export.answering import make_runtimes
 
     names = ["torchscript-cuda", "ort-cuda"]
     assert [runtime.tf32 for runtime in make_runtimes(names, exported.contract, None)] == [False, False]

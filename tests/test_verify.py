@@ -16,8 +16,9 @@ from torch import nn
 from preproc import graph
 from preproc.bundle import hashes, open_bundle
 from preproc.errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
-from preproc.export import export_bundle, exporter, verify_bundle
-from preproc.export.proof import prove, with_outputs
+from preproc.export import export_bundle, verify_bundle
+from preproc.export.proving import prove
+from preproc.export.resolving import with_outputs
 from preproc.folding import trail as tracking
 from preproc.folding.arithmetic import plan_fold
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, Standardize, prepend
@@ -28,7 +29,8 @@ from preproc.sources.backbones import load_backbone
 from preproc.steps import ChannelAffine, Resize
 from preproc.steps import FromPixels as PixelsStep
 from preproc.verify import Case, Power, Report, Result, inputs, judge
-from preproc.verify.judging import Control, _movement
+from preproc.verify.controls import _movement
+from preproc.verify.power import Control
 from preproc.verify.runtimes import Runtime, evaluate
 from tests.conftest import ROOT
 from tests.onnx_files import alone, hand_made, put
@@ -129,7 +131,7 @@ def test_export_refuses_to_publish_a_wrong_pipeline(name, tmp_path, monkeypatch)
     def attach(model, steps, *rest, **options):
         return real(model, MISTAKES[name](list(steps)), *rest, **options)
 
-    monkeypatch.setattr(exporter.graph, "attach", attach)
+    monkeypatch.setattr(graph, "attach", attach)
     with pytest.raises(VerificationError, match=r"ort-cpu: error .* nothing was published") as caught:
         export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
     assert caught.value.report is not None
@@ -271,7 +273,7 @@ def test_unknown_runtimes_images_without_a_backbone_and_missing_formats(bundle, 
     with pytest.raises(BundleError, match="did you mean 'ort-cpu'"):
         verify_bundle(bundle, runtimes=["ort-cpi"])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("preproc.export.proof.MODELS", tmp_path / "none")  # where the embedded network is found wherever one is
+    monkeypatch.setattr("preproc.export.finding.MODELS", tmp_path / "none")  # where the embedded network is found wherever one is
     with pytest.raises(BundleError, match="expected the original backbone, which --images and --recipe need"):
         verify_bundle(bundle, images=ROOT / "models" / "digits.images")
     absent = verify_bundle(bundle, runtimes=["torch-cpu", "ort-cpu"])

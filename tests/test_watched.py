@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from preproc.errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
-from preproc.export import proof, verify_bundle
+from preproc.export import answering, verify_bundle, verifying
 from preproc.verify import judge
 from preproc.verify.runtimes import InTurn, OrtCpu, Runtime, devices, elsewhere
 from preproc.verify.runtimes.elsewhere import Elsewhere
@@ -204,7 +204,8 @@ def test_a_context_that_died_takes_no_other_runtime_with_it(exported, monkeypatc
     """The file of one runtime kills the context; those behind it pass in processes of their own, and modules in Python are absent."""
     names = ["torch-cpu", "torchscript-cuda", "torch-cuda", "ort-cpu", "ort-cuda"]
     monkeypatch.setattr(Killer, "died", False)
-    monkeypatch.setattr(proof, "RUNTIMES", proof.RUNTIMES | {"torchscript-cuda": Killer})
+    for module in (answering, verifying):
+        monkeypatch.setattr(module, "RUNTIMES", module.RUNTIMES | {"torchscript-cuda": Killer})
     monkeypatch.setattr(devices, "failure", lambda: ILLEGAL if Killer.died else None)
     monkeypatch.setattr(elsewhere, "PROGRAM", PRETENDING)
     report = verify_bundle(exported.folder, runtimes=names, recipe=ROOT / "models" / "digits.toml")

@@ -396,11 +396,11 @@ def show_picture(
     against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another one, to compare with.")] = None,
 ) -> None:
     """Draw what each step does to a picture: the picture, its values' range, their histogram."""
-    from ..verify import notes
+    from ..verify import inputs
     from .showing import write_picture
 
     told = write_picture(image, source, out, against=against)
-    for note in notes(image):
+    for note in inputs.notes(image):
         _say(note)
     _print(f"{out}: written" + (f"; {told}" if told else ""))
 

@@ -12,8 +12,9 @@ from ..host import Progress, silent, targets
 from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
 from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, UNITS, FromPixels, Geometry, Normalize, Rescale, Statistics, Step
 from ..verify import Report
-from .exporter import check_images, publish_bundle, publish_file
-from .jobs import file_job
+from .exporter import publish_bundle, publish_file
+from .job import check_images
+from .resolving import file_job
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -7,7 +7,7 @@ Never: a message that was not understood and is changed all the same; a file tha
 from .agreement import disagreements, record, stamp
 from .alone import alone
 from .constants import constant
-from .editing import attach, opened, uncorrected_border
+from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
 from .messages import beside, inlined
 from .others import others, promised_others
@@ -19,6 +19,7 @@ from .writing import save, to_bytes
 __all__ = [
     "HALF",
     "RAW",
+    "Attached",
     "Picture",
     "alone",
     "any_picture",

@@ -5,28 +5,14 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .inputs import notes, standard
-from .judging import (
-    FAILED,
-    INCONCLUSIVE,
-    PASSED,
-    QUICK,
-    Case,
-    Noticed,
-    Original,
-    Power,
-    Report,
-    Result,
-    Truth,
-    agree,
-    bare_error,
-    check_known,
-    judge,
-    make_cases,
-    measure_power,
-    settled,
-    with_slack,
-)
+from .cases import Case, Truth, make_cases
+from .controls import Noticed, measure_power, settled
+from .difference import agree
+from .judging import bare_error, check_known, judge
+from .power import QUICK, Power
+from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
+from .sizes import ready_size_of, sizes_of
+from .slack import with_own_slack
 
 __all__ = [
     "FAILED",
@@ -47,8 +33,8 @@ __all__ = [
     "judge",
     "make_cases",
     "measure_power",
-    "notes",
+    "ready_size_of",
     "settled",
-    "standard",
-    "with_slack",
+    "sizes_of",
+    "with_own_slack",
 ]
