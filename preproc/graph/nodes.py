@@ -22,7 +22,7 @@ from ..steps import (
     Standardize,
     Step,
 )
-from .resizing import geometry
+from .crops import geometry
 
 
 @dataclass(frozen=True)

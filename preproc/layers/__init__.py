@@ -6,13 +6,14 @@ Never: a branch that computes something else in an export.
 
 from .base import Layer
 from .channel_affine import ChannelAffine
-from .geometry import CenterCrop, Letterbox, Pad, Resize
+from .crops import CenterCrop, Pad
 from .kinds import from_step
 from .lrn import LocalResponseNorm
 from .minmax import MinMaxNormalize, MinMaxScale
 from .normalize import Normalize, Rescale
 from .pipeline import Model, Pipeline, build, prepend
 from .pixels import FromPixels
+from .resize import Letterbox, Resize
 from .standardize import Standardize
 
 __all__ = [

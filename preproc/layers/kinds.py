@@ -7,11 +7,12 @@ import torch
 from .. import steps
 from .base import Device, Layer
 from .channel_affine import ChannelAffine
-from .geometry import CenterCrop, Letterbox, Pad, Resize
+from .crops import CenterCrop, Pad
 from .lrn import LocalResponseNorm
 from .minmax import MinMaxNormalize, MinMaxScale
 from .normalize import Normalize, Rescale
 from .pixels import FromPixels
+from .resize import Letterbox, Resize
 from .standardize import Standardize
 
 _KINDS: Mapping[type[steps.Step], Callable[..., Layer]] = {
