@@ -7,7 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 from packaging.version import Version
 
 from preproc.export import attach
-from preproc.graph.nodes import Builder, build
+from preproc.graph.builder import Builder
+from preproc.graph.nodes import build
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels, Normalize, Rescale
 

@@ -19,7 +19,8 @@ from preproc import graph, layers
 from preproc.bundle.inspection import describe
 from preproc.errors import PreprocError, RecipeError
 from preproc.export import export_bundle, verify_bundle
-from preproc.graph.nodes import Builder, build
+from preproc.graph.builder import Builder
+from preproc.graph.nodes import build
 from preproc.layers import Letterbox as LetterboxLayer
 from preproc.layers import Resize as ResizeLayer
 from preproc.oracle import pillow, reference

@@ -11,8 +11,9 @@ from onnx.reference import ReferenceEvaluator
 
 from preproc import graph
 from preproc.errors import BundleError, NotFoldableError, PreprocError
+from preproc.graph.builder import Builder
 from preproc.graph.editing import insert
-from preproc.graph.nodes import Builder, build
+from preproc.graph.nodes import build
 from preproc.oracle import reference
 from preproc.sources import PixelsSpec
 from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize

@@ -14,7 +14,8 @@ from onnx import helper, numpy_helper
 
 from preproc.cli.starting import write_recipe
 from preproc.errors import PreprocError, RecipeError
-from preproc.sources import examples, load_recipe
+from preproc.host import examples
+from preproc.sources import load_recipe
 from preproc.steps import Normalize, Rescale
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
@@ -58,7 +59,7 @@ def test_the_pages_are_one_text(site, tmp_path):
 
 
 def test_every_recipe_is_packed_with_what_it_names(site):
-    packed = site / "preproc" / "sources" / "packed" / "models"
+    packed = site / "preproc" / "host" / "packed" / "models"
     assert {file.name for file in packed.glob("*.toml")} == {file.name for file in (ROOT / "models").glob("*.toml")}
     for file in packed.glob("digits*.toml"):
         recipe = load_recipe(file)

@@ -18,8 +18,9 @@ from torchvision.models import ResNet18_Weights
 from preproc import layers
 from preproc.bundle import steps_of, to_recipe
 from preproc.bundle.inspection import describe
+from preproc.cli.choices import steps_and_pixels
 from preproc.errors import BundleError, PreprocError, RecipeError
-from preproc.export import export_bundle, steps_and_pixels, verify_bundle
+from preproc.export import export_bundle, verify_bundle
 from preproc.layers import Pipeline
 from preproc.oracle import pillow, reference
 from preproc.sources import load_recipe, parse_recipe, published

@@ -18,9 +18,10 @@ from timm.models import get_pretrained_cfg
 from torchvision import models, transforms
 from torchvision.transforms import v2
 
-from preproc.cli.app import show
+from preproc.cli.choices import steps_and_pixels
+from preproc.cli.tables import show
 from preproc.errors import NotAtHandError, PreprocError, RecipeError
-from preproc.export import attach, original, steps_and_pixels, verify_bundle
+from preproc.export import attach, original, verify_bundle
 from preproc.layers import Pipeline
 from preproc.oracle import reference
 from preproc.sources import PixelsSpec, parse_recipe, published

@@ -7,7 +7,7 @@ import pytest
 
 import preproc
 from preproc.bundle.inspection import describe, lines
-from preproc.cli.app import show
+from preproc.cli.tables import show
 from preproc.errors import PreprocError
 from preproc.export import export_bundle, verify_bundle
 from preproc.sources import load_recipe

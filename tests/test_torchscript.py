@@ -202,7 +202,7 @@ def test_a_network_with_gelu_becomes_a_bundle(tmp_path, formats):
 
 
 def test_a_recipe_may_allow_tf32(tmp_path, capsys):
-    from preproc.cli.app import show
+    from preproc.cli.tables import show
 
     recipe = replace(DIGITS, export={"tf32": True, "formats": ("torchscript",)})
     bundle = export_bundle(recipe, tmp_path / "digits")
@@ -215,7 +215,7 @@ def test_a_recipe_may_allow_tf32(tmp_path, capsys):
 
 
 def test_float32_is_the_default_and_needs_no_word(exported, capsys):
-    from preproc.cli.app import show
+    from preproc.cli.tables import show
 
     assert "tf32" not in exported.contract
     assert not to_recipe(exported.contract).export.tf32

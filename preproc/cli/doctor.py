@@ -15,8 +15,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import PreprocError, RuntimeAbsentError, first_line
-from ..host import INSTALL_ONE, PACKAGES, WHEELS
-from ..sources import PACKED
+from ..host import INSTALL_ONE, PACKAGES, PACKED, WHEELS
 
 OTHERS = ("timm", "transformers", "safetensors", "matplotlib", "distributed", "tritonclient", "typer", "rich")
 NEEDED = {"numpy": "numpy", "onnx": "onnx", "onnx-ir": "onnx_ir", "pillow": "PIL.Image"}

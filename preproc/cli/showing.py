@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..bundle import MANIFEST, front_of
 from ..bundle.inspection import SUFFIXES, describe
 from ..errors import PreprocError
-from ..host import targets
+from ..host import recipe_file, targets
 from ..oracle import reference
-from ..sources import Front, load_recipe, recipe_file
+from ..sources import Front, load_recipe
 from ..steps import COLORS, FromPixels, Geometry, Step
 from ..verify import inputs
 

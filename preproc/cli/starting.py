@@ -11,8 +11,8 @@ from typing import Any
 
 from ..bundle.inspection import describe
 from ..errors import PreprocError, did_you_mean
-from ..host import targets
-from ..sources import MODELS, check_name, page, parse_recipe
+from ..host import MODELS, page, targets
+from ..sources import check_name, parse_recipe
 from ..sources.published import Published, check_torchvision, from_timm, of_weights
 from ..steps import presets
 

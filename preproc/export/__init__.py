@@ -5,8 +5,7 @@ Never: a file that differs from what was verified, or that failed.
 """
 
 from .attaching import attach
-from .choices import steps_and_pixels
 from .exporter import export_bundle
 from .verifying import verify_bundle
 
-__all__ = ["attach", "export_bundle", "steps_and_pixels", "verify_bundle"]
+__all__ = ["attach", "export_bundle", "verify_bundle"]

@@ -10,7 +10,7 @@ from ..bundle import KEY, MANIFEST, Bundle, check_target
 from ..errors import PreprocError, check_choice
 from ..host import Progress, silent, targets
 from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, UNITS, FromPixels, Geometry, Normalize, Rescale, Statistics, Step
+from ..steps import COLORS, LAYOUTS, FromPixels, Geometry, Step
 from ..verify import Report
 from .exporter import publish_bundle, publish_file
 from .job import check_images
@@ -134,20 +134,6 @@ def _check_replaceable(out: Path) -> None:
     for file in (out, out.with_name(f"{out.name}.data")):
         if file.exists():
             raise PreprocError(f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first")
-
-
-def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str, constants_because: str | None = None) -> list[Step]:
-    """The steps that bring grey levels to the unit of `known`, and normalize: for a model of the colour order `color`."""
-    if known.unit == "0-1":
-        first: list[Step] = [Rescale(scale=1 / PIXEL_DTYPES[pixel_dtype])]
-    elif UNITS[known.unit] == PIXEL_DTYPES[pixel_dtype]:
-        first = []
-    else:
-        raise PreprocError(
-            f"expected {pixel_dtype} pixels for constants in 0-1 or 0-{PIXEL_DTYPES[pixel_dtype]:g}, got constants in {known.unit}"
-        )
-    order = None if color == "ANY" else color
-    return [*first, Normalize.of(known, color=order, origin=origin, constants_because=constants_because)]
 
 
 def _recipe(

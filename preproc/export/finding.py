@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle import Bundle, steps_of, to_recipe
 from ..errors import BundleError
-from ..sources import MODELS, OWN_CODE, Recipe, load_recipe, replace
+from ..host import MODELS
+from ..sources import OWN_CODE, Recipe, load_recipe, replace
 from ..steps import PILLOWS, Step
 from .resolving import with_outputs
 

@@ -12,8 +12,8 @@ import onnx_ir as ir
 from ..errors import NotFoldableError, PreprocError
 from ..folding import common_through, described
 from ..steps import Affine
+from .builder import Moved
 from .constants import constant
-from .nodes import Moved
 from .picture import any_picture, other_inputs, sides
 from .walk import Found, Walk, follow
 

@@ -6,21 +6,18 @@ provider as well (tests/cuda_kernels.json), where nothing pads uint8 or resizes 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from ..errors import PreprocError
 from ..steps import CenterCrop, Geometry, Letterbox, Pad, Resize
+from .builder import Builder
 from .frame import Frame, Numbers, Side, shape_of
 from .resize import new_sides, resample
 
-if TYPE_CHECKING:
-    from .nodes import Builder
 
-
-def geometry(b: "Builder", steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, size: tuple[int, int] | None) -> ir.Value:
+def geometry(b: Builder, steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, size: tuple[int, int] | None) -> ir.Value:
     """The nodes of the steps, from uint8 pixels to grey levels (N, C, H, W) in the builder's dtype. size: of the pixels, or None where it
     is free."""
     height, width = size or shape_of(b, pixels, layout.index("H"))

@@ -12,9 +12,10 @@ from ..folding import border_error, common_through, plan_for
 from ..sources import PixelsSpec
 from ..steps import Affine, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
 from . import walk as convolutions
+from .builder import Builder, Moved
 from .constants import constant
 from .messages import UNLISTED, inlined
-from .nodes import Builder, Moved, append_channel, build, pixel_dtype
+from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from .nodes import Builder
+from .builder import Builder
 
 Side = int | ir.Value
 """A number, or an int64 value of shape (1,)."""
@@ -19,7 +17,7 @@ Side = int | ir.Value
 class Frame:
     """A picture in the making: whole grey levels. layout, dtype, height, width: of the value."""
 
-    b: "Builder"
+    b: Builder
     value: ir.Value
     layout: str
     dtype: ir.DataType
@@ -44,24 +42,24 @@ class Frame:
         return replace(self, value=self.b.add("Transpose", self.value, perm=perm), layout=layout)
 
 
-def shape_of(b: "Builder", pixels: ir.Value, rows: int) -> tuple[ir.Value, ir.Value]:
+def shape_of(b: Builder, pixels: ir.Value, rows: int) -> tuple[ir.Value, ir.Value]:
     shape = b.add("Shape", pixels)
     return b.add("Gather", shape, np.array([rows], np.int64)), b.add("Gather", shape, np.array([rows + 1], np.int64))
 
 
-def ratio(b: "Builder", old: Side, new: Side) -> ir.Value:
+def ratio(b: Builder, old: Side, new: Side) -> ir.Value:
     """float64 (1,)"""
     n, double = Numbers(b), ir.DataType.DOUBLE
     return b.add("Div", b.add("Cast", n.value(old), to=double), b.add("Cast", n.value(new), to=double))
 
 
-def counted(b: "Builder", end: Side) -> ir.Value:
+def counted(b: Builder, end: Side) -> ir.Value:
     """int64 (end,)"""
     scalar = b.add("Squeeze", Numbers(b).value(end), np.array([0], np.int64))
     return b.add("Range", np.array(0, np.int64), scalar, np.array(1, np.int64))
 
 
-def limit(b: "Builder", op: str, one: ir.Value, other: ir.Value | NDArray[np.int64]) -> ir.Value:
+def limit(b: Builder, op: str, one: ir.Value, other: ir.Value | NDArray[np.int64]) -> ir.Value:
     """Min or Max of int64, which they take from opset 12 on."""
     if b.opset >= 12:
         return b.add(op, one, other)
@@ -71,7 +69,7 @@ def limit(b: "Builder", op: str, one: ir.Value, other: ir.Value | NDArray[np.int
 class Numbers:
     """Arithmetic on sides: in Python on numbers, as nodes otherwise."""
 
-    def __init__(self, b: "Builder") -> None:
+    def __init__(self, b: Builder) -> None:
         self.b = b
 
     def do(self, op: str, one: Side, other: Side) -> Side:

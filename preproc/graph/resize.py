@@ -1,18 +1,16 @@
 """Resizes as ONNX nodes: Resize nodes where they come near enough to Pillow, integers in float64 or int64 otherwise."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..steps import Resampling, Resize
+from .builder import Builder
 from .frame import Frame, Numbers, Side, counted, limit, ratio
 from .resize_exact import exact_resize
-
-if TYPE_CHECKING:
-    from .nodes import Builder
 
 LINEAR_BITS = 11
 """Of OpenCV's: INTER_RESIZE_COEF_BITS."""
@@ -149,7 +147,7 @@ def _linear(frame: Frame, height: Side, width: Side) -> ir.Value:
     return b.add("Cast", b.add("Div", rounded, np.array(1 << 2 * LINEAR_BITS, np.int32)), to=ir.DataType.FLOAT)
 
 
-def _taps(b: "Builder", old: Side, new: Side) -> tuple[ir.Value, ir.Value, ir.Value]:
+def _taps(b: Builder, old: Side, new: Side) -> tuple[ir.Value, ir.Value, ir.Value]:
     """The positions left and right of each new pixel, and the right one's weight."""
     n, number = Numbers(b), np.float64
     middle = b.add("Add", b.add("Cast", counted(b, new), to=ir.DataType.DOUBLE), np.array(0.5, number))
@@ -163,7 +161,7 @@ def _taps(b: "Builder", old: Side, new: Side) -> tuple[ir.Value, ir.Value, ir.Va
     return left, right, share
 
 
-def _nearest(b: "Builder", old: Side, new: Side) -> ir.Value | NDArray[np.int64]:
+def _nearest(b: Builder, old: Side, new: Side) -> ir.Value | NDArray[np.int64]:
     """The positions that Pillow's NEAREST reads: the scale added up in float64, rounding errors included."""
     if isinstance(old, int) and isinstance(new, int):
         scale = old / new

@@ -1,6 +1,6 @@
 """The exact form of a resize: Pillow's integers, or torch's, as products of float32 matrices."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 
 from ..errors import PreprocError
 from ..steps import FAST, Resampling
+from .builder import Builder
 from .frame import Frame, Side
-
-if TYPE_CHECKING:
-    from .nodes import Builder
 
 BITS = 22
 """Of Pillow's integer weights."""
@@ -37,7 +35,7 @@ def exact_resize(frame: Frame, step: Resampling, height: Side, width: Side) -> F
     return frame.into(value, height, width)
 
 
-def _exact_pass(b: "Builder", x: ir.Value, axis: int, shares: NDArray[np.float64], step: Resampling) -> ir.Value:
+def _exact_pass(b: Builder, x: ir.Value, axis: int, shares: NDArray[np.float64], step: Resampling) -> ir.Value:
     """One axis, shares: (new, old) weights. As integers of `unit` bits each weight is high * 2^bits + low; both sums are whole numbers that
     float32 holds, and are put together at the end: floor((H + floor(L / 2^bits) + 2^(unit - 1 - bits)) / 2^(unit - bits)). Halves and
     quarters (512 -> 256) have no low part. Without a rounding the weights are float32 themselves."""

@@ -5,16 +5,21 @@ Never: anything of pictures or models; and nothing heavy is imported, for every 
 """
 
 from . import children, scratch, targets, terminal, threads
+from .examples import MODELS, PACKED, page, recipe_file
 from .installed import INSTALL_ONE, PACKAGES, WHEELS, versions
 from .progress import Progress, paced, silent
 
 __all__ = [
     "INSTALL_ONE",
+    "MODELS",
     "PACKAGES",
+    "PACKED",
     "WHEELS",
     "Progress",
     "children",
     "paced",
+    "page",
+    "recipe_file",
     "scratch",
     "silent",
     "targets",

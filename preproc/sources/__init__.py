@@ -4,36 +4,14 @@ In: a file or tables. Out: a frozen Recipe, its steps whole; or one line that na
 Never: a key that nobody reads, a default for constants, a weight or a network (those are in backbones/).
 """
 
-from .examples import MODELS, PACKED, page, recipe_file
-from .recipe import (
-    FOLDS,
-    FORMATS,
-    OWN_CODE,
-    USUAL,
-    BackboneSpec,
-    ExportSpec,
-    Front,
-    PixelsSpec,
-    Recipe,
-    check_name,
-    check_opset,
-    check_output_name,
-    check_size,
-    check_tolerance,
-    load_front,
-    load_recipe,
-    parse_front,
-    parse_recipe,
-    read_labels,
-    replace,
-)
+from .parsing import load_front, load_recipe, parse_front, parse_recipe
+from .recipe import USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe, replace
+from .words import FOLDS, FORMATS, OWN_CODE, check_name, check_opset, check_output_name, check_size, check_tolerance, read_labels
 
 __all__ = [
     "FOLDS",
     "FORMATS",
-    "MODELS",
     "OWN_CODE",
-    "PACKED",
     "USUAL",
     "BackboneSpec",
     "ExportSpec",
@@ -47,10 +25,8 @@ __all__ = [
     "check_tolerance",
     "load_front",
     "load_recipe",
-    "page",
     "parse_front",
     "parse_recipe",
     "read_labels",
-    "recipe_file",
     "replace",
 ]

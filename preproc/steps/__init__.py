@@ -28,7 +28,7 @@ from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels
 from .plausibility import BECAUSE
 from .presets import PRESETS, UNITS, Statistics, preset
-from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, parse
+from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, constants_steps, parse
 
 __all__ = [
     "BECAUSE",
@@ -66,6 +66,7 @@ __all__ = [
     "check_pillow",
     "collapse_steps",
     "compose",
+    "constants_steps",
     "installed_pillow",
     "output_size",
     "parse",

@@ -16,7 +16,8 @@ from torchvision.transforms import v2
 from preproc import graph
 from preproc.export import export_bundle
 from preproc.export.formats import export_backbone
-from preproc.graph.nodes import Builder, build
+from preproc.graph.builder import Builder
+from preproc.graph.nodes import build
 from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Pipeline, Rescale, prepend
 from preproc.sources import PixelsSpec
 from preproc.steps import Step

@@ -10,7 +10,8 @@ from .base import Published, check_torchvision, through_floats, title
 from .huggingface import from_huggingface
 from .original import original
 from .timm import from_timm
-from .torchvision import from_torchvision, to_torchvision
+from .torchvision import from_torchvision
+from .transforms import to_torchvision
 from .weights import named_weights, of_weights
 
 __all__ = [

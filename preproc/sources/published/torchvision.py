@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...errors import PreprocError, did_you_mean, first_line
 from ...oracle import reference
-from ...steps import CenterCrop, FromPixels, Geometry, Normalize, Pad, Resampling, Rescale, Resize, Step, compose, installed_pillow
+from ...steps import CenterCrop, FromPixels, Geometry, Normalize, Pad, Resampling, Rescale, Resize, Step, compose
 from .base import UNJUDGED, Published, finished, resize_step, through_floats
 
 DTYPES = ("uint8", "int16", "int32", "int64", "float32")
@@ -258,40 +258,3 @@ def _planes(value: Any) -> NDArray[np.float64]:
     """(C, H, W) of a tensor, or of a PIL image."""
     planes = np.asarray(value, np.float64)
     return planes if hasattr(value, "dtype") else np.moveaxis(planes, -1, 0)
-
-
-def to_torchvision(steps: Sequence[Step]) -> Any:
-    """The v2 transform that computes on a PIL image what these steps compute behind from_pixels. Raises PreprocError for those that
-    torchvision has no transform for, and for resizes with the order of passes of another Pillow than the one here."""
-    import torch
-    from torchvision.transforms import v2
-
-    found: list[Any] = []
-    tensor = turned = False  # what has been made: integers, floats
-    for step in steps:
-        match step:
-            case Resize(pillow=int(pillow)) if pillow != installed_pillow():
-                here = installed_pillow()
-                raise PreprocError(f"expected resizes with the order of passes of Pillow {here}, which is installed, got {pillow}'s")
-            case Resize(antialias=True) if not turned and step.rounds and (step.torch is not None or not tensor):
-                size = [step.size] if isinstance(step.size, int) else list(step.size)
-                method = v2.InterpolationMode(step.interpolation)
-                found += [v2.PILToTensor()] if step.torch is not None and not tensor else []
-                found.append(v2.Resize(size, interpolation=method, max_size=step.max_size, antialias=True))
-                tensor = step.torch is not None
-            case CenterCrop(fill=0, rounding="half_even") if not turned:
-                found.append(v2.CenterCrop(list(step.size)))
-            case Pad() if not turned:
-                found.append(v2.Pad(list(step.padding), fill=step.fill))
-            case Rescale(offset=0) if not turned and math.isclose(step.scale, 1 / 255, rel_tol=1e-9):
-                found += [*([] if tensor else [v2.PILToTensor()]), v2.ToDtype(torch.float32, scale=True)]
-                tensor = turned = True
-            case Normalize():
-                found += [] if tensor else [v2.PILToTensor()]
-                found += [] if turned else [v2.ToDtype(torch.float32, scale=False)]
-                found.append(v2.Normalize(mean=list(step.mean), std=list(step.std)))
-                tensor = turned = True
-            case _:
-                raise PreprocError(f"expected steps that torchvision has transforms for, got {step}")
-    ends = [*([] if tensor else [v2.PILToTensor()]), *([] if turned else [v2.ToDtype(torch.float32, scale=False)])]
-    return v2.Compose([*found, *ends])

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ..errors import PreprocError, check_choice
 from ..sources import PixelsSpec, load_front, published
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, UNITS, Resampling, Statistics, Step, check_pillow, plausibility, preset
-from .attaching import constants_steps
+from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, UNITS, Resampling, Statistics, Step, check_pillow, constants_steps, plausibility, preset
 
 Choice = tuple[Sequence[Step], PixelsSpec, str, str | None]
 

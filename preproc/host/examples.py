@@ -5,7 +5,7 @@ from pathlib import Path
 from ..errors import PreprocError, did_you_mean
 
 _PACKAGE = Path(__file__).parent.parent
-PACKED = _PACKAGE / "sources" / "packed"
+PACKED = _PACKAGE / "host" / "packed"
 """In a wheel, the recipes and pages (pyproject.toml says which); in a checkout they lie beside the package."""
 MODELS = PACKED / "models" if PACKED.is_dir() else _PACKAGE.parent / "models"
 PAGES = {
