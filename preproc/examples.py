@@ -13,6 +13,7 @@ PAGES = {
     "recipe": MODELS / "README.md",
     "bundle": (PACKED if PACKED.is_dir() else _HERE.parent) / "export" / "README.md",
     "layers": _HERE / "README.md",
+    "stats": _HERE / "stats" / "README.md",
 }
 """What `preproc explain` prints."""
 
