@@ -54,7 +54,7 @@ def test_the_pages_are_one_text(site, tmp_path):
     assert run(site, "explain", "recipe", cwd=tmp_path).rstrip() == (ROOT / "models" / "README.md").read_text(encoding="utf-8").rstrip()
     assert examples.page("bundle") == (ROOT / "export" / "README.md").read_text(encoding="utf-8")
     assert examples.page("layers").startswith("# The layers")
-    with pytest.raises(PreprocError, match=r"expected one of recipe, bundle, layers, got 'recpie'; did you mean 'recipe'"):
+    with pytest.raises(PreprocError, match=r"expected one of recipe, bundle, layers, stats, got 'recpie'; did you mean 'recipe'"):
         examples.page("recpie")
 
 
@@ -88,7 +88,7 @@ def test_what_a_package_index_shows_has_no_links_into_the_checkout():
     for rule in PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
         text = re.sub(rule["pattern"], rule["replacement"], text)
     assert not re.findall(r"\]\([^)#:]+\)", text)
-    assert "models/README.md has the format" in text
+    assert "**what**: one recipe per exported model" in text
 
 
 def test_names_of_recipes_that_come_along():

@@ -23,8 +23,8 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="recipe, bundle or layers.")]) -> None:
-    """Print a format: of recipes, of the bundles that export writes; or how the layers are used in Python."""
+def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="recipe, bundle, layers or stats.")]) -> None:
+    """Print a page: on recipes, on the bundles that export writes, on the layers in Python, on statistics."""
     from ..host import page
 
     tell(page(topic))

@@ -12,6 +12,7 @@ PAGES = {
     "recipe": MODELS / "README.md",
     "bundle": (PACKED if PACKED.is_dir() else _PACKAGE.parent) / "export" / "README.md",
     "layers": _PACKAGE / "README.md",
+    "stats": _PACKAGE / "stats" / "README.md",
 }
 """What `preproc explain` prints."""
 

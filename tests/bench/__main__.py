@@ -1,4 +1,4 @@
-"""make bench: prints tables of ratios, writes tests/bench/results/cpu.json and the README's picture cpu.png.
+"""make bench: prints tables of ratios, writes tests/bench/results/cpu.json and the picture cpu.png beside it.
 
 python -m tests.bench resizing      measures the resizes alone again, and says in cpu.json at which commit
 """
