@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 
 from preproc import reference
 from preproc.backbones import DigitsNet
-from preproc.stats.compute import compute_stats
+from preproc.stats import compute_stats
 from preproc.steps import MinMaxNormalize, Normalize, Rescale, Standardize, Step
 
 HERE = Path(__file__).parent

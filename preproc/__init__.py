@@ -21,8 +21,7 @@ _WHERE = {
     "proof": ("verify_bundle",),
     "serving.packaging": ("package",),
     "serving.check": ("serve_check",),
-    "stats.compute": ("StatsInterruptedError", "compute_stats"),
-    "stats.result": ("Stats",),
+    "stats": ("Stats", "StatsInterruptedError", "compute_stats"),
     "errors": ("PreprocError",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
@@ -58,9 +57,9 @@ if TYPE_CHECKING:
     from .recipe import load_recipe as load_recipe
     from .serving.check import serve_check as serve_check
     from .serving.packaging import package as package
-    from .stats.compute import StatsInterruptedError as StatsInterruptedError
-    from .stats.compute import compute_stats as compute_stats
-    from .stats.result import Stats as Stats
+    from .stats import Stats as Stats
+    from .stats import StatsInterruptedError as StatsInterruptedError
+    from .stats import compute_stats as compute_stats
     from .verify import Report as Report
 else:
 

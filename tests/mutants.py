@@ -33,8 +33,7 @@ from preproc.errors import PreprocError
 from preproc.export.exporter import export_bundle
 from preproc.recipe import BackboneSpec, ExportSpec, PixelsSpec, Recipe, load_recipe, parse_recipe, replace
 from preproc.runtimes import RUNTIMES, Runtime, made
-from preproc.stats.compute import compute_stats
-from preproc.stats.result import Stats
+from preproc.stats import Stats, compute_stats
 from preproc.steps import CenterCrop, FromPixels, Letterbox, MinMaxScale, Normalize, Rescale, Resize, Step
 from preproc.verify import FAILED, judge
 from tests.conftest import ROOT

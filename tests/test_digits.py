@@ -17,7 +17,7 @@ from preproc.export import exporter
 from preproc.export.exporter import export_bundle
 from preproc.recipe import load_recipe, replace
 from preproc.runtimes import OrtCpu, TorchScriptCpu
-from preproc.stats.compute import compute_stats
+from preproc.stats import compute_stats
 from preproc.steps import Normalize
 from tests.conftest import ROOT
 

@@ -208,7 +208,7 @@ COMMANDS = {
     "show": (["show", "a.png", "r.toml", "-o", "b.png"], "preproc.showing.write_picture"),
     "package": (["package", "bundle", "-o", "out"], "preproc.serving.packaging.package"),
     "serve-check": (["serve-check", "nowhere", "--bundle", "bundle"], "preproc.serving.check.serve_check"),
-    "stats-diff": (["stats-diff", "a.json", "b.json"], "preproc.stats.result.Stats.load"),
+    "stats-diff": (["stats-diff", "a.json", "b.json"], "preproc.stats.Stats.load"),
     "init": (["init"], "preproc.starting.write_recipe"),
 }
 
