@@ -65,7 +65,7 @@ def test_names_resolve_to_what_type_checkers_see():
     ("names", "absent"),
     [
         ("preproc.stats", "numpy, PIL"),
-        ("preproc.stats.counting.worker", "torch, rich, matplotlib, distributed, fsspec, selectors, preproc.stats.engines"),
+        ("preproc.stats.counting.worker", "torch, rich, matplotlib, distributed, fsspec, preproc.stats.engines"),
         ("preproc.stats.compute", "torch, rich, matplotlib, distributed, fsspec"),
         ("preproc.stats.output.report", "torch, matplotlib"),
     ],
