@@ -13,15 +13,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
-from preproc import graph, reference
+from preproc import graph
+from preproc.bundle.inspection import describe, lines
 from preproc.errors import PreprocError, VerificationError
-from preproc.export import exporter
-from preproc.graph.editing import picture_input
-from preproc.inspection import describe, lines
-from preproc.proof import verify_bundle
-from preproc.recipe import PixelsSpec, parse_recipe, replace
-from preproc.runtimes import onnxruntime
+from preproc.export import exporter, verify_bundle
+from preproc.graph import picture_input
+from preproc.oracle import reference
+from preproc.sources import PixelsSpec, parse_recipe, replace
 from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.verify.runtimes import onnxruntime
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made, put
@@ -207,7 +207,7 @@ def test_a_wrong_file_is_not_written(tmp_path, monkeypatch, mistake):
         "swapped": lambda steps: [FromPixels(layout="NHWC", color="RGB"), *steps[1:]],
         "shifted": lambda steps: [*steps[:2], Normalize(mean=[m + 1 / 255 for m in steps[2].mean], std=steps[2].std, unit="0-1")],
     }[mistake]
-    monkeypatch.setattr(exporter.graph, "attach", lambda model, steps, *rest, **options: real(model, wrong(steps), *rest, **options))
+    monkeypatch.setattr(graph, "attach", lambda model, steps, *rest, **options: real(model, wrong(steps), *rest, **options))
     for out in ("out", "out.onnx"):
         with pytest.raises(VerificationError, match=r"ort-cpu: error .*tolerance"):
             put(hand_made(tmp_path), tmp_path / out)
@@ -332,7 +332,7 @@ def test_a_users_mistake_is_one_line_and_nothing_is_written(tmp_path, arguments,
 
 def test_no_torch_on_this_path(tmp_path):
     hand_made(tmp_path)
-    code = "import sys; from preproc.cli import app; "
+    code = "import sys; from preproc.cli.app import app; "
     code += "app(['attach', 'm.onnx', '-o', 'o.onnx', '--preset', 'imagenet'], standalone_mode=False); "
     code += "bad = {'torch', 'torchvision', 'timm'} & set(sys.modules); assert not bad, bad"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)

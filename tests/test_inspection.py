@@ -10,12 +10,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from preproc import graph
-from preproc.collapse import split_affine_end
+from preproc.bundle.inspection import describe, lines
 from preproc.errors import BundleError, PreprocError
-from preproc.export.exporter import export_bundle
-from preproc.inspection import describe, lines
-from preproc.recipe import load_recipe, replace
-from preproc.steps import Rescale, Standardize
+from preproc.export import export_bundle
+from preproc.sources import load_recipe, replace
+from preproc.steps import Rescale, Standardize, split_affine_end
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made, put

@@ -1,6 +1,5 @@
 """Whose order of passes: the step says it, all that resizes follows it, and the Pillow here judges both orders."""
 
-import inspect
 import json
 import shutil
 import warnings
@@ -15,17 +14,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.models import ResNet18_Weights
 
-from preproc import layers, pillow, published, reference
-from preproc.backbones import Backbone, agreement
-from preproc.contract import steps_of, to_recipe
+from preproc import layers
+from preproc.bundle import steps_of, to_recipe
+from preproc.bundle.inspection import describe
+from preproc.cli.choices import Options, steps_and_pixels
 from preproc.errors import BundleError, PreprocError, RecipeError
-from preproc.export.choices import steps_and_pixels
-from preproc.export.exporter import export_bundle
-from preproc.inspection import describe
-from preproc.pipeline import Pipeline
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe, parse_recipe
-from preproc.runtimes import onnxruntime
+from preproc.export import export_bundle, verify_bundle
+from preproc.layers import Pipeline
+from preproc.oracle import pillow, reference
+from preproc.sources import load_recipe, parse_recipe, published
+from preproc.sources.backbones import Backbone, agreement
 from preproc.steps import (
     PILLOWS,
     CenterCrop,
@@ -40,6 +38,7 @@ from preproc.steps import (
     parse,
     with_pillow,
 )
+from preproc.verify.runtimes import onnxruntime
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, alone, hand_made, put
@@ -329,9 +328,8 @@ def test_attach_takes_it(tmp_path):
     ids=lambda value: None if isinstance(value, str) else next(iter(value)),
 )
 def test_attach_takes_it_beside_what_is_published_only(options, message):
-    none = dict.fromkeys(inspect.signature(steps_and_pixels).parameters)
     with pytest.raises(PreprocError, match=message):
-        steps_and_pixels(**none | {"pillow": 12} | options)
+        steps_and_pixels(Options(**{"pillow": 12} | options))
 
 
 def attached(tmp_path, steps, known, *, size=None):

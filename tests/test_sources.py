@@ -11,13 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from preproc.backbones import agreement, load_backbone
 from preproc.errors import BundleError, PreprocError, RecipeError
-from preproc.export.exporter import export_bundle
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe, parse_recipe, replace
-from preproc.runtimes import load_pt2
+from preproc.export import export_bundle, verify_bundle
+from preproc.sources import load_recipe, parse_recipe, replace
+from preproc.sources.backbones import agreement, load_backbone
 from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.verify.runtimes.pytorch import load_pt2
 from tests.conftest import ROOT
 from tests.test_verify import edit_onnx
 

@@ -4,25 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import graph, targets
+from .. import graph
 from .. import steps as vocabulary
-from ..bundle import MANIFEST, Bundle, check_target
-from ..checks import check_choice
-from ..contract import KEY
-from ..errors import PreprocError
-from ..presets import UNITS, Statistics
-from ..progress import Progress, silent
-from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Geometry, Normalize, Rescale, Step
+from ..bundle import KEY, MANIFEST, Bundle, check_target
+from ..errors import PreprocError, check_choice
+from ..host import Progress, silent, targets
+from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
+from ..steps import COLORS, LAYOUTS, FromPixels, Geometry, Step
 from ..verify import Report
-from .exporter import check_images, publish_bundle, publish_file
-from .jobs import file_job
+from .exporter import publish_bundle, publish_file
+from .job import check_images
+from .resolving import file_job
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from ..layers import Layer
-    from ..pipeline import Pipeline
+    from ..layers import Layer, Pipeline
 
 
 OTHERS = (".pt", ".pth", ".pt2", ".ort", ".engine", ".safetensors")
@@ -61,12 +58,36 @@ def attach(
     """
     onnx_in, out = Path(onnx_in), Path(out)
     bare = out.suffix.lower() == ".onnx"
-    check_choice("fold", fold, FOLDS)
-    if model_color is not None:
-        check_choice("model_color", model_color, COLORS)
-    if model_layout is not None:
-        check_choice("model_layout", model_layout, LAYOUTS)
+    for field, value, known in (("fold", fold, FOLDS), ("model_color", model_color, COLORS), ("model_layout", model_layout, LAYOUTS)):
+        if value is not None:
+            check_choice(field, value, known)
     first, later, pixels = _front(steps, pixels, model_color)
+    _check_names(onnx_in, out, bare=bare, verify=verify)
+    model = graph.load(onnx_in)
+    if bare:
+        _check_weights(onnx_in, out, model)
+    recipe = _recipe(
+        model,
+        onnx_in,
+        out,
+        sequence=(first, *later),
+        pixels=pixels,
+        input_name=input_name,
+        model_layout=model_layout,
+        fold=fold,
+        force=force,
+    )
+    recipe = replace(recipe, steps_from=steps_from, export={"tolerance": None if tolerance is None else check_tolerance(tolerance)})
+    if verify:
+        check_images(recipe, images)
+    job = file_job(recipe, model)
+    if bare:
+        return publish_file(job, out, verify=verify, images=images, progress=progress)
+    return publish_bundle(job, out, images=images, progress=progress)
+
+
+def _check_names(onnx_in: Path, out: Path, *, bare: bool, verify: bool) -> None:
+    """Raises PreprocError if what is read is no bare model, or what is there would be lost, or cannot be written."""
     if (onnx_in / MANIFEST).is_file():
         raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already")
     if not bare and not verify:
@@ -82,29 +103,13 @@ def attach(
         targets.check_place(out)
     else:
         check_target(out)
-    model = graph.load(onnx_in)
+
+
+def _check_weights(onnx_in: Path, out: Path, model: "ir.Model") -> None:
+    """Raises PreprocError if the weights of the bare file would replace those of the original."""
     own = {onnx_in.resolve(), *((onnx_in.parent / name).resolve() for name in graph.beside(model))}
-    if bare and out.with_name(f"{out.name}.data").resolve() in own:
+    if out.with_name(f"{out.name}.data").resolve() in own:
         raise PreprocError(f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data")
-    recipe = _recipe(
-        model,
-        onnx_in,
-        out,
-        sequence=(first, *later),
-        pixels=pixels,
-        input_name=input_name,
-        model_layout=model_layout,
-        fold=fold,
-        force=force,
-    )
-    if tolerance is not None:
-        recipe = replace(recipe, export={"tolerance": check_tolerance(tolerance)})
-    if verify:
-        check_images(recipe, images)
-    job = file_job(replace(recipe, steps_from=steps_from), model)
-    if bare:
-        return publish_file(job, out, verify=verify, images=images, progress=progress)
-    return publish_bundle(job, out, images=images, progress=progress)
 
 
 def _front(
@@ -137,20 +142,6 @@ def _check_replaceable(out: Path) -> None:
     for file in (out, out.with_name(f"{out.name}.data")):
         if file.exists():
             raise PreprocError(f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first")
-
-
-def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str, constants_because: str | None = None) -> list[Step]:
-    """The steps that bring grey levels to the unit of `known`, and normalize: for a model of the colour order `color`."""
-    if known.unit == "0-1":
-        first: list[Step] = [Rescale(scale=1 / PIXEL_DTYPES[pixel_dtype])]
-    elif UNITS[known.unit] == PIXEL_DTYPES[pixel_dtype]:
-        first = []
-    else:
-        raise PreprocError(
-            f"expected {pixel_dtype} pixels for constants in 0-1 or 0-{PIXEL_DTYPES[pixel_dtype]:g}, got constants in {known.unit}"
-        )
-    order = None if color == "ANY" else color
-    return [*first, Normalize.of(known, color=order, origin=origin, constants_because=constants_because)]
 
 
 def _recipe(

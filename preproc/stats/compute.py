@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..checks import check_choice
-from ..decoding import FRAMES
-from ..errors import PreprocError
-from ..steps import LAYOUTS
+from ..errors import PreprocError, check_choice
+from ..host.decoding import FRAMES
 from .counting import CONVERT, Remarks, Tally, decoder
 from .earlier import add_up, check_more, search
 from .engines import ENGINES, Counting, check_installed, count_places
@@ -80,6 +78,8 @@ class _Options:
             raise PreprocError(f"expected at least one worker, got {self.workers}")
         check_choice("frames", self.frames, FRAMES)
         if self.layout is not None:
+            from ..steps import LAYOUTS  # which takes as long to import as all of the counting, in each worker process
+
             check_choice("layout", self.layout, LAYOUTS)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..decoding import looks_otherwise, orientation
 from ..errors import PreprocError, first_line
+from ..host.decoding import looks_otherwise, orientation
 from .counting import Remarks, count_array, count_image
 from .stats import Progress, Stats, StatsInterruptedError
 from .sums import Accumulator, Counted

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import targets
-from ..decoding import FRAMES
 from ..errors import PreprocError
+from ..host import targets
+from ..host.decoding import FRAMES
 from .counting import CONVERT
 from .places import Broken
 from .summary import constants, intervals, mean_and_std, summary

@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from preproc.stats import compute_stats, find, run_chunk
+from preproc.stats import compute_stats
+from preproc.stats.counting import run_chunk
+from preproc.stats.places import find
 from tests.bench.measure import Ratio, ratios
 from tests.conftest import ROOT
 
@@ -19,7 +21,8 @@ PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 TO_TENSOR = v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)])
 PEAK = """
 import pathlib, re, sys
-from preproc.stats import find, run_chunk
+from preproc.stats.counting import run_chunk
+from preproc.stats.places import find
 run_chunk([place.to_json() for place in find([sys.argv[1]]).places], None)
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024)
 """

@@ -14,10 +14,10 @@ from PIL import Image
 
 import preproc
 from preproc.errors import PreprocError
-from preproc.stats import compute_stats, find
+from preproc.stats import compute_stats
 from preproc.stats.counting import Remarks
 from preproc.stats.counting.file import count_file
-from preproc.stats.places import Place
+from preproc.stats.places import Place, find
 from preproc.stats.sums import Accumulator, Moments
 from tests.conftest import ROOT
 from tests.stats.making import of_array, pictures, png, save_all, total
@@ -152,8 +152,8 @@ def test_memory_is_bounded_whatever_a_tar_holds(tmp_path):
             archive.addfile(entry, io.BytesIO(noise))
     code = f"""
 import pathlib, re
-from preproc.stats import find, run_chunk
-from preproc.stats.places import chunks
+from preproc.stats.counting import run_chunk
+from preproc.stats.places import chunks, find
 (chunk,) = chunks(find([{str(tmp_path / "t.tar.gz")!r}]).places)
 result = run_chunk([place.to_json() for place in chunk], None)
 assert result["accumulator"]["RGB"]["images"] == 50, result["broken"]

@@ -11,7 +11,8 @@ import pytest
 import preproc
 from preproc import cli
 from preproc.errors import PreprocError
-from preproc.stats import Stats, check_targets
+from preproc.stats import Stats
+from preproc.stats.output import check_targets
 from tests.stats.making import pictures, run, save_all
 
 

@@ -7,7 +7,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from preproc.stats import compute_stats, report_page
+from preproc.stats import compute_stats
+from preproc.stats.output import report_page
 from preproc.stats.output.advice import advice
 from tests.stats.making import pictures, png, run, save_all
 

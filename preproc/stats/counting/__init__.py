@@ -1,4 +1,8 @@
-"""What a process does: a chunk of places in, what was counted of their pictures out. Pillow decodes; nothing is converted unasked."""
+"""What one process counts: a picture, a file with all its pages and frames, a chunk of places.
+
+In: a chunk of Places, or pictures. Out: a Tally: their counts, and what there is to say of those that cannot be read.
+Never: a conversion that was not asked for, or an error raised for a picture of a chunk.
+"""
 
 from .chunk import Tally, count_chunk, merge, run_chunk
 from .file import Remarks

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ...decoding import Data, ImageFile, is_array, looks_otherwise, orientation, read_array
 from ...errors import PreprocError, first_line
+from ...host.decoding import Data, ImageFile, is_array, looks_otherwise, orientation, read_array
 from ..places import Broken
 from ..sums import Counted
 from .picture import count_array, count_decoded, fitting

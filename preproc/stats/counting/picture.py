@@ -10,8 +10,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from ...decoding import KINDS, orientation
 from ...errors import PreprocError, first_line
+from ...host.decoding import KINDS, orientation
 from ..sums import Counted, Moments
 
 CONVERT: Mapping[str, str] = MappingProxyType({"RGB": "RGB", "GRAY": "L"})

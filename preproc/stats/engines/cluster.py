@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,6 +50,8 @@ class Cluster(contextlib.AbstractContextManager["Cluster"]):
         return self
 
     def _of_our_own(self) -> Any:
+        import logging
+
         return self.distributed.LocalCluster(
             n_workers=self.workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL
         )

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from ... import children, threads
+from ...host import children, threads
 from ..counting import Tally, count_chunk
 from ..places import Archives, Place
 from .walk import Counting, Task

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from ...presets import PRESETS
-from ..stats import Stats
+from ...steps import PRESETS
+from .. import Stats
 from ..sums import FLAT, INDICES, SATURATED, Histogram
 
 MANY = 0.05

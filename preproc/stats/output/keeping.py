@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from ... import targets, terminal
 from ...errors import PreprocError
-from ..stats import FORMAT
+from ...host import targets, terminal
+from .. import FORMAT
 from .plots import pyplot
 from .report import TITLE
 

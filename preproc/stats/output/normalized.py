@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ... import reference
-from ...decoding import ImageFile
 from ...errors import PreprocError
+from ...host.decoding import ImageFile
+from ...oracle import reference
 from ...steps import MinMaxNormalize, Normalize, Rescale, Standardize, Step
+from .. import Stats
 from ..counting import convert
 from ..places import Archives, find, readers, sampled
-from ..stats import Stats
 from .plots import as_img
 
 PICTURES, SIDE = 3, 220

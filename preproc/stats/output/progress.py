@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ... import terminal
-from ..stats import Progress as Callback
+from ...host import terminal
+from .. import Progress as Callback
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Sequence
 
-from ..stats import Stats
+from .. import Stats
 from ..sums import INDICES, Histogram, channel_names
 from .advice import advice
 from .normalized import NOTE, normalized

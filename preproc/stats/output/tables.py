@@ -4,9 +4,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ... import terminal
-from ..comparison import Comparison
-from ..stats import Stats
+from ...host import terminal
+from .. import Comparison, Stats
 from ..sums import FEW, INDICES, Histogram, Moments, channel_names
 
 SKIPPED = 5

@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...decoding import is_picture
 from ...errors import first_line
+from ...host.decoding import is_picture
 from .place import Found, Place
 
 COMPRESSIONS = {".tar": "r:", ".gz": "r:gz", ".tgz": "r:gz", ".bz2": "r:bz2", ".xz": "r:xz"}
