@@ -106,8 +106,10 @@ def export(
         except PreprocError as error:
             if error.report is not None and not as_json:
                 show(error.report)
-            _say(f"error: {error}")
-            reports.append({"recipe": str(path), "error": str(error), "report": error.report and error.report.to_json()})
+            _say(f"error: {error} [{error.name}]")
+            reports.append(
+                {"recipe": str(path), "error": str(error), "name": error.name, "report": error.report and error.report.to_json()}
+            )
             failed = True
     if as_json:
         _print(json.dumps(reports, indent=2))
@@ -170,8 +172,9 @@ def doctor(as_json: Json = False) -> None:
 
 
 @_command()
-def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="recipe, bundle or layers.")]) -> None:
-    """Print a format: of recipes, of the bundles that export writes; or how the layers are used in Python."""
+def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="recipe, bundle, layers, refusals, or a refusal's name.")]) -> None:
+    """Print a format: of recipes, of the bundles that export writes; how the layers are used in Python; or what a refusal means, as
+    unit-mismatch, and how it is mended."""
     from .examples import page
 
     _print(page(topic))
@@ -305,7 +308,7 @@ def verify(
         show(report)
     missing = [result.runtime for result in report.results if runtimes and result.verdict == "absent"]
     if missing:
-        _say(f"error: expected {', '.join(missing)} to run, got absent")
+        _say(f"error: expected {', '.join(missing)} to run, got absent [runtime-absent]")
     if missing or not report.ok:
         raise typer.Exit(1)
 
@@ -364,7 +367,8 @@ def check_server(
             _print(f"  latency of a golden sample: {times}, over {latency.requests} requests one after the other")
     if not report.ok:
         result = report.results[0]
-        _say(f"error: {result.runtime}: {result.verdict}: {result.reason}")
+        name = "not-served" if result.verdict == "absent" else "verification-failed"
+        _say(f"error: {result.runtime}: {result.verdict}: {result.reason} [{name}]")
         raise typer.Exit(1)
 
 
@@ -470,7 +474,9 @@ def stats(
             + (f", in {out}, which says so" if out and found.images and not lost else "")
         )
     if len(found.broken) > allow_errors:
-        _say(f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})")
+        _say(
+            f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)}) [unreadable-picture]"
+        )
     for told in lost:
         _say(f"error: {told}")
     if interrupted:
@@ -502,7 +508,8 @@ def _keep(path: Path, text: str, lost: list[str], *, otherwise: bool = True) -> 
         printed = other is None and otherwise
         if printed:
             _print(text)
-        lost.append(f"{error}; {f'it is in {other}' if other else 'it is printed instead' if printed else 'it is lost'}")
+        kept = f"it is in {other}" if other else "it is printed instead" if printed else "it is lost"
+        lost.append(f"{error}; {kept} [{error.name}]")
         return printed
     return False
 
@@ -535,7 +542,7 @@ def stats_diff(
     if fail_above is not None and (largest > fail_above or alone):
         reasons = [f"expected moves of at most {fail_above:g} stds, got {largest:.3g} in {where}"] if largest > fail_above else []
         reasons += [f"expected the same kinds of pictures in both, but {text}" for text in alone]
-        _say(f"error: {'; '.join(reasons)}")
+        _say(f"error: {'; '.join(reasons)} [drift-exceeded]")
         raise typer.Exit(1)
 
 
@@ -615,11 +622,11 @@ def main() -> None:
     except PreprocError as error:
         if error.report is not None and "--json" not in sys.argv[1:]:
             show(error.report)
-        _fail(str(error), error.report)
+        _fail(str(error), error.name, error.report)
     except ModuleNotFoundError as error:  # on a machine that has what it needs only
-        _fail(f"expected {error.name}, which is not installed here, for this command")
+        _fail(f"expected {error.name}, which is not installed here, for this command", "not-installed")
     except OSError as error:  # a full disk, a folder that may not be written: the system's own words, and the file
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", "system-refused")
 
 
 def _interrupted(ended: SystemExit) -> bool:
@@ -627,8 +634,9 @@ def _interrupted(ended: SystemExit) -> bool:
     return ended.__context__ is not None and isinstance(ended.__context__.__cause__, KeyboardInterrupt)
 
 
-def _fail(text: str, report: "Report | None" = None, *, code: int = 1) -> NoReturn:
-    _say(f"error: {text}")
+def _fail(text: str, name: str | None = None, report: "Report | None" = None, *, code: int = 1) -> NoReturn:
+    _say(f"error: {text}" + (f" [{name}]" if name else ""))
     if "--json" in sys.argv[1:]:
-        _print(json.dumps({"error": text} | ({} if report is None else {"report": report.to_json()})))
+        told = {"error": text} | ({"name": name} if name else {})
+        _print(json.dumps(told | ({} if report is None else {"report": report.to_json()})))
     sys.exit(code)

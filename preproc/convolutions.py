@@ -33,7 +33,7 @@ def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
             warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
             exported = torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
     except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
-        raise NotFoldableError(f"torch.export cannot read the backbone: {reason(error)}") from error
+        raise NotFoldableError(f"torch.export cannot read the backbone: {reason(error)}", name="fold-untraceable") from error
     walk = _Walk(exported, example.shape[1])
     if walk.met_written:  # rare, and as slow as the export: the same graph without operations that write into their arguments
         walk = _Walk(exported.run_decompositions({}), example.shape[1])
@@ -92,11 +92,11 @@ class _Walk(Trail):
         try:
             self._visit(node)
         except PreprocError as error:
-            self.refusals.append(error if isinstance(error, NotFoldableError) else NotFoldableError(str(error)))
+            self.refusals.append(error if isinstance(error, NotFoldableError) else NotFoldableError(str(error), name=error.name))
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "output":
-            raise NotFoldableError("the backbone returns its input")
+            raise NotFoldableError("the backbone returns its input", name="fold-not-convolution")
         name = str(node.target)
         if name.startswith(("aten.sym_size", "aten._assert_tensor_metadata", "aten.sym_numel")):
             return
@@ -105,12 +105,12 @@ class _Walk(Trail):
             return
         rule = _RULES.get(name)
         if rule is None:
-            raise NotFoldableError(f"{name} reads the input, which is not a convolution")
+            raise NotFoldableError(f"{name} reads the input, which is not a convolution", name="fold-not-convolution")
         self.tracked[node] = rule(self, node)
 
     def of(self, node: Any) -> Tracked:
         if node not in self.tracked:
-            raise NotFoldableError("the input is combined with a computed value before the first convolution")
+            raise NotFoldableError("the input is combined with a computed value before the first convolution", name="fold-computed-value")
         return self.tracked[node]
 
     def constant(self, value: Any) -> Any:
@@ -119,7 +119,7 @@ class _Walk(Trail):
             return float(value)
         found = self._evaluate(value)
         if not isinstance(found, Tensor):
-            raise NotFoldableError("the input is combined with a computed value before the first convolution")
+            raise NotFoldableError("the input is combined with a computed value before the first convolution", name="fold-computed-value")
         return found.detach().double().cpu().numpy()
 
     def _evaluate(self, value: Any) -> Any:
@@ -162,9 +162,12 @@ class _Walk(Trail):
 
     def _parameter(self, node: Any, word: str) -> str:
         if not isinstance(node, fx.Node) or node.name not in self.constants:
-            raise NotFoldableError(f"the {word} of the first convolution is computed, not a parameter")
+            raise NotFoldableError(f"the {word} of the first convolution is computed, not a parameter", name="fold-shared-weight")
         if len(node.users) > 1:
-            raise NotFoldableError(f"the {word} of the first convolution, {self.constants[node.name]}, is used by another operation too")
+            raise NotFoldableError(
+                f"the {word} of the first convolution, {self.constants[node.name]}, is used by another operation too",
+                name="fold-shared-weight",
+            )
         return self.constants[node.name]
 
 
@@ -178,7 +181,7 @@ def _arguments(node: fx.Node) -> dict[str, Any]:
 def _same(walk: _Walk, node: fx.Node) -> Tracked:
     source = node.args[0]
     if isinstance(source, fx.Node) and source.meta["val"].dtype != node.meta["val"].dtype:
-        raise NotFoldableError(f"the input is cast to {node.meta['val'].dtype} before the first convolution")
+        raise NotFoldableError(f"the input is cast to {node.meta['val'].dtype} before the first convolution", name="fold-dtype")
     return walk.of(source)
 
 
@@ -209,18 +212,18 @@ def _index(walk: _Walk, node: fx.Node) -> Tracked:
     indices = node.args[1]
     chosen = [(axis, index) for axis, index in enumerate(indices) if index is not None]  # type: ignore[arg-type]
     if len(chosen) != 1:
-        raise NotFoldableError("the input is indexed along several axes before the first convolution")
+        raise NotFoldableError("the input is indexed along several axes before the first convolution", name="fold-moved-pixels")
     ((axis, index),) = chosen
     rows = walk.constant(index)
     if rows.ndim != 1:
-        raise NotFoldableError("the input is indexed with a table before the first convolution")
+        raise NotFoldableError("the input is indexed with a table before the first convolution", name="fold-moved-pixels")
     return walk.of(node.args[0]).take(axis, [int(row) for row in rows])
 
 
 def _flip(walk: _Walk, node: fx.Node) -> Tracked:
     source, (axis, *more) = walk.of(node.args[0]), _arguments(node)["dims"]
     if more:
-        raise NotFoldableError("the picture is flipped along several axes before the first convolution")
+        raise NotFoldableError("the picture is flipped along several axes before the first convolution", name="fold-moved-pixels")
     return source.take(_axis(node, axis), range(source.map.channels_out)[::-1])
 
 
@@ -247,7 +250,7 @@ def _pad(walk: _Walk, node: fx.Node) -> Tracked:
     if not any(pads):
         return source
     if any(pads[4:]) or source.axis != 1 or source.rank != 4:
-        raise NotFoldableError("channels are padded before the first convolution")
+        raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
     if arguments.get("mode", "constant") != "constant":
         return source
     return source.padded(arguments.get("value") or 0.0)
@@ -257,9 +260,9 @@ def _batch_norm(walk: _Walk, node: fx.Node) -> Tracked:
     arguments = _arguments(node)
     source = walk.of(arguments["input"])
     if arguments.get("training"):
-        raise NotFoldableError("a BatchNorm in training mode reads the input")
+        raise NotFoldableError("a BatchNorm in training mode reads the input", name="fold-not-affine")
     if source.axis != 1:
-        raise NotFoldableError("a BatchNorm reads the input along another axis than its channels")
+        raise NotFoldableError("a BatchNorm reads the input along another axis than its channels", name="fold-not-affine")
     weight, bias = (
         default if arguments[key] is None else walk.constant(arguments[key]) for key, default in (("weight", 1.0), ("bias", 0.0))
     )
@@ -271,13 +274,13 @@ def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[
     def rule(walk: _Walk, node: fx.Node) -> Tracked:
         left, right = node.args[:2]
         if node.kwargs.get("alpha", 1) != 1 or node.kwargs.get("rounding_mode"):
-            raise NotFoldableError(f"{node.target} reads the input with options")
+            raise NotFoldableError(f"{node.target} reads the input with options", name="fold-not-affine")
         if left in walk.tracked and right in walk.tracked:
-            raise NotFoldableError("the input is combined with itself before the first convolution")
+            raise NotFoldableError("the input is combined with itself before the first convolution", name="fold-computed-value")
         if left in walk.tracked:
             return apply(walk.of(left), walk.constant(right))
         if swapped is None:
-            raise NotFoldableError(f"a constant is divided by the input ({node.target})")
+            raise NotFoldableError(f"a constant is divided by the input ({node.target})", name="fold-not-affine")
         return swapped(walk.of(right), walk.constant(left))
 
     return rule

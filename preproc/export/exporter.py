@@ -405,7 +405,7 @@ def _fold_torch(job: Job) -> "tuple[Model, dict[str, Any]]":
         )
     result = fold(prepend(pipeline, job.backbone.module), example=pixels_for(recipe))
     if recipe.export.fold == "require" and not result.folded:
-        raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}')
+        raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}') from result.refusal
     return result.model, _fold_entry(recipe, result.folded, result.reason, result.form, result.convolutions)
 
 
