@@ -106,7 +106,7 @@ def export(
         except PreprocError as error:
             if error.report is not None and not as_json:
                 show(error.report)
-            _say(f"error: {error} [{error.name}]")
+            _refuse(str(error), error.name)
             reports.append(
                 {"recipe": str(path), "error": str(error), "name": error.name, "report": error.report and error.report.to_json()}
             )
@@ -308,7 +308,7 @@ def verify(
         show(report)
     missing = [result.runtime for result in report.results if runtimes and result.verdict == "absent"]
     if missing:
-        _say(f"error: expected {', '.join(missing)} to run, got absent [runtime-absent]")
+        _refuse(f"expected {', '.join(missing)} to run, got absent", "runtime-absent")
     if missing or not report.ok:
         raise typer.Exit(1)
 
@@ -368,7 +368,7 @@ def check_server(
     if not report.ok:
         result = report.results[0]
         name = "not-served" if result.verdict == "absent" else "verification-failed"
-        _say(f"error: {result.runtime}: {result.verdict}: {result.reason} [{name}]")
+        _refuse(f"{result.runtime}: {result.verdict}: {result.reason}", name)
         raise typer.Exit(1)
 
 
@@ -455,7 +455,7 @@ def stats(
             )
         except StatsInterruptedError as error:
             found, interrupted = error.stats, True
-    printed, lost = False, list[str]()
+    printed, lost = False, list[tuple[str, str]]()
     if out is not None and (found.images or (found.partial and not interrupted)):  # else there is nothing to keep
         printed = _keep(out, found.text(), lost)
     if as_json and not printed:
@@ -474,11 +474,10 @@ def stats(
             + (f", in {out}, which says so" if out and found.images and not lost else "")
         )
     if len(found.broken) > allow_errors:
-        _say(
-            f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)}) [unreadable-picture]"
-        )
-    for told in lost:
-        _say(f"error: {told}")
+        told = f"expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})"
+        _refuse(told, "unreadable-picture")
+    for told, name in lost:
+        _refuse(told, name)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if lost or len(found.broken) > allow_errors:
@@ -498,9 +497,9 @@ def _check_targets(stats: Path | None, report: Path | None) -> None:
         page.check_target(report)
 
 
-def _keep(path: Path, text: str, lost: list[str], *, otherwise: bool = True) -> bool:
+def _keep(path: Path, text: str, lost: list[tuple[str, str]], *, otherwise: bool = True) -> bool:
     """Writes what took long to compute; where it cannot be written, into the temporary folder; where not even there, on stdout, if
-    `otherwise`. `lost` then gets a sentence about it. Whether it was printed is returned."""
+    `otherwise`. `lost` then gets a sentence about it, and the name of the refusal. Whether it was printed is returned."""
     try:
         targets.write_text(path, text)
     except PreprocError as error:
@@ -509,7 +508,7 @@ def _keep(path: Path, text: str, lost: list[str], *, otherwise: bool = True) -> 
         if printed:
             _print(text)
         kept = f"it is in {other}" if other else "it is printed instead" if printed else "it is lost"
-        lost.append(f"{error}; {kept} [{error.name}]")
+        lost.append((f"{error}; {kept}", error.name))
         return printed
     return False
 
@@ -542,7 +541,7 @@ def stats_diff(
     if fail_above is not None and (largest > fail_above or alone):
         reasons = [f"expected moves of at most {fail_above:g} stds, got {largest:.3g} in {where}"] if largest > fail_above else []
         reasons += [f"expected the same kinds of pictures in both, but {text}" for text in alone]
-        _say(f"error: {'; '.join(reasons)} [drift-exceeded]")
+        _refuse("; ".join(reasons), "drift-exceeded")
         raise typer.Exit(1)
 
 
@@ -604,6 +603,10 @@ def _say(text: str) -> None:
     print(f"preproc: {text}", file=terminal.stderr(), flush=True)
 
 
+def _refuse(text: str, name: str) -> None:
+    _say(f"error: {text} [{name}]")
+
+
 def _print(text: str) -> None:
     print(text, file=terminal.stdout())
 
@@ -635,7 +638,10 @@ def _interrupted(ended: SystemExit) -> bool:
 
 
 def _fail(text: str, name: str | None = None, report: "Report | None" = None, *, code: int = 1) -> NoReturn:
-    _say(f"error: {text}" + (f" [{name}]" if name else ""))
+    if name is None:
+        _say(f"error: {text}")
+    else:
+        _refuse(text, name)
     if "--json" in sys.argv[1:]:
         told = {"error": text} | ({"name": name} if name else {})
         _print(json.dumps(told | ({} if report is None else {"report": report.to_json()})))

@@ -50,5 +50,5 @@ def page(topic: str) -> str:
 
 def refusals() -> dict[str, str]:
     """What is said of each refusal, by its name."""
-    _, *sections = re.split(r"^(?=### )", re.sub(r"^## .*\n", "", page("refusals"), flags=re.MULTILINE), flags=re.MULTILINE)
-    return {section.split(maxsplit=2)[1]: section.strip() for section in sections}
+    sections = re.split(r"^(?=##)", page("refusals"), flags=re.MULTILINE)
+    return {section.split(maxsplit=2)[1]: section.strip() for section in sections if section.startswith("### ")}
