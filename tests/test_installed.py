@@ -143,7 +143,7 @@ def test_init_on_a_full_disk_names_the_target_and_leaves_nothing(limit, tmp_path
     (tmp_path / "digits.images").mkdir()  # somebody's: it stays
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "preproc: error: mine.toml: expected a place that can be written to, got: File too large\n"
+    assert done.stderr == "preproc: error: mine.toml: expected a place that can be written to, got: File too large [system-refused]\n"
     assert [file.name for file in tmp_path.rglob("*")] == ["digits.images"]
 
 

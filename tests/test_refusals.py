@@ -34,7 +34,7 @@ ELSEWHERE = {
     "runtime-absent": "test_cli.py::test_a_runtime_asked_for_by_name_and_absent_is_exit_1",
     "recipe-runs-code": "test_sources.py::test_a_bundle_from_elsewhere_does_not_choose_which_code_runs",
 }
-"""The tests that meet what no short example can: a library that is absent, a place that somebody else writes to, a cluster that is not there."""
+"""The tests that meet what no short example can: a library that is absent, a place to which somebody else writes."""
 USUAL = {kind.__name__: kind.usual for kind in (PreprocError, *PreprocError.__subclasses__())}
 
 
