@@ -28,7 +28,7 @@ SECTIONS = refusals()
 PARTS = ("What it means", "Why it is refused", "How to mend it", "Example")
 EXAMPLES = {name: re.search(r"```(\w+)\n(.*?)```", section, re.DOTALL).groups() for name, section in SECTIONS.items()}
 ELSEWHERE = {
-    "not-installed": "test_targets.py::test_an_export_looks_first",
+    "not-installed": "test_sources.py::test_timm_is_an_extra",
     "written-meanwhile": "test_targets.py::test_a_bundle_that_cannot_be_written_to_its_end",
     "remote-failed": "test_stats.py::test_a_users_mistake_is_one_line",
     "runtime-absent": "test_cli.py::test_a_runtime_asked_for_by_name_and_absent_is_exit_1",
