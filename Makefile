@@ -82,7 +82,7 @@ survey: $(SETUP)  ## the fold and the pixels of torchvision's models and timm's 
 gpu: $(SETUP)  ## the cuda tests, bundles and figures, into tests/bench/results/ or the folder OUT (9 minutes at most)
 	$(PY) -m tests.bench.gpu
 
-plots: $(SETUP)  ## draw and tabulate tests/bench/results/*.json again: pictures there, tables in README.md
+plots: $(SETUP)  ## draw and tabulate tests/bench/results/*.json again: pictures there, tables in tests/bench/README.md, a sentence each in README.md
 	$(PY) -m tests.bench.plot
 
 models: $(SETUP)  ## train the embedded backbone again (about 8 minutes on 2 cores)

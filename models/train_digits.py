@@ -4,7 +4,7 @@
 
 draws the pictures from scikit-learn's handwritten digits, computes the statistics of the training set, trains one network per
 normalization and writes beside this file: digits.safetensors (the network trained with the data set's z-score),
-digits.stats.json, digits.labels.txt, digits.images/ (a few test pictures) and digits.training.md (the table in the README).
+digits.stats.json, digits.labels.txt, digits.images/ (a few test pictures) and digits.training.md (the table in models/README.md).
 
 A picture shows the digit to read in warm pencil over a distractor digit in cold pencil, both faint, on noisy paper: whoever
 swaps the colour channels reads the other digit, and whoever shifts the constants drowns the pencil in an offset.
@@ -23,9 +23,9 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 
-from preproc import reference
-from preproc.backbones import DigitsNet
-from preproc.stats.compute import compute_stats
+from preproc.oracle import reference
+from preproc.sources.backbones.embedded import DigitsNet
+from preproc.stats import compute_stats
 from preproc.steps import MinMaxNormalize, Normalize, Rescale, Standardize, Step
 
 HERE = Path(__file__).parent

@@ -8,59 +8,69 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _WHERE = {
-    "layers.geometry": ("CenterCrop", "Letterbox", "Pad", "Resize"),
-    "layers": ("ChannelAffine", "FromPixels", "LocalResponseNorm", "MinMaxNormalize", "MinMaxScale", "Normalize", "Rescale", "Standardize"),
-    "pipeline": ("Model", "Pipeline", "prepend"),
-    "folding": ("FoldResult", "fold", "why_not_foldable"),
-    "recipe": ("PixelsSpec", "Recipe", "load_recipe"),
-    "backbones": ("build",),
+    "layers": (
+        "CenterCrop",
+        "ChannelAffine",
+        "FromPixels",
+        "Letterbox",
+        "LocalResponseNorm",
+        "MinMaxNormalize",
+        "MinMaxScale",
+        "Model",
+        "Normalize",
+        "Pad",
+        "Pipeline",
+        "Rescale",
+        "Resize",
+        "Standardize",
+        "build",
+        "prepend",
+    ),
+    "folding.modules": ("FoldResult", "fold", "why_not_foldable"),
+    "sources": ("PixelsSpec", "Recipe", "load_recipe"),
     "bundle": ("Bundle", "open_bundle"),
-    "export.exporter": ("export_bundle",),
-    "export.attaching": ("attach",),
     "verify": ("Report",),
-    "proof": ("verify_bundle",),
-    "serving.packaging": ("package",),
-    "serving.check": ("serve_check",),
-    "stats.compute": ("StatsInterruptedError", "compute_stats"),
-    "stats.result": ("Stats",),
+    "export": ("attach", "export_bundle", "verify_bundle"),
+    "export.serving": ("package", "serve_check"),
+    "stats": ("Stats", "StatsInterruptedError", "compute_stats"),
     "errors": ("PreprocError",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
 if TYPE_CHECKING:
-    from .backbones import build as build
     from .bundle import Bundle as Bundle
     from .bundle import open_bundle as open_bundle
     from .errors import PreprocError as PreprocError
-    from .export.attaching import attach as attach
-    from .export.exporter import export_bundle as export_bundle
-    from .folding import FoldResult as FoldResult
-    from .folding import fold as fold
-    from .folding import why_not_foldable as why_not_foldable
+    from .export import attach as attach
+    from .export import export_bundle as export_bundle
+    from .export import verify_bundle as verify_bundle
+    from .export.serving import package as package
+    from .export.serving import serve_check as serve_check
+    from .folding.modules import FoldResult as FoldResult
+    from .folding.modules import fold as fold
+    from .folding.modules import why_not_foldable as why_not_foldable
+    from .layers import CenterCrop as CenterCrop
     from .layers import ChannelAffine as ChannelAffine
     from .layers import FromPixels as FromPixels
+    from .layers import Letterbox as Letterbox
     from .layers import LocalResponseNorm as LocalResponseNorm
     from .layers import MinMaxNormalize as MinMaxNormalize
     from .layers import MinMaxScale as MinMaxScale
+    from .layers import Model as Model
     from .layers import Normalize as Normalize
+    from .layers import Pad as Pad
+    from .layers import Pipeline as Pipeline
     from .layers import Rescale as Rescale
+    from .layers import Resize as Resize
     from .layers import Standardize as Standardize
-    from .layers.geometry import CenterCrop as CenterCrop
-    from .layers.geometry import Letterbox as Letterbox
-    from .layers.geometry import Pad as Pad
-    from .layers.geometry import Resize as Resize
-    from .pipeline import Model as Model
-    from .pipeline import Pipeline as Pipeline
-    from .pipeline import prepend as prepend
-    from .proof import verify_bundle as verify_bundle
-    from .recipe import PixelsSpec as PixelsSpec
-    from .recipe import Recipe as Recipe
-    from .recipe import load_recipe as load_recipe
-    from .serving.check import serve_check as serve_check
-    from .serving.packaging import package as package
-    from .stats.compute import StatsInterruptedError as StatsInterruptedError
-    from .stats.compute import compute_stats as compute_stats
-    from .stats.result import Stats as Stats
+    from .layers import build as build
+    from .layers import prepend as prepend
+    from .sources import PixelsSpec as PixelsSpec
+    from .sources import Recipe as Recipe
+    from .sources import load_recipe as load_recipe
+    from .stats import Stats as Stats
+    from .stats import StatsInterruptedError as StatsInterruptedError
+    from .stats import compute_stats as compute_stats
     from .verify import Report as Report
 else:
 

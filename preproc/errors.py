@@ -1,7 +1,9 @@
 """The errors a user can meet. All derive from PreprocError; the command line prints them as one line and exits with 1."""
 
+import difflib
 import re
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -71,6 +73,21 @@ class NotAtHandError(PreprocError):
     """A Python pipeline that steps were published as, or a library that it needs, cannot be run here: the message is the reason."""
 
     usual = "original-not-at-hand"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message: the known word that is nearest to this one, if one is near."""
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def check_choice(field: str, value: object, known: Iterable[str]) -> None:
+    """Raises PreprocError for a value that is none of those known."""
+    if value not in tuple(known):
+        raise PreprocError(
+            f"expected {field} to be one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), known)}", name="unknown-choice"
+        )
 
 
 def first_line(error: BaseException) -> str:

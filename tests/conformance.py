@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from preproc import reference
-from preproc.pillow import vertical_first
-from preproc.pipeline import Pipeline
+from preproc.layers import Pipeline
+from preproc.oracle import reference
+from preproc.oracle.pillow import vertical_first
 from preproc.steps import (
     FAST,
     CenterCrop,

@@ -15,11 +15,11 @@ import onnx_ir as ir
 import pytest
 import torch
 
-from preproc.backbones.embedded import DigitsNet
 from preproc.bundle import Bundle
-from preproc.export.exporter import export_bundle
-from preproc.formats import onnx as written_by_torch
-from preproc.recipe import load_recipe
+from preproc.export import export_bundle
+from preproc.export import formats as written_by_torch
+from preproc.sources import load_recipe
+from preproc.sources.backbones.embedded import DigitsNet
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ["_hypothesis_pytestplugin", *(["xdist.plugin"] if find_spec("xdist") else [])]

@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 
 from preproc import graph
+from preproc.bundle.inspection import describe, lines
 from preproc.errors import PreprocError
-from preproc.inspection import describe, lines
 from tests.onnx_files import hand_made, put
 
 

@@ -26,17 +26,20 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from preproc import graph, inputs, proof, published, reference, steps
-from preproc.backbones import agreement, load_backbone
-from preproc.bare import bare_network
+from preproc import graph, steps
 from preproc.errors import PreprocError
-from preproc.export.exporter import export_bundle
-from preproc.recipe import BackboneSpec, ExportSpec, PixelsSpec, Recipe, load_recipe, parse_recipe, replace
-from preproc.runtimes import RUNTIMES, Runtime, made
-from preproc.stats.compute import compute_stats
-from preproc.stats.result import Stats
+from preproc.export import export_bundle
+from preproc.export.bare import bare_network
+from preproc.export.finding import rebuild
+from preproc.export.original import through_original
+from preproc.export.proving import prove
+from preproc.oracle import reference
+from preproc.sources import BackboneSpec, ExportSpec, PixelsSpec, Recipe, load_recipe, parse_recipe, published, replace
+from preproc.sources.backbones import agreement, load_backbone
+from preproc.stats import Stats, compute_stats
 from preproc.steps import CenterCrop, FromPixels, Letterbox, MinMaxScale, Normalize, Rescale, Resize, Step
-from preproc.verify import FAILED, judge
+from preproc.verify import FAILED, inputs, judge, sizes_of
+from preproc.verify.runtimes import RUNTIMES, Runtime, made
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
 
@@ -248,24 +251,24 @@ def files(folder: Path) -> Iterator[Planted]:
 
 def _of_bundle(name: str, file: Path, folder: Path) -> Iterator[Planted]:
     bundle = export_bundle(load_recipe(file), folder / "bundle")
-    recipe, backbone = proof._rebuild(bundle, file)
+    recipe, backbone = rebuild(bundle, file)
     yield from _judged(name, recipe, backbone, bundle, folder)
 
 
 def _of_attached(name: str, front: tuple[steps.Step, ...], folder: Path) -> Iterator[Planted]:
-    from preproc.export.attaching import attach
+    from preproc.export import attach
 
     folder.mkdir()
     spec = PixelsSpec(layout="NHWC", color="RGB", dtype="uint8", size=None, channels=3)
     bundle = attach(hand_made(folder), folder / "bundle", steps=front, pixels=spec)
-    recipe, file = proof._rebuild(bundle, folder / "m.onnx")
+    recipe, file = rebuild(bundle, folder / "m.onnx")
     yield from _judged(name, recipe, file, bundle, folder)
 
 
 def _judged(name: str, recipe: object, backbone: object, bundle: object, folder: Path) -> Iterator[Planted]:
-    known = proof.prove(recipe, backbone)
+    known = prove(recipe, backbone)
     network = bare_network(recipe, backbone, known.cases, set(bundle.manifest["files"]), folder)
-    pictures = fresh(recipe.pixels, proof.sizes_of(recipe)[0])
+    pictures = fresh(recipe.pixels, sizes_of(recipe)[0])
 
     def told(kind: str, what: str, file: Path, runtime: str, original: Path, wrong: list[str]) -> Planted:
         fresh_one = functools.partial(made, RUNTIMES[runtime], None, recipe.backbone.outputs)
@@ -369,7 +372,7 @@ def recipes(_: Path) -> Iterator[Planted]:
     good = tomllib.loads((ROOT / "models" / "mobilenet_v3_small.toml").read_text(encoding="utf-8"))
     good["steps"] = [RESCALE, NORMALIZE]
     right = _checked(good, alone=False)
-    pictures = [picture for _, picture in inputs.standard(right.pixels, proof.sizes_of(right)[0])]
+    pictures = [picture for _, picture in inputs.standard(right.pixels, sizes_of(right)[0])]
     ready = [reference.apply(right.steps, picture) for picture in pictures]
     size = max(float(np.abs(values).max()) for values in ready)
     for alone in (False, True):
@@ -464,7 +467,7 @@ def pipelines(_: Path) -> Iterator[Planted]:
                 if all(one.shape == other.shape for one, other in zip(made, right, strict=True)):
                     moved = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(made, right, strict=True))
                 recipe = Recipe(name="misread", backbone=RANDOM, pixels=spec, steps=sequence, export=ExportSpec(), steps_from=known.origin)
-                proof._original(recipe, _Nothing(), sizes)
+                through_original(recipe, _Nothing(), sizes)
             except PreprocError as error:
                 noticed = f"export: {error}"[:110]
             yield Planted("pipeline", f"{name}: {what}", noticed, moved, 1e-5)

@@ -6,9 +6,10 @@ import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 from packaging.version import Version
 
-from preproc.export.attaching import attach
-from preproc.graph.nodes import Builder, build
-from preproc.recipe import PixelsSpec
+from preproc.export import attach
+from preproc.graph.builder import Builder
+from preproc.graph.nodes import build
+from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels, Normalize, Rescale
 
 STEPS = (Rescale(), Normalize.preset("imagenet"))

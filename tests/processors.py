@@ -18,21 +18,11 @@ import transformers
 from numpy.typing import NDArray
 from PIL import Image
 
-from preproc import reference
 from preproc.errors import PreprocError
-from preproc.published.processors import (
-    BACKENDS,
-    FIELDS,
-    HARMLESS,
-    NEEDS,
-    RESAMPLE,
-    RESIZES,
-    SIZES,
-    VALUES,
-    Processor,
-    from_record,
-)
-from preproc.steps import TORCHES, FromPixels
+from preproc.oracle import reference
+from preproc.sources.published.processors import BACKENDS, FIELDS, HARMLESS, NEEDS, RESAMPLE, RESIZES, SIZES, VALUES, Processor, from_record
+from preproc.steps import FromPixels
+from preproc.steps.geometry import TORCHES
 
 TABLE = Path(__file__).parents[1] / "preproc" / "published" / "huggingface.json"
 VERSION = transformers.__version__

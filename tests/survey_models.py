@@ -18,9 +18,8 @@ import torch
 import torchvision
 from torchvision import models
 
-from preproc.folding import FoldResult, fold
-from preproc.layers import FromPixels, Normalize, Rescale
-from preproc.pipeline import Model, Pipeline, prepend
+from preproc.folding.modules import FoldResult, fold
+from preproc.layers import FromPixels, Model, Normalize, Pipeline, Rescale, prepend
 
 HERE = Path(__file__).parent / "survey"
 OPTIONS = {name: {"init_weights": False, "aux_logits": False, "transform_input": True} for name in ("googlenet", "inception_v3")}

@@ -15,12 +15,12 @@ from timm.models import get_pretrained_cfg
 from torchvision import models
 from torchvision.transforms import v2
 
-from preproc import published
 from preproc.errors import PreprocError
-from preproc.inputs import PHOTOGRAPHS
-from preproc.pipeline import Pipeline
-from preproc.runtimes import onnxruntime
+from preproc.layers import Pipeline
+from preproc.sources import published
 from preproc.steps import FromPixels, Resize, Step
+from preproc.verify.inputs import PHOTOGRAPHS
+from preproc.verify.runtimes import onnxruntime
 from tests.onnx_files import alone
 
 HERE = Path(__file__).parent / "survey"

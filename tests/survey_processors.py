@@ -14,9 +14,10 @@ import PIL
 import transformers
 from PIL import Image
 
-from preproc import published, reference
 from preproc.errors import PreprocError
-from preproc.published.processors import BACKENDS, known
+from preproc.oracle import reference
+from preproc.sources import published
+from preproc.sources.published.processors import BACKENDS, known
 from preproc.steps import FromPixels, Resampling
 from tests.processors import VERSION, Config, classes, driven, on_tensors, picture, random_config, same
 

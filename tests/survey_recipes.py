@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 from preproc.errors import PreprocError, VerificationError
-from preproc.export.exporter import export_bundle
-from preproc.recipe import Recipe, load_recipe, replace
+from preproc.export import export_bundle
+from preproc.sources import Recipe, load_recipe, replace
 from preproc.verify import Report
 from tests.conftest import ROOT
 

@@ -6,8 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preproc.affine import Affine, border_error, fold_conv, plan_fold
 from preproc.errors import NotFoldableError, PreprocError
+from preproc.folding import border_error, fold_conv
+from preproc.folding.arithmetic import plan_fold
+from preproc.steps import Affine
 
 IMAGENET = Affine.diagonal(1 / (255 * np.array([0.229, 0.224, 0.225])), -np.array([0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225])
 BGR = Affine(IMAGENET.matrix @ np.eye(3)[[2, 1, 0]], IMAGENET.offset)

@@ -1,4 +1,4 @@
-"""The file list is the data flow, the public surface is what it says, and nothing phones home."""
+"""The rooms of the package: which there are, what each may use, what is public, and that nothing phones home."""
 
 import ast
 import os
@@ -10,60 +10,164 @@ import pytest
 import preproc
 from tests.conftest import ROOT
 
-ORDER = [
-    "errors installed tracing progress terminal targets threads children affine checks decoding presets plausibility steps pillow",
-    "reference published recipe collapse tracking planes guard layers pipeline backbones convolutions folding graph formats",
-    "runtimes probe roundings verify contract inputs aside bundle bare examples proof export torchfiles inspection starting showing",
-    "stats serving doctor cli __main__",
-]
-RANK = {name: position for position, name in enumerate(" ".join(ORDER).split())}
-FILES = sorted((ROOT / "preproc").rglob("*.py"))
-ONNX = {"graph/constants.py", "graph/files.py", "graph/messages.py", "graph/nodes.py", "graph/reading.py", "graph/writing.py"}
-ONNXRUNTIME = {"runtimes/ort.py"}
-TORCH = {"layers", "pipeline", "backbones", "convolutions", "folding", "formats", "probe"}
+PACKAGE = ROOT / "preproc"
+ORDER = tuple(
+    "host host.decoding steps oracle stats sources.published sources sources.backbones layers folding folding.modules graph "  # noqa: SIM905
+    "verify.runtimes verify bundle bundle.inspection export.formats export.serving export cli".split()
+)
+"""Every room, behind those that it may use. A folder in a room is a room of its own, and uses the one around it by its door, too."""
+MOST_ROOMS = 12
+FILES = sorted(PACKAGE.rglob("*.py"))
+INSIDE = [file for file in FILES if file.parent != PACKAGE]
+ONNX = {"graph/builder.py", "graph/constants.py", "graph/files.py", "graph/messages.py", "graph/reading.py", "graph/writing.py"}
+ONNXRUNTIME = {"verify/runtimes/ort.py"}
+TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
+OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec")
 
 
-def room(file):
-    """The module, or the subpackage, that a file belongs to."""
-    return file.relative_to(ROOT / "preproc").parts[0].removesuffix(".py")
+def path_of(file):
+    return file.relative_to(PACKAGE).as_posix()
 
 
-def imports(file):
-    """(module, level, at the top of the file) of every import, those for type checkers left out."""
-    tree = ast.parse(file.read_text())
-    skipped = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
-        for node in ast.walk(block)
-    }
+def room_of(file):
+    return ".".join(file.relative_to(PACKAGE).parent.parts)
+
+
+def door_of(room):
+    """The names that its __init__.py exports."""
+    tree = ast.parse((PACKAGE / room.replace(".", "/") / "__init__.py").read_text())
+    (names,) = [ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
+    return set(names)
+
+
+def imported(file):
+    """(module below preproc, or None for another package; name; whether at the top) of every import, wherever it stands."""
+    tree, package = ast.parse(file.read_text()), list(file.relative_to(PACKAGE).parent.parts)
     for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from ((name, node.level, node in tree.body) for name in names)
+        if isinstance(node, ast.ImportFrom) and node.level:
+            above = package[: len(package) - node.level + 1]
+            yield from ((".".join([*above, *filter(None, [node.module])]), alias.name, node in tree.body) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((None, node.module, node in tree.body) for _ in node.names)
         elif isinstance(node, ast.Import):
-            yield from ((alias.name, 0, node in tree.body) for alias in node.names)
+            yield from ((None, alias.name, node in tree.body) for alias in node.names)
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if room(file) != "__init__"], ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_module_imports_only_what_stands_above_it(file):
-    depth = len(file.relative_to(ROOT / "preproc").parts)
-    for module, level, top in imports(file):
-        if level and level == depth and module != "__version__":  # from the package's root
-            target = module.split(".")[0]
-            assert RANK[target] <= RANK[room(file)], f"{file.name} imports {module}"
-        if level == 0:
-            name, path = module.split(".")[0], str(file.relative_to(ROOT / "preproc"))
-            assert name != "onnx" or path in ONNX
-            assert name != "onnxruntime" or path in ONNXRUNTIME
-            assert name not in ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient") or not top
-            assert name not in ("torch", "torchvision") or room(file) in TORCH or not top, f"{path} imports torch at its top"
+def used(module, name):
+    """The room, and the name that is taken from it, of `from module import name`; a room as a whole is None."""
+    room = f"{module}.{name}".lstrip(".")
+    return (room, None) if room in ORDER else (module, name)
 
 
-def test_every_module_has_its_place():
-    assert {room(file) for file in FILES} - {"__init__"} == set(RANK)
+def faults(file):
+    """What a file imports that it may not, in words."""
+    room = room_of(file)
+    for module, name, top in imported(file):
+        if module is None:
+            library, path = name.split(".")[0], path_of(file)
+            if library == "preproc":
+                yield f"{path}: absolute import of {name}"
+            if (library == "onnx" and path not in ONNX) or (library == "onnxruntime" and path not in ONNXRUNTIME):
+                yield f"{path}: {name}"
+            if top and (library in OPTIONAL or (library in ("torch", "torchvision") and room not in TORCH)):
+                yield f"{path}: {name} at the top"
+            continue
+        if module in ("", "errors") and (module or name in ("errors", "__version__")):
+            continue
+        target, taken = used(module, name)
+        if target.rpartition(".")[0] == room and target not in ORDER and (PACKAGE / target.replace(".", "/")).with_suffix(".py").is_file():
+            continue  # a file of the same room
+        if target == room and taken is not None:  # its own door, or a file beside it
+            continue
+        if target not in ORDER:
+            yield f"{path_of(file)}: {module}, which is private to its room"
+        elif ORDER.index(target) > ORDER.index(room):
+            yield f"{path_of(file)}: {target} stands behind {room}"
+        elif taken is not None and taken not in door_of(target):
+            yield f"{path_of(file)}: {taken}, which {target} does not export"
+
+
+@pytest.mark.parametrize("file", INSIDE, ids=path_of)
+def test_a_file_uses_only_doors_of_rooms_in_front_of_its_own(file):
+    assert list(faults(file)) == []
+
+
+def test_a_look_behind_a_door_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    for room in ORDER:
+        (tmp_path / room.replace(".", "/")).mkdir(parents=True, exist_ok=True)
+        (tmp_path / room.replace(".", "/") / "__init__.py").write_text("__all__ = ['open']\n")
+    (tmp_path / "verify" / "judge.py").touch()
+    file = tmp_path / "verify" / "cases.py"
+    for line, fault in {
+        "from ..graph import open": None,
+        "from .judge import anything": None,
+        "from .runtimes import open": None,
+        "from .. import graph": None,
+        "from ..errors import PreprocError": None,
+        "from ..graph import other": "other, which graph does not export",
+        "from ..graph.files import open": "graph.files, which is private to its room",
+        "from ..bundle import open": "bundle stands behind verify",
+        "from .. import export": "export stands behind verify",
+        "from .runtimes.ort import open": "verify.runtimes.ort, which is private to its room",
+        "def f():\n    from ..cli import open": "cli stands behind verify",
+        "if TYPE_CHECKING:\n    from ..cli import open": "cli stands behind verify",
+        "import torch": "torch at the top",
+        "def f():\n    import onnx": "onnx",
+    }.items():
+        file.write_text(line)
+        assert [text.split(": ")[1] for text in faults(file)] == ([] if fault is None else [fault]), line
+
+
+def test_the_order_names_every_room():
+    assert sorted(ORDER) == sorted({room_of(file) for file in INSIDE})
+    assert len({room.partition(".")[0] for room in ORDER}) <= MOST_ROOMS
+    assert {file.name for file in FILES if file.parent == PACKAGE} == {"__init__.py", "__main__.py", "errors.py"}
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_a_door_says_what_comes_in_and_out_and_exports_what_others_use(room):
+    file = PACKAGE / room.replace(".", "/") / "__init__.py"
+    tree = ast.parse(file.read_text())
+    told = ast.get_docstring(tree).splitlines()
+    assert told[2].startswith("In"), "expected In, Out and Never"
+    assert any(line.startswith("Never: ") for line in told)
+    assert any("Out: " in line or "In and out: " in line for line in told)
+    kinds = (ast.Expr, ast.ImportFrom, ast.Assign)
+    assert all(isinstance(node, kinds) for node in tree.body), "expected a docstring, imports and __all__"
+    assert {alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names} == door_of(room)
+
+
+def test_what_a_door_exports_is_used_elsewhere():
+    """A name that nobody outside takes does not belong into a door; as an attribute of the room it is taken as well."""
+    taken = {(room, name) for room, names in preproc._WHERE.items() for name in names}
+    for file in [*INSIDE, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "models").glob("*.py"))]:
+        inside = file.is_relative_to(PACKAGE)
+        text = file.read_text()
+        tree, rooms = ast.parse(text), {}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            if node.level and inside:
+                package = list(file.relative_to(PACKAGE).parent.parts)
+                module = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+            elif node.module and node.module.startswith("preproc") and not inside:
+                module = node.module.removeprefix("preproc").lstrip(".")
+            else:
+                continue
+            for alias in node.names:
+                room, name = used(module, alias.name)
+                if name is None:
+                    rooms[alias.asname or alias.name] = room
+                elif not inside or room != room_of(file):
+                    taken.add((room, name))
+        taken |= {
+            (rooms[node.value.id], node.attr)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rooms
+        }
+    unused = {(room, name) for room in ORDER for name in door_of(room)} - taken
+    assert not unused - {("cli", "main")}  # of preproc/__main__.py
 
 
 def test_public_names():
@@ -88,7 +192,7 @@ def test_onnxruntimes_telemetry_is_off_unless_the_user_has_set_it(before, after)
     environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
     if before is not None:
         environment["ORT_DISABLE_TELEMETRY"] = before
-    code = "import os; from preproc.runtimes import onnxruntime; onnxruntime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    code = "import os; from preproc.verify.runtimes import onnxruntime; onnxruntime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == after
 

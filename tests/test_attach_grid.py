@@ -10,13 +10,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from preproc import graph, reference
+from preproc import graph
 from preproc.bundle import golden_files, open_bundle
 from preproc.errors import PreprocError, RecipeError
-from preproc.proof import verify_bundle
-from preproc.recipe import PixelsSpec
-from preproc.runtimes import onnxruntime
+from preproc.export import verify_bundle
+from preproc.oracle import reference
+from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
+from preproc.verify.runtimes import onnxruntime
 from tests.onnx_files import AUTO_PADS, STEPS, hand_made, put
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
@@ -201,8 +202,8 @@ def test_the_other_inputs_of_golden_samples_count(tmp_path):
 
 
 def test_a_recipe_names_the_input(tmp_path):
-    from preproc.export.exporter import export_bundle
-    from preproc.recipe import parse_recipe
+    from preproc.export import export_bundle
+    from preproc.sources import parse_recipe
 
     several(tmp_path)
     table = {

@@ -13,15 +13,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
-from preproc import graph, reference
+from preproc import graph
+from preproc.bundle.inspection import describe, lines
 from preproc.errors import PreprocError, VerificationError
-from preproc.export import exporter
-from preproc.graph.editing import picture_input
-from preproc.inspection import describe, lines
-from preproc.proof import verify_bundle
-from preproc.recipe import PixelsSpec, parse_recipe, replace
-from preproc.runtimes import onnxruntime
+from preproc.export import exporter, verify_bundle
+from preproc.graph import picture_input
+from preproc.oracle import reference
+from preproc.sources import PixelsSpec, parse_recipe, replace
 from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.verify.runtimes import onnxruntime
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made, put
@@ -233,7 +233,7 @@ BYTES = [helper.make_node("Cast", ["image"], ["bytes"], to=TensorProto.UINT8), h
         ({"shape": ("N", 1, 24, 20)}, "takes 3 channels, as the steps make, got 1 in image"),
         ({"nodes": TWICE}, r"the network normalizes its input itself, \(x - 0\.5\) / 0\.5, which is inception or siglip, of values in 0-1"),
         ({"nodes": BYTES}, "the network casts its input to raw pixels of 0-255, and the steps hand it values in -2.1"),
-        ({"metadata": {"preproc.contract": "{}"}}, "whose input is not that contract's any more; --force"),
+        ({"metadata": {"preproc.bundle.contract": "{}"}}, "whose input is not that contract's any more; --force"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -332,7 +332,7 @@ def test_a_users_mistake_is_one_line_and_nothing_is_written(tmp_path, arguments,
 
 def test_no_torch_on_this_path(tmp_path):
     hand_made(tmp_path)
-    code = "import sys; from preproc.cli import app; "
+    code = "import sys; from preproc.cli.app import app; "
     code += "app(['attach', 'm.onnx', '-o', 'o.onnx', '--preset', 'imagenet'], standalone_mode=False); "
     code += "bad = {'torch', 'torchvision', 'timm'} & set(sys.modules); assert not bad, bad"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)

@@ -9,9 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from preproc.backbones import DigitsNet, Reference, agreement, build, load_backbone, published_weights, zoo
 from preproc.errors import PreprocError, RecipeError
-from preproc.recipe import load_recipe, replace
+from preproc.layers import build
+from preproc.sources import load_recipe, replace
+from preproc.sources.backbones import Reference, agreement, load_backbone, published_weights, zoo
+from preproc.sources.backbones.embedded import DigitsNet
 from preproc.steps import FromPixels, Normalize, Rescale
 from tests.conftest import ROOT
 

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from preproc.verify import Control, Power, Report, Result
+from preproc.verify import Power, Report, Result
+from preproc.verify.power import Control
 from tests.bench import gpu, on_device, plot, plot_gpu
 from tests.conftest import ROOT
 

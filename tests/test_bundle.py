@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 
 from preproc import graph
-from preproc.bundle import golden_files, hashes, open_bundle, publishing, recover
-from preproc.contract import KEY, to_recipe
+from preproc.bundle import KEY, golden_files, hashes, open_bundle, publishing, to_recipe
+from preproc.bundle.files import recover
 from preproc.errors import BundleError
-from preproc.export.exporter import export_bundle
-from preproc.formats import torchscript
-from preproc.recipe import load_recipe
-from preproc.runtimes import OrtCpu, TorchScriptCpu, load_torchscript
+from preproc.export import export_bundle
+from preproc.export.formats import torchscript
+from preproc.sources import load_recipe
+from preproc.verify.runtimes import OrtCpu, load_torchscript
+from preproc.verify.runtimes.pytorch import TorchScriptCpu
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
@@ -139,7 +140,7 @@ def test_a_step_that_fails_leaves_the_old_bundle_and_nothing_else(bundle, monkey
     import importlib
 
     edit(bundle, "golden", ["noise"])  # one that is to be replaced
-    module = "preproc.formats.torchscript" if step == "export_torchscript" else "preproc.export.exporter"
+    module = "preproc.export.formats.torchscript" if step == "export_torchscript" else "preproc.export.exporter"
     monkeypatch.setattr(importlib.import_module(module), step, broken)
     before = (bundle / "manifest.json").read_bytes()
     with pytest.raises(OSError, match="disk full"):
@@ -267,7 +268,7 @@ def test_an_equal_bundle_is_left_as_it_was(bundle, exported, monkeypatch):
 @written_once
 def test_a_torchscript_file_that_decides_for_its_user_is_replaced(bundle, monkeypatch):
     """As preproc wrote them before it chose a trace's flags: on a CPU no run shows it."""
-    monkeypatch.setattr("preproc.formats.torchscript._chosen", lambda **_: dict.fromkeys(torchscript.FLAGS, True))
+    monkeypatch.setattr("preproc.export.formats.torchscript._chosen", lambda **_: dict.fromkeys(torchscript.FLAGS, True))
     old = export_bundle(DIGITS, bundle.parent / "old")
     shutil.copy(old.folder / "model.pt", bundle / "model.pt")
     edit(bundle, "files", hashes(bundle))

@@ -9,12 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from preproc.backbones import DigitsNet, load_backbone
-from preproc.backbones.checkpoints import find
-from preproc.contract import make_contract, to_recipe
+from preproc.bundle import to_recipe
+from preproc.bundle.contract import make_contract
 from preproc.errors import PreprocError, RecipeError
-from preproc.export.jobs import job_of
-from preproc.recipe import load_recipe, replace
+from preproc.export.resolving import job_of
+from preproc.sources import load_recipe, replace
+from preproc.sources.backbones import load_backbone
+from preproc.sources.backbones.checkpoints import find
+from preproc.sources.backbones.embedded import DigitsNet
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")

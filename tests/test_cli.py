@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 
 def test_square_brackets_in_a_reason_are_printed(capsys):
-    from preproc.cli import show
+    from preproc.cli.tables import show
     from preproc.verify import Power, Report, Result
 
     show(Report("m", "x", "yes", Power({}, 0, 1e-4, (), None), (Result("ort-cpu", "failed", "name them in [backbone] outputs"),)))

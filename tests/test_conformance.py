@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from preproc import pillow, reference, steps
-from preproc.pipeline import Pipeline
-from preproc.runtimes import onnxruntime
+from preproc import steps
+from preproc.layers import Pipeline
+from preproc.oracle import pillow, reference
+from preproc.verify.runtimes import onnxruntime
 from tests import conformance
 from tests.conftest import ROOT
 from tests.embed.programs import PROGRAMS

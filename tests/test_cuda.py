@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from preproc import reference
-from preproc.export.exporter import export_bundle
-from preproc.folding import fold
-from preproc.formats.torchscript import export_torchscript
-from preproc.layers import FromPixels, Normalize, Rescale, from_step
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe
-from preproc.runtimes import load_torchscript
-from preproc.runtimes.pytorch import _tf32
+from preproc.export import export_bundle, verify_bundle
+from preproc.export.formats import export_torchscript
+from preproc.folding.modules import fold
+from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, from_step, prepend
+from preproc.oracle import reference
+from preproc.sources import load_recipe
+from preproc.verify.runtimes import load_torchscript
+from preproc.verify.runtimes.pytorch import _tf32
 from tests.conftest import ROOT
 from tests.test_geometry import LAYERS as GEOMETRY
 from tests.test_layers import LAYERS, picture
@@ -111,8 +109,8 @@ def test_a_context_that_dies_takes_no_other_runtime_with_it(exported):
     """In a process of its own, for it is really killed there: an index out of bounds on the device."""
     code = f"""
 import sys, torch
-from preproc import proof
-from preproc.runtimes import TorchScriptCuda
+from preproc.export import answering, verifying
+from preproc.verify.runtimes.pytorch import TorchScriptCuda
 
 class Killer(TorchScriptCuda):
     def run(self, pixels, others=None):
@@ -120,9 +118,10 @@ class Killer(TorchScriptCuda):
             return super().run(pixels, others)
         torch.zeros(3, device="cuda")[torch.full((1,), 1 << 40, device="cuda")].cpu()
 
-proof.RUNTIMES = proof.RUNTIMES | {{"torchscript-cuda": Killer}}
+for module in (answering, verifying):
+    module.RUNTIMES = module.RUNTIMES | {{"torchscript-cuda": Killer}}
 names = ["torchscript-cuda", "torch-cuda", "ort-cuda"]
-for result in proof.verify_bundle({str(exported.folder)!r}, runtimes=names, recipe={str(ROOT / "models" / "digits.toml")!r}).results:
+for result in verifying.verify_bundle({str(exported.folder)!r}, runtimes=names, recipe={str(ROOT / "models" / "digits.toml")!r}).results:
     print(result.verdict, result.reason or result.ran, file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from preproc import reference
-from preproc.runtimes.ort import OrtCuda
+from preproc.oracle import reference
 from preproc.steps import CenterCrop, FromPixels, Letterbox, Pad, Resampling, Resize
+from preproc.verify.runtimes.ort import OrtCuda
 from tests.onnx_files import alone
 from tests.test_geometry import FREE, in_layout, noise
 

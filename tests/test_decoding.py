@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, features
 
-from preproc import decoding
-from preproc.decoding import ImageFile, is_picture, looks_otherwise, orientation, read_array
 from preproc.errors import PreprocError
-from preproc.stats.compute import compute_stats
-from preproc.stats.result import Stats
+from preproc.host.decoding import ImageFile, is_picture, looks_otherwise, orientation, read_array
+from preproc.host.decoding import image_file as decoding
+from preproc.stats import Stats, compute_stats
 from tests.commands import run
 
 RNG = np.random.default_rng(3)

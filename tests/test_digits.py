@@ -12,13 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
+from preproc import graph
 from preproc.errors import VerificationError
-from preproc.export import exporter
-from preproc.export.exporter import export_bundle
-from preproc.recipe import load_recipe, replace
-from preproc.runtimes import OrtCpu, TorchScriptCpu
-from preproc.stats.compute import compute_stats
+from preproc.export import export_bundle
+from preproc.sources import load_recipe, replace
+from preproc.stats import compute_stats
 from preproc.steps import Normalize
+from preproc.verify.runtimes import OrtCpu
+from preproc.verify.runtimes.pytorch import TorchScriptCpu
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
@@ -67,8 +68,8 @@ def test_imagenets_constants_cost_twenty_points(held_out, tmp_path):
 @pytest.mark.usefixtures("digits_written_once")
 def test_accuracy_is_no_substitute_for_verify(monkeypatch, tmp_path):
     """A doubled normalization that accuracy may forgive: verify does not."""
-    real = exporter.graph.attach
-    monkeypatch.setattr(exporter.graph, "attach", lambda model, steps, *rest, **options: real(model, [*steps, steps[-1]], *rest, **options))
+    real = graph.attach
+    monkeypatch.setattr(graph, "attach", lambda model, steps, *rest, **options: real(model, [*steps, steps[-1]], *rest, **options))
     with pytest.raises(VerificationError, match="ort-cpu: error"):
         export_bundle(DIGITS, tmp_path / "doubled", formats=["onnx"])
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from preproc import cli, doctor, published
+from preproc import cli
+from preproc.cli import doctor
 from preproc.errors import PreprocError, RuntimeAbsentError
-from preproc.runtimes import RUNTIMES
+from preproc.sources import published
+from preproc.verify.runtimes import RUNTIMES
 from tests.commands import ROOT, in_a_process
 
 

@@ -15,11 +15,10 @@ import torch
 from PIL import Image
 
 from preproc.bundle import open_bundle
-from preproc.export.exporter import export_bundle
-from preproc.layers import FromPixels, Normalize, Rescale
-from preproc.pipeline import Pipeline, prepend
-from preproc.recipe import load_recipe
-from preproc.runtimes import OrtCpu
+from preproc.export import export_bundle
+from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
+from preproc.sources import load_recipe
+from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
 from tests.embed.programs import CHROMIUM, EMBED, JAVASCRIPT, NODE, PACKAGES, PROGRAMS, missing, skip_without
 from tests.onnx_files import hand_made, put

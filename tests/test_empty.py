@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from preproc import reference, steps
-from preproc.pipeline import Pipeline
-from preproc.runtimes import onnxruntime
+from preproc import steps
+from preproc.layers import Pipeline
+from preproc.oracle import reference
 from preproc.steps import Standardize
+from preproc.verify.runtimes import onnxruntime
 from tests import conformance
 from tests.onnx_files import alone
 

@@ -11,18 +11,27 @@ import torch
 from torch import nn
 
 from preproc import graph
-from preproc.backbones import load_backbone
 from preproc.bundle import open_bundle
 from preproc.errors import NotFoldableError, PreprocError
-from preproc.export.exporter import export_bundle
-from preproc.formats.dynamic import _time_limit
-from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe, replace
-from preproc.runtimes import OrtCpu
+from preproc.export import export_bundle, verify_bundle
+from preproc.export.formats.dynamic import _time_limit
+from preproc.layers import (
+    ChannelAffine,
+    FromPixels,
+    LocalResponseNorm,
+    MinMaxNormalize,
+    MinMaxScale,
+    Normalize,
+    Pipeline,
+    Rescale,
+    Standardize,
+    prepend,
+)
+from preproc.sources import load_recipe, replace
+from preproc.sources.backbones import load_backbone
 from preproc.steps import FromPixels as FromPixelsStep
 from preproc.steps import Normalize as NormalizeStep
+from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
@@ -216,7 +225,7 @@ class Square(nn.Module):
 
 
 def test_a_backbone_of_one_size_refuses_dynamic_sizes_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("preproc.backbones.embedded.EMBEDDED", {"digits": Square})
+    monkeypatch.setattr("preproc.sources.backbones.embedded.EMBEDDED", {"digits": Square})
     recipe = replace(DIGITS, pixels={"size": None}, backbone={"weights": "random", "seed": 0}, export={"images": None})
     with pytest.raises(PreprocError, match=r"expected .*height, width"):
         export_bundle(recipe, tmp_path / "digits", formats=["onnx"])
@@ -230,7 +239,7 @@ def test_the_time_limit_ends_what_does_not_end():
 
 def test_an_onnx_file_as_a_backbone(tmp_path, exported):
     """A plain graph from elsewhere, here torch's own export of the digits network, with the recipe's steps put in front."""
-    from preproc.formats.onnx import export_backbone
+    from preproc.export.formats import export_backbone
 
     module = load_backbone(DIGITS).module
     bare = export_backbone(module, torch.zeros(2, 3, 32, 32), outputs=["y"], opset=18, dynamic_size=False)

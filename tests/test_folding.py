@@ -12,11 +12,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from preproc import steps
-from preproc.convolutions import first_convolutions
 from preproc.errors import NotFoldableError, PreprocError
-from preproc.folding import fold, uncorrected_border, why_not_foldable
-from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale
-from preproc.pipeline import Pipeline, prepend
+from preproc.folding.modules import fold, uncorrected_border, why_not_foldable
+from preproc.folding.modules.walk import first_convolutions
+from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Pipeline, Rescale, prepend
 
 CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1}
 

@@ -15,22 +15,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
-from preproc import graph, layers, pillow, reference
-from preproc.collapse import collapse_steps
+from preproc import graph, layers
+from preproc.bundle.inspection import describe
 from preproc.errors import PreprocError, RecipeError
-from preproc.export.exporter import export_bundle
-from preproc.graph.nodes import Builder, build
-from preproc.inspection import describe
+from preproc.export import export_bundle, verify_bundle
+from preproc.graph.builder import Builder
+from preproc.graph.nodes import build
 from preproc.layers import Letterbox as LetterboxLayer
 from preproc.layers import Resize as ResizeLayer
-from preproc.proof import sizes_of, verify_bundle
-from preproc.recipe import parse_recipe, replace
-from preproc.runtimes import onnxruntime
-from preproc.runtimes.ort import _output_types
+from preproc.oracle import pillow, reference
+from preproc.sources import parse_recipe, replace
 from preproc.steps import (
     INTERPOLATIONS,
     PILLOWS,
-    TORCHES,
     CenterCrop,
     FromPixels,
     Letterbox,
@@ -39,9 +36,14 @@ from preproc.steps import (
     Rescale,
     Resize,
     check,
+    collapse_steps,
     output_size,
     parse,
 )
+from preproc.steps.geometry import TORCHES
+from preproc.verify import sizes_of
+from preproc.verify.runtimes import onnxruntime
+from preproc.verify.runtimes.ort import _output_types
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, alone, hand_made, put
 
@@ -572,7 +574,7 @@ def test_a_file_that_resizes_otherwise_fails(tmp_path, monkeypatch):
                     node.attributes[name] = ir.AttrInt64(name, 0)
         save(model, path)
 
-    monkeypatch.setattr("preproc.export.exporter.graph.save", spoiled)
+    monkeypatch.setattr("preproc.graph.save", spoiled)
     with pytest.raises(PreprocError, match="ort-cpu: error"):
         export_bundle(replace(recipe_of(), export={"formats": ("onnx",)}), tmp_path / "spoiled")
     assert not (tmp_path / "spoiled").exists()

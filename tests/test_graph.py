@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from preproc import graph, reference
+from preproc import graph
 from preproc.errors import BundleError, NotFoldableError, PreprocError
+from preproc.graph.builder import Builder
 from preproc.graph.editing import insert
-from preproc.graph.nodes import Builder, build
-from preproc.recipe import PixelsSpec
-from preproc.runtimes import onnxruntime
+from preproc.graph.nodes import build
+from preproc.oracle import reference
+from preproc.sources import PixelsSpec
 from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
+from preproc.verify.runtimes import onnxruntime
 from tests.onnx_files import AUTO_PADS
 
 CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "GRAY": 1}

@@ -8,11 +8,9 @@ import torchvision
 from torch import nn
 from torchvision.models import googlenet
 
-from preproc import guard
-from preproc.affine import Affine
-from preproc.planes import InputEffect
-from preproc.probe.modules import module_effect
-from preproc.steps import ValueRange
+from preproc.folding import InputEffect, guard
+from preproc.folding.modules import module_effect
+from preproc.steps import Affine, ValueRange
 
 UNIT, LEVELS = ValueRange((0.0,) * 3, (1.0,) * 3), ValueRange((0.0,) * 3, (255.0,) * 3)
 NORMALIZED = ValueRange((-2.118, -2.036, -1.804), (2.249, 2.429, 2.64))

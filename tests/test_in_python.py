@@ -7,18 +7,15 @@ import torch
 from PIL import Image
 from torch import nn
 
+from preproc.cli.showing import write_picture
 from preproc.errors import BundleError, PreprocError
-from preproc.export.attaching import attach
-from preproc.export.exporter import export_bundle
-from preproc.export.jobs import job_of
-from preproc.folding import fold
-from preproc.layers import CenterCrop, FromPixels, MinMaxNormalize, Normalize, Rescale, Resize
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import verify_bundle
-from preproc.recipe import ExportSpec, PixelsSpec, load_recipe
-from preproc.runtimes import OrtCpu
-from preproc.showing import write_picture
+from preproc.export import attach, export_bundle, verify_bundle
+from preproc.export.resolving import job_of
+from preproc.folding.modules import fold
+from preproc.layers import CenterCrop, FromPixels, MinMaxNormalize, Normalize, Pipeline, Rescale, Resize, prepend
+from preproc.sources import ExportSpec, PixelsSpec, load_recipe
 from preproc.steps import as_steps
+from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
 

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from preproc.errors import PreprocError
-from preproc.inputs import from_folder, notes, one_picture, standard
-from preproc.recipe import PixelsSpec
+from preproc.sources import PixelsSpec
+from preproc.verify import notes, standard
+from preproc.verify.inputs import from_folder, one_picture
 from tests.conftest import ROOT
 
 

@@ -10,9 +10,10 @@ from types import ModuleType
 import pytest
 
 from preproc.errors import PreprocError, RuntimeAbsentError
-from preproc.export.exporter import export_bundle
-from preproc.recipe import load_recipe
-from preproc.runtimes import OnnxReference, OrtCuda, onnxruntime
+from preproc.export import export_bundle
+from preproc.sources import load_recipe
+from preproc.verify.runtimes import OnnxReference, onnxruntime
+from preproc.verify.runtimes.ort import OrtCuda
 from tests.commands import in_a_process
 from tests.conftest import ROOT
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
-from preproc import examples
+from preproc.cli.starting import write_recipe
 from preproc.errors import PreprocError, RecipeError
-from preproc.recipe import load_recipe
-from preproc.starting import write_recipe
+from preproc.host import examples
+from preproc.sources import load_recipe
 from preproc.steps import Normalize, Rescale
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
@@ -54,12 +54,12 @@ def test_the_pages_are_one_text(site, tmp_path):
     assert run(site, "explain", "recipe", cwd=tmp_path).rstrip() == (ROOT / "models" / "README.md").read_text(encoding="utf-8").rstrip()
     assert examples.page("bundle") == (ROOT / "export" / "README.md").read_text(encoding="utf-8")
     assert examples.page("layers").startswith("# The layers")
-    with pytest.raises(PreprocError, match=r"expected one of recipe, bundle, layers, got 'recpie'; did you mean 'recipe'"):
+    with pytest.raises(PreprocError, match=r"expected one of recipe, bundle, layers, stats, got 'recpie'; did you mean 'recipe'"):
         examples.page("recpie")
 
 
 def test_every_recipe_is_packed_with_what_it_names(site):
-    packed = site / "preproc" / "packed" / "models"
+    packed = site / "preproc" / "host" / "packed" / "models"
     assert {file.name for file in packed.glob("*.toml")} == {file.name for file in (ROOT / "models").glob("*.toml")}
     for file in packed.glob("digits*.toml"):
         recipe = load_recipe(file)
@@ -88,7 +88,7 @@ def test_what_a_package_index_shows_has_no_links_into_the_checkout():
     for rule in PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
         text = re.sub(rule["pattern"], rule["replacement"], text)
     assert not re.findall(r"\]\([^)#:]+\)", text)
-    assert "models/README.md has the format" in text
+    assert "**what**: one recipe per exported model" in text
 
 
 def test_names_of_recipes_that_come_along():
@@ -137,7 +137,7 @@ def test_init_keeps_files_beside_that_are_the_same_and_refuses_others(here):
 
 @pytest.mark.parametrize("limit", [100, 4096, 300_000])
 def test_init_on_a_full_disk_names_the_target_and_leaves_nothing(limit, tmp_path):
-    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); from preproc.cli import main; main()"
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); from preproc.cli.app import main; main()"
     command = [sys.executable, "-c", code, "init", "-o", "mine.toml"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     (tmp_path / "digits.images").mkdir()  # somebody's: it stays

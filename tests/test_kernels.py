@@ -13,12 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from preproc import graph, steps
 from preproc.errors import PreprocError
-from preproc.recipe import PixelsSpec
-from preproc.runtimes import onnxruntime
+from preproc.sources import PixelsSpec
 from preproc.steps import (
     FAST,
-    ROUNDINGS,
-    TORCHES,
     CenterCrop,
     ChannelAffine,
     FromPixels,
@@ -32,6 +29,8 @@ from preproc.steps import (
     Resize,
     Standardize,
 )
+from preproc.steps.geometry import ROUNDINGS, TORCHES
+from preproc.verify.runtimes import onnxruntime
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, alone, hand_made
 

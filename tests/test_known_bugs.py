@@ -16,21 +16,19 @@ from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 from torchvision.models.googlenet import BasicConv2d
 
 from preproc import graph
-from preproc.affine import fold_conv, plan_fold
-from preproc.backbones import load_backbone
 from preproc.errors import PreprocError, RecipeError, VerificationError
-from preproc.export import exporter
-from preproc.export.exporter import export_bundle
-from preproc.formats import onnx
+from preproc.export import export_bundle, formats, verify_bundle, writing
+from preproc.folding import fold_conv
+from preproc.folding.arithmetic import plan_fold
 from preproc.graph import nodes
-from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale, Standardize
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe, parse_recipe, replace
-from preproc.runtimes import OrtCuda, onnxruntime
+from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Pipeline, Rescale, Standardize, prepend
+from preproc.sources import load_recipe, parse_recipe, replace
+from preproc.sources.backbones import load_backbone
 from preproc.steps import FromPixels as FromPixelsStep
 from preproc.steps import LocalResponseNorm as LocalResponseNormStep
 from preproc.steps import Normalize as NormalizeStep
+from preproc.verify.runtimes import onnxruntime
+from preproc.verify.runtimes.ort import OrtCuda
 from tests.conftest import ROOT
 from tests.test_verify import edit_onnx, rehash, replace_weight
 
@@ -75,9 +73,7 @@ def test_wrong_mean_and_std_in_the_exported_file(monkeypatch, tmp_path):
     """Olive #1781: a pipeline exported with other constants than the model card's."""
     real = graph.attach
     wrong = NormalizeStep(mean=(0.69,) * 3, std=(0.05,) * 3, unit="0-1")
-    monkeypatch.setattr(
-        exporter.graph, "attach", lambda model, steps, *rest, **options: real(model, [*steps[:-1], wrong], *rest, **options)
-    )
+    monkeypatch.setattr(graph, "attach", lambda model, steps, *rest, **options: real(model, [*steps[:-1], wrong], *rest, **options))
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
         export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
 
@@ -86,7 +82,7 @@ def test_bgr_for_rgb_in_the_exported_file(monkeypatch, tmp_path):
     """YOLOX #1758: OpenCV reads BGR, the network was trained on RGB, and the exported program does not swap."""
     real = graph.attach
     recipe = replace(DIGITS, steps=(FromPixelsStep(layout="NHWC", color="BGR", to="RGB"), *DIGITS.steps[1:]), pixels={"color": "BGR"})
-    monkeypatch.setattr(exporter.graph, "attach", lambda model, **options: real(model, **options | {"steps": DIGITS.steps}))
+    monkeypatch.setattr(graph, "attach", lambda model, **options: real(model, **options | {"steps": DIGITS.steps}))
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
         export_bundle(recipe, tmp_path / "digits", formats=["onnx"])
 
@@ -157,7 +153,7 @@ def test_the_mean_in_the_bias_of_a_padded_convolution(monkeypatch, tmp_path):
         return plan_fold(affine, [None for _ in readers])
 
     monkeypatch.setattr("preproc.graph.editing.plan_for", uncorrected)
-    monkeypatch.setattr("preproc.graph.convolutions.fold_conv", lambda *given, **options: fold_conv(*given, **options | {"pad": None}))
+    monkeypatch.setattr("preproc.graph.walk.fold_conv", lambda *given, **options: fold_conv(*given, **options | {"pad": None}))
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published") as caught:
         export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
     error = next(result.error for result in caught.value.report.results if result.runtime == "ort-cpu")
@@ -196,12 +192,12 @@ def test_googlenets_transform_input_dropped(monkeypatch, tmp_path):
     assert load_backbone(recipe).module.transform_input
     assert export_bundle(recipe, tmp_path / "right", formats=["onnx"]).report.ok
 
-    def dropped(module, *rest, real=onnx.export_backbone, **options):
+    def dropped(module, *rest, real=formats.export_backbone, **options):
         module = copy.deepcopy(module)
         module.transform_input = False
         return real(module, *rest, **options)
 
-    monkeypatch.setattr(onnx, "export_backbone", dropped)
+    monkeypatch.setattr(formats, "export_backbone", dropped)
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published"):
         export_bundle(recipe, tmp_path / "wrong", formats=["onnx"])
 
@@ -233,14 +229,14 @@ class PerBatch(nn.Module):
 def test_a_per_batch_standardize_fails_on_the_batch_of_five(monkeypatch, tmp_path):
     """deepinv #908: right for every picture alone, wrong as soon as a server batches."""
     pipeline = Pipeline(FromPixels(layout="NHWC"), Standardize())
-    real = exporter._fold_torch
+    real = writing.fold_module
 
-    def per_batch(job):
-        model, entry = real(job)
-        model.pipeline = nn.Sequential(model.pipeline.layers[0], PerBatch())
-        return model, entry
+    def per_batch(*given):
+        result = real(*given)
+        result.model.pipeline = nn.Sequential(result.model.pipeline.layers[0], PerBatch())
+        return result
 
-    monkeypatch.setattr(exporter, "_fold_torch", per_batch)
+    monkeypatch.setattr(writing, "fold_module", per_batch)
     noise = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)
     with pytest.raises(VerificationError, match=r"torchscript-cpu: error .* on batch of 5"):
         export_bundle(prepend(pipeline, Net()), tmp_path / "m", example=noise, formats=["torchscript"])

@@ -9,10 +9,11 @@ import onnx_ir as ir
 import pytest
 import torch
 
-from preproc import layers, reference
+from preproc import layers
 from preproc.errors import PreprocError
 from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
-from preproc.runtimes import onnxruntime
+from preproc.oracle import reference
+from preproc.verify.runtimes import onnxruntime
 
 MIX = ((0.3, 0.6, 0.1), (0.5, -0.4, 0.2), (0.1, 0.1, 0.9), (1.0, 0.0, 0.0))
 
@@ -251,7 +252,7 @@ def test_guards_raise_instead_of_broadcasting(layer, x, message):
 def test_inductor_compiles_the_whole_pipeline(rng):
     import shutil
 
-    from preproc.pipeline import Pipeline
+    from preproc.layers import Pipeline
 
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("torch.compile's default backend needs a C++ compiler")

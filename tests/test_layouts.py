@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from preproc import graph
+from preproc.bundle.inspection import describe
 from preproc.cli import main
 from preproc.errors import PreprocError, RecipeError
-from preproc.export.attaching import attach
-from preproc.inspection import describe
-from preproc.proof import verify_bundle
-from preproc.recipe import PixelsSpec, parse_recipe
-from preproc.runtimes import onnxruntime
+from preproc.export import attach, verify_bundle
+from preproc.sources import PixelsSpec, parse_recipe
 from preproc.steps import Normalize, Rescale
+from preproc.verify.runtimes import onnxruntime
 
 node = helper.make_node
 

@@ -12,9 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from preproc import graph
 from preproc.errors import PreprocError
-from preproc.export.attaching import attach
-from preproc.proof import verify_bundle
-from preproc.recipe import PixelsSpec
+from preproc.export import attach, verify_bundle
+from preproc.sources import PixelsSpec
 from preproc.steps import Rescale
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made, put

@@ -7,14 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from preproc.backbones import Backbone, name_outputs
 from preproc.errors import PreprocError, RecipeError, VerificationError
-from preproc.export.exporter import export_bundle
-from preproc.formats import onnx as onnx_export
-from preproc.layers import FromPixels, Normalize, Rescale
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import verify_bundle
-from preproc.runtimes import onnxruntime
+from preproc.export import export_bundle, verify_bundle
+from preproc.export import formats as onnx_export
+from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
+from preproc.sources.backbones import Backbone, name_outputs
+from preproc.verify.runtimes import onnxruntime
 
 PICTURE = torch.zeros(1, 3, 24, 20)
 

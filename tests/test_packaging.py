@@ -17,16 +17,13 @@ from onnx import helper
 
 from preproc.bundle import hashes, open_bundle
 from preproc.errors import BundleError, PreprocError
-from preproc.export.attaching import attach
-from preproc.export.exporter import export_bundle
-from preproc.layers import FromPixels, Rescale
-from preproc.pipeline import Pipeline, prepend
-from preproc.recipe import PixelsSpec
-from preproc.runtimes import OrtCpu
-from preproc.serving import triton
-from preproc.serving.batches import in_one_request
-from preproc.serving.packaging import package
+from preproc.export import attach, export_bundle
+from preproc.export.serving import package, triton
+from preproc.export.serving.batches import in_one_request
+from preproc.layers import FromPixels, Pipeline, Rescale, prepend
+from preproc.sources import PixelsSpec
 from preproc.steps import Resize
+from preproc.verify.runtimes import OrtCpu
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made, put, single

@@ -15,17 +15,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.models import ResNet18_Weights
 
-from preproc import layers, pillow, published, reference
-from preproc.backbones import Backbone, agreement
-from preproc.contract import steps_of, to_recipe
+from preproc import layers
+from preproc.bundle import steps_of, to_recipe
+from preproc.bundle.inspection import describe
+from preproc.cli.choices import steps_and_pixels
 from preproc.errors import BundleError, PreprocError, RecipeError
-from preproc.export.choices import steps_and_pixels
-from preproc.export.exporter import export_bundle
-from preproc.inspection import describe
-from preproc.pipeline import Pipeline
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe, parse_recipe
-from preproc.runtimes import onnxruntime
+from preproc.export import export_bundle, verify_bundle
+from preproc.layers import Pipeline
+from preproc.oracle import pillow, reference
+from preproc.sources import load_recipe, parse_recipe, published
+from preproc.sources.backbones import Backbone, agreement
 from preproc.steps import (
     PILLOWS,
     CenterCrop,
@@ -40,6 +39,7 @@ from preproc.steps import (
     parse,
     with_pillow,
 )
+from preproc.verify.runtimes import onnxruntime
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, alone, hand_made, put

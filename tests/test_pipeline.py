@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from preproc import reference, steps
+from preproc import steps
 from preproc.errors import PreprocError
-from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale
-from preproc.pipeline import Model, Pipeline, prepend
+from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, Model, Normalize, Pipeline, Rescale, prepend
+from preproc.oracle import reference
 
 
 def imagenet():

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preproc import layers, plausibility, steps
+from preproc import layers, steps
 from preproc.cli import main
 from preproc.errors import PreprocError, RecipeError
-from preproc.plausibility import Constants
-from preproc.presets import PRESETS, UNITS
-from preproc.recipe import parse_recipe
-from preproc.steps import Normalize
+from preproc.sources import parse_recipe
+from preproc.steps import PRESETS, UNITS, Normalize, plausibility
+from preproc.steps.plausibility import Constants
 from tests.onnx_files import hand_made
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -12,13 +12,12 @@ from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
-from preproc import graph, guard
-from preproc.affine import Affine
-from preproc.inspection import describe
-from preproc.planes import TOPS, Planes, ways
-from preproc.probe import graph_effect, graphs
-from preproc.probe.modules import module_effect
-from preproc.steps import ValueRange
+from preproc import graph
+from preproc.bundle.inspection import describe, effect, graph_effect
+from preproc.folding import BRIGHTEST, Planes, guard
+from preproc.folding.modules import module_effect
+from preproc.folding.planes import ways
+from preproc.steps import Affine, ValueRange
 from tests.onnx_files import hand_made, put
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -440,9 +439,9 @@ def test_a_long_way_is_not_followed_to_its_end(tmp_path, monkeypatch):
     identities = [helper.make_node("Identity", ["image" if n == 0 else f"i{n}"], [f"i{n + 1}"]) for n in range(50)]
     nodes = [*identities, floats("z", 1e-3), *(helper.make_node("Add", [f"a{n}" if n else "i50", "z"], [f"a{n + 1}"]) for n in range(3))]
     file = hand_made(tmp_path, nodes=[*nodes, helper.make_node("Identity", ["a3"], ["first"])])
-    monkeypatch.setattr(graphs, "MOST_NODES", 3)
+    monkeypatch.setattr(effect, "MOST_NODES", 3)
     assert graph_effect(graph.load(file), 3).stopped == ()
-    monkeypatch.setattr(graphs, "MOST_NODES", 2)
+    monkeypatch.setattr(effect, "MOST_NODES", 2)
     assert graph_effect(graph.load(file), 3).stopped == ("Add a3",)
 
 
@@ -458,7 +457,7 @@ def test_attach_says_what_it_cannot_tell(tmp_path):
 
 def test_what_planes_tell():
     """Sums of channels, constants that differ from place to place, several maps in one value, and what is no map at all."""
-    planes = Planes(3, TOPS[0])
+    planes = Planes(3, BRIGHTEST[0])
     pixels = np.broadcast_to(planes.levels[:, :, None], (len(planes.levels), 3, 50))
 
     def rows(values):
@@ -474,5 +473,5 @@ def test_what_planes_tell():
     assert rows(np.zeros((6, 4))).map is None
     assert rows(pixels**2) is None
     assert rows(pixels[:, :1] * pixels[:, 1:2]) is None
-    wide = Planes(40, TOPS[1])
+    wide = Planes(40, BRIGHTEST[1])
     assert np.allclose(wide.rows([wide.sample(levels / 7 - 3) for levels in wide.levels]).map.matrix, np.eye(40) / 7, rtol=1e-5)

@@ -9,12 +9,14 @@ import warnings
 import numpy as np
 import pytest
 
-from preproc import published, reference
 from preproc.errors import PreprocError
-from preproc.pipeline import Pipeline
-from preproc.published.huggingface import BACKEND_NAMES
-from preproc.published.processors import FIELDS, HARMLESS, RESIZES, SIZES, known
-from preproc.steps import TORCHES, ChannelAffine, FromPixels, Rescale
+from preproc.layers import Pipeline
+from preproc.oracle import reference
+from preproc.sources import published
+from preproc.sources.published.huggingface import BACKEND_NAMES
+from preproc.sources.published.processors import FIELDS, HARMLESS, RESIZES, SIZES, known
+from preproc.steps import ChannelAffine, FromPixels, Rescale
+from preproc.steps.geometry import TORCHES
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: its processors are not compared")
 

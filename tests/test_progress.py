@@ -2,10 +2,9 @@
 
 import pytest
 
-from preproc import progress
 from preproc.errors import PreprocError
-from preproc.progress import paced
-from preproc.proof import verify_bundle
+from preproc.export import verify_bundle
+from preproc.host import paced, progress
 
 
 @pytest.fixture
@@ -73,6 +72,6 @@ def test_pictures_are_looked_at_before_the_network_is(bundle, monkeypatch):
     def never(*_, **__):
         raise AssertionError("the network was looked for")
 
-    monkeypatch.setattr("preproc.proof._rebuild", never)
+    monkeypatch.setattr("preproc.export.verifying.rebuild", never)
     with pytest.raises(PreprocError, match="nosuch: expected a folder of pictures, got nothing there"):
         verify_bundle(bundle, images=bundle / "nosuch")

@@ -8,11 +8,9 @@ from torch import fx, nn
 from torch.export.passes import move_to_device_pass
 
 from preproc.errors import PreprocError
-from preproc.formats import pt2
-from preproc.formats.pt2 import export_pt2
-from preproc.layers import FromPixels, Normalize, Rescale
-from preproc.pipeline import Pipeline, prepend
-from preproc.runtimes import load_pt2
+from preproc.export.formats import export_pt2, pt2
+from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
+from preproc.verify.runtimes.pytorch import load_pt2
 
 PIXELS = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 ATEN = torch.ops.aten

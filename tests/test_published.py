@@ -18,17 +18,16 @@ from timm.models import get_pretrained_cfg
 from torchvision import models, transforms
 from torchvision.transforms import v2
 
-from preproc import proof, published, reference
-from preproc.cli import show
+from preproc.cli.choices import steps_and_pixels
+from preproc.cli.tables import show
 from preproc.errors import NotAtHandError, PreprocError, RecipeError
-from preproc.export.attaching import attach
-from preproc.export.choices import steps_and_pixels
-from preproc.inputs import PHOTOGRAPHS
-from preproc.pipeline import Pipeline
-from preproc.proof import verify_bundle
-from preproc.recipe import PixelsSpec, parse_recipe
+from preproc.export import attach, original, verify_bundle
+from preproc.layers import Pipeline
+from preproc.oracle import reference
+from preproc.sources import PixelsSpec, parse_recipe, published
 from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Rescale, Resize, installed_pillow
 from preproc.verify import Original, Report, Result
+from preproc.verify.inputs import PHOTOGRAPHS
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
@@ -576,7 +575,7 @@ def test_verify_compares_with_the_original_pipeline(tmp_path, monkeypatch):
     ):
         attach(file, tmp_path / "no", steps=wrong, pixels=pixels, steps_from=NAME)
     with monkeypatch.context() as patch:  # a Pillow that has the order of passes of another
-        patch.setattr("preproc.proof.installed_pillow", lambda: 25 - installed_pillow())
+        patch.setattr("preproc.export.original.installed_pillow", lambda: 25 - installed_pillow())
         with pytest.raises(PreprocError, match=rf"Pillow {PIL.__version__} here has the order of passes of Pillow {installed_pillow()}"):
             attach(file, tmp_path / "no", steps=known.steps, pixels=pixels, steps_from=NAME)
     assert not (tmp_path / "no").exists()
@@ -601,7 +600,7 @@ def test_other_pixels_are_laid_to_the_cpu_only_where_it_is_so(monkeypatch, told,
     steps = [FromPixels(layout="NHWC"), Resize(size=(9, 8), **told)]
     picture = np.random.default_rng(0).integers(0, 256, (1, 20, 30, 3), dtype=np.uint8)
     ours = reference.apply(steps, picture)
-    message = proof._cause(steps, picture, ours[..., ::-1].astype(np.float32), ours)
+    message = original._cause(steps, picture, ours[..., ::-1].astype(np.float32), ours)
     assert message == f"its pixels are others, so it resizes, crops or converts them {end}"
 
 

@@ -6,12 +6,11 @@ import shutil
 import pytest
 
 import preproc
-from preproc.cli import show
+from preproc.bundle.inspection import describe, lines
+from preproc.cli.tables import show
 from preproc.errors import PreprocError
-from preproc.export.exporter import export_bundle
-from preproc.inspection import describe, lines
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe
+from preproc.export import export_bundle, verify_bundle
+from preproc.sources import load_recipe
 from tests.commands import run
 from tests.conftest import ROOT
 
@@ -81,7 +80,7 @@ def test_it_replaces_no_other_bundle(tmp_path, quick):
 
 
 def test_what_fails_is_not_published_quickly_either(tmp_path, monkeypatch):
-    from preproc.runtimes import OrtCpu
+    from preproc.verify.runtimes import OrtCpu
 
     monkeypatch.setattr(OrtCpu, "run", lambda *_: {"logits": 0.0})
     with pytest.raises(PreprocError, match="nothing was published"):

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from preproc.errors import RecipeError
-from preproc.recipe import load_front, load_recipe, parse_recipe, replace
+from preproc.sources import load_front, load_recipe, parse_recipe, replace
 from preproc.steps import FromPixels, Normalize, Rescale
 from tests.conftest import ROOT
 

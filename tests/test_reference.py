@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from preproc import reference
+from preproc.oracle import reference
 from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, Normalize, Rescale, Standardize
 from tests.conftest import ROOT
 

@@ -17,9 +17,9 @@ from PIL import Image
 
 import preproc
 from preproc.errors import BundleError, PreprocError, RecipeError, VerificationError
-from preproc.examples import page, refusals
-from preproc.export.exporter import export_bundle
-from preproc.recipe import parse_recipe
+from preproc.export import export_bundle
+from preproc.host.examples import page, refusals
+from preproc.sources import parse_recipe
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made
@@ -30,7 +30,6 @@ EXAMPLES = {name: re.search(r"```(\w+)\n(.*?)```", section, re.DOTALL).groups() 
 ELSEWHERE = {
     "not-installed": "test_sources.py::test_timm_is_an_extra",
     "written-meanwhile": "test_targets.py::test_a_bundle_that_cannot_be_written_to_its_end",
-    "remote-failed": "test_stats.py::test_a_users_mistake_is_one_line",
     "runtime-absent": "test_cli.py::test_a_runtime_asked_for_by_name_and_absent_is_exit_1",
     "recipe-runs-code": "test_sources.py::test_a_bundle_from_elsewhere_does_not_choose_which_code_runs",
 }

@@ -10,16 +10,15 @@ import torch
 from torch import nn
 
 from preproc import graph
-from preproc.bare import bare_network
 from preproc.errors import PreprocError, RuntimeAbsentError, VerificationError
-from preproc.export import exporter
-from preproc.export.exporter import export_bundle
-from preproc.layers import FromPixels, Normalize, Rescale
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe
-from preproc.runtimes import OrtCpu, TorchScriptCpu
-from preproc.verify import LEAST, MARGIN, MOST, MOST_REDUCED, Case, Control, Power, judge
+from preproc.export import export_bundle, verify_bundle
+from preproc.export.bare import bare_network
+from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
+from preproc.sources import load_recipe
+from preproc.verify import Case, Power, judge
+from preproc.verify.power import LEAST, MARGIN, MOST, MOST_REDUCED, Control
+from preproc.verify.runtimes import OrtCpu
+from preproc.verify.runtimes.pytorch import TorchScriptCpu
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made, put
 from tests.test_verify import Fake
@@ -208,7 +207,7 @@ def test_what_is_wrong_is_refused_all_the_same(tmp_path, monkeypatch):
     def attach(model, steps, *rest, **options):
         return real(model, [*steps[:1], Rescale(offset=1 / 255).step, *steps[2:]], *rest, **options)
 
-    monkeypatch.setattr(exporter.graph, "attach", attach)
+    monkeypatch.setattr(graph, "attach", attach)
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance"):
         published(Average(), tmp_path / "m", size=224, formats=["onnx"])
 
@@ -304,8 +303,8 @@ def test_the_bare_network_is_measured_on_what_the_reference_makes_ready(tmp_path
     assert {result.bare for result in ran(bundle.report).values()} == {0.0}  # the reference is the same file in the same runtime
     steps = bundle.contract["steps"]
     assert steps[0]["step"] == "from_pixels"
-    from preproc.contract import to_recipe
-    from preproc.proof import prove
+    from preproc.bundle import to_recipe
+    from preproc.export.proving import prove
 
     told = to_recipe(bundle.contract)
     proof = prove(replace(told, backbone=replace(told.backbone, weights=str(file))), file)

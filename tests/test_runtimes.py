@@ -10,10 +10,12 @@ import torch
 
 from preproc.bundle import open_bundle
 from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
-from preproc.proof import verify_bundle
-from preproc.runtimes import RUNTIMES, OpenVinoCpu, OrtCpu, OrtCuda, TorchCpu, TorchCuda, TorchScriptCpu, load_torchscript
-from preproc.runtimes.pytorch import _tf32
+from preproc.export import verify_bundle
 from preproc.verify import judge
+from preproc.verify.runtimes import RUNTIMES, OrtCpu, load_torchscript
+from preproc.verify.runtimes.openvino import OpenVinoCpu
+from preproc.verify.runtimes.ort import OrtCuda
+from preproc.verify.runtimes.pytorch import TorchCpu, TorchCuda, TorchScriptCpu, _tf32
 
 
 def test_names():
@@ -93,7 +95,7 @@ def cuda(exported, monkeypatch):
         runtime.path = exported.folder / "model.onnx"
         runtime.session = SimpleNamespace(get_provider_graph_assignment_info=lambda: list(parts), get_providers=lambda: [CUDA, CPU])
         types = {"conv": "floating", "relu": "floating", "shape": "integer"}
-        monkeypatch.setattr("preproc.runtimes.ort._output_types", lambda _: types)
+        monkeypatch.setattr("preproc.verify.runtimes.ort._output_types", lambda _: types)
         return runtime
 
     return make

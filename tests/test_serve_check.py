@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from preproc.errors import PreprocError
-from preproc.runtimes import OrtCpu
-from preproc.serving.check import serve_check
-from preproc.serving.client import Address
+from preproc.export.serving import serve_check
+from preproc.export.serving.client import Address
+from preproc.verify.runtimes import OrtCpu
 from tests.commands import run
 from tests.conftest import ROOT
 

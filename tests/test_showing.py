@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from preproc.cli.showing import stages, write_picture
 from preproc.errors import PreprocError
-from preproc.recipe import load_recipe
-from preproc.showing import stages, write_picture
+from preproc.sources import load_recipe
 from preproc.steps import output_size
 from tests.commands import run
 from tests.conftest import ROOT
 
-PHOTOGRAPH = ROOT / "preproc" / "pictures" / "coffee.jpg"
+PHOTOGRAPH = ROOT / "preproc" / "verify" / "pictures" / "coffee.jpg"
 RESNET18, RESNET50 = (ROOT / "models" / f"{name}.toml" for name in ("resnet18", "resnet50"))
 
 
@@ -82,6 +82,6 @@ def test_without_matplotlib(monkeypatch, tmp_path):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("preproc.showing.importlib.import_module", absent)
+    monkeypatch.setattr("preproc.cli.showing.importlib.import_module", absent)
     with pytest.raises(PreprocError, match="expected matplotlib for preproc show"):
         write_picture(PHOTOGRAPH, RESNET18, tmp_path / "a.png")

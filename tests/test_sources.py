@@ -12,13 +12,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from preproc.backbones import agreement, load_backbone
 from preproc.errors import BundleError, PreprocError, RecipeError
-from preproc.export.exporter import export_bundle
-from preproc.proof import verify_bundle
-from preproc.recipe import load_recipe, parse_recipe, replace
-from preproc.runtimes import load_pt2
+from preproc.export import export_bundle, verify_bundle
+from preproc.sources import load_recipe, parse_recipe, replace
+from preproc.sources.backbones import agreement, load_backbone
 from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.verify.runtimes.pytorch import load_pt2
 from tests.conftest import ROOT
 from tests.test_verify import edit_onnx
 
@@ -222,7 +221,7 @@ def test_a_recipe_that_a_bundle_brings_runs_nothing(nets, tmp_path, monkeypatch,
         (folder / ("net.toml" if folder.name == "models" else "r.toml")).write_text(RECIPE)
     manifest = json.loads((bundle.folder / "manifest.json").read_text())
     manifest["contract"]["name"] = name
-    edit_onnx(bundle.folder, lambda model: model.metadata_props.update({"preproc.contract": json.dumps(manifest["contract"])}))
+    edit_onnx(bundle.folder, lambda model: model.metadata_props.update({"preproc.bundle.contract": json.dumps(manifest["contract"])}))
     rewritten = json.loads((bundle.folder / "manifest.json").read_text())
     rewritten["contract"]["name"] = name
     (bundle.folder / "manifest.json").write_text(json.dumps(rewritten))

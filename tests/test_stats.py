@@ -23,13 +23,10 @@ from PIL import Image
 
 import preproc
 from preproc.errors import PreprocError
-from preproc.stats import compute, local
-from preproc.stats.compute import StatsInterruptedError, compute_stats
-from preproc.stats.drift import drift
+from preproc.stats import Stats, StatsInterruptedError, compute, compute_stats, drift, local, page
 from preproc.stats.histogram import Accumulator, Histogram, Moments
 from preproc.stats.pictures import Told, count_array, count_file
-from preproc.stats.report import advice, page
-from preproc.stats.result import Stats
+from preproc.stats.report import advice
 from preproc.stats.sources import Place, chunks, find
 from tests import commands
 from tests.conftest import ROOT

@@ -18,9 +18,8 @@ import torch
 from PIL import Image
 
 from preproc.errors import PreprocError
-from preproc.stats.compute import StatsInterruptedError, compute_stats
+from preproc.stats import Stats, StatsInterruptedError, compute_stats
 from preproc.stats.histogram import Accumulator, Moments
-from preproc.stats.result import Stats
 from preproc.stats.work import Archives
 from preproc.steps import Normalize
 from tests.commands import run

@@ -5,9 +5,19 @@ import json
 import numpy as np
 import pytest
 
-from preproc import presets, steps
+from preproc import steps
 from preproc.errors import PreprocError
-from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
+from preproc.steps import (
+    ChannelAffine,
+    FromPixels,
+    LocalResponseNorm,
+    MinMaxNormalize,
+    MinMaxScale,
+    Normalize,
+    Rescale,
+    Standardize,
+    presets,
+)
 
 PIXELS = FromPixels(layout="NHWC")
 IMAGENET = Normalize.preset("imagenet")

@@ -15,11 +15,12 @@ import pytest
 from PIL import Image
 
 import preproc
-from preproc import cli, targets
+from preproc import cli
 from preproc.errors import PreprocError
-from preproc.export import exporter, jobs
-from preproc.recipe import PixelsSpec, load_recipe, replace
-from preproc.stats.result import Stats
+from preproc.export import exporter, resolving
+from preproc.host import targets
+from preproc.sources import PixelsSpec, load_recipe, replace
+from preproc.stats import Stats
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made
 
@@ -69,7 +70,7 @@ def full(monkeypatch):
 
 def run(*arguments, limit=None, check=1):
     """The command line; limit: how large a file may get, in bytes, wherever it is."""
-    code = "import sys; from preproc.cli import main; sys.argv[0] = 'preproc'; main()"
+    code = "import sys; from preproc.cli.app import main; sys.argv[0] = 'preproc'; main()"
     if limit is not None:
         code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); {code}"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -135,7 +136,7 @@ def never(*_, **__):
 def test_an_export_looks_first(tmp_path, nowhere, monkeypatch, full, pictures):
     recipe = load_recipe(DIGITS)
     with monkeypatch.context() as patch:
-        patch.setattr("preproc.backbones.load_backbone", never)
+        patch.setattr("preproc.sources.backbones.load_backbone", never)
         with pytest.raises(PreprocError, match="expected a place that can be written to"):
             exporter.export_bundle(recipe, nowhere / "digits")
         with pytest.raises(PreprocError, match="nosuch: expected a folder of pictures"):
@@ -145,7 +146,7 @@ def test_an_export_looks_first(tmp_path, nowhere, monkeypatch, full, pictures):
         (pictures / "bad.png").write_bytes(b"no picture")
         with pytest.raises(PreprocError, match=r"bad\.png: expected"):
             exporter.export_bundle(recipe, tmp_path / "b", images=pictures)
-        patch.setattr(jobs, "find_spec", lambda _: None)
+        patch.setattr(resolving, "find_spec", lambda _: None)
         with pytest.raises(PreprocError, match="digits: expected onnxscript for the format onnx, got none installed; pip install"):
             exporter.export_bundle(recipe, tmp_path / "b")
     monkeypatch.setattr(exporter, "prove", never)
@@ -236,7 +237,7 @@ def test_a_package_leaves_nothing_and_names_the_target(exported, tmp_path, monke
 
 
 def test_a_drawing_looks_first(exported, tmp_path, pictures, nowhere, monkeypatch):
-    from preproc import showing
+    from preproc.cli import showing
 
     monkeypatch.setattr(showing, "stages", never)
     picture = pictures / "0.png"

@@ -7,12 +7,14 @@ import sys
 
 import pytest
 
-from preproc import terminal
+from preproc.host import terminal
 from tests.conftest import ROOT
 
 NOISY = """
 import os, subprocess, sys, warnings, logging
-from preproc import cli, inspection
+from preproc import cli
+from preproc.bundle import inspection
+from preproc.errors import PreprocError
 
 def describe(*_, **__):
     print("printed")
@@ -50,7 +52,7 @@ def test_libraries_are_heard_on_stderr_if_asked_for():
 
 
 def test_errors_are_ours_and_heard():
-    done = noisy("inspect", "x", ending="raise cli.PreprocError('expected a file, got none', name='nothing-there')")
+    done = noisy("inspect", "x", ending="raise PreprocError('expected a file, got none', name='nothing-there')")
     assert (done.stdout, done.stderr, done.returncode) == ("", "preproc: error: expected a file, got none [nothing-there]\n", 1)
     done = noisy("inspect", "x", ending="raise KeyError('a fault of ours')")
     assert "a fault of ours" in done.stderr  # with its traceback
@@ -72,7 +74,7 @@ def test_the_streams_are_put_back(capsys):
 
 
 def test_every_command_is_quiet():
-    from preproc.cli import app
+    from preproc.cli.app import app
 
     assert len(app.registered_commands) == 12
     assert all(hasattr(command.callback, "__wrapped__") for command in app.registered_commands)

@@ -7,23 +7,24 @@ import sys
 
 import pytest
 
-from preproc import threads
-from preproc.runtimes import OrtCpu
+from preproc.host import threads
+from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
 
 TOLD = """
 import json, os, sys
-from preproc import cli, proof
+from preproc import cli, export
+from preproc.errors import PreprocError
 
 def verify_bundle(*_, **__):
     import torch
-    from preproc.runtimes import ort
+    from preproc.verify.runtimes import ort
     options = ort._options(ort.onnxruntime())
     spinning = options.get_session_config_entry("session.intra_op.allow_spinning")
     told = [torch.get_num_threads(), options.intra_op_num_threads, spinning, os.environ["OMP_WAIT_POLICY"]]
-    raise cli.PreprocError(json.dumps(told + [os.environ.get(name) for name in ort.threads.VARIABLES]))
+    raise PreprocError(json.dumps(told + [os.environ.get(name) for name in ort.threads.VARIABLES]))
 
-proof.verify_bundle = verify_bundle
+export.verify_bundle = verify_bundle
 sys.argv[0] = "preproc"
 cli.main()
 """
@@ -52,7 +53,7 @@ def test_the_users_own_environment_holds():
 def test_every_long_command_takes_the_option(command):
     from typer.testing import CliRunner
 
-    from preproc.cli import app
+    from preproc.cli.app import app
 
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).output
     assert "--threads" in shown

@@ -17,9 +17,9 @@ from torch import nn
 
 from preproc import cli
 from preproc.__main__ import main as started
+from preproc.bundle.inspection import describe, lines
+from preproc.bundle.inspection.torchfiles import identify
 from preproc.errors import BundleError
-from preproc.inspection import describe, lines
-from preproc.torchfiles import identify
 from tests.commands import run
 from tests.conftest import ROOT
 
@@ -173,8 +173,8 @@ def test_a_zip_of_others_and_a_cut_one_are_refused(tmp_path, exported):
 
 
 def test_show_takes_every_file_with_a_contract(exported, tmp_path):
-    from preproc.recipe import load_recipe
-    from preproc.showing import _front
+    from preproc.cli.showing import _front
+    from preproc.sources import load_recipe
 
     steps = load_recipe(ROOT / "models" / "digits.toml").steps
     for name in ("", "model.onnx", "model.pt", "manifest.json"):
@@ -184,16 +184,16 @@ def test_show_takes_every_file_with_a_contract(exported, tmp_path):
     torch.save(STATE, tmp_path / "w.pt")
     shutil.copy(ROOT / "models" / "digits.safetensors", tmp_path)
     for name in ("w.pt", "digits.safetensors"):
-        done = run("show", ROOT / "preproc" / "pictures" / "coffee.jpg", tmp_path / name, "-o", tmp_path / "x.png", check=1)
+        done = run("show", ROOT / "preproc" / "verify" / "pictures" / "coffee.jpg", tmp_path / name, "-o", tmp_path / "x.png", check=1)
         assert "expected a recipe, a bundle, or a model file that preproc has made, got one without a contract inside" in done.stderr
 
 
 def test_the_numbers_of_the_last_histograms_are_not_cut_off(tmp_path):
     from PIL import Image
 
-    from preproc.showing import write_picture
+    from preproc.cli.showing import write_picture
 
-    write_picture(ROOT / "preproc" / "pictures" / "coffee.jpg", ROOT / "models" / "resnet18.toml", tmp_path / "a.png")
+    write_picture(ROOT / "preproc" / "verify" / "pictures" / "coffee.jpg", ROOT / "models" / "resnet18.toml", tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         dark = (np.asarray(image.convert("L")) < 128).any(axis=1)
     assert not dark[-4:].any()
@@ -201,15 +201,15 @@ def test_the_numbers_of_the_last_histograms_are_not_cut_off(tmp_path):
 
 
 COMMANDS = {
-    "export": (["export", str(ROOT / "models" / "digits.toml"), "-o", "out"], "preproc.export.exporter.export_bundle"),
-    "attach": (["attach", "m.onnx", "-o", "out", "--preset", "imagenet"], "preproc.export.attaching.attach"),
-    "verify": (["verify", "bundle"], "preproc.proof.verify_bundle"),
-    "inspect": (["inspect", "bundle"], "preproc.inspection.describe"),
-    "show": (["show", "a.png", "r.toml", "-o", "b.png"], "preproc.showing.write_picture"),
-    "package": (["package", "bundle", "-o", "out"], "preproc.serving.packaging.package"),
-    "serve-check": (["serve-check", "nowhere", "--bundle", "bundle"], "preproc.serving.check.serve_check"),
+    "export": (["export", str(ROOT / "models" / "digits.toml"), "-o", "out"], "preproc.export.export_bundle"),
+    "attach": (["attach", "m.onnx", "-o", "out", "--preset", "imagenet"], "preproc.export.attach"),
+    "verify": (["verify", "bundle"], "preproc.export.verify_bundle"),
+    "inspect": (["inspect", "bundle"], "preproc.bundle.inspection.describe"),
+    "show": (["show", "a.png", "r.toml", "-o", "b.png"], "preproc.cli.showing.write_picture"),
+    "package": (["package", "bundle", "-o", "out"], "preproc.export.serving.package"),
+    "serve-check": (["serve-check", "nowhere", "--bundle", "bundle"], "preproc.export.serving.serve_check"),
     "stats-diff": (["stats-diff", "a.json", "b.json"], "preproc.stats.result.Stats.load"),
-    "init": (["init"], "preproc.starting.write_recipe"),
+    "init": (["init"], "preproc.cli.starting.write_recipe"),
 }
 
 
@@ -231,7 +231,7 @@ def test_ctrl_c_is_one_line_and_130_in_every_command(name, monkeypatch, capfd, t
         assert out == ('{"error": "interrupted"}\n' if json else "")
 
 
-@pytest.mark.parametrize("place", ["preproc.terminal.speak", "typer.Typer.__call__"], ids=["in an option", "before them"])
+@pytest.mark.parametrize("place", ["preproc.host.terminal.speak", "typer.Typer.__call__"], ids=["in an option", "before them"])
 def test_ctrl_c_outside_a_commands_body(place, monkeypatch, capfd):
     """Typer ends without a word where it comes while options are read."""
     monkeypatch.setattr(place, interrupt)

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from preproc.contract import check, to_recipe
+from preproc.bundle import to_recipe
+from preproc.bundle.contract import check
 from preproc.errors import BundleError, PreprocError, RecipeError
-from preproc.export.exporter import export_bundle
-from preproc.formats import torchscript
-from preproc.formats.torchscript import FLAGS, check_settled, export_torchscript
-from preproc.layers import FromPixels, Normalize, Rescale
-from preproc.pipeline import Model, Pipeline, prepend
-from preproc.recipe import load_recipe, replace
-from preproc.runtimes import load_torchscript
+from preproc.export import export_bundle
+from preproc.export.formats import check_settled, export_torchscript, torchscript
+from preproc.export.formats.torchscript import FLAGS
+from preproc.layers import FromPixels, Model, Normalize, Pipeline, Rescale, prepend
+from preproc.sources import load_recipe, replace
 from preproc.verify import Report
+from preproc.verify.runtimes import load_torchscript
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
@@ -202,7 +202,7 @@ def test_a_network_with_gelu_becomes_a_bundle(tmp_path, formats):
 
 
 def test_a_recipe_may_allow_tf32(tmp_path, capsys):
-    from preproc.cli import show
+    from preproc.cli.tables import show
 
     recipe = replace(DIGITS, export={"tf32": True, "formats": ("torchscript",)})
     bundle = export_bundle(recipe, tmp_path / "digits")
@@ -215,7 +215,7 @@ def test_a_recipe_may_allow_tf32(tmp_path, capsys):
 
 
 def test_float32_is_the_default_and_needs_no_word(exported, capsys):
-    from preproc.cli import show
+    from preproc.cli.tables import show
 
     assert "tf32" not in exported.contract
     assert not to_recipe(exported.contract).export.tf32
@@ -240,7 +240,7 @@ def test_a_recipes_tf32_is_true_or_false(tmp_path):
 
 
 def test_runtimes_get_what_the_contract_allows(exported):
-    from preproc.proof import make_runtimes
+    from preproc.export.answering import make_runtimes
 
     names = ["torchscript-cuda", "ort-cuda"]
     assert [runtime.tf32 for runtime in make_runtimes(names, exported.contract, None)] == [False, False]

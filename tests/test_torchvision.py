@@ -12,9 +12,10 @@ from torchvision import models, tv_tensors
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
-from preproc import published, reference
 from preproc.errors import PreprocError
-from preproc.pipeline import Pipeline
+from preproc.layers import Pipeline
+from preproc.oracle import reference
+from preproc.sources import published
 from preproc.steps import CenterCrop, FromPixels, Normalize, Pad, Resampling, Rescale, Resize
 from tests.conftest import needs_avx2
 

@@ -8,7 +8,7 @@ from torch import nn
 
 import preproc
 from preproc.errors import first_line, shortened
-from preproc.tracing import reason, unheard
+from preproc.folding.modules import reason, unheard
 
 
 class Decides(nn.Module):

@@ -13,22 +13,25 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from preproc import graph, inputs, reference, tracking
-from preproc.affine import plan_fold
-from preproc.backbones import load_backbone
+from preproc import graph
 from preproc.bundle import hashes, open_bundle
 from preproc.errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
-from preproc.export import exporter
-from preproc.export.exporter import export_bundle
-from preproc.layers import FromPixels, Normalize, Rescale, Standardize
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import prove, verify_bundle, with_outputs
-from preproc.recipe import PixelsSpec, load_recipe
-from preproc.roundings import halves, rounded_otherwise
-from preproc.runtimes import Runtime, evaluate
+from preproc.export import export_bundle, verify_bundle
+from preproc.export.proving import prove
+from preproc.export.resolving import with_outputs
+from preproc.folding import trail as tracking
+from preproc.folding.arithmetic import plan_fold
+from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, Standardize, prepend
+from preproc.oracle import reference, rounded_otherwise
+from preproc.oracle.roundings import halves
+from preproc.sources import PixelsSpec, load_recipe
+from preproc.sources.backbones import load_backbone
 from preproc.steps import ChannelAffine, Resize
 from preproc.steps import FromPixels as PixelsStep
-from preproc.verify import Case, Control, Power, Report, Result, _movement, judge
+from preproc.verify import Case, Power, Report, Result, inputs, judge
+from preproc.verify.controls import _movement
+from preproc.verify.power import Control
+from preproc.verify.runtimes import Runtime, evaluate
 from tests.conftest import ROOT
 from tests.onnx_files import alone, hand_made, put
 
@@ -128,7 +131,7 @@ def test_export_refuses_to_publish_a_wrong_pipeline(name, tmp_path, monkeypatch)
     def attach(model, steps, *rest, **options):
         return real(model, MISTAKES[name](list(steps)), *rest, **options)
 
-    monkeypatch.setattr(exporter.graph, "attach", attach)
+    monkeypatch.setattr(graph, "attach", attach)
     with pytest.raises(VerificationError, match=r"ort-cpu: error .* nothing was published") as caught:
         export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
     assert caught.value.report is not None
@@ -142,7 +145,7 @@ def test_export_refuses_to_publish_a_wrong_pipeline(name, tmp_path, monkeypatch)
 @pytest.mark.parametrize("where", ["graph.editing", "folding"])
 def test_export_refuses_to_publish_an_uncorrected_border(where, tmp_path, monkeypatch):
     """The fold as other tools do it: the offset in the bias, as if nothing were padded."""
-    fold_module = importlib.import_module("preproc.graph.convolutions" if where == "graph.editing" else "preproc.folding")
+    fold_module = importlib.import_module("preproc.graph.walk" if where == "graph.editing" else "preproc.folding.modules.rewriting")
     real = fold_module.fold_conv
     monkeypatch.setattr(tracking, "plan_fold", lambda affine, _, through=None: plan_fold(affine, [None], through=through))
     monkeypatch.setattr(fold_module, "fold_conv", lambda *args, pad, **options: real(*args, pad=None, **options))  # noqa: ARG005
@@ -270,7 +273,7 @@ def test_unknown_runtimes_images_without_a_backbone_and_missing_formats(bundle, 
     with pytest.raises(BundleError, match="did you mean 'ort-cpu'"):
         verify_bundle(bundle, runtimes=["ort-cpi"])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("preproc.proof.MODELS", tmp_path / "none")  # where the embedded network is found wherever one is
+    monkeypatch.setattr("preproc.export.finding.MODELS", tmp_path / "none")  # where the embedded network is found wherever one is
     with pytest.raises(BundleError, match="expected the original backbone, which --images and --recipe need"):
         verify_bundle(bundle, images=ROOT / "models" / "digits.images")
     absent = verify_bundle(bundle, runtimes=["torch-cpu", "ort-cpu"])

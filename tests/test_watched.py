@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from preproc import proof
 from preproc.errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError
-from preproc.proof import verify_bundle
-from preproc.runtimes import InTurn, OrtCpu, Runtime, TorchScriptCpu, devices, elsewhere
-from preproc.runtimes.elsewhere import Elsewhere
-from preproc.runtimes.watched import Gone, Watched
+from preproc.export import answering, verify_bundle, verifying
 from preproc.verify import judge
+from preproc.verify.runtimes import InTurn, OrtCpu, Runtime, devices, elsewhere
+from preproc.verify.runtimes.elsewhere import Elsewhere
+from preproc.verify.runtimes.pytorch import TorchScriptCpu
+from preproc.verify.runtimes.watched import Gone, Watched
 from tests.conftest import ROOT
 
 ILLEGAL = (
@@ -80,7 +80,7 @@ def test_the_device_is_asked_only_where_torch_is_loaded(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "synchronize", dead)
     assert devices.failure() == "CUDA error: an illegal memory access was encountered"
-    code = "import sys; from preproc.runtimes import devices; assert devices.failure() is None; assert 'torch' not in sys.modules"
+    code = "import sys; from preproc.verify.runtimes import devices; assert devices.failure() is None; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -165,7 +165,7 @@ def test_errors_of_the_other_process_are_those_of_this_one(exported, tmp_path):
         ("import os; os._exit(3)", "the process that ran it ended with status 3"),
         ("import sys; sys.exit('no such device')", "the process that ran it ended with status 1: no such device"),
         (
-            "import os, signal; from preproc.runtimes import OrtCpu, elsewhere\n"
+            "import os, signal; from preproc.verify.runtimes import OrtCpu, elsewhere\n"
             "OrtCpu.run = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nelsewhere.main()",
             "on image-0: the process that ran it was ended by SIGKILL",
         ),
@@ -204,7 +204,8 @@ def test_a_context_that_died_takes_no_other_runtime_with_it(exported, monkeypatc
     """The file of one runtime kills the context; those behind it pass in processes of their own, and modules in Python are absent."""
     names = ["torch-cpu", "torchscript-cuda", "torch-cuda", "ort-cpu", "ort-cuda"]
     monkeypatch.setattr(Killer, "died", False)
-    monkeypatch.setattr(proof, "RUNTIMES", proof.RUNTIMES | {"torchscript-cuda": Killer})
+    for module in (answering, verifying):
+        monkeypatch.setattr(module, "RUNTIMES", module.RUNTIMES | {"torchscript-cuda": Killer})
     monkeypatch.setattr(devices, "failure", lambda: ILLEGAL if Killer.died else None)
     monkeypatch.setattr(elsewhere, "PROGRAM", PRETENDING)
     report = verify_bundle(exported.folder, runtimes=names, recipe=ROOT / "models" / "digits.toml")

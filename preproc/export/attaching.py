@@ -4,25 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import graph, targets
+from .. import graph
 from .. import steps as vocabulary
-from ..bundle import MANIFEST, Bundle, check_target
-from ..checks import check_choice
-from ..contract import KEY
-from ..errors import PreprocError
-from ..presets import UNITS, Statistics
-from ..progress import Progress, silent
-from ..recipe import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Geometry, Normalize, Rescale, Step
+from ..bundle import KEY, MANIFEST, Bundle, check_target
+from ..errors import PreprocError, check_choice
+from ..host import Progress, silent, targets
+from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
+from ..steps import COLORS, LAYOUTS, FromPixels, Geometry, Step
 from ..verify import Report
-from .exporter import check_images, publish_bundle, publish_file
-from .jobs import file_job
+from .exporter import publish_bundle, publish_file
+from .job import check_images
+from .resolving import file_job
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from ..layers import Layer
-    from ..pipeline import Pipeline
+    from ..layers import Layer, Pipeline
 
 
 OTHERS = (".pt", ".pth", ".pt2", ".ort", ".engine", ".safetensors")
@@ -68,15 +65,20 @@ def attach(
         check_choice("model_layout", model_layout, LAYOUTS)
     first, later, pixels = _front(steps, pixels, model_color)
     if (onnx_in / MANIFEST).is_file():
-        raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already")
+        raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already", name="pixels-already")
     if not bare and not verify:
-        raise PreprocError(f"{out}: expected a name that ends in .onnx for a file that is not verified, got a bundle's: bundles always are")
+        raise PreprocError(
+            f"{out}: expected a name that ends in .onnx for a file that is not verified, got a bundle's: bundles always are",
+            name="target-name",
+        )
     if bare and out.is_dir():
-        raise PreprocError(f"{out}: expected the name of a file, got a folder")
+        raise PreprocError(f"{out}: expected the name of a file, got a folder", name="target-name")
     if bare and out.exists() and onnx_in.exists() and out.samefile(onnx_in):
-        raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same")
+        raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same", name="target-collision")
     if out.suffix.lower() in OTHERS:
-        raise PreprocError(f"{out}: expected a name that ends in .onnx for a bare file, or a bundle's folder, got {out.suffix}")
+        raise PreprocError(
+            f"{out}: expected a name that ends in .onnx for a bare file, or a bundle's folder, got {out.suffix}", name="target-name"
+        )
     if bare:
         _check_replaceable(out)
         targets.check_place(out)
@@ -85,7 +87,9 @@ def attach(
     model = graph.load(onnx_in)
     own = {onnx_in.resolve(), *((onnx_in.parent / name).resolve() for name in graph.beside(model))}
     if bare and out.with_name(f"{out.name}.data").resolve() in own:
-        raise PreprocError(f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data")
+        raise PreprocError(
+            f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data", name="target-collision"
+        )
     recipe = _recipe(
         model,
         onnx_in,
@@ -114,19 +118,27 @@ def _front(
     sequence = vocabulary.as_steps(given)
     if not sequence or not isinstance(sequence[0], FromPixels):
         if pixels is None:
-            raise PreprocError("expected a FromPixels first, which says what the caller has, or pixels=PixelsSpec(...), got neither")
+            raise PreprocError(
+                "expected a FromPixels first, which says what the caller has, or pixels=PixelsSpec(...), got neither", name="no-from-pixels"
+            )
         made = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color or "RGB", pixel_dtype=pixels.dtype)
         return made, sequence, pixels
     first, later = sequence[0], sequence[1:]
     channels = vocabulary.channels_in(sequence) or (None if pixels is None else pixels.channels)
     if channels is None:
-        raise PreprocError('expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none')
+        raise PreprocError(
+            'expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none', name="shape-unknown"
+        )
     size, batch = (None, None) if pixels is None else (pixels.size, pixels.batch)
     told = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
     if pixels not in (None, told):
-        raise PreprocError(f"expected pixels= as the FromPixels in front of the steps says, {told}, got {pixels}")
+        raise PreprocError(
+            f"expected pixels= as the FromPixels in front of the steps says, {told}, got {pixels}", name="conflicting-options"
+        )
     if model_color not in (None, first.to):
-        raise PreprocError(f"expected model_color= as the FromPixels in front of the steps says, {first.to}, got {model_color}")
+        raise PreprocError(
+            f"expected model_color= as the FromPixels in front of the steps says, {first.to}, got {model_color}", name="conflicting-options"
+        )
     return first, later, told
 
 
@@ -136,21 +148,9 @@ def _check_replaceable(out: Path) -> None:
         return
     for file in (out, out.with_name(f"{out.name}.data")):
         if file.exists():
-            raise PreprocError(f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first")
-
-
-def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str, constants_because: str | None = None) -> list[Step]:
-    """The steps that bring grey levels to the unit of `known`, and normalize: for a model of the colour order `color`."""
-    if known.unit == "0-1":
-        first: list[Step] = [Rescale(scale=1 / PIXEL_DTYPES[pixel_dtype])]
-    elif UNITS[known.unit] == PIXEL_DTYPES[pixel_dtype]:
-        first = []
-    else:
-        raise PreprocError(
-            f"expected {pixel_dtype} pixels for constants in 0-1 or 0-{PIXEL_DTYPES[pixel_dtype]:g}, got constants in {known.unit}"
-        )
-    order = None if color == "ANY" else color
-    return [*first, Normalize.of(known, color=order, origin=origin, constants_because=constants_because)]
+            raise PreprocError(
+                f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first", name="target-taken"
+            )
 
 
 def _recipe(
@@ -174,7 +174,8 @@ def _recipe(
     if ours and not force:
         raise PreprocError(
             f"{file}: expected a bare model, got one with a contract of preproc inside, whose input is not that contract's any more; "
-            "--force attaches all the same"
+            "--force attaches all the same",
+            name="pixels-already",
         )
     vocabulary.check(sequence, channels=pixels.channels)
     name = out.stem if out.suffix == ".onnx" else out.absolute().name

@@ -1,15 +1,19 @@
-"""Steps as ONNX nodes in front of a model, and the same fold there. onnx-ir and NumPy, no torch."""
+"""ONNX files: read, followed, edited, written. onnx-ir and NumPy, no torch.
+
+In: an .onnx file, or a network that torch has exported. Out: the same with the steps in front, folded where that is exact.
+Never: a message that was not understood and is changed all the same; a file that ONNX Runtime was not asked about.
+"""
 
 from .agreement import disagreements, record, stamp
 from .alone import alone
 from .constants import constant
-from .convolutions import follow
 from .editing import Attached, attach, opened, uncorrected_border
-from .files import check, fingerprint, load, of_sizes, output_types
+from .files import check, fingerprint, load, of_sizes, output_types, strip
 from .messages import beside, inlined
 from .others import others, promised_others
-from .picture import HALF, RAW, Picture, any_picture, other_inputs, picture_input, sides
+from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
 from .reading import read_metadata
+from .walk import follow
 from .writing import save, to_bytes
 
 __all__ = [
@@ -30,7 +34,6 @@ __all__ = [
     "load",
     "of_sizes",
     "opened",
-    "other_inputs",
     "others",
     "output_types",
     "picture_input",
@@ -40,6 +43,7 @@ __all__ = [
     "save",
     "sides",
     "stamp",
+    "strip",
     "to_bytes",
     "uncorrected_border",
 ]

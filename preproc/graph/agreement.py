@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..affine import Affine
 from ..errors import NotFoldableError, PreprocError
-from ..guard import described
-from ..tracking import common_through
+from ..folding import common_through, described
+from ..steps import Affine
+from .builder import Moved
 from .constants import constant
-from .convolutions import Found, Walk, follow
-from .nodes import Moved
 from .picture import any_picture, other_inputs, sides
+from .walk import Found, Walk, follow
 
 SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape")
 

@@ -7,16 +7,15 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ..affine import Affine, border_error
-from ..collapse import collapse_steps, split_affine_end, subtract_steps
 from ..errors import NotFoldableError, PreprocError
-from ..recipe import PixelsSpec
-from ..steps import Step, channels_out, output_size
-from ..tracking import common_through, plan_for
-from . import convolutions
+from ..folding import border_error, common_through, plan_for
+from ..sources import PixelsSpec
+from ..steps import Affine, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
+from . import walk as convolutions
+from .builder import Builder, Moved
 from .constants import constant
 from .messages import UNLISTED, inlined
-from .nodes import Builder, Moved, append_channel, build, pixel_dtype
+from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
 
 

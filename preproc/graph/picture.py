@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ..errors import PreprocError
-from ..recipe import PixelsSpec
+from ..sources import PixelsSpec
 from . import layout as layouts
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)

@@ -1,17 +1,19 @@
-"""The steps as nn.Modules: (N, C, H, W) float in and out; dtype and device kept; constants are non-persistent buffers."""
+"""The steps as nn.Modules, their pipeline, and the model that it makes with a backbone.
 
-from collections.abc import Callable, Mapping
+In and out: (N, C, H, W) float, dtype and device kept; integer pixels in front of FromPixels. Constants are non-persistent buffers.
+Never: a branch that computes something else in an export.
+"""
 
-import torch
-
-from .. import steps
-from ._common import Device, Layer
+from .base import Layer
 from .channel_affine import ChannelAffine
-from .geometry import CenterCrop, Letterbox, Pad, Resize
+from .crops import CenterCrop, Pad
+from .kinds import from_step
 from .lrn import LocalResponseNorm
 from .minmax import MinMaxNormalize, MinMaxScale
 from .normalize import Normalize, Rescale
+from .pipeline import Model, Pipeline, build, prepend
 from .pixels import FromPixels
+from .resize import Letterbox, Resize
 from .standardize import Standardize
 
 __all__ = [
@@ -23,30 +25,14 @@ __all__ = [
     "LocalResponseNorm",
     "MinMaxNormalize",
     "MinMaxScale",
+    "Model",
     "Normalize",
     "Pad",
+    "Pipeline",
     "Rescale",
     "Resize",
     "Standardize",
+    "build",
     "from_step",
+    "prepend",
 ]
-
-_KINDS: Mapping[type[steps.Step], Callable[..., Layer]] = {
-    steps.FromPixels: FromPixels,
-    steps.Rescale: Rescale,
-    steps.Normalize: Normalize,
-    steps.MinMaxScale: MinMaxScale,
-    steps.MinMaxNormalize: MinMaxNormalize,
-    steps.Standardize: Standardize,
-    steps.ChannelAffine: ChannelAffine,
-    steps.LocalResponseNorm: LocalResponseNorm,
-    steps.Resize: Resize,
-    steps.CenterCrop: CenterCrop,
-    steps.Letterbox: Letterbox,
-    steps.Pad: Pad,
-}
-
-
-def from_step(step: steps.Step, *, device: Device = None, dtype: torch.dtype | None = None) -> Layer:
-    """The layer that computes this step."""
-    return _KINDS[type(step)](**vars(step), device=device, dtype=dtype)

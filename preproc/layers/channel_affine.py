@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import steps
-from ._common import Device, Layer, check_channels, per_channel
+from .base import Device, Layer, check_channels, per_channel
 from .pixels import Select
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import steps
-from ._common import Device, Layer, check_image, widened
+from .base import Device, Layer, check_image, widened
 
 
 class LocalResponseNorm(Layer):

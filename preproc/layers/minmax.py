@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import steps
-from ._common import Device, Layer, check_channels, check_image, per_channel, widened
+from .base import Device, Layer, check_channels, check_image, per_channel, widened
 
 
 class MinMaxScale(Layer):

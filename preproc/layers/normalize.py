@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .. import steps
-from ._common import Device, Layer, check_channels, check_image, per_channel
+from .base import Device, Layer, check_channels, check_image, per_channel
 
 
 class Rescale(Layer):

@@ -6,7 +6,7 @@ from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
 
 from .. import steps
 from ..errors import PreprocError
-from ._common import Device, Layer, check_tensor
+from .base import Device, Layer, check_tensor
 
 
 class FromPixels(Layer):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import steps
-from ._common import Device, Layer, check_image, widened
+from .base import Device, Layer, check_image, widened
 
 
 class Standardize(Layer):

@@ -20,7 +20,9 @@ def check_installed() -> Any:
     try:
         return importlib.import_module("distributed")
     except ImportError as error:
-        raise PreprocError("expected dask.distributed for --engine dask, got none installed; pip install distributed") from error
+        raise PreprocError(
+            "expected dask.distributed for --engine dask, got none installed; pip install distributed", name="not-installed"
+        ) from error
 
 
 def run(
@@ -41,7 +43,7 @@ def run(
             )
             client = stack.enter_context(distributed.Client(where, timeout="10s"))
         except (OSError, TimeoutError, ValueError) as error:
-            raise PreprocError(f"expected a dask scheduler at {scheduler}, got: {first_line(error)}") from error
+            raise PreprocError(f"expected a dask scheduler at {scheduler}, got: {first_line(error)}", name="remote-failed") from error
         held: dict[Any, Sequence[Place]] = {}  # what each future counts
         groups: set[Any] = set()  # those of the futures that merge others
         waiting: list[Any] = []
@@ -74,7 +76,7 @@ def run(
             else:
                 reason, places = future.exception(), held.pop(future)
                 if not isinstance(reason, distributed.KilledWorker):
-                    raise PreprocError(f"expected dask's workers to run, got: {first_line(reason)}") from reason
+                    raise PreprocError(f"expected dask's workers to run, got: {first_line(reason)}", name="remote-failed") from reason
                 if len(places) == 1:
                     yield deadly(places[0], "expected a picture, got one that workers keep dying of"), places
                 else:

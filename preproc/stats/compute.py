@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..checks import check_choice
-from ..decoding import FRAMES, looks_otherwise, orientation
-from ..errors import PreprocError, first_line
+from ..errors import PreprocError, check_choice, first_line
+from ..host.decoding import FRAMES, looks_otherwise, orientation
 from ..steps import LAYOUTS
 from . import cluster, local
 from .histogram import Accumulator, Counted
@@ -70,21 +69,23 @@ def compute_stats(
     StatsInterruptedError, which holds what was done.
     """
     if engine not in ENGINES:
-        raise PreprocError(f"expected an engine, one of {', '.join(ENGINES)}, got {engine!r}")
+        raise PreprocError(f"expected an engine, one of {', '.join(ENGINES)}, got {engine!r}", name="unknown-choice")
     if color is not None and color not in CONVERT:
-        raise PreprocError(f"expected a colour to convert to, one of {', '.join(CONVERT)}, got {color!r}")
+        raise PreprocError(f"expected a colour to convert to, one of {', '.join(CONVERT)}, got {color!r}", name="unknown-choice")
     if workers is not None and workers < 1:
-        raise PreprocError(f"expected at least one worker, got {workers}")
+        raise PreprocError(f"expected at least one worker, got {workers}", name="option-value")
     check_choice("frames", frames, FRAMES)
     if layout is not None:
         check_choice("layout", layout, LAYOUTS)
     paths = _paths(source)
     if paths is None:
         if mask_glob or sample or engine != "local" or frames != "all":
-            raise PreprocError("expected paths for masks, samples, frames and the dask engine, got pictures in Python")
+            raise PreprocError(
+                "expected paths for masks, samples, frames and the dask engine, got pictures in Python", name="option-without-effect"
+            )
         return _of_pictures(source, color, layout, progress)
     if layout is not None:
-        raise PreprocError("expected arrays or tensors for a layout, got paths")
+        raise PreprocError("expected arrays or tensors for a layout, got paths", name="option-without-effect")
     if engine == "dask":
         cluster.check_installed()
     before = _merged([path for path in paths if path.endswith(".json")], color)
@@ -92,11 +93,19 @@ def compute_stats(
     if not rest:
         return before
     if before.sample is not None or (sample is not None and len(rest) < len(paths)):
-        raise PreprocError("expected statistics of everything to add to, got those of a sample, or a sample to add to some")
+        raise PreprocError(
+            "expected statistics of everything to add to, got those of a sample, or a sample to add to some", name="stats-not-mergeable"
+        )
     if before.masks != mask_glob and len(rest) < len(paths):
-        raise PreprocError(f"expected the masks of the statistics that are added to, {before.masks or 'none'}, got {mask_glob or 'none'}")
+        raise PreprocError(
+            f"expected the masks of the statistics that are added to, {before.masks or 'none'}, got {mask_glob or 'none'}",
+            name="stats-not-mergeable",
+        )
     if before.frames != frames and before.images:
-        raise PreprocError(f"expected the frames of the statistics that are added to, got {frames}: give --frames {before.frames}")
+        raise PreprocError(
+            f"expected the frames of the statistics that are added to, got {frames}: give --frames {before.frames}",
+            name="stats-not-mergeable",
+        )
     found, new = _search(rest, before, mask_glob)
     drawn = None
     if sample is not None:
@@ -136,11 +145,14 @@ def _merged(files: Sequence[str], color: str | None) -> Stats:
     """The statistics that earlier runs have left, together; those of no pictures if there are none."""
     states = [Stats.load(file) for file in files]
     if len({state.accumulator.sha256() for state in states}) < len(states):
-        raise PreprocError(f"expected statistics of different pictures to merge, got the same twice in {', '.join(files)}")
+        raise PreprocError(
+            f"expected statistics of different pictures to merge, got the same twice in {', '.join(files)}", name="counted-twice"
+        )
     for file, state in zip(files, states, strict=True):
         if state.color != color:
             raise PreprocError(
-                f"{file}: expected {_converted(color)}, as is asked for now, got {_converted(state.color)}; give the same --color"
+                f"{file}: expected {_converted(color)}, as is asked for now, got {_converted(state.color)}; give the same --color",
+                name="stats-not-mergeable",
             )
     return functools.reduce(lambda one, other: one + other, states) if states else Stats(Accumulator(), color=color)
 
@@ -162,19 +174,23 @@ def _search(paths: Sequence[str], before: Stats, mask_glob: str | None) -> tuple
     known = [path for path in paths if path in before.sources]
     new = [path for path in paths if path not in known]
     if known and not before.partial:
-        raise PreprocError(f"expected sources that are not counted yet, got {', '.join(known)}, which the statistics hold already")
+        raise PreprocError(
+            f"expected sources that are not counted yet, got {', '.join(known)}, which the statistics hold already", name="counted-twice"
+        )
     if before.partial and not known:  # the same pictures by another name, perhaps
         known, new = new, []
     found, rest = _found(new, mask_glob), _found(known, mask_glob)
     wanted = set(before.remaining)
     left = [place for place in rest.places if str(place) in wanted]
     if known and not left:
-        raise PreprocError(f"{', '.join(known)}: expected some of the {len(wanted)} pictures that remain, got none")
+        raise PreprocError(f"{', '.join(known)}: expected some of the {len(wanted)} pictures that remain, got none", name="no-pictures")
     found = Found(list(dict.fromkeys(found.places + left)), found.broken + rest.broken, found.left_out)
     if not found.places:
         reasons = [f"{name}: {reason}" for name, reason in found.broken[:3]]
         left_out = ", ".join(f"{number} {suffix}" for suffix, number in found.left_out.items()) or "nothing"
-        raise PreprocError("; ".join(reasons) if reasons else f"{', '.join(paths)}: expected pictures, got none ({left_out})")
+        raise PreprocError(
+            "; ".join(reasons) if reasons else f"{', '.join(paths)}: expected pictures, got none ({left_out})", name="no-pictures"
+        )
     return found, new
 
 
@@ -206,7 +222,9 @@ def _of_pictures(source: Any, color: str | None, layout: str | None, progress: P
     """In this process: whoever has a DataLoader has its workers."""
     told, stopped = Told(), list[int]()
     if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] in (3, 4):
-        raise PreprocError(f"expected pictures (N, H, W, C) or (N, H, W), got {source.shape}; one picture is array[None]")
+        raise PreprocError(
+            f"expected pictures (N, H, W, C) or (N, H, W), got {source.shape}; one picture is array[None]", name="not-a-batch"
+        )
     accumulator = Accumulator.of(_counted(source, color, layout, progress, told, stopped))
     given = Stats(
         accumulator,
@@ -220,9 +238,11 @@ def _of_pictures(source: Any, color: str | None, layout: str | None, progress: P
     if stopped:
         raise StatsInterruptedError(replace(given, remaining=(f"those behind picture {stopped[0]}",)))
     if not accumulator.images and not told.broken:
-        raise PreprocError("expected pictures, got none")
+        raise PreprocError("expected pictures, got none", name="no-pictures")
     if color is not None and any(name.split()[0] != color for name in accumulator.kinds):
-        raise PreprocError(f"expected PIL images to convert to {color}, got arrays: {', '.join(accumulator.kinds)}")
+        raise PreprocError(
+            f"expected PIL images to convert to {color}, got arrays: {', '.join(accumulator.kinds)}", name="option-without-effect"
+        )
     return given
 
 
@@ -268,7 +288,9 @@ def _items(source: Any) -> Iterator[Any]:
         if isinstance(item, dict):
             known = [key for key in ("image", "pixel_values", "img") if key in item]
             if not known:
-                raise PreprocError(f"expected an item with image, pixel_values or img, got {', '.join(map(str, item))}")
+                raise PreprocError(
+                    f"expected an item with image, pixel_values or img, got {', '.join(map(str, item))}", name="wrong-object"
+                )
             yield item[known[0]]
         else:
             yield item[0] if isinstance(item, (tuple, list)) else item
@@ -281,7 +303,7 @@ def _pictures(item: Any, layout: str | None, name: str) -> Iterator[Any]:
         whole = item.detach().cpu()
         array: NDArray[Any] = (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
         if array.ndim not in (3, 4):
-            raise PreprocError(f"expected tensors of shape (C, H, W) or (N, C, H, W), got {tuple(item.shape)}")
+            raise PreprocError(f"expected tensors of shape (C, H, W) or (N, C, H, W), got {tuple(item.shape)}", name="picture-unfit")
         array = _channels_last(array, layout, "NCHW", name)
         yield from array if array.ndim == 4 else array[None]
     elif isinstance(item, np.ndarray):
@@ -290,7 +312,7 @@ def _pictures(item: Any, layout: str | None, name: str) -> Iterator[Any]:
     elif isinstance(item, Image.Image):
         yield item
     else:
-        raise PreprocError(f"expected arrays, tensors or PIL images, got {type(item).__name__}")
+        raise PreprocError(f"expected arrays, tensors or PIL images, got {type(item).__name__}", name="wrong-object")
 
 
 def _channels_last(array: NDArray[Any], layout: str | None, usual: str, name: str) -> NDArray[Any]:
@@ -303,6 +325,7 @@ def _channels_last(array: NDArray[Any], layout: str | None, usual: str, name: st
         ours, theirs = (f"({batch}{axes})" for axes in (("C, H, W", "H, W, C") if first else ("H, W, C", "C, H, W")))
         raise PreprocError(
             f"{name}: expected pictures {ours}, got {array.shape}, which may be {theirs}: move the channels "
-            f'{"first" if first else "last"}, or say which it is, layout="NCHW" or "NHWC"'
+            f'{"first" if first else "last"}, or say which it is, layout="NCHW" or "NHWC"',
+            name="layout-ambiguous",
         )
     return np.moveaxis(array, -3, -1) if first else array

@@ -72,10 +72,12 @@ class Histogram:
     def __add__(self, other: "Histogram") -> "Histogram":
         """Associative and commutative, bit for bit."""
         if self.counts.shape != other.counts.shape:
-            raise PreprocError(f"expected histograms of one shape, got {self.counts.shape} and {other.counts.shape}")
+            raise PreprocError(
+                f"expected histograms of one shape, got {self.counts.shape} and {other.counts.shape}", name="stats-not-mergeable"
+            )
         counts = self.counts + other.counts
         if (counts < self.counts).any():
-            raise PreprocError("expected fewer than 2^63 pixels of one value, got more")
+            raise PreprocError("expected fewer than 2^63 pixels of one value, got more", name="too-large")
         sums: dict[str, Any] = {
             name: tuple(a + b for a, b in zip(getattr(self, name), getattr(other, name), strict=True)) for name in _PER_CHANNEL
         }
@@ -105,7 +107,9 @@ class Histogram:
         found = []
         for pixels, total, squares in _moments(self.counts):
             if pixels <= correction:
-                raise PreprocError(f"expected more than {correction} pixels for a std with correction {correction}, got {pixels}")
+                raise PreprocError(
+                    f"expected more than {correction} pixels for a std with correction {correction}, got {pixels}", name="stats-incomplete"
+                )
             found.append(math.sqrt((pixels * squares - total**2) / (pixels * (pixels - correction))))
         return found
 
@@ -141,17 +145,17 @@ class Histogram:
         """Raises PreprocError for what to_json() never writes."""
         counts = np.array(data["counts"], np.int64)
         if counts.ndim != 2 or counts.shape[1] not in (256, 65536) or (counts < 0).any():
-            raise PreprocError(f"expected counts of shape (channels, 256 or 65536), got {counts.shape}")
+            raise PreprocError(f"expected counts of shape (channels, 256 or 65536), got {counts.shape}", name="stats-damaged")
         sums: dict[str, Any] = {name: tuple(map(int, data[name])) for name in _PER_CHANNEL}
         if any(len(sums[name]) != len(counts) for name in _PER_CHANNEL) or len(set(counts.sum(axis=1).tolist())) != 1:
-            raise PreprocError("expected as many pixels and sums for each channel, got different numbers")
+            raise PreprocError("expected as many pixels and sums for each channel, got different numbers", name="stats-damaged")
         sums |= {name: int(data[name]) for name in _NUMBERS}
         numbers = [value for name in _PER_CHANNEL for value in sums[name]] + [sums[name] for name in _NUMBERS]
         if min(numbers) < 0 or sums["images"] < 1 or not counts.any() or max(numbers) > sums["images"] * (UNIT << 16) ** 2:
-            raise PreprocError("expected sums of at least one picture, none below 0, got others")
+            raise PreprocError("expected sums of at least one picture, none below 0, got others", name="stats-damaged")
         for sums_of, squares_of in (("means", "mean_squares"), ("stds", "std_squares")):
             if any(a * a > sums["images"] * b for a, b in zip(sums[sums_of], sums[squares_of], strict=True)):
-                raise PreprocError("expected sums of so many pictures, got sums that their squares are too small for")
+                raise PreprocError("expected sums of so many pictures, got sums that their squares are too small for", name="stats-damaged")
         return Histogram(counts=counts, **sums)
 
 
@@ -228,20 +232,22 @@ class Moments:
         """Of one picture, (channels, pixels) float."""
         values = np.asarray(picture, np.float64)
         if values.size == 0:
-            raise PreprocError("expected a picture with pixels, got none (a mask that selects nothing?)")
+            raise PreprocError("expected a picture with pixels, got none (a mask that selects nothing?)", name="picture-unfit")
         if not np.isfinite(values).all():
-            raise PreprocError("expected finite pixels, got an infinity or a NaN")
+            raise PreprocError("expected finite pixels, got an infinity or a NaN", name="not-finite")
         mean = values.mean(axis=1)
         with np.errstate(over="ignore"):
             m2 = ((values - mean[:, None]) ** 2).sum(axis=1)
         if not np.isfinite(m2).all():
-            raise PreprocError("expected floats whose squares are finite, got larger ones")
+            raise PreprocError("expected floats whose squares are finite, got larger ones", name="not-finite")
         std = np.sqrt(m2 / values.shape[1])
         return Moments(1, values.shape[1], mean, m2, values.min(axis=1), values.max(axis=1), mean, std)
 
     def __add__(self, other: "Moments") -> "Moments":
         if len(self.mean) != len(other.mean):
-            raise PreprocError(f"expected pictures of one channel count, got {len(self.mean)} and {len(other.mean)}")
+            raise PreprocError(
+                f"expected pictures of one channel count, got {len(self.mean)} and {len(other.mean)}", name="stats-not-mergeable"
+            )
         pixels, delta = self.pixels + other.pixels, other.mean - self.mean
         return Moments(
             self.images + other.images,
@@ -270,9 +276,9 @@ class Moments:
     def from_json(data: Mapping[str, Any]) -> "Moments":
         lists = {key.name: np.array(data[key.name], np.float64) for key in fields(Moments) if key.name not in ("images", "pixels")}
         if not all(values.shape == (len(lists["mean"]),) and np.isfinite(values).all() and values.size for values in lists.values()):
-            raise PreprocError("expected finite sums for each channel, got others")
+            raise PreprocError("expected finite sums for each channel, got others", name="stats-damaged")
         if int(data["images"]) < 1 or int(data["pixels"]) < 1 or lists["m2"].min() < 0:
-            raise PreprocError("expected sums of at least one picture, got others")
+            raise PreprocError("expected sums of at least one picture, got others", name="stats-damaged")
         return Moments(images=int(data["images"]), pixels=int(data["pixels"]), **lists)
 
 
@@ -309,7 +315,9 @@ class Accumulator:
         merged = dict(self.kinds)
         for name, kind in other.kinds.items():
             if type(merged.get(name, kind)) is not type(kind):
-                raise PreprocError(f"expected pictures of {name} with integers in both, or with floats in both, got one of each")
+                raise PreprocError(
+                    f"expected pictures of {name} with integers in both, or with floats in both, got one of each", name="several-kinds"
+                )
             merged[name] = kind if name not in merged else merged[name] + kind  # type: ignore[operator]
         return Accumulator(MappingProxyType(dict(sorted(merged.items()))))
 
@@ -342,7 +350,9 @@ class Accumulator:
         except PreprocError:
             raise
         except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise PreprocError(f"expected an accumulator of preproc stats, got one without or with a wrong {error}") from error
+            raise PreprocError(
+                f"expected an accumulator of preproc stats, got one without or with a wrong {error}", name="stats-damaged"
+            ) from error
         return Accumulator(MappingProxyType(dict(sorted(kinds.items()))))
 
     def to_bytes(self) -> bytes:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .. import children, threads
+from ..host import children, threads
 from .sources import Place
 from .work import Archives, deadly, run_chunk
 

@@ -12,8 +12,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from ..decoding import KINDS, Data, ImageFile, is_array, looks_otherwise, orientation, read_array
 from ..errors import PreprocError, first_line
+from ..host.decoding import KINDS, Data, ImageFile, is_array, looks_otherwise, orientation, read_array
 from .histogram import Counted, Moments
 from .sources import Broken
 
@@ -69,7 +69,9 @@ def count_file(
         file = stack.enter_context(ImageFile(data, frames=frames))
         masks = None if mask is None else stack.enter_context(ImageFile(mask, frames=frames))
         if masks is not None and len(masks.numbers) != len(file.numbers):
-            raise PreprocError(f"expected a mask with as many frames as the picture, {len(file.numbers)}, got {len(masks.numbers)}")
+            raise PreprocError(
+                f"expected a mask with as many frames as the picture, {len(file.numbers)}, got {len(masks.numbers)}", name="mask-unfit"
+            )
         told.skipped += [(name + file.name(number), reason) for number, reason in file.passed.items()]
         told.stacks += len(file.numbers) > 1
         for number, number_of_mask in zip(file.numbers, file.numbers if masks is None else masks.numbers, strict=True):
@@ -90,10 +92,13 @@ def _count_arrays(data: Data, name: str, told: Told, color: str | None, mask: Da
     if values.ndim in (3, 4) and looks_otherwise(values.shape, first=False):
         raise PreprocError(
             f"expected (H, W, C) or (N, H, W, C), got {values.shape}, which may be (C, H, W): move the channels last, or say "
-            'which it is in Python, preproc.compute_stats(array, layout="NHWC")'
+            'which it is in Python, preproc.compute_stats(array, layout="NHWC")',
+            name="layout-ambiguous",
         )
     if color is not None or mask is not None:
-        raise PreprocError("expected an image file to convert or to mask, got a .npy array, which is counted as it is")
+        raise PreprocError(
+            "expected an image file to convert or to mask, got a .npy array, which is counted as it is", name="option-without-effect"
+        )
     pictures = values if values.ndim == 4 else values[None]
     if frames == "first":
         told.skipped += [(f"{name}[{number}]", "behind the first, which alone is asked for") for number in range(1, len(pictures))]
@@ -111,7 +116,7 @@ def count_image(image: Image.Image, color: str | None = None) -> Counted:
     try:
         return _of_image(image, color, None)
     except OSError as error:  # a lazy one that turns out to be truncated
-        raise PreprocError(f"expected an image, got: {first_line(error)}") from error
+        raise PreprocError(f"expected an image, got: {first_line(error)}", name="unreadable-picture") from error
 
 
 def _of_image(image: Image.Image, color: str | None, mask: Image.Image | None) -> Counted:
@@ -124,7 +129,7 @@ def count_array(picture: NDArray[Any]) -> Counted:
     if picture.ndim == 2:
         picture = picture[..., None]
     if picture.ndim != 3 or picture.size == 0:
-        raise PreprocError(f"expected pictures of shape (H, W) or (H, W, C), got {picture.shape}")
+        raise PreprocError(f"expected pictures of shape (H, W) or (H, W, C), got {picture.shape}", name="picture-unfit")
     name = {1: "GRAY", 3: "RGB", 4: "RGBA"}.get(picture.shape[2], f"{picture.shape[2]} channels")
     if picture.dtype in (np.uint8, np.uint16):
         bins = 256 if picture.dtype == np.uint8 else 65536
@@ -132,27 +137,32 @@ def count_array(picture: NDArray[Any]) -> Counted:
         return name + (" 16 bit" if bins == 65536 else ""), np.array(counts, np.int64)
     if np.issubdtype(picture.dtype, np.floating):
         return f"{name} float", Moments.of(picture.reshape(-1, picture.shape[2]).T)
-    raise PreprocError(f"expected pictures of uint8, uint16 or floats, got {picture.dtype}")
+    raise PreprocError(f"expected pictures of uint8, uint16 or floats, got {picture.dtype}", name="picture-unfit")
 
 
 def converted(image: Image.Image, color: str | None) -> Image.Image:
     if image.mode not in KINDS:
-        raise PreprocError(f"expected one of the kinds {', '.join(sorted(set(KINDS.values())))}, got Pillow's mode {image.mode}")
+        raise PreprocError(
+            f"expected one of the kinds {', '.join(sorted(set(KINDS.values())))}, got Pillow's mode {image.mode}", name="picture-unfit"
+        )
     if color is None or image.mode == CONVERT[color]:
         return image
     if KINDS[image.mode].endswith(("16 bit", "float")):
-        raise PreprocError(f"expected 8 bits to convert to {color}, got {KINDS[image.mode]}, which Pillow would cut")
+        raise PreprocError(f"expected 8 bits to convert to {color}, got {KINDS[image.mode]}, which Pillow would cut", name="lossy-decoding")
     return image.convert(CONVERT[color])
 
 
 def _mask(mask: Image.Image, image: Image.Image) -> Image.Image:
     """Which pixels count. Raises PreprocError where it does not fit the picture, or may be meant for the picture as viewers turn it."""
     if mask.size != image.size:
-        raise PreprocError(f"expected a mask of the picture's size, {image.size[0]}x{image.size[1]}, got {mask.size[0]}x{mask.size[1]}")
+        raise PreprocError(
+            f"expected a mask of the picture's size, {image.size[0]}x{image.size[1]}, got {mask.size[0]}x{mask.size[1]}", name="mask-unfit"
+        )
     if orientation(mask) != orientation(image):
         raise PreprocError(
             f"expected a mask of the picture's EXIF orientation, {orientation(image)}, got {orientation(mask)}: it may be drawn on the "
-            "turned picture; save the picture turned (PIL.ImageOps.exif_transpose) or without the tag"
+            "turned picture; save the picture turned (PIL.ImageOps.exif_transpose) or without the tag",
+            name="mask-unfit",
         )
     if mask.mode in ("LA", "RGBA", "PA"):  # a selection is drawn in colours, not in how opaque they are
         mask = mask.getchannel(0) if mask.mode != "RGBA" else mask.convert("RGB")
@@ -162,7 +172,7 @@ def _mask(mask: Image.Image, image: Image.Image) -> Image.Image:
 
 def _statistics(image: Image.Image, mask: Image.Image | None) -> NDArray[np.int64] | Moments:
     if mask is not None and not mask.getbbox():
-        raise PreprocError("expected a mask that selects pixels, got one without any")
+        raise PreprocError("expected a mask that selects pixels, got one without any", name="mask-unfit")
     if image.mode == "F":
         values = np.asarray(image)
         return Moments.of((values.ravel() if mask is None else values[np.asarray(mask)])[None])

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .. import reference, targets
 from ..errors import PreprocError
-from ..presets import PRESETS
-from ..steps import MinMaxNormalize, Normalize, Rescale, Standardize, Step
+from ..host import targets
+from ..oracle import reference
+from ..steps import PRESETS, MinMaxNormalize, Normalize, Rescale, Standardize, Step
 from .histogram import FLAT, SATURATED, Histogram
 from .pictures import channel_names
 from .result import INDICES, Stats
@@ -225,7 +225,7 @@ def _pyplot() -> Any:
     try:
         importlib.import_module("matplotlib").use("Agg")
     except ImportError as error:
-        raise PreprocError("expected matplotlib for --report, got none installed; pip install matplotlib") from error
+        raise PreprocError("expected matplotlib for --report, got none installed; pip install matplotlib", name="not-installed") from error
     return importlib.import_module("matplotlib.pyplot")
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import targets
-from ..decoding import FRAMES
 from ..errors import PreprocError
+from ..host import targets
+from ..host.decoding import FRAMES
 from .histogram import Accumulator, Histogram, Kind, Moments
 from .pictures import CONVERT, channel_names
 from .sources import Broken
@@ -56,15 +56,21 @@ class Stats:
         """Of both data sets: what two runs over its parts would have given in one. Raises PreprocError for samples, and where one was
         converted and the other not."""
         if self.sample or other.sample:
-            raise PreprocError("expected statistics of everything to merge, got those of a sample")
+            raise PreprocError("expected statistics of everything to merge, got those of a sample", name="stats-not-mergeable")
         if self.color != other.color:
-            raise PreprocError(f"expected statistics converted to one colour, got {self.color or 'none'} and {other.color or 'none'}")
+            raise PreprocError(
+                f"expected statistics converted to one colour, got {self.color or 'none'} and {other.color or 'none'}",
+                name="stats-not-mergeable",
+            )
         if self.masks != other.masks and self.images and other.images:
-            raise PreprocError(f"expected statistics of the same masks, got {self.masks or 'none'} and {other.masks or 'none'}")
+            raise PreprocError(
+                f"expected statistics of the same masks, got {self.masks or 'none'} and {other.masks or 'none'}", name="stats-not-mergeable"
+            )
         if self.frames != other.frames and self.images and other.images:
             raise PreprocError(
                 f"expected statistics of the same frames, got {self.frames} and {other.frames}: --frames says which (files from "
-                "before there was a choice are of the first)"
+                "before there was a choice are of the first)",
+                name="stats-not-mergeable",
             )
         suffixes = {**self.left_out, **other.left_out}
         return Stats(
@@ -96,7 +102,7 @@ class Stats:
         kinds = list(self.accumulator.kinds.items())
         if len(kinds) != 1 or kinds[0][0] in INDICES:
             told = ", ".join(f"{kind.images} {name}" for name, kind in kinds) or "no pictures"
-            raise PreprocError(f"expected pictures of one kind, got {told}: --color {' or '.join(CONVERT)} converts")
+            raise PreprocError(f"expected pictures of one kind, got {told}: --color {' or '.join(CONVERT)} converts", name="several-kinds")
         return kinds[0]
 
     def mean_and_std(self, *, correction: int = 0) -> tuple[list[float], list[float]]:
@@ -168,13 +174,15 @@ class Stats:
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise PreprocError(f"{path}: expected a stats.json, which preproc stats writes, got: {error.strerror or error}") from error
+            raise PreprocError(
+                f"{path}: expected a stats.json, which preproc stats writes, got: {error.strerror or error}", name="nothing-there"
+            ) from error
         except (ValueError, RecursionError) as error:
-            raise PreprocError(f"{path}: expected a stats.json, got: {error}") from error
+            raise PreprocError(f"{path}: expected a stats.json, got: {error}", name="stats-damaged") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT or "accumulator" not in data:
-            raise PreprocError(f"{path}: expected a stats.json with an accumulator, got something else")
+            raise PreprocError(f"{path}: expected a stats.json with an accumulator, got something else", name="stats-damaged")
         if data.get("version") != VERSION:
-            raise PreprocError(f"{path}: expected version {VERSION}, got {data.get('version')!r}; use a newer preproc")
+            raise PreprocError(f"{path}: expected version {VERSION}, got {data.get('version')!r}; use a newer preproc", name="newer-format")
         try:
             stats = Stats(
                 Accumulator.from_json(data["accumulator"]),
@@ -200,9 +208,11 @@ class Stats:
             if {key: stats.to_json().get(key) for key in ("mean", "std")} != {key: data.get(key) for key in ("mean", "std")}:
                 raise ValueError("mean or std, which the accumulator does not have")
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            raise PreprocError(f"{path}: expected a whole stats.json, got one without or with a wrong {error}") from error
+            raise PreprocError(
+                f"{path}: expected a whole stats.json, got one without or with a wrong {error}", name="stats-damaged"
+            ) from error
         if stats.accumulator.sha256() != data.get("accumulator_sha256"):
-            raise PreprocError(f"{path}: expected the accumulator that was written, got one with another sha256")
+            raise PreprocError(f"{path}: expected the accumulator that was written, got one with another sha256", name="stats-damaged")
         return stats
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from .. import terminal
+from ..host import terminal
 from .compute import Progress as Callback
 from .drift import Drift
 from .histogram import FEW, Histogram

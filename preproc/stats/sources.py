@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..decoding import is_picture
 from ..errors import PreprocError, first_line
+from ..host.decoding import is_picture
 
 CHUNK = 32
 """Files per chunk."""
@@ -82,7 +82,7 @@ def masked(found: Found, pattern: str) -> Found:
     for path in _matches(pattern):
         masks.setdefault(Path(path).stem, []).append(path)
     if not masks:
-        raise PreprocError(f"--mask-glob {pattern}: expected masks, got none")
+        raise PreprocError(f"--mask-glob {pattern}: expected masks, got none", name="mask-unfit")
     own = {os.path.realpath(path) for same in masks.values() for path in same}
     places = [place for place in found.places if place.archive is not None or os.path.realpath(place.name) not in own]
     stems = Counter(Path(place.name).stem for place in places)
@@ -108,11 +108,13 @@ def sampled(found: Found, sample: str, *, seed: int) -> Found:
     try:
         number = round(float(sample[:-1]) / 100 * total) if sample.endswith("%") else int(sample)
     except (ValueError, OverflowError) as error:
-        raise PreprocError(f"--sample: expected a number of files or a percentage such as 5%, got {sample!r}") from error
+        raise PreprocError(
+            f"--sample: expected a number of files or a percentage such as 5%, got {sample!r}", name="option-value"
+        ) from error
     if sample.endswith("%") and float(sample[:-1]) > 100:
-        raise PreprocError(f"--sample: expected at most 100%, got {sample}")
+        raise PreprocError(f"--sample: expected at most 100%, got {sample}", name="option-value")
     if number < 1:
-        raise PreprocError(f"--sample: expected at least one file, got {sample} of {total}")
+        raise PreprocError(f"--sample: expected at least one file, got {sample} of {total}", name="option-value")
     places = sorted(found.places, key=str)
     chosen = places if number >= total else random.Random(seed).sample(places, number)
     return Found(chosen, found.broken, found.left_out)
@@ -157,11 +159,11 @@ def _find(source: str, found: Found) -> None:
     elif _GLOB.search(source):
         matches = _matches(source)
         if not matches:
-            raise PreprocError(f"{source}: expected files that match, got none")
+            raise PreprocError(f"{source}: expected files that match, got none", name="nothing-there")
         for match in matches:
             _find(match, found)
     else:
-        raise PreprocError(f"{source}: expected a folder, a file, an archive, a list or a glob, got nothing there")
+        raise PreprocError(f"{source}: expected a folder, a file, an archive, a list or a glob, got nothing there", name="nothing-there")
 
 
 def _matches(pattern: str) -> list[str]:
@@ -169,11 +171,13 @@ def _matches(pattern: str) -> list[str]:
     path = Path(pattern)
     first = next((position for position, part in enumerate(path.parts) if _GLOB.search(part)), None)
     if first is None:
-        raise PreprocError(f"{pattern}: expected a pattern with *, ? or [, got none; a folder's files are {pattern}/*")
+        raise PreprocError(
+            f"{pattern}: expected a pattern with *, ? or [, got none; a folder's files are {pattern}/*", name="nothing-there"
+        )
     try:
         return sorted(map(str, Path(*path.parts[:first]).glob(str(Path(*path.parts[first:])))))
     except ValueError as error:
-        raise PreprocError(f"{pattern}: expected a pattern, got another: {first_line(error)}") from error
+        raise PreprocError(f"{pattern}: expected a pattern, got another: {first_line(error)}", name="nothing-there") from error
 
 
 def _folder(source: str, found: Found) -> None:
@@ -206,7 +210,7 @@ def _list(source: str, found: Found) -> None:
     try:
         lines = Path(source).read_text(encoding="utf-8").splitlines()
     except ValueError as error:
-        raise PreprocError(f"{source}: expected a list of paths as text, got: {first_line(error)}") from error
+        raise PreprocError(f"{source}: expected a list of paths as text, got: {first_line(error)}", name="malformed-file") from error
     for line in lines:
         if line.strip() and not line.startswith("#"):
             path = line.strip()
@@ -273,12 +277,12 @@ def remote(url: str) -> tuple[Any, str]:
         import fsspec
     except ImportError as error:
         raise PreprocError(
-            f"{url}: expected fsspec for remote files, got none installed; pip install fsspec and what {url} needs"
+            f"{url}: expected fsspec for remote files, got none installed; pip install fsspec and what {url} needs", name="not-installed"
         ) from error
     try:
         system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise PreprocError(f"{url}: expected a file system that fsspec knows, got: {first_line(error)}") from error
+        raise PreprocError(f"{url}: expected a file system that fsspec knows, got: {first_line(error)}", name="remote-failed") from error
     return system, path
 
 
@@ -296,7 +300,7 @@ def _remote(source: str, found: Found) -> None:
             else:
                 found.leave_out(name)
     except (OSError, tarfile.TarError) as error:
-        raise PreprocError(f"{source}: expected files there, got: {first_line(error)}") from error
+        raise PreprocError(f"{source}: expected files there, got: {first_line(error)}", name="remote-failed") from error
 
 
 def place_of(data: Mapping[str, Any]) -> Place:

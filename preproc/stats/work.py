@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from PIL import Image
 
-from ..decoding import ImageFile
 from ..errors import PreprocError, first_line
+from ..host.decoding import ImageFile
 from .histogram import Accumulator, Counted
 from .pictures import Told, converted, count_file
 from .sources import Place, Strict, is_remote, is_tar, place_of, remote
@@ -51,7 +51,7 @@ class Archives(contextlib.AbstractContextManager["Archives"]):
 
 def _check_size(size: int) -> None:
     if size > MOST_BYTES:
-        raise PreprocError(f"expected a picture of at most {MOST_BYTES:,} bytes in an archive, got {size:,}")
+        raise PreprocError(f"expected a picture of at most {MOST_BYTES:,} bytes in an archive, got {size:,}", name="too-large")
 
 
 def run_chunk(

@@ -1,17 +1,18 @@
-"""The vocabulary: one frozen dataclass per step. A step is data; reference.py, layers/ and graph/ interpret it independently.
+"""The vocabulary: one frozen dataclass per step, with its constants, their unit, and the affine map that it is, if it is one.
 
-A step validates itself when it is made, so a layer's constructor, a recipe and the command line fail with one sentence.
+In: what users write, as tables or keywords. Out: steps that are right in themselves and behind one another, or one sentence.
+Never: pixels. A step is data; oracle/, layers/ and graph/ interpret it independently.
 """
 
-from ._base import Step, ValueRange
+from . import plausibility, presets
+from .affine import Affine
+from .base import Step, ValueRange
+from .collapse import collapse_steps, split_affine_end, subtract_steps
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .geometry import (
     FAST,
     INTERPOLATIONS,
-    MOST_SIDE,
     PILLOWS,
-    ROUNDINGS,
-    TORCHES,
     CenterCrop,
     Geometry,
     Letterbox,
@@ -23,21 +24,24 @@ from .geometry import (
     output_size,
     with_pillow,
 )
-from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
+from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels
-from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, parse
+from .plausibility import BECAUSE
+from .presets import PRESETS, UNITS, Statistics, preset
+from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, constants_steps, parse
 
 __all__ = [
+    "BECAUSE",
     "COLORS",
     "FAST",
     "INTERPOLATIONS",
     "LAYOUTS",
-    "MOST_SIDE",
     "PILLOWS",
     "PIXEL_DTYPES",
-    "ROUNDINGS",
+    "PRESETS",
     "STEPS",
-    "TORCHES",
+    "UNITS",
+    "Affine",
     "CenterCrop",
     "ChannelAffine",
     "FromPixels",
@@ -52,6 +56,7 @@ __all__ = [
     "Rescale",
     "Resize",
     "Standardize",
+    "Statistics",
     "Step",
     "ValueRange",
     "as_steps",
@@ -59,9 +64,16 @@ __all__ = [
     "channels_out",
     "check",
     "check_pillow",
+    "collapse_steps",
     "compose",
+    "constants_steps",
     "installed_pillow",
     "output_size",
     "parse",
+    "plausibility",
+    "preset",
+    "presets",
+    "split_affine_end",
+    "subtract_steps",
     "with_pillow",
 ]

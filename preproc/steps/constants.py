@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import plausibility, presets
-from ..affine import Affine
-from ..checks import check_choice, check_count, set_number, set_numbers, set_out
-from ..errors import PreprocError
-from ..presets import UNITS
-from ._base import Step, ValueRange
+from ..errors import PreprocError, check_choice
+from . import plausibility, presets
+from .affine import Affine
+from .base import Step, ValueRange
+from .fields import check_count, set_number, set_numbers, set_out
 from .pixels import COLORS
+from .presets import UNITS
 
 
 @dataclass(frozen=True, kw_only=True)

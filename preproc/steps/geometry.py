@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from ..checks import check_choice
-from ..errors import PreprocError
-from ._base import Step, ValueRange
+from ..errors import PreprocError, check_choice
+from .base import Step, ValueRange
 
 Size = tuple[int, int]
 """(height, width)"""

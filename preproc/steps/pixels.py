@@ -6,10 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..affine import Affine
-from ..checks import check_choice
-from ..errors import PreprocError
-from ._base import Step
+from ..errors import PreprocError, check_choice
+from .affine import Affine
+from .base import Step
 
 COLORS: Mapping[str, tuple[str, ...]] = {
     "RGB": ("R", "G", "B"),

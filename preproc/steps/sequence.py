@@ -4,15 +4,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..affine import Affine
-from ..checks import did_you_mean
-from ..errors import PreprocError
-from ..presets import UNITS
-from ._base import Step, ValueRange
+from ..errors import PreprocError, did_you_mean
+from .affine import Affine
+from .base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .geometry import CenterCrop, Geometry, Letterbox, Pad, Resampling, Resize, with_pillow
-from .pictures import LocalResponseNorm, MinMaxNormalize, Standardize
+from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import PIXEL_DTYPES, FromPixels
+from .presets import UNITS, Statistics
 
 _GEOMETRY = (Resize, CenterCrop, Letterbox, Pad)
 _VALUES = (Rescale, Normalize, MinMaxScale, MinMaxNormalize, Standardize, ChannelAffine, LocalResponseNorm)
@@ -129,3 +128,18 @@ def compose(steps: Iterable[Step], channels: int) -> Affine | None:
             return None
         whole = whole.then(affine)
     return whole
+
+
+def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: str, constants_because: str | None = None) -> list[Step]:
+    """The steps that bring grey levels to the unit of `known`, and normalize: for a model of the colour order `color`."""
+    if known.unit == "0-1":
+        first: list[Step] = [Rescale(scale=1 / PIXEL_DTYPES[pixel_dtype])]
+    elif UNITS[known.unit] == PIXEL_DTYPES[pixel_dtype]:
+        first = []
+    else:
+        raise PreprocError(
+            f"expected {pixel_dtype} pixels for constants in 0-1 or 0-{PIXEL_DTYPES[pixel_dtype]:g}, got constants in {known.unit}",
+            name="unit-mismatch",
+        )
+    order = None if color == "ANY" else color
+    return [*first, Normalize.of(known, color=order, origin=origin, constants_because=constants_because)]

@@ -1,4 +1,4 @@
-"""make bench: prints tables of ratios, writes tests/bench/results/cpu.json and the README's picture cpu.png.
+"""make bench: prints tables of ratios, writes tests/bench/results/cpu.json and the picture cpu.png beside it.
 
 python -m tests.bench resizing      measures the resizes alone again, and says in cpu.json at which commit
 """
@@ -11,7 +11,7 @@ from importlib import metadata
 
 import torch
 
-from preproc.installed import versions
+from preproc.host import versions
 from tests.bench import cases, plot, processes, resizing, statistics
 from tests.bench.measure import Ratio, commit
 

@@ -14,14 +14,14 @@ from torchvision import models
 from torchvision.transforms import v2
 
 from preproc import graph
-from preproc.export.exporter import export_bundle
-from preproc.formats.onnx import export_backbone
-from preproc.graph.nodes import Builder, build
-from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Rescale
-from preproc.pipeline import Pipeline, prepend
-from preproc.recipe import PixelsSpec
-from preproc.runtimes import onnxruntime
+from preproc.export import export_bundle
+from preproc.export.formats import export_backbone
+from preproc.graph.builder import Builder
+from preproc.graph.nodes import build
+from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Pipeline, Rescale, prepend
+from preproc.sources import PixelsSpec
 from preproc.steps import Step
+from preproc.verify.runtimes import onnxruntime
 from tests.bench.measure import Ratio, ratios
 
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from preproc.errors import PreprocError
-from preproc.installed import versions
+from preproc.host import versions
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "tests.bench.gpu"]

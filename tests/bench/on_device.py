@@ -17,20 +17,19 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms import v2
 
-from preproc import graph, reference
+from preproc import graph
 from preproc.bundle import Bundle
 from preproc.errors import VerificationError, first_line
-from preproc.export.exporter import export_bundle
-from preproc.folding import fold
-from preproc.inputs import PHOTOGRAPHS
-from preproc.layers import LocalResponseNorm
-from preproc.pipeline import Pipeline, prepend
-from preproc.proof import verify_bundle
-from preproc.recipe import Recipe, load_recipe, replace
-from preproc.runtimes import onnxruntime
-from preproc.runtimes.pytorch import _tf32
+from preproc.export import export_bundle, verify_bundle
+from preproc.folding.modules import fold
+from preproc.layers import LocalResponseNorm, Pipeline, prepend
+from preproc.oracle import reference
+from preproc.sources import Recipe, load_recipe, replace
 from preproc.steps import FromPixels, Resize
 from preproc.verify import Report
+from preproc.verify.inputs import PHOTOGRAPHS
+from preproc.verify.runtimes import onnxruntime
+from preproc.verify.runtimes.pytorch import _tf32
 from tests.bench import cases
 from tests.bench.measure import ratios
 from tests.conftest import ROOT

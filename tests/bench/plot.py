@@ -1,7 +1,9 @@
-"""make plots: the committed runs as pictures and as tables in the README, each between its marker and the next end."""
+"""make plots: the committed runs as pictures, as tables in README.md beside this, and as a sentence each in the README of the whole, each
+part between its marker and the next end."""
 
 import json
 import re
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +14,9 @@ from matplotlib import pyplot as plt
 from tests.bench import plot_gpu
 from tests.bench.dots import finish
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parent / "README.md"
+FRONT = Path(__file__).parents[2] / "README.md"
+SENTENCES = "the sentences"
 RESULTS = Path(__file__).parent / "results"
 ROWS = {
     "folded": ("inside the file, folded", "#1b7837"),
@@ -37,8 +41,23 @@ def draw(document: dict, path: Path) -> None:
     finish(figure, axis, path, columns=2, center=0.5)
 
 
+def sentence(document: dict) -> str:
+    """What the end-to-end tables come to, over all networks and batch sizes."""
+    found = [table for title, table in document["tables"].items() if ", batch " in title]
+
+    def span(name: str) -> str:
+        medians = [table[name]["median"] for table in found]
+        return f"{min(medians):.2f} to {max(medians):.2f}"
+
+    networks = ", ".join(dict.fromkeys(title.partition(",")[0] for title in document["tables"] if ", batch " in title))
+    return (
+        f"{networks} in ONNX Runtime on one core of a CPU: **uint8 pixels, folded, take {span('folded')} of the bare network's time, "
+        f"torchvision outside of the file {span('outside, torchvision')} of it.**"
+    )
+
+
 def table(document: dict) -> str:
-    """The README's table, in Markdown."""
+    """The page's tables, in Markdown."""
     tables, figures = document["tables"], document["figures"]
 
     def slower(title: str, name: str) -> str:
@@ -101,29 +120,39 @@ RESIZED = "resize, times as fast as Pillow"
 IMPORT = "python -c 'import preproc'"
 
 
+def runs() -> dict[str, dict]:
+    """The committed runs, by their files' names."""
+    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+
+
 def parts() -> dict[str, str]:
-    """The README's part of every committed run, by the file's name."""
-    runs = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
-    return {name: table(run) if name == "cpu.json" else plot_gpu.tables(run) for name, run in runs.items()}
+    """The page's part of every committed run, by the file's name."""
+    return {name: table(run) if name == "cpu.json" else plot_gpu.tables(run) for name, run in runs().items()}
 
 
-def put(readme: str, name: str, part: str) -> str:
-    """The README with that part in place of the one that it has; as it is where it has none."""
-    return re.sub(rf"({re.escape(marker(name))}\n).*?(?=<!-- end -->)", lambda found: found[1] + part, readme, flags=re.DOTALL)
+def sentences() -> str:
+    """The front page's part: one sentence per run."""
+    told = (sentence(run) if name == "cpu.json" else plot_gpu.sentence(run) for name, run in runs().items())
+    return "".join(textwrap.fill(f"- {line}", 138, subsequent_indent="  ") + "\n" for line in told if line)
+
+
+def put(page: str, name: str, part: str) -> str:
+    """The page with that part in place of the one that it has; as it is where it has none."""
+    return re.sub(rf"({re.escape(marker(name))}\n).*?(?=<!-- end -->)", lambda found: found[1] + part, page, flags=re.DOTALL)
 
 
 def marker(name: str) -> str:
-    return f"<!-- bench: tests/bench/results/{name} -->"
+    return f"<!-- bench: {name} -->"
 
 
 def main() -> None:
-    for path in sorted(RESULTS.glob("*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        (draw if path.name == "cpu.json" else plot_gpu.draw)(document, path.with_suffix(".png"))
-    readme = README.read_text(encoding="utf-8")
+    for name, document in runs().items():
+        (draw if name == "cpu.json" else plot_gpu.draw)(document, (RESULTS / name).with_suffix(".png"))
+    page = PAGE.read_text(encoding="utf-8")
     for name, part in parts().items():
-        readme = put(readme, name, part)
-    README.write_text(readme, encoding="utf-8")
+        page = put(page, name, part)
+    PAGE.write_text(page, encoding="utf-8")
+    FRONT.write_text(put(FRONT.read_text(encoding="utf-8"), SENTENCES, sentences()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A gpu-<device>.json as a picture and as tables for the README. What the run did not reach is left out."""
+"""A gpu-<device>.json as a picture and as tables for the page. What the run did not reach is left out."""
 
 import re
 from collections.abc import Iterator
@@ -71,8 +71,8 @@ def draw(document: dict, path: Path) -> None:
 
 
 def tables(document: dict) -> str:
-    """The README's part, in Markdown."""
-    parts = [_source(document), _sentence(document), _speed(document), _bundles(document), *_alone(document), _resize(document)]
+    """The page's part, in Markdown."""
+    parts = [_source(document), sentence(document), _speed(document), _bundles(document), *_alone(document), _resize(document)]
     return "\n\n".join(part for part in (*parts, _wrong(document)) if part) + "\n"
 
 
@@ -82,15 +82,15 @@ def _source(document: dict) -> str:
     return f"{document['device']}, commit {document['commit']}; {versions}; {document['machine']}.{rest}"
 
 
-def _sentence(document: dict) -> str:
+def sentence(document: dict) -> str:
     """What ONNX Runtime's float32 tables come to."""
     for (network, engine, precision), batches in end_to_end(document).items():
         if (engine, precision) == ("ort", "fp32") and len(batches) > 1 and all(set(ROWS) <= set(table) for table in batches.values()):
             folded, outside = ([table[name]["median"] for table in batches.values()] for name in list(ROWS)[1:])
             return (
-                f"{network} in ONNX Runtime, batches of {min(batches)} to {max(batches)}: **uint8 from the host, folded, takes "
-                f"{_round(min(folded), 2)} to {_round(max(folded), 2)} of the bare network's time, torchvision on the host "
-                f"{_round(min(outside), 1)} to {_round(max(outside), 1)} of it.**"
+                f"{network} in ONNX Runtime on an {document['device']}, batches of {min(batches)} to {max(batches)}: "
+                f"**uint8 from the host, folded, takes {_round(min(folded), 2)} to {_round(max(folded), 2)} of the bare network's time, "
+                f"torchvision on the host {_round(min(outside), 1)} to {_round(max(outside), 1)} of it.**"
             )
     return ""
 

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from preproc.inputs import PHOTOGRAPHS
-from preproc.pipeline import Pipeline
-from preproc.runtimes import onnxruntime
+from preproc.layers import Pipeline
 from preproc.steps import FromPixels, Resize
+from preproc.verify.inputs import PHOTOGRAPHS
+from preproc.verify.runtimes import onnxruntime
 from tests.bench.measure import Ratio, ratios
 from tests.onnx_files import alone
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from preproc.stats.compute import compute_stats
+from preproc.stats import compute_stats
 from preproc.stats.sources import find
 from preproc.stats.work import run_chunk
 from tests.bench.measure import Ratio, ratios

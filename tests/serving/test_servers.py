@@ -17,19 +17,19 @@ import numpy as np
 import pytest
 import torch
 
-from preproc import graph, reference
-from preproc.backbones import load_backbone
+from preproc import graph
 from preproc.bundle import open_bundle
 from preproc.errors import PreprocError
-from preproc.export.exporter import export_bundle
-from preproc.formats.onnx import export_backbone
-from preproc.recipe import load_recipe
-from preproc.runtimes import OrtCpu
-from preproc.serving.batches import in_one_request
-from preproc.serving.check import serve_check
-from preproc.serving.client import Served
-from preproc.serving.packaging import package
+from preproc.export import export_bundle
+from preproc.export.formats import export_backbone
+from preproc.export.serving import package, serve_check
+from preproc.export.serving.batches import in_one_request
+from preproc.export.serving.client import Served
+from preproc.oracle import reference
+from preproc.sources import load_recipe
+from preproc.sources.backbones import load_backbone
 from preproc.verify import judge
+from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made, put, single
 from tests.serving.servers import KServe, Triton, why_not

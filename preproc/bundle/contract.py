@@ -1,0 +1,164 @@
+"""The contract: what a model file promises, embedded in each file and in the manifest. export/README.md describes it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import steps
+from ..errors import BundleError, PreprocError, first_line
+from ..sources import Front, Recipe, check_tolerance, parse_front, parse_recipe, replace
+
+KEY = "preproc.contract"
+"""Its key in ONNX metadata_props."""
+FORMS = {
+    "cast": "only the cast left",
+    "subtract": "the cast and one subtraction left",
+    "append": "the cast, one subtraction and one appended channel left",
+}
+"""Of a fold: what is left at run time."""
+FILE = "contract.json"
+"""Its name among TorchScript's extra files."""
+INPUT = "pixels"
+"""The name of the one input."""
+PILLOW = 13
+"""Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""
+
+
+def make_contract(
+    recipe: Recipe,
+    *,
+    outputs: Sequence[Mapping[str, Any]],
+    others: Sequence[Mapping[str, Any]],
+    fold: Mapping[str, Any],
+    weights: str,
+    weights_sha256: str,
+    trained: bool,
+    constants_agree: str,
+    labels: Sequence[str],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """JSON-ready. outputs, others: name, dtype and shape of each output, and of what an .onnx file takes beside the picture.
+    fold: per format, what was done.  notes: what else somebody should know."""
+    spec, pixels = recipe.backbone, recipe.pixels
+    height, width = pixels.size or ("height", "width")
+    batch = pixels.batch or "N"
+    shape = [batch, height, width, pixels.channels] if pixels.layout == "NHWC" else [batch, pixels.channels, height, width]
+    backbone = {
+        "source": spec.source,
+        "name": spec.name,
+        "arguments": dict(spec.arguments) or None,
+        "weights": None if spec.weights is None else Path(spec.weights).name,
+        "checkpoint_key": spec.checkpoint_key,
+        "seed": spec.seed,
+        "color": spec.color,
+        "override": spec.override,
+        "input": spec.input,
+        "layout": spec.layout,
+    }
+    return {
+        "format": "preproc-contract",
+        "version": 1,
+        "name": recipe.name,
+        "input": {"name": INPUT, "layout": pixels.layout, "color": pixels.color, "dtype": pixels.dtype, "shape": shape},
+        "other_inputs": list(others),
+        "steps": [step.spec() for step in recipe.steps],
+        "steps_from": recipe.steps_from,
+        "outputs": list(outputs),
+        "labels": list(labels),
+        "fold": dict(fold),
+        "tolerance": recipe.export.tolerance,
+        "notes": list(notes),
+        "backbone": {key: value for key, value in backbone.items() if value is not None}
+        | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
+    } | ({"tf32": True} if recipe.export.tf32 else {})
+
+
+def steps_of(contract: Mapping[str, Any]) -> list[steps.Step]:
+    """What is done to the pixels, the same on every machine. Raises PreprocError."""
+    return [steps.parse(table, pillow=PILLOW) for table in contract["steps"]]
+
+
+def read(text: str | bytes, where: str | Path) -> dict[str, Any]:
+    """The contract in a file. Raises BundleError, which names `where`, if it is none that this version writes."""
+    try:
+        contract = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: expected a contract of preproc, got text that is not JSON ({error})") from error
+    return check(contract, where)
+
+
+def check(contract: Any, where: str | Path) -> dict[str, Any]:
+    """The contract itself, if it has all that is read of it. Raises BundleError otherwise."""
+    if not isinstance(contract, dict) or contract.get("format") != "preproc-contract":
+        raise BundleError(f"{where}: expected a contract of preproc, got something else", name="not-a-bundle")
+    if contract.get("version") != 1:
+        raise BundleError(
+            f"{where}: expected a contract of version 1, got {contract.get('version')!r}; use a newer preproc", name="newer-format"
+        )
+    try:
+        parsed = steps_of(contract)
+        told = [len(contract["input"]["shape"]) == 4, contract["input"]["layout"] in steps.LAYOUTS, bool(parsed)]
+        told += [contract["input"]["name"] == INPUT, isinstance(contract["labels"], list), isinstance(contract["notes"], list)]
+        told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
+        told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
+        told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
+        told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
+        told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]
+        told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
+        told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
+        told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
+    except (KeyError, TypeError, AttributeError, ValueError, PreprocError) as error:
+        raise BundleError(f"{where}: expected a whole contract of preproc, got one without or with a wrong {first_line(error)}") from error
+    if not all(told):
+        raise BundleError(f"{where}: expected a contract of preproc, got one with values that it never has")
+    return contract
+
+
+def front_of(contract: Mapping[str, Any]) -> Front:
+    """What stands in front of the network, whatever that is."""
+    return parse_front(_front(contract), folder=Path(), model_color=contract["backbone"]["color"])
+
+
+def _front(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """As a recipe says it."""
+    shape, layout = contract["input"]["shape"], contract["input"]["layout"]
+    sides = shape[1:3] if layout == "NHWC" else shape[2:4]
+    return {
+        "pixels": {key: contract["input"][key] for key in ("layout", "color", "dtype")}
+        | {"size": sides if isinstance(sides[0], int) else "dynamic", "channels": shape[3] if layout == "NHWC" else shape[1]}
+        | ({"batch": shape[0]} if isinstance(shape[0], int) else {}),
+        "steps": [step.spec() for step in steps_of(contract)[1:]],
+    }
+
+
+def to_recipe(contract: Mapping[str, Any]) -> Recipe:
+    """The recipe that a contract was made from. Files that it names are relative to the working directory. Raises RecipeError for a network
+    that was handed over in Python."""
+    keys = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
+    backbone = {key: contract["backbone"][key] for key in keys if key in contract["backbone"]}
+    if "weights" in backbone:  # a bundle from elsewhere must not choose what is opened here
+        backbone["weights"] = Path(str(backbone["weights"])).name
+    requested = {entry["requested"] for entry in contract["fold"].values()}
+    table = _front(contract) | {
+        "name": contract["name"],
+        "labels": contract["labels"],
+        "backbone": backbone,
+        "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"}
+        | {"tf32": contract.get("tf32", False)}
+        | ({} if contract.get("tolerance") is None else {"tolerance": contract["tolerance"]}),
+    }
+    names = tuple(output["name"] for output in contract["outputs"])  # not through parse_recipe(): an .onnx file's may be any
+    return replace(parse_recipe(table, folder=Path()), backbone={"outputs": names}, steps_from=contract.get("steps_from"))
+
+
+def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:
+    """ONNX's own keys for picture inputs (docs/MetadataProps.md), as far as they have a word for these pixels."""
+    depth = {"uint8": "8", "uint16": "16"}[contract["input"]["dtype"]]
+    names = {"RGB": "Rgb", "BGR": "Bgr", "RGBA": "Rgba", "BGRA": "Bgra", "GRAY": "Gray"}
+    color = contract["input"]["color"]
+    levels = steps.PIXEL_DTYPES[contract["input"]["dtype"]]
+    found = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": f"NominalRange_0_{levels:g}"}
+    if color in names:
+        found["Image.BitmapPixelFormat"] = names[color] + depth
+    return found

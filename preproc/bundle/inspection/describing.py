@@ -1,0 +1,197 @@
+"""What a bundle or a model file takes and does, as plain data. Reads ONNX files and manifests; of a file that is not ours, the operations
+in front of its first layers run on flat planes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ... import graph
+from ...errors import BundleError, PreprocError, check_choice, first_line
+from ...folding import guard
+from ...sources.published import title
+from ...steps import LAYOUTS, Affine
+from .. import MANIFEST, open_bundle, torch_contract
+from .. import contract as contracts
+from .effect import graph_effect
+from .torchfiles import SUFFIXES, identify
+
+
+def describe(path: str | Path, *, input_name: str | None = None, model_layout: str | None = None) -> dict[str, Any]:
+    """A bundle, an .onnx file, or a file of torch's or safetensors': {"kind", "path", "contract" or None, ...}. Raises BundleError if it is
+    none of them.
+
+    contract is None for a file that preproc has not made.  input_name: the one of an .onnx file that takes the picture, of several.
+    model_layout: NCHW or NHWC, what it takes; None: as the graph reads it, or its shape tells.
+    """
+    if model_layout is not None:
+        check_choice("model_layout", model_layout, LAYOUTS)
+    try:
+        description = _describe(Path(path), input_name, model_layout)
+        lines(description)
+    except PreprocError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # a contract that is not as we write it
+        raise BundleError(f"{path}: expected a whole contract of preproc, got one without or with a wrong {first_line(error)}") from error
+    return description
+
+
+def _describe(path: Path, input_name: str | None, model_layout: str | None) -> dict[str, Any]:
+    if path.is_dir() or path.name == MANIFEST:
+        bundle = open_bundle(path.parent if path.name == MANIFEST else path)
+        found = {
+            "kind": "bundle",
+            "path": str(path),
+            "contract": bundle.contract,
+            "files": bundle.manifest["files"],
+            "versions": bundle.manifest["versions"],
+            "verdicts": {result.runtime: result.verdict for result in bundle.report.results},
+        }
+        if "model.onnx" in bundle.manifest["files"]:
+            found["agreement"] = _agreement(bundle.contract, graph.load(bundle.folder / "model.onnx"))
+        return found
+    if not path.is_file():
+        raise BundleError(f"{path}: expected a bundle or a model file, got nothing there", name="nothing-there")
+    if path.suffix in SUFFIXES:
+        file = identify(path)
+        contract = torch_contract(path) if file.kind in ("TorchScript file", "pt2 archive") else None
+        told = {"kind": file.kind, "path": str(path), "contract": contract, "size": path.stat().st_size}
+        return told | {"holds": file.holds, "hint": file.hint}
+    model = graph.load(path)
+    text = model.metadata_props.get(contracts.KEY)
+    contract = None if text is None else contracts.read(text, path)
+    return {
+        "kind": "ONNX file",
+        "path": str(path),
+        "contract": contract,
+        "size": path.stat().st_size,
+        "ir_version": model.ir_version,
+        "opsets": dict(model.opset_imports),
+        "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
+        "outputs": [_value(value) for value in model.graph.outputs],
+        "picture": _picture(model, input_name, model_layout or (None if contract is None else contract["input"]["layout"])),
+        "agreement": None if contract is None else _agreement(contract, model),
+    }
+
+
+def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]:
+    """What a file does to its picture before its first layers. Raises PreprocError if it has no input `name` that takes one."""
+    try:
+        effect = graph_effect(model, 3, name=name, layout=layout)
+        model = graph.opened(model, 3, name=name, layout=layout)
+        picture = graph.any_picture(model, name, layout)
+    except PreprocError as error:
+        if name is not None:  # which was asked for
+            raise
+        return {"reason": str(error)}
+    trail = graph.follow(picture, picture.channels or 3)
+    raw = None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
+    unfoldable = None if trail.readers else "no convolution reads the input"
+    if picture.value.dtype in graph.HALF:
+        unfoldable = "it is in half precision: attach to the float32 file"
+    return {
+        "input": picture.value.name,
+        "layout": picture.layout,
+        "size": picture.size and list(picture.size),
+        "channels": picture.channels,
+        "takes": None if raw is None else f"raw pixels, {raw}",
+        "operations": list(effect.met),
+        "casts_to": effect.raw and f"raw pixels, {effect.raw}",
+        "maps": [_map(first) for first in effect.maps],
+        "notes": [note for note in guard.notes(effect) if not note.startswith(guard.NOT_TOLD)],
+        "normalizes": True if raw is not None else guard.normalizes(effect),
+        "not_told": guard.no_further(effect) if effect.stopped else None,
+        "foldable": not trail.refusals and unfoldable is None,
+        "why_not": str(trail.refusals[0]) if trail.refusals else unfoldable,
+    }
+
+
+def _map(first: Affine) -> dict[str, Any]:
+    """(x[channels] - mean) / std where it is one, in words, and as the matrix and offset that it is in any case."""
+    mean, std, channels = guard.constants(first) or (None, None, None)
+    name, color = guard.preset(first) or (None, None)
+    told = {"text": guard.described(first), "mean": mean, "std": std, "channels": channels}
+    told |= {"unit": guard.expected_unit(first), "preset": name, "color": color}
+    return told | {"matrix": first.matrix.tolist(), "offset": first.offset.tolist()}
+
+
+def _agreement(contract: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    wrong, unknown = graph.disagreements(contract, model)
+    return {"agrees": not wrong, "wrong": wrong, "not_compared": unknown}
+
+
+def _value(value: Any) -> dict[str, Any]:
+    return {"name": value.name, "dtype": None if value.dtype is None else value.dtype.name.lower(), "shape": graph.sides(value)}
+
+
+def lines(description: Mapping[str, Any]) -> list[str]:
+    """The description for people."""
+    contract = description["contract"]
+    found = [f"{description['path']}: {description['kind']}"]
+    if contract is None:
+        found.append("no contract of preproc inside: this file was not made by preproc")
+        found += [f"{word:8} {description[key]}" for word, key in (("holds", "holds"), ("note", "hint")) if description.get(key)]
+        if "opsets" in description:
+            opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in description["opsets"].items())
+            found.append(f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}")
+        for word in ("inputs", "outputs"):
+            found += [f"{word[:-1]:8} {value['name']}: {value['dtype']} {value['shape']}" for value in description.get(word, ())]
+        return found + _picture_lines(description.get("picture"))
+    image = contract["input"]
+    found.append(f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}")
+    for number, step in enumerate(contracts.steps_of(contract), start=1):
+        found.append(f"step {number}   {step}")
+    if contract.get("steps_from"):
+        found.append(f"steps    as published: {title(contract['steps_from'])}")
+    for name, fold in contract["fold"].items():
+        done = (
+            f"folded into {', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"
+            if fold["folded"]
+            else f"not folded: {fold['reason']}"
+        )
+        found.append(f"fold     {name}: {done}")
+    found += [f"note     {note}" for note in contract["notes"]]
+    found += [f"input    {other['name']}: {other['dtype']} {other['shape']}" for other in contract["other_inputs"]]
+    found += [f"output   {output['name']}: {output['dtype']} {output['shape']}" for output in contract["outputs"]]
+    labels = contract["labels"]
+    if labels:
+        found.append(f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}")
+    backbone = contract["backbone"]
+    trained = "" if backbone["trained"] else ", untrained"
+    found.append(
+        f"backbone {' '.join(filter(None, (backbone['source'], backbone.get('name'))))}, "
+        f"weights {backbone['weights_are']}{trained}, {backbone['color']}"
+    )
+    found.append(f"constants agree with the weights: {backbone['constants_agree']}")
+    if "verdicts" in description:
+        found.append("verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items()))
+    agreement = description.get("agreement")
+    if agreement is not None:
+        found += [f"DIFFERS  the graph is not what the contract says: {text}" for text in agreement["wrong"]]
+        found += [f"graph    not compared: {text}" for text in agreement["not_compared"]]
+        if agreement["agrees"]:
+            found.append("graph    agrees with the contract" + (" otherwise" if agreement["not_compared"] else ""))
+    return found
+
+
+def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
+    if picture is None:
+        return []
+    if "reason" in picture:
+        return [f"picture  {picture['reason']}"]
+    operations = picture["operations"]
+    takes = "" if picture["takes"] is None else f", {picture['takes']}"
+    found = [f"picture  {picture['input']}, {picture['layout']}{takes}"]
+    found += [f"reads    {operation}" for operation in operations[:8]] + ["         ..."] * (len(operations) > 8)
+    found += [f"does     {first['text']}" for first in picture["maps"]]
+    found += [f"casts    to {picture['casts_to']}"] if picture["casts_to"] else []
+    found += [f"note     {note}" for note in picture["notes"]]
+    if picture["takes"] is not None:
+        return found
+    if picture["normalizes"] is None:
+        found.append(f"expects  not told: {picture['not_told']}")
+    elif not picture["normalizes"]:
+        found.append(
+            "expects  prepared values: it does not normalize raw pixels itself, and which constants it was trained with is not in the file"
+        )
+    fold = "can be folded into its first convolution" if picture["foldable"] else f"cannot be folded: {picture['why_not']}"
+    return [*found, f"fold     a normalization in front of it {fold}"]

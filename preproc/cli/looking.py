@@ -1,0 +1,65 @@
+"""The commands that tell what something is: inspect, show, explain, doctor."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Input, Json, ModelLayout
+from .speaking import say, tell
+
+if TYPE_CHECKING:
+    pass
+
+
+def doctor(as_json: Json = False) -> None:
+    """What is installed and what runs here, and why the rest does not: text for a bug report. Exit 1 only if nothing can work."""
+    from .doctor import examine, lines
+
+    found = examine()
+    tell(json.dumps(found, indent=2) if as_json else "\n".join(lines(found)))
+    if not found["works"]:
+        raise typer.Exit(1)
+
+
+def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="A page, or a refusal's name, as unit-mismatch.")]) -> None:
+    """Print a page, recipe, bundle, layers, stats or refusals; or what a refusal means, why it is one, and how it is mended."""
+    from ..host import page
+
+    tell(page(topic))
+
+
+def inspect(
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx file, or any .pt, .pth, .pt2, .ckpt, .safetensors.")
+    ],
+    input_name: Input = None,
+    model_layout: ModelLayout = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what pixels a file takes and what it does to them. Exit 1 if a file of preproc does not do what its contract says."""
+    from ..bundle.inspection import describe, lines
+
+    description = describe(path, input_name=input_name, model_layout=model_layout and model_layout.upper())
+    tell(json.dumps(description, indent=2) if as_json else "\n".join(lines(description)))
+    if description.get("agreement") and not description["agreement"]["agrees"]:
+        raise typer.Exit(1)
+
+
+def show(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file, or a .npy array (H, W, C).")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Whose steps are shown: a recipe, a bundle, or a model file of preproc.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.png", help="Writes the picture there.")],
+    against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another one, to compare with.")] = None,
+) -> None:
+    """Draw what each step does to a picture: the picture, its values' range, their histogram."""
+    from ..verify import inputs
+    from .showing import write_picture
+
+    told = write_picture(image, source, out, against=against)
+    for note in inputs.notes(image):
+        say(note)
+    tell(f"{out}: written" + (f"; {told}" if told else ""))

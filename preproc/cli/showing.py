@@ -1,0 +1,157 @@
+"""A picture of what each step does to a picture: with its values' range and histogram, next to what another recipe does."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle import MANIFEST, front_of
+from ..bundle.inspection import SUFFIXES, describe
+from ..errors import PreprocError
+from ..host import recipe_file, targets
+from ..oracle import reference
+from ..sources import Front, load_recipe
+from ..steps import COLORS, FromPixels, Geometry, Step
+from ..verify import inputs
+
+COLORS_OF = {"R": "#c0392b", "G": "#27803b", "B": "#2c5fb3", "A": "#777777", "Y": "#333333"}
+SIDE = 2.4
+"""Of one picture, in inches."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is there after a step: (channels, height, width) float64.  title: the step, with its most telling numbers."""
+
+    title: str
+    values: NDArray[np.float64]
+
+
+def stages(image: Path, front: Front) -> list[Stage]:
+    """The pixels and what each step makes of them, from the float64 reference."""
+    values: NDArray[Any] = inputs.one_picture(image, front.pixels)
+    found = []
+    for step in front.steps:
+        values = reference.apply([step], values)
+        found.append(Stage(_title(step, front), values[0]))
+    return found
+
+
+def write_picture(image: Path, source: Path, out: Path, *, against: Path | None = None) -> str | None:
+    """Writes the PNG `out`; returns what `against` differs by, in a sentence.
+
+    source, against: a recipe, a bundle, or a model file with a contract of preproc. Raises PreprocError if matplotlib is not installed, and
+    for other files.
+    """
+    targets.check_file(out, endings=(".png",), what="a picture")
+    if any(out.exists() and other.exists() and out.samefile(other) for other in (image, source)):
+        raise PreprocError(f"{out}: expected another name than that of the picture that is shown, got the same", name="target-collision")
+    pyplot = _pyplot()
+    fronts = [(path, _front(path)) for path in (source, against) if path is not None]
+    rows = [(path, stages(image, front), front) for path, front in fronts]
+    columns = max(len(row) for _, row, _ in rows)
+    compared = len(rows) == 2
+    heights = (
+        [0.75, SIDE, 0.5] * len(rows) + [0.4, SIDE] * compared + [0.2] * (not compared)
+    )  # the last histograms' numbers stand below them
+    figure, axes = pyplot.subplots(
+        len(heights),
+        columns,
+        figsize=(SIDE * columns, sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+        gridspec_kw={"left": 0.02, "right": 0.98, "top": 1, "bottom": 0.03, "hspace": 0.02, "wspace": 0.06},
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for index, (path, row, front) in enumerate(rows):
+        letters = _letters(front)
+        for column, stage in enumerate(row):
+            _draw(axes[3 * index + 1][column], stage, letters)
+            _histogram(axes[3 * index + 2][column], stage, letters)
+        axes[3 * index][0].text(0, 0.6, path.name, fontsize=9, weight="bold", parse_math=False)
+    told = _compare(axes[-1], rows[0][1][-1].values, rows[1][1][-1].values) if compared else None
+    new = out.with_name(f".{out.name}.new.png")
+    try:
+        with targets.writing(out):
+            figure.savefig(new, dpi=80, metadata={"Software": None})
+            new.replace(out)
+    finally:
+        new.unlink(missing_ok=True)
+        pyplot.close(figure)
+    return told
+
+
+def _front(path: Path) -> Front:
+    """By its suffix; a file that does not exist is a recipe that does not, unless one of that name comes along."""
+    if path.is_dir() or path.name == MANIFEST or path.suffix in (".onnx", *SUFFIXES):
+        contract = describe(path)["contract"]
+        if contract is None:
+            raise PreprocError(
+                f"{path}: expected a recipe, a bundle, or a model file that preproc has made, got one without a contract inside",
+                name="not-a-bundle",
+            )
+        return front_of(contract)
+    recipe = load_recipe(recipe_file(path))
+    return Front(recipe.pixels, recipe.steps, recipe.backbone.color, recipe.steps_from)
+
+
+def _title(step: Step, front: Front) -> str:
+    if isinstance(step, FromPixels):
+        return f"pixels, {front.pixels.color} as {step.to}"
+    if isinstance(step, Geometry):
+        size = getattr(step, "size", None) or getattr(step, "padding", "")
+        return f"{step.name} {size} {getattr(step, 'interpolation', '')}".rstrip()
+    return step.name
+
+
+def _letters(front: Front) -> tuple[str, ...]:
+    return COLORS[front.color] or tuple(str(number) for number in range(front.pixels.channels))
+
+
+def _draw(axis: Any, stage: Stage, letters: Sequence[str]) -> None:
+    """From the smallest value, black, to the largest, white."""
+    low, high = float(stage.values.min()), float(stage.values.max())
+    order = [letters.index(letter) for letter in "RGB"] if set("RGB") <= set(letters) else [0]
+    shown = (stage.values[order] - low) / ((high - low) or 1.0)
+    axis.imshow(shown[0] if len(order) == 1 else np.moveaxis(shown, 0, -1), cmap="gray", vmin=0, vmax=1)
+    height, width = stage.values.shape[1:]
+    axis.set_title(f"{stage.title}\n{width}x{height}, {low:.3g}..{high:.3g}", fontsize=7, parse_math=False)
+
+
+def _histogram(axis: Any, stage: Stage, letters: Sequence[str]) -> None:
+    axis.set_axis_on()
+    for letter, plane in zip(letters, stage.values, strict=True):
+        counts, edges = np.histogram(plane, bins=64, range=(stage.values.min(), stage.values.max()))
+        axis.plot((edges[:-1] + edges[1:]) / 2, counts, color=COLORS_OF.get(letter, "#555555"), linewidth=0.8)
+    axis.set_yticks([])
+    axis.tick_params(labelsize=6, length=2)
+    for side in ("top", "left", "right"):
+        axis.spines[side].set_visible(False)
+
+
+def _compare(axes: Any, one: NDArray[np.float64], other: NDArray[np.float64]) -> str:
+    """The last row: the difference of what the two networks get, amplified."""
+    if one.shape != other.shape:
+        told = f"they end in different shapes: {one.shape} and {other.shape}"
+    else:
+        difference = np.abs(one - other)
+        most = float(difference.max())
+        told = f"model-ready values differ by up to {most:.3g}, {difference.mean():.3g} on average, where they span {np.ptp(one):.3g}"
+        axes[0].imshow(difference.max(axis=0) / (most or 1.0), cmap="magma", vmin=0, vmax=1)
+    axes[min(1, len(axes) - 1)].text(0, 0.5, told.replace(", where", ",\nwhere"), fontsize=8, parse_math=False)
+    return told
+
+
+def _pyplot() -> Any:
+    try:
+        importlib.import_module("matplotlib").use("Agg")
+    except ImportError as error:
+        raise PreprocError(
+            "expected matplotlib for preproc show, got none installed; pip install matplotlib", name="not-installed"
+        ) from error
+    return importlib.import_module("matplotlib.pyplot")

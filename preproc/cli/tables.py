@@ -1,0 +1,60 @@
+"""The parity report as text."""
+
+from typing import TYPE_CHECKING, Any
+
+from ..host import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..verify import Report, Result
+
+
+def show(report: "Report") -> None:
+    """The parity report as a table on stdout."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    power = report.power
+    table = _verdicts(f"{report.name}: {report.against}", report.results)
+    controls = Table("known mistake, made on the reference", "moves the outputs by", box=box.SIMPLE)
+    for control in power.controls:
+        controls.add_row(
+            control.name,
+            "" if control.movement is None else f"{control.movement:.1e}",
+            control.reason and f"cannot happen: {control.reason}",
+        )
+    out = terminal.stdout()
+    console = Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
+    original = report.original
+    if original is not None and original.reason:
+        console.print(f"not compared with {original.name}: {original.reason}")
+    console.print(table)
+    if power.asked is not None:
+        console.print(f"  tolerance {power.asked:.1e} of the largest output, as the recipe says")
+    elif power.slack:
+        console.print(f"  of the tolerance, {power.slack:.1e} of the largest output is for the roundings of a fast resize")
+    noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
+    console.print(f"  smallest mistake that shows: {noticed}")
+    console.print(f"  constants agree with the weights: {report.constants_agree}")
+    if power.mixed:
+        console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
+    if report.tf32:
+        console.print("  TF32 is allowed: CUDA devices may multiply with 10 bits of mantissa")
+    console.print(controls)
+    if original is not None and not original.reason:
+        console.print(_verdicts(f"{report.name}: {original.name} through PIL, {original.pictures} photographs", original.results))
+        console.print(f"  its model-ready tensors differ from the float64 reference's by {original.ready_error:.1e} of the largest value")
+
+
+def _verdicts(title: str, results: "Sequence[Result]") -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("runtime", "verdict", "error", "bare", "tolerance", "top-1", "what ran, or why not", title=title, box=box.SIMPLE)
+    for result in results:
+        numbers = ("" if value is None else f"{value:.1e}" for value in (result.error, result.bare, result.tolerance))
+        top1 = "" if result.top1 is None else f"{result.top1:.1%}"
+        table.add_row(result.runtime, result.verdict, *numbers, top1, result.reason or result.ran)
+    return table

@@ -1,0 +1,90 @@
+"""What each runtime answers: the report on files, against the truth or, where that is not at hand, against golden samples."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..bundle import Bundle
+from ..host import Progress, paced
+from ..sources.published import title
+from ..verify import Case, Original, Power, Report, Result, judge, settled
+from ..verify.runtimes import RUNTIMES, InTurn, Runtime, made
+from .bare import Bare
+from .proving import Proof
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def report_on(
+    place: Path,
+    contract: Mapping[str, Any],
+    proof: Proof,
+    names: Sequence[str],
+    *,
+    module: "nn.Module | None",
+    bare: Bare,
+    tf32: bool = False,
+    progress: Progress,
+) -> Report:
+    """Verifies the files in the folder `place`, or the one file `place`, which carry `contract`, in the named runtimes.
+
+    module: the model in Python, for the runtimes that take one.  bare: the network alone, for what it errs by.  tf32: allow it, whatever
+    the contract says.
+    """
+    tf32 = tf32 or contract.get("tf32", False)
+    rounds = [proof.cases] if proof.original is None else [proof.cases, proof.original]
+    runtimes = make_runtimes(names, contract, module, tf32=tf32)
+    results, *compared = _ask(
+        place, runtimes, rounds, proof.power, lambda runtime: bare.error(runtime, proof.cases, proof.power.scale), progress
+    )
+    progress("looking for the smallest mistake that shows")
+    power = settled(proof.power, results, proof.noticed)
+    original = None
+    if contract.get("steps_from") is not None:
+        name = title(contract["steps_from"])
+        original = Original(name, reason=proof.no_original)
+        if proof.original is not None:
+            original = Original(name, len(proof.original), proof.ready_error, compared[0])
+    agree, asked = str(contract["backbone"]["constants_agree"]), tuple(case.name for case in proof.cases)
+    return Report(str(contract["name"]), proof.against, agree, power, results, asked, original, tf32)
+
+
+def report_on_golden(bundle: Bundle, names: Sequence[str], *, why_not: str, tf32: bool, progress: Progress) -> Report:
+    """Verifies a bundle by its own golden samples. why_not: why there is no network in Python."""
+    contract, cases = bundle.contract, bundle.golden()
+    tf32 = tf32 or contract.get("tf32", False)
+    runtimes = make_runtimes(names, contract, None, why_not=why_not, tf32=tf32)
+    progress(f"verifying {', '.join(names)} on the golden samples")
+    (results,) = _ask(bundle.folder, runtimes, [cases], bundle.report.power, bundle.report.bare_error, progress)
+    original = None
+    if contract.get("steps_from") is not None:
+        original = Original(title(contract["steps_from"]), reason="it takes the original backbone, which was not asked for")
+    agree, asked = str(contract["backbone"]["constants_agree"]), tuple(case.name for case in cases)
+    return Report(str(contract["name"]), bundle.against_golden(), agree, bundle.report.power, results, asked, original, tf32)
+
+
+def make_runtimes(
+    names: Sequence[str], contract: Mapping[str, Any], module: "nn.Module | None", *, why_not: str = "", tf32: bool
+) -> list[Runtime]:
+    """The named runtimes, those in Python around `module`."""
+    outputs = [output["name"] for output in contract["outputs"]]
+    return [made(RUNTIMES[name], module, outputs, why_not=why_not, tf32=tf32) for name in names]
+
+
+def _ask(
+    place: Path,
+    runtimes: Sequence[Runtime],
+    rounds: Sequence[Sequence[Case]],
+    power: Power,
+    bare: Callable[[Runtime], float | None],
+    progress: Progress,
+) -> list[tuple[Result, ...]]:
+    """What each runtime answers in each round of cases. bare: what the bare network errs by in a runtime; None: not known."""
+    alone, in_turn = {runtime.name: bare(runtime) for runtime in paced(runtimes, "running the bare network", progress)}, InTurn(runtimes)
+
+    def answer(runtime: Runtime, cases: Sequence[Case]) -> Result:
+        file = place / (runtime.file or "") if place.is_dir() else place
+        return judge(runtime, file, cases, power, bare=alone[runtime.name], progress=progress)
+
+    return [tuple(answer(runtime, cases) for runtime in in_turn) for cases in rounds]

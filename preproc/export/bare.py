@@ -1,0 +1,91 @@
+"""The bare network, in every runtime: what it errs by there without us is no fault of the preprocessing."""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import graph
+from ..errors import PreprocError
+from ..host import targets
+from ..sources import Recipe
+from ..verify import Case, bare_error
+from ..verify.runtimes import Runtime, made
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import nn
+
+    from ..sources.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Bare:
+    """files: of the bare network, each by the name of the bundle's file in that format.  module: the network in Python; None where it is
+    an .onnx file.  outputs: their names.  arrange: makes of (N, C, H, W) float32 what an .onnx file takes."""
+
+    files: Mapping[str, Path]
+    module: "nn.Module | None"
+    outputs: tuple[str, ...]
+    arrange: Callable[[NDArray[np.float32]], NDArray[Any]]
+
+    def error(self, runtime: Runtime, cases: Sequence[Case], scale: Mapping[str, float]) -> float | None:
+        """What the bare network errs by in another runtime of this kind; None where it was not written, or does not run there."""
+        if runtime.file not in (self.files if self.module is None else (None, *self.files)):
+            return None
+        again = made(type(runtime), self.module, self.outputs, tf32=runtime.reduced)
+        return bare_error(again, self.files.get(str(runtime.file), Path()), cases, scale, self.arrange)
+
+
+def bare_network(
+    recipe: Recipe,
+    backbone: "Backbone | Path",
+    cases: Sequence[Case],
+    files: Container[str],
+    folder: Path,
+    *,
+    exported: "ir.Model | None" = None,
+) -> Bare:
+    """Writes those of `files` (model.onnx, model.pt, model.pt2) into `folder` that torch can write; an .onnx file is its own.
+
+    cases: whose first ones are the example.  exported: the bare model.onnx, where somebody has it already.
+    """
+    names = recipe.backbone.outputs
+    if isinstance(backbone, Path):
+        picture = graph.picture_input(graph.load(backbone), recipe.backbone.input, recipe.backbone.layout)
+        assert picture.value.dtype is not None
+        order, kind = (0, 2, 3, 1) if picture.layout == "NHWC" else (0, 1, 2, 3), picture.value.dtype.numpy()
+        return Bare({"model.onnx": backbone}, None, names, lambda ready: np.ascontiguousarray(ready.transpose(order).astype(kind)))
+    import torch
+    from torch import nn
+
+    from ..layers import Model
+    from .formats import export_backbone, export_pt2, export_torchscript
+
+    ready = [case.ready for case in cases if case.ready is not None]
+    example = torch.from_numpy(np.concatenate([ready[0], next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])]))
+    free, model, module = recipe.ready_size is None, Model(nn.Identity(), backbone.module), backbone.module
+
+    def write_onnx(path: Path) -> None:
+        graph.save(
+            exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, dynamic_size=free),
+            path,
+        )
+
+    writers: dict[str, Callable[[Path], None]] = {
+        "model.onnx": write_onnx,
+        "model.pt": lambda path: export_torchscript(model, example, path, tf32=recipe.export.tf32, extra={}),
+        "model.pt2": lambda path: export_pt2(model, example, path, layout="NCHW", dynamic_size=free, extra={}),
+    }
+    written = {}
+    for name, write in writers.items():
+        if name in files:
+            try:
+                write(folder / name)
+                written[name] = folder / name
+            except PreprocError:  # where it is published, the same is said of the whole model
+                targets.check_place(folder / name)
+    return Bare(written, backbone.module, names, lambda ready: ready)

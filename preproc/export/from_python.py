@@ -1,0 +1,120 @@
+"""A Model that somebody built in Python -> the recipe that says the same, and its backbone. The model itself is not touched."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import PreprocError, check_choice
+from ..sources import (
+    FOLDS,
+    BackboneSpec,
+    ExportSpec,
+    PixelsSpec,
+    Recipe,
+    check_name,
+    check_opset,
+    check_size,
+    check_tolerance,
+    read_labels,
+)
+from ..steps import FromPixels, channels_in
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from ..layers import Model
+    from ..sources.backbones import Backbone
+
+
+def recipe_of(
+    model: "Model",
+    formats: tuple[str, ...],
+    *,
+    example: "Tensor | NDArray[Any] | None" = None,
+    size: object = None,
+    name: str | None = None,
+    labels: "Sequence[str] | str | Path" = (),
+    outputs: Sequence[str] = (),
+    override: str | None = None,
+    fold: str = "auto",
+    opset: int = ExportSpec.opset,
+    tolerance: float | None = None,
+    tf32: bool = False,
+) -> "tuple[Recipe, Backbone]":
+    """A recipe for a Model that somebody built in Python; the model itself is not touched."""
+    import torch
+
+    from ..layers import Model, Pipeline
+    from ..sources.backbones import Backbone
+
+    if not isinstance(model, Model) or not isinstance(model.pipeline, Pipeline):
+        raise PreprocError(f"expected a Recipe, or a Model made by prepend(), got {type(model).__name__}", name="wrong-object")
+    sequence = model.pipeline.steps()
+    if not sequence or not isinstance(sequence[0], FromPixels):
+        raise PreprocError(
+            "expected a pipeline that starts with FromPixels, for the file takes pixels, got one that does not", name="no-from-pixels"
+        )
+    pixels = _pixels(sequence[0], channels_in(sequence), example, size)
+    kinds = {value.dtype for value in model.backbone.parameters()} - {torch.float32}
+    if kinds:
+        raise PreprocError(
+            f"expected a backbone with float32 weights, got {', '.join(map(str, kinds))}; call .float() on a copy of it", name="not-float32"
+        )
+    backbone = Backbone(copy.deepcopy(model.backbone).to("cpu").eval().requires_grad_(False), "as given", True)
+    kind = type(model.backbone).__name__
+    name = kind.lower() if name is None else name
+    check_name(name)
+    check_choice("fold", fold, FOLDS)
+    tolerance = None if tolerance is None else check_tolerance(tolerance)
+    recipe = Recipe(
+        name=name,
+        backbone=BackboneSpec(
+            source="module", color=sequence[0].to, name=kind, weights="as given", outputs=tuple(outputs), override=override
+        ),
+        pixels=pixels,
+        steps=sequence,
+        export=ExportSpec(formats=formats, fold=fold, opset=check_opset(opset), tolerance=tolerance, tf32=tf32),
+        labels=read_labels(labels),
+    )
+    return recipe, backbone
+
+
+def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[Any] | None", size: object) -> PixelsSpec:
+    """What the caller has: of the example's size, or of `size` where that is said. channels: where the steps tell."""
+    sides = None if size is None else check_size(size)
+    if example is None and channels is None:
+        raise PreprocError(
+            f'expected example=, a batch of pixels, for their number of channels, which color = "{first.color}" and the other steps do not '
+            f"say, got {'none' if size is None else f'size={size!r} alone'}",
+            name="shape-unknown",
+        )
+    if example is None and size is None:
+        raise PreprocError(
+            "expected example=, a batch of pixels of the size that the file shall take, 4-D, or size=, got none", name="shape-unknown"
+        )
+    if example is not None:
+        shape, dtype = tuple(getattr(example, "shape", ())), str(getattr(example, "dtype", type(example).__name__)).removeprefix("torch.")
+        if len(shape) != 4:
+            raise PreprocError(
+                f"expected example=, a batch of pixels of the size that the file shall take, 4-D, got one of shape {shape}",
+                name="not-a-batch",
+            )
+        if dtype != first.pixel_dtype:
+            raise PreprocError(f"expected example= of {first.pixel_dtype} pixels, got {dtype}", name="pixel-dtype")
+        axis, nhwc = (3, True) if first.layout == "NHWC" else (1, False)
+        channels = channels or int(shape[axis])
+        if shape[axis] != channels:
+            raise PreprocError(
+                f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {shape}",
+                name="shape-mismatch",
+            )
+        given = (int(shape[1]), int(shape[2])) if nhwc else (int(shape[2]), int(shape[3]))
+        if sides is not None and sides != given:
+            raise PreprocError(
+                f'expected size= to be the example\'s height and width, {given}, or "dynamic", got {sides}', name="shape-mismatch"
+            )
+        sides = given if size is None else sides
+    assert channels is not None
+    return PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=sides, channels=channels)

@@ -1,0 +1,66 @@
+"""What is to be made, as a value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import graph
+from ..sources import Recipe
+from ..verify import inputs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import Tensor
+
+    from ..sources.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that the files are made from. backbone: a network in Python, or the .onnx file that is one.
+    model: that file, loaded, for the steps to be put in front of.  example: of a network in Python, two pictures as the model takes them,
+    and what the steps make of them."""
+
+    recipe: Recipe
+    backbone: "Backbone | Path"
+    constants_agree: str
+    weights: str
+    weights_sha256: str
+    trained: bool
+    labels: Sequence[str]
+    notes: tuple[str, ...]
+    model: "ir.Model | None" = None
+    example: "tuple[Tensor, Tensor] | None" = None
+
+    @property
+    def pixels(self) -> "Tensor":
+        """The example as the model takes it."""
+        assert self.example is not None
+        return self.example[0]
+
+    @property
+    def ready(self) -> "Tensor":
+        """The example as the backbone takes it, (2, C, H, W) float32."""
+        assert self.example is not None
+        return self.example[1]
+
+    def size(self) -> int:
+        """About how many bytes the files will have: those of the weights, in each format."""
+        if isinstance(self.backbone, Path):
+            beside = () if self.model is None else graph.beside(self.model)
+            return sum(file.stat().st_size for file in (self.backbone, *(self.backbone.parent / name for name in beside)))
+        module = self.backbone.module
+        return len(self.recipe.export.formats) * sum(value.nbytes for value in (*module.parameters(), *module.buffers()))
+
+
+def images_of(recipe: Recipe, images: str | Path | None) -> Path | None:
+    """The folder of the user's own pictures to verify with, this one or the recipe's."""
+    return recipe.export.images if images is None else Path(images)
+
+
+def check_images(recipe: Recipe, images: str | Path | None) -> None:
+    """Raises PreprocError if these pictures are not what the model takes."""
+    folder = images_of(recipe, images)
+    if folder is not None:
+        inputs.check(folder, recipe.pixels)

@@ -1,0 +1,154 @@
+"""Recipe or Model -> what is to be made: the network, how it is fed, and what is known of its weights."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from .. import graph
+from ..bundle.inspection import graph_effect
+from ..errors import PreprocError, RecipeError
+from ..folding import InputEffect, guard
+from ..host import Progress
+from ..sources import FORMATS, USUAL, Recipe, replace
+from ..steps import Normalize, channels_out, check, plausibility
+from ..verify import inputs, ready_size_of, sizes_of
+from ..verify.runtimes import onnxruntime
+from .from_python import recipe_of
+from .job import Job
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import Tensor
+
+    from ..layers import Model
+    from ..sources.backbones import Backbone
+
+
+def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mapping[str, Any], progress: Progress) -> Job:
+    """said: of a Model, what recipe_of() takes."""
+    outputs = said.get("outputs", ())
+    if isinstance(formats, str) or isinstance(outputs, str):
+        raise PreprocError(f"expected formats and outputs to be lists of names, got {formats!r} and {outputs!r}", name="unknown-choice")
+    for name in formats or ():
+        if name not in FORMATS:
+            raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}", name="unknown-choice")
+    if not isinstance(source, Recipe):
+        recipe, backbone = recipe_of(source, tuple(formats or USUAL), **said)
+        _check_installed(recipe)
+        return _python_job(recipe, backbone, "unknown", progress)
+    recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
+    if said:
+        raise PreprocError(
+            f"expected {', '.join(said)} with a Model only, got it with a recipe, which says that itself", name="conflicting-options"
+        )
+    if recipe.backbone.source == "onnx":
+        if recipe.export.formats != ("onnx",):
+            raise PreprocError(
+                f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}',
+                name="unknown-choice",
+            )
+        return file_job(recipe, graph.load(recipe.resolve(str(recipe.backbone.weights))))
+    from ..sources.backbones import agreement, load_backbone, published_weights
+
+    _check_installed(recipe)
+    fetched = ", whose weights are fetched if they are not in the cache" if published_weights(recipe.backbone) else ""
+    progress(f"loading the backbone {recipe.backbone.name}{fetched}")
+    backbone = load_backbone(recipe)
+    return _python_job(recipe, backbone, agreement(recipe, backbone), progress)
+
+
+def _check_installed(recipe: Recipe) -> None:
+    """Raises PreprocError where what is needed last is not there: an .onnx file is written with onnxscript, and not published unless it
+    runs."""
+    if "onnx" not in recipe.export.formats:
+        return
+    if find_spec("onnxscript") is None:
+        raise PreprocError(
+            f"{recipe.name}: expected onnxscript for the format onnx, got none installed; pip install onnxscript", name="not-installed"
+        )
+    onnxruntime()
+
+
+def file_job(recipe: Recipe, model: "ir.Model") -> Job:
+    """A network that is an .onnx file, loaded as `model`: its outputs named, its batch as it is, refused if it normalizes its input a
+    second time."""
+    file = recipe.resolve(str(recipe.backbone.weights))
+    graph.check(model, file)
+    which = recipe.backbone.input, recipe.backbone.layout
+    picture = graph.picture_input(model, *which)
+    recipe = replace(
+        recipe,
+        backbone={"outputs": _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))},
+        pixels={"batch": picture.batch},
+    )
+    ready = channels_out(recipe.steps, recipe.pixels.channels)
+    picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
+    notes = _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
+    return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
+
+
+def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:
+    """The outputs of an .onnx file that the recipe asks for, by their own names."""
+    for name in recipe.backbone.outputs:
+        if name not in own:
+            raise RecipeError(
+                f"[backbone] outputs: expected some of {', '.join(own)}, which the file has, got {name!r}", name="output-names"
+            )
+    return recipe.backbone.outputs or own
+
+
+def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
+    """Raises RecipeError if a network that does this to its input would be fed with values that are normalized already; else, notes."""
+    reason = guard.why_not(effect, check(recipe.steps, channels=recipe.pixels.channels))
+    if reason is not None and recipe.backbone.override is None:
+        raise RecipeError(
+            f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)', name="normalized-twice"
+        )
+    return (*_constants(recipe), *guard.notes(effect))
+
+
+def _constants(recipe: Recipe) -> Iterator[str]:
+    """What may surprise of the constants that were given; those of preproc's own statistics are what the pictures have."""
+    for step in recipe.steps:
+        if not isinstance(step, Normalize) or step.unit is None:
+            continue
+        if step.constants_because is not None:
+            yield f"normalize: its constants are taken as they are given, because: {step.constants_because}"
+        elif not (step.origin or "").startswith("stats "):
+            given = plausibility.Constants(step.mean, step.std, step.unit)
+            yield from (f"normalize: {note}" for note in plausibility.notes(given, color=recipe.backbone.color))
+
+
+def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:
+    """A network in Python: refused if it normalizes its input a second time, its outputs named."""
+    from ..folding.modules import module_effect
+
+    progress("looking at what the backbone does to its input")
+    example = _example(recipe)
+    notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, example[1])))
+    sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
+    recipe, named = with_outputs(recipe, backbone)
+    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, example=example)
+
+
+def _example(recipe: Recipe) -> "tuple[Tensor, Tensor]":
+    """Two pictures as the model takes them, and what the steps make of them."""
+    import torch
+
+    from ..layers import Pipeline
+
+    size = sizes_of(recipe)[0]
+    pictures = [picture for _, picture in inputs.standard(recipe.pixels, size)][:2]
+    pixels = torch.cat([torch.from_numpy(picture) for picture in pictures])
+    return pixels, Pipeline.from_steps(recipe.steps)(pixels)
+
+
+def with_outputs(recipe: Recipe, backbone: "Backbone") -> "tuple[Recipe, Backbone]":
+    """The recipe with the names of all outputs, and the backbone answering them in that order. Runs it once."""
+    import torch
+
+    from ..sources.backbones import name_outputs
+
+    picture = torch.zeros(1, channels_out(recipe.steps, recipe.pixels.channels), *ready_size_of(recipe))
+    backbone, names = name_outputs(backbone, recipe.backbone.outputs, picture)
+    return replace(recipe, backbone={"outputs": names}), backbone

@@ -1,0 +1,38 @@
+"""Several pictures in one request."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...verify import Case
+
+
+def why_none(contract: Mapping[str, Any], golden: Sequence[Case]) -> str | None:
+    """Why several pictures cannot be one request, whose answers are cut apart again, or None. (That a batch's rows are those of its
+    pictures alone, in order, is what was verified.)"""
+    batch = contract["input"]["shape"][0]
+    if isinstance(batch, int):
+        return f"pixels has a fixed batch of {batch}"
+    for other in contract["other_inputs"]:
+        if not other["shape"] or other["shape"][0] != batch:
+            return f"{other['name']} is not given per picture, its shape is {other['shape']}"
+    for case in golden:
+        for name, array in case.expected.items():
+            if array.shape[:1] != (len(case.pixels),):
+                return f"{name} has {len(array) if array.ndim else 'no'} rows for {len(case.pixels)} picture"
+    return None
+
+
+def in_one_request(contract: Mapping[str, Any], golden: Sequence[Case]) -> list[Case]:
+    """All samples of the first one's size as a batch, which shows answers that are given to the wrong pictures; nothing where there is one
+    only, or the model takes no batches."""
+    same = [case for case in golden if case.pixels.shape == golden[0].pixels.shape]
+    if len(same) < 2 or why_none(contract, golden) is not None:
+        return []
+
+    def joined(arrays: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
+
+    pixels = np.concatenate([case.pixels for case in same])
+    return [Case(f"{len(same)} samples together", pixels, joined([case.expected for case in same]), joined([case.others for case in same]))]

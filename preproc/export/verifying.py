@@ -1,0 +1,133 @@
+"""A bundle that was published -> the report of this machine."""
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..bundle import MANIFEST, Bundle, front_of, open_bundle, strays
+from ..errors import BundleError, PreprocError
+from ..host import Progress, silent, versions
+from ..sources import Recipe
+from ..verify import FAILED, Report, Result, check_known, inputs, sizes_of
+from ..verify.runtimes import RUNTIMES, those_for
+from .answering import report_on, report_on_golden
+from .bare import bare_network
+from .finding import rebuild
+from .proving import prove
+from .writing import fold_module
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..sources.backbones import Backbone
+
+_PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",)}
+"""That a runtime is, by the start of its name; the others are torch."""
+
+
+def verify_bundle(
+    bundle_dir: str | Path,
+    *,
+    runtimes: Sequence[str] | None = None,
+    images: str | Path | None = None,
+    recipe: str | Path | None = None,
+    tf32: bool = False,
+    progress: Progress = silent,
+) -> Report:
+    """Verifies a published bundle on this machine.
+
+    Where the original backbone can be had, against a fresh float64 reference on all inputs; else (and always where only runtimes
+    that need no torch are asked for) against the bundle's golden samples.  runtimes: names; None: all that the bundle has files for.
+    images: a folder of your own pictures, which needs the backbone.  recipe: where the bundle's recipe is, if not in models/, or the .onnx
+    file that it was made from, if that is not in the working directory.  progress: is told each stage, and how far long ones are. Raises
+    BundleError if a file differs from the manifest.
+    """
+    progress("checking the files")
+    bundle = open_bundle(bundle_dir)
+    for stray in strays(bundle):
+        progress(f"note: {stray} is not in {MANIFEST}: it is not verified")
+    names = _names(bundle, runtimes)
+    asked = images is not None or recipe is not None
+    made_of_a_file = bundle.contract["backbone"]["source"] == "onnx"
+    found, why_not = None, "not asked for"
+    if asked or (runtimes is None and made_of_a_file) or any(RUNTIMES[name].file != "model.onnx" for name in names):
+        if images is not None:
+            inputs.check(Path(images), front_of(bundle.contract).pixels)
+        progress("looking for the original backbone")
+        try:
+            found = rebuild(bundle, None if recipe is None else Path(recipe))
+        except (PreprocError, ImportError) as error:
+            why_not = f"the original backbone is not at hand ({error})"
+            if asked:
+                where = "; say where it is: --recipe FILE.onnx" if made_of_a_file and recipe is None else ""
+                name = None if isinstance(error, PreprocError) else "not-installed"
+                raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}{where}", name=name) from error
+    if found is None:
+        report = report_on_golden(bundle, names, why_not=why_not, tf32=tf32, progress=progress)
+    else:
+        report = _against_original(bundle, *found, names, None if images is None else Path(images), tf32, progress)
+    return _with_versions(report, bundle.manifest["versions"])
+
+
+def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
+    """Of the runtimes that are asked. Raises BundleError for one that the bundle has no file for."""
+    check_known(runtimes or (), RUNTIMES)
+    in_python = bundle.contract["backbone"]["source"] != "onnx"  # else there is no network in Python to run
+    names = runtimes or those_for(bundle.manifest["files"], in_python=in_python)
+    for name in names:
+        file = RUNTIMES[name].file
+        if file is not None and file not in bundle.manifest["files"]:
+            raise BundleError(
+                f"{bundle.folder}: expected {file} for {name}, got a bundle without it; add its format to the recipe and export again",
+                name="format-not-in-bundle",
+            )
+    return names
+
+
+def _against_original(
+    bundle: Bundle,
+    recipe: Recipe,
+    backbone: "Backbone | Path",
+    names: Sequence[str],
+    images: Path | None,
+    tf32: bool,
+    progress: Progress,
+) -> Report:
+    """On all inputs, against a fresh reference."""
+    proof = prove(recipe, backbone, images=images, progress=progress)
+    progress(f"verifying {', '.join(names)}")
+    module = _folded(recipe, backbone)
+    files = {str(RUNTIMES[name].file) for name in names}
+    with tempfile.TemporaryDirectory() as folder:
+        bare = bare_network(recipe, backbone, proof.cases, files, Path(folder))
+        return report_on(bundle.folder, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, progress=progress)
+
+
+def _folded(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | None":
+    """The model in Python as the recipe says: folded where it can be. None for an .onnx file."""
+    if isinstance(backbone, Path):
+        return None
+    import torch
+
+    example = torch.zeros(recipe.pixels.shape(2, sizes_of(recipe)[0]), dtype=getattr(torch, recipe.pixels.dtype))
+    return fold_module(recipe, backbone.module, example).model
+
+
+def _with_versions(report: Report, then: Mapping[str, str]) -> Report:
+    """A failure on a machine with other versions than the export's says so: they may be what decides."""
+    now = versions()
+
+    def told(result: Result) -> Result:
+        packages = _PACKAGES.get(result.runtime.partition("-")[0], ("torch",))
+        there, here = ({f"{name} {known[name]}" for name in packages if name in known} for known in (then, now))
+        if result.verdict != FAILED or there == here:
+            return result
+        then_told, now_told = (", ".join(sorted(known)) or "another package" for known in (there, here))
+        return dataclasses.replace(result, reason=f"{result.reason}; exported with {then_told}, here is {now_told}")
+
+    original = report.original
+    if original is not None:
+        original = dataclasses.replace(original, results=tuple(map(told, original.results)))
+    return dataclasses.replace(report, results=tuple(map(told, report.results)), original=original)

@@ -1,0 +1,207 @@
+"""What is written: the model files, each with the contract inside."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import graph
+from ..bundle import contract as contracts
+from ..errors import NotFoldableError
+from ..host import Progress
+from ..sources import Recipe
+from ..steps import channels_out
+from .job import Job
+from .proving import Proof
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import Tensor, nn
+
+    from ..folding.modules import FoldResult
+
+FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
+"""The file of each format."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """contract: what each of the files promises.  module: the model in Python, if there is one."""
+
+    contract: Mapping[str, Any]
+    module: "nn.Module | None"
+
+
+def exported(job: Job, progress: Progress) -> "ir.Model | None":
+    """The bare network in Python as ONNX, where that format is wanted."""
+    if isinstance(job.backbone, Path) or "onnx" not in job.recipe.export.formats:
+        return None
+    from .formats import export_backbone
+
+    progress("exporting the backbone to ONNX")
+    recipe = job.recipe
+    return export_backbone(
+        job.backbone.module,
+        job.ready,
+        outputs=recipe.backbone.outputs,
+        opset=recipe.export.opset,
+        dynamic_size=recipe.ready_size is None,
+    )
+
+
+def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, progress: Progress) -> Written:
+    """All formats of a job, into an empty folder. bare: the network alone as ONNX, where it is none already; in place."""
+    recipe, fold, notes = job.recipe, dict[str, Any](), job.notes
+    onnx_model, folded = None, None
+    if "onnx" in recipe.export.formats:
+        progress("writing model.onnx")
+        onnx_model, fold["onnx"], notes = _attached(job, bare)
+    if not isinstance(job.backbone, Path):
+        folded = fold_module(recipe, job.backbone.module, job.pixels)
+        entry = _fold_entry(recipe, folded)
+        fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
+    contract = _contract(job, fold, _told(notes, progress), onnx_model, proof)
+    if onnx_model is not None:
+        _save_onnx(onnx_model, contract, folder / FILES["onnx"])
+    if folded is not None:
+        _write_torch(job, folded, contract, folder, progress)
+    return Written(contract, None if folded is None else folded.model)
+
+
+def write_onnx(job: Job, proof: Proof | None, path: Path, progress: Progress) -> Written:
+    """The one file `path` for a backbone that is an .onnx file. proof: None where nothing is verified."""
+    progress(f"writing {path.name}")
+    model, fold, notes = _attached(job, None)
+    contract = _contract(job, {"onnx": fold}, _told(notes, progress), model, proof)
+    _save_onnx(model, contract, path)
+    return Written(contract, None)
+
+
+def fold_module(recipe: Recipe, backbone: "nn.Module", example: "Tensor") -> "FoldResult":
+    """The model in Python as the recipe says: folded, or with the pipeline collapsed in front. Raises NotFoldableError where a recipe that
+    requires the fold cannot have it. example: pixels as the model takes them."""
+    from ..folding.modules import FoldResult, fold
+    from ..layers import Pipeline, prepend
+
+    pipeline = Pipeline.from_steps(recipe.steps)
+    if recipe.export.fold == "off":
+        return FoldResult(prepend(pipeline.collapse(channels=recipe.pixels.channels), backbone), False, "fold = off")
+    result = fold(prepend(pipeline, backbone), example=example)
+    if recipe.export.fold == "require" and not result.folded:
+        raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}') from result.refusal
+    return result
+
+
+def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], folder: Path, progress: Progress) -> None:
+    """The formats that torch writes of the model in Python."""
+    recipe, extra = job.recipe, {contracts.FILE: _compact(contract)}
+    if "torchscript" in recipe.export.formats:
+        from .formats import export_torchscript
+
+        progress("writing model.pt")
+        export_torchscript(folded.model, job.pixels, folder / FILES["torchscript"], tf32=recipe.export.tf32, extra=extra)
+    if "pt2" in recipe.export.formats:
+        from .formats import export_pt2
+
+        progress("writing model.pt2")
+        layout, free = recipe.pixels.layout, recipe.pixels.size is None
+        export_pt2(folded.model, job.pixels, folder / FILES["pt2"], layout=layout, dynamic_size=free, extra=extra)
+
+
+def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
+    for note in notes:
+        progress(f"note: {note}")
+    return notes
+
+
+def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.Model | None", proof: Proof | None) -> dict[str, Any]:
+    """What the files promise. Shapes of outputs are those that the reference answered, else what an .onnx file says of them."""
+    declared = {} if model is None else {value.name: value for value in model.graph.outputs}
+
+    def output(name: str) -> dict[str, Any]:
+        value = declared.get(name)
+        kind = "float32" if value is None or value.dtype is None else value.dtype.numpy().name
+        answered = None if proof is None else [job.recipe.pixels.batch or "N", *proof.cases[0].expected[name].shape[1:]]
+        shape = answered or graph.sides(value)
+        return {"name": name, "dtype": kind, "shape": shape}
+
+    picture = (
+        graph.any_picture(model, contracts.INPUT, job.recipe.pixels.layout)
+        if isinstance(job.backbone, Path) and model is not None
+        else None
+    )
+    others = [] if picture is None or model is None else graph.promised_others(model, picture)
+    made = contracts.make_contract(
+        job.recipe,
+        outputs=[output(name) for name in job.recipe.backbone.outputs],
+        others=others,
+        fold=fold,
+        weights=job.weights,
+        weights_sha256=job.weights_sha256,
+        trained=job.trained,
+        constants_agree=job.constants_agree,
+        labels=job.labels,
+        notes=notes,
+    )
+    if "onnx" in fold:
+        made["fold"]["onnx"]["stamp"] = graph.stamp(made)
+    return made
+
+
+def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
+    model.metadata_props.update({contracts.KEY: _compact(contract), **contracts.standard_metadata(contract)})
+    graph.check(model, path.name)
+    graph.save(model, path)
+
+
+def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, dict[str, Any], tuple[str, ...]]":
+    """The ONNX model with its steps, the contract's entry on the fold, and its notes. bare: the network alone, where it is no file; in
+    place."""
+    recipe = job.recipe
+    attach = functools.partial(
+        graph.attach,
+        steps=recipe.steps,
+        pixels=recipe.pixels,
+        name=contracts.INPUT,
+        old=recipe.backbone.input,
+        layout=recipe.backbone.layout,
+    )
+    if bare is not None:
+        model, done = bare, attach(bare, fold=recipe.export.fold, layout="NCHW")
+    else:
+        assert job.model is not None
+        model, done = _attached_to_file(job.model, recipe, attach)
+        by_name = {value.name: value for value in model.graph.outputs}
+        model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
+    pixels = recipe.pixels
+    entry = _fold_entry(recipe, done)
+    entry |= graph.record(model, contracts.INPUT, layout=pixels.layout, channels=pixels.channels, folded=done.folded, moved=done.moved)
+    return model, entry, (*job.notes, *done.notes)
+
+
+def _attached_to_file(closed: "ir.Model", recipe: Recipe, attach: Callable[..., graph.Attached]) -> "tuple[ir.Model, graph.Attached]":
+    """A network that is an .onnx file, its functions opened where the fold gains by it."""
+    if recipe.export.fold == "off":
+        return closed, attach(closed, fold="off")
+    spec = recipe.backbone
+    model = graph.opened(closed, channels_out(recipe.steps, recipe.pixels.channels), name=spec.input, layout=spec.layout)
+    done = attach(model, fold=recipe.export.fold)
+    if model is closed:
+        return model, done
+    if not done.folded:  # then nothing was gained by it
+        return closed, dataclasses.replace(attach(closed, fold="off"), reason=done.reason)
+    opened = sorted(f"{domain}::{name}" for domain, name, _ in closed.functions.keys() - model.functions.keys())
+    return model, dataclasses.replace(done, notes=(*done.notes, f"in place of their calls: the functions {', '.join(opened)}"))
+
+
+def _fold_entry(recipe: Recipe, done: "FoldResult | graph.Attached") -> dict[str, Any]:
+    """What the contract says of a fold."""
+    convolutions, requested = list(done.convolutions), recipe.export.fold
+    return {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
+
+
+def _compact(contract: Mapping[str, Any]) -> str:
+    return json.dumps(contract, separators=(",", ":"))

@@ -1,0 +1,29 @@
+"""This machine: what is installed, how many threads it computes with, where text goes, and the places that are written to.
+
+In: paths and words of the user. Out: the same, checked, or one line that says what this machine does not have.
+Never: anything of pictures or models; and nothing heavy is imported, for every command passes here.
+"""
+
+from . import children, scratch, targets, terminal, threads
+from .examples import MODELS, PACKED, page, recipe_file
+from .installed import INSTALL_ONE, PACKAGES, WHEELS, versions
+from .progress import Progress, paced, silent
+
+__all__ = [
+    "INSTALL_ONE",
+    "MODELS",
+    "PACKAGES",
+    "PACKED",
+    "WHEELS",
+    "Progress",
+    "children",
+    "paced",
+    "page",
+    "recipe_file",
+    "scratch",
+    "silent",
+    "targets",
+    "terminal",
+    "threads",
+    "versions",
+]

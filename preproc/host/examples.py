@@ -1,0 +1,54 @@
+"""What comes with preproc to begin with: recipes, the files of the embedded network, and the pages that explain."""
+
+import re
+from pathlib import Path
+
+from ..errors import PreprocError, did_you_mean
+
+_PACKAGE = Path(__file__).parent.parent
+PACKED = _PACKAGE / "host" / "packed"
+"""In a wheel, the recipes and pages (pyproject.toml says which); in a checkout they lie beside the package."""
+MODELS = PACKED / "models" if PACKED.is_dir() else _PACKAGE.parent / "models"
+PAGES = {
+    "recipe": MODELS / "README.md",
+    "bundle": (PACKED if PACKED.is_dir() else _PACKAGE.parent) / "export" / "README.md",
+    "layers": _PACKAGE / "README.md",
+    "stats": _PACKAGE / "stats" / "README.md",
+    "refusals": _PACKAGE / "refusals.md",
+}
+"""What `preproc explain` prints, beside the sections of the last one."""
+
+
+def recipes() -> list[str]:
+    """The names of the recipes that come along."""
+    return sorted(file.stem for file in MODELS.glob("*.toml"))
+
+
+def recipe_file(given: Path) -> Path:
+    """The file that is meant: a path, or the name of a recipe that comes along. Raises PreprocError for a name that none has."""
+    if given.suffix or given.is_file() or given.name != str(given):
+        return given
+    if given.name not in recipes():
+        raise PreprocError(
+            f"{given}: expected a recipe's file, as preproc init writes one, or one of {', '.join(recipes())}, which come along, "
+            f"got neither{did_you_mean(given.name, recipes())}",
+            name="nothing-there",
+        )
+    return MODELS / f"{given.name}.toml"
+
+
+def page(topic: str) -> str:
+    """A page's text, or what it says of the refusal of that name. Raises PreprocError."""
+    if topic in PAGES:
+        return PAGES[topic].read_text(encoding="utf-8")
+    found = refusals()
+    if topic not in found:
+        known = f"one of {', '.join(PAGES)}, or the name of a refusal, as unit-mismatch"
+        raise PreprocError(f"expected {known}, got {topic!r}{did_you_mean(topic, [*PAGES, *found])}", name="unknown-choice")
+    return found[topic]
+
+
+def refusals() -> dict[str, str]:
+    """What is said of each refusal, by its name."""
+    sections = re.split(r"^(?=##)", page("refusals"), flags=re.MULTILINE)
+    return {section.split(maxsplit=2)[1]: section.strip() for section in sections if section.startswith("### ")}

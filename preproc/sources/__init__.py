@@ -1,0 +1,32 @@
+"""What is to be made: a recipe's TOML, checked.
+
+In: a file or tables. Out: a frozen Recipe, its steps whole; or one line that names the file and the key.
+Never: a key that nobody reads, a default for constants, a weight or a network (those are in backbones/).
+"""
+
+from .parsing import load_front, load_recipe, parse_front, parse_recipe
+from .recipe import USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe, replace
+from .words import FOLDS, FORMATS, OWN_CODE, check_name, check_opset, check_output_name, check_size, check_tolerance, read_labels
+
+__all__ = [
+    "FOLDS",
+    "FORMATS",
+    "OWN_CODE",
+    "USUAL",
+    "BackboneSpec",
+    "ExportSpec",
+    "Front",
+    "PixelsSpec",
+    "Recipe",
+    "check_name",
+    "check_opset",
+    "check_output_name",
+    "check_size",
+    "check_tolerance",
+    "load_front",
+    "load_recipe",
+    "parse_front",
+    "parse_recipe",
+    "read_labels",
+    "replace",
+]

@@ -1,0 +1,265 @@
+"""TOML -> frozen Recipe. Every error names the file, the key, what was expected and what was got."""
+
+import dataclasses
+import functools
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import steps
+from ..errors import PreprocError, RecipeError, did_you_mean
+from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Normalize, Step
+from . import published
+from .recipe import USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe
+from .table import Table, Value
+from .words import FOLDS, FORMATS, SOURCES, check_name, check_opset, check_output_name, check_size, check_tolerance, read_labels
+
+
+def load_recipe(path: str | Path, *, pillow: int | None = None) -> Recipe:
+    """Reads and checks a recipe. Raises RecipeError. pillow: as parse_recipe()'s."""
+    return _loaded(path, functools.partial(parse_recipe, folder=Path(path).parent, pillow=pillow))
+
+
+def load_front(path: str | Path, *, model_color: str | None = None) -> Front:
+    """parse_front() of a recipe's file."""
+    return _loaded(path, functools.partial(parse_front, folder=Path(path).parent, model_color=model_color))
+
+
+def parse_front(data: Mapping[str, Any], *, folder: Path, model_color: str | None = None) -> Front:
+    """What TOML's tables say of the pixels and of what is done to them, for a network that is known otherwise: [pixels], [[steps]] or
+    steps_from, and [backbone] color, or `model_color` where there is none. The rest may be there, and is not read. Raises RecipeError."""
+    top = Table(data, "")
+    table = top.table("backbone", {})
+    color = table.choice("color", COLORS) if "color" in table.data else model_color
+    if color is None:
+        raise RecipeError(
+            "[backbone] color: expected what the model was trained on, there or as --model-color, got nothing", name="missing-key"
+        )
+    if model_color not in (None, color):
+        raise RecipeError(f"[backbone] color: expected {model_color}, as --model-color says, got {color}", name="conflicting-options")
+    source, name, weights = (table.text(key, None) for key in ("source", "name", "weights"))
+    found = _front(top, BackboneSpec(source=source or "none", color=color, name=name, weights=weights), folder, None)
+    top.taken += ["name", "labels", "export"]
+    table.taken += [field.name for field in dataclasses.fields(BackboneSpec)]
+    top.finish()
+    table.finish()
+    return found
+
+
+def _loaded(path: str | Path, parse: Callable[[Mapping[str, Any]], Value]) -> Value:
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: expected a recipe, got {error.strerror or error}", name="nothing-there") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: expected TOML, got something else: {error}", name="malformed-file") from error
+    try:
+        return parse(data)
+    except PreprocError as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = None) -> Recipe:
+    """A Recipe from TOML's tables. folder: what relative paths in it start from.  pillow: whose order of passes resizes have where the
+    recipe names none, 12 or 13; None: that of the Pillow which is installed."""
+    top = Table(data, "")
+    name = top.text("name")
+    check_name(name)
+    backbone = _backbone(top.table("backbone"))
+    front = _front(top, backbone, folder, pillow)
+    export = _export(top.table("export", {}), folder)
+    labels = read_labels(top.any("labels", ()), folder)
+    top.finish()
+    return Recipe(
+        name=name,
+        backbone=backbone,
+        pixels=front.pixels,
+        steps=front.steps,
+        export=export,
+        labels=labels,
+        folder=folder,
+        steps_from=front.steps_from,
+    )
+
+
+def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | None) -> "Front":
+    pixels = top.table("pixels")
+    first = FromPixels(
+        layout=pixels.choice("layout", LAYOUTS),
+        color=pixels.choice("color", COLORS),
+        to=backbone.color,
+        pixel_dtype=pixels.choice("dtype", PIXEL_DTYPES, "uint8"),
+    )
+    known = _published_steps(top, backbone, pillow)
+    later = tuple(_step(table, backbone.color, folder, pillow) for table in top.tables("steps")) if known is None else known.steps
+    sequence = (first, *later)
+    channels = pixels.number("channels", steps.channels_in(sequence))
+    if channels != (steps.channels_in(sequence) or channels):
+        raise RecipeError(
+            f"[pixels] channels: expected {steps.channels_in(sequence)}, as the colour order or the statistics say, got {channels}",
+            name="channel-mismatch",
+        )
+    if channels is None:
+        raise RecipeError(
+            '[pixels] channels: expected the number of channels, for color = "ANY" does not say it, got nothing', name="shape-unknown"
+        )
+    try:
+        steps.check(sequence, channels=channels)
+    except PreprocError as error:
+        raise RecipeError(f"[[steps]]: {error}") from error
+    size, batch = pixels.checked("size", check_size), pixels.number("batch", None)
+    pixels.finish()
+    spec = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
+    return Front(spec, sequence, backbone.color, None if known is None else known.origin)
+
+
+def _published_steps(top: "Table", backbone: BackboneSpec, pillow: int | None) -> published.Published | None:
+    """What steps_from = "weights" stands for, with the recipe's own `pillow` or that one, or None without it."""
+    value, own, because = top.text("steps_from", None), top.any("pillow", None), top.text("constants_because", None)
+    for key, said, step in (("pillow", own, "resize"), ("constants_because", because, "normalize")):
+        if value is None and said is not None:
+            raise RecipeError(
+                f"{key}: expected beside steps_from, got {said!r} without; in [[steps]] each {step} may say its own",
+                name="option-without-effect",
+            )
+    if value is None:
+        return None
+    if value != "weights" or "steps" in top.data:
+        what = "[[steps]] beside it" if "steps" in top.data else repr(value)
+        raise RecipeError(f'steps_from: expected "weights", in place of [[steps]], got {what}', name="conflicting-options")
+    if own is not None:
+        try:
+            steps.check_pillow(own, "pillow")
+        except PreprocError as error:
+            raise RecipeError(str(error)) from error
+    try:
+        known = published.of_weights(
+            backbone.source,
+            str(backbone.name),
+            str(backbone.weights),
+            pillow=pillow if own is None else own,
+            constants_because=because,
+        )
+    except PreprocError as error:
+        raise RecipeError(f"steps_from: {error}") from error
+    if known.color != backbone.color:
+        raise RecipeError(
+            f'[backbone] color: expected "{known.color}", which its weights were trained on, got "{backbone.color}"',
+            name="trained-otherwise",
+        )
+    return known
+
+
+def _backbone(table: "Table") -> BackboneSpec:
+    spec = BackboneSpec(
+        source=table.choice("source", SOURCES),
+        color=table.choice("color", COLORS),
+        name=table.text("name", None),
+        weights=table.text("weights", None),
+        checkpoint_key=table.text("checkpoint_key", None),
+        seed=table.number("seed", None),
+        override=table.text("override", None),
+        outputs=table.texts("outputs", ()),
+        input=table.text("input", None),
+        layout=table.choice("layout", LAYOUTS) if "layout" in table.data else table.any("layout", None),
+        arguments=table.table("arguments", {}).data,
+    )
+    table.finish()
+    for name in spec.outputs:
+        check_output_name(name)
+    try:
+        json.dumps(spec.arguments, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"[backbone] arguments: expected numbers, strings, lists and tables, got {spec.arguments}") from error
+    if spec.source != "onnx" and spec.name is None:
+        raise RecipeError(
+            f'[backbone] name: expected the name of the network, for source = "{spec.source}", got nothing', name="missing-key"
+        )
+    if spec.source == "onnx" and spec.arguments:
+        raise RecipeError(
+            "[backbone] arguments: expected none for an .onnx file, which nothing constructs, got some", name="option-without-effect"
+        )
+    if spec.source != "onnx" and spec.input is not None:
+        raise RecipeError(f"[backbone] input: expected for an .onnx file only, got {spec.input!r}", name="option-without-effect")
+    if spec.source != "onnx" and spec.layout is not None:
+        raise RecipeError(
+            f"[backbone] layout: expected for an .onnx file only, got {spec.layout!r}; what the caller has is in [pixels]",
+            name="option-without-effect",
+        )
+    if spec.source == "import" and spec.weights not in (None, "random"):
+        raise RecipeError(
+            f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '
+            'source = "checkpoint" fills a network with a file',
+            name="option-without-effect",
+        )
+    if spec.checkpoint_key is not None and (spec.source in ("import", "onnx") or spec.weights in (None, "random")):
+        raise RecipeError(
+            f"[backbone] checkpoint_key: expected beside a weights file with several networks' tensors, got {spec.checkpoint_key!r}",
+            name="option-without-effect",
+        )
+    if spec.weights is None and spec.source != "import":
+        raise RecipeError('[backbone] weights: expected a weights name, a file, or "random" with a seed, got nothing', name="missing-key")
+    if (spec.weights == "random") != (spec.seed is not None):
+        raise RecipeError(
+            f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}',
+            name="conflicting-options",
+        )
+    return spec
+
+
+def _step(table: "Table", color: str, folder: Path, pillow: int | None) -> Step:
+    """A step of a recipe: its own fields, and for normalize also `preset` or `stats`."""
+    given = dict(table.data)
+    sources = [key for key in ("preset", "stats", "mean") if key in given]
+    try:
+        if given.get("step") == "from_pixels":
+            raise PreprocError("expected the [pixels] table instead, which makes this step", name="step-order")
+        if given.get("step") != "normalize":
+            return steps.parse(given, pillow=pillow)
+        if len(sources) != 1:
+            raise PreprocError(
+                f"normalize: expected one of preset, stats, or mean with std and unit, got {' and '.join(sources) or 'none'}: "
+                "nothing defaults to ImageNet",
+                name="missing-constants",
+            )
+        if sources == ["mean"]:
+            if "unit" not in given:
+                raise PreprocError("normalize: expected unit = '0-1' or '0-255' beside mean and std, got nothing", name="unit-missing")
+            return steps.parse(given)
+        extra = [key for key in given if key not in ("step", *sources, *(("constants_because",) if sources == ["stats"] else ()))]
+        if extra:
+            raise PreprocError(
+                f"normalize: expected nothing beside {sources[0]}, got {extra[0]!r}{did_you_mean(extra[0], ['mean', 'std'])}",
+                name="conflicting-options",
+            )
+        order = None if color == "ANY" else color
+        if not isinstance(given[sources[0]], str):
+            raise PreprocError(f"normalize: expected {sources[0]} to be a string, got {given[sources[0]]!r}", name="recipe-value")
+        if sources == ["preset"]:
+            return Normalize.preset(given["preset"], color=order)
+        return Normalize.from_stats(folder / given["stats"], color=order, constants_because=given.get("constants_because"))
+    except PreprocError as error:
+        raise RecipeError(f"{table.where}: {error}") from error
+
+
+def _export(table: "Table", folder: Path) -> ExportSpec:
+    formats = table.texts("formats", USUAL)
+    for item in formats:
+        if item not in FORMATS:
+            raise RecipeError(
+                f"[export] formats: expected some of {', '.join(FORMATS)}, got {item!r}{did_you_mean(item, FORMATS)}", name="unknown-choice"
+            )
+    images = table.text("images", None)
+    spec = ExportSpec(
+        formats=tuple(formats),
+        fold=table.choice("fold", FOLDS, "auto"),
+        opset=table.checked("opset", check_opset, ExportSpec.opset),
+        images=None if images is None else folder / images,
+        tolerance=table.checked("tolerance", check_tolerance, None),
+        tf32=table.flag("tf32", False),
+    )
+    table.finish()
+    return spec

@@ -1,0 +1,315 @@
+"""What an image processor class of transformers does with its fields, as `python -m tests.processors` measured it -> steps.
+
+huggingface.json has for each class, and for each of the versions of transformers that were driven, which fields change the picture, what
+they are where a file leaves them out, and which rules below compute bit by bit what the class does: under "classes" with Pillow, under
+"torchvision" on that library's tensors, with torch's arithmetic.
+"""
+
+import functools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ...errors import PreprocError, did_you_mean
+from ...steps import FAST, CenterCrop, ChannelAffine, Normalize, Rescale, Resize, Step
+from .base import UNJUDGED
+
+RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+"""Pillow's codes."""
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "do_resize": ("size", "resample", "crop_pct", "size_divisor"),
+    "do_center_crop": ("crop_size",),
+    "do_rescale": ("rescale_factor", "rescale_offset"),
+    "do_normalize": ("image_mean", "image_std"),
+    "do_pad": ("pad_size",),
+    "do_flip_channel_order": (),
+    "include_top": (),
+}
+"""Each flag, and the fields that say something only where it is on."""
+FLAG_OF = {name: flag for flag, names in VALUES.items() for name in names}
+FIELDS = (*VALUES, *FLAG_OF)
+HARMLESS = frozenset(
+    {
+        "processor_class",
+        "image_processor_type",
+        "feature_extractor_type",
+        "_valid_processor_keys",
+        "data_format",
+        "input_data_format",
+        "return_tensors",
+        "device",
+        "disable_grouping",
+        "default_to_square",
+        "do_convert_rgb",
+        "do_reduce_labels",
+        "reduce_labels",
+        "num_labels",
+        "format",
+        "do_convert_annotations",
+        "ignore_index",
+        "apply_ocr",
+        "ocr_lang",
+        "tesseract_config",
+    }
+)
+"""Fields that say nothing more of the pixels of one RGB picture."""
+
+Rule = Callable[[str, Mapping[str, Any]], list[Step]]
+
+
+def _plain(keys: str, config: Mapping[str, Any]) -> list[Step]:
+    size, method = config["size"], _method(config)
+    if keys == "height width":
+        return [Resize(size=(size["height"], size["width"]), interpolation=method)]
+    return [Resize(size=size["shortest_edge"], interpolation=method)]
+
+
+def _convnext(keys: str, config: Mapping[str, Any]) -> list[Step]:  # noqa: ARG001 - it has a shortest_edge only
+    edge, method = config["size"]["shortest_edge"], _method(config)
+    if edge >= 384:
+        return [Resize(size=(edge, edge), interpolation=method)]
+    larger = int(edge / config["crop_pct"])
+    return [Resize(size=larger, interpolation=method), CenterCrop(size=(edge, edge), rounding="floor")]
+
+
+def _poolformer(keys: str, config: Mapping[str, Any]) -> list[Step]:
+    larger = {name: int(side / config["crop_pct"]) for name, side in config["size"].items()}
+    if keys == "height width" and larger["height"] == larger["width"] and config["size"]["height"] == config["size"]["width"]:
+        keys, larger = "shortest_edge", {"shortest_edge": larger["height"]}
+    return _plain(keys, {**config, "size": larger})
+
+
+def _levit(keys: str, config: Mapping[str, Any]) -> list[Step]:
+    size = config["size"]
+    return _plain(keys, {**config, "size": size if keys == "height width" else {"shortest_edge": int(256 / 224 * size["shortest_edge"])}})
+
+
+def _divisor(keys: str, config: Mapping[str, Any]) -> list[Step]:
+    """Up to the next multiple. Of a shortest_edge that would depend on the picture, in a way that steps cannot say."""
+    divisor = config.get("size_divisor") or 1
+    return _plain(keys, {**config, "size": {name: -(-side // divisor) * divisor for name, side in config["size"].items()}})
+
+
+RESIZES: Mapping[str, Rule] = {"plain": _plain, "convnext": _convnext, "poolformer": _poolformer, "levit": _levit, "divisor": _divisor}
+"""How classes resize, where steps can say it."""
+NEEDS: Mapping[str, str] = {"convnext": "crop_pct", "poolformer": "crop_pct", "divisor": "size_divisor"}
+"""The fields that such a class reads."""
+SIZES = ("height width", "shortest_edge")
+"""The keys of a size that steps can say."""
+
+
+BACKENDS: Mapping[str, str] = {"pil": "classes", "torchvision": "torchvision"}
+"""What a class computes with, as AutoImageProcessor.from_pretrained(backend=...) has it, and where huggingface.json has its classes."""
+
+
+class FailsError(PreprocError):
+    """The class itself refuses it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processor:
+    """One class as some versions of transformers compute it.
+
+    backend: what it computes with.  why_not: it computes nothing that steps can say, and why.  reads: the fields that change the picture;
+    always: those that do so although their flag is off.  resize: the rule of its resize, None where steps cannot say it; sizes: with which
+    keys of its size that is so; number: which keys a size of one number stands for; fails: the keys ("number": one number) with which the
+    class raises an error.
+    tensors: the dtype of those that it resizes; None: with Pillow.
+    crop: whether its center crop is one.  color: of what it makes of RGB, where no flag turns it.  absent: what fields are that
+    a file leaves out; variants: what else they are in the class's torchvision form.
+    """
+
+    name: str
+    backend: str = "pil"
+    versions: Sequence[str] = ()
+    why_not: str = ""
+    reads: frozenset[str] = frozenset()
+    always: Sequence[str] = ()
+    resize: str | None = None
+    sizes: Sequence[str] = ()
+    number: str | None = None
+    fails: Sequence[str] = ()
+    tensors: str | None = None
+    crop: bool = False
+    color: str = "RGB"
+    absent: Mapping[str, Any] = field(default_factory=dict)
+    variants: Sequence[Mapping[str, Any]] = ()
+
+    def __str__(self) -> str:
+        told = "" if self.backend == "pil" else " with torchvision"
+        return f"{self.name}{told} of transformers {' and '.join(self.versions)}"
+
+    def is_of(self, major: str) -> bool:
+        """Whether it is how that major version computes the class; "" is any."""
+        return not major or any(version.startswith(f"{major}.") for version in self.versions)
+
+    def read(self, told: Mapping[str, Any], variant: Mapping[str, Any] = {}) -> tuple[str, list[Step]]:
+        """The channel order that it makes, and the steps. told: the fields of a file, without nulls. Raises PreprocError."""
+        if self.why_not:
+            raise PreprocError(f"expected a processor whose arithmetic steps can say, got {self}: {self.why_not}", name="steps-cannot-say")
+        config = {**self.absent, **variant, **told}
+        on = {name for name in VALUES if self._flag(name, config)}
+        for name in VALUES:
+            if name in on and name in told and name not in self.reads and name != "do_pad":
+                raise PreprocError(
+                    f"expected {name} to be false or left out, got true, but {self} computes no such step", name="published-value"
+                )
+        self._check_fields(told, on)
+        for name in self.always:
+            if FLAG_OF[name] not in on and config.get(name) is not None:
+                raise PreprocError(
+                    f"expected no {name} beside {FLAG_OF[name]} false, for {self} uses it all the same, got {config[name]!r}",
+                    name="published-value",
+                )
+        on &= self.reads
+        if "do_pad" in on or (self._flag("do_pad", config) and "pad_size" in self.reads and config.get("pad_size") is not None):
+            raise PreprocError(f"expected do_pad to be false, for steps cannot say the border of {self}, got true", name="steps-cannot-say")
+        found = (self._resize(config) if "do_resize" in on else []) + (self._crop(config) if "do_center_crop" in on else [])
+        if "do_flip_channel_order" in on and on & {"do_normalize", "include_top"}:
+            raise PreprocError(
+                "expected do_flip_channel_order without do_normalize, whose order is not told, got both", name="steps-cannot-say"
+            )
+        color = "BGR" if (self.color == "BGR") != ("do_flip_channel_order" in on) else "RGB"
+        return color, [*found, *self._values(config, on)]
+
+    def _flag(self, name: str, config: Mapping[str, Any]) -> bool:
+        value = config.get(name)
+        if not isinstance(value, bool) and value is not None:
+            raise PreprocError(f"expected {name} to be true or false, got {value!r}", name="published-value")
+        return bool(value)
+
+    def _check_fields(self, told: Mapping[str, Any], on: set[str]) -> None:
+        """Every field is used, or says nothing, or is refused."""
+        for name, value in told.items():
+            if name in HARMLESS or name in VALUES or name in self.reads:
+                continue
+            if name in FLAG_OF and (FLAG_OF[name] not in on or FLAG_OF[name] == "do_pad" or value == self.absent.get(name)):
+                continue
+            if name in self.absent and value == self.absent[name]:
+                continue
+            if name in self.absent:
+                raise PreprocError(
+                    f"expected {name} {self.absent[name]!r}, for steps can say no other of {self}, got {value!r}", name="steps-cannot-say"
+                )
+            if name in FIELDS:
+                raise PreprocError(f"expected no {name}, which {self} does not read, got {value!r}: leave it out", name="unknown-key")
+            raise PreprocError(
+                f"expected fields of image processors that are known, got {name!r}{did_you_mean(name, FIELDS)}", name="unknown-key"
+            )
+
+    def _resize(self, config: Mapping[str, Any]) -> list[Step]:
+        if self.resize is None:
+            raise PreprocError(
+                f"expected do_resize to be false, for steps cannot say the resize of {self}, got true", name="steps-cannot-say"
+            )
+        size = config.get("size")
+        if isinstance(size, int) and not isinstance(size, bool) and self.number is not None:
+            named = "height width" if config.get("default_to_square", self.number == "height width") else "shortest_edge"
+            if named != self.number:
+                raise PreprocError(
+                    f"expected size as a table, got {size} with default_to_square {config['default_to_square']}", name="published-value"
+                )
+            size = dict.fromkeys(self.number.split(), size)
+        if (" ".join(sorted(map(str, size))) if isinstance(size, Mapping) else "number") in self.fails:
+            raise FailsError(f"expected a size that {self} takes, got {size!r}, with which it fails", name="published-value")
+        if not isinstance(size, Mapping) or not all(map(_is_number, size.values())) or " ".join(sorted(size)) not in self.sizes:
+            asked = " or ".join(keys.replace(" ", " and ") for keys in self.sizes)
+            got = " and ".join(map(str, size)) if isinstance(size, Mapping) else repr(size)
+            longest = "; where a longest edge bounds it, the sides are rounded in a way that steps have no word for"
+            bound = longest if isinstance(size, Mapping) and "longest_edge" in size else ""
+            raise PreprocError(f"expected size with {asked}, which steps can say for {self}, got {got}{bound}", name="steps-cannot-say")
+        needed = NEEDS.get(self.resize)
+        if needed and not _is_number(config.get(needed)):
+            raise PreprocError(f"expected {needed} to be a number, got {config.get(needed)!r}", name="published-value")
+        steps = RESIZES[self.resize](" ".join(sorted(size)), {**config, "size": size})
+        return steps if self.tensors is None else [self._on_tensors(step, rescaled=self._flag("do_rescale", config)) for step in steps]
+
+    def _on_tensors(self, step: Step, *, rescaled: bool) -> Step:
+        """A resize with torch's arithmetic. Its Lanczos is bicubic below torchvision 0.27 and on GPUs."""
+        if not isinstance(step, Resize):
+            return step
+        if self.tensors == "float32" and not rescaled:
+            raise PreprocError(f"expected do_rescale, behind which {self} resizes floats, got none", name="steps-cannot-say")
+        if step.interpolation not in FAST:
+            raise PreprocError(
+                f"expected resample 2 (bilinear) or 3 (bicubic), which steps can say on tensors, got {step.interpolation}",
+                name="steps-cannot-say",
+            )
+        return replace(step, pillow=None, torch=self.tensors)
+
+    def _crop(self, config: Mapping[str, Any]) -> list[Step]:
+        size = config.get("crop_size")
+        if not self.crop:
+            raise PreprocError(
+                f"expected do_center_crop to be false, for steps cannot say the crop of {self}, got true", name="steps-cannot-say"
+            )
+        if isinstance(size, int):
+            size = {"height": size, "width": size}
+        if not isinstance(size, Mapping) or set(size) != {"height", "width"}:
+            raise PreprocError(
+                f"expected crop_size with height and width, got {' and '.join(size) if isinstance(size, Mapping) else size}",
+                name="published-value",
+            )
+        return [CenterCrop(size=(size["height"], size["width"]), rounding="floor" if self.backend == "pil" else "trunc")]
+
+    def _values(self, config: Mapping[str, Any], on: set[str]) -> list[Step]:
+        """One rescale and one normalization as such; else the affine map that they make together."""
+        factor, offset = 1.0, 0.0
+        if "do_rescale" in on:
+            if not _is_number(config.get("rescale_factor")):
+                raise PreprocError(f"expected rescale_factor to be a number, got {config.get('rescale_factor')!r}", name="published-value")
+            factor, offset = (
+                float(config["rescale_factor"]),
+                -1.0 if config.get("rescale_offset") and "rescale_offset" in self.reads else 0.0,
+            )
+        rescale: list[Step] = [Rescale(scale=factor, offset=offset)] if "do_rescale" in on else []
+        if not on & {"do_normalize", "include_top"}:
+            return rescale
+        mean, std = (_per_channel(config, name) for name in ("image_mean", "image_std"))
+        if "include_top" not in on and offset == 0 and (not rescale or math.isclose(factor, 1 / 255, rel_tol=1e-3)):
+            return [*rescale, Normalize(mean=mean, std=std, unit="0-1" if rescale else "0-255", constants_because=UNJUDGED)]
+        scales, offsets = [factor] * 3, [offset] * 3
+        if "do_normalize" in on:
+            scales = [scale / s for scale, s in zip(scales, std, strict=True)]
+            offsets = [(more - m) / s for more, m, s in zip(offsets, mean, std, strict=True)]
+        if "include_top" in on:
+            scales, offsets = ([value / s for value, s in zip(values, std, strict=True)] for values in (scales, offsets))
+        diagonal = tuple(tuple(scales[row] if row == column else 0.0 for column in range(3)) for row in range(3))
+        return [ChannelAffine(matrix=diagonal, offset=tuple(offsets))]
+
+
+@functools.cache
+def known(backend: str = "pil") -> Mapping[str, tuple[Processor, ...]]:
+    """Each class by its name, as "ViTImageProcessor", newest version last."""
+    table = json.loads(Path(__file__).with_name("huggingface.json").read_text(encoding="utf-8"))
+    found = table.get(BACKENDS[backend], {})
+    return {name: tuple(from_record(name, record, backend) for record in records) for name, records in found.items()}
+
+
+def from_record(name: str, record: Mapping[str, Any], backend: str) -> Processor:
+    return Processor(name=name, backend=backend, **{**record, "reads": frozenset(record.get("reads", ()))})
+
+
+def _per_channel(config: Mapping[str, Any], name: str) -> tuple[float, ...]:
+    value = config.get(name)
+    values = (value,) * 3 if _is_number(value) else value
+    if not isinstance(values, (list, tuple)) or len(values) != 3 or not all(map(_is_number, values)):
+        raise PreprocError(f"expected {name} to be one number, or one for each of three channels, got {value!r}", name="published-value")
+    if name == "image_std" and not all(float(number) > 0 for number in values):
+        raise PreprocError(f"expected every std > 0, got {value!r}", name="published-value")
+    return tuple(map(float, values))
+
+
+def _method(config: Mapping[str, Any]) -> str:
+    code = config.get("resample")
+    if code not in RESAMPLE or isinstance(code, bool):
+        names = " or ".join(f"{number} ({name})" for number, name in RESAMPLE.items())
+        raise PreprocError(f"expected resample {names}, got {code!r}", name="published-value")
+    return RESAMPLE[code]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

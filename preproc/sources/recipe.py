@@ -1,0 +1,106 @@
+"""What is to be made, as frozen values."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import steps
+from ..steps import Step
+
+USUAL = ("onnx", "torchscript")
+"""The formats of a recipe that names none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """source, name, arguments, weights, checkpoint_key: see models/README.md.  color: the order the network was trained on.  override: why
+    its own constants are not used.  outputs: their names, or () for those that the network gives them.  input: of an .onnx file with
+    several, the one that takes the picture.  layout: NCHW or NHWC, of that input, where the file does not tell."""
+
+    source: str
+    color: str
+    name: str | None = None
+    weights: str | None = None
+    checkpoint_key: str | None = None
+    seed: int | None = None
+    override: str | None = None
+    outputs: tuple[str, ...] = ()
+    input: str | None = None
+    layout: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelsSpec:
+    """What the caller has. size: (height, width), or None where both are dynamic.  channels: only for color = "ANY".  batch: None where it
+    is free; a number where an .onnx file fixes it."""
+
+    layout: str
+    color: str
+    dtype: str
+    size: tuple[int, int] | None
+    channels: int
+    batch: int | None = None
+
+    def shape(self, batch: int, size: tuple[int, int] | None = None) -> tuple[int, ...]:
+        """The shape of a batch of pixels, with `size` where it is dynamic."""
+        height, width = self.size or size or (64, 64)
+        return (batch, height, width, self.channels) if self.layout == "NHWC" else (batch, self.channels, height, width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSpec:
+    """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from.
+    tolerance: how far a runtime may be from the reference, relative to the largest output; None: as far as the bare network's own error in
+    that runtime makes necessary.  tf32: whether CUDA devices may compute in TF32."""
+
+    formats: tuple[str, ...] = USUAL
+    fold: str = "auto"
+    opset: int = 18
+    images: Path | None = None
+    tolerance: float | None = None
+    tf32: bool = False
+
+
+@dataclass(frozen=True)
+class Front:
+    """What stands in front of a network: steps begin with the FromPixels that `pixels` and the network's colour order, `color`, make."""
+
+    pixels: PixelsSpec
+    steps: tuple[Step, ...]
+    color: str
+    steps_from: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One exported model. steps begin with the FromPixels that [pixels] and the backbone's colour order make.  steps_from: where the others
+    were published, if that is where they come from."""
+
+    name: str
+    backbone: BackboneSpec
+    pixels: PixelsSpec
+    steps: tuple[Step, ...]
+    export: ExportSpec = ExportSpec()
+    labels: tuple[str, ...] = ()
+    folder: Path = Path()
+    steps_from: str | None = None
+
+    @property
+    def ready_size(self) -> tuple[int, int] | None:
+        """(height, width) of what the backbone gets; None where it is free."""
+        return steps.output_size(self.steps, self.pixels.size)
+
+    def resolve(self, name: str) -> Path:
+        """A path that the recipe gives, relative to the recipe's folder."""
+        return self.folder / name
+
+
+def replace(recipe: Recipe, **changes: Any) -> Recipe:
+    """A copy with other fields of the backbone, pixels or export tables: replace(recipe, backbone={"weights": "random", "seed": 0})."""
+    fields = {
+        key: dataclasses.replace(getattr(recipe, key), **value) if isinstance(value, dict) else value for key, value in changes.items()
+    }
+    return dataclasses.replace(recipe, **fields)

@@ -1,0 +1,65 @@
+"""Single values of a recipe, each right or refused; Python's keywords and the command line say the same."""
+
+from pathlib import Path
+
+from ..errors import RecipeError
+from .recipe import ExportSpec
+
+SOURCES = ("embedded", "torchvision", "timm", "checkpoint", "import", "onnx")
+OWN_CODE = ("checkpoint", "import")
+"""The sources that run code which the recipe names."""
+FORMATS = ("onnx", "torchscript", "pt2")
+FOLDS = ("auto", "off", "require")
+
+
+def check_name(name: str) -> None:
+    """A recipe's name is a folder's. Raises RecipeError."""
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+        raise RecipeError(f"name: expected letters, digits, '-', '_' and '.', for it names a folder, got {name!r}", name="unusable-name")
+
+
+def check_tolerance(value: object) -> float:
+    """Raises RecipeError."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < 1:
+        raise RecipeError(f"tolerance: expected a number between 0 and 1, relative to the largest output, as 1e-3, got {value!r}")
+    return float(value)
+
+
+def check_opset(value: object) -> int:
+    """Raises RecipeError."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < ExportSpec.opset:
+        raise RecipeError(f"opset: expected {ExportSpec.opset} or newer, which the exporter writes, got {value!r}")
+    return value
+
+
+def check_output_name(name: str) -> None:
+    """An output's name is also a file's, in golden/. Raises RecipeError."""
+    if not name.replace("_", "").replace("-", "").isalnum() or name == "pixels":
+        raise RecipeError(
+            f"[backbone] outputs: expected letters, digits, '-' and '_', and not 'pixels', got {name!r}", name="unusable-name"
+        )
+
+
+def check_size(value: object) -> tuple[int, int] | None:
+    """(height, width), or None for "dynamic". Raises RecipeError."""
+    if isinstance(value, str) and value == "dynamic":
+        return None
+    sides = list(value) if isinstance(value, (list, tuple)) else []
+    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
+        raise RecipeError(f'size: expected [height, width] or "dynamic", got {value!r}')
+    return sides[0], sides[1]
+
+
+def read_labels(value: object, folder: Path = Path()) -> tuple[str, ...]:
+    """A file with a label per line, its path relative to `folder`, or the labels themselves. Raises RecipeError."""
+    if isinstance(value, (str, Path)):
+        try:
+            return tuple((folder / value).read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"labels: expected a text file with a label per line, got {str(value)!r} ({error})") from error
+    if not isinstance(value, (list, tuple)) or not all(isinstance(label, str) for label in value):
+        raise RecipeError(f"labels: expected a file name or a list of strings, got {value!r}")
+    several = [label for label in value if label.splitlines() not in ([label], [])]
+    if several:
+        raise RecipeError(f"labels: expected labels of one line each, got {several[0]!r}")
+    return tuple(value)

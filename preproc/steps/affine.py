@@ -1,0 +1,115 @@
+"""Affine maps on channels in float64. NumPy only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PreprocError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """y = matrix @ x + offset for the channel vector x of every pixel.
+
+    matrix: (channels_out, channels_in) float64.  offset: (channels_out,) float64.
+    """
+
+    matrix: Array
+    offset: Array
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.matrix, dtype=np.float64)
+        offset = np.array(self.offset, dtype=np.float64)
+        if matrix.ndim != 2 or offset.shape != matrix.shape[:1] or 0 in matrix.shape:
+            raise PreprocError(
+                f"expected a matrix of (channels_out, channels_in) numbers and channels_out offsets, "
+                f"got shapes {matrix.shape} and {offset.shape}",
+                name="step-value",
+            )
+        if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
+            raise PreprocError("expected finite numbers in the matrix and the offset, got an infinity or a NaN", name="step-value")
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "offset", offset)
+
+    @staticmethod
+    def identity(channels: int) -> "Affine":
+        return Affine(np.eye(channels), np.zeros(channels))
+
+    @staticmethod
+    def diagonal(scale: Sequence[float] | Array, offset: Sequence[float] | Array) -> "Affine":
+        return Affine(np.diag(np.asarray(scale, np.float64)), np.asarray(offset, np.float64))
+
+    @property
+    def channels_in(self) -> int:
+        return int(self.matrix.shape[1])
+
+    @property
+    def channels_out(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @property
+    def is_identity(self) -> bool:
+        return self.channels_in == self.channels_out and bool((self.matrix == np.eye(self.channels_in)).all() and not self.offset.any())
+
+    @property
+    def is_diagonal(self) -> bool:
+        return self.channels_in == self.channels_out and not (self.matrix - np.diag(np.diag(self.matrix))).any()
+
+    @property
+    def is_monomial(self) -> bool:
+        """Every output channel reads exactly one input channel: a selection, scaled."""
+        return bool(((self.matrix != 0).sum(axis=1) == 1).all())
+
+    def mean_and_std(self) -> tuple[Array, Array] | None:
+        """One of each per row, if every row is (x - mean) / std of a channel, or of a sum of channels with weights of one sign."""
+        scale = self.matrix.sum(axis=1)
+        if not (scale != 0).all() or not np.allclose(np.abs(self.matrix).sum(axis=1), np.abs(scale)):
+            return None
+        return -self.offset / scale, 1 / scale
+
+    def close_to(self, other: "Affine", *, tolerance: float = 1e-5) -> bool:
+        """Whether both do the same to grey levels, up to the digits in which constants are published."""
+        if self.matrix.shape != other.matrix.shape:
+            return False
+        size = np.abs(other.matrix).max()
+        return bool(
+            np.allclose(self.matrix, other.matrix, rtol=tolerance, atol=tolerance * size)
+            and np.allclose(self.offset, other.offset, rtol=tolerance, atol=tolerance * size)
+        )
+
+    def __call__(self, x: Array) -> Array:
+        """Maps one channel vector, x: (channels_in,)."""
+        return self.matrix @ x + self.offset
+
+    def then(self, after: "Affine") -> "Affine":
+        """after(self(x)) as one map."""
+        if after.channels_in != self.channels_out:
+            raise PreprocError(
+                f"expected {after.channels_in} channels, got {self.channels_out} from the step before", name="channel-mismatch"
+            )
+        return Affine(after.matrix @ self.matrix, after.matrix @ self.offset + after.offset)
+
+    def inverse(self) -> "Affine":
+        """Raises PreprocError if there is none."""
+        if self.channels_in != self.channels_out or np.linalg.matrix_rank(self.matrix) < self.channels_in:
+            raise PreprocError("expected an invertible channel matrix, got one that loses information", name="fold-padding")
+        inverse: Array = np.linalg.inv(self.matrix).astype(np.float64)
+        return Affine(inverse, -inverse @ self.offset)
+
+    def solve(self, y: Array) -> Array | None:
+        """The smallest x with self(x) = y, (channels_in,), or None if no x reaches y."""
+        x = self.nearest(y)
+        reach = np.abs(self.matrix) @ np.abs(x) + np.abs(self.offset) + np.abs(y)
+        return x if bool((np.abs(self(x) - y) <= 1e-11 * reach).all()) else None
+
+    def nearest(self, y: Array) -> Array:
+        """The least-squares solution of self(x) = y, (channels_in,). Exact for a diagonal map."""
+        if self.is_diagonal and np.diag(self.matrix).all():
+            nearest: Array = (y - self.offset) / np.diag(self.matrix)
+        else:
+            nearest = np.linalg.lstsq(self.matrix, y - self.offset, rcond=None)[0].astype(np.float64)
+        return nearest

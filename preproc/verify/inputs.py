@@ -1,0 +1,224 @@
+"""The pictures that a model is verified with: photographs, noise, and those on which known mistakes show. NumPy and Pillow."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import PreprocError, first_line
+from ..host.decoding import KINDS, ImageFile, is_array, is_picture, orientation, read_array
+from ..sources import PixelsSpec
+from ..steps import COLORS, PIXEL_DTYPES
+
+Pixels = NDArray[Any]
+PHOTOGRAPHS = Path(__file__).parent / "pictures"
+PHOTO, MADE, OWN = "photo-", "made-of-", "image-"
+"""What the names begin with of our photographs; of pictures that are made of these for networks of other channels or depths; of the
+user's own pictures."""
+
+
+def standard(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, Pixels]]:
+    """Names and pictures, each a batch of one as the model takes it. The same arrays on every machine but for JPEG decoding."""
+    height, width = size
+    shape, rng = (height, width, pixels.channels), np.random.default_rng(20)
+    top = int(PIXEL_DTYPES[pixels.dtype])
+    for file in sorted(PHOTOGRAPHS.glob("*.jpg")):
+        yield f"{_word(pixels)}{file.stem}", _arrange(_photograph(file, size), pixels)
+    planes: dict[str, NDArray[Any]] = {"noise": rng.integers(0, top, shape, endpoint=True)}
+    planes["black"], planes["white"] = np.zeros(shape), np.full(shape, top)
+    planes["corner-impulse"], planes["border-impulse"] = np.zeros(shape), np.full(shape, top)
+    planes["corner-impulse"][0, 0] = top
+    planes["border-impulse"][-1, width // 2] = 0
+    planes["flat-color"] = np.broadcast_to(np.linspace(0.8, 0.1, pixels.channels) * top, shape)
+    planes["low-contrast"] = rng.integers(int(top * 250 / 255), int(top * 251 / 255), shape, endpoint=True)
+    planes["gradient"] = np.broadcast_to((top // 3 + np.arange(width))[None, :, None].clip(0, top), shape)
+    for name, plane in planes.items():
+        yield name, _batch(np.floor(plane), pixels)
+
+
+def _word(pixels: PixelsSpec) -> str:
+    """A photograph has colours, or is grey, and 8 bits."""
+    return PHOTO if pixels.dtype == "uint8" and (COLORS[pixels.color] or pixels.channels == 3) else MADE
+
+
+def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, Pixels]]:
+    """Every picture in a folder, scaled to `size` where it has another: image files, with all their pages and frames, and .npy arrays
+    (H, W, C) of the model's own pixels, in its dtype and colour order.
+
+    Image files of 8 bits are converted to the model's colours as Pillow does; grey ones of 16 bits serve any colours. Depths are never
+    converted, channels never made up, and EXIF orientations not applied (see notes()). Raises PreprocError for a file that is no picture,
+    and for one that does not have what the model takes.
+    """
+    for name, picture in _named(folder, pixels):
+        yield name, _batch(_scaled(picture, size), pixels)
+
+
+def check(folder: Path, pixels: PixelsSpec) -> None:
+    """Reads every picture in a folder, before anything is computed. Raises what from_folder() would."""
+    for _ in _named(folder, pixels):
+        pass
+
+
+def _named(folder: Path, pixels: PixelsSpec) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The pictures as they are, (height, width, channels), each by its name."""
+    files, seen = _files(folder), set[str]()
+    stems = [file.stem for file in files]
+    for file in files:
+        stem = file.stem if stems.count(file.stem) == 1 else file.name.replace(".", "-")
+        for behind, picture in _pictures(file, pixels):
+            name = f"{OWN}{stem}{behind}"
+            if name in seen:
+                raise PreprocError(
+                    f"{file}: expected pictures of different names, got {name} again; rename one of them", name="target-collision"
+                )
+            seen.add(name)
+            yield name, picture
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise PreprocError(
+            f"{folder}: expected a folder of pictures, got {'a file' if folder.exists() else 'nothing there'}", name="nothing-there"
+        )
+    files = sorted(file for file in folder.iterdir() if is_picture(file.name) or file.suffix.lower() == ".npy")
+    if not files:
+        raise PreprocError(f"{folder}: expected pictures, image files or .npy arrays, got none", name="no-pictures")
+    return files
+
+
+def photographs(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, Image.Image, Pixels]]:
+    """The photographs once more: the name, the picture as Python pipelines take it (RGB), and a batch of one as the model takes it."""
+    for file in sorted(PHOTOGRAPHS.glob("*.jpg")):
+        rgb = _photograph(file, size)
+        yield f"{PHOTO}{file.stem} {size[0]}x{size[1]}", Image.fromarray(rgb), _arrange(rgb, pixels)
+
+
+def one_picture(file: Path, pixels: PixelsSpec) -> Pixels:
+    """A picture as the model takes it, a batch of one, read as from_folder() does, the first frame of several; scaled where the model takes
+    one size only. Raises PreprocError for no picture."""
+    _, picture = next(_pictures(file, pixels))
+    return _batch(picture if pixels.size is None else _scaled(picture, pixels.size), pixels)
+
+
+def notes(path: Path) -> list[str]:
+    """What there is to know of a picture that is drawn, or of those in a folder: EXIF orientations that are not applied, frames that are
+    not drawn. Of files that cannot be read, nothing: from_folder() and one_picture() say why."""
+    found = []
+    for file in _files(path) if path.is_dir() else [path]:
+        turned, frames = 1, list[int]()
+        with contextlib.suppress(PreprocError):
+            if not is_array(file):
+                with ImageFile(file) as opened:
+                    turned, frames = orientation(opened.image), opened.numbers
+        if turned != 1:
+            found.append(f"{file.name}: its EXIF orientation, {turned}, is not applied, as PIL.Image.open() does not apply it")
+        if len(frames) > 1 and file == path:
+            found.append(f"{file.name}: the first of its {len(frames)} pages or frames is drawn")
+    return found
+
+
+def _pictures(file: Path, pixels: PixelsSpec) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Each picture in a file, (height, width, channels), and what stands behind its name."""
+    try:
+        if is_array(file):
+            yield "", _checked(read_array(file), pixels)
+            return
+        with ImageFile(file) as opened:
+            for number in opened.numbers:
+                yield f"-{number}" if len(opened.numbers) > 1 else "", _as_asked(opened.read(number), pixels)
+    except PreprocError as error:
+        raise PreprocError(f"{file}: {error}") from error
+
+
+def _checked(array: NDArray[Any], pixels: PixelsSpec) -> NDArray[Any]:
+    """An array of the model's own pixels."""
+    picture = array[..., None] if array.ndim == 2 and pixels.channels == 1 else array
+    if picture.ndim != 3 or picture.shape[2] != pixels.channels or picture.dtype != pixels.dtype or picture.size == 0:
+        wanted, got = f"(H, W, {pixels.channels}) of {pixels.dtype}", f"{array.shape} of {array.dtype}"
+        raise PreprocError(f"expected one picture {wanted}, as the model's pixels are, got {got}", name="picture-unfit")
+    return picture
+
+
+def _as_asked(image: Image.Image, pixels: PixelsSpec) -> NDArray[Any]:
+    """An image with the channels that the model takes. Raises PreprocError for another depth, and where they are not told by a colour."""
+    if image.mode in ("P", "PA", "1"):
+        colors = "L" if image.mode == "1" else "RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB"
+        image = image.convert(colors)
+    kind = KINDS.get(image.mode, f"Pillow's mode {image.mode}")
+    dtype = "uint16" if kind.endswith("16 bit") else kind if kind.endswith("float") or image.mode not in KINDS else "uint8"
+    array = f"a .npy array (H, W, {pixels.channels}) of {pixels.dtype}"
+    if dtype != pixels.dtype:
+        raise PreprocError(
+            f"expected pictures of {pixels.dtype}, as the model's pixels are, got {kind}, which is not scaled in silence; save what the "
+            f"model takes, as {array} for one",
+            name="picture-unfit",
+        )
+    names = COLORS[pixels.color]
+    if not names and len(image.getbands()) != pixels.channels:
+        raise PreprocError(
+            f"expected pictures of {pixels.channels} channels, as the model's pixels have, got {kind}; save them as {array}",
+            name="picture-unfit",
+        )
+    if not names:
+        return np.asarray(image).reshape(image.height, image.width, pixels.channels)
+    if dtype == "uint16":
+        planes = dict.fromkeys("RGBY", np.asarray(image))
+    else:
+        try:
+            planes = _planes(np.asarray(image.convert("RGB")))
+            planes["Y"] = np.asarray(image.convert("L"))
+        except ValueError as error:
+            raise PreprocError(
+                f"expected a picture that Pillow converts to RGB, got {kind}: {first_line(error)}", name="picture-unfit"
+            ) from error
+    planes["A"] = np.asarray(image.getchannel("A")) if "A" in image.getbands() else _alpha(planes["Y"].shape, pixels)
+    return np.stack([planes[name] for name in names], axis=-1)
+
+
+def _planes(rgb: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    return {"R": rgb[..., 0], "G": rgb[..., 1], "B": rgb[..., 2], "Y": np.asarray(Image.fromarray(rgb).convert("L"))}
+
+
+def _alpha(shape: tuple[int, ...], pixels: PixelsSpec) -> NDArray[Any]:
+    """It must not matter, so it is noise."""
+    return np.random.default_rng(21).integers(0, int(PIXEL_DTYPES[pixels.dtype]) + 1, shape)
+
+
+def _scaled(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Bicubic, plane by plane; 16 bits in float32."""
+    if picture.shape[:2] == size:
+        return picture
+    dtype = picture.dtype
+    planes = np.moveaxis(picture.astype(np.uint8 if dtype == np.uint8 else np.float32), 2, 0)
+    resized = np.stack([np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BICUBIC)) for plane in planes], axis=-1)
+    return resized if dtype == np.uint8 else np.clip(np.rint(resized), 0, 65535).astype(dtype)
+
+
+def _photograph(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """One of ours: (height, width, 3) uint8 RGB."""
+    with Image.open(file) as image:
+        picture = image.convert("RGB")
+    return np.asarray(picture if picture.size == size[::-1] else picture.resize(size[::-1], Image.Resampling.BICUBIC))
+
+
+def _arrange(rgb: NDArray[np.uint8], pixels: PixelsSpec) -> Pixels:
+    """One of our photographs with the channels, depth and layout that the model takes: made up where it has other channels or more bits."""
+    names, planes = COLORS[pixels.color], _planes(rgb) | {"A": np.random.default_rng(21).integers(0, 256, rgb.shape[:2])}
+    if names:
+        picture = np.stack([planes[name] for name in names], axis=-1)
+    else:
+        turns = [np.roll(rgb[..., c % 3], 7 * (c // 3), axis=1) for c in range(pixels.channels)]
+        picture = np.stack(turns, axis=-1)
+    if pixels.dtype == "uint16":
+        noise = np.random.default_rng(22).integers(0, 257, picture.shape)
+        picture = np.minimum(picture.astype(np.int64) * 257 + noise, 65535)
+    return _batch(picture, pixels)
+
+
+def _batch(picture: NDArray[Any], pixels: PixelsSpec) -> Pixels:
+    planes = picture if pixels.layout == "NHWC" else np.moveaxis(picture, 2, 0)
+    return np.ascontiguousarray(planes[None].astype(pixels.dtype))

@@ -1,0 +1,98 @@
+"""The verdicts, as they are printed, stored and read again."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .power import Control, Power
+from .runtimes import RUNTIMES, Runtime
+
+PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "absent"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One runtime's verdict. error: the largest, relative to the output's scale.  worst: the input it happened on.
+    top1: share of pictures whose largest output is the reference's.  ran: what ran where.  bare: what the bare network errs by in this
+    runtime, fed with the reference's ready values; None where it was not run.  tolerance: what this runtime may err by."""
+
+    runtime: str
+    verdict: str
+    reason: str | None = None
+    error: float | None = None
+    worst: str | None = None
+    top1: float | None = None
+    pictures: int = 0
+    ran: str | None = None
+    bare: float | None = None
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class Original:
+    """What was verified against the Python pipeline that the steps were published as, photographs through PIL and the bare backbone.
+
+    reason: why nothing was.
+    ready_error: the largest difference between its model-ready tensors and the float64 reference's, relative to the largest value.
+    results: of each runtime, from the raw photograph to the outputs.
+    """
+
+    name: str
+    pictures: int = 0
+    ready_error: float = 0.0
+    results: tuple[Result, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was verified, against what, and what each runtime answered. original: None where the steps are the recipe's own.
+    tf32: whether CUDA devices were allowed to compute in TF32."""
+
+    name: str
+    against: str
+    constants_agree: str
+    power: Power
+    results: tuple[Result, ...]
+    inputs: tuple[str, ...] = field(default=())
+    original: Original | None = None
+    tf32: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """At least one runtime ran, and all that ran passed, against the original pipeline as well."""
+        ran = [result.verdict for result in self.verdicts() if result.verdict != ABSENT]
+        return bool(ran) and set(ran) == {PASSED}
+
+    @property
+    def failed(self) -> bool:
+        return any(result.verdict == FAILED for result in self.verdicts())
+
+    def bare_error(self, runtime: Runtime) -> float | None:
+        """What the bare network erred by in this runtime as it was measured; else in those that run the same file, or in all: the worst."""
+        known = [result for result in self.results if result.bare is not None]
+        same = [result for result in known if runtime.file is not None and _file(result.runtime) == runtime.file]
+        chosen = [result for result in known if result.runtime == runtime.name] or same or known
+        return max((result.bare for result in chosen if result.bare is not None), default=None)
+
+    def verdicts(self) -> tuple[Result, ...]:
+        """Of all runtimes, against the reference and against the original pipeline."""
+        return self.results + (self.original.results if self.original else ())
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"ok": self.ok}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Report":
+        power = dict(data["power"])
+        power["controls"] = tuple(Control(**control) for control in power["controls"])
+        fields = {key: value for key, value in data.items() if key != "ok"}
+        fields |= {"power": Power(**power), "results": tuple(Result(**result) for result in data["results"])}
+        if data.get("original"):
+            results = tuple(Result(**result) for result in data["original"]["results"])
+            fields["original"] = Original(**(data["original"] | {"results": results}))
+        return Report(**fields)
+
+
+def _file(name: str) -> str | None:
+    return RUNTIMES[name].file if name in RUNTIMES else None

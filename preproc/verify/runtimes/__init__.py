@@ -1,0 +1,25 @@
+"""One class per runtime: load a model file, run it, say what really ran.
+
+In: a file, batches of pixels. Out: named arrays, and one line on which device every node ran.
+Never: another device than the name says; a process that dies with a file.
+"""
+
+from .base import Outputs, Runtime
+from .kinds import RUNTIMES, made, those_for
+from .ort import OnnxReference, OrtCpu, evaluate, onnxruntime
+from .pytorch import load_torchscript
+from .watched import InTurn
+
+__all__ = [
+    "RUNTIMES",
+    "InTurn",
+    "OnnxReference",
+    "OrtCpu",
+    "Outputs",
+    "Runtime",
+    "evaluate",
+    "load_torchscript",
+    "made",
+    "onnxruntime",
+    "those_for",
+]

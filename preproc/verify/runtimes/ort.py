@@ -1,0 +1,253 @@
+"""ONNX Runtime. The only module that imports onnxruntime."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
+from ...host import INSTALL_ONE, WHEELS, threads
+from .base import Outputs, Runtime
+
+
+def onnxruntime() -> Any:
+    """The module, imported with its telemetry off (unless the user has set ORT_DISABLE_TELEMETRY): a library does not phone home.
+
+    Raises RuntimeAbsentError where it is not installed, or cannot be imported: the removal of one of its wheels leaves half of it.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime as ort
+
+        ort.InferenceSession  # noqa: B018 - a folder without __init__.py imports, too
+    except Exception as error:  # a broken installation raises anything
+        if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
+            raise RuntimeAbsentError(
+                f"{error.name} is not installed; pip install onnxruntime-gpu, or onnxruntime for the CPU", name="not-installed"
+            ) from error
+        half = " (removing one of its wheels takes files of the other)" if isinstance(error, (ImportError, AttributeError)) else ""
+        raise RuntimeAbsentError(
+            f"expected a whole onnxruntime, got: {first_line(error)}{half}: {INSTALL_ONE}", name="not-installed"
+        ) from error
+    return ort
+
+
+def evaluate(model: bytes, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> list[list[NDArray[Any]]]:
+    """All outputs of a small model for each of `feeds`, on the CPU. Raises whatever ONNX Runtime raises, without a line of its own."""
+    ort = onnxruntime()
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return [session.run(None, dict(feed)) for feed in feeds]
+
+
+def _options(ort: Any) -> Any:
+    """Of a session that prints errors only, with the threads that are asked for, which sleep while they wait."""
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, threads.asked()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+class OrtCpu(Runtime):
+    """ONNX Runtime on the CPU."""
+
+    name, file = "ort-cpu", "model.onnx"
+    provider: ClassVar[str] = "CPUExecutionProvider"
+
+    def __init__(self, *, tf32: bool = False) -> None:
+        self.tf32 = tf32
+
+    def open(self, path: Path) -> None:
+        ort = onnxruntime()
+        self.path = path
+        options = _options(ort)
+        with contextlib.suppress(Exception):  # older versions know no such key; proof() then has less to say
+            options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        self.session = self._session(ort, str(path), options)
+        self.outputs = [output.name for output in self.session.get_outputs()]
+
+    def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
+        (name,) = [value.name for value in self.session.get_inputs() if value.name not in others]
+        return dict(zip(self.outputs, self.session.run(self.outputs, {name: pixels, **others}), strict=True))
+
+    def proof(self) -> str:
+        return f"onnxruntime {onnxruntime().__version__}, {self._count()} on {', '.join(self.session.get_providers())}"
+
+    def _count(self) -> str:
+        return f"{sum(len(part.get_nodes()) for part in self._assignment())} nodes"
+
+    def _assignment(self) -> Sequence[Any]:
+        try:
+            parts: Sequence[Any] = self.session.get_provider_graph_assignment_info()
+        except AttributeError as error:
+            raise VerificationError("expected an onnxruntime that says where each node runs (1.24 or newer), got an older one") from error
+        return parts
+
+    def _session(self, ort: Any, path: str, options: Any) -> Any:
+        try:
+            # Its own fallback prints on stdout, and would run another provider than the one that was asked for.
+            return ort.InferenceSession(path, options, providers=[self._provider()], enable_fallback=0)
+        except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
+            if type(error).__module__.startswith("onnxruntime"):
+                raise BundleError(
+                    f"{Path(path).name}: expected a file that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
+                ) from error
+            raise
+
+    def _provider(self) -> Any:
+        return self.provider
+
+
+class OrtCuda(OrtCpu):
+    """ONNX Runtime on a CUDA device. Falling back to the CPU, which it does with a log line only, counts as absent or failed."""
+
+    name = "ort-cuda"
+    provider = "CUDAExecutionProvider"
+
+    @property
+    def reduced(self) -> bool:
+        return self.tf32
+
+    def open(self, path: Path) -> None:
+        ort = onnxruntime()
+        if self.provider not in ort.get_available_providers():
+            raise RuntimeAbsentError(f"this onnxruntime is built without the CUDA provider{_both()}: onnxruntime-gpu[cuda,cudnn] has it")
+        ort.set_default_logger_severity(4)
+        try:
+            with contextlib.suppress(Exception), _quiet_stdout():
+                ort.preload_dlls()
+            super().open(path)
+        finally:
+            ort.set_default_logger_severity(2)
+        if self.provider not in self.session.get_providers():
+            raise RuntimeAbsentError(f"{_NOT_LOADED}: onnxruntime fell back to the CPU{_both()}")
+
+    def proof(self) -> str:
+        """Every node with a floating output is on CUDA; integer shape arithmetic may be on the CPU, and is counted."""
+        types = _output_types(self.path)
+        total, strays, shapes = 0, [], 0
+        for part in self._assignment():
+            for node in part.get_nodes():
+                total += 1
+                if part.ep_name == self.provider:
+                    continue
+                if types.get(node.name) == "integer":
+                    shapes += 1
+                else:
+                    strays.append(f"{node.op_type} {node.name!r} on {part.ep_name}")
+        if not total or strays:
+            raise VerificationError(f"expected every floating node on CUDA, got {'; '.join(strays[:5]) or 'no assignment at all'}")
+        precision = "TF32" if self.tf32 else "TF32 off"
+        return f"onnxruntime {onnxruntime().__version__}, {total - shapes} nodes on CUDA, {shapes} integer nodes on the CPU, {precision}"
+
+    def _session(self, ort: Any, path: str, options: Any) -> Any:
+        try:
+            return super()._session(ort, path, options)
+        except RuntimeError as error:  # onnxruntime 1.24 raises where later ones fall back with a log line
+            raise RuntimeAbsentError(f"{_NOT_LOADED}: {first_line(error)}{_both()}") from error
+
+    def _provider(self) -> Any:
+        return (self.provider, {"use_tf32": "1" if self.tf32 else "0"})
+
+
+_NOT_LOADED = "the CUDA provider did not load (no device, or a CUDA library is missing)"
+
+
+def _both() -> str:
+    """Says so where both wheels are installed: they are seldom of one version, and what runs is the one that was written last."""
+    found = [name for name in WHEELS if any(metadata.distributions(name=name))]
+    return f" (both {' and '.join(found)} are installed, in one folder: {INSTALL_ONE})" if len(found) > 1 else ""
+
+
+def _output_types(path: Path) -> Mapping[str, str]:
+    """Node name -> "integer" for shape arithmetic, or "floating", for every node of the file whose output type is known. In our own nodes
+    that is what no pixel's value is in, be it float64: from sizes on the CPU ONNX Runtime computes a resize's positions there, too. And
+    int32, as uint8 everywhere, is a picture, which has to be on the device like floats."""
+    from ...graph import of_sizes, output_types
+
+    sizes = of_sizes(path)
+
+    def kind(name: str, dtype: str) -> str:
+        if name in sizes:
+            return "integer"
+        shapes = ("INT64", "BOOL") if name.startswith("preproc/") else ("INT64", "INT32", "BOOL")
+        return "integer" if dtype in shapes else "floating"
+
+    return {name: kind(name, dtype.name) for name, dtype in output_types(path).items()}
+
+
+@contextlib.contextmanager
+def _quiet_stdout() -> Iterator[None]:
+    """preload_dlls() prints what it cannot find."""
+    with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):  # noqa: PTH123
+        yield
+
+
+class OnnxReference:
+    """The original ONNX file in ONNX Runtime on the CPU, fed with floats: the reference where a backbone is a file.
+
+    It computes in the file's own precision, so `mixed` says so. model: the file, or an edited one in memory whose weights in other files
+    are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  nhwc: whether that is
+    (N, H, W, C).  others: the further inputs' values for a batch of that size.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes,
+        names: Sequence[str],
+        *,
+        image: str,
+        nhwc: bool = False,
+        others: Callable[[int], Mapping[str, NDArray[Any]]] = lambda _: {},
+        folder: Path | None = None,
+    ) -> None:
+        ort = onnxruntime()
+        options = _options(ort)
+        if folder is not None:
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+        try:
+            source = model if isinstance(model, bytes) else str(model)
+            self.session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
+            raise PreprocError(
+                f"expected a model that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
+            ) from error
+        self.names, self.image, self.nhwc, self.others = tuple(names), image, nhwc, others
+        (taken,) = [value for value in self.session.get_inputs() if value.name == image]
+        self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
+        self.batch = taken.shape[0] if isinstance(taken.shape[0], int) and taken.shape[0] > 0 else 1
+        for output in self.session.get_outputs():
+            if output.name in names and output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
+                raise PreprocError(
+                    f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it", name="output-unfit"
+                )
+        self.mixed = {"the original file in ONNX Runtime, in its own precision"}
+
+    def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """x: (N, C, H, W), N a multiple of the model's batch; one batch after the other."""
+        ready = (x.transpose(0, 2, 3, 1) if self.nhwc else x).astype(self.kind)
+        parts = [self._run(ready[start : start + self.batch]) for start in range(0, len(ready), self.batch)]
+        return {name: np.concatenate(rows).astype(np.float64) for name, rows in zip(self.names, zip(*parts, strict=True), strict=True)}
+
+    def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        try:
+            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(len(batch))})
+        except Exception as error:  # as above
+            raise PreprocError(
+                f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; write the size that it takes",
+                name="network-refuses-picture",
+            ) from error
+        for name, values in zip(self.names, outputs, strict=True):
+            if values.ndim == 0 or not values.size:
+                raise PreprocError(
+                    f"expected outputs with one row per picture, got {name} of shape {values.shape}; name the others only",
+                    name="output-unfit",
+                )
+        return outputs

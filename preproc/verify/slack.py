@@ -1,0 +1,40 @@
+"""How far the roundings of a resize in the fast form may move the outputs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ..oracle import drawn, is_fast, reference, rounded_otherwise
+from ..steps import Step
+from .cases import Case, Truth, parts
+from .difference import largest_error
+
+
+def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], scale: Mapping[str, float]) -> list[Case]:
+    """The cases, each with its own slack where the steps have a resize in the fast form."""
+    first, front, later = parts(sequence)
+    if not is_fast(front):
+        return list(cases)
+
+    def slack(case: Case) -> float:
+        wrong = drawn(reference.apply(front, case.pixels), *rounded_otherwise(sequence, case.size(first.layout)))
+        return max(largest_error(truth(reference.apply(later, levels)), case.expected, scale) for levels in wrong)
+
+    return [replace(case, slack=slack(case)) for case in cases]
+
+
+def with_own_slack(
+    sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], scale: Mapping[str, float], usual: tuple[int, int]
+) -> list[Case]:
+    """The cases; those of a size that may be rounded otherwise in more places than the golden samples, which are of the size `usual`, with
+    a slack of their own. Where these places are is luck: twice what one draw of them does."""
+    first, front, _ = parts(sequence)
+    share, most = rounded_otherwise(sequence, usual)
+
+    def own(case: Case) -> Case:
+        more = rounded_otherwise(sequence, case.size(first.layout))
+        if len(front) == 1 or (more[0] <= share and more[1] <= most):
+            return case
+        (slack,) = with_slack(sequence, truth, [case], scale)
+        return replace(slack, slack=2 * slack.slack)
+
+    return [own(case) for case in cases]
