@@ -58,38 +58,14 @@ def attach(
     """
     onnx_in, out = Path(onnx_in), Path(out)
     bare = out.suffix.lower() == ".onnx"
-    check_choice("fold", fold, FOLDS)
-    if model_color is not None:
-        check_choice("model_color", model_color, COLORS)
-    if model_layout is not None:
-        check_choice("model_layout", model_layout, LAYOUTS)
+    for field, value, known in (("fold", fold, FOLDS), ("model_color", model_color, COLORS), ("model_layout", model_layout, LAYOUTS)):
+        if value is not None:
+            check_choice(field, value, known)
     first, later, pixels = _front(steps, pixels, model_color)
-    if (onnx_in / MANIFEST).is_file():
-        raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already", name="pixels-already")
-    if not bare and not verify:
-        raise PreprocError(
-            f"{out}: expected a name that ends in .onnx for a file that is not verified, got a bundle's: bundles always are",
-            name="target-name",
-        )
-    if bare and out.is_dir():
-        raise PreprocError(f"{out}: expected the name of a file, got a folder", name="target-name")
-    if bare and out.exists() and onnx_in.exists() and out.samefile(onnx_in):
-        raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same", name="target-collision")
-    if out.suffix.lower() in OTHERS:
-        raise PreprocError(
-            f"{out}: expected a name that ends in .onnx for a bare file, or a bundle's folder, got {out.suffix}", name="target-name"
-        )
-    if bare:
-        _check_replaceable(out)
-        targets.check_place(out)
-    else:
-        check_target(out)
+    _check_names(onnx_in, out, bare=bare, verify=verify)
     model = graph.load(onnx_in)
-    own = {onnx_in.resolve(), *((onnx_in.parent / name).resolve() for name in graph.beside(model))}
-    if bare and out.with_name(f"{out.name}.data").resolve() in own:
-        raise PreprocError(
-            f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data", name="target-collision"
-        )
+    if bare:
+        _check_weights(onnx_in, out, model)
     recipe = _recipe(
         model,
         onnx_in,
@@ -101,14 +77,39 @@ def attach(
         fold=fold,
         force=force,
     )
-    if tolerance is not None:
-        recipe = replace(recipe, export={"tolerance": check_tolerance(tolerance)})
+    recipe = replace(recipe, steps_from=steps_from, export={"tolerance": None if tolerance is None else check_tolerance(tolerance)})
     if verify:
         check_images(recipe, images)
-    job = file_job(replace(recipe, steps_from=steps_from), model)
+    job = file_job(recipe, model)
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)
     return publish_bundle(job, out, images=images, progress=progress)
+
+
+def _check_names(onnx_in: Path, out: Path, *, bare: bool, verify: bool) -> None:
+    """Raises PreprocError if what is read is no bare model, or what is there would be lost, or cannot be written."""
+    if (onnx_in / MANIFEST).is_file():
+        raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already")
+    if not bare and not verify:
+        raise PreprocError(f"{out}: expected a name that ends in .onnx for a file that is not verified, got a bundle's: bundles always are")
+    if bare and out.is_dir():
+        raise PreprocError(f"{out}: expected the name of a file, got a folder")
+    if bare and out.exists() and onnx_in.exists() and out.samefile(onnx_in):
+        raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same")
+    if out.suffix.lower() in OTHERS:
+        raise PreprocError(f"{out}: expected a name that ends in .onnx for a bare file, or a bundle's folder, got {out.suffix}")
+    if bare:
+        _check_replaceable(out)
+        targets.check_place(out)
+    else:
+        check_target(out)
+
+
+def _check_weights(onnx_in: Path, out: Path, model: "ir.Model") -> None:
+    """Raises PreprocError if the weights of the bare file would replace those of the original."""
+    own = {onnx_in.resolve(), *((onnx_in.parent / name).resolve() for name in graph.beside(model))}
+    if out.with_name(f"{out.name}.data").resolve() in own:
+        raise PreprocError(f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data")
 
 
 def _front(
@@ -118,27 +119,19 @@ def _front(
     sequence = vocabulary.as_steps(given)
     if not sequence or not isinstance(sequence[0], FromPixels):
         if pixels is None:
-            raise PreprocError(
-                "expected a FromPixels first, which says what the caller has, or pixels=PixelsSpec(...), got neither", name="no-from-pixels"
-            )
+            raise PreprocError("expected a FromPixels first, which says what the caller has, or pixels=PixelsSpec(...), got neither")
         made = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color or "RGB", pixel_dtype=pixels.dtype)
         return made, sequence, pixels
     first, later = sequence[0], sequence[1:]
     channels = vocabulary.channels_in(sequence) or (None if pixels is None else pixels.channels)
     if channels is None:
-        raise PreprocError(
-            'expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none', name="shape-unknown"
-        )
+        raise PreprocError('expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none')
     size, batch = (None, None) if pixels is None else (pixels.size, pixels.batch)
     told = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
     if pixels not in (None, told):
-        raise PreprocError(
-            f"expected pixels= as the FromPixels in front of the steps says, {told}, got {pixels}", name="conflicting-options"
-        )
+        raise PreprocError(f"expected pixels= as the FromPixels in front of the steps says, {told}, got {pixels}")
     if model_color not in (None, first.to):
-        raise PreprocError(
-            f"expected model_color= as the FromPixels in front of the steps says, {first.to}, got {model_color}", name="conflicting-options"
-        )
+        raise PreprocError(f"expected model_color= as the FromPixels in front of the steps says, {first.to}, got {model_color}")
     return first, later, told
 
 
@@ -148,9 +141,7 @@ def _check_replaceable(out: Path) -> None:
         return
     for file in (out, out.with_name(f"{out.name}.data")):
         if file.exists():
-            raise PreprocError(
-                f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first", name="target-taken"
-            )
+            raise PreprocError(f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first")
 
 
 def _recipe(
@@ -174,8 +165,7 @@ def _recipe(
     if ours and not force:
         raise PreprocError(
             f"{file}: expected a bare model, got one with a contract of preproc inside, whose input is not that contract's any more; "
-            "--force attaches all the same",
-            name="pixels-already",
+            "--force attaches all the same"
         )
     vocabulary.check(sequence, channels=pixels.channels)
     name = out.stem if out.suffix == ".onnx" else out.absolute().name
