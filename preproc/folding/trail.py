@@ -136,6 +136,10 @@ class Trail:
         self.readers: list[Reader] = []
         self.refusals: list[NotFoldableError] = []
 
+    @staticmethod
+    def no_convolution(what: str) -> NotFoldableError:
+        return NotFoldableError(f"{what} reads the input, which is not a convolution", name="fold-not-convolution")
+
     def check(self) -> None:
         """Raises the first refusal, or that there is nothing to fold into."""
         if self.refusals:

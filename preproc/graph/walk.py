@@ -64,28 +64,20 @@ class Walk(Trail):
 
     def visit(self, node: ir.Node) -> None:
         if not node.outputs:
-            self.refusals.append(
-                NotFoldableError(f"{node.op_type} {node.name} reads the input, which is not a convolution", name="fold-not-convolution")
-            )
+            self.refusals.append(self.no_convolution(f"{node.op_type} {node.name}"))
             return
         try:
             self._visit(node)
+        except NotFoldableError as error:
+            self.refusals.append(error)
         except Exception as error:  # noqa: BLE001 - a node that is not as ONNX says, a step of 0: whatever Python makes of it
-            reason = (
-                error
-                if isinstance(error, NotFoldableError)
-                else NotFoldableError(
-                    f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}", name="fold-untraceable"
-                )
-            )
-            self.refusals.append(reason)
+            told = f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}"
+            self.refusals.append(NotFoldableError(told, name="fold-untraceable"))
 
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
             self.strangers.append(node)
-            raise NotFoldableError(
-                f"{node.domain}::{node.op_type} reads the input, which is not a convolution", name="fold-not-convolution"
-            )
+            raise self.no_convolution(f"{node.domain}::{node.op_type}")
         if node.op_type == "Conv":
             reader = _reader(self.tracked, node)
             self.readers.append(reader)
@@ -96,7 +88,7 @@ class Walk(Trail):
             return
         rule = _RULES.get(node.op_type)
         if rule is None:
-            raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution", name="fold-not-convolution")
+            raise self.no_convolution(node.op_type)
         if node.op_type == "Cast" and node.attributes["to"].as_int() != self.dtype:
             if self.dtype not in RAW or node.attributes["to"].as_int() not in FLOATS:
                 raise NotFoldableError("the input is cast to another type before the first convolution", name="fold-dtype")

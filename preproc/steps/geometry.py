@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ..errors import PreprocError, check_choice
 from .base import Step, ValueRange
+from .fields import MOST_SIDE, is_whole, set_fill, set_side, set_size
 
 Size = tuple[int, int]
 """(height, width)"""
@@ -19,8 +20,6 @@ ROUNDINGS = ("half_even", "floor", "trunc")
 """Of the half pixel where a crop starts, or its border."""
 PILLOWS = (12, 13)
 """Whose order of passes a resize may have: 12 and older, 13 and newer."""
-MOST_SIDE = 1 << 15
-"""Of a picture: the arithmetic on sizes is exact far beyond."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +207,7 @@ class Pad(Geometry):
 
     def __post_init__(self) -> None:
         given = (self.padding,) if isinstance(self.padding, int) else tuple(self.padding)
-        if len(given) not in (1, 2, 4) or not all(_is_whole(side) and 0 <= side <= MOST_SIDE for side in given):
+        if len(given) not in (1, 2, 4) or not all(is_whole(side) and 0 <= side <= MOST_SIDE for side in given):
             raise PreprocError(
                 f"pad: expected 1, 2 or 4 numbers of pixels, left, top, right, bottom, got {self.padding!r}", name="step-value"
             )
@@ -280,31 +279,3 @@ def output_size(steps: Iterable[Step], size: Size | None) -> Size | None:
         if isinstance(step, Geometry):
             size = step.fixed_size() if size is None else step.output_size(size)
     return size
-
-
-def set_side(step: Step, field: str) -> None:
-    value = getattr(step, field)
-    if not _is_whole(value) or not 0 < value <= MOST_SIDE:
-        raise PreprocError(f"{step.name}: expected {field} to be a number of pixels, 1 to {MOST_SIDE}, got {value!r}", name="step-value")
-
-
-def set_size(step: Step, field: str) -> None:
-    """One number becomes two. Raises PreprocError."""
-    value = getattr(step, field)
-    sides = (value, value) if _is_whole(value) else tuple(value) if isinstance(value, (list, tuple)) else ()
-    if len(sides) != 2 or not all(_is_whole(side) and 0 < side <= MOST_SIDE for side in sides):
-        raise PreprocError(
-            f"{step.name}: expected {field} to be one number of pixels or [height, width], 1 to {MOST_SIDE}, got {value!r}",
-            name="step-value",
-        )
-    object.__setattr__(step, field, sides)
-
-
-def set_fill(step: Step) -> None:
-    fill = getattr(step, "fill")  # noqa: B009 - of the steps that have one
-    if not _is_whole(fill) or not 0 <= fill <= 255:
-        raise PreprocError(f"{step.name}: expected fill to be a grey level, 0 to 255, got {fill!r}", name="step-value")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

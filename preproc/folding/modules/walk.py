@@ -70,7 +70,7 @@ class _Walk(Values):
             return
         rule = RULES.get(name)
         if rule is None:
-            raise NotFoldableError(f"{name} reads the input, which is not a convolution", name="fold-not-convolution")
+            raise self.no_convolution(name)
         self.tracked[node] = rule(self, node)
 
     def _reader(self, node: fx.Node) -> Reader:
