@@ -79,13 +79,15 @@ def open_bundle(folder: str | Path) -> Bundle:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         bare = "; a bare model file holds no reference to verify it with, `preproc inspect` reads it" if folder.is_file() else ""
-        raise BundleError(f"{folder}: expected a bundle, a folder with {MANIFEST}, got none there{bare}") from error
+        raise BundleError(f"{folder}: expected a bundle, a folder with {MANIFEST}, got none there{bare}", name="not-a-bundle") from error
     except (OSError, ValueError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected JSON, got: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != "preproc-bundle":
-        raise BundleError(f"{folder / MANIFEST}: expected a manifest of preproc, got something else")
+        raise BundleError(f"{folder / MANIFEST}: expected a manifest of preproc, got something else", name="not-a-bundle")
     if manifest.get("version") != 1:
-        raise BundleError(f"{folder / MANIFEST}: expected version 1, got {manifest.get('version')!r}; use a newer preproc")
+        raise BundleError(
+            f"{folder / MANIFEST}: expected version 1, got {manifest.get('version')!r}; use a newer preproc", name="newer-format"
+        )
     try:
         contracts.check(manifest["contract"], folder / MANIFEST)
         _check_files(folder, manifest)
@@ -138,10 +140,12 @@ def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         elif sha256(file) != promised["sha256"]:
             wrong.append(f"{name} has other contents")
     if wrong:
-        raise BundleError(f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again")
+        raise BundleError(
+            f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again", name="bundle-changed"
+        )
     for name, read in (("model.onnx", _onnx_contract), ("model.pt", torch_contract), ("model.pt2", torch_contract)):
         if name in manifest["files"] and read(folder / name) != manifest["contract"]:
-            raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one")
+            raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one", name="bundle-changed")
 
 
 def _onnx_contract(path: Path) -> dict[str, Any] | None:
@@ -159,7 +163,7 @@ def torch_contract(path: Path) -> dict[str, Any] | None:
                 if name.endswith(f"/extra/{contracts.FILE}"):
                     return contracts.read(archive.read(name), path)
     except (OSError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}") from error
+        raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}", name="not-a-model") from error
     return None
 
 
@@ -238,7 +242,8 @@ def publishing(target: Path) -> Iterator[Path]:
                     new.rename(target)
                 except OSError as error:
                     raise BundleError(
-                        f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?"
+                        f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?",
+                        name="written-meanwhile",
                     ) from error
         finally:
             recover(target)
@@ -250,9 +255,13 @@ def check_target(target: Path) -> None:
     if (target / MANIFEST).is_file():
         others = [file.name for file in target.iterdir() if file.name not in CONTENTS]
         if others:
-            raise BundleError(f"{target}: expected a bundle's files only, got {', '.join(sorted(others))} too; move them elsewhere")
+            raise BundleError(
+                f"{target}: expected a bundle's files only, got {', '.join(sorted(others))} too; move them elsewhere", name="target-taken"
+            )
     elif target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BundleError(f"{target}: expected a bundle to replace or nothing, got something else; give another folder")
+        raise BundleError(
+            f"{target}: expected a bundle to replace or nothing, got something else; give another folder", name="target-taken"
+        )
     targets.check_place(target)
 
 

@@ -51,24 +51,31 @@ def plan_fold(affine: Affine, pads: Sequence[float | None], *, through: Affine |
     total, channels = (affine, affine.channels_in) if through is None else (affine.then(through), affine.channels_in)
     paddings = sorted({pad for pad in pads if pad is not None})
     if len(paddings) > 1:
-        raise NotFoldableError(f"the convolutions that read the input are padded with different constants: {paddings}")
+        raise NotFoldableError(
+            f"the convolutions that read the input are padded with different constants: {paddings}", name="fold-several-readers"
+        )
     if through is not None and affine.channels_in != affine.channels_out:
         raise NotFoldableError(
             f"the backbone re-maps its {affine.channels_out} channels before the first convolution, "
-            f"and the pixels have {affine.channels_in}"
+            f"and the pixels have {affine.channels_in}",
+            name="fold-channel-count",
         )
     back = None
     if through is not None:
         try:
             back = through.inverse()
         except PreprocError as error:
-            raise NotFoldableError("the backbone mixes its channels before the first convolution in a way that has no inverse") from error
+            raise NotFoldableError(
+                "the backbone mixes its channels before the first convolution in a way that has no inverse", name="fold-padding"
+            ) from error
     shift = np.zeros(channels)
     if paddings:
         padding = np.full(total.channels_out, paddings[0])
         pixel = total.solve(padding)
         if pixel is None and back is not None:
-            raise NotFoldableError(f"no pixel maps to the padding value {paddings[0]:g} behind the backbone's own channel map")
+            raise NotFoldableError(
+                f"no pixel maps to the padding value {paddings[0]:g} behind the backbone's own channel map", name="fold-padding"
+            )
         if pixel is None:
             nearest = total.nearest(padding)
             return FoldPlan(Affine(total.matrix, total(nearest)), nearest, constant=paddings[0] + 1.0)
@@ -102,12 +109,15 @@ def fold_conv(
     Raises NotFoldableError where a grouped convolution would have to read another group's channels, and where numbers are not finite.
     """
     if not np.isfinite(weight).all() or (bias is not None and not np.isfinite(bias).all()):
-        raise NotFoldableError("the first convolution's weights are not all finite numbers")
+        raise NotFoldableError("the first convolution's weights are not all finite numbers", name="fold-dtype")
     matrix, dtype = plan.into.matrix, weight.dtype
     total, kernel = weight.astype(np.float64), tuple(range(2, weight.ndim))
     old_bias = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
     if total.shape[1] * groups != plan.into.channels_out:
-        raise NotFoldableError(f"the convolution reads {total.shape[1] * groups} channels, the pipeline makes {plan.into.channels_out}")
+        raise NotFoldableError(
+            f"the convolution reads {total.shape[1] * groups} channels, the pipeline makes {plan.into.channels_out}",
+            name="fold-channel-count",
+        )
     if plan.constant is not None:
         return _append(total, old_bias, plan, pad=pad, groups=groups, dtype=dtype)
     folded = np.concatenate([_contract(part, block) for part, block in _blocks(total, matrix, groups)])
@@ -126,7 +136,7 @@ def _append(
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """W k + B = W c inside and W M v + W1 v + B = W v in the padding give W1 = W (c - v + M v) and B = W c - k W1."""
     if groups > 1:
-        raise NotFoldableError("a grouped convolution cannot read an appended constant channel")
+        raise NotFoldableError("a grouped convolution cannot read an appended constant channel", name="fold-channel-count")
     assert plan.constant is not None
     matrix, offset, kernel = plan.into.matrix, plan.into.offset, tuple(range(2, weight.ndim))
     step = np.zeros_like(offset) if pad is None else offset - pad + matrix.sum(axis=1) * pad
@@ -147,11 +157,13 @@ def _blocks(weight: Array, matrix: Array, groups: int) -> list[tuple[Array, Arra
     if groups == 1:
         return [(weight, matrix)]
     if ins % groups:
-        raise NotFoldableError(f"a convolution in {groups} groups cannot read {ins} channels")
+        raise NotFoldableError(f"a convolution in {groups} groups cannot read {ins} channels", name="fold-channel-count")
     rows, columns = outs // groups, ins // groups
     mask = np.kron(np.eye(groups), np.ones((rows, columns)))
     if (matrix * (1 - mask)).any():
-        raise NotFoldableError(f"the first convolution has {groups} groups and the pipeline mixes or reorders channels across them")
+        raise NotFoldableError(
+            f"the first convolution has {groups} groups and the pipeline mixes or reorders channels across them", name="fold-channel-count"
+        )
     parts = np.split(weight, groups)
     return [(part, matrix[g * rows : (g + 1) * rows, g * columns : (g + 1) * columns]) for g, part in enumerate(parts)]
 
@@ -171,5 +183,5 @@ def as_dtype(array: Array, dtype: Any) -> NDArray[Any]:
     with np.errstate(over="ignore", invalid="ignore"):
         rounded: NDArray[Any] = array.astype(dtype)
     if not np.isfinite(rounded.astype(np.float64)).all():
-        raise NotFoldableError(f"the first convolution's weights, folded, would be no finite {np.dtype(dtype)} numbers")
+        raise NotFoldableError(f"the first convolution's weights, folded, would be no finite {np.dtype(dtype)} numbers", name="fold-dtype")
     return rounded

@@ -45,7 +45,7 @@ def follow(picture: Picture, channels: int) -> "Walk":
     if counted:
         walk.found = [replace(item, reader=replace(item.reader, direct=False)) for item in walk.found]
     if any(value.is_graph_output() for value in walk.tracked):
-        walk.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input"))
+        walk.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input", name="fold-not-convolution"))
     return walk
 
 
@@ -57,29 +57,27 @@ class Walk(Trail):
         producer = picture.value.producer()  # of pixels that were resized and cropped
         graph = picture.value.graph if producer is None else producer.graph
         if not isinstance(graph, ir.Graph):
-            raise NotFoldableError("the input belongs to no graph")
+            raise NotFoldableError("the input belongs to no graph", name="fold-not-convolution")
         self.graph = graph
         self.dtype, self.found, self.strangers = picture.value.dtype, list[Found](), list[ir.Node]()
         self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis, order=picture.layout)
 
     def visit(self, node: ir.Node) -> None:
         if not node.outputs:
-            self.refusals.append(NotFoldableError(f"{node.op_type} {node.name} reads the input, which is not a convolution"))
+            self.refusals.append(self.no_convolution(f"{node.op_type} {node.name}"))
             return
         try:
             self._visit(node)
+        except NotFoldableError as error:
+            self.refusals.append(error)
         except Exception as error:  # noqa: BLE001 - a node that is not as ONNX says, a step of 0: whatever Python makes of it
-            reason = (
-                error
-                if isinstance(error, NotFoldableError)
-                else NotFoldableError(f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}")
-            )
-            self.refusals.append(reason)
+            told = f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}"
+            self.refusals.append(NotFoldableError(told, name="fold-untraceable"))
 
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
             self.strangers.append(node)
-            raise NotFoldableError(f"{node.domain}::{node.op_type} reads the input, which is not a convolution")
+            raise self.no_convolution(f"{node.domain}::{node.op_type}")
         if node.op_type == "Conv":
             reader = _reader(self.tracked, node)
             self.readers.append(reader)
@@ -90,10 +88,10 @@ class Walk(Trail):
             return
         rule = _RULES.get(node.op_type)
         if rule is None:
-            raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
+            raise self.no_convolution(node.op_type)
         if node.op_type == "Cast" and node.attributes["to"].as_int() != self.dtype:
             if self.dtype not in RAW or node.attributes["to"].as_int() not in FLOATS:
-                raise NotFoldableError("the input is cast to another type before the first convolution")
+                raise NotFoldableError("the input is cast to another type before the first convolution", name="fold-dtype")
             self.dtype = ir.DataType(node.attributes["to"].as_int())
         self.tracked[node.outputs[0]] = rule(self.tracked, node)
 
@@ -147,13 +145,13 @@ def _attribute(node: ir.Node, name: str, default: Any) -> Any:
 
 def _reader(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Reader:
     if node.inputs[0] not in tracked:
-        raise NotFoldableError("the input is used as the weight of a convolution")
+        raise NotFoldableError("the input is used as the weight of a convolution", name="fold-computed-value")
     weight = node.inputs[1]
     shape = constant(weight).shape
     kernel = shape[2:]
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if len(shape) != 4 or (bias is not None and constant(bias).shape != shape[:1]):
-        raise NotFoldableError("the first convolution's weight and bias are not those of pictures")
+        raise NotFoldableError("the first convolution's weight and bias are not those of pictures", name="fold-not-convolution")
     automatic = _attribute(node, "auto_pad", "NOTSET")
     pads = _attribute(node, "pads", [0, 0])
     pads_zero = max(kernel) > 1 if automatic in ("SAME_UPPER", "SAME_LOWER") else automatic == "NOTSET" and max(pads) > 0
@@ -176,11 +174,11 @@ def _pad(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
     source = tracked[node.inputs[0]]  # type: ignore[index]
     pads = constant(node.inputs[1]).tolist() if len(node.inputs) > 1 else _attribute(node, "pads", [])
     if len(node.inputs) > 3 and node.inputs[3] is not None:
-        raise NotFoldableError("the picture is padded along chosen axes before the first convolution")
+        raise NotFoldableError("the picture is padded along chosen axes before the first convolution", name="fold-padding")
     if not any(pads):
         return source
     if any(pads[:2]) or any(pads[4:6]) or source.axis != 1:
-        raise NotFoldableError("channels are padded before the first convolution")
+        raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
     if _attribute(node, "mode", "constant") != "constant":
         return source
     value = constant(node.inputs[2]).item() if len(node.inputs) > 2 and node.inputs[2] is not None else _attribute(node, "value", 0.0)
@@ -198,7 +196,7 @@ def _gather(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
     if index.ndim == 0:
         return source.select(axis, int(index))
     if index.ndim != 1:
-        raise NotFoldableError("the input is gathered with a table before the first convolution")
+        raise NotFoldableError("the input is gathered with a table before the first convolution", name="fold-moved-pixels")
     return source.take(axis, index.tolist())
 
 
@@ -206,7 +204,7 @@ def _unsqueeze(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
     source = tracked[node.inputs[0]]  # type: ignore[index]
     axes = constant(node.inputs[1]).tolist() if len(node.inputs) > 1 else _attribute(node, "axes", [])
     if len(axes) != 1:
-        raise NotFoldableError("the picture gets more dimensions before the first convolution")
+        raise NotFoldableError("the picture gets more dimensions before the first convolution", name="fold-moved-pixels")
     return source.unsqueeze(axes[0] % (source.rank + 1))
 
 
@@ -216,12 +214,12 @@ def _slice(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
         starts, ends = _attribute(node, "starts", []), _attribute(node, "ends", [])
         axes = _attribute(node, "axes", list(range(len(starts))))
     elif len(node.inputs) < 4:
-        raise NotFoldableError("the picture is cut before the first convolution")
+        raise NotFoldableError("the picture is cut before the first convolution", name="fold-moved-pixels")
     else:
         starts, ends, axes = (constant(value).tolist() for value in node.inputs[1:4])
     steps = constant(node.inputs[4]).tolist() if len(node.inputs) > 4 else [1]
     if len(axes) != 1 or source.axis is None:
-        raise NotFoldableError("the picture is cut before the first convolution")
+        raise NotFoldableError("the picture is cut before the first convolution", name="fold-moved-pixels")
     rows = range(source.map.channels_out)[starts[0] : ends[0] : steps[0]]
     return source.take(axes[0] % source.rank, rows)
 
@@ -240,7 +238,7 @@ def _split(tracked: dict[ir.Value, Tracked], node: ir.Node) -> list[Tracked]:
 
 def _concat(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
     if any(value not in tracked for value in node.inputs):
-        raise NotFoldableError("the input is joined with a computed value before the first convolution")
+        raise NotFoldableError("the input is joined with a computed value before the first convolution", name="fold-computed-value")
     parts = [tracked[value] for value in node.inputs]  # type: ignore[index]
     return concatenate(parts, _attribute(node, "axis", 1) % parts[0].rank)
 
@@ -248,9 +246,9 @@ def _concat(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
 def _batch_norm(tracked: dict[ir.Value, Tracked], node: ir.Node) -> Tracked:
     source = tracked.get(node.inputs[0])  # type: ignore[arg-type]
     if source is None or source.axis != 1:
-        raise NotFoldableError("a BatchNormalization reads the input along another axis than its channels")
+        raise NotFoldableError("a BatchNormalization reads the input along another axis than its channels", name="fold-not-affine")
     if _attribute(node, "training_mode", 0) or len(node.outputs) > 1:
-        raise NotFoldableError("a BatchNormalization in training mode reads the input")
+        raise NotFoldableError("a BatchNormalization in training mode reads the input", name="fold-not-affine")
     scale, bias, mean, variance = (constant(value) for value in node.inputs[1:5])
     return source.batch_norm(scale=scale, bias=bias, mean=mean, variance=variance, epsilon=_attribute(node, "epsilon", 1e-5))
 
@@ -263,11 +261,11 @@ def _arithmetic(
         assert left is not None
         assert right is not None
         if left in tracked and right in tracked:
-            raise NotFoldableError("the input is combined with itself before the first convolution")
+            raise NotFoldableError("the input is combined with itself before the first convolution", name="fold-computed-value")
         if left in tracked:
             return apply(tracked[left], constant(right).astype(np.float64))
         if swapped is None:
-            raise NotFoldableError("a constant is divided by the input")
+            raise NotFoldableError("a constant is divided by the input", name="fold-not-affine")
         return swapped(tracked[right], constant(left).astype(np.float64))
 
     return rule

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ..errors import PreprocError, check_choice
 from .base import Step, ValueRange
+from .fields import MOST_SIDE, is_whole, set_fill, set_side, set_size
 
 Size = tuple[int, int]
 """(height, width)"""
@@ -19,8 +20,6 @@ ROUNDINGS = ("half_even", "floor", "trunc")
 """Of the half pixel where a crop starts, or its border."""
 PILLOWS = (12, 13)
 """Whose order of passes a resize may have: 12 and older, 13 and newer."""
-MOST_SIDE = 1 << 15
-"""Of a picture: the arithmetic on sizes is exact far beyond."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,9 @@ class Geometry(Step):
         if fill is None:
             return incoming
         if not incoming.spans(0, 255):
-            raise PreprocError(f"{self.name}: expected 8-bit grey levels, 0..255, in which its fill is told, got {incoming}")
+            raise PreprocError(
+                f"{self.name}: expected 8-bit grey levels, 0..255, in which its fill is told, got {incoming}", name="grey-levels-needed"
+            )
         return ValueRange(tuple(min(low, fill) for low in incoming.low), tuple(max(high, fill) for high in incoming.high))
 
 
@@ -79,19 +80,24 @@ class Resampling(Geometry):
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         check_choice("form", self.form, FORMS)
         if not isinstance(self.antialias, bool):
-            raise PreprocError(f"{self.name}: expected antialias to be true or false, got {self.antialias!r}")
+            raise PreprocError(f"{self.name}: expected antialias to be true or false, got {self.antialias!r}", name="step-value")
         if not self.antialias and self.interpolation not in ("bilinear", "nearest"):
             raise PreprocError(
-                f"{self.name}: expected antialias = true for {self.interpolation}: without it no two libraries agree, got false"
+                f"{self.name}: expected antialias = true for {self.interpolation}: without it no two libraries agree, got false",
+                name="resize-combination",
             )
         if self.torch is not None:
             check_choice("torch", self.torch, TORCHES)
             if self.interpolation not in ("bilinear", "bicubic", "lanczos") or not self.antialias:
-                raise PreprocError(f"{self.name}: expected antialiased bilinear, bicubic or lanczos for torch = {self.torch!r}, got {self}")
+                raise PreprocError(
+                    f"{self.name}: expected antialiased bilinear, bicubic or lanczos for torch = {self.torch!r}, got {self}",
+                    name="resize-combination",
+                )
         ordered = self.smooth and self.torch is None
         if self.pillow is not None and not ordered:
             raise PreprocError(
-                f"{self.name}: expected pillow for antialiased resizes of Pillow's only, whose passes have an order, got {self.pillow!r}"
+                f"{self.name}: expected pillow for antialiased resizes of Pillow's only, whose passes have an order, got {self.pillow!r}",
+                name="resize-combination",
             )
         if self.smooth and self.interpolation not in FAST:
             object.__setattr__(self, "form", "exact")
@@ -111,7 +117,10 @@ class Resampling(Geometry):
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
         if not incoming.spans(0, 255):
-            raise PreprocError(f"{self.name}: expected 8-bit grey levels, 0..255, which its arithmetic is defined for, got {incoming}")
+            raise PreprocError(
+                f"{self.name}: expected 8-bit grey levels, 0..255, which its arithmetic is defined for, got {incoming}",
+                name="grey-levels-needed",
+            )
         return Geometry.value_range(self, incoming)
 
 
@@ -136,7 +145,10 @@ class Resize(Resampling):
         if self.max_size is not None:
             set_side(self, "max_size")
             if not isinstance(self.size, int) or self.max_size <= self.size:
-                raise PreprocError(f"resize: expected max_size with a size of one number below it, got {self.size} and {self.max_size}")
+                raise PreprocError(
+                    f"resize: expected max_size with a size of one number below it, got {self.size} and {self.max_size}",
+                    name="resize-combination",
+                )
 
     def output_size(self, size: Size) -> Size:
         """As torchvision's _compute_resized_output_size."""
@@ -147,7 +159,9 @@ class Resize(Resampling):
         if self.max_size is not None and new_long > self.max_size:
             new_short, new_long = self.max_size * new_short // new_long, self.max_size
         if new_short == 0 or new_long > MOST_SIDE:
-            raise PreprocError(f"resize: expected a picture of a ratio that leaves pixels, got {size[0]}x{size[1]}, {self}")
+            raise PreprocError(
+                f"resize: expected a picture of a ratio that leaves pixels, got {size[0]}x{size[1]}, {self}", name="no-pixels-left"
+            )
         return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
 
     def fixed_size(self) -> Size | None:
@@ -193,8 +207,10 @@ class Pad(Geometry):
 
     def __post_init__(self) -> None:
         given = (self.padding,) if isinstance(self.padding, int) else tuple(self.padding)
-        if len(given) not in (1, 2, 4) or not all(_is_whole(side) and 0 <= side <= MOST_SIDE for side in given):
-            raise PreprocError(f"pad: expected 1, 2 or 4 numbers of pixels, left, top, right, bottom, got {self.padding!r}")
+        if len(given) not in (1, 2, 4) or not all(is_whole(side) and 0 <= side <= MOST_SIDE for side in given):
+            raise PreprocError(
+                f"pad: expected 1, 2 or 4 numbers of pixels, left, top, right, bottom, got {self.padding!r}", name="step-value"
+            )
         object.__setattr__(self, "padding", (given * 4)[:4])
         set_fill(self)
 
@@ -244,7 +260,9 @@ def installed_pillow() -> int:
 
 def check_pillow(pillow: object, where: str) -> None:
     if type(pillow) is not int or pillow not in PILLOWS:
-        raise PreprocError(f"{where}: expected 12 or 13, got {pillow!r}; 12 stands for every older Pillow, 13 for every newer one")
+        raise PreprocError(
+            f"{where}: expected 12 or 13, got {pillow!r}; 12 stands for every older Pillow, 13 for every newer one", name="step-value"
+        )
 
 
 def with_pillow(steps: Iterable[Step], pillow: int | None) -> tuple[Step, ...]:
@@ -261,28 +279,3 @@ def output_size(steps: Iterable[Step], size: Size | None) -> Size | None:
         if isinstance(step, Geometry):
             size = step.fixed_size() if size is None else step.output_size(size)
     return size
-
-
-def set_side(step: Step, field: str) -> None:
-    value = getattr(step, field)
-    if not _is_whole(value) or not 0 < value <= MOST_SIDE:
-        raise PreprocError(f"{step.name}: expected {field} to be a number of pixels, 1 to {MOST_SIDE}, got {value!r}")
-
-
-def set_size(step: Step, field: str) -> None:
-    """One number becomes two. Raises PreprocError."""
-    value = getattr(step, field)
-    sides = (value, value) if _is_whole(value) else tuple(value) if isinstance(value, (list, tuple)) else ()
-    if len(sides) != 2 or not all(_is_whole(side) and 0 < side <= MOST_SIDE for side in sides):
-        raise PreprocError(f"{step.name}: expected {field} to be one number of pixels or [height, width], 1 to {MOST_SIDE}, got {value!r}")
-    object.__setattr__(step, field, sides)
-
-
-def set_fill(step: Step) -> None:
-    fill = getattr(step, "fill")  # noqa: B009 - of the steps that have one
-    if not _is_whole(fill) or not 0 <= fill <= 255:
-        raise PreprocError(f"{step.name}: expected fill to be a grey level, 0 to 255, got {fill!r}")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

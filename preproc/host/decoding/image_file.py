@@ -42,9 +42,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "P": "palette",
         "PA": "palette + alpha",
         "1": "bilevel",
-        "I;16": "GRAY 16 bit",
-        "I;16B": "GRAY 16 bit",
-        "I;16L": "GRAY 16 bit",
+        **dict.fromkeys(("I;16", "I;16B", "I;16L"), "GRAY 16 bit"),
         "F": "GRAY float",
     }
 )
@@ -81,7 +79,7 @@ def read_array(data: Data) -> NDArray[Any]:
     except PreprocError:
         raise
     except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise PreprocError(f"expected a .npy file with an array of numbers, got: {first_line(error)}") from error
+        raise PreprocError(f"expected a .npy file with an array of numbers, got: {first_line(error)}", name="unreadable-picture") from error
     return array
 
 
@@ -125,13 +123,13 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
                 found = f"bytes that begin with {self.begin!r}" if self.begin else "0 bytes"
                 if self.begin.startswith((b"II", b"MM")):
                     found = f"TIFF of a form that Pillow does not know: {INSTEAD}"
-                raise PreprocError(f"expected an image, got {found}") from error
+                raise PreprocError(f"expected an image, got {found}", name="unreadable-picture") from error
             _check_depth(self.image, file)
             self.count = 1 if self.image.format == "PSD" else getattr(self.image, "n_frames", 1)  # a PSD's are the layers of one picture
             self.passed = dict(self._no_pictures())
             self.numbers = [number for number in range(self.count) if number not in self.passed]
             if not self.numbers:
-                raise PreprocError(f"expected a picture, got none: {next(iter(self.passed.values()))}")
+                raise PreprocError(f"expected a picture, got none: {next(iter(self.passed.values()))}", name="unreadable-picture")
             if frames == "first":
                 self.passed |= dict.fromkeys(self.numbers[1:], "behind the first, which alone is asked for")
                 self.numbers = self.numbers[:1]
@@ -149,7 +147,8 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
         """That page or frame, decoded. It is another picture as soon as the next one is read."""
         with _reasons():
             if self.failed is not None and self.image.format not in _APART:
-                raise PreprocError(f"expected the frames before it, which it is drawn upon, got a broken one: [{self.failed}]")
+                told = f"expected the frames before it, which it is drawn upon, got a broken one: [{self.failed}]"
+                raise PreprocError(told, name="unreadable-picture")
             try:
                 if self.count > 1:
                     self.image.seek(number)
@@ -171,7 +170,7 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
         elif image.format == "TIFF":
             promised = _promised(str(image.tag_v2.get(_DESCRIPTION, "")), image.width * image.height * image.tag_v2.get(_SAMPLES, 1))
             if promised > self.count:
-                raise PreprocError(f"expected {promised} pages, as its description says, got {self.count} that Pillow sees: {INSTEAD}")
+                raise _lossy(f"{promised} pages, as its description says, got {self.count} that Pillow sees")
             for number in range(self.count if self.count > 1 else 0):
                 image.seek(number)
                 kind, old = image.tag_v2.get(_SUBFILE, 0), image.tag_v2.get(_OLD_SUBFILE, 0)
@@ -193,9 +192,10 @@ def _reasons() -> Iterator[None]:
     except PreprocError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PreprocError(f"expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels (Pillow's limit), got more") from error
+        told = f"expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels (Pillow's limit), got more"
+        raise PreprocError(told, name="too-large") from error
     except Exception as error:  # decoders raise whatever they like
-        raise PreprocError(f"expected an image, got: {first_line(error)}") from error
+        raise PreprocError(f"expected an image, got: {first_line(error)}", name="unreadable-picture") from error
 
 
 def _open(data: Data) -> IO[bytes]:
@@ -205,7 +205,7 @@ def _open(data: Data) -> IO[bytes]:
 def _check_regular(path: str | Path) -> None:
     if not stat.S_ISREG(Path(path).stat().st_mode):
         what = "a folder" if Path(path).is_dir() else "something else of that name: a pipe, a socket or a device"
-        raise PreprocError(f"expected a file, got {what}")
+        raise PreprocError(f"expected a file, got {what}", name="unreadable-picture")
 
 
 def _formats(begin: bytes) -> list[str]:
@@ -223,6 +223,10 @@ def _own_formats() -> list[str]:
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 
 
+def _lossy(expected: str) -> PreprocError:
+    return PreprocError(f"expected {expected}: {INSTEAD}", name="lossy-decoding")
+
+
 def _check_whole(image: Any) -> None:
     """Raises PreprocError for a page whose pixels Pillow cuts, scales or leaves out, as its own tables tell."""
     tags = image.tag_v2 if image.format == "TIFF" else {}
@@ -231,18 +235,16 @@ def _check_whole(image: Any) -> None:
         deep = tile[0] == "SGI16" or (";16" in str(settings[0]) and settings[0] != "BGR;16")  # which has 16 bits for all three
         deep |= max(tags.get(_BITS, (8,))) > 8  # planes of their own have no such name
         if deep and not image.mode.startswith(("I", "F")):
-            raise PreprocError(f"expected pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8: {INSTEAD}")
+            raise _lossy(f"pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8")
         if tile[0] == "libtiff" and settings[0] == "F;32BF":
-            raise PreprocError(f"expected floats that Pillow reads, got compressed big-endian ones, which it mixes up: {INSTEAD}")
+            raise _lossy("floats that Pillow reads, got compressed big-endian ones, which it mixes up")
         if tile[0] in ("ppm", "ppm_plain") and image.mode != "1" and settings[-1] != (65535 if image.mode == "I" else 255):
-            raise PreprocError(
-                f"expected pixels that Pillow reads as they are, got {image.mode} up to {settings[-1]}, which it scales: {INSTEAD}"
-            )
+            raise _lossy(f"pixels that Pillow reads as they are, got {image.mode} up to {settings[-1]}, which it scales")
     samples = tags.get(_SAMPLES, 1)
     if 2 in tags.get(_SAMPLE_FORMAT, ()):
-        raise PreprocError(f"expected grey levels from 0 on, got integers with a sign: {INSTEAD}")
+        raise _lossy("grey levels from 0 on, got integers with a sign")
     if samples > len(image.getbands()):
-        raise PreprocError(f"expected pixels that Pillow can read whole, got {samples} channels, of which it keeps {image.mode}: {INSTEAD}")
+        raise _lossy(f"pixels that Pillow can read whole, got {samples} channels, of which it keeps {image.mode}")
 
 
 def _check_depth(image: Image.Image, file: Any) -> None:
@@ -254,7 +256,7 @@ def _check_depth(image: Image.Image, file: Any) -> None:
     depths = (_of_jpeg2000 if image.format == "JPEG2000" else _of_avif)(file.read())
     file.seek(position)
     if any(depth not in (8, 16 if image.mode.startswith("I;16") else 8) for depth in depths):
-        raise PreprocError(f"expected pixels of 8 bits, got {max(depths)} in {image.format}, which Pillow scales: {INSTEAD}")
+        raise _lossy(f"pixels of 8 bits, got {max(depths)} in {image.format}, which Pillow scales")
 
 
 def _of_jpeg2000(data: bytes) -> list[int]:

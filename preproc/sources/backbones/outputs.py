@@ -24,13 +24,13 @@ def name_outputs(backbone: Backbone, asked: Sequence[str], picture: Tensor) -> t
     for name in asked:
         check_output_name(name)
     if len(set(asked)) != len(asked):
-        raise PreprocError(f"[backbone] outputs: expected different names, got {', '.join(asked)}")
+        raise PreprocError(f"[backbone] outputs: expected different names, got {', '.join(asked)}", name="output-names")
     _check_one_input(backbone.module)
     with torch.inference_mode():
         answer = run(backbone.module, picture)
     if isinstance(answer, Tensor):
         if len(asked) > 1:
-            raise PreprocError(f"expected {len(asked)} outputs ({', '.join(asked)}), got one tensor; name just one")
+            raise PreprocError(f"expected {len(asked)} outputs ({', '.join(asked)}), got one tensor; name just one", name="output-names")
         names = tuple(asked) or (ONE,)
         _check_floats({names[0]: answer})
         return backbone, names
@@ -39,23 +39,26 @@ def name_outputs(backbone: Backbone, asked: Sequence[str], picture: Tensor) -> t
         raise PreprocError(
             f"expected a backbone that returns a tensor, a tuple or a dict of tensors, "
             f"got {'a' if answer else 'an empty'} {type(answer).__name__}; "
-            "wrap it in a module that returns one of them"
+            "wrap it in a module that returns one of them",
+            name="output-unfit",
         )
     names = tuple(asked) or keys
     missing = [name for name in names if keys and name not in keys]
     if missing:
-        raise PreprocError(f"[backbone] outputs: expected some of {', '.join(keys)}, got {missing[0]!r}")
+        raise PreprocError(f"[backbone] outputs: expected some of {', '.join(keys)}, got {missing[0]!r}", name="output-names")
     values = _values(answer, names if keys else ())
     for key, value in zip(names if keys else range(len(values)), values, strict=True):
         if not isinstance(value, Tensor):
             raise PreprocError(
                 f"expected a backbone whose outputs are tensors, got a {type(value).__name__} as output {key}; "
-                "name those that are tensors, or wrap it in a module that returns them"
+                "name those that are tensors, or wrap it in a module that returns them",
+                name="output-unfit",
             )
     if len(names) != len(values):
         raise PreprocError(
             f"[backbone] outputs: expected {len(values)} names, for the backbone returns a tuple of {len(values)} tensors, "
-            f"got {', '.join(names) or 'none'}"
+            f"got {', '.join(names) or 'none'}",
+            name="output-names",
         )
     for name in names:
         check_output_name(name)
@@ -84,7 +87,8 @@ def run(module: nn.Module, picture: Tensor) -> object:
         reason = first_line(error)
         raise PreprocError(
             f"expected a backbone that takes pictures of {picture.shape[1]} channels, height, width {height}, {width}, got: {reason}; "
-            "write the size that it takes as [pixels] size"
+            "write the size that it takes as [pixels] size",
+            name="network-refuses-picture",
         ) from error
 
 
@@ -92,7 +96,7 @@ def named_outputs(outputs: object, names: tuple[str, ...]) -> State:
     """A tensor or a tuple of tensors as a table. Raises PreprocError if it does not match the names."""
     values = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     if len(values) != len(names):
-        raise PreprocError(f"expected {len(names)} outputs ({', '.join(names)}), got {len(values)}")
+        raise PreprocError(f"expected {len(names)} outputs ({', '.join(names)}), got {len(values)}", name="output-names")
     return dict(zip(names, values, strict=True))
 
 
@@ -105,7 +109,8 @@ def _check_one_input(module: nn.Module) -> None:
     if len(needed) > 1:
         raise PreprocError(
             f"expected a backbone that takes one picture, got {type(module).__name__}.forward({', '.join(needed)}); "
-            "wrap it in a module that takes the one that needs preprocessing, and makes or holds the others"
+            "wrap it in a module that takes the one that needs preprocessing, and makes or holds the others",
+            name="several-inputs",
         )
 
 
@@ -113,14 +118,17 @@ def _check_floats(outputs: State) -> None:
     for name, value in outputs.items():
         if value.dim() == 0 or len(value) != 1 or not value.numel():
             raise PreprocError(
-                f"expected outputs with one row per picture, got {name} of shape {tuple(value.shape)} for one picture; name the others only"
+                f"expected outputs with one row per picture, got {name} of shape {tuple(value.shape)} for one picture; "
+                "name the others only",
+                name="output-unfit",
             )
         if value.dtype == torch.bfloat16:
-            raise PreprocError(f"expected outputs that NumPy can hold, got bfloat16 in {name}; return {name}.float()")
+            raise PreprocError(f"expected outputs that NumPy can hold, got bfloat16 in {name}; return {name}.float()", name="output-unfit")
         if not value.is_floating_point():
             raise PreprocError(
                 f"expected outputs of floats, which show small errors, got {value.dtype} in {name}; "
-                "return the scores that it is made from, or name the other outputs only"
+                "return the scores that it is made from, or name the other outputs only",
+                name="output-unfit",
             )
 
 
