@@ -19,7 +19,7 @@ from preproc.sources.backbones import agreement, load_backbone
 from preproc.steps import FromPixels, Normalize, Rescale
 from preproc.verify.runtimes.pytorch import load_pt2
 from tests.conftest import ROOT
-from tests.test_verify import edit_onnx
+from tests.verify.test_verify import edit_onnx
 
 TABLE = {
     "name": "net",
