@@ -11,6 +11,7 @@ from .collapse import collapse_steps, split_affine_end, subtract_steps
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .geometry import (
     FAST,
+    FORMS,
     INTERPOLATIONS,
     PILLOWS,
     CenterCrop,
@@ -34,6 +35,7 @@ __all__ = [
     "BECAUSE",
     "COLORS",
     "FAST",
+    "FORMS",
     "INTERPOLATIONS",
     "LAYOUTS",
     "PILLOWS",
