@@ -159,6 +159,13 @@ def _backbone(table: "Table") -> BackboneSpec:
     table.finish()
     for name in spec.outputs:
         check_output_name(name)
+    _check_source(spec)
+    _check_weights(spec)
+    return spec
+
+
+def _check_source(spec: BackboneSpec) -> None:
+    """That it has what networks of its source have: an .onnx file an input and a layout, all others a name."""
     try:
         json.dumps(spec.arguments, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -171,6 +178,10 @@ def _backbone(table: "Table") -> BackboneSpec:
         raise RecipeError(f"[backbone] input: expected for an .onnx file only, got {spec.input!r}")
     if spec.source != "onnx" and spec.layout is not None:
         raise RecipeError(f"[backbone] layout: expected for an .onnx file only, got {spec.layout!r}; what the caller has is in [pixels]")
+
+
+def _check_weights(spec: BackboneSpec) -> None:
+    """That it says where its weights come from, and nothing of others."""
     if spec.source == "import" and spec.weights not in (None, "random"):
         raise RecipeError(
             f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '
@@ -186,7 +197,6 @@ def _backbone(table: "Table") -> BackboneSpec:
         raise RecipeError(
             f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}'
         )
-    return spec
 
 
 def _step(table: "Table", color: str, folder: Path, pillow: int | None) -> Step:
