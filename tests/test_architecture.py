@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "preproc"
 ORDER = tuple(
-    "host host.decoding steps oracle stats sources.published sources sources.backbones layers folding folding.modules graph "  # noqa: SIM905
+    "host host.decoding steps oracle stats.sums stats.places stats.counting stats.engines stats stats.output "  # noqa: SIM905
+    "sources.published sources sources.backbones layers folding folding.modules graph "
     "verify.runtimes verify bundle bundle.inspection export.formats export.serving export cli".split()
 )
 """Every room, behind those that it may use. A folder in a room is a room of its own, and uses the one around it by its door, too."""

@@ -207,7 +207,7 @@ def test_a_wrong_file_is_not_written(tmp_path, monkeypatch, mistake):
         "swapped": lambda steps: [FromPixels(layout="NHWC", color="RGB"), *steps[1:]],
         "shifted": lambda steps: [*steps[:2], Normalize(mean=[m + 1 / 255 for m in steps[2].mean], std=steps[2].std, unit="0-1")],
     }[mistake]
-    monkeypatch.setattr(exporter.graph, "attach", lambda model, steps, *rest, **options: real(model, wrong(steps), *rest, **options))
+    monkeypatch.setattr(graph, "attach", lambda model, steps, *rest, **options: real(model, wrong(steps), *rest, **options))
     for out in ("out", "out.onnx"):
         with pytest.raises(VerificationError, match=r"ort-cpu: error .*tolerance"):
             put(hand_made(tmp_path), tmp_path / out)
@@ -233,7 +233,7 @@ BYTES = [helper.make_node("Cast", ["image"], ["bytes"], to=TensorProto.UINT8), h
         ({"shape": ("N", 1, 24, 20)}, "takes 3 channels, as the steps make, got 1 in image"),
         ({"nodes": TWICE}, r"the network normalizes its input itself, \(x - 0\.5\) / 0\.5, which is inception or siglip, of values in 0-1"),
         ({"nodes": BYTES}, "the network casts its input to raw pixels of 0-255, and the steps hand it values in -2.1"),
-        ({"metadata": {"preproc.bundle.contract": "{}"}}, "whose input is not that contract's any more; --force"),
+        ({"metadata": {"preproc.contract": "{}"}}, "whose input is not that contract's any more; --force"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

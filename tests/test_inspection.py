@@ -185,9 +185,9 @@ def turned(model):
 
 
 def other_steps(model):
-    contract = json.loads(model.metadata_props["preproc.bundle.contract"])
+    contract = json.loads(model.metadata_props["preproc.contract"])
     contract["steps"][2]["mean"] = [0.1, 0.1, 0.1]
-    model.metadata_props["preproc.bundle.contract"] = json.dumps(contract)
+    model.metadata_props["preproc.contract"] = json.dumps(contract)
 
 
 def relu_first(model):
@@ -247,7 +247,7 @@ def test_a_changed_graph_does_not_agree(tmp_path, change, message):
     "text", ["{}", "nonsense", "[]", '{"format": "preproc-contract", "version": 1}', '{"format": "preproc-contract", "version": 2}']
 )
 def test_a_contract_that_is_none_is_one_line(tmp_path, text):
-    file = hand_made(tmp_path, metadata={"preproc.bundle.contract": text})
+    file = hand_made(tmp_path, metadata={"preproc.contract": text})
     with pytest.raises(BundleError, match=r"m\.onnx: expected a (whole )?contract of preproc|of version 1"):
         describe(file)
 
@@ -265,8 +265,8 @@ def test_a_contract_without_a_part_or_with_another_is_one_line(tmp_path, key):
         {"onnx": {"folded": False, "form": None, "convolutions": [], "requested": "auto"}},
     ):
         model = graph.load(file)
-        contract = json.loads(model.metadata_props["preproc.bundle.contract"]) | {key: wrong}
-        model.metadata_props["preproc.bundle.contract"] = json.dumps(contract)
+        contract = json.loads(model.metadata_props["preproc.contract"]) | {key: wrong}
+        model.metadata_props["preproc.contract"] = json.dumps(contract)
         graph.save(model, tmp_path / "wrong.onnx")
         with pytest.raises(BundleError, match=r"expected a .*contract of preproc"):
             describe(tmp_path / "wrong.onnx")
@@ -335,4 +335,4 @@ def test_odd_graphs_are_one_line(tmp_path):
     with pytest.raises(PreprocError, match="computes something, got one without nodes"):
         put(tmp_path / "none.onnx", tmp_path / "out.onnx", size=(8, 8), verify=False)
     with pytest.raises(BundleError, match="got text that is not JSON"):
-        describe(hand_made(tmp_path, metadata={"preproc.bundle.contract": "[" * 100_000}))
+        describe(hand_made(tmp_path, metadata={"preproc.contract": "[" * 100_000}))

@@ -1,6 +1,5 @@
 """Whose order of passes: the step says it, all that resizes follows it, and the Pillow here judges both orders."""
 
-import inspect
 import json
 import shutil
 import warnings
@@ -18,7 +17,7 @@ from torchvision.models import ResNet18_Weights
 from preproc import layers
 from preproc.bundle import steps_of, to_recipe
 from preproc.bundle.inspection import describe
-from preproc.cli.choices import steps_and_pixels
+from preproc.cli.choices import Options, steps_and_pixels
 from preproc.errors import BundleError, PreprocError, RecipeError
 from preproc.export import export_bundle, verify_bundle
 from preproc.layers import Pipeline
@@ -329,9 +328,8 @@ def test_attach_takes_it(tmp_path):
     ids=lambda value: None if isinstance(value, str) else next(iter(value)),
 )
 def test_attach_takes_it_beside_what_is_published_only(options, message):
-    none = dict.fromkeys(inspect.signature(steps_and_pixels).parameters)
     with pytest.raises(PreprocError, match=message):
-        steps_and_pixels(**none | {"pillow": 12} | options)
+        steps_and_pixels(Options(**{"pillow": 12} | options))
 
 
 def attached(tmp_path, steps, known, *, size=None):

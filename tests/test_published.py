@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import inspect
 import json
 import sys
 from unittest.mock import Mock
@@ -18,7 +17,7 @@ from timm.models import get_pretrained_cfg
 from torchvision import models, transforms
 from torchvision.transforms import v2
 
-from preproc.cli.choices import steps_and_pixels
+from preproc.cli.choices import Options, steps_and_pixels
 from preproc.cli.tables import show
 from preproc.errors import NotAtHandError, PreprocError, RecipeError
 from preproc.export import attach, original, verify_bundle
@@ -537,15 +536,14 @@ def test_attach_takes_them_from_the_command_line(tmp_path):
 
 
 def test_attach_takes_files_and_folders(tmp_path):
-    none = dict.fromkeys(inspect.signature(steps_and_pixels).parameters)
     (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": CLIP}))
     (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": get_pretrained_cfg("resnet50.a1_in1k").to_dict()}))
     for source in (tmp_path, tmp_path / "processor_config.json"):
-        steps, _, color, origin = steps_and_pixels(**none | {"huggingface": source})
+        steps, _, color, origin = steps_and_pixels(Options(huggingface=source))
         assert (steps, color) == (published.from_huggingface(CLIP).steps, "RGB")
         assert published.title(origin) == "Hugging Face processor_config.json (Pillow backend)"
     for source in (f"{tmp_path}/", str(tmp_path / "config.json")):
-        steps, _, _, origin = steps_and_pixels(**none | {"timm": source})
+        steps, _, _, origin = steps_and_pixels(Options(timm=source))
         assert steps == published.from_timm("resnet50.a1_in1k").steps
         assert published.title(origin) == "timm resnet50.a1_in1k"
 
@@ -737,14 +735,13 @@ def test_attach_with_the_backend_for_tensors(tmp_path, name):
 
     file, config = hand_made(tmp_path, shape=("N", 3, 32, 40)), tmp_path / "preprocessor_config.json"
     config.write_text(json.dumps(VIT | {"image_processor_type": name}))
-    none = dict.fromkeys(inspect.signature(steps_and_pixels).parameters)
-    steps, pixels, _, origin = steps_and_pixels(**none | {"huggingface": config, "backend": "torchvision"})
+    steps, pixels, _, origin = steps_and_pixels(Options(huggingface=config, backend="torchvision"))
     assert published.title(origin) == "Hugging Face preprocessor_config.json (torchvision backend)"
     original = attach(file, tmp_path / "out", steps=steps, pixels=pixels, steps_from=origin).report.original
     if hasattr(transformers, name):
         assert (original.pictures, original.reason) == (9, "")
         assert original.ready_error < (1e-5 if name.startswith("ViT") else 1e-4)
     with pytest.raises(PreprocError, match=r"--pillow: expected a resize of Pillow's, whose order .* got none .*torch"):
-        steps_and_pixels(**none | {"huggingface": config, "backend": "torchvision", "pillow": 12})
+        steps_and_pixels(Options(huggingface=config, backend="torchvision", pillow=12))
     with pytest.raises(PreprocError, match="--backend: expected beside --huggingface, which it is of, got it with --preset"):
-        steps_and_pixels(**none | {"preset": "imagenet", "backend": "torchvision"})
+        steps_and_pixels(Options(preset="imagenet", backend="torchvision"))

@@ -215,7 +215,7 @@ def test_a_recipe_that_a_bundle_brings_runs_nothing(nets, tmp_path, monkeypatch,
         (folder / ("net.toml" if folder.name == "models" else "r.toml")).write_text(RECIPE)
     manifest = json.loads((bundle.folder / "manifest.json").read_text())
     manifest["contract"]["name"] = name
-    edit_onnx(bundle.folder, lambda model: model.metadata_props.update({"preproc.bundle.contract": json.dumps(manifest["contract"])}))
+    edit_onnx(bundle.folder, lambda model: model.metadata_props.update({"preproc.contract": json.dumps(manifest["contract"])}))
     rewritten = json.loads((bundle.folder / "manifest.json").read_text())
     rewritten["contract"]["name"] = name
     (bundle.folder / "manifest.json").write_text(json.dumps(rewritten))

@@ -20,7 +20,6 @@ from preproc.errors import PreprocError
 from preproc.export import exporter, resolving
 from preproc.host import targets
 from preproc.sources import PixelsSpec, load_recipe, replace
-from preproc.stats import Stats
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, hand_made
 
@@ -253,81 +252,6 @@ def test_a_drawing_looks_first(exported, tmp_path, pictures, nowhere, monkeypatc
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(PreprocError, match="expected matplotlib for preproc show"):
         showing.write_picture(picture, exported.folder, tmp_path / "x.png")
-
-
-@pytest.mark.parametrize(
-    ("option", "name", "told"),
-    [
-        ("-o", "none/s.json", "expected a file's name in a folder that exists, got none"),
-        ("-o", "s.txt", "expected a name that ends in .json for a stats.json, got .txt"),
-        ("-o", "", "got a folder"),
-        ("--report", "rep.pdf", "expected a name that ends in .html or .htm for a report, got .pdf"),
-        ("--report", "none/rep.html", "expected a file's name in a folder that exists, got none"),
-        ("--report", "own.html", "expected a free name, or a report that preproc has written, got another file"),
-    ],
-)
-def test_statistics_look_first(tmp_path, pictures, monkeypatch, option, name, told, capsys):
-    (tmp_path / "own.html").write_text("<html>mine</html>")
-    folder = tmp_path / "folder.json"
-    folder.mkdir()
-    monkeypatch.setattr("preproc.stats.compute.compute_stats", never)
-    monkeypatch.setattr(sys, "argv", ["preproc", "stats", str(pictures), option, str(tmp_path / name if name else folder)])
-    with pytest.raises(SystemExit):
-        cli.main()
-    assert told in capsys.readouterr().err
-    assert (tmp_path / "own.html").read_text() == "<html>mine</html>"
-
-
-def test_a_report_needs_matplotlib_before_it_counts(tmp_path, monkeypatch):
-    from preproc.stats import report
-
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(PreprocError, match="expected matplotlib for --report"):
-        report.check_target(tmp_path / "r.html")
-
-
-def test_dask_is_needed_before_the_search(monkeypatch):
-    from preproc.stats import compute
-
-    monkeypatch.setattr(compute, "_search", never)
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(PreprocError, match=r"expected dask\.distributed"):
-        preproc.compute_stats("anything", engine="dask")
-
-
-@pytest.mark.parametrize(
-    ("code", "elsewhere"),
-    [(errno.ENOSPC, True), (errno.ENOSPC, False), (errno.EIO, True), (errno.ENOENT, True), (errno.ENAMETOOLONG, False)],
-)
-def test_statistics_that_cannot_be_written_are_kept(tmp_path, pictures, monkeypatch, capsys, code, elsewhere):
-    """The target's disk fills up, breaks or goes away while the pictures are counted; the temporary folder takes them, or stdout."""
-    replaced = Path.write_text
-
-    def write_text(self, *arguments, **options):
-        if self.parent == tmp_path:
-            raise OSError(code, os.strerror(code), str(self))
-        return replaced(self, *arguments, **options)
-
-    place = tmp_path / "temporary"
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place if elsewhere else tmp_path / "nosuch"))
-    monkeypatch.setattr(Path, "write_text", write_text)
-    monkeypatch.setattr(sys, "argv", ["preproc", "stats", str(pictures), "-o", str(tmp_path / "s.json")])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    out, err = capsys.readouterr()
-    assert end.value.code == 1
-    assert f"{tmp_path / 's.json'}: expected a place that can be written to, got: {os.strerror(code)}; it is " in err
-    if elsewhere:
-        (kept,) = place.iterdir()
-        assert f"in {kept}" in err
-        assert "mean 0-1" in out
-    else:
-        assert "printed instead" in err
-        kept = tmp_path / "out.json"
-        replaced(kept, out)
-    assert Stats.load(kept).accumulator.sha256() == preproc.compute_stats(pictures).accumulator.sha256()
-    assert not list(tmp_path.glob(".s.json*"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are POSIX's")

@@ -208,7 +208,7 @@ COMMANDS = {
     "show": (["show", "a.png", "r.toml", "-o", "b.png"], "preproc.cli.showing.write_picture"),
     "package": (["package", "bundle", "-o", "out"], "preproc.export.serving.package"),
     "serve-check": (["serve-check", "nowhere", "--bundle", "bundle"], "preproc.export.serving.serve_check"),
-    "stats-diff": (["stats-diff", "a.json", "b.json"], "preproc.stats.result.Stats.load"),
+    "stats-diff": (["stats-diff", "a.json", "b.json"], "preproc.stats.Stats.load"),
     "init": (["init"], "preproc.cli.starting.write_recipe"),
 }
 

@@ -192,9 +192,9 @@ class Killer(TorchScriptCpu):
 
 
 PRETENDING = """
-from preproc import runtimes
-from preproc.runtimes import OrtCpu, TorchScriptCpu, elsewhere
-runtimes.RUNTIMES = {"ort-cuda": OrtCpu, "torchscript-cuda": TorchScriptCpu}
+from preproc.verify.runtimes import OrtCpu, elsewhere, kinds
+from preproc.verify.runtimes.pytorch import TorchScriptCpu
+kinds.RUNTIMES = {"ort-cuda": OrtCpu, "torchscript-cuda": TorchScriptCpu}
 elsewhere.main()
 """
 """The other process, on a machine whose CUDA runtimes are the CPU's."""

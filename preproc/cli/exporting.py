@@ -135,9 +135,9 @@ def attach(
     """Put preprocessing in front of an .onnx file, verified against the original."""
     from ..bundle import Bundle
     from ..export import attach as put
-    from .choices import steps_and_pixels
+    from .choices import Options, steps_and_pixels
 
-    steps, pixels, trained_on, steps_from = steps_and_pixels(
+    given = Options(
         preset=preset,
         mean=mean,
         std=std,
@@ -155,6 +155,7 @@ def attach(
         pillow=pillow,
         constants_because=constants_because,
     )
+    steps, pixels, trained_on, steps_from = steps_and_pixels(given)
     made = put(
         model,
         out,

@@ -3,17 +3,13 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..errors import PreprocError
-from ..host import targets
 from .options import Json
 from .speaking import INTERRUPTED, say, tell
-
-if TYPE_CHECKING:
-    pass
 
 
 def stats(
@@ -36,15 +32,16 @@ def stats(
     as_json: Json = False,
 ) -> None:
     """Exact statistics of a data set: for z-scores, and to see what is in it."""
-    from ..stats import StatsInterruptedError, compute_stats, counting, printable, show_stats
+    from ..stats import StatsInterruptedError, compute_stats
+    from ..stats.output import check_targets, counting_bar, keep, printable, report_page, show_stats
 
     if allow_errors < 0:
         raise PreprocError(f"--allow-errors: expected a number of at least 0, got {allow_errors}")
     if scheduler is not None and engine != "dask":
         raise PreprocError(f"--scheduler: expected with --engine dask only, got --engine {engine}")
-    _check_targets(out, report)
+    check_targets(out, report)
     interrupted = False
-    with counting() as progress:
+    with counting_bar() as progress:
         try:
             found = compute_stats(
                 sources,
@@ -60,60 +57,30 @@ def stats(
             )
         except StatsInterruptedError as error:
             found, interrupted = error.stats, True
-    printed, lost = False, list[str]()
+    printed, losses = False, list[str]()
     if out is not None and (found.images or (found.partial and not interrupted)):  # else there is nothing to keep
-        printed = _keep(out, found.text(), lost)
+        printed, losses = keep(out, found.text(), otherwise_print=True)
     if as_json and not printed:
         tell(json.dumps(found.to_json() | {"accumulator": None}, indent=2))
     elif not printed:
         show_stats(found)
     if report is not None and not interrupted and found.images:
-        from ..stats import page
-
-        _keep(report, page(found, sources), lost, otherwise=False)
+        losses += keep(report, report_page(found, sources), otherwise_print=False).losses
     for name, reason in found.broken:
         say(printable(f"{name}: {reason}"))
     if interrupted:
         say(
             f"error: interrupted; {found.images} pictures are counted"
-            + (f", in {out}, which says so" if out and found.images and not lost else "")
+            + (f", in {out}, which says so" if out and found.images and not losses else "")
         )
     if len(found.broken) > allow_errors:
         say(f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})")
-    for told in lost:
-        say(f"error: {told}")
+    for loss in losses:
+        say(f"error: {loss}")
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if lost or len(found.broken) > allow_errors:
+    if losses or len(found.broken) > allow_errors:
         raise typer.Exit(1)
-
-
-def _check_targets(stats: Path | None, report: Path | None) -> None:
-    """Raises PreprocError where statistics or a report could not be written."""
-    from ..stats import report as page
-    from ..stats import result
-
-    if stats is not None and stats == report:
-        raise PreprocError(f"{stats}: expected two names for the statistics and the report, got one")
-    if stats is not None:
-        result.check_target(stats)
-    if report is not None:
-        page.check_target(report)
-
-
-def _keep(path: Path, text: str, lost: list[str], *, otherwise: bool = True) -> bool:
-    """Writes what took long to compute; where it cannot be written, into the temporary folder; where not even there, on stdout, if
-    `otherwise`. `lost` then gets a sentence about it. Whether it was printed is returned."""
-    try:
-        targets.write_text(path, text)
-    except PreprocError as error:
-        other = targets.rescued(path, text)
-        printed = other is None and otherwise
-        if printed:
-            tell(text)
-        lost.append(f"{error}; {f'it is in {other}' if other else 'it is printed instead' if printed else 'it is lost'}")
-        return printed
-    return False
 
 
 def stats_diff(
@@ -125,21 +92,16 @@ def stats_diff(
     as_json: Json = False,
 ) -> None:
     """How far one data set is from another: an effect size and a histogram distance per channel."""
-    from ..stats import Stats, drift, show_drift
+    from ..stats import Stats, drift
+    from ..stats.output import show_drift
 
     if fail_above is not None and not 0 <= fail_above < math.inf:
         raise PreprocError(f"--fail-above: expected a number of at least 0, got {fail_above:g}")
-    channels, alone = drift(Stats.load(old), Stats.load(new))
-    farthest = max(channels, key=lambda channel: channel.moved)
-    largest, where = farthest.moved, f"{farthest.kind} {farthest.channel}"
+    comparison = drift(Stats.load(old), Stats.load(new))
     if as_json:
-        told = {"channels": [channel.to_json() for channel in channels], "alone": alone}
-        told |= {"largest": largest if largest < math.inf else None, "largest_in": where}
-        tell(json.dumps(told, indent=2))
+        tell(json.dumps(comparison.to_json(), indent=2))
     else:
-        show_drift(channels, alone)
-    if fail_above is not None and (largest > fail_above or alone):
-        reasons = [f"expected moves of at most {fail_above:g} stds, got {largest:.3g} in {where}"] if largest > fail_above else []
-        reasons += [f"expected the same kinds of pictures in both, but {text}" for text in alone]
+        show_drift(comparison)
+    if fail_above is not None and (reasons := comparison.beyond(fail_above)):
         say(f"error: {'; '.join(reasons)}")
         raise typer.Exit(1)

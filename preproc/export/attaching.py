@@ -58,12 +58,36 @@ def attach(
     """
     onnx_in, out = Path(onnx_in), Path(out)
     bare = out.suffix.lower() == ".onnx"
-    check_choice("fold", fold, FOLDS)
-    if model_color is not None:
-        check_choice("model_color", model_color, COLORS)
-    if model_layout is not None:
-        check_choice("model_layout", model_layout, LAYOUTS)
+    for field, value, known in (("fold", fold, FOLDS), ("model_color", model_color, COLORS), ("model_layout", model_layout, LAYOUTS)):
+        if value is not None:
+            check_choice(field, value, known)
     first, later, pixels = _front(steps, pixels, model_color)
+    _check_names(onnx_in, out, bare=bare, verify=verify)
+    model = graph.load(onnx_in)
+    if bare:
+        _check_weights(onnx_in, out, model)
+    recipe = _recipe(
+        model,
+        onnx_in,
+        out,
+        sequence=(first, *later),
+        pixels=pixels,
+        input_name=input_name,
+        model_layout=model_layout,
+        fold=fold,
+        force=force,
+    )
+    recipe = replace(recipe, steps_from=steps_from, export={"tolerance": None if tolerance is None else check_tolerance(tolerance)})
+    if verify:
+        check_images(recipe, images)
+    job = file_job(recipe, model)
+    if bare:
+        return publish_file(job, out, verify=verify, images=images, progress=progress)
+    return publish_bundle(job, out, images=images, progress=progress)
+
+
+def _check_names(onnx_in: Path, out: Path, *, bare: bool, verify: bool) -> None:
+    """Raises PreprocError if what is read is no bare model, or what is there would be lost, or cannot be written."""
     if (onnx_in / MANIFEST).is_file():
         raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already")
     if not bare and not verify:
@@ -79,29 +103,13 @@ def attach(
         targets.check_place(out)
     else:
         check_target(out)
-    model = graph.load(onnx_in)
+
+
+def _check_weights(onnx_in: Path, out: Path, model: "ir.Model") -> None:
+    """Raises PreprocError if the weights of the bare file would replace those of the original."""
     own = {onnx_in.resolve(), *((onnx_in.parent / name).resolve() for name in graph.beside(model))}
-    if bare and out.with_name(f"{out.name}.data").resolve() in own:
+    if out.with_name(f"{out.name}.data").resolve() in own:
         raise PreprocError(f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data")
-    recipe = _recipe(
-        model,
-        onnx_in,
-        out,
-        sequence=(first, *later),
-        pixels=pixels,
-        input_name=input_name,
-        model_layout=model_layout,
-        fold=fold,
-        force=force,
-    )
-    if tolerance is not None:
-        recipe = replace(recipe, export={"tolerance": check_tolerance(tolerance)})
-    if verify:
-        check_images(recipe, images)
-    job = file_job(replace(recipe, steps_from=steps_from), model)
-    if bare:
-        return publish_file(job, out, verify=verify, images=images, progress=progress)
-    return publish_bundle(job, out, images=images, progress=progress)
 
 
 def _front(

@@ -66,7 +66,8 @@ def bare_network(
     from .formats import export_backbone, export_pt2, export_torchscript
 
     ready = [case.ready for case in cases if case.ready is not None]
-    example = torch.from_numpy(np.concatenate([ready[0], next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])]))
+    second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
+    example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
     free, model, module = recipe.ready_size is None, Model(nn.Identity(), backbone.module), backbone.module
 
     def write_onnx(path: Path) -> None:

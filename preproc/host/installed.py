@@ -1,7 +1,6 @@
 """What is installed, by its own word: nothing is imported, so that it can be told of what is broken."""
 
 import contextlib
-from importlib import metadata
 
 PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "openvino", "numpy", "pillow")
 """Those that shape the files."""
@@ -12,6 +11,8 @@ INSTALL_ONE = "pip uninstall onnxruntime onnxruntime-gpu, then pip install one o
 
 def versions() -> dict[str, str]:
     """Of the packages that shape the files, as far as they are installed."""
+    from importlib import metadata  # a sixth of what a command imports that does not ask
+
     found = {}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

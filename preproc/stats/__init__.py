@@ -1,26 +1,11 @@
-"""Exact statistics of the pixels of a data set.
+"""What is in a data set, counted exactly: the statistics that a z-score needs, and what else one should know of the pictures.
 
-In: folders, archives, lists, other statistics. Out: integer histograms and what follows from them, the same bits however they are split.
-Never: torch; dask, fsspec and matplotlib only where they are asked for; a picture that is cut or left out in silence.
+In: pictures, as paths, archives, URLs, stats.json files or objects in Python. Out: Stats, which is stats.json; how far two are apart.
+Never: a number that depends on how the work was split; a picture left out in silence; torch, or dask and fsspec where nobody asks for them.
 """
 
-from . import report, result
-from .compute import StatsInterruptedError, compute_stats
-from .drift import drift
-from .report import page
-from .result import Stats
-from .show import counting, printable, show_drift, show_stats
+from .comparison import Comparison, drift
+from .compute import compute_stats
+from .stats import FORMAT, Progress, Stats, StatsInterruptedError
 
-__all__ = [
-    "Stats",
-    "StatsInterruptedError",
-    "compute_stats",
-    "counting",
-    "drift",
-    "page",
-    "printable",
-    "report",
-    "result",
-    "show_drift",
-    "show_stats",
-]
+__all__ = ["FORMAT", "Comparison", "Progress", "Stats", "StatsInterruptedError", "compute_stats", "drift"]

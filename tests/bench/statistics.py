@@ -12,8 +12,8 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from preproc.stats import compute_stats
-from preproc.stats.sources import find
-from preproc.stats.work import run_chunk
+from preproc.stats.counting import run_chunk
+from preproc.stats.places import find
 from tests.bench.measure import Ratio, ratios
 from tests.conftest import ROOT
 
@@ -21,14 +21,14 @@ PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 TO_TENSOR = v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)])
 PEAK = """
 import pathlib, re, sys
-from preproc.stats.sources import find
-from preproc.stats.work import run_chunk
+from preproc.stats.counting import run_chunk
+from preproc.stats.places import find
 run_chunk([place.to_json() for place in find([sys.argv[1]]).places], None)
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024)
 """
 DASK = """
 import sys, time
-from preproc.stats.compute import compute_stats
+from preproc.stats import compute_stats
 if __name__ == "__main__":
     start = time.perf_counter()
     compute_stats(sys.argv[1], workers=2, engine="dask")

@@ -20,7 +20,7 @@ from ...host import children
 from .base import Outputs, Runtime
 from .watched import Watched
 
-PROGRAM = "from preproc.runtimes.elsewhere import main; main()"
+PROGRAM = f"from {__name__} import main; main()"
 """What the process runs."""
 _ERRORS = {kind.__name__: kind for kind in (BundleError, PreprocError, RuntimeAbsentError, VerificationError)}
 

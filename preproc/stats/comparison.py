@@ -1,14 +1,14 @@
 """How far one data set is from another, channel by channel."""
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import PreprocError
-from .histogram import Histogram, Kind
-from .pictures import channel_names
-from .result import INDICES, Stats
+from .stats import Stats
+from .sums import INDICES, Histogram, Kind, channel_names
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Drift:
     def to_json(self) -> dict[str, Any]:
         """Plain data; an effect without bound, of channels that do not vary, is null."""
         told = vars(self) | {"moved": self.moved}
-        return {key: value if not isinstance(value, float) or np.isfinite(value) else None for key, value in told.items()}
+        return {key: value if not isinstance(value, float) or math.isfinite(value) else None for key, value in told.items()}
 
     @property
     def moved(self) -> float:
@@ -37,11 +37,36 @@ class Drift:
         return max(abs(self.effect), self.shift)
 
 
-def drift(old: Stats, new: Stats) -> tuple[list[Drift], list[str]]:
-    """Every channel of the kinds that both have; and the kinds that only one has, each in a sentence.
+class Comparison(NamedTuple):
+    """channels: of the kinds that both have, at least one.  alone: the kinds that only one has, each in a sentence."""
 
-    Raises PreprocError if no kind is common.
-    """
+    channels: list[Drift]
+    alone: list[str]
+
+    @property
+    def farthest(self) -> Drift:
+        """The channel that has moved most."""
+        return max(self.channels, key=lambda channel: channel.moved)
+
+    def beyond(self, limit: float) -> list[str]:
+        """What is wrong, if channels may move by so many stds at most, in sentences."""
+        largest, where = self.farthest.moved, f"{self.farthest.kind} {self.farthest.channel}"
+        reasons = [f"expected moves of at most {limit:g} stds, got {largest:.3g} in {where}"] if largest > limit else []
+        return reasons + [f"expected the same kinds of pictures in both, but {text}" for text in self.alone]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; a move without bound is null."""
+        farthest = self.farthest
+        return {
+            "channels": [channel.to_json() for channel in self.channels],
+            "alone": self.alone,
+            "largest": farthest.moved if farthest.moved < math.inf else None,
+            "largest_in": f"{farthest.kind} {farthest.channel}",
+        }
+
+
+def drift(old: Stats, new: Stats) -> Comparison:
+    """Raises PreprocError if no kind is common."""
     ours, theirs = dict(old.accumulator.kinds), dict(new.accumulator.kinds)
     alone = [f"{kind.images} pictures are {name} in the first and none in the second" for name, kind in ours.items() if name not in theirs]
     alone += [f"{kind.images} pictures are {name} in the second and none in the first" for name, kind in theirs.items() if name not in ours]
@@ -50,7 +75,7 @@ def drift(old: Stats, new: Stats) -> tuple[list[Drift], list[str]]:
         raise PreprocError(
             f"expected pictures of a common kind to compare, got {', '.join(ours) or 'none'} and {', '.join(theirs) or 'none'}"
         )
-    return [found for name in common for found in _channels(name, ours[name], theirs[name])], alone
+    return Comparison([found for name in common for found in _channels(name, ours[name], theirs[name])], alone)
 
 
 def _channels(name: str, old: Kind, new: Kind) -> list[Drift]:
@@ -58,13 +83,13 @@ def _channels(name: str, old: Kind, new: Kind) -> list[Drift]:
     found = []
     for number, channel in enumerate(channel_names(name, old.channels)):
         pair, spread = (means[0][number], means[1][number]), (stds[0][number], stds[1][number])
-        pooled = float(np.sqrt((spread[0] ** 2 + spread[1] ** 2) / 2))
+        pooled = math.sqrt((spread[0] ** 2 + spread[1] ** 2) / 2)
         shift = pair[1] - pair[0]
-        effect = shift / pooled if pooled else 0.0 if shift == 0 else float(np.copysign(np.inf, shift))
+        effect = shift / pooled if pooled else 0.0 if shift == 0 else math.copysign(math.inf, shift)
         distance = _wasserstein(old, new, number) if isinstance(old, Histogram) and isinstance(new, Histogram) else None
         moved = 0.0
         if distance is not None and isinstance(old, Histogram):
-            moved = distance * old.top / pooled if pooled else 0.0 if distance == 0 else float("inf")
+            moved = distance * old.top / pooled if pooled else 0.0 if distance == 0 else math.inf
         found.append(Drift(name, channel, pair, spread, effect, distance, moved))
     return found
 

@@ -1,52 +1,15 @@
-"""Statistics and drift as tables on a terminal, and the progress of counting."""
-
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+"""Statistics and drift as tables on a terminal."""
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..host import terminal
-from .compute import Progress as Callback
-from .drift import Drift
-from .histogram import FEW, Histogram
-from .pictures import channel_names
-from .result import INDICES, Stats
+from ...host import terminal
+from .. import Comparison, Stats
+from ..sums import FEW, INDICES, Histogram, Moments, channel_names
 
 SKIPPED = 5
 """Pages and frames that do not count and are told one by one."""
-
-
-@contextlib.contextmanager
-def counting() -> Iterator[Callback]:
-    """A bar with rate and time left, on stderr, if that is a terminal."""
-    console = Console(file=terminal.stderr())
-    bar = Progress(
-        TextColumn("counting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("", total=None, rate="")
-
-        def update(done: int, total: int) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total or None, rate="" if speed is None else f"{speed:.0f} pictures/s")
-
-        yield update
-
-
-def _console() -> Console:
-    out = terminal.stdout()
-    return Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
 
 
 def show_stats(stats: Stats) -> None:
@@ -56,14 +19,13 @@ def show_stats(stats: Stats) -> None:
         title = f"{name}: {kind.images:,} pictures, {kind.pixels:,} pixels"
         if name in INDICES:
             console.print(f"{title}: indices into palettes have no statistics; --color RGB looks the colours up")
-            continue
-        if isinstance(kind, Histogram):
-            _integers(console, title, name, kind)
+        elif isinstance(kind, Histogram):
+            console.print(_integers(title, name, kind))
+            for number, what in ((kind.flat, "nearly flat"), (kind.saturated, "saturated"), (kind.gray, "grey in RGB")):
+                if number:
+                    console.print(f"  {number:,} of {kind.images:,} pictures are {what}")
         else:
-            table = Table("channel", "mean", "std", "min", "max", title=title, box=box.SIMPLE)
-            for row in zip(channel_names(name, kind.channels), kind.mean, kind.std(), kind.low, kind.high, strict=True):
-                table.add_row(row[0], *(f"{number:.6g}" for number in row[1:]))
-            console.print(table)
+            console.print(_floats(title, name, kind))
     if len(stats.accumulator.kinds) > 1:
         console.print("  several kinds: nothing is mixed, and no recipe can use them; --color RGB or GRAY converts")
     if stats.sample is not None:
@@ -74,51 +36,30 @@ def show_stats(stats: Stats) -> None:
     console.print(f"  decoded by {'; '.join(stats.decoder)}; accumulator sha256 {stats.accumulator.sha256()[:16]}")
 
 
-def _integers(console: Console, title: str, name: str, kind: Histogram) -> None:
+def _integers(title: str, name: str, kind: Histogram) -> Table:
     top = kind.top
-    columns = [
-        "mean 0-1",
-        "std 0-1",
-        f"mean 0-{top}",
-        f"std 0-{top}",
-        "min",
-        "median",
-        "max",
-        "at 0",
-        f"at {top}",
-        "mean of the pictures' stds 0-1",
-    ]
-    table = Table("channel", *columns, title=title, box=box.SIMPLE)
-    rows: Sequence[Any] = list(
-        zip(
-            channel_names(name, kind.channels),
-            kind.mean(),
-            kind.std(),
-            kind.range(),
-            kind.percentile(50),
-            kind.saturation(),
-            kind.std_over_images().mean,
-            strict=True,
-        )
-    )
-    for channel, mean, std, (low, high), median, (zero, full), each in rows:
-        table.add_row(
-            channel,
-            f"{mean / top:.6f}",
-            f"{std / top:.6f}",
-            f"{mean:.3f}",
-            f"{std:.3f}",
-            str(low),
-            str(median),
-            str(high),
-            f"{zero:.2%}",
-            f"{full:.2%}",
-            f"{each / top:.6f}",
-        )
-    console.print(table)
-    for number, what in ((kind.flat, "nearly flat"), (kind.saturated, "saturated"), (kind.gray, "grey in RGB")):
-        if number:
-            console.print(f"  {number:,} of {kind.images:,} pictures are {what}")
+    columns = ["mean 0-1", "std 0-1", f"mean 0-{top}", f"std 0-{top}", "min", "median", "max", "at 0", f"at {top}"]
+    table = Table("channel", *columns, "mean of the pictures' stds 0-1", title=title, box=box.SIMPLE)
+    for channel, mean, std, (low, high), median, (zero, full), each in zip(
+        channel_names(name, kind.channels),
+        kind.mean(),
+        kind.std(),
+        kind.range(),
+        kind.percentile(50),
+        kind.saturation(),
+        kind.std_over_images().mean,
+        strict=True,
+    ):
+        cells = [f"{mean / top:.6f}", f"{std / top:.6f}", f"{mean:.3f}", f"{std:.3f}", str(low), str(median), str(high)]
+        table.add_row(channel, *cells, f"{zero:.2%}", f"{full:.2%}", f"{each / top:.6f}")
+    return table
+
+
+def _floats(title: str, name: str, kind: Moments) -> Table:
+    table = Table("channel", "mean", "std", "min", "max", title=title, box=box.SIMPLE)
+    for row in zip(channel_names(name, kind.channels), kind.mean, kind.std(), kind.low, kind.high, strict=True):
+        table.add_row(row[0], *(f"{number:.6g}" for number in row[1:]))
+    return table
 
 
 def _files(console: Console, stats: Stats) -> None:
@@ -162,15 +103,20 @@ def _intervals(console: Console, name: str, kind: Histogram, population: int) ->
         console.print(f"  {name}: the mean of all pictures' {word} is in {told} with 95 % confidence")
 
 
-def show_drift(channels: Sequence[Drift], alone: Sequence[str]) -> None:
+def show_drift(comparison: Comparison) -> None:
     """A row per channel; "moved" is what --fail-above is compared with."""
     columns = ("kind", "channel", "mean of A", "of B", "std of A", "of B", "effect size", "histogram distance", "moved, in stds")
     table = Table(*columns, box=box.SIMPLE)
-    for row in channels:
+    for row in comparison.channels:
         numbers = [f"{number:.4g}" for number in (*row.means, *row.stds)]
         distance = "" if row.distance is None else f"{row.distance:.4f}"
         table.add_row(row.kind, row.channel, *numbers, f"{row.effect:+.3f}", distance, f"{row.moved:.3f}")
     console = _console()
     console.print(table)
-    for sentence in alone:
+    for sentence in comparison.alone:
         console.print(f"  {sentence}")
+
+
+def _console() -> Console:
+    out = terminal.stdout()
+    return Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)

@@ -1,0 +1,94 @@
+"""The dask engine: chunks of places out to the workers of a cluster, tallies back, merged there in groups."""
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+from ...errors import PreprocError, first_line
+from ..counting import Tally, merge, run_chunk
+from .walk import Task
+
+GROUP = 16
+"""Tallies that are merged on a worker before they come back."""
+
+
+def check_installed() -> Any:
+    """dask's module. Raises PreprocError where it is not installed."""
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise PreprocError("expected dask.distributed for --engine dask, got none installed; pip install distributed") from error
+
+
+class Cluster(contextlib.AbstractContextManager["Cluster"]):
+    """The cluster of the scheduler at that address, whose workers must see the same files and have preproc; without one a cluster of
+    `workers` processes on this machine, on its loopback interface, without a dashboard.
+
+    A worker that dies costs what it held, which dask lets others compute again, some times, before it tells of it.
+    """
+
+    tries = 1
+    deadly = "expected a picture, got one that workers keep dying of"
+
+    def __init__(self, workers: int, *, color: str | None, frames: str, scheduler: str | None) -> None:
+        self.workers, self.color, self.frames, self.scheduler = workers, color, frames, scheduler
+        self.held: dict[Any, Task] = {}  # what each future counts
+        self.groups: set[Any] = set()  # those of the futures that merge others
+        self.waiting: list[Any] = []  # those that are counted, to be merged
+
+    def __enter__(self) -> "Cluster":
+        self.distributed = check_installed()
+        with contextlib.ExitStack() as stack:
+            try:
+                where = self.scheduler or stack.enter_context(self._of_our_own())
+                self.client = stack.enter_context(self.distributed.Client(where, timeout="10s"))
+            except (OSError, TimeoutError, ValueError) as error:
+                raise PreprocError(f"expected a dask scheduler at {self.scheduler}, got: {first_line(error)}") from error
+            self.done = self.distributed.as_completed()
+            self.resources = stack.pop_all()
+        return self
+
+    def _of_our_own(self) -> Any:
+        import logging
+
+        return self.distributed.LocalCluster(
+            n_workers=self.workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL
+        )
+
+    def __exit__(self, *_: object) -> None:
+        self.resources.close()
+
+    def idle(self) -> bool:
+        return True
+
+    def busy(self) -> bool:
+        return not self.done.is_empty() or bool(self.waiting)
+
+    def give(self, task: Task) -> None:
+        future = self.client.submit(run_chunk, [place.to_json() for place in task.places], self.color, self.frames, pure=False)
+        self.held[future] = task
+        self.done.add(future)
+
+    def answers(self) -> Iterator[tuple[Task, Tally | None]]:
+        if self.done.is_empty():
+            self._submit_merge()
+        future = next(self.done)
+        if future.status == "finished" and future in self.groups:
+            yield self.held.pop(future), Tally.from_json(future.result())
+        elif future.status == "finished":
+            self.waiting.append(future)
+            if len(self.waiting) == GROUP:
+                self._submit_merge()
+        else:
+            reason, task = future.exception(), self.held.pop(future)
+            if not isinstance(reason, self.distributed.KilledWorker):
+                raise PreprocError(f"expected dask's workers to run, got: {first_line(reason)}") from reason
+            yield task, None
+
+    def _submit_merge(self) -> None:
+        future = self.client.submit(merge, self.waiting.copy(), pure=False)
+        self.held[future] = Task([place for part in self.waiting for place in self.held.pop(part).places])
+        self.groups.add(future)
+        self.waiting.clear()
+        self.done.add(future)
