@@ -39,12 +39,13 @@ class Value:
     dtype: str
     shape: tuple[int | None, ...]
 
-    def data_type(self) -> str:
-        """Triton's word. Raises PreprocError for dtypes that it has none for."""
-        word = f"TYPE_{protocol_word(self.dtype)}"
-        if word not in _schema().DataType.keys():  # noqa: SIM118 - no mapping
+    def data_type(self) -> int:
+        """Triton's number of the dtype. Raises PreprocError for dtypes that it has none for."""
+        word, known = f"TYPE_{protocol_word(self.dtype)}", _schema().DataType
+        if word not in known.keys():  # noqa: SIM118 - no mapping
             raise PreprocError(f"expected values of a dtype that Triton has a word for, got {self.name} in {self.dtype}")
-        return word
+        number: int = known.Value(word)
+        return number
 
 
 def signature(bundle: Bundle, backend: str) -> tuple[list[Value], list[Value]]:
@@ -103,38 +104,54 @@ def make_config(
     inputs, outputs = signature(bundle, backend)
     if backend == "pytorch" and any(value.dtype in ("uint16", "uint32", "uint64") for value in inputs):
         raise PreprocError(f"expected pixels that Triton's pytorch backend takes, uint8, got {inputs[0].dtype}; use --backend onnxruntime")
-    reason = why_not_batched(bundle, golden, [*inputs, *outputs])
-    if reason is not None and max_batch:
-        raise PreprocError(f"expected a model that takes batches for --max-batch {max_batch}, got one that does not: {reason}")
-    if reason is not None and max_batch is None:
-        progress(f"note: requests are not put together: {reason}")
-    max_batch = (MAX_BATCH if reason is None else 0) if max_batch is None else max_batch
+    max_batch = _chosen_batch(max_batch, why_not_batched(bundle, golden, [*inputs, *outputs]), progress)
     config = schema.ModelConfig(name=name, backend=backend, platform=PLATFORMS[backend], max_batch_size=max_batch)
-    for value, message in [*((value, config.input.add()) for value in inputs), *((value, config.output.add()) for value in outputs)]:
-        message.name, message.data_type = value.name, schema.DataType.Value(value.data_type())
-        message.dims.extend(-1 if side is None else side for side in value.shape[1 if max_batch else 0 :])
-        if not message.dims:  # Triton wants a side
-            message.dims.append(1)
-            if value.shape:  # a number per picture: the model has none. A single number is told to the backends so
-                message.reshape.SetInParent()
+    for value in inputs:
+        _describe(config.input.add(), value, batched=max_batch > 0)
+    for value in outputs:
+        _describe(config.output.add(), value, batched=max_batch > 0)
     if bundle.contract["labels"]:
         config.output[0].label_filename = LABELS
     if max_batch > 1:
         config.dynamic_batching.preferred_batch_size.extend(sorted({max(max_batch // 2, 2), max_batch}))
         config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY
     config.instance_group.add(kind=schema.ModelInstanceGroup.Kind.Value(KINDS[kind]), count=1)
-    sample = golden[0]
-    warmup = config.model_warmup.add(name=sample.name, batch_size=len(sample.pixels) if max_batch else 1)  # of 0 it skips the sample
-    for key, array in warmup_arrays(sample).items():
-        (value,) = [value for value in inputs if value.name == key]
-        entry = warmup.inputs[key]
-        entry.data_type = schema.DataType.Value(value.data_type())
-        entry.dims.extend(array.shape[1 if max_batch else 0 :] or (1,))
-        entry.input_data_file = _files(sample)[key]
+    _warm_up(config, inputs, golden[0])
     if settings is not None:
         _merge(config, settings)
     check_config(config)
     return config
+
+
+def _chosen_batch(asked: int | None, reason: str | None, progress: Callable[[str], None]) -> int:
+    """max_batch, as make_config() has it. reason: why requests cannot be put together, or None."""
+    if reason is not None and asked:
+        raise PreprocError(f"expected a model that takes batches for --max-batch {asked}, got one that does not: {reason}")
+    if reason is not None and asked is None:
+        progress(f"note: requests are not put together: {reason}")
+    return (MAX_BATCH if reason is None else 0) if asked is None else asked
+
+
+def _describe(message: Any, value: Value, *, batched: bool) -> None:
+    """One of the configuration's inputs or outputs. batched: whether Triton puts the batch in front of the shape itself."""
+    message.name, message.data_type = value.name, value.data_type()
+    message.dims.extend(-1 if side is None else side for side in value.shape[1 if batched else 0 :])
+    if not message.dims:  # Triton wants a side
+        message.dims.append(1)
+        if value.shape:  # a number per picture: the model has none. A single number is told to the backends so
+            message.reshape.SetInParent()
+
+
+def _warm_up(config: Any, inputs: Sequence[Value], sample: Case) -> None:
+    """With the sample, whose values lie beside config.pbtxt."""
+    batched = config.max_batch_size > 0
+    warmup = config.model_warmup.add(name=sample.name, batch_size=len(sample.pixels) if batched else 1)  # of 0 it skips the sample
+    for key, array in warmup_arrays(sample).items():
+        (value,) = [value for value in inputs if value.name == key]
+        entry = warmup.inputs[key]
+        entry.data_type = value.data_type()
+        entry.dims.extend(array.shape[1 if batched else 0 :] or (1,))
+        entry.input_data_file = _files(sample)[key]
 
 
 def warmup_arrays(sample: Case) -> dict[str, Any]:
