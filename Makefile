@@ -41,9 +41,9 @@ test: $(SETUP)  ## the proof: layers, fold, export, verification (14 minutes on 
 
 test-pillow: $(SETUP) $(PILLOWS:%=$(PILLOW)/%/.ready)  ## what depends on Pillow, with older ones, which resize in another order
 	@set -e; for version in $(PILLOWS); do echo "Pillow $$version"; \
-	$(PILLOW)/$$version/bin/python -m pytest -n $(JOBS) --dist loadfile tests/test_pillow.py tests/test_geometry.py tests/test_published.py; done
+	$(PILLOW)/$$version/bin/python -m pytest -n $(JOBS) --dist loadfile tests/oracle/test_pillow.py tests/layers/test_geometry.py tests/sources/published/test_published.py; done
 
-test-lowest: $(LOWEST)/.ready  ## the suite with the oldest versions that pyproject allows, in .venv-lowest (8 GB); TESTS="tests/test_export.py": some of it
+test-lowest: $(LOWEST)/.ready  ## the suite with the oldest versions that pyproject allows, in .venv-lowest (8 GB); TESTS="tests/export/test_export.py": some of it
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 setup-serve: $(SERVE)/.ready  ## make .venv-serve with real servers for test-serve (700 MB)

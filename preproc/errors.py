@@ -2,8 +2,9 @@
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from .verify import Report
@@ -11,33 +12,67 @@ if TYPE_CHECKING:
 
 class PreprocError(ValueError):
     """Something expected was not found: the message says what was expected, what was got and how to mend it. report: the parity report,
-    where one was made before."""
+    where one was made before.
 
+    name: of the refusal, which `preproc explain NAME` explains: the one that it was raised with, else that of the error of ours that it was
+    raised from, else its class's.
+    """
+
+    usual: ClassVar[str] = "refused"
+    """The name of those that are raised with none. No plain PreprocError is."""
     report: "Report | None" = None
+
+    def __init__(self, message: str, *, name: str | None = None) -> None:
+        super().__init__(message)
+        self._name = name
+        if name or not isinstance(sys.exception(), PreprocError):  # else a traceback shows that one, and its note, in front of this one
+            self.add_note(f"preproc explain {self.name}")
+
+    @property
+    def name(self) -> str:
+        if self._name is None and isinstance(self.__cause__, PreprocError):
+            return self.__cause__.name
+        return self._name or self.usual
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes, where the error that it was raised from stays behind."""
+        return type(self), self.args, {**self.__dict__, "_name": self.name}
 
 
 class RecipeError(PreprocError):
     """A recipe is wrong: the message names the file and the key."""
 
+    usual = "recipe-value"
+
 
 class NotFoldableError(PreprocError):
     """The affine part of a pipeline cannot be moved into the backbone's first convolution: the message is the reason."""
+
+    usual = "not-foldable"
 
 
 class BundleError(PreprocError):
     """A bundle or a model file is damaged, incomplete or not ours."""
 
+    usual = "damaged-bundle"
+
 
 class VerificationError(PreprocError):
     """A model file does not compute what its contract promises."""
+
+    usual = "verification-failed"
 
 
 class RuntimeAbsentError(PreprocError):
     """A runtime cannot run on this machine: the message is the reason."""
 
+    usual = "runtime-absent"
+
 
 class NotAtHandError(PreprocError):
     """A Python pipeline that steps were published as, or a library that it needs, cannot be run here: the message is the reason."""
+
+    usual = "original-not-at-hand"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -50,7 +85,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def check_choice(field: str, value: object, known: Iterable[str]) -> None:
     """Raises PreprocError for a value that is none of those known."""
     if value not in tuple(known):
-        raise PreprocError(f"expected {field} to be one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), known)}")
+        raise PreprocError(
+            f"expected {field} to be one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), known)}", name="unknown-choice"
+        )
 
 
 def first_line(error: BaseException) -> str:

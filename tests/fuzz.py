@@ -1,7 +1,7 @@
 """Mutated model files: attach refuses them in one line or writes a verified file, and never anything else.
 
 python -m tests.fuzz COUNT [FIRST] runs the seeds FIRST.. in this process and prints what came out; the first wrong answer ends it with
-the seed. The test suite runs 400 (tests/test_bad_files.py), make survey 20,000.
+the seed. The test suite runs 400 (tests/bundle/test_bad_files.py), make survey 20,000.
 """
 
 import collections

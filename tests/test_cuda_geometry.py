@@ -6,8 +6,8 @@ import pytest
 from preproc.oracle import reference
 from preproc.steps import CenterCrop, FromPixels, Letterbox, Pad, Resampling, Resize
 from preproc.verify.runtimes.ort import OrtCuda
+from tests.layers.test_geometry import FREE, in_layout, noise
 from tests.onnx_files import alone
-from tests.test_geometry import FREE, in_layout, noise
 
 pytestmark = pytest.mark.cuda
 STEPS = [

@@ -19,8 +19,8 @@ from PIL import Image
 from preproc.verify import Report
 from tests.commands import run
 from tests.conftest import ROOT
+from tests.export.serving.test_serve_check import serving
 from tests.onnx_files import hand_made
-from tests.test_serve_check import serving
 
 PAGES = (
     "README.md",

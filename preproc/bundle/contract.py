@@ -92,9 +92,11 @@ def read(text: str | bytes, where: str | Path) -> dict[str, Any]:
 def check(contract: Any, where: str | Path) -> dict[str, Any]:
     """The contract itself, if it has all that is read of it. Raises BundleError otherwise."""
     if not isinstance(contract, dict) or contract.get("format") != "preproc-contract":
-        raise BundleError(f"{where}: expected a contract of preproc, got something else")
+        raise BundleError(f"{where}: expected a contract of preproc, got something else", name="not-a-bundle")
     if contract.get("version") != 1:
-        raise BundleError(f"{where}: expected a contract of version 1, got {contract.get('version')!r}; use a newer preproc")
+        raise BundleError(
+            f"{where}: expected a contract of version 1, got {contract.get('version')!r}; use a newer preproc", name="newer-format"
+        )
     try:
         parsed = steps_of(contract)
         told = [len(contract["input"]["shape"]) == 4, contract["input"]["layout"] in steps.LAYOUTS, bool(parsed)]

@@ -57,13 +57,15 @@ def open_bundle(folder: str | Path) -> Bundle:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         bare = "; a bare model file holds no reference to verify it with, `preproc inspect` reads it" if folder.is_file() else ""
-        raise BundleError(f"{folder}: expected a bundle, a folder with {MANIFEST}, got none there{bare}") from error
+        raise BundleError(f"{folder}: expected a bundle, a folder with {MANIFEST}, got none there{bare}", name="not-a-bundle") from error
     except (OSError, ValueError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected JSON, got: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != "preproc-bundle":
-        raise BundleError(f"{folder / MANIFEST}: expected a manifest of preproc, got something else")
+        raise BundleError(f"{folder / MANIFEST}: expected a manifest of preproc, got something else", name="not-a-bundle")
     if manifest.get("version") != 1:
-        raise BundleError(f"{folder / MANIFEST}: expected version 1, got {manifest.get('version')!r}; use a newer preproc")
+        raise BundleError(
+            f"{folder / MANIFEST}: expected version 1, got {manifest.get('version')!r}; use a newer preproc", name="newer-format"
+        )
     try:
         contracts.check(manifest["contract"], folder / MANIFEST)
         _check_files(folder, manifest)
@@ -90,10 +92,12 @@ def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         elif sha256(file) != promised["sha256"]:
             wrong.append(f"{name} has other contents")
     if wrong:
-        raise BundleError(f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again")
+        raise BundleError(
+            f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again", name="bundle-changed"
+        )
     for name, read in (("model.onnx", _onnx_contract), ("model.pt", torch_contract), ("model.pt2", torch_contract)):
         if name in manifest["files"] and read(folder / name) != manifest["contract"]:
-            raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one")
+            raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one", name="bundle-changed")
 
 
 def strays(bundle: Bundle) -> list[str]:
@@ -137,7 +141,7 @@ def torch_contract(path: Path) -> dict[str, Any] | None:
                 if name.endswith(f"/extra/{contracts.FILE}"):
                     return contracts.read(archive.read(name), path)
     except (OSError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}") from error
+        raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}", name="not-a-model") from error
     return None
 
 

@@ -38,7 +38,8 @@ def publishing(target: Path) -> Iterator[Path]:
                     new.rename(target)
                 except OSError as error:
                     raise BundleError(
-                        f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?"
+                        f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?",
+                        name="written-meanwhile",
                     ) from error
         finally:
             recover(target)
@@ -50,9 +51,13 @@ def check_target(target: Path) -> None:
     if (target / MANIFEST).is_file():
         others = [file.name for file in target.iterdir() if file.name not in CONTENTS]
         if others:
-            raise BundleError(f"{target}: expected a bundle's files only, got {', '.join(sorted(others))} too; move them elsewhere")
+            raise BundleError(
+                f"{target}: expected a bundle's files only, got {', '.join(sorted(others))} too; move them elsewhere", name="target-taken"
+            )
     elif target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BundleError(f"{target}: expected a bundle to replace or nothing, got something else; give another folder")
+        raise BundleError(
+            f"{target}: expected a bundle to replace or nothing, got something else; give another folder", name="target-taken"
+        )
     targets.check_place(target)
 
 

@@ -11,7 +11,7 @@ import typer
 from ..errors import PreprocError
 from ..host import terminal, threads
 from . import exporting, looking, statistics, verifying
-from .speaking import INTERRUPTED, say, tell
+from .speaking import INTERRUPTED, refuse, say, tell
 from .tables import show
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def main() -> None:
     except PreprocError as error:
         if error.report is not None and "--json" not in sys.argv[1:]:
             show(error.report)
-        _fail(str(error), error.report)
+        _fail(str(error), error.name, report=error.report)
     except ModuleNotFoundError as error:  # on a machine that has what it needs only
-        _fail(f"expected {error.name}, which is not installed here, for this command")
+        _fail(f"expected {error.name}, which is not installed here, for this command", "not-installed")
     except OSError as error:  # a full disk, a folder that may not be written: the system's own words, and the file
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", "system-refused")
 
 
 def _interrupted(ended: SystemExit) -> bool:
@@ -95,8 +95,14 @@ def _interrupted(ended: SystemExit) -> bool:
     return ended.__context__ is not None and isinstance(ended.__context__.__cause__, KeyboardInterrupt)
 
 
-def _fail(text: str, report: "Report | None" = None, *, code: int = 1) -> NoReturn:
-    say(f"error: {text}")
+def _fail(text: str, name: str | None = None, *, report: "Report | None" = None, code: int = 1) -> NoReturn:
+    """name: of the refusal; None for Ctrl-C, which is none."""
+    told: dict[str, Any] = {"error": text}
+    if name is None:
+        say(f"error: {text}")
+    else:
+        refuse(text, name)
+        told["name"] = name
     if "--json" in sys.argv[1:]:
-        tell(json.dumps({"error": text} | ({} if report is None else {"report": report.to_json()})))
+        tell(json.dumps(told | ({} if report is None else {"report": report.to_json()})))
     sys.exit(code)

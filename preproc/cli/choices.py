@@ -54,7 +54,8 @@ def _chosen(given: Options) -> str:
     if not chosen:
         raise PreprocError(
             f"expected one of --preset, --mean with --std and --units, {', '.join(PUBLISHED)} or --recipe, got none: nothing defaults to "
-            "ImageNet"
+            "ImageNet",
+            name="missing-constants",
         )
     by_hand = (*BY_HAND, "--recipe")
     of_pixels = ("--layout", "--color", "--dtype")
@@ -63,16 +64,25 @@ def _chosen(given: Options) -> str:
     for name, others in alone.items():
         beside = [other for other in others if said[other] is not None]
         if said[name] is not None and beside:
-            raise PreprocError(f"expected {name} without {' and '.join(beside)}, which it says itself, got both")
+            raise PreprocError(
+                f"expected {name} without {' and '.join(beside)}, which it says itself, got both", name="conflicting-options"
+            )
     if given.pillow is not None:
         if chosen[0] not in PUBLISHED:
-            raise PreprocError(f"--pillow: expected beside one of {', '.join(PUBLISHED)}, whose resizes it is of, got it with {chosen[0]}")
+            raise PreprocError(
+                f"--pillow: expected beside one of {', '.join(PUBLISHED)}, whose resizes it is of, got it with {chosen[0]}",
+                name="option-without-effect",
+            )
         check_pillow(given.pillow, "--pillow")
     if given.backend is not None and given.huggingface is None:
-        raise PreprocError(f"--backend: expected beside --huggingface, which it is of, got it with {chosen[0]}")
+        raise PreprocError(
+            f"--backend: expected beside --huggingface, which it is of, got it with {chosen[0]}", name="option-without-effect"
+        )
     if given.constants_because is not None and chosen[0] not in ("--mean", *PUBLISHED):
         asked = f"--mean and --std, or one of {', '.join(PUBLISHED)}"
-        raise PreprocError(f"--constants-because: expected beside {asked}, whose reason it is, got it with {chosen[0]}")
+        raise PreprocError(
+            f"--constants-because: expected beside {asked}, whose reason it is, got it with {chosen[0]}", name="option-without-effect"
+        )
     return chosen[0]
 
 
@@ -92,10 +102,11 @@ def _of_a_publisher(given: Options, pixels: PixelsSpec) -> Choice:
     if given.pillow is not None and not any(isinstance(step, Resampling) and step.pillow is not None for step in found.steps):
         raise PreprocError(
             "--pillow: expected a resize of Pillow's, whose order of passes it says, got none in what is published: "
-            + ", ".join(map(str, found.steps))
+            + ", ".join(map(str, found.steps)),
+            name="option-without-effect",
         )
     if pixels.dtype != "uint8":
-        raise PreprocError(f"expected --dtype uint8 for what is published for 8 bits, got {pixels.dtype}")
+        raise PreprocError(f"expected --dtype uint8 for what is published for 8 bits, got {pixels.dtype}", name="pixel-dtype")
     return found.steps, pixels, found.color, found.origin
 
 
@@ -120,7 +131,8 @@ def _of_constants(given: Options, pixels: PixelsSpec) -> Choice:
     if known.color == "GRAY" and model_color is None and pixels.color in ("RGB", "BGR"):
         numbers = len(known.mean)
         raise PreprocError(
-            f"expected one number per channel, 3 for {pixels.color} pixels, got {numbers} from {origin}; for a grey model: --color GRAY"
+            f"expected one number per channel, 3 for {pixels.color} pixels, got {numbers} from {origin}; for a grey model: --color GRAY",
+            name="channel-mismatch",
         )
     trained_on = model_color or known.color
     steps = constants_steps(known, color=trained_on, origin=origin, pixel_dtype=pixels.dtype, constants_because=given.constants_because)
@@ -129,7 +141,7 @@ def _of_constants(given: Options, pixels: PixelsSpec) -> Choice:
 
 def _by_hand(mean: str | None, std: str | None, units: str | None, model_color: str | None) -> Statistics:
     if mean is None or std is None or units is None:
-        raise PreprocError("expected --mean, --std and --units together, got some of them")
+        raise PreprocError("expected --mean, --std and --units together, got some of them", name="missing-constants")
     check_choice("--units", units, UNITS)
     means, stds = _numbers("--mean", mean), _numbers("--std", std)
     color = model_color or {1: "GRAY", 3: "RGB"}.get(len(means), "ANY")
@@ -157,9 +169,9 @@ def _size(text: str) -> tuple[int, int]:
     try:
         height, width = (int(part) for part in text.split(","))
     except ValueError as error:
-        raise PreprocError(f"expected --size to be height and width, as 224,224, got {text!r}") from error
+        raise PreprocError(f"expected --size to be height and width, as 224,224, got {text!r}", name="option-value") from error
     if min(height, width) < 1:
-        raise PreprocError(f"expected --size of at least 1,1, got {text!r}")
+        raise PreprocError(f"expected --size of at least 1,1, got {text!r}", name="option-value")
     return height, width
 
 
@@ -167,4 +179,6 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise PreprocError(f"expected {option} to be numbers with commas between, as 0.5,0.5,0.5, got {text!r}") from error
+        raise PreprocError(
+            f"expected {option} to be numbers with commas between, as 0.5,0.5,0.5, got {text!r}", name="option-value"
+        ) from error

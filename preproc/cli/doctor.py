@@ -150,7 +150,7 @@ def _torch(device: str) -> str:
     try:
         import torch
     except ImportError as error:
-        raise RuntimeAbsentError("torch is not installed") from error
+        raise RuntimeAbsentError("torch is not installed", name="not-installed") from error
     if device == "cuda" and not torch.cuda.is_available():
         built = torch.version.cuda
         return "no CUDA device: torch.cuda.is_available() is False" + (f", torch is for CUDA {built}" if built else ", torch is for CPUs")

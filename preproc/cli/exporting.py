@@ -8,7 +8,7 @@ import typer
 
 from ..errors import PreprocError
 from .options import Images, Input, Json, ModelLayout, Threads
-from .speaking import progress_of, say, tell
+from .speaking import progress_of, refuse, say, tell
 from .tables import show
 
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ def export(
         except PreprocError as error:
             if error.report is not None and not as_json:
                 show(error.report)
-            say(f"error: {error}")
-            reports.append({"recipe": str(path), "error": str(error), "report": error.report and error.report.to_json()})
+            refuse(str(error), error.name)
+            reports.append(
+                {"recipe": str(path), "error": str(error), "name": error.name, "report": error.report and error.report.to_json()}
+            )
             failed = True
     if as_json:
         tell(json.dumps(reports, indent=2))
@@ -56,7 +58,10 @@ def _export(
 
     recipe = load_recipe(path)
     if recipe.name in names:
-        raise PreprocError(f"{path}: expected another name than that of {names[recipe.name]}, whose bundle it would replace, got the same")
+        raise PreprocError(
+            f"{path}: expected another name than that of {names[recipe.name]}, whose bundle it would replace, got the same",
+            name="target-collision",
+        )
     names[recipe.name] = path
     bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, quick=quick, progress=progress_of(recipe.name))
     if not as_json:

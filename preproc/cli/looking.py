@@ -23,8 +23,8 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="recipe, bundle, layers or stats.")]) -> None:
-    """Print a page: on recipes, on the bundles that export writes, on the layers in Python, on statistics."""
+def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="A page, or a refusal's name, as unit-mismatch.")]) -> None:
+    """Print a page, recipe, bundle, layers, stats or refusals; or what a refusal means, why it is one, and how it is mended."""
     from ..host import page
 
     tell(page(topic))

@@ -49,7 +49,7 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     """
     targets.check_file(out, endings=(".png",), what="a picture")
     if any(out.exists() and other.exists() and out.samefile(other) for other in (image, source)):
-        raise PreprocError(f"{out}: expected another name than that of the picture that is shown, got the same")
+        raise PreprocError(f"{out}: expected another name than that of the picture that is shown, got the same", name="target-collision")
     pyplot = _pyplot()
     fronts = [(path, _front(path)) for path in (source, against) if path is not None]
     rows = [(path, stages(image, front), front) for path, front in fronts]
@@ -92,7 +92,8 @@ def _front(path: Path) -> Front:
         contract = describe(path)["contract"]
         if contract is None:
             raise PreprocError(
-                f"{path}: expected a recipe, a bundle, or a model file that preproc has made, got one without a contract inside"
+                f"{path}: expected a recipe, a bundle, or a model file that preproc has made, got one without a contract inside",
+                name="not-a-bundle",
             )
         return front_of(contract)
     recipe = load_recipe(recipe_file(path))
@@ -150,5 +151,7 @@ def _pyplot() -> Any:
     try:
         importlib.import_module("matplotlib").use("Agg")
     except ImportError as error:
-        raise PreprocError("expected matplotlib for preproc show, got none installed; pip install matplotlib") from error
+        raise PreprocError(
+            "expected matplotlib for preproc show, got none installed; pip install matplotlib", name="not-installed"
+        ) from error
     return importlib.import_module("matplotlib.pyplot")

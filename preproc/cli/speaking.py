@@ -22,6 +22,11 @@ def say(text: str) -> None:
     print(f"preproc: {text}", file=terminal.stderr(), flush=True)
 
 
+def refuse(text: str, name: str) -> None:
+    """An error, with the name that `preproc explain` takes."""
+    say(f"error: {text} [{name}]")
+
+
 def tell(text: str) -> None:
     """Results."""
     print(text, file=terminal.stdout())

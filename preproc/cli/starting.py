@@ -81,9 +81,11 @@ def write_recipe(
     embedded network's, with its files beside it.  preset: of an .onnx file's constants.  Raises PreprocError."""
     given = [name for name, value in (("--torchvision", torchvision), ("--timm", timm), ("--onnx", onnx)) if value is not None]
     if len(given) > 1:
-        raise PreprocError(f"expected one of --torchvision, --timm and --onnx, got {' and '.join(given)}")
+        raise PreprocError(f"expected one of --torchvision, --timm and --onnx, got {' and '.join(given)}", name="conflicting-options")
     if preset is not None and onnx is None:
-        raise PreprocError("--preset: expected beside --onnx, for published weights say their constants, got it without")
+        raise PreprocError(
+            "--preset: expected beside --onnx, for published weights say their constants, got it without", name="option-without-effect"
+        )
     if preset is not None:
         presets.preset(preset)
     if out is not None:
@@ -110,9 +112,11 @@ def write_recipe(
 
 def _check_free(out: Path) -> None:
     if out.suffix != ".toml" or not out.absolute().parent.is_dir():
-        raise PreprocError(f"{out}: expected the name of a .toml file in a folder that exists, got another")
+        raise PreprocError(f"{out}: expected the name of a .toml file in a folder that exists, got another", name="target-name")
     if out.exists():
-        raise PreprocError(f"{out}: expected a free name, got a file that is there and stays as it is; -o FILE.toml names another")
+        raise PreprocError(
+            f"{out}: expected a free name, got a file that is there and stays as it is; -o FILE.toml names another", name="target-taken"
+        )
     targets.check_place(out)
 
 
@@ -121,7 +125,9 @@ def _quoted(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise PreprocError(f"{text!a}: expected a name in UTF-8, as recipes are, got another; rename the file") from error
+        raise PreprocError(
+            f"{text!a}: expected a name in UTF-8, as recipes are, got another; rename the file", name="unusable-name"
+        ) from error
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -145,7 +151,8 @@ def _embedded(out: Path) -> Path:
             elif not file.is_file() or file.read_bytes() != content:
                 raise PreprocError(
                     f"{file}: expected the file that comes along, which the recipe names, or a free name, got another file, which stays "
-                    f"as it is; give another folder: -o FOLDER/{out.name}"
+                    f"as it is; give another folder: -o FOLDER/{out.name}",
+                    name="target-taken",
                 )
     _write(out, contents | {out: found[1].encode()})
     return out
@@ -181,7 +188,9 @@ def _torchvision(name: str) -> tuple[str, str]:
     enums = {models.get_model_weights(other).__name__: other for other in known}
     network = enums.get(enum, enum)
     if network not in known:
-        raise PreprocError(f"--torchvision: expected a classification model, got {name!r}{did_you_mean(name, [*known, *enums])}")
+        raise PreprocError(
+            f"--torchvision: expected a classification model, got {name!r}{did_you_mean(name, [*known, *enums])}", name="unknown-network"
+        )
     weights = member or models.get_model_weights(network).DEFAULT.name
     return network, _published("torchvision", network, weights, of_weights("torchvision", network, weights))
 
@@ -208,11 +217,16 @@ def _of_file(file: Path, preset: str | None, folder: Path) -> tuple[str, str | N
     described = describe(file)
     picture = described.get("picture")
     if described["contract"] is not None or picture is None:
-        raise PreprocError(f"{file}: expected a bare .onnx file, got one with a contract of preproc inside, or another kind of file")
+        raise PreprocError(
+            f"{file}: expected a bare .onnx file, got one with a contract of preproc inside, or another kind of file",
+            name="no-picture-input",
+        )
     if "reason" in picture:
-        raise PreprocError(f"{file}: {picture['reason']}")
+        raise PreprocError(f"{file}: {picture['reason']}", name="no-picture-input")
     if picture["takes"] is not None:
-        raise PreprocError(f"{file}: expected a model that takes prepared floats, got one that takes {picture['takes']}")
+        raise PreprocError(
+            f"{file}: expected a model that takes prepared floats, got one that takes {picture['takes']}", name="no-picture-input"
+        )
     steps, left = _steps(picture, preset)
     color = {1: "GRAY", 3: "RGB"}.get(picture["channels"] or 3, "ANY")
     trained = "BGR" if color == "RGB" and preset is not None and presets.preset(preset).color == "BGR" else color
@@ -236,7 +250,10 @@ def _steps(picture: Mapping[str, Any], preset: str | None) -> tuple[str, str | N
     told = " and ".join(normalized.values())
     if preset is not None:
         if normalized:
-            raise PreprocError(f"--preset: expected a model that takes normalized values, got one with its own, {told}; leave --preset out")
+            raise PreprocError(
+                f"--preset: expected a model that takes normalized values, got one with its own, {told}; leave --preset out",
+                name="normalized-twice",
+            )
         unit = presets.preset(preset).unit
         constants = NORMALIZE.format(constants=f"preset = {_quoted(preset)}")
         return (f"{RESCALE}\n{constants}" if unit == "0-1" else constants), None
@@ -245,6 +262,9 @@ def _steps(picture: Mapping[str, Any], preset: str | None) -> tuple[str, str | N
     if normalized.keys() == {"0-1"}:
         return f"# It normalizes values in 0-1 itself.\n{RESCALE}", None
     if normalized:
-        raise PreprocError(f"expected a model that normalizes values in 0-255 or 0-1, or none itself, got {told}; write its recipe by hand")
+        raise PreprocError(
+            f"expected a model that normalizes values in 0-255 or 0-1, or none itself, got {told}; write its recipe by hand",
+            name="steps-cannot-say",
+        )
     constants = NORMALIZE.format(constants=OPEN.format(presets=" | ".join(presets.PRESETS)))
     return f"{RESCALE}\n{constants}", "the constants of its normalize step, which no .onnx file tells: --preset NAME does"

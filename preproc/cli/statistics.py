@@ -9,7 +9,7 @@ import typer
 
 from ..errors import PreprocError
 from .options import Json
-from .speaking import INTERRUPTED, say, tell
+from .speaking import INTERRUPTED, refuse, say, tell
 
 
 def stats(
@@ -36,9 +36,9 @@ def stats(
     from ..stats.output import check_targets, counting_bar, keep, printable, report_page, show_stats
 
     if allow_errors < 0:
-        raise PreprocError(f"--allow-errors: expected a number of at least 0, got {allow_errors}")
+        raise PreprocError(f"--allow-errors: expected a number of at least 0, got {allow_errors}", name="option-value")
     if scheduler is not None and engine != "dask":
-        raise PreprocError(f"--scheduler: expected with --engine dask only, got --engine {engine}")
+        raise PreprocError(f"--scheduler: expected with --engine dask only, got --engine {engine}", name="option-without-effect")
     check_targets(out, report)
     interrupted = False
     with counting_bar() as progress:
@@ -57,7 +57,7 @@ def stats(
             )
         except StatsInterruptedError as error:
             found, interrupted = error.stats, True
-    printed, losses = False, list[str]()
+    printed, losses = False, list[PreprocError]()
     if out is not None and (found.images or (found.partial and not interrupted)):  # else there is nothing to keep
         printed, losses = keep(out, found.text(), otherwise_print=True)
     if as_json and not printed:
@@ -74,9 +74,10 @@ def stats(
             + (f", in {out}, which says so" if out and found.images and not losses else "")
         )
     if len(found.broken) > allow_errors:
-        say(f"error: expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})")
+        told = f"expected pictures that can be read, got {len(found.broken)} that cannot (--allow-errors {len(found.broken)})"
+        refuse(told, "unreadable-picture")
     for loss in losses:
-        say(f"error: {loss}")
+        refuse(str(loss), loss.name)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if losses or len(found.broken) > allow_errors:
@@ -96,12 +97,12 @@ def stats_diff(
     from ..stats.output import show_drift
 
     if fail_above is not None and not 0 <= fail_above < math.inf:
-        raise PreprocError(f"--fail-above: expected a number of at least 0, got {fail_above:g}")
+        raise PreprocError(f"--fail-above: expected a number of at least 0, got {fail_above:g}", name="option-value")
     comparison = drift(Stats.load(old), Stats.load(new))
     if as_json:
         tell(json.dumps(comparison.to_json(), indent=2))
     else:
         show_drift(comparison)
     if fail_above is not None and (reasons := comparison.beyond(fail_above)):
-        say(f"error: {'; '.join(reasons)}")
+        refuse("; ".join(reasons), "drift-exceeded")
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Images, Json, Threads
-from .speaking import progress_of, say, tell
+from .speaking import progress_of, refuse, say, tell
 from .tables import show
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def verify(
         show(report)
     missing = [result.runtime for result in report.results if runtimes and result.verdict == "absent"]
     if missing:
-        say(f"error: expected {', '.join(missing)} to run, got absent")
+        refuse(f"expected {', '.join(missing)} to run, got absent", "runtime-absent")
     if missing or not report.ok:
         raise typer.Exit(1)
 
@@ -97,5 +97,6 @@ def serve_check(
             tell(f"  latency of a golden sample: {times}, over {latency.requests} requests one after the other")
     if not report.ok:
         result = report.results[0]
-        say(f"error: {result.runtime}: {result.verdict}: {result.reason}")
+        told = f"{result.runtime}: {result.verdict}: {result.reason}"
+        refuse(told, "not-served" if result.verdict == "absent" else "verification-failed")
         raise typer.Exit(1)

@@ -89,15 +89,20 @@ def attach(
 def _check_names(onnx_in: Path, out: Path, *, bare: bool, verify: bool) -> None:
     """Raises PreprocError if what is read is no bare model, or what is there would be lost, or cannot be written."""
     if (onnx_in / MANIFEST).is_file():
-        raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already")
+        raise PreprocError(f"{onnx_in}: expected an .onnx file, got a bundle, whose model takes raw pixels already", name="pixels-already")
     if not bare and not verify:
-        raise PreprocError(f"{out}: expected a name that ends in .onnx for a file that is not verified, got a bundle's: bundles always are")
+        raise PreprocError(
+            f"{out}: expected a name that ends in .onnx for a file that is not verified, got a bundle's: bundles always are",
+            name="target-name",
+        )
     if bare and out.is_dir():
-        raise PreprocError(f"{out}: expected the name of a file, got a folder")
+        raise PreprocError(f"{out}: expected the name of a file, got a folder", name="target-name")
     if bare and out.exists() and onnx_in.exists() and out.samefile(onnx_in):
-        raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same")
+        raise PreprocError(f"{out}: expected another name than the input's, which is not touched, got the same", name="target-collision")
     if out.suffix.lower() in OTHERS:
-        raise PreprocError(f"{out}: expected a name that ends in .onnx for a bare file, or a bundle's folder, got {out.suffix}")
+        raise PreprocError(
+            f"{out}: expected a name that ends in .onnx for a bare file, or a bundle's folder, got {out.suffix}", name="target-name"
+        )
     if bare:
         _check_replaceable(out)
         targets.check_place(out)
@@ -109,7 +114,9 @@ def _check_weights(onnx_in: Path, out: Path, model: "ir.Model") -> None:
     """Raises PreprocError if the weights of the bare file would replace those of the original."""
     own = {onnx_in.resolve(), *((onnx_in.parent / name).resolve() for name in graph.beside(model))}
     if out.with_name(f"{out.name}.data").resolve() in own:
-        raise PreprocError(f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data")
+        raise PreprocError(
+            f"{out}: expected another name, got one beside which the weights of {onnx_in} lie, in {out.name}.data", name="target-collision"
+        )
 
 
 def _front(
@@ -119,19 +126,27 @@ def _front(
     sequence = vocabulary.as_steps(given)
     if not sequence or not isinstance(sequence[0], FromPixels):
         if pixels is None:
-            raise PreprocError("expected a FromPixels first, which says what the caller has, or pixels=PixelsSpec(...), got neither")
+            raise PreprocError(
+                "expected a FromPixels first, which says what the caller has, or pixels=PixelsSpec(...), got neither", name="no-from-pixels"
+            )
         made = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color or "RGB", pixel_dtype=pixels.dtype)
         return made, sequence, pixels
     first, later = sequence[0], sequence[1:]
     channels = vocabulary.channels_in(sequence) or (None if pixels is None else pixels.channels)
     if channels is None:
-        raise PreprocError('expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none')
+        raise PreprocError(
+            'expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none', name="shape-unknown"
+        )
     size, batch = (None, None) if pixels is None else (pixels.size, pixels.batch)
     told = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
     if pixels not in (None, told):
-        raise PreprocError(f"expected pixels= as the FromPixels in front of the steps says, {told}, got {pixels}")
+        raise PreprocError(
+            f"expected pixels= as the FromPixels in front of the steps says, {told}, got {pixels}", name="conflicting-options"
+        )
     if model_color not in (None, first.to):
-        raise PreprocError(f"expected model_color= as the FromPixels in front of the steps says, {first.to}, got {model_color}")
+        raise PreprocError(
+            f"expected model_color= as the FromPixels in front of the steps says, {first.to}, got {model_color}", name="conflicting-options"
+        )
     return first, later, told
 
 
@@ -141,7 +156,9 @@ def _check_replaceable(out: Path) -> None:
         return
     for file in (out, out.with_name(f"{out.name}.data")):
         if file.exists():
-            raise PreprocError(f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first")
+            raise PreprocError(
+                f"{file}: expected a free name, or a file that preproc has made, got another one; remove it first", name="target-taken"
+            )
 
 
 def _recipe(
@@ -165,7 +182,8 @@ def _recipe(
     if ours and not force:
         raise PreprocError(
             f"{file}: expected a bare model, got one with a contract of preproc inside, whose input is not that contract's any more; "
-            "--force attaches all the same"
+            "--force attaches all the same",
+            name="pixels-already",
         )
     vocabulary.check(sequence, channels=pixels.channels)
     name = out.stem if out.suffix == ".onnx" else out.absolute().name

@@ -94,7 +94,8 @@ def _check_replaceable_quickly(out_dir: Path) -> None:
     if (out_dir / MANIFEST).is_file() and not open_bundle(out_dir).report.power.quick:
         raise PreprocError(
             f"{out_dir}: expected no bundle there, or a quick one, got one that was verified whole, which a quick one would replace; "
-            "give another folder, or export without --quick"
+            "give another folder, or export without --quick",
+            name="bundle-not-verified",
         )
 
 
@@ -159,7 +160,7 @@ def _check_labels(job: Job, proof: Proof) -> None:
     first = next(iter(proof.cases[0].expected.values()))
     classes = first.shape[1 if first.ndim in (2, 4) else -1]
     if job.labels and len(job.labels) != classes:
-        raise PreprocError(f"{job.recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}")
+        raise PreprocError(f"{job.recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}", name="recipe-value")
 
 
 @contextlib.contextmanager
@@ -200,7 +201,10 @@ def _verified(place: Path, written: Written, proof: Proof, bare: Bare, names: Se
 
 def _check_unchanged(out: str | Path, folder: Path, written: dict[str, dict[str, Any]]) -> None:
     if hashes(folder) != written:
-        raise PreprocError(f"{out}: expected the verified files to stay as they were, got changed ones; is another program writing there?")
+        raise PreprocError(
+            f"{out}: expected the verified files to stay as they were, got changed ones; is another program writing there?",
+            name="written-meanwhile",
+        )
 
 
 def _failure(report: Report, expected: str, got: Sequence[Result]) -> VerificationError:

@@ -35,7 +35,7 @@ def rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Path
 
 def _check_weights(found: str, contract: Mapping[str, Any]) -> None:
     if found != contract["backbone"]["sha256"]:
-        raise BundleError("its weights are not those of the bundle")
+        raise BundleError("its weights are not those of the bundle", name="recipe-changed")
 
 
 def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
@@ -55,9 +55,11 @@ def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
                 _check_harmless(recipe.backbone.source, recipe.backbone.name)
             return recipe
     if path:
-        raise BundleError(f"{path}: expected a recipe, got nothing there")
+        raise BundleError(f"{path}: expected a recipe, got nothing there", name="original-not-at-hand")
     if contract["backbone"]["source"] == "module":
-        raise BundleError("the network was handed over in Python, and is not at hand: export it again where it is")
+        raise BundleError(
+            "the network was handed over in Python, and is not at hand: export it again where it is", name="original-not-at-hand"
+        )
     _check_harmless(contract["backbone"]["source"], contract["backbone"].get("name"))
     return to_recipe(contract)
 
@@ -68,10 +70,10 @@ def _same_steps(file: Path, promised: Sequence[Step]) -> Recipe:
         recipe = load_recipe(file, pillow=pillow)
         if list(recipe.steps) == list(promised):
             return recipe
-    raise BundleError(f"{file}: expected the steps of the bundle, got other ones; export it again")
+    raise BundleError(f"{file}: expected the steps of the bundle, got other ones; export it again", name="recipe-changed")
 
 
 def _check_harmless(source: str, name: object) -> None:
     """A bundle from elsewhere, and what lies around it, must not choose which code runs here: only --recipe does."""
     if source in OWN_CODE:
-        raise BundleError(f"its backbone is made by {name}: give the recipe that says so with --recipe")
+        raise BundleError(f"its backbone is made by {name}: give the recipe that says so with --recipe", name="recipe-runs-code")

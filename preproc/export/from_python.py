@@ -50,14 +50,18 @@ def recipe_of(
     from ..sources.backbones import Backbone
 
     if not isinstance(model, Model) or not isinstance(model.pipeline, Pipeline):
-        raise PreprocError(f"expected a Recipe, or a Model made by prepend(), got {type(model).__name__}")
+        raise PreprocError(f"expected a Recipe, or a Model made by prepend(), got {type(model).__name__}", name="wrong-object")
     sequence = model.pipeline.steps()
     if not sequence or not isinstance(sequence[0], FromPixels):
-        raise PreprocError("expected a pipeline that starts with FromPixels, for the file takes pixels, got one that does not")
+        raise PreprocError(
+            "expected a pipeline that starts with FromPixels, for the file takes pixels, got one that does not", name="no-from-pixels"
+        )
     pixels = _pixels(sequence[0], channels_in(sequence), example, size)
     kinds = {value.dtype for value in model.backbone.parameters()} - {torch.float32}
     if kinds:
-        raise PreprocError(f"expected a backbone with float32 weights, got {', '.join(map(str, kinds))}; call .float() on a copy of it")
+        raise PreprocError(
+            f"expected a backbone with float32 weights, got {', '.join(map(str, kinds))}; call .float() on a copy of it", name="not-float32"
+        )
     backbone = Backbone(copy.deepcopy(model.backbone).to("cpu").eval().requires_grad_(False), "as given", True)
     kind = type(model.backbone).__name__
     name = kind.lower() if name is None else name
@@ -83,25 +87,34 @@ def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[
     if example is None and channels is None:
         raise PreprocError(
             f'expected example=, a batch of pixels, for their number of channels, which color = "{first.color}" and the other steps do not '
-            f"say, got {'none' if size is None else f'size={size!r} alone'}"
+            f"say, got {'none' if size is None else f'size={size!r} alone'}",
+            name="shape-unknown",
         )
     if example is None and size is None:
-        raise PreprocError("expected example=, a batch of pixels of the size that the file shall take, 4-D, or size=, got none")
+        raise PreprocError(
+            "expected example=, a batch of pixels of the size that the file shall take, 4-D, or size=, got none", name="shape-unknown"
+        )
     if example is not None:
         shape, dtype = tuple(getattr(example, "shape", ())), str(getattr(example, "dtype", type(example).__name__)).removeprefix("torch.")
         if len(shape) != 4:
-            raise PreprocError(f"expected example=, a batch of pixels of the size that the file shall take, 4-D, got one of shape {shape}")
+            raise PreprocError(
+                f"expected example=, a batch of pixels of the size that the file shall take, 4-D, got one of shape {shape}",
+                name="not-a-batch",
+            )
         if dtype != first.pixel_dtype:
-            raise PreprocError(f"expected example= of {first.pixel_dtype} pixels, got {dtype}")
+            raise PreprocError(f"expected example= of {first.pixel_dtype} pixels, got {dtype}", name="pixel-dtype")
         axis, nhwc = (3, True) if first.layout == "NHWC" else (1, False)
         channels = channels or int(shape[axis])
         if shape[axis] != channels:
             raise PreprocError(
-                f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {shape}"
+                f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {shape}",
+                name="shape-mismatch",
             )
         given = (int(shape[1]), int(shape[2])) if nhwc else (int(shape[2]), int(shape[3]))
         if sides is not None and sides != given:
-            raise PreprocError(f'expected size= to be the example\'s height and width, {given}, or "dynamic", got {sides}')
+            raise PreprocError(
+                f'expected size= to be the example\'s height and width, {given}, or "dynamic", got {sides}', name="shape-mismatch"
+            )
         sides = given if size is None else sides
     assert channels is not None
     return PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=sides, channels=channels)

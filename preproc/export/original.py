@@ -38,12 +38,15 @@ def through_original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int
             picture = np.concatenate([picture for _, _, picture in chosen])
             ready, ours = np.concatenate([transform(image) for _, image, _ in chosen]), reference.apply(as_here, picture)
             if ready.shape != ours.shape:
-                raise PreprocError(f"expected {title(published)} to make {ours.shape} of {name}, got {ready.shape}")
+                raise PreprocError(
+                    f"expected {title(published)} to make {ours.shape} of {name}, got {ready.shape}", name="reading-disagrees"
+                )
             further = float(np.abs(ready - ours).max() / np.abs(ours).max())
             if further > most:
                 raise PreprocError(
                     f"expected the steps to compute what {title(published)} computes here, got model-ready tensors {further:.1e} of the "
-                    f"largest value away from its own on {name}: {_cause(recipe.steps, picture, ready, ours)}"
+                    f"largest value away from its own on {name}: {_cause(recipe.steps, picture, ready, ours)}",
+                    name="reading-disagrees",
                 )
             worst = max(worst, further)
             if as_here != recipe.steps:
@@ -55,7 +58,8 @@ def through_original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int
         (pillow,) = {step.pillow for step in recipe.steps if isinstance(step, Resampling)} - {None, installed_pillow()}
         raise NotAtHandError(
             f"Pillow {PIL.__version__} here resizes otherwise than Pillow {pillow}, whose order of passes the file has: model-ready "
-            f"tensors differ by up to {apart:.1e} of the largest value (on {where})"
+            f"tensors differ by up to {apart:.1e} of the largest value (on {where})",
+            name="pillow-version",
         )
     return cases, worst
 

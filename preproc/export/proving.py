@@ -93,7 +93,7 @@ def _pictures(recipe: Recipe, sizes: Sequence[tuple[int, int]], images: Path | N
     pixels, moving = recipe.pixels, any(isinstance(step, Geometry) for step in recipe.steps)
     values = math.prod(pixels.shape(pixels.batch or 1, sizes[0]))
     if values > MOST_VALUES:
-        raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}")
+        raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}", name="too-large")
     pictures = []
     for size in sizes:
         own = list(inputs.from_folder(images, pixels, size)) if images else []

@@ -28,21 +28,24 @@ def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mappin
     """said: of a Model, what recipe_of() takes."""
     outputs = said.get("outputs", ())
     if isinstance(formats, str) or isinstance(outputs, str):
-        raise PreprocError(f"expected formats and outputs to be lists of names, got {formats!r} and {outputs!r}")
+        raise PreprocError(f"expected formats and outputs to be lists of names, got {formats!r} and {outputs!r}", name="unknown-choice")
     for name in formats or ():
         if name not in FORMATS:
-            raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}")
+            raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}", name="unknown-choice")
     if not isinstance(source, Recipe):
         recipe, backbone = recipe_of(source, tuple(formats or USUAL), **said)
         _check_installed(recipe)
         return _python_job(recipe, backbone, "unknown", progress)
     recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
     if said:
-        raise PreprocError(f"expected {', '.join(said)} with a Model only, got it with a recipe, which says that itself")
+        raise PreprocError(
+            f"expected {', '.join(said)} with a Model only, got it with a recipe, which says that itself", name="conflicting-options"
+        )
     if recipe.backbone.source == "onnx":
         if recipe.export.formats != ("onnx",):
             raise PreprocError(
-                f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}'
+                f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}',
+                name="unknown-choice",
             )
         return file_job(recipe, graph.load(recipe.resolve(str(recipe.backbone.weights))))
     from ..sources.backbones import agreement, load_backbone, published_weights
@@ -60,7 +63,9 @@ def _check_installed(recipe: Recipe) -> None:
     if "onnx" not in recipe.export.formats:
         return
     if find_spec("onnxscript") is None:
-        raise PreprocError(f"{recipe.name}: expected onnxscript for the format onnx, got none installed; pip install onnxscript")
+        raise PreprocError(
+            f"{recipe.name}: expected onnxscript for the format onnx, got none installed; pip install onnxscript", name="not-installed"
+        )
     onnxruntime()
 
 
@@ -86,7 +91,9 @@ def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:
     """The outputs of an .onnx file that the recipe asks for, by their own names."""
     for name in recipe.backbone.outputs:
         if name not in own:
-            raise RecipeError(f"[backbone] outputs: expected some of {', '.join(own)}, which the file has, got {name!r}")
+            raise RecipeError(
+                f"[backbone] outputs: expected some of {', '.join(own)}, which the file has, got {name!r}", name="output-names"
+            )
     return recipe.backbone.outputs or own
 
 
@@ -94,7 +101,9 @@ def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
     """Raises RecipeError if a network that does this to its input would be fed with values that are normalized already; else, notes."""
     reason = guard.why_not(effect, check(recipe.steps, channels=recipe.pixels.channels))
     if reason is not None and recipe.backbone.override is None:
-        raise RecipeError(f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)')
+        raise RecipeError(
+            f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)', name="normalized-twice"
+        )
     return (*_constants(recipe), *guard.notes(effect))
 
 

@@ -62,7 +62,8 @@ def verify_bundle(
             why_not = f"the original backbone is not at hand ({error})"
             if asked:
                 where = "; say where it is: --recipe FILE.onnx" if made_of_a_file and recipe is None else ""
-                raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}{where}") from error
+                name = None if isinstance(error, PreprocError) else "not-installed"
+                raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}{where}", name=name) from error
     if found is None:
         report = report_on_golden(bundle, names, why_not=why_not, tf32=tf32, progress=progress)
     else:
@@ -79,7 +80,8 @@ def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
         file = RUNTIMES[name].file
         if file is not None and file not in bundle.manifest["files"]:
             raise BundleError(
-                f"{bundle.folder}: expected {file} for {name}, got a bundle without it; add its format to the recipe and export again"
+                f"{bundle.folder}: expected {file} for {name}, got a bundle without it; add its format to the recipe and export again",
+                name="format-not-in-bundle",
             )
     return names
 

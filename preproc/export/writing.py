@@ -91,7 +91,7 @@ def fold_module(recipe: Recipe, backbone: "nn.Module", example: "Tensor") -> "Fo
         return FoldResult(prepend(pipeline.collapse(channels=recipe.pixels.channels), backbone), False, "fold = off")
     result = fold(prepend(pipeline, backbone), example=example)
     if recipe.export.fold == "require" and not result.folded:
-        raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}')
+        raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}') from result.refusal
     return result
 
 

@@ -55,7 +55,7 @@ def plan_fold(affine: Affine, pads: Sequence[float | None], *, through: Affine |
         return FoldPlan(back.then(total), np.zeros(affine.channels_in))
     pixel = total.solve(np.full(total.channels_out, padding))
     if pixel is None and through is not None:
-        raise NotFoldableError(f"no pixel maps to the padding value {padding:g} behind the backbone's own channel map")
+        raise NotFoldableError(f"no pixel maps to the padding value {padding:g} behind the backbone's own channel map", name="fold-padding")
     if pixel is None:
         nearest = total.nearest(np.full(total.channels_out, padding))
         return FoldPlan(Affine(total.matrix, total(nearest)), nearest, constant=padding + 1.0)
@@ -67,7 +67,9 @@ def _one_padding(pads: Sequence[float | None]) -> float | None:
     """The constant in all paddings, or None without any."""
     paddings = sorted({pad for pad in pads if pad is not None})
     if len(paddings) > 1:
-        raise NotFoldableError(f"the convolutions that read the input are padded with different constants: {paddings}")
+        raise NotFoldableError(
+            f"the convolutions that read the input are padded with different constants: {paddings}", name="fold-several-readers"
+        )
     return paddings[0] if paddings else None
 
 
@@ -76,12 +78,15 @@ def _undone(through: Affine, affine: Affine) -> Affine:
     if affine.channels_in != affine.channels_out:
         raise NotFoldableError(
             f"the backbone re-maps its {affine.channels_out} channels before the first convolution, "
-            f"and the pixels have {affine.channels_in}"
+            f"and the pixels have {affine.channels_in}",
+            name="fold-channel-count",
         )
     try:
         return through.inverse()
     except PreprocError as error:
-        raise NotFoldableError("the backbone mixes its channels before the first convolution in a way that has no inverse") from error
+        raise NotFoldableError(
+            "the backbone mixes its channels before the first convolution in a way that has no inverse", name="fold-padding"
+        ) from error
 
 
 def border_error(total: Affine, pad: float) -> Array | None:
@@ -134,10 +139,12 @@ def uncorrected_bias(weight: NDArray[Any], bias: NDArray[Any] | None, error: Arr
 def _checked(weight: NDArray[Any], bias: NDArray[Any] | None, channels: int, groups: int) -> tuple[Array, Array]:
     """Both in float64. channels: that the convolution will be given."""
     if not np.isfinite(weight).all() or (bias is not None and not np.isfinite(bias).all()):
-        raise NotFoldableError("the first convolution's weights are not all finite numbers")
+        raise NotFoldableError("the first convolution's weights are not all finite numbers", name="fold-dtype")
     total = weight.astype(np.float64)
     if total.shape[1] * groups != channels:
-        raise NotFoldableError(f"the convolution reads {total.shape[1] * groups} channels, the pipeline makes {channels}")
+        raise NotFoldableError(
+            f"the convolution reads {total.shape[1] * groups} channels, the pipeline makes {channels}", name="fold-channel-count"
+        )
     return total, np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
 
 
@@ -146,7 +153,7 @@ def _append(
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """W k + B = W c inside and W M v + W1 v + B = W v in the padding give W1 = W (c - v + M v) and B = W c - k W1."""
     if groups > 1:
-        raise NotFoldableError("a grouped convolution cannot read an appended constant channel")
+        raise NotFoldableError("a grouped convolution cannot read an appended constant channel", name="fold-channel-count")
     assert plan.constant is not None
     matrix, offset = plan.into.matrix, plan.into.offset
     step = np.zeros_like(offset) if pad is None else offset - pad + matrix.sum(axis=1) * pad
@@ -167,11 +174,13 @@ def _blocks(weight: Array, matrix: Array, groups: int) -> list[tuple[Array, Arra
     if groups == 1:
         return [(weight, matrix)]
     if ins % groups:
-        raise NotFoldableError(f"a convolution in {groups} groups cannot read {ins} channels")
+        raise NotFoldableError(f"a convolution in {groups} groups cannot read {ins} channels", name="fold-channel-count")
     rows, columns = outs // groups, ins // groups
     mask = np.kron(np.eye(groups), np.ones((rows, columns)))
     if (matrix * (1 - mask)).any():
-        raise NotFoldableError(f"the first convolution has {groups} groups and the pipeline mixes or reorders channels across them")
+        raise NotFoldableError(
+            f"the first convolution has {groups} groups and the pipeline mixes or reorders channels across them", name="fold-channel-count"
+        )
     parts = np.split(weight, groups)
     return [(part, matrix[g * rows : (g + 1) * rows, g * columns : (g + 1) * columns]) for g, part in enumerate(parts)]
 
@@ -191,5 +200,5 @@ def as_dtype(array: Array, dtype: Any) -> NDArray[Any]:
     with np.errstate(over="ignore", invalid="ignore"):
         rounded: NDArray[Any] = array.astype(dtype)
     if not np.isfinite(rounded.astype(np.float64)).all():
-        raise NotFoldableError(f"the first convolution's weights, folded, would be no finite {np.dtype(dtype)} numbers")
+        raise NotFoldableError(f"the first convolution's weights, folded, would be no finite {np.dtype(dtype)} numbers", name="fold-dtype")
     return rounded

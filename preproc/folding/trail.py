@@ -40,7 +40,7 @@ class Tracked:
     def take(self, axis: int, rows: Sequence[int]) -> "Tracked":
         """Slicing or gathering: only channels may be left out."""
         if axis != self.axis:
-            raise NotFoldableError("the picture is cut before the first convolution")
+            raise NotFoldableError("the picture is cut before the first convolution", name="fold-moved-pixels")
         rows = list(rows)
         return replace(self, map=Affine(self.map.matrix[rows], self.map.offset[rows]), direct=False)
 
@@ -50,7 +50,7 @@ class Tracked:
 
     def unsqueeze(self, axis: int) -> "Tracked":
         if self.axis is not None:
-            raise NotFoldableError("the picture gets another dimension before the first convolution")
+            raise NotFoldableError("the picture gets another dimension before the first convolution", name="fold-moved-pixels")
         return replace(self, axis=axis, rank=self.rank + 1, order=f"{self.order[:axis]}C{self.order[axis:]}")
 
     def permute(self, order: Sequence[int]) -> "Tracked":
@@ -60,7 +60,7 @@ class Tracked:
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
         """x * scale + offset, with constants of any shape that broadcasts along the channels only."""
         if self.pad is not None:
-            raise NotFoldableError("the picture is padded before its values are re-mapped")
+            raise NotFoldableError("the picture is padded before its values are re-mapped", name="fold-padding")
         channels = self.map.channels_out
         diagonal = Affine.diagonal(self._per_channel(scale, channels), self._per_channel(offset, channels))
         return replace(self, map=self.map.then(diagonal), direct=False)
@@ -89,7 +89,9 @@ class Tracked:
 
     def padded(self, value: float) -> "Tracked":
         if self.pad not in (None, value):
-            raise NotFoldableError(f"the picture is padded twice before the first convolution, with {self.pad} and {value}")
+            raise NotFoldableError(
+                f"the picture is padded twice before the first convolution, with {self.pad} and {value}", name="fold-padding"
+            )
         return replace(self, pad=float(value))
 
     def _per_channel(self, constant: NDArray[Any] | float, channels: int) -> NDArray[np.float64]:
@@ -97,7 +99,10 @@ class Tracked:
         shape = (1,) * (self.rank - values.ndim) + values.shape
         allowed = [channels if axis == self.axis else 1 for axis in range(self.rank)]
         if len(shape) != self.rank or any(side not in (1, most) for side, most in zip(shape, allowed, strict=True)):
-            raise NotFoldableError(f"the input is combined with a constant of shape {values.shape}, which is not one number per channel")
+            raise NotFoldableError(
+                f"the input is combined with a constant of shape {values.shape}, which is not one number per channel",
+                name="fold-not-affine",
+            )
         return np.broadcast_to(values.reshape(-1), channels)
 
 
@@ -105,7 +110,9 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
     """Channels put together again."""
     first = parts[0]
     if any((part.axis, part.rank, part.pad) != (axis, first.rank, first.pad) for part in parts):
-        raise NotFoldableError("the picture is put together from parts before the first convolution, not channel by channel")
+        raise NotFoldableError(
+            "the picture is put together from parts before the first convolution, not channel by channel", name="fold-moved-pixels"
+        )
     stacked = Affine(np.concatenate([part.map.matrix for part in parts]), np.concatenate([part.map.offset for part in parts]))
     return replace(first, map=stacked, direct=False)
 
@@ -129,7 +136,7 @@ class Reader:
     @staticmethod
     def of(tracked: Tracked, *, weight: str, bias: str | None, groups: int, pads_zero: bool) -> "Reader":
         if tracked.axis != 1 or tracked.rank != 4:
-            raise NotFoldableError("the first convolution does not read the channels on axis 1")
+            raise NotFoldableError("the first convolution does not read the channels on axis 1", name="fold-not-affine")
         if pads_zero:
             tracked = tracked.padded(0.0)
         return Reader(weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct, tracked.order)
@@ -144,12 +151,16 @@ class Trail:
         self.readers: list[Reader] = []
         self.refusals: list[NotFoldableError] = []
 
+    @staticmethod
+    def no_convolution(what: str) -> NotFoldableError:
+        return NotFoldableError(f"{what} reads the input, which is not a convolution", name="fold-not-convolution")
+
     def check(self) -> None:
         """Raises the first refusal, or that there is nothing to fold into."""
         if self.refusals:
             raise self.refusals[0]
         if not self.readers:
-            raise NotFoldableError("no convolution reads the input")
+            raise NotFoldableError("no convolution reads the input", name="fold-not-convolution")
 
 
 def common_through(readers: Sequence[Reader]) -> Affine | None:
@@ -158,7 +169,7 @@ def common_through(readers: Sequence[Reader]) -> Affine | None:
     for reader in readers[1:]:
         other = reader.through
         if (first is None) != (other is None) or (first is not None and other is not None and not first.close_to(other, tolerance=0)):
-            raise NotFoldableError("several convolutions read the input, each through another channel map")
+            raise NotFoldableError("several convolutions read the input, each through another channel map", name="fold-several-readers")
     return first
 
 
@@ -167,5 +178,8 @@ def plan_for(readers: Sequence[Reader], affine: Affine) -> FoldPlan:
     plan = plan_fold(affine, [reader.pad for reader in readers], through=common_through(readers))
     changed = plan.constant is not None or affine.channels_in != affine.channels_out
     if changed and not all(reader.direct for reader in readers):
-        raise NotFoldableError("the backbone handles its channels one by one before the first convolution, and their number would change")
+        raise NotFoldableError(
+            "the backbone handles its channels one by one before the first convolution, and their number would change",
+            name="fold-channel-count",
+        )
     return plan

@@ -16,7 +16,7 @@ def alone(node: ir.Node, given: Mapping[ir.Value, NDArray[Any]]) -> bytes:
     Raises NotFoldableError for a node with a subgraph, or where another input is computed.
     """
     if any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()):
-        raise NotFoldableError(f"{node.op_type} has subgraphs")
+        raise NotFoldableError(f"{node.op_type} has subgraphs", name="fold-computed-value")
     copies = dict[ir.Value, ir.Value]()
     for source in node.inputs:
         if source is None or source in copies:

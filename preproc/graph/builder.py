@@ -40,7 +40,8 @@ class Builder:
             needed = next((opset for opset in range(self.opset, NEWEST + 1) if _has(opset, op, len(inputs), attributes)), NEWEST)
             raise PreprocError(
                 f"expected a model of opset {needed} or newer for {self.step}, whose {op} came with it, got opset {self.opset}; "
-                "convert it with onnx.version_converter"
+                "convert it with onnx.version_converter",
+                name="opset-too-old",
             )
         name = f"preproc/{len(self.nodes)}_{op}"
         values = [self._constant(f"{name}/{i}", value) if isinstance(value, np.ndarray) else value for i, value in enumerate(inputs)]

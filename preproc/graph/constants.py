@@ -19,11 +19,11 @@ def constant(value: ir.Value | None) -> NDArray[Any]:
     Weights that nodes make of constants (old exporters write ConstantOfShape) are evaluated by onnx's reference implementation.
     """
     if value is None:
-        raise NotFoldableError("a value is left out where a constant is needed")
+        raise NotFoldableError("a value is left out where a constant is needed", name="fold-computed-value")
     if value.is_graph_output():
-        raise NotFoldableError(f"{value.name} is an output of the model, too")
+        raise NotFoldableError(f"{value.name} is an output of the model, too", name="fold-shared-weight")
     if value.is_graph_input():
-        raise NotFoldableError(f"{value.name} can be overridden by callers, for it is an input too")
+        raise NotFoldableError(f"{value.name} can be overridden by callers, for it is an input too", name="fold-shared-weight")
     if value.const_value is not None:
         return value.const_value.numpy()
     nodes = _makers(value)
@@ -41,7 +41,9 @@ def constant(value: ir.Value | None) -> NDArray[Any]:
         evaluator: Any = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets))
         array: NDArray[Any] = evaluator.run(None, {})[0]
     except Exception as error:  # onnx's reference raises whatever NumPy does with a wrong or an unusual node
-        raise NotFoldableError(f"{value.name} is made by nodes that cannot be evaluated: {first_line(error)}") from error
+        raise NotFoldableError(
+            f"{value.name} is made by nodes that cannot be evaluated: {first_line(error)}", name="fold-untraceable"
+        ) from error
     return array
 
 
@@ -53,7 +55,7 @@ def attribute(node: ir.Node, name: str, default: Any) -> Any:
 
 def _makers(value: ir.Value) -> list[ir.Node]:
     """The nodes that make `value`, in the graph's order. Raises NotFoldableError if one of them is not constant."""
-    refusal = NotFoldableError(f"{value.name} is computed, not a constant")
+    refusal = NotFoldableError(f"{value.name} is computed, not a constant", name="fold-computed-value")
     nodes, waiting = set[ir.Node](), [value]
     while waiting:
         current = waiting.pop()
@@ -69,7 +71,7 @@ def _makers(value: ir.Value) -> list[ir.Node]:
         waiting += [source for source in node.inputs if source is not None]
     graph = next(iter(nodes)).graph
     if not isinstance(graph, ir.Graph) or any(node.graph is not graph for node in nodes) or not graph.opset_imports:
-        raise NotFoldableError(f"{value.name} is computed in a subgraph")
+        raise NotFoldableError(f"{value.name} is computed in a subgraph", name="fold-computed-value")
     return [node for node in graph if node in nodes]
 
 

@@ -35,13 +35,13 @@ class Convolution:
 def reader_of(node: ir.Node, tracked: dict[ir.Value, Tracked]) -> Reader:
     """tracked: what its input may be. Raises NotFoldableError for a convolution that the fold cannot follow."""
     if node.inputs[0] not in tracked:
-        raise NotFoldableError("the input is used as the weight of a convolution")
+        raise NotFoldableError("the input is used as the weight of a convolution", name="fold-computed-value")
     weight = node.inputs[1]
     shape = constant(weight).shape
     kernel = shape[2:]
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if len(shape) != 4 or (bias is not None and constant(bias).shape != shape[:1]):
-        raise NotFoldableError("the first convolution's weight and bias are not those of pictures")
+        raise NotFoldableError("the first convolution's weight and bias are not those of pictures", name="fold-not-convolution")
     automatic = attribute(node, "auto_pad", "NOTSET")
     pads = attribute(node, "pads", [0, 0])
     pads_zero = max(kernel) > 1 if automatic in ("SAME_UPPER", "SAME_LOWER") else automatic == "NOTSET" and max(pads) > 0

@@ -35,7 +35,7 @@ def geometry(b: Builder, steps: Sequence[Geometry], pixels: ir.Value, *, layout:
             case Letterbox():
                 frame = _letterbox(frame, step)
             case _:
-                raise PreprocError(f"expected a step that ONNX nodes are known for, got {step.name}")
+                raise PreprocError(f"expected a step that ONNX nodes are known for, got {step.name}", name="steps-cannot-say")
     return frame.cast(b.dtype).transposed("NCHW").value
 
 

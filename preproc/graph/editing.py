@@ -55,10 +55,14 @@ def attach(
     values = [*model.graph.inputs, *model.graph.initializers.values(), *(made for node in model.graph.all_nodes() for made in node.outputs)]
     taken = {str(value.name) for value in values if value is not taker}
     if name in taken:
-        raise PreprocError(f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it")
+        raise PreprocError(
+            f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it", name="unusable-name"
+        )
     ours = sorted(value for value in taken if value.startswith("preproc/") or value.endswith("/preproc"))
     if ours:
-        raise PreprocError(f"expected a model without values named preproc/... or .../preproc, got {ours[0]!r}; rename it")
+        raise PreprocError(
+            f"expected a model without values named preproc/... or .../preproc, got {ours[0]!r}; rename it", name="unusable-name"
+        )
     opset = model.opset_imports.get("", 0)
     left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
@@ -98,11 +102,13 @@ def _plan(
             takes = constant(item.node.inputs[1]).shape[1] * item.reader.groups
             given = ready if item.reader.through is None else item.reader.through.channels_out
             if takes != given:
-                raise PreprocError(f"expected steps that make the {takes} channels which the first convolution reads, got {given}")
+                raise PreprocError(
+                    f"expected steps that make the {takes} channels which the first convolution reads, got {given}", name="channel-mismatch"
+                )
         readers = [item.reader for item in found]
         plan = plan_for(readers, affine)
         if plan.constant is not None and opset < 11:
-            raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}")
+            raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
         rewrite(found, plan)
     except NotFoldableError as error:
         if fold == "require":
@@ -136,9 +142,9 @@ def _pixel_shape(picture: Picture, pixels: PixelsSpec) -> ir.Shape:
 def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, output: ir.Value) -> None:
     """Swaps the input, and makes every reader of the old one read the nodes' output."""
     if len(graph) == 0:
-        raise PreprocError("expected a model that computes something, got one without nodes")
+        raise PreprocError("expected a model that computes something, got one without nodes", name="no-picture-input")
     if old in graph.outputs:
-        raise PreprocError(f"expected a model that computes something, got one that returns its input {old.name}")
+        raise PreprocError(f"expected a model that computes something, got one that returns its input {old.name}", name="no-picture-input")
     for value in builder.constants:
         graph.register_initializer(value)
     for user, index in tuple(old.uses()):

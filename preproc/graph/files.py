@@ -25,11 +25,11 @@ def load(path: str | Path) -> ir.Model:
     proto = read(path)
     try:
         if not proto.graph.output:
-            raise BundleError(f"{path}: expected an ONNX file, got one without a graph")
+            raise BundleError(f"{path}: expected an ONNX file, got one without a graph", name="not-a-model")
         names = [tensor.name for tensor in proto.graph.initializer]
         twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
         if twice is not None:
-            raise BundleError(f"{path}: expected initializers of different names, got {twice!r} twice")
+            raise BundleError(f"{path}: expected initializers of different names, got {twice!r} twice", name="not-a-model")
         files = _files(proto)
         _take_in(proto, Path(path).parent)
         with _silent("onnx_ir.serde"):  # it warns of what the check below refuses
@@ -37,11 +37,11 @@ def load(path: str | Path) -> ir.Model:
     except BundleError:
         raise
     except Exception as error:  # onnx-ir raises whatever Python does with a wrong message
-        raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error.__cause__ or error)}") from error
+        raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error.__cause__ or error)}", name="not-a-model") from error
     values = [*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()]
     values += [value for node in model.graph.all_nodes() for value in (*node.inputs, *node.outputs) if value is not None]
     if not all(isinstance(value.name, str) for value in values):
-        raise BundleError(f"{path}: expected an ONNX file, got one whose names are not UTF-8")
+        raise BundleError(f"{path}: expected an ONNX file, got one whose names are not UTF-8", name="not-a-model")
     check(model, path, full=False)
     _check_weights(model, path)
     return model
@@ -94,8 +94,12 @@ def _check_weights(model: ir.Model, path: str | Path) -> None:
                 tensor.numpy()
         except (OSError, ValueError, TypeError) as error:
             if not isinstance(tensor, ir.ExternalTensor):
-                raise BundleError(f"{path}: expected a valid ONNX file, got {value.name}: {first_line(error)}") from error
-            raise BundleError(f"{path}: expected its weights in the files that it names, got: {first_line(error)}") from error
+                raise BundleError(
+                    f"{path}: expected a valid ONNX file, got {value.name}: {first_line(error)}", name="not-a-model"
+                ) from error
+            raise BundleError(
+                f"{path}: expected its weights in the files that it names, got: {first_line(error)}", name="weights-unreadable"
+            ) from error
 
 
 def check(model: ir.Model, name: str | Path, *, full: bool = True) -> None:
@@ -121,7 +125,7 @@ def check(model: ir.Model, name: str | Path, *, full: bool = True) -> None:
         if full:
             onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, TypeError) as error:
-        raise BundleError(f"{name}: expected a valid ONNX file, got: {first_line(error)}") from error
+        raise BundleError(f"{name}: expected a valid ONNX file, got: {first_line(error)}", name="not-a-model") from error
 
 
 def _has_no_shape(value: onnx.ValueInfoProto) -> bool:

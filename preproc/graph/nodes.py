@@ -30,7 +30,7 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
     first = steps[0] if steps else None
     if moving:
         if not isinstance(first, FromPixels):
-            raise PreprocError(f"expected steps that start at pixels (from_pixels), got {moving[0].name} without")
+            raise PreprocError(f"expected steps that start at pixels (from_pixels), got {moving[0].name} without", name="no-from-pixels")
         value = geometry(builder, moving, value, layout=first.layout, size=builder.size)
         builder.moved = Moved(str(value.name), builder.dtype)
     for step in steps:
@@ -172,4 +172,4 @@ def pixel_dtype(name: str) -> ir.DataType:
     try:
         return {"uint8": ir.DataType.UINT8, "uint16": ir.DataType.UINT16}[name]
     except KeyError as error:
-        raise PreprocError(f"expected pixels of uint8 or uint16, got {name!r}") from error
+        raise PreprocError(f"expected pixels of uint8 or uint16, got {name!r}", name="pixel-dtype") from error

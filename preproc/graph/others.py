@@ -54,7 +54,9 @@ def _is_batch(side: object, batch: object) -> bool:
 
 def _row(value: ir.Value, batch: object) -> tuple[NDArray[Any], bool]:
     if value.dtype is None or value.shape is None or value.dtype == ir.DataType.STRING:
-        raise PreprocError(f"expected inputs of numbers and of a known rank, got {value.name}: {value.dtype} {value.shape}")
+        raise PreprocError(
+            f"expected inputs of numbers and of a known rank, got {value.name}: {value.dtype} {value.shape}", name="several-inputs"
+        )
     batched = len(value.shape) > 0 and _is_batch(value.shape[0], batch)
     shape = tuple(side if isinstance(side, int) and side > 0 else 1 for side in value.shape)
     rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))

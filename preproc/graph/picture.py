@@ -45,17 +45,25 @@ class Picture:
         where it is free, and their batch."""
         name = self.value.name
         if self.seen not in (None, self.layout):
-            raise PreprocError(f"expected the layout {self.seen}, in which the graph reads {name}, got {self.layout} (--model-layout)")
+            raise PreprocError(
+                f"expected the layout {self.seen}, in which the graph reads {name}, got {self.layout} (--model-layout)",
+                name="shape-mismatch",
+            )
         if self.channels not in (None, channels):
             raise PreprocError(
-                f"expected a model that takes {channels} channels, as the steps make, got {self.channels} in {name}, {self.layout}"
+                f"expected a model that takes {channels} channels, as the steps make, got {self.channels} in {name}, {self.layout}",
+                name="channel-mismatch",
             )
         if self.batch != pixels.batch:
-            raise PreprocError(f"expected a model with {pixels.batch or 'a free'} batch, got {self.batch or 'a free one'} in {name}")
+            raise PreprocError(
+                f"expected a model with {pixels.batch or 'a free'} batch, got {self.batch or 'a free one'} in {name}", name="shape-mismatch"
+            )
         for side, want, have in zip(("height", "width"), size or (None, None), (self.height, self.width), strict=True):
             if have not in (None, want):
                 which = "[pixels] size" if size == pixels.size else "the steps"
-                raise PreprocError(f"{which}: expected {side} {have}, which the model's input {name} has, got {want or 'dynamic'}")
+                raise PreprocError(
+                    f"{which}: expected {side} {have}, which the model's input {name} has, got {want or 'dynamic'}", name="shape-mismatch"
+                )
 
 
 def picture_input(model: ir.Model, name: str | None = None, layout: str | None = None) -> Picture:
@@ -68,12 +76,15 @@ def picture_input(model: ir.Model, name: str | None = None, layout: str | None =
     value = _choose(model, name, FLOATS, listed)
     if value is None:
         if _choose(model, name, tuple(RAW), listed) is not None:
-            raise PreprocError(f"expected a model that takes floats, got one that takes raw pixels already: {listed}")
-        raise PreprocError(f"expected a model with an input for a float picture (N, C, H, W), got: {listed}")
+            raise PreprocError(
+                f"expected a model that takes floats, got one that takes raw pixels already: {listed}", name="pixels-already"
+            )
+        raise PreprocError(f"expected a model with an input for a float picture (N, C, H, W), got: {listed}", name="no-picture-input")
     if value.dtype in HALF:
         raise PreprocError(
             f"expected a model in float32 or float64, got {value.name} in {value.dtype}: its own rounding would hide the errors "
-            "that are looked for; attach to the float32 file and convert then"
+            "that are looked for; attach to the float32 file and convert then",
+            name="not-float32",
         )
     return _picture(model, value, layout)
 
@@ -83,7 +94,7 @@ def any_picture(model: ir.Model, name: str | None = None, layout: str | None = N
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
     value = _choose(model, name, (*FLOATS, *RAW), listed)
     if value is None:
-        raise PreprocError(f"no input takes a picture, 4-D: {listed}")
+        raise PreprocError(f"no input takes a picture, 4-D: {listed}", name="no-picture-input")
     return _picture(model, value, layout)
 
 
@@ -106,14 +117,16 @@ def _inputs(model: ir.Model) -> list[ir.Value]:
 def _choose(model: ir.Model, name: str | None, kinds: tuple[ir.DataType, ...], listed: str) -> ir.Value | None:
     inputs = _inputs(model)
     if name is not None and name not in [value.name for value in inputs]:
-        raise PreprocError(f"expected the name of an input, got {name!r}; the model has {listed}")
+        raise PreprocError(f"expected the name of an input, got {name!r}; the model has {listed}", name="unknown-choice")
     found = [
         value
         for value in inputs
         if name in (None, value.name) and value.dtype in kinds and value.shape is not None and len(value.shape) == 4
     ]
     if len(found) > 1:
-        raise PreprocError(f"expected one input that takes a picture, got {len(found)}: {listed}; choose with --input NAME")
+        raise PreprocError(
+            f"expected one input that takes a picture, got {len(found)}: {listed}; choose with --input NAME", name="several-inputs"
+        )
     return found[0] if found else None
 
 
@@ -126,11 +139,14 @@ def _picture(model: ir.Model, value: ir.Value, layout: str | None) -> Picture:
     if layout is None:
         raise PreprocError(
             f"expected a picture whose layout the graph or the shape tells, got {value.name}: {value.shape}, which may be either: write "
-            '--model-layout NCHW or NHWC (in a recipe: [backbone] layout = "NCHW")'
+            '--model-layout NCHW or NHWC (in a recipe: [backbone] layout = "NCHW")',
+            name="layout-ambiguous",
         )
     batch, channels, height, width = (sides[layout.index(axis)] for axis in "NCHW")
     if (channels or 0) > MOST_CHANNELS:
-        raise PreprocError(f"expected a picture of at most {MOST_CHANNELS} channels, got {channels} in {value.name}, {layout}")
+        raise PreprocError(
+            f"expected a picture of at most {MOST_CHANNELS} channels, got {channels} in {value.name}, {layout}", name="no-picture-input"
+        )
     return Picture(value, layout, seen, batch, channels, height, width)
 
 

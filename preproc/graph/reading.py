@@ -45,7 +45,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def _read(path: str | Path, rest: bytearray, graph: Callable[[IO[bytes], int], object]) -> None:
     """Collects a model's fields but its graph, which is given away."""
     if Path(path).is_fifo():  # would wait for a writer
-        raise BundleError(f"{path}: expected an ONNX file, got a pipe")
+        raise BundleError(f"{path}: expected an ONNX file, got a pipe", name="not-a-model")
     try:
         with Path(path).open("rb") as file:
             end = file.seek(0, 2)
@@ -56,16 +56,16 @@ def _read(path: str | Path, rest: bytearray, graph: Callable[[IO[bytes], int], o
                 else:
                     rest.extend(start + _exactly(file, length or 0))
     except FileNotFoundError as error:
-        raise BundleError(f"{path}: expected an ONNX file, got nothing there") from error
+        raise BundleError(f"{path}: expected an ONNX file, got nothing there", name="nothing-there") from error
     except (DecodeError, OSError) as error:
-        raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error)}") from error
+        raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error)}", name="not-a-model") from error
 
 
 def _merge(path: str | Path, proto: onnx.ModelProto, rest: bytearray) -> None:
     try:
         proto.MergeFromString(bytes(rest))
     except DecodeError as error:
-        raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error)}") from error
+        raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error)}", name="not-a-model") from error
 
 
 def _fields(file: IO[bytes], end: int) -> Iterator[tuple[int, bytes, int | None]]:

@@ -26,7 +26,9 @@ def exact_resize(frame: Frame, step: Resampling, height: Side, width: Side) -> F
     sides = [side for side in (frame.height, frame.width, height, width) if isinstance(side, int)]
     if len(sides) < 4:
         mend = 'form = "fast" takes any' if step.interpolation in FAST else f"no other form computes {step.interpolation}"
-        raise PreprocError(f'{step.name}: expected pixels of one static size for form = "exact", got a dynamic one; {mend}')
+        raise PreprocError(
+            f'{step.name}: expected pixels of one static size for form = "exact", got a dynamic one; {mend}', name="shape-unknown"
+        )
     b, frame = frame.b, (frame.transposed("NCHW") if frame.layout == "NHWC" else frame).cast(ir.DataType.FLOAT)
     value, old, new = frame.value, sides[:2], sides[2:]
     vertical_first = step.pillow == 13 and old[0] - new[0] > max(0, 2 * (old[1] - new[1]))
@@ -103,7 +105,8 @@ def _split_at(matrix: NDArray[np.int64]) -> int:
         if max(np.abs(part).sum(axis=1).max() for part in _high_and_low(matrix, bits)) * 255 < MOST_EXACT:
             return bits
     raise PreprocError(
-        'resize: expected sizes for which form = "exact" is exact in float32, got ones too far apart; form = "fast" takes any'
+        'resize: expected sizes for which form = "exact" is exact in float32, got ones too far apart; form = "fast" takes any',
+        name="resize-combination",
     )
 
 

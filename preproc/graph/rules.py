@@ -24,11 +24,11 @@ def _pad(tracked: Tracks, node: ir.Node) -> Tracked:
     source = tracked[node.inputs[0]]  # type: ignore[index]
     pads = constant(node.inputs[1]).tolist() if len(node.inputs) > 1 else attribute(node, "pads", [])
     if len(node.inputs) > 3 and node.inputs[3] is not None:
-        raise NotFoldableError("the picture is padded along chosen axes before the first convolution")
+        raise NotFoldableError("the picture is padded along chosen axes before the first convolution", name="fold-padding")
     if not any(pads):
         return source
     if any(pads[:2]) or any(pads[4:6]) or source.axis != 1:
-        raise NotFoldableError("channels are padded before the first convolution")
+        raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
     if attribute(node, "mode", "constant") != "constant":
         return source
     value = constant(node.inputs[2]).item() if len(node.inputs) > 2 and node.inputs[2] is not None else attribute(node, "value", 0.0)
@@ -46,7 +46,7 @@ def _gather(tracked: Tracks, node: ir.Node) -> Tracked:
     if index.ndim == 0:
         return source.select(axis, int(index))
     if index.ndim != 1:
-        raise NotFoldableError("the input is gathered with a table before the first convolution")
+        raise NotFoldableError("the input is gathered with a table before the first convolution", name="fold-moved-pixels")
     return source.take(axis, index.tolist())
 
 
@@ -54,7 +54,7 @@ def _unsqueeze(tracked: Tracks, node: ir.Node) -> Tracked:
     source = tracked[node.inputs[0]]  # type: ignore[index]
     axes = constant(node.inputs[1]).tolist() if len(node.inputs) > 1 else attribute(node, "axes", [])
     if len(axes) != 1:
-        raise NotFoldableError("the picture gets more dimensions before the first convolution")
+        raise NotFoldableError("the picture gets more dimensions before the first convolution", name="fold-moved-pixels")
     return source.unsqueeze(axes[0] % (source.rank + 1))
 
 
@@ -64,12 +64,12 @@ def _slice(tracked: Tracks, node: ir.Node) -> Tracked:
         starts, ends = attribute(node, "starts", []), attribute(node, "ends", [])
         axes = attribute(node, "axes", list(range(len(starts))))
     elif len(node.inputs) < 4:
-        raise NotFoldableError("the picture is cut before the first convolution")
+        raise NotFoldableError("the picture is cut before the first convolution", name="fold-moved-pixels")
     else:
         starts, ends, axes = (constant(value).tolist() for value in node.inputs[1:4])
     steps = constant(node.inputs[4]).tolist() if len(node.inputs) > 4 else [1]
     if len(axes) != 1 or source.axis is None:
-        raise NotFoldableError("the picture is cut before the first convolution")
+        raise NotFoldableError("the picture is cut before the first convolution", name="fold-moved-pixels")
     rows = range(source.map.channels_out)[starts[0] : ends[0] : steps[0]]
     return source.take(axes[0] % source.rank, rows)
 
@@ -88,7 +88,7 @@ def split(tracked: Tracks, node: ir.Node) -> list[Tracked]:
 
 def _concat(tracked: Tracks, node: ir.Node) -> Tracked:
     if any(value not in tracked for value in node.inputs):
-        raise NotFoldableError("the input is joined with a computed value before the first convolution")
+        raise NotFoldableError("the input is joined with a computed value before the first convolution", name="fold-computed-value")
     parts = [tracked[value] for value in node.inputs]  # type: ignore[index]
     return concatenate(parts, attribute(node, "axis", 1) % parts[0].rank)
 
@@ -96,9 +96,9 @@ def _concat(tracked: Tracks, node: ir.Node) -> Tracked:
 def _batch_norm(tracked: Tracks, node: ir.Node) -> Tracked:
     source = tracked.get(node.inputs[0])  # type: ignore[arg-type]
     if source is None or source.axis != 1:
-        raise NotFoldableError("a BatchNormalization reads the input along another axis than its channels")
+        raise NotFoldableError("a BatchNormalization reads the input along another axis than its channels", name="fold-not-affine")
     if attribute(node, "training_mode", 0) or len(node.outputs) > 1:
-        raise NotFoldableError("a BatchNormalization in training mode reads the input")
+        raise NotFoldableError("a BatchNormalization in training mode reads the input", name="fold-not-affine")
     scale, bias, mean, variance = (constant(value) for value in node.inputs[1:5])
     return source.batch_norm(scale=scale, bias=bias, mean=mean, variance=variance, epsilon=attribute(node, "epsilon", 1e-5))
 
@@ -111,11 +111,11 @@ def _arithmetic(
         assert left is not None
         assert right is not None
         if left in tracked and right in tracked:
-            raise NotFoldableError("the input is combined with itself before the first convolution")
+            raise NotFoldableError("the input is combined with itself before the first convolution", name="fold-computed-value")
         if left in tracked:
             return apply(tracked[left], constant(right).astype(np.float64))
         if swapped is None:
-            raise NotFoldableError("a constant is divided by the input")
+            raise NotFoldableError("a constant is divided by the input", name="fold-not-affine")
         return swapped(tracked[right], constant(left).astype(np.float64))
 
     return rule

@@ -33,7 +33,7 @@ def follow(picture: Picture, channels: int) -> "Walk":
     if counted:
         walk.found = [replace(item, reader=replace(item.reader, direct=False)) for item in walk.found]
     if any(value.is_graph_output() for value in walk.tracked):
-        walk.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input"))
+        walk.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input", name="fold-not-convolution"))
     return walk
 
 
@@ -45,29 +45,27 @@ class Walk(Trail):
         producer = picture.value.producer()  # of pixels that were resized and cropped
         graph = picture.value.graph if producer is None else producer.graph
         if not isinstance(graph, ir.Graph):
-            raise NotFoldableError("the input belongs to no graph")
+            raise NotFoldableError("the input belongs to no graph", name="fold-not-convolution")
         self.graph = graph
         self.dtype, self.found, self.strangers = picture.value.dtype, list[Convolution](), list[ir.Node]()
         self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis, order=picture.layout)
 
     def visit(self, node: ir.Node) -> None:
         if not node.outputs:
-            self.refusals.append(NotFoldableError(f"{node.op_type} {node.name} reads the input, which is not a convolution"))
+            self.refusals.append(self.no_convolution(f"{node.op_type} {node.name}"))
             return
         try:
             self._visit(node)
+        except NotFoldableError as error:
+            self.refusals.append(error)
         except Exception as error:  # noqa: BLE001 - a node that is not as ONNX says, a step of 0: whatever Python makes of it
-            reason = (
-                error
-                if isinstance(error, NotFoldableError)
-                else NotFoldableError(f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}")
-            )
-            self.refusals.append(reason)
+            told = f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}"
+            self.refusals.append(NotFoldableError(told, name="fold-untraceable"))
 
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
             self.strangers.append(node)
-            raise NotFoldableError(f"{node.domain}::{node.op_type} reads the input, which is not a convolution")
+            raise self.no_convolution(f"{node.domain}::{node.op_type}")
         if node.op_type == "Conv":
             reader = reader_of(node, self.tracked)
             self.readers.append(reader)
@@ -78,9 +76,9 @@ class Walk(Trail):
             return
         rule = RULES.get(node.op_type)
         if rule is None:
-            raise NotFoldableError(f"{node.op_type} reads the input, which is not a convolution")
+            raise self.no_convolution(node.op_type)
         if node.op_type == "Cast" and node.attributes["to"].as_int() != self.dtype:
             if self.dtype not in RAW or node.attributes["to"].as_int() not in FLOATS:
-                raise NotFoldableError("the input is cast to another type before the first convolution")
+                raise NotFoldableError("the input is cast to another type before the first convolution", name="fold-dtype")
             self.dtype = ir.DataType(node.attributes["to"].as_int())
         self.tracked[node.outputs[0]] = rule(self.tracked, node)

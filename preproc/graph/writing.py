@@ -46,7 +46,9 @@ def _pieces(parts: Messages) -> Iterator[bytes]:
     sizes = [tensor.ByteSize() for tensor in parts.tensors]
     size = len(graph) + sum(len(_start(INITIALIZER, size)) + size for size in sizes)
     if size > EXTERNAL_ABOVE:
-        raise PreprocError(f"expected a model of at most {EXTERNAL_ABOVE:,} bytes without its weights in other files, got {size:,}")
+        raise PreprocError(
+            f"expected a model of at most {EXTERNAL_ABOVE:,} bytes without its weights in other files, got {size:,}", name="too-large"
+        )
     yield parts.head.SerializeToString(deterministic=True)
     yield _start(GRAPH, size)
     yield graph
@@ -104,6 +106,8 @@ def _copy(source: IO[bytes], target: IO[bytes], length: int) -> None:
     while length > 0:
         piece = source.read(min(length, PIECE))
         if not piece:
-            raise PreprocError(f"{source.name}: expected {length} more bytes of weights, got the end of the file")
+            raise PreprocError(
+                f"{source.name}: expected {length} more bytes of weights, got the end of the file", name="weights-unreadable"
+            )
         target.write(piece)
         length -= len(piece)

@@ -1,5 +1,6 @@
-"""What comes with preproc to begin with: recipes, the files of the embedded network, and the pages that describe the formats."""
+"""What comes with preproc to begin with: recipes, the files of the embedded network, and the pages that explain."""
 
+import re
 from pathlib import Path
 
 from ..errors import PreprocError, did_you_mean
@@ -13,8 +14,9 @@ PAGES = {
     "bundle": (PACKED if PACKED.is_dir() else _PACKAGE.parent) / "export" / "README.md",
     "layers": _PACKAGE / "README.md",
     "stats": _PACKAGE / "stats" / "README.md",
+    "refusals": _PACKAGE / "cli" / "refusals.md",
 }
-"""What `preproc explain` prints."""
+"""What `preproc explain` prints, beside the sections of the last one."""
 
 
 def recipes() -> list[str]:
@@ -29,13 +31,24 @@ def recipe_file(given: Path) -> Path:
     if given.name not in recipes():
         raise PreprocError(
             f"{given}: expected a recipe's file, as preproc init writes one, or one of {', '.join(recipes())}, which come along, "
-            f"got neither{did_you_mean(given.name, recipes())}"
+            f"got neither{did_you_mean(given.name, recipes())}",
+            name="nothing-there",
         )
     return MODELS / f"{given.name}.toml"
 
 
 def page(topic: str) -> str:
-    """A page's text. Raises PreprocError."""
-    if topic not in PAGES:
-        raise PreprocError(f"expected one of {', '.join(PAGES)}, got {topic!r}{did_you_mean(topic, PAGES)}")
-    return PAGES[topic].read_text(encoding="utf-8")
+    """A page's text, or what it says of the refusal of that name. Raises PreprocError."""
+    if topic in PAGES:
+        return PAGES[topic].read_text(encoding="utf-8")
+    found = refusals()
+    if topic not in found:
+        known = f"one of {', '.join(PAGES)}, or the name of a refusal, as unit-mismatch"
+        raise PreprocError(f"expected {known}, got {topic!r}{did_you_mean(topic, [*PAGES, *found])}", name="unknown-choice")
+    return found[topic]
+
+
+def refusals() -> dict[str, str]:
+    """What is said of each refusal, by its name."""
+    sections = re.split(r"^(?=##)", page("refusals"), flags=re.MULTILINE)
+    return {section.split(maxsplit=2)[1]: section.strip() for section in sections if section.startswith("### ")}

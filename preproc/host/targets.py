@@ -29,7 +29,9 @@ def check_place(path: Path, *, size: int = 0) -> None:
     except OSError as error:
         raise _refused(path, error) from error
     if usage.total and usage.free < size:  # file systems that cannot tell say 0 of 0
-        raise PreprocError(f"{path}: expected room for about {size:,} bytes, got {usage.free:,} free in {place}; give another place")
+        raise PreprocError(
+            f"{path}: expected room for about {size:,} bytes, got {usage.free:,} free in {place}; give another place", name="system-refused"
+        )
 
 
 def check_file(path: Path, *, endings: tuple[str, ...], what: str, ours: bytes | None = None) -> None:
@@ -39,13 +41,20 @@ def check_file(path: Path, *, endings: tuple[str, ...], what: str, ours: bytes |
     that preproc has written, for no other one is replaced; None: any one is.
     """
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise PreprocError(f"{path}: expected a file's name in a folder that exists, got {'a folder' if path.is_dir() else 'none'}")
+        raise PreprocError(
+            f"{path}: expected a file's name in a folder that exists, got {'a folder' if path.is_dir() else 'none'}", name="target-name"
+        )
     if ours is not None and path.exists():
         with path.open("rb") as file:
             if ours not in file.read(1000):
-                raise PreprocError(f"{path}: expected a free name, or {what} that preproc has written, got another file; remove it first")
+                raise PreprocError(
+                    f"{path}: expected a free name, or {what} that preproc has written, got another file; remove it first",
+                    name="target-taken",
+                )
     if path.suffix.lower() not in endings:
-        raise PreprocError(f"{path}: expected a name that ends in {' or '.join(endings)} for {what}, got {path.suffix or 'no ending'}")
+        raise PreprocError(
+            f"{path}: expected a name that ends in {' or '.join(endings)} for {what}, got {path.suffix or 'no ending'}", name="target-name"
+        )
     check_place(path)
 
 
@@ -64,7 +73,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _refused(path: Path, error: OSError) -> PreprocError:
-    return PreprocError(f"{path}: expected a place that can be written to, got: {error.strerror or error}")
+    return PreprocError(f"{path}: expected a place that can be written to, got: {error.strerror or error}", name="system-refused")
 
 
 @contextlib.contextmanager

@@ -31,22 +31,28 @@ def per_channel(values: Sequence[float], device: Device, dtype: torch.dtype | No
 def check_tensor(x: object) -> None:
     """By what tensors have, so that torch.fx's stand-ins for them pass, too. Not for TorchScript, which takes nothing else."""
     if not hasattr(x, "dim"):
-        raise PreprocError(f"expected a tensor of torch, got {type(x).__name__}; torch.from_numpy(x) makes one of NumPy's array x")
+        raise PreprocError(
+            f"expected a tensor of torch, got {type(x).__name__}; torch.from_numpy(x) makes one of NumPy's array x", name="wrong-object"
+        )
 
 
 def check_image(x: Tensor) -> None:
     if not is_scripting():
         check_tensor(x)
     if x.dim() != 4:
-        raise PreprocError(f"expected a batch of pictures (N, C, H, W), got {x.dim()} dimensions; one picture is x.unsqueeze(0)")
+        raise PreprocError(
+            f"expected a batch of pictures (N, C, H, W), got {x.dim()} dimensions; one picture is x.unsqueeze(0)", name="not-a-batch"
+        )
     if not x.is_floating_point():
-        raise PreprocError("expected floats, got integers; put FromPixels first")
+        raise PreprocError("expected floats, got integers; put FromPixels first", name="pixel-dtype")
 
 
 def check_channels(x: Tensor, channels: int) -> None:
     check_image(x)
     if not is_tracing() and x.shape[1] != channels:  # a trace would warn about the comparison, and not keep it
-        raise PreprocError(f"expected (N, {channels}, H, W), as many channels as constants, got {x.shape[1]} channels")
+        raise PreprocError(
+            f"expected (N, {channels}, H, W), as many channels as constants, got {x.shape[1]} channels", name="channel-mismatch"
+        )
 
 
 def widened(x: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class Pipeline(nn.Module):
         super().__init__()
         for layer in sequence:
             if not isinstance(layer, Layer):
-                raise PreprocError(f"expected layers of preproc, got {type(layer).__name__}")
+                raise PreprocError(f"expected layers of preproc, got {type(layer).__name__}", name="wrong-object")
         steps.check([layer.step for layer in sequence])
         self.layers = nn.Sequential(*sequence)
 
@@ -86,7 +86,10 @@ class Pipeline(nn.Module):
         training, so that training and file share one source. Raises PreprocError for steps that torchvision has no transform for."""
         first, *later = self.steps()
         if not isinstance(first, FromPixels) or first.to not in ("RGB", "GRAY"):
-            raise PreprocError(f"expected a pipeline for a network of RGB or grey pictures, as PIL gives them, got one with {first}")
+            raise PreprocError(
+                f"expected a pipeline for a network of RGB or grey pictures, as PIL gives them, got one with {first}",
+                name="steps-cannot-say",
+            )
         return published.to_torchvision(later)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,7 +109,7 @@ class Pipeline(nn.Module):
         sequence = self.steps()
         channels = steps.channels_in(sequence) or channels
         if channels is None:
-            raise PreprocError("expected channels=, got a pipeline in which no step tells how many the input has")
+            raise PreprocError("expected channels=, got a pipeline in which no step tells how many the input has", name="shape-unknown")
         whole = collapse_steps(sequence, channels)
         like = next(self.buffers(), torch.empty(0))
         return Pipeline(*(from_step(step, device=like.device, dtype=_float_dtype(self)) for step in whole))
@@ -134,7 +137,7 @@ class Model(nn.Module):
 def prepend(pipeline: Pipeline, backbone: nn.Module) -> Model:
     """Puts the pipeline in front of the backbone: eager, nothing folded, nothing copied, the backbone's state_dict unchanged."""
     if not isinstance(pipeline, Pipeline):
-        raise PreprocError(f"expected a Pipeline first, got {type(pipeline).__name__}")
+        raise PreprocError(f"expected a Pipeline first, got {type(pipeline).__name__}", name="wrong-object")
     return Model(pipeline, backbone)
 
 

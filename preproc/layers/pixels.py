@@ -37,7 +37,9 @@ class FromPixels(Layer):
         selection = step.selection()
         plain = color == to
         if pixel_dtype == "uint16" and dtype == torch.float16:
-            raise PreprocError("expected a float dtype that holds 65535 for uint16 pixels, got float16, which ends at 65504")
+            raise PreprocError(
+                "expected a float dtype that holds 65535 for uint16 pixels, got float16, which ends at 65504", name="pixel-dtype"
+            )
         self.takes = torch.uint16 if pixel_dtype == "uint16" else torch.uint8
         self.channels = step.channels() or -1
         self.channels_axis = 3 if layout == "NHWC" else 1
@@ -49,13 +51,23 @@ class FromPixels(Layer):
         if not is_scripting():
             check_tensor(x)
         if x.dim() != 4:
-            raise PreprocError(f"expected a batch of pictures with 4 dimensions, got {x.dim()}; one picture is x.unsqueeze(0)")
+            raise PreprocError(
+                f"expected a batch of pictures with 4 dimensions, got {x.dim()}; one picture is x.unsqueeze(0)", name="not-a-batch"
+            )
         if x.dtype != self.takes and not x.is_floating_point():
-            raise PreprocError("expected integer pixels of the dtype that pixel_dtype says (uint8 or uint16), got another integer dtype")
+            raise PreprocError(
+                "expected integer pixels of the dtype that pixel_dtype says (uint8 or uint16), got another integer dtype",
+                name="pixel-dtype",
+            )
         if x.is_floating_point():
-            raise PreprocError("expected integer pixels, got floats; a float picture is rescaled already, leave FromPixels out")
+            raise PreprocError(
+                "expected integer pixels, got floats; a float picture is rescaled already, leave FromPixels out", name="pixel-dtype"
+            )
         if not is_tracing() and self.channels >= 0 and x.shape[self.channels_axis] != self.channels:
-            raise PreprocError(f"expected {self.channels} channels in axis {self.channels_axis}, got {x.shape[self.channels_axis]}")
+            raise PreprocError(
+                f"expected {self.channels} channels in axis {self.channels_axis}, got {x.shape[self.channels_axis]}",
+                name="channel-mismatch",
+            )
         planes: Tensor = self.select(x.to(self.like.dtype).permute(self.order).contiguous())
         return planes
 

@@ -137,5 +137,7 @@ def _levels(x: Tensor) -> Tensor:
     if is_scripting() or recorded() or x.numel() == 0:
         return levels
     if float(x.amax()) < SMALL and not torch.equal(levels.to(x.dtype), x):
-        raise PreprocError("expected grey levels, whole numbers of 0..255, got others; put the resize in front of what rescales")
+        raise PreprocError(
+            "expected grey levels, whole numbers of 0..255, got others; put the resize in front of what rescales", name="grey-levels-needed"
+        )
     return levels

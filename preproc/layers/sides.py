@@ -11,9 +11,12 @@ def check_sides(x: Tensor, height: int, width: int) -> None:
     """Where sizes are numbers. A recorded graph has what follows from the sizes that it meets."""
     if is_scripting() or not recorded():
         if x.shape[2] == 0 or x.shape[3] == 0:
-            raise PreprocError(f"expected pictures with pixels, got {x.shape[2]}x{x.shape[3]}")
+            raise PreprocError(f"expected pictures with pixels, got {x.shape[2]}x{x.shape[3]}", name="no-pixels-left")
         if height == 0 or width == 0:
-            raise PreprocError(f"expected pictures of a ratio that leaves pixels, got {x.shape[2]}x{x.shape[3]} for {height}x{width}")
+            raise PreprocError(
+                f"expected pictures of a ratio that leaves pixels, got {x.shape[2]}x{x.shape[3]} for {height}x{width}",
+                name="no-pixels-left",
+            )
 
 
 def recorded() -> bool:

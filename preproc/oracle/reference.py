@@ -56,7 +56,7 @@ def _geometry(step: Geometry, x: Array, *, floats: bool) -> Array:
         return np.asarray(pillow.FORMULAS[type(step)](step, np.asarray(x, np.float64)), np.float64)
     levels = np.asarray(x).astype(np.int64)
     if (levels != x).any() or x.min(initial=0) < 0 or x.max(initial=0) > 255:
-        raise PreprocError(f"{step.name}: expected grey levels, whole numbers of 0..255, got others")
+        raise PreprocError(f"{step.name}: expected grey levels, whole numbers of 0..255, got others", name="grey-levels-needed")
     return pillow.FORMULAS[type(step)](step, levels).astype(np.float64)
 
 
@@ -66,7 +66,7 @@ def _rescale(step: Rescale, x: Array) -> Array:
 
 def _normalize(step: Normalize, x: Array) -> Array:
     if x.shape[1] != len(step.mean):
-        raise PreprocError(f"normalize: expected {len(step.mean)} channels, got {x.shape[1]}")
+        raise PreprocError(f"normalize: expected {len(step.mean)} channels, got {x.shape[1]}", name="channel-mismatch")
     return np.stack([(x[:, c] - step.mean[c]) / step.std[c] for c in range(len(step.mean))], axis=1)
 
 

@@ -34,9 +34,11 @@ def parse_front(data: Mapping[str, Any], *, folder: Path, model_color: str | Non
     table = top.table("backbone", {})
     color = table.choice("color", COLORS) if "color" in table.data else model_color
     if color is None:
-        raise RecipeError("[backbone] color: expected what the model was trained on, there or as --model-color, got nothing")
+        raise RecipeError(
+            "[backbone] color: expected what the model was trained on, there or as --model-color, got nothing", name="missing-key"
+        )
     if model_color not in (None, color):
-        raise RecipeError(f"[backbone] color: expected {model_color}, as --model-color says, got {color}")
+        raise RecipeError(f"[backbone] color: expected {model_color}, as --model-color says, got {color}", name="conflicting-options")
     source, name, weights = (table.text(key, None) for key in ("source", "name", "weights"))
     found = _front(top, BackboneSpec(source=source or "none", color=color, name=name, weights=weights), folder, None)
     top.taken += ["name", "labels", "export"]
@@ -51,9 +53,9 @@ def _loaded(path: str | Path, parse: Callable[[Mapping[str, Any]], Value]) -> Va
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(f"{path}: expected a recipe, got {error.strerror or error}") from error
+        raise RecipeError(f"{path}: expected a recipe, got {error.strerror or error}", name="nothing-there") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path}: expected TOML, got something else: {error}") from error
+        raise RecipeError(f"{path}: expected TOML, got something else: {error}", name="malformed-file") from error
     try:
         return parse(data)
     except PreprocError as error:
@@ -97,10 +99,13 @@ def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | Non
     channels = pixels.number("channels", steps.channels_in(sequence))
     if channels != (steps.channels_in(sequence) or channels):
         raise RecipeError(
-            f"[pixels] channels: expected {steps.channels_in(sequence)}, as the colour order or the statistics say, got {channels}"
+            f"[pixels] channels: expected {steps.channels_in(sequence)}, as the colour order or the statistics say, got {channels}",
+            name="channel-mismatch",
         )
     if channels is None:
-        raise RecipeError('[pixels] channels: expected the number of channels, for color = "ANY" does not say it, got nothing')
+        raise RecipeError(
+            '[pixels] channels: expected the number of channels, for color = "ANY" does not say it, got nothing', name="shape-unknown"
+        )
     try:
         steps.check(sequence, channels=channels)
     except PreprocError as error:
@@ -116,12 +121,15 @@ def _published_steps(top: "Table", backbone: BackboneSpec, pillow: int | None) -
     value, own, because = top.text("steps_from", None), top.any("pillow", None), top.text("constants_because", None)
     for key, said, step in (("pillow", own, "resize"), ("constants_because", because, "normalize")):
         if value is None and said is not None:
-            raise RecipeError(f"{key}: expected beside steps_from, got {said!r} without; in [[steps]] each {step} may say its own")
+            raise RecipeError(
+                f"{key}: expected beside steps_from, got {said!r} without; in [[steps]] each {step} may say its own",
+                name="option-without-effect",
+            )
     if value is None:
         return None
     if value != "weights" or "steps" in top.data:
         what = "[[steps]] beside it" if "steps" in top.data else repr(value)
-        raise RecipeError(f'steps_from: expected "weights", in place of [[steps]], got {what}')
+        raise RecipeError(f'steps_from: expected "weights", in place of [[steps]], got {what}', name="conflicting-options")
     if own is not None:
         try:
             steps.check_pillow(own, "pillow")
@@ -138,7 +146,10 @@ def _published_steps(top: "Table", backbone: BackboneSpec, pillow: int | None) -
     except PreprocError as error:
         raise RecipeError(f"steps_from: {error}") from error
     if known.color != backbone.color:
-        raise RecipeError(f'[backbone] color: expected "{known.color}", which its weights were trained on, got "{backbone.color}"')
+        raise RecipeError(
+            f'[backbone] color: expected "{known.color}", which its weights were trained on, got "{backbone.color}"',
+            name="trained-otherwise",
+        )
     return known
 
 
@@ -171,13 +182,20 @@ def _check_source(spec: BackboneSpec) -> None:
     except (TypeError, ValueError) as error:
         raise RecipeError(f"[backbone] arguments: expected numbers, strings, lists and tables, got {spec.arguments}") from error
     if spec.source != "onnx" and spec.name is None:
-        raise RecipeError(f'[backbone] name: expected the name of the network, for source = "{spec.source}", got nothing')
+        raise RecipeError(
+            f'[backbone] name: expected the name of the network, for source = "{spec.source}", got nothing', name="missing-key"
+        )
     if spec.source == "onnx" and spec.arguments:
-        raise RecipeError("[backbone] arguments: expected none for an .onnx file, which nothing constructs, got some")
+        raise RecipeError(
+            "[backbone] arguments: expected none for an .onnx file, which nothing constructs, got some", name="option-without-effect"
+        )
     if spec.source != "onnx" and spec.input is not None:
-        raise RecipeError(f"[backbone] input: expected for an .onnx file only, got {spec.input!r}")
+        raise RecipeError(f"[backbone] input: expected for an .onnx file only, got {spec.input!r}", name="option-without-effect")
     if spec.source != "onnx" and spec.layout is not None:
-        raise RecipeError(f"[backbone] layout: expected for an .onnx file only, got {spec.layout!r}; what the caller has is in [pixels]")
+        raise RecipeError(
+            f"[backbone] layout: expected for an .onnx file only, got {spec.layout!r}; what the caller has is in [pixels]",
+            name="option-without-effect",
+        )
 
 
 def _check_weights(spec: BackboneSpec) -> None:
@@ -185,17 +203,20 @@ def _check_weights(spec: BackboneSpec) -> None:
     if spec.source == "import" and spec.weights not in (None, "random"):
         raise RecipeError(
             f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '
-            'source = "checkpoint" fills a network with a file'
+            'source = "checkpoint" fills a network with a file',
+            name="option-without-effect",
         )
     if spec.checkpoint_key is not None and (spec.source in ("import", "onnx") or spec.weights in (None, "random")):
         raise RecipeError(
-            f"[backbone] checkpoint_key: expected beside a weights file with several networks' tensors, got {spec.checkpoint_key!r}"
+            f"[backbone] checkpoint_key: expected beside a weights file with several networks' tensors, got {spec.checkpoint_key!r}",
+            name="option-without-effect",
         )
     if spec.weights is None and spec.source != "import":
-        raise RecipeError('[backbone] weights: expected a weights name, a file, or "random" with a seed, got nothing')
+        raise RecipeError('[backbone] weights: expected a weights name, a file, or "random" with a seed, got nothing', name="missing-key")
     if (spec.weights == "random") != (spec.seed is not None):
         raise RecipeError(
-            f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}'
+            f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}',
+            name="conflicting-options",
         )
 
 
@@ -205,26 +226,28 @@ def _step(table: "Table", color: str, folder: Path, pillow: int | None) -> Step:
     sources = [key for key in ("preset", "stats", "mean") if key in given]
     try:
         if given.get("step") == "from_pixels":
-            raise PreprocError("expected the [pixels] table instead, which makes this step")
+            raise PreprocError("expected the [pixels] table instead, which makes this step", name="step-order")
         if given.get("step") != "normalize":
             return steps.parse(given, pillow=pillow)
         if len(sources) != 1:
             raise PreprocError(
                 f"normalize: expected one of preset, stats, or mean with std and unit, got {' and '.join(sources) or 'none'}: "
-                "nothing defaults to ImageNet"
+                "nothing defaults to ImageNet",
+                name="missing-constants",
             )
         if sources == ["mean"]:
             if "unit" not in given:
-                raise PreprocError("normalize: expected unit = '0-1' or '0-255' beside mean and std, got nothing")
+                raise PreprocError("normalize: expected unit = '0-1' or '0-255' beside mean and std, got nothing", name="unit-missing")
             return steps.parse(given)
         extra = [key for key in given if key not in ("step", *sources, *(("constants_because",) if sources == ["stats"] else ()))]
         if extra:
             raise PreprocError(
-                f"normalize: expected nothing beside {sources[0]}, got {extra[0]!r}{did_you_mean(extra[0], ['mean', 'std'])}"
+                f"normalize: expected nothing beside {sources[0]}, got {extra[0]!r}{did_you_mean(extra[0], ['mean', 'std'])}",
+                name="conflicting-options",
             )
         order = None if color == "ANY" else color
         if not isinstance(given[sources[0]], str):
-            raise PreprocError(f"normalize: expected {sources[0]} to be a string, got {given[sources[0]]!r}")
+            raise PreprocError(f"normalize: expected {sources[0]} to be a string, got {given[sources[0]]!r}", name="recipe-value")
         if sources == ["preset"]:
             return Normalize.preset(given["preset"], color=order)
         return Normalize.from_stats(folder / given["stats"], color=order, constants_because=given.get("constants_because"))
@@ -236,7 +259,9 @@ def _export(table: "Table", folder: Path) -> ExportSpec:
     formats = table.texts("formats", USUAL)
     for item in formats:
         if item not in FORMATS:
-            raise RecipeError(f"[export] formats: expected some of {', '.join(FORMATS)}, got {item!r}{did_you_mean(item, FORMATS)}")
+            raise RecipeError(
+                f"[export] formats: expected some of {', '.join(FORMATS)}, got {item!r}{did_you_mean(item, FORMATS)}", name="unknown-choice"
+            )
     images = table.text("images", None)
     spec = ExportSpec(
         formats=tuple(formats),

@@ -21,7 +21,10 @@ class Table:
             return self.data[key]
         if default is _REQUIRED:
             close = [other for other in self.data if other not in self.taken and did_you_mean(other, [key])]
-            raise RecipeError(f"{self._key(key)}: expected a value, got nothing{f'; did you mean it by {close[0]!r}?' if close else ''}")
+            raise RecipeError(
+                f"{self._key(key)}: expected a value, got nothing{f'; did you mean it by {close[0]!r}?' if close else ''}",
+                name="missing-key",
+            )
         return default
 
     def text(self, key: str, default: Any = _REQUIRED) -> Any:
@@ -56,7 +59,9 @@ class Table:
     def choice(self, key: str, known: Iterable[str], default: Any = _REQUIRED) -> str:
         value: str = self.text(key, default)
         if value not in known:
-            raise RecipeError(f"{self._key(key)}: expected one of {', '.join(known)}, got {value!r}{did_you_mean(value, known)}")
+            raise RecipeError(
+                f"{self._key(key)}: expected one of {', '.join(known)}, got {value!r}{did_you_mean(value, known)}", name="unknown-choice"
+            )
         return value
 
     def table(self, key: str, default: Any = _REQUIRED) -> "Table":
@@ -64,7 +69,10 @@ class Table:
 
     def tables(self, key: str) -> "list[Table]":
         if key not in self.data:
-            raise RecipeError(f"[[{key}]]: expected the preprocessing steps, got nothing: a network that takes grey levels says {key} = []")
+            raise RecipeError(
+                f"[[{key}]]: expected the preprocessing steps, got nothing: a network that takes grey levels says {key} = []",
+                name="missing-key",
+            )
         values = self._typed(key, _REQUIRED, list, "a list of tables")
         for position, value in enumerate(values, start=1):
             if not isinstance(value, dict):
@@ -75,7 +83,8 @@ class Table:
         for key in self.data:
             if key not in self.taken:
                 raise RecipeError(
-                    f"{self._key(key)}: expected one of {', '.join(self.taken)}, got an unknown key{did_you_mean(key, self.taken)}"
+                    f"{self._key(key)}: expected one of {', '.join(self.taken)}, got an unknown key{did_you_mean(key, self.taken)}",
+                    name="unknown-key",
                 )
 
     def _typed(self, key: str, default: Any, kind: type, word: str) -> Any:

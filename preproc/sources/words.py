@@ -15,7 +15,7 @@ FOLDS = ("auto", "off", "require")
 def check_name(name: str) -> None:
     """A recipe's name is a folder's. Raises RecipeError."""
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
-        raise RecipeError(f"name: expected letters, digits, '-', '_' and '.', for it names a folder, got {name!r}")
+        raise RecipeError(f"name: expected letters, digits, '-', '_' and '.', for it names a folder, got {name!r}", name="unusable-name")
 
 
 def check_tolerance(value: object) -> float:
@@ -35,7 +35,9 @@ def check_opset(value: object) -> int:
 def check_output_name(name: str) -> None:
     """An output's name is also a file's, in golden/. Raises RecipeError."""
     if not name.replace("_", "").replace("-", "").isalnum() or name == "pixels":
-        raise RecipeError(f"[backbone] outputs: expected letters, digits, '-' and '_', and not 'pixels', got {name!r}")
+        raise RecipeError(
+            f"[backbone] outputs: expected letters, digits, '-' and '_', and not 'pixels', got {name!r}", name="unusable-name"
+        )
 
 
 def check_size(value: object) -> tuple[int, int] | None:

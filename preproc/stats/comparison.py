@@ -73,7 +73,8 @@ def drift(old: Stats, new: Stats) -> Comparison:
     common = [name for name in ours if name in theirs and name not in INDICES]
     if not common:
         raise PreprocError(
-            f"expected pictures of a common kind to compare, got {', '.join(ours) or 'none'} and {', '.join(theirs) or 'none'}"
+            f"expected pictures of a common kind to compare, got {', '.join(ours) or 'none'} and {', '.join(theirs) or 'none'}",
+            name="several-kinds",
         )
     return Comparison([found for name in common for found in _channels(name, ours[name], theirs[name])], alone)
 

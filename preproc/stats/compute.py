@@ -51,7 +51,9 @@ def compute_stats(
     if paths is not None:
         return _of_paths(paths, options, progress)
     if mask_glob or sample or engine != "local" or frames != "all":
-        raise PreprocError("expected paths for masks, samples, frames and the dask engine, got pictures in Python")
+        raise PreprocError(
+            "expected paths for masks, samples, frames and the dask engine, got pictures in Python", name="option-without-effect"
+        )
     return count_pictures(source, color, layout, progress)
 
 
@@ -71,11 +73,11 @@ class _Options:
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
-            raise PreprocError(f"expected an engine, one of {', '.join(ENGINES)}, got {self.engine!r}")
+            raise PreprocError(f"expected an engine, one of {', '.join(ENGINES)}, got {self.engine!r}", name="unknown-choice")
         if self.color is not None and self.color not in CONVERT:
-            raise PreprocError(f"expected a colour to convert to, one of {', '.join(CONVERT)}, got {self.color!r}")
+            raise PreprocError(f"expected a colour to convert to, one of {', '.join(CONVERT)}, got {self.color!r}", name="unknown-choice")
         if self.workers is not None and self.workers < 1:
-            raise PreprocError(f"expected at least one worker, got {self.workers}")
+            raise PreprocError(f"expected at least one worker, got {self.workers}", name="option-value")
         check_choice("frames", self.frames, FRAMES)
         if self.layout is not None:
             from ..steps import LAYOUTS  # which takes as long to import as all of the counting, in each worker process
@@ -85,7 +87,7 @@ class _Options:
 
 def _of_paths(paths: Sequence[str], options: _Options, progress: Progress) -> Stats:
     if options.layout is not None:
-        raise PreprocError("expected arrays or tensors for a layout, got paths")
+        raise PreprocError("expected arrays or tensors for a layout, got paths", name="option-without-effect")
     if options.engine == "dask":
         check_installed()
     before = add_up([path for path in paths if path.endswith(".json")], options.color)

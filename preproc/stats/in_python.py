@@ -22,7 +22,9 @@ KEYS = ("image", "pixel_values", "img")
 def count_pictures(source: Any, color: str | None, layout: str | None, progress: Progress) -> Stats:
     """As compute_stats()."""
     if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] in (3, 4):
-        raise PreprocError(f"expected pictures (N, H, W, C) or (N, H, W), got {source.shape}; one picture is array[None]")
+        raise PreprocError(
+            f"expected pictures (N, H, W, C) or (N, H, W), got {source.shape}; one picture is array[None]", name="not-a-batch"
+        )
     counter = _Counter(color, layout, progress)
     accumulator = Accumulator.of(counter.through(source))
     stats = Stats(
@@ -38,9 +40,11 @@ def count_pictures(source: Any, color: str | None, layout: str | None, progress:
     if stats.partial:
         raise StatsInterruptedError(stats)
     if not accumulator.images and not stats.broken:
-        raise PreprocError("expected pictures, got none")
+        raise PreprocError("expected pictures, got none", name="no-pictures")
     if color is not None and any(name.split()[0] != color for name in accumulator.kinds):
-        raise PreprocError(f"expected PIL images to convert to {color}, got arrays: {', '.join(accumulator.kinds)}")
+        raise PreprocError(
+            f"expected PIL images to convert to {color}, got arrays: {', '.join(accumulator.kinds)}", name="option-without-effect"
+        )
     return stats
 
 
@@ -93,7 +97,9 @@ def _items(source: Any) -> Iterator[Any]:
         if isinstance(item, dict):
             known = [key for key in KEYS if key in item]
             if not known:
-                raise PreprocError(f"expected an item with image, pixel_values or img, got {', '.join(map(str, item))}")
+                raise PreprocError(
+                    f"expected an item with image, pixel_values or img, got {', '.join(map(str, item))}", name="wrong-object"
+                )
             yield item[known[0]]
         else:
             yield item[0] if isinstance(item, (tuple, list)) else item
@@ -106,7 +112,7 @@ def _pictures(item: Any, layout: str | None, name: str) -> Iterator[Any]:
         whole = item.detach().cpu()
         array: NDArray[Any] = (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
         if array.ndim not in (3, 4):
-            raise PreprocError(f"expected tensors of shape (C, H, W) or (N, C, H, W), got {tuple(item.shape)}")
+            raise PreprocError(f"expected tensors of shape (C, H, W) or (N, C, H, W), got {tuple(item.shape)}", name="picture-unfit")
         array = _channels_last(array, layout, "NCHW", name)
         yield from array if array.ndim == 4 else array[None]
     elif isinstance(item, np.ndarray):
@@ -115,7 +121,7 @@ def _pictures(item: Any, layout: str | None, name: str) -> Iterator[Any]:
     elif isinstance(item, Image.Image):
         yield item
     else:
-        raise PreprocError(f"expected arrays, tensors or PIL images, got {type(item).__name__}")
+        raise PreprocError(f"expected arrays, tensors or PIL images, got {type(item).__name__}", name="wrong-object")
 
 
 def _channels_last(array: NDArray[Any], layout: str | None, usual: str, name: str) -> NDArray[Any]:
@@ -128,6 +134,7 @@ def _channels_last(array: NDArray[Any], layout: str | None, usual: str, name: st
         ours, theirs = (f"({batch}{axes})" for axes in (("C, H, W", "H, W, C") if first else ("H, W, C", "C, H, W")))
         raise PreprocError(
             f"{name}: expected pictures {ours}, got {array.shape}, which may be {theirs}: move the channels "
-            f'{"first" if first else "last"}, or say which it is, layout="NCHW" or "NHWC"'
+            f'{"first" if first else "last"}, or say which it is, layout="NCHW" or "NHWC"',
+            name="layout-ambiguous",
         )
     return np.moveaxis(array, -3, -1) if first else array

@@ -86,7 +86,7 @@ class Stats:
         kinds = list(self.accumulator.kinds.items())
         if len(kinds) != 1 or kinds[0][0] in INDICES:
             told = ", ".join(f"{kind.images} {name}" for name, kind in kinds) or "no pictures"
-            raise PreprocError(f"expected pictures of one kind, got {told}: --color {' or '.join(CONVERT)} converts")
+            raise PreprocError(f"expected pictures of one kind, got {told}: --color {' or '.join(CONVERT)} converts", name="several-kinds")
         return kinds[0]
 
     def mean_and_std(self, *, correction: int = 0) -> tuple[list[float], list[float]]:
@@ -136,9 +136,11 @@ class Stats:
             stats = _parsed(data)
             _check(stats, data)
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            raise PreprocError(f"{path}: expected a whole stats.json, got one without or with a wrong {error}") from error
+            raise PreprocError(
+                f"{path}: expected a whole stats.json, got one without or with a wrong {error}", name="stats-damaged"
+            ) from error
         if stats.accumulator.sha256() != data.get("accumulator_sha256"):
-            raise PreprocError(f"{path}: expected the accumulator that was written, got one with another sha256")
+            raise PreprocError(f"{path}: expected the accumulator that was written, got one with another sha256", name="stats-damaged")
         return stats
 
 
@@ -152,15 +154,21 @@ class StatsInterruptedError(KeyboardInterrupt):
 
 def _check_addable(one: Stats, other: Stats) -> None:
     if one.sample or other.sample:
-        raise PreprocError("expected statistics of everything to merge, got those of a sample")
+        raise PreprocError("expected statistics of everything to merge, got those of a sample", name="stats-not-mergeable")
     if one.color != other.color:
-        raise PreprocError(f"expected statistics converted to one colour, got {one.color or 'none'} and {other.color or 'none'}")
+        raise PreprocError(
+            f"expected statistics converted to one colour, got {one.color or 'none'} and {other.color or 'none'}",
+            name="stats-not-mergeable",
+        )
     if one.masks != other.masks and one.images and other.images:
-        raise PreprocError(f"expected statistics of the same masks, got {one.masks or 'none'} and {other.masks or 'none'}")
+        raise PreprocError(
+            f"expected statistics of the same masks, got {one.masks or 'none'} and {other.masks or 'none'}", name="stats-not-mergeable"
+        )
     if one.frames != other.frames and one.images and other.images:
         raise PreprocError(
             f"expected statistics of the same frames, got {one.frames} and {other.frames}: --frames says which (files from "
-            "before there was a choice are of the first)"
+            "before there was a choice are of the first)",
+            name="stats-not-mergeable",
         )
 
 
@@ -172,13 +180,15 @@ def _read(path: str | Path) -> dict[str, Any]:
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise PreprocError(f"{path}: expected a stats.json, which preproc stats writes, got: {error.strerror or error}") from error
+        raise PreprocError(
+            f"{path}: expected a stats.json, which preproc stats writes, got: {error.strerror or error}", name="nothing-there"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise PreprocError(f"{path}: expected a stats.json, got: {error}") from error
+        raise PreprocError(f"{path}: expected a stats.json, got: {error}", name="stats-damaged") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT or "accumulator" not in data:
-        raise PreprocError(f"{path}: expected a stats.json with an accumulator, got something else")
+        raise PreprocError(f"{path}: expected a stats.json with an accumulator, got something else", name="stats-damaged")
     if data.get("version") != VERSION:
-        raise PreprocError(f"{path}: expected version {VERSION}, got {data.get('version')!r}; use a newer preproc")
+        raise PreprocError(f"{path}: expected version {VERSION}, got {data.get('version')!r}; use a newer preproc", name="newer-format")
     return data
 
 

@@ -27,10 +27,11 @@ class Affine:
         if matrix.ndim != 2 or offset.shape != matrix.shape[:1] or 0 in matrix.shape:
             raise PreprocError(
                 f"expected a matrix of (channels_out, channels_in) numbers and channels_out offsets, "
-                f"got shapes {matrix.shape} and {offset.shape}"
+                f"got shapes {matrix.shape} and {offset.shape}",
+                name="step-value",
             )
         if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
-            raise PreprocError("expected finite numbers in the matrix and the offset, got an infinity or a NaN")
+            raise PreprocError("expected finite numbers in the matrix and the offset, got an infinity or a NaN", name="step-value")
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "offset", offset)
 
@@ -87,13 +88,15 @@ class Affine:
     def then(self, after: "Affine") -> "Affine":
         """after(self(x)) as one map."""
         if after.channels_in != self.channels_out:
-            raise PreprocError(f"expected {after.channels_in} channels, got {self.channels_out} from the step before")
+            raise PreprocError(
+                f"expected {after.channels_in} channels, got {self.channels_out} from the step before", name="channel-mismatch"
+            )
         return Affine(after.matrix @ self.matrix, after.matrix @ self.offset + after.offset)
 
     def inverse(self) -> "Affine":
         """Raises PreprocError if there is none."""
         if self.channels_in != self.channels_out or np.linalg.matrix_rank(self.matrix) < self.channels_in:
-            raise PreprocError("expected an invertible channel matrix, got one that loses information")
+            raise PreprocError("expected an invertible channel matrix, got one that loses information", name="fold-padding")
         inverse: Array = np.linalg.inv(self.matrix).astype(np.float64)
         return Affine(inverse, -inverse @ self.offset)
 

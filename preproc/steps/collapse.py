@@ -50,7 +50,7 @@ def split_affine_end(sequence: Sequence[Step], *, channels: int) -> tuple[list[S
     if collapsed and isinstance(collapsed[-1], Geometry):
         return collapsed, Affine.identity(channels)
     if collapsed and collapsed[-1].affine(collapsed[-1].channels() or channels) is None:
-        raise NotFoldableError(f"the pipeline ends in {collapsed[-1].name}, which is not affine")
+        raise NotFoldableError(f"the pipeline ends in {collapsed[-1].name}, which is not affine", name="fold-not-affine")
     return collapsed, Affine.identity(channels)
 
 

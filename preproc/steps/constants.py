@@ -28,7 +28,7 @@ class Rescale(Step):
         set_number(self, "scale")
         set_number(self, "offset")
         if self.scale == 0:
-            raise PreprocError("rescale: expected a scale other than 0, got 0, which erases the picture")
+            raise PreprocError("rescale: expected a scale other than 0, got 0, which erases the picture", name="step-value")
 
     def affine(self, channels: int) -> Affine:
         return Affine.diagonal(np.full(channels, self.scale), np.full(channels, self.offset))
@@ -38,7 +38,8 @@ class Rescale(Step):
         if abs(self.scale) > 20 and width > 20 and abs(self.scale) != 257:  # 257: 8 bits to 16
             raise PreprocError(
                 f"a rescale by {self.scale:.6g} makes {width * abs(self.scale):.4g} levels of values in {incoming}: to divide by it write "
-                f"scale = {1 / self.scale:.10g}"
+                f"scale = {1 / self.scale:.10g}",
+                name="rescale-mismatch",
             )
         if abs(self.scale) < 0.02 and not 0.1 < width * abs(self.scale) < 20:
             raise PreprocError(
@@ -47,7 +48,8 @@ class Rescale(Step):
                     "they have been rescaled already, remove one of the two"
                     if width < 200
                     else f"write scale = {1 / width:.10g} for this depth"
-                )
+                ),
+                name="rescale-mismatch",
             )
         return Step.value_range(self, incoming)
 
@@ -72,14 +74,16 @@ class Normalize(Step):
         set_numbers(self, "mean")
         set_numbers(self, "std")
         if len(self.mean) != len(self.std):
-            raise PreprocError(f"normalize: expected as many means as stds, got {len(self.mean)} and {len(self.std)}")
+            raise PreprocError(f"normalize: expected as many means as stds, got {len(self.mean)} and {len(self.std)}", name="step-value")
         if min(self.std) <= 0:
-            raise PreprocError(f"normalize: expected every std > 0, got {list(self.std)}")
+            raise PreprocError(f"normalize: expected every std > 0, got {list(self.std)}", name="step-value")
         if self.unit is not None:
             check_choice("unit", self.unit, UNITS)
         if self.constants_because is not None:
             if not isinstance(self.constants_because, str) or not self.constants_because.strip():
-                raise PreprocError(f"normalize: expected constants_because to be a reason in words, got {self.constants_because!r}")
+                raise PreprocError(
+                    f"normalize: expected constants_because to be a reason in words, got {self.constants_because!r}", name="step-value"
+                )
             return
         try:
             plausibility.check(self.mean, self.std, self.unit)
@@ -105,12 +109,14 @@ class Normalize(Step):
     def of(cls, known: presets.Statistics, *, color: str | None, origin: str, constants_because: str | None = None) -> "Normalize":
         if len(known.mean) != len(known.std):
             told = f"{len(known.mean)} means and {len(known.std)} stds from {origin}"
-            raise PreprocError(f"normalize: expected a std for each mean, got {told}")
+            raise PreprocError(f"normalize: expected a std for each mean, got {told}", name="step-value")
         order: Sequence[int] = range(len(known.mean))
         if color is not None and color != known.color:
             have, want = COLORS.get(known.color, ()), COLORS[color]
             if not want or not set(want) <= set(have):
-                raise PreprocError(f"normalize: expected statistics of {color} channels, got {origin} of {known.color} channels")
+                raise PreprocError(
+                    f"normalize: expected statistics of {color} channels, got {origin} of {known.color} channels", name="channel-mismatch"
+                )
             order = [have.index(channel) for channel in want]
         mean, std = (tuple(values[i] for i in order) for values in (known.mean, known.std))
         return cls(mean=mean, std=std, unit=known.unit, origin=origin, constants_because=constants_because)
@@ -127,7 +133,8 @@ class Normalize(Step):
         check_count("normalize", len(self.mean), len(incoming.low))
         if self.unit is None:
             raise PreprocError(
-                "normalize: expected the unit of mean and std, got none: say unit = '0-1' (behind a rescale) or '0-255' (on grey levels)"
+                "normalize: expected the unit of mean and std, got none: say unit = '0-1' (behind a rescale) or '0-255' (on grey levels)",
+                name="unit-missing",
             )
         if not incoming.spans(0, UNITS[self.unit]):
             levels = UNITS[self.unit] == 1.0 and incoming.spans(0, max(incoming.high)) and max(incoming.high) > 200
@@ -137,7 +144,8 @@ class Normalize(Step):
                     f"put a rescale step with scale = 1/{max(incoming.high):g} in front of it"
                     if levels
                     else "the picture is normalized or rescaled already, remove one of the two"
-                )
+                ),
+                name="unit-mismatch",
             )
         return Step.value_range(self, incoming)
 
@@ -157,9 +165,9 @@ class ChannelAffine(Step):
         try:
             rows = tuple(tuple(float(value) for value in row) for row in self.matrix)
         except (TypeError, ValueError) as error:
-            raise PreprocError(f"channel_affine: expected a matrix, rows of numbers ({error})") from error
+            raise PreprocError(f"channel_affine: expected a matrix, rows of numbers ({error})", name="step-value") from error
         if not rows or len({len(row) for row in rows}) != 1 or not rows[0]:
-            raise PreprocError(f"channel_affine: expected rows of equal length, got {[len(row) for row in rows]}")
+            raise PreprocError(f"channel_affine: expected rows of equal length, got {[len(row) for row in rows]}", name="step-value")
         object.__setattr__(self, "matrix", rows)
         object.__setattr__(self, "offset", self.offset or (0.0,) * len(rows))
         set_numbers(self, "offset")
@@ -194,10 +202,11 @@ class MinMaxScale(Step):
         set_out(self)
         if len(self.low) != len(self.high) or any(low >= high for low, high in zip(self.low, self.high, strict=True)):
             raise PreprocError(
-                f"min_max_scale: expected as many lows as highs, each low < high, got {list(self.low)} and {list(self.high)}"
+                f"min_max_scale: expected as many lows as highs, each low < high, got {list(self.low)} and {list(self.high)}",
+                name="step-value",
             )
         if not isinstance(self.clip, bool):
-            raise PreprocError(f"min_max_scale: expected clip to be true or false, got {self.clip!r}")
+            raise PreprocError(f"min_max_scale: expected clip to be true or false, got {self.clip!r}", name="step-value")
 
     def channels(self) -> int | None:
         return len(self.low) if len(self.low) > 1 else None
@@ -220,7 +229,8 @@ class MinMaxScale(Step):
         if not 0.01 < share < 100:
             raise PreprocError(
                 f"min_max_scale: expected values near {min(self.low):g}..{max(self.high):g}, got values in {incoming}: "
-                "check the unit of low and high"
+                "check the unit of low and high",
+                name="unit-mismatch",
             )
         check_count("min_max_scale", len(incoming.low), line.channels_in)
         return ValueRange((self.out[0],) * len(incoming.low), (self.out[1],) * len(incoming.low))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import PreprocError, check_choice
-from .geometry import MOST_SIDE, Geometry, Size, is_whole, set_fill, set_size
+from .fields import MOST_SIDE, is_whole, set_fill, set_size
+from .geometry import Geometry, Size
 
 ROUNDINGS = ("half_even", "floor", "trunc")
 """Of the half pixel where a crop starts, or its border."""
@@ -50,7 +51,9 @@ class Pad(Geometry):
     def __post_init__(self) -> None:
         given = (self.padding,) if isinstance(self.padding, int) else tuple(self.padding)
         if len(given) not in (1, 2, 4) or not all(is_whole(side) and 0 <= side <= MOST_SIDE for side in given):
-            raise PreprocError(f"pad: expected 1, 2 or 4 numbers of pixels, left, top, right, bottom, got {self.padding!r}")
+            raise PreprocError(
+                f"pad: expected 1, 2 or 4 numbers of pixels, left, top, right, bottom, got {self.padding!r}", name="step-value"
+            )
         object.__setattr__(self, "padding", (given * 4)[:4])
         set_fill(self)
 

@@ -50,9 +50,12 @@ class Standardize(Step):
         if self.min_std is not None:
             set_number(self, "min_std")
             if self.min_std <= 0:
-                raise PreprocError(f"standardize: expected min_std > 0, without which a flat picture divides by zero, got {self.min_std:g}")
+                raise PreprocError(
+                    f"standardize: expected min_std > 0, without which a flat picture divides by zero, got {self.min_std:g}",
+                    name="step-value",
+                )
         if isinstance(self.correction, bool) or self.correction not in (0, 1):
-            raise PreprocError(f"standardize: expected correction to be 0 or 1, got {self.correction!r}")
+            raise PreprocError(f"standardize: expected correction to be 0 or 1, got {self.correction!r}", name="step-value")
 
     def affine(self, channels: int) -> None:  # noqa: ARG002
         return None
@@ -82,13 +85,15 @@ class LocalResponseNorm(Step):
     def __post_init__(self) -> None:
         check_choice("region", self.region, ("channels", "spatial"))
         if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:
-            raise PreprocError(f"local_response_norm: expected a size of at least 1, got {self.size!r}")
+            raise PreprocError(f"local_response_norm: expected a size of at least 1, got {self.size!r}", name="step-value")
         for field in ("alpha", "beta", "k"):
             set_number(self, field)
         if self.alpha < 0 or self.k <= 0:
-            raise PreprocError(f"local_response_norm: expected alpha >= 0 and k > 0, got alpha = {self.alpha:g}, k = {self.k:g}")
+            raise PreprocError(
+                f"local_response_norm: expected alpha >= 0 and k > 0, got alpha = {self.alpha:g}, k = {self.k:g}", name="step-value"
+            )
         if self.region == "spatial" and self.size % 2 == 0:
-            raise PreprocError(f"local_response_norm: expected an odd size for region = 'spatial', got {self.size}")
+            raise PreprocError(f"local_response_norm: expected an odd size for region = 'spatial', got {self.size}", name="step-value")
 
     def affine(self, channels: int) -> None:  # noqa: ARG002
         return None

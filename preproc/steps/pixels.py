@@ -60,7 +60,8 @@ class FromPixels(Step):
                     "name both colour orders, or set both to ANY"
                     if "ANY" in (self.color, self.to)
                     else "convert them first (a ChannelAffine can mix colours)"
-                )
+                ),
+                name="color-mismatch",
             )
         return tuple(have.index(channel) for channel in want)
 
@@ -71,6 +72,6 @@ class FromPixels(Step):
         if self.color == "ANY":
             return Affine.identity(channels)
         if channels != self.channels():
-            raise PreprocError(f"expected {self.channels()} channels ({self.color}), got {channels}")
+            raise PreprocError(f"expected {self.channels()} channels ({self.color}), got {channels}", name="channel-mismatch")
         rows = self.selection()
         return Affine(np.eye(channels)[list(rows)], np.zeros(len(rows)))

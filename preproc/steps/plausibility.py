@@ -102,7 +102,9 @@ def check(mean: tuple[float, ...], std: tuple[float, ...], unit: str | None, *, 
     if found is None:
         return
     write = "" if found.meant is None else f"; write {found.meant.as_options() if options else found.meant.as_recipe()}"
-    raise PreprocError(f"{found.reason}{write}; or say why they are right in {BECAUSE_OPTION if options else BECAUSE}")
+    raise PreprocError(
+        f"{found.reason}{write}; or say why they are right in {BECAUSE_OPTION if options else BECAUSE}", name="implausible-constants"
+    )
 
 
 def doubt_in_any_unit(mean: tuple[float, ...], std: tuple[float, ...]) -> Doubt | None:

@@ -65,7 +65,9 @@ PRESETS: Mapping[str, Statistics] = MappingProxyType(
 def preset(name: str) -> Statistics:
     """Raises PreprocError for an unknown name."""
     if name not in PRESETS:
-        raise PreprocError(f"expected a preset, one of {', '.join(PRESETS)}, got {name!r}{did_you_mean(name, PRESETS)}")
+        raise PreprocError(
+            f"expected a preset, one of {', '.join(PRESETS)}, got {name!r}{did_you_mean(name, PRESETS)}", name="unknown-choice"
+        )
     return PRESETS[name]
 
 
@@ -92,33 +94,40 @@ FEW = 30
 def read_stats(path: str | Path) -> Statistics:
     """Reads mean, std, unit and color from a stats.json, raising PreprocError with the file's name if they are not there."""
     if not isinstance(path, (str, Path)):
-        raise PreprocError(f"expected the path of a stats.json, got a {type(path).__name__}; its save() writes one")
+        raise PreprocError(f"expected the path of a stats.json, got a {type(path).__name__}; its save() writes one", name="wrong-object")
     try:
         data: Any = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise PreprocError(f"{path}: expected a stats.json, got {error.strerror or error}") from error
+        raise PreprocError(f"{path}: expected a stats.json, got {error.strerror or error}", name="nothing-there") from error
     except ValueError as error:
-        raise PreprocError(f"{path}: expected a stats.json, got text that is not JSON ({error})") from error
+        raise PreprocError(f"{path}: expected a stats.json, got text that is not JSON ({error})", name="stats-damaged") from error
     if not isinstance(data, dict):
-        raise PreprocError(f"{path}: expected a JSON object with mean, std, unit and color, got {type(data).__name__}")
+        raise PreprocError(
+            f"{path}: expected a JSON object with mean, std, unit and color, got {type(data).__name__}", name="stats-damaged"
+        )
     if data.get("partial"):
-        raise PreprocError(f"{path}: expected statistics of everything, got those of an interrupted run; finish it, or merge the rest")
+        raise PreprocError(
+            f"{path}: expected statistics of everything, got those of an interrupted run; finish it, or merge the rest",
+            name="stats-incomplete",
+        )
     if data.get("sample") and data.get("images", 0) < FEW:
         raise PreprocError(
-            f"{path}: expected statistics of everything, or of a sample of at least {FEW} pictures, got {data.get('images')}"
+            f"{path}: expected statistics of everything, or of a sample of at least {FEW} pictures, got {data.get('images')}",
+            name="stats-incomplete",
         )
     if "kinds" in data and not data["kinds"]:
-        raise PreprocError(f"{path}: expected statistics of pictures, got those of none")
+        raise PreprocError(f"{path}: expected statistics of pictures, got those of none", name="stats-incomplete")
     missing = [key for key in ("mean", "std", "unit", "color") if key not in data]
     if missing:
         raise PreprocError(
             f"{path}: expected the keys mean, std, unit and color, {' and '.join(missing)} missing"
-            + (": it is of several kinds of pictures; preproc stats --color RGB converts them" if len(data.get("kinds", ())) > 1 else "")
+            + (": it is of several kinds of pictures; preproc stats --color RGB converts them" if len(data.get("kinds", ())) > 1 else ""),
+            name="stats-damaged",
         )
     try:
         mean, std = tuple(map(float, data["mean"])), tuple(map(float, data["std"]))
     except (TypeError, ValueError) as error:
-        raise PreprocError(f"{path}: expected mean and std to be lists of numbers ({error})") from error
+        raise PreprocError(f"{path}: expected mean and std to be lists of numbers ({error})", name="stats-damaged") from error
     _check_counted(data, mean, std, path)
     return Statistics(mean, std, str(data["unit"]), str(data["color"]), Path(path).name)
 
@@ -139,5 +148,6 @@ def _check_counted(data: Mapping[str, Any], mean: Sequence[float], std: Sequence
     numbers = [[round(number, 6) for number in numbers] for numbers in (given, spread)]
     raise PreprocError(
         f"{path}: expected the mean and std that its counts give, {numbers[0]} and {numbers[1]} in 0-1 of {kind}, got "
-        f"{list(mean)} and {list(std)} in {data['unit']} of {data['color']}; write other numbers into the recipe, as mean and std"
+        f"{list(mean)} and {list(std)} in {data['unit']} of {data['color']}; write other numbers into the recipe, as mean and std",
+        name="stats-damaged",
     )

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from ..errors import PreprocError, check_choice
 from .base import Step, ValueRange
-from .geometry import MOST_SIDE, Geometry, Size, set_fill, set_side, set_size
+from .fields import MOST_SIDE, set_fill, set_side, set_size
+from .geometry import Geometry, Size
 
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos", "box", "hamming")
 FAST = ("bilinear", "bicubic")
@@ -49,19 +50,24 @@ class Resampling(Geometry):
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         check_choice("form", self.form, FORMS)
         if not isinstance(self.antialias, bool):
-            raise PreprocError(f"{self.name}: expected antialias to be true or false, got {self.antialias!r}")
+            raise PreprocError(f"{self.name}: expected antialias to be true or false, got {self.antialias!r}", name="step-value")
         if not self.antialias and self.interpolation not in ("bilinear", "nearest"):
             raise PreprocError(
-                f"{self.name}: expected antialias = true for {self.interpolation}: without it no two libraries agree, got false"
+                f"{self.name}: expected antialias = true for {self.interpolation}: without it no two libraries agree, got false",
+                name="resize-combination",
             )
         if self.torch is not None:
             check_choice("torch", self.torch, TORCHES)
             if self.interpolation not in ("bilinear", "bicubic", "lanczos") or not self.antialias:
-                raise PreprocError(f"{self.name}: expected antialiased bilinear, bicubic or lanczos for torch = {self.torch!r}, got {self}")
+                raise PreprocError(
+                    f"{self.name}: expected antialiased bilinear, bicubic or lanczos for torch = {self.torch!r}, got {self}",
+                    name="resize-combination",
+                )
         ordered = self.smooth and self.torch is None
         if self.pillow is not None and not ordered:
             raise PreprocError(
-                f"{self.name}: expected pillow for antialiased resizes of Pillow's only, whose passes have an order, got {self.pillow!r}"
+                f"{self.name}: expected pillow for antialiased resizes of Pillow's only, whose passes have an order, got {self.pillow!r}",
+                name="resize-combination",
             )
         if self.smooth and self.interpolation not in FAST:
             object.__setattr__(self, "form", "exact")
@@ -81,7 +87,10 @@ class Resampling(Geometry):
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
         if not incoming.spans(0, 255):
-            raise PreprocError(f"{self.name}: expected 8-bit grey levels, 0..255, which its arithmetic is defined for, got {incoming}")
+            raise PreprocError(
+                f"{self.name}: expected 8-bit grey levels, 0..255, which its arithmetic is defined for, got {incoming}",
+                name="grey-levels-needed",
+            )
         return Geometry.value_range(self, incoming)
 
 
@@ -106,7 +115,10 @@ class Resize(Resampling):
         if self.max_size is not None:
             set_side(self, "max_size")
             if not isinstance(self.size, int) or self.max_size <= self.size:
-                raise PreprocError(f"resize: expected max_size with a size of one number below it, got {self.size} and {self.max_size}")
+                raise PreprocError(
+                    f"resize: expected max_size with a size of one number below it, got {self.size} and {self.max_size}",
+                    name="resize-combination",
+                )
 
     def output_size(self, size: Size) -> Size:
         """As torchvision's _compute_resized_output_size."""
@@ -117,7 +129,9 @@ class Resize(Resampling):
         if self.max_size is not None and new_long > self.max_size:
             new_short, new_long = self.max_size * new_short // new_long, self.max_size
         if new_short == 0 or new_long > MOST_SIDE:
-            raise PreprocError(f"resize: expected a picture of a ratio that leaves pixels, got {size[0]}x{size[1]}, {self}")
+            raise PreprocError(
+                f"resize: expected a picture of a ratio that leaves pixels, got {size[0]}x{size[1]}, {self}", name="no-pixels-left"
+            )
         return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
 
     def fixed_size(self) -> Size | None:
@@ -165,7 +179,9 @@ def installed_pillow() -> int:
 
 def check_pillow(pillow: object, where: str) -> None:
     if type(pillow) is not int or pillow not in PILLOWS:
-        raise PreprocError(f"{where}: expected 12 or 13, got {pillow!r}; 12 stands for every older Pillow, 13 for every newer one")
+        raise PreprocError(
+            f"{where}: expected 12 or 13, got {pillow!r}; 12 stands for every older Pillow, 13 for every newer one", name="step-value"
+        )
 
 
 def with_pillow(steps: Iterable[Step], pillow: int | None) -> tuple[Step, ...]:

@@ -29,16 +29,20 @@ def parse(table: Mapping[str, Any], *, pillow: int | None = None) -> Step:
     """
     name = table.get("step")
     if not isinstance(name, str) or name not in STEPS:
-        raise PreprocError(f"expected step to be one of {', '.join(STEPS)}, got {name!r}{did_you_mean(str(name), STEPS)}")
+        raise PreprocError(
+            f"expected step to be one of {', '.join(STEPS)}, got {name!r}{did_you_mean(str(name), STEPS)}", name="unknown-choice"
+        )
     kind = STEPS[name]
     fields = {field.name: field for field in dataclasses.fields(kind)}
     given = {key: value for key, value in table.items() if key != "step"}
     for key in given:
         if key not in fields:
-            raise PreprocError(f"{name}: expected one of {', '.join(fields) or 'no keys'}, got {key!r}{did_you_mean(key, fields)}")
+            raise PreprocError(
+                f"{name}: expected one of {', '.join(fields) or 'no keys'}, got {key!r}{did_you_mean(key, fields)}", name="unknown-key"
+            )
     missing = [key for key, field in fields.items() if field.default is dataclasses.MISSING and key not in given]
     if missing:
-        raise PreprocError(f"{name}: expected {' and '.join(missing)}, got nothing: there is no default")
+        raise PreprocError(f"{name}: expected {' and '.join(missing)}, got nothing: there is no default", name="missing-key")
     return kind(**given) if given.get("pillow") is not None else with_pillow([kind(**given)], pillow)[0]
 
 
@@ -47,12 +51,12 @@ def as_steps(given: object) -> tuple[Step, ...]:
     if callable(getattr(given, "steps", None)):  # by what it has: a Pipeline is torch's
         given = given.steps()  # type: ignore[attr-defined]
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise PreprocError(f"expected a Pipeline, or a list of layers or steps, got {type(given).__name__}")
+        raise PreprocError(f"expected a Pipeline, or a list of layers or steps, got {type(given).__name__}", name="wrong-object")
     found: list[Step] = []
     for item in given:
         step = getattr(item, "step", item)
         if not isinstance(step, Step):
-            raise PreprocError(f"expected layers or steps of preproc, got {type(item).__name__}")
+            raise PreprocError(f"expected layers or steps of preproc, got {type(item).__name__}", name="wrong-object")
         found.append(step)
     return tuple(found)
 
@@ -78,18 +82,22 @@ def check(steps: Sequence[Step], *, channels: int | None = None) -> ValueRange |
     """
     for position, step in enumerate(steps[1:], start=2):
         if isinstance(step, FromPixels):
-            raise PreprocError(f"step {position} (from_pixels): expected it first and once, got it behind other steps")
+            raise PreprocError(f"step {position} (from_pixels): expected it first and once, got it behind other steps", name="step-order")
     values_at = next((position for position, step in enumerate(steps) if isinstance(step, _VALUES)), len(steps))
     for position, step in enumerate(steps[values_at:], start=values_at + 1):
         if isinstance(step, Geometry):
             raise PreprocError(
                 f"step {position} ({step.name}): expected it on grey levels, in front of {steps[values_at].name}, got it behind: pictures "
-                "are resized, cropped and padded first, as Pillow does it"
+                "are resized, cropped and padded first, as Pillow does it",
+                name="step-order",
             )
     floats_at = next((position for position, step in enumerate(steps) if isinstance(step, Resampling) and not step.rounds), len(steps))
     for position, step in enumerate(steps[floats_at:], start=floats_at + 1):
         if isinstance(step, Resampling) and step.rounds and step.interpolation != "nearest":
-            raise PreprocError(f'step {position} ({step.name}): expected whole grey levels, got what a resize with torch = "float32" makes')
+            raise PreprocError(
+                f'step {position} ({step.name}): expected whole grey levels, got what a resize with torch = "float32" makes',
+                name="step-order",
+            )
     count = channels_in(steps) or channels or 1
     values: ValueRange | None = None
     if steps and isinstance(steps[0], FromPixels):
@@ -132,7 +140,8 @@ def constants_steps(known: Statistics, *, color: str, origin: str, pixel_dtype: 
         first = []
     else:
         raise PreprocError(
-            f"expected {pixel_dtype} pixels for constants in 0-1 or 0-{PIXEL_DTYPES[pixel_dtype]:g}, got constants in {known.unit}"
+            f"expected {pixel_dtype} pixels for constants in 0-1 or 0-{PIXEL_DTYPES[pixel_dtype]:g}, got constants in {known.unit}",
+            name="unit-mismatch",
         )
     order = None if color == "ANY" else color
     return [*first, Normalize.of(known, color=order, origin=origin, constants_because=constants_because)]

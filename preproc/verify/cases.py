@@ -67,7 +67,8 @@ def make_cases(
     for case in cases:
         if not all(np.isfinite(values).all() for values in case.expected.values()):
             raise PreprocError(
-                f"expected a backbone that answers finite numbers, got a NaN or an infinity on {case.name}; check its weights"
+                f"expected a backbone that answers finite numbers, got a NaN or an infinity on {case.name}; check its weights",
+                name="not-finite",
             )
     return cases if batch is not None else cases + _batches(cases, truth)
 
@@ -91,6 +92,6 @@ def parts(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequenc
     """The first step, it and those that move pixels, and the others. Raises PreprocError for steps that do not start at pixels."""
     first = sequence[0]
     if not isinstance(first, FromPixels):
-        raise PreprocError(f"expected steps that start at pixels (from_pixels), got {first.name} first")
+        raise PreprocError(f"expected steps that start at pixels (from_pixels), got {first.name} first", name="no-from-pixels")
     front = [step for step in sequence if step is first or isinstance(step, Geometry)]
     return first, front, sequence[len(front) :]

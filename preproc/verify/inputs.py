@@ -72,17 +72,21 @@ def _named(folder: Path, pixels: PixelsSpec) -> Iterator[tuple[str, NDArray[Any]
         for behind, picture in _pictures(file, pixels):
             name = f"{OWN}{stem}{behind}"
             if name in seen:
-                raise PreprocError(f"{file}: expected pictures of different names, got {name} again; rename one of them")
+                raise PreprocError(
+                    f"{file}: expected pictures of different names, got {name} again; rename one of them", name="target-collision"
+                )
             seen.add(name)
             yield name, picture
 
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise PreprocError(f"{folder}: expected a folder of pictures, got {'a file' if folder.exists() else 'nothing there'}")
+        raise PreprocError(
+            f"{folder}: expected a folder of pictures, got {'a file' if folder.exists() else 'nothing there'}", name="nothing-there"
+        )
     files = sorted(file for file in folder.iterdir() if is_picture(file.name) or file.suffix.lower() == ".npy")
     if not files:
-        raise PreprocError(f"{folder}: expected pictures, image files or .npy arrays, got none")
+        raise PreprocError(f"{folder}: expected pictures, image files or .npy arrays, got none", name="no-pictures")
     return files
 
 
@@ -135,7 +139,7 @@ def _checked(array: NDArray[Any], pixels: PixelsSpec) -> NDArray[Any]:
     picture = array[..., None] if array.ndim == 2 and pixels.channels == 1 else array
     if picture.ndim != 3 or picture.shape[2] != pixels.channels or picture.dtype != pixels.dtype or picture.size == 0:
         wanted, got = f"(H, W, {pixels.channels}) of {pixels.dtype}", f"{array.shape} of {array.dtype}"
-        raise PreprocError(f"expected one picture {wanted}, as the model's pixels are, got {got}")
+        raise PreprocError(f"expected one picture {wanted}, as the model's pixels are, got {got}", name="picture-unfit")
     return picture
 
 
@@ -150,11 +154,15 @@ def _as_asked(image: Image.Image, pixels: PixelsSpec) -> NDArray[Any]:
     if dtype != pixels.dtype:
         raise PreprocError(
             f"expected pictures of {pixels.dtype}, as the model's pixels are, got {kind}, which is not scaled in silence; save what the "
-            f"model takes, as {array} for one"
+            f"model takes, as {array} for one",
+            name="picture-unfit",
         )
     names = COLORS[pixels.color]
     if not names and len(image.getbands()) != pixels.channels:
-        raise PreprocError(f"expected pictures of {pixels.channels} channels, as the model's pixels have, got {kind}; save them as {array}")
+        raise PreprocError(
+            f"expected pictures of {pixels.channels} channels, as the model's pixels have, got {kind}; save them as {array}",
+            name="picture-unfit",
+        )
     if not names:
         return np.asarray(image).reshape(image.height, image.width, pixels.channels)
     if dtype == "uint16":
@@ -164,7 +172,9 @@ def _as_asked(image: Image.Image, pixels: PixelsSpec) -> NDArray[Any]:
             planes = _planes(np.asarray(image.convert("RGB")))
             planes["Y"] = np.asarray(image.convert("L"))
         except ValueError as error:
-            raise PreprocError(f"expected a picture that Pillow converts to RGB, got {kind}: {first_line(error)}") from error
+            raise PreprocError(
+                f"expected a picture that Pillow converts to RGB, got {kind}: {first_line(error)}", name="picture-unfit"
+            ) from error
     planes["A"] = np.asarray(image.getchannel("A")) if "A" in image.getbands() else _alpha(planes["Y"].shape, pixels)
     return np.stack([planes[name] for name in names], axis=-1)
 

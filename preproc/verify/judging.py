@@ -115,7 +115,9 @@ def bare_error(
 def check_known(names: Sequence[str], known: Iterable[str]) -> None:
     """Raises BundleError for a name that no runtime has."""
     if isinstance(names, str):
-        raise BundleError(f"expected a list of runtimes, got the text {names!r}; write [{names!r}]")
+        raise BundleError(f"expected a list of runtimes, got the text {names!r}; write [{names!r}]", name="unknown-choice")
     for name in names:
         if name not in set(known):
-            raise BundleError(f"expected a runtime, one of {', '.join(known)}, got {name!r}{did_you_mean(name, known)}")
+            raise BundleError(
+                f"expected a runtime, one of {', '.join(known)}, got {name!r}{did_you_mean(name, known)}", name="unknown-choice"
+            )

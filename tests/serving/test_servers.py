@@ -31,9 +31,9 @@ from preproc.sources.backbones import load_backbone
 from preproc.verify import judge
 from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
+from tests.export.test_attach_grid import several
 from tests.onnx_files import hand_made, put, single
 from tests.serving.servers import KServe, Triton, why_not
-from tests.test_attach_grid import several
 
 pytestmark = [pytest.mark.serve, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 

@@ -50,7 +50,7 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
             found["agreement"] = _agreement(bundle.contract, graph.load(bundle.folder / "model.onnx"))
         return found
     if not path.is_file():
-        raise BundleError(f"{path}: expected a bundle or a model file, got nothing there")
+        raise BundleError(f"{path}: expected a bundle or a model file, got nothing there", name="nothing-there")
     if path.suffix in SUFFIXES:
         file = identify(path)
         contract = torch_contract(path) if file.kind in ("TorchScript file", "pt2 archive") else None

@@ -125,7 +125,7 @@ class _Walk:
         """What it makes of each picture. Raises NotFoldableError where too many have been run."""
         self.run += 1
         if self.run > MOST_NODES:
-            raise NotFoldableError(f"expected at most {MOST_NODES} operations in front of the first layers, got more")
+            raise NotFoldableError(f"expected at most {MOST_NODES} operations in front of the first layers, got more", name="too-large")
         given = {source: self.arrays[source] for source in node.inputs if source is not None and source in self.arrays}
         first = given.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
         if node.op_type in _ROUNDING and first is not None and first[0].dtype.kind == "f":

@@ -45,8 +45,10 @@ def identify(path: Path) -> TorchFile:
             if start[:1] == b"\x80":
                 return _pickled(values(file, 1)[0], "not written by torch.save")
     except Exception as error:  # of any class: a damaged file may claim anything of sizes, names and opcodes
-        raise BundleError(f"{path}: expected a file of torch's or safetensors', got a damaged one: {first_line(error)}") from error
-    raise BundleError(f"{path}: expected a TorchScript or pt2 file, a checkpoint or .safetensors, got none of these")
+        raise BundleError(
+            f"{path}: expected a file of torch's or safetensors', got a damaged one: {first_line(error)}", name="not-a-model"
+        ) from error
+    raise BundleError(f"{path}: expected a TorchScript or pt2 file, a checkpoint or .safetensors, got none of these", name="not-a-model")
 
 
 def _archive(archive: zipfile.ZipFile) -> TorchFile:

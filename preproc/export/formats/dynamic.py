@@ -42,8 +42,11 @@ def exporting(format_name: str, *, dynamic_size: bool) -> Iterator[None]:
 
 def _refused(format_name: str, dynamic_size: bool, told: str) -> PreprocError:
     if dynamic_size:
-        return PreprocError(f'[pixels] size: expected [height, width] for this backbone, got "dynamic", which torch.export refuses: {told}')
-    return PreprocError(f"expected a backbone that {format_name} can export, got: {told}")
+        return PreprocError(
+            f'[pixels] size: expected [height, width] for this backbone, got "dynamic", which torch.export refuses: {told}',
+            name="not-exportable",
+        )
+    return PreprocError(f"expected a backbone that {format_name} can export, got: {told}", name="not-exportable")
 
 
 @contextlib.contextmanager

@@ -30,12 +30,16 @@ def export_backbone(backbone: nn.Module, example: Tensor, *, outputs: Sequence[s
     assert program is not None
     model: ir.Model = program.model
     if model.opset_imports.get("") != opset:
-        raise PreprocError(f"[export] opset: expected one that torch.onnx can write, got {opset}; it wrote {model.opset_imports.get('')}")
+        raise PreprocError(
+            f"[export] opset: expected one that torch.onnx can write, got {opset}; it wrote {model.opset_imports.get('')}",
+            name="not-exportable",
+        )
     (taken,) = model.graph.inputs
     if taken.shape is not None and isinstance(taken.shape[0], int):
         raise PreprocError(
             f"expected a backbone for batches of any size, got one that torch exports for {taken.shape[0]} pictures, the example's: a loop "
-            "over the pictures of a batch (for picture in x), or a size that is computed as a number, bakes it; the batch must be free"
+            "over the pictures of a batch (for picture in x), or a size that is computed as a number, bakes it; the batch must be free",
+            name="not-exportable",
         )
     for value in [*(made for node in model.graph for made in node.outputs), *model.graph.initializers.values()]:
         if value.name in outputs and value not in model.graph.outputs:  # torch names values after operations, and so may a user an output

@@ -43,7 +43,9 @@ def export_torchscript(model: Model, example: Tensor, path: Path, *, tf32: bool,
         except PreprocError:
             raise
         except (RuntimeError, TypeError, ValueError) as error:
-            raise PreprocError(f"expected a backbone that torch.jit.trace can record, got: {first_line(error)}") from error
+            raise PreprocError(
+                f"expected a backbone that torch.jit.trace can record, got: {first_line(error)}", name="not-exportable"
+            ) from error
         torch.jit.save(whole, str(raw), _extra_files=dict(extra))
         _without_debug_files(raw, path)
 
@@ -98,7 +100,9 @@ def check_settled(model: torch.jit.ScriptModule, *, tf32: bool) -> None:
         flags = {name: node.namedInput(name).toIValue() for name in FLAGS}
         wrong += [f"a convolution with {name} = {value}" for name, value in flags.items() if value is not chosen[name]]
     if wrong:
-        raise PreprocError(f"expected a TorchScript graph that holds nothing of the process that made it, got {wrong[0]}")
+        raise PreprocError(
+            f"expected a TorchScript graph that holds nothing of the process that made it, got {wrong[0]}", name="not-exportable"
+        )
 
 
 def _chosen(*, tf32: bool) -> dict[str, bool]:

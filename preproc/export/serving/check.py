@@ -40,7 +40,7 @@ def serve_check(
     verdict: absent. Latency is None where the answers are wrong.
     """
     if not 1 <= requests <= MOST:
-        raise PreprocError(f"expected at least one request, {MOST:,} at most, got {requests}")
+        raise PreprocError(f"expected at least one request, {MOST:,} at most, got {requests}", name="option-value")
     bundle = open_bundle(bundle_dir)
     cases, power = bundle.golden(), bundle.report.power
     served = Served(url, bundle.contract, model=model, version=version)

@@ -36,12 +36,14 @@ class Address:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise PreprocError(f"expected the URL of a server, as http://host:8000 or grpc://host:8001, got {url!r}: {error}") from error
+            raise PreprocError(
+                f"expected the URL of a server, as http://host:8000 or grpc://host:8001, got {url!r}: {error}", name="option-value"
+            ) from error
         if parts.scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment or parts.username:
-            raise PreprocError(f"expected the URL of a server, as http://host:8000 or grpc://host:8001, got {url!r}")
+            raise PreprocError(f"expected the URL of a server, as http://host:8000 or grpc://host:8001, got {url!r}", name="option-value")
         protocol, encrypted = SCHEMES[parts.scheme]
         if protocol == "grpc" and (port is None or parts.path.strip("/")):
-            raise PreprocError(f"expected grpc://host:port, got {url!r}")
+            raise PreprocError(f"expected grpc://host:port, got {url!r}", name="option-value")
         return cls(protocol, f"{parts.netloc}{parts.path.rstrip('/')}", encrypted)
 
 
@@ -79,16 +81,20 @@ class Served(Runtime):
             raise
         except PreprocError as error:
             hint = "; a URL has a path only where the server has one in front of /v2" if "/" in self.address.place else ""
-            raise RuntimeAbsentError(f"expected a server of the Open Inference Protocol at {self.name}, got: {error}{hint}") from error
+            raise RuntimeAbsentError(
+                f"expected a server of the Open Inference Protocol at {self.name}, got: {error}{hint}", name="not-served"
+            ) from error
         if not isinstance(server, Mapping):
-            raise RuntimeAbsentError(f"expected a server of the Open Inference Protocol at {self.name}, got other metadata: {server!r:.80}")
+            raise RuntimeAbsentError(
+                f"expected a server of the Open Inference Protocol at {self.name}, got other metadata: {server!r:.80}", name="not-served"
+            )
         self.server = f"{server.get('name', 'a server')} {server.get('version', '')}".strip()
         if self.address.protocol == "http" and "binary_tensor_data" not in (server.get("extensions") or ()):
             self.binary, self.how = False, "HTTP, JSON"
         try:
             told = self._ask(self.client.get_model_metadata, self.model, self.version, **extra)
         except PreprocError as error:
-            raise RuntimeAbsentError(f"{self._unknown(extra)}, got: {error}") from error
+            raise RuntimeAbsentError(f"{self._unknown(extra)}, got: {error}", name="not-served") from error
         try:
             self._compare(told.get("inputs") or (), [self.contract["input"], *self.contract["other_inputs"]])
             self.outputs = self._compare(told.get("outputs") or (), self.contract["outputs"], suffix=True)
@@ -156,14 +162,16 @@ class Served(Runtime):
             status, told = str(error.status() or ""), first_line(RuntimeError(error.message() or error))
             if "UNAVAILABLE" in status:
                 hint = "" if "refused" in told else "; is it its port for HTTP?"
-                raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}{hint}") from error
-            raise PreprocError(f"{told} (status {status})" if status.isdigit() else told) from error
+                raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}{hint}", name="not-served") from error
+            raise PreprocError(f"{told} (status {status})" if status.isdigit() else told, name="verification-failed") from error
         except (OSError, HTTPException) as error:  # geventhttpclient's own are HTTPExceptions
             told = getattr(error, "strerror", None) or first_line(RuntimeError(error.args[0] if error.args else error))
             hint = "; is it its port for gRPC?" if "HTTP/" in str(told) else "; is it a port without TLS?" if "SSL" in str(told) else ""
-            raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}{hint}") from error
+            raise RuntimeAbsentError(f"expected a server at {self.name}, got: {told}{hint}", name="not-served") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PreprocError(f"expected answers of the Open Inference Protocol, got: {first_line(error)}") from error
+            raise PreprocError(
+                f"expected answers of the Open Inference Protocol, got: {first_line(error)}", name="verification-failed"
+            ) from error
 
     def _compare(self, told: Sequence[Mapping[str, Any]], promised: Sequence[Mapping[str, Any]], *, suffix: bool = False) -> dict[str, str]:
         """Promised name -> the server's. Triton's pytorch backend calls outputs <name>__<position>; behind (N,) or () is a 1."""
@@ -199,7 +207,8 @@ def _api(protocol: str) -> Any:
             import tritonclient.http as api
     except ImportError as error:
         raise RuntimeAbsentError(
-            "expected tritonclient, a client of the protocol, got none installed; pip install 'tritonclient[http,grpc]'"
+            "expected tritonclient, a client of the protocol, got none installed; pip install 'tritonclient[http,grpc]'",
+            name="not-installed",
         ) from error
     return api
 

@@ -72,7 +72,7 @@ def package(
 def _check_batch(max_batch: object) -> None:
     whole = isinstance(max_batch, int) and not isinstance(max_batch, bool) and 0 <= max_batch < 1 << 31
     if max_batch is not None and not whole:
-        raise PreprocError(f"expected max_batch to be a number of pictures, 0 for no batching, got {max_batch!r}")
+        raise PreprocError(f"expected max_batch to be a number of pictures, 0 for no batching, got {max_batch!r}", name="option-value")
 
 
 def _servable(bundle_dir: str | Path, backend: str) -> Bundle:
@@ -80,11 +80,16 @@ def _servable(bundle_dir: str | Path, backend: str) -> Bundle:
     bundle = open_bundle(bundle_dir)
     model_file = triton.FILES[backend][0]
     if model_file not in bundle.manifest["files"]:
-        raise PreprocError(f"{bundle.folder}: expected {model_file} for {backend}, got a bundle without it; add its format to the recipe")
+        raise PreprocError(
+            f"{bundle.folder}: expected {model_file} for {backend}, got a bundle without it; add its format to the recipe",
+            name="format-not-in-bundle",
+        )
     if bundle.report.failed:
-        raise PreprocError(f"{bundle.folder}: expected a bundle that did not fail its verification, got one that did")
+        raise PreprocError(
+            f"{bundle.folder}: expected a bundle that did not fail its verification, got one that did", name="bundle-not-verified"
+        )
     if bundle.report.power.quick:
-        raise PreprocError(f"{bundle.folder}: expected a verified bundle, got a quick one: {QUICK}")
+        raise PreprocError(f"{bundle.folder}: expected a verified bundle, got a quick one: {QUICK}", name="bundle-not-verified")
     return bundle
 
 
@@ -92,24 +97,30 @@ def _url_name(name: str) -> str:
     """Raises PreprocError for what can be no part of a URL."""
     check_name(name)
     if not name.isascii():
-        raise PreprocError(f"expected a name in ASCII, for it is part of a server's URLs, got {name!r}; give another one with --name")
+        raise PreprocError(
+            f"expected a name in ASCII, for it is part of a server's URLs, got {name!r}; give another one with --name", name="unusable-name"
+        )
     return name
 
 
 def _repository(out: str | Path) -> Path:
     """Raises PreprocError for what can be none."""
     if not str(out) or (Path(out).exists() and not Path(out).is_dir()):
-        raise PreprocError(f"{out}: expected a folder, the model repository, got a file or no name")
+        raise PreprocError(f"{out}: expected a folder, the model repository, got a file or no name", name="target-name")
     try:
         place = Path(out).resolve()
     except (OSError, RuntimeError) as error:
-        raise PreprocError(f"{out}: expected a folder, the model repository, got: {first_line(error)}") from error
+        raise PreprocError(f"{out}: expected a folder, the model repository, got: {first_line(error)}", name="system-refused") from error
     for folder in (place, *place.parents):
         if (folder / MANIFEST).is_file() and '"preproc-bundle"' in _text(folder / MANIFEST):
-            raise PreprocError(f"{out}: expected a model repository, got {folder}, which is a bundle, or a folder in it")
+            raise PreprocError(
+                f"{out}: expected a model repository, got {folder}, which is a bundle, or a folder in it", name="target-name"
+            )
     for folder in (place, place.parent):
         if (folder / CONFIG).is_file():
-            raise PreprocError(f"{out}: expected a model repository, got the folder of a model in one; did you mean {folder.parent}?")
+            raise PreprocError(
+                f"{out}: expected a model repository, got the folder of a model in one; did you mean {folder.parent}?", name="target-name"
+            )
     return place
 
 
@@ -124,7 +135,9 @@ def _put(stage: Callable[[Path], None], model: Path, made: Path) -> None:
         try:
             stage(model if model.is_dir() else repository)
         except OSError as second:
-            raise PreprocError(f"{made}: expected a folder that can be written to, got: {second.strerror}") from second
+            raise PreprocError(
+                f"{made}: expected a folder that can be written to, got: {second.strerror}", name="system-refused"
+            ) from second
 
 
 def _stage(bundle: Bundle, config: Any, backend: str, model: Path, version: int, sample: Case, place: Path) -> None:
@@ -143,7 +156,9 @@ def _stage(bundle: Bundle, config: Any, backend: str, model: Path, version: int,
                 new.rename(model)
         except OSError as error:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                raise PreprocError(f"{model}: expected nobody else to write there, got: {error.strerror}") from error
+                raise PreprocError(
+                    f"{model}: expected nobody else to write there, got: {error.strerror}", name="written-meanwhile"
+                ) from error
             raise
         finally:
             shutil.rmtree(staged, ignore_errors=True)
@@ -163,7 +178,10 @@ def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int
             continue
         shutil.copyfile(bundle.folder / file, place / file)
         if sha256(place / file) != promised["sha256"]:
-            raise PreprocError(f"{bundle.folder / file}: expected the verified file, got changed bytes; is another program writing there?")
+            raise PreprocError(
+                f"{bundle.folder / file}: expected the verified file, got changed bytes; is another program writing there?",
+                name="written-meanwhile",
+            )
     (folder / CONFIG).write_text(triton.to_text(config), encoding="utf-8")
     if bundle.contract["labels"]:
         (folder / triton.LABELS).write_text("".join(f"{label}\n" for label in bundle.contract["labels"]), encoding="utf-8")
@@ -174,7 +192,7 @@ def _next_version(model: Path) -> int:
     folders = [folder.name for folder in model.iterdir()] if model.is_dir() else []
     version = max((int(name) for name in folders if re.fullmatch("[0-9]+", name)), default=0) + 1
     if version > LAST:
-        raise PreprocError(f"{model}: expected versions up to {LAST}, which Triton can read, got {version - 1}")
+        raise PreprocError(f"{model}: expected versions up to {LAST}, which Triton can read, got {version - 1}", name="served-otherwise")
     return version
 
 
@@ -186,17 +204,22 @@ def _check_same(new: Path, model: Path) -> None:
         fields = ", ".join(triton.differing(ours, theirs))
         raise PreprocError(
             f"{model}: expected a new version with the {CONFIG} of those that are served, got another {fields}; give the same options and "
-            f"--settings as before, {another}"
+            f"--settings as before, {another}",
+            name="served-otherwise",
         )
     labels = [(folder / triton.LABELS).read_bytes() if (folder / triton.LABELS).exists() else None for folder in (new, model)]
     if labels[0] != labels[1]:
-        raise PreprocError(f"{model}: expected a new version with the {triton.LABELS} of those that are served, got another; {another}")
+        raise PreprocError(
+            f"{model}: expected a new version with the {triton.LABELS} of those that are served, got another; {another}",
+            name="served-otherwise",
+        )
     for feed in (new / triton.WARMUP).iterdir():
         old = model / triton.WARMUP / feed.name
         size = old.stat().st_size if old.is_file() else None
         if size != feed.stat().st_size:
             raise PreprocError(
-                f"{old}: expected the {feed.stat().st_size} bytes that {CONFIG} tells, got {size or 'nothing there'}; {another}"
+                f"{old}: expected the {feed.stat().st_size} bytes that {CONFIG} tells, got {size or 'nothing there'}; {another}",
+                name="served-otherwise",
             )
 
 
@@ -204,4 +227,6 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PreprocError(f"{file}: expected a text file, got: {getattr(error, 'strerror', None) or error}") from error
+        raise PreprocError(
+            f"{file}: expected a text file, got: {getattr(error, 'strerror', None) or error}", name="malformed-file"
+        ) from error

@@ -43,7 +43,9 @@ class Value:
         """Triton's number of the dtype. Raises PreprocError for dtypes that it has none for."""
         word, known = f"TYPE_{protocol_word(self.dtype)}", _schema().DataType
         if word not in known.keys():  # noqa: SIM118 - no mapping
-            raise PreprocError(f"expected values of a dtype that Triton has a word for, got {self.name} in {self.dtype}")
+            raise PreprocError(
+                f"expected values of a dtype that Triton has a word for, got {self.name} in {self.dtype}", name="triton-settings"
+            )
         number: int = known.Value(word)
         return number
 
@@ -103,7 +105,10 @@ def make_config(
     schema = _schema()
     inputs, outputs = signature(bundle, backend)
     if backend == "pytorch" and any(value.dtype in ("uint16", "uint32", "uint64") for value in inputs):
-        raise PreprocError(f"expected pixels that Triton's pytorch backend takes, uint8, got {inputs[0].dtype}; use --backend onnxruntime")
+        raise PreprocError(
+            f"expected pixels that Triton's pytorch backend takes, uint8, got {inputs[0].dtype}; use --backend onnxruntime",
+            name="triton-settings",
+        )
     max_batch = _chosen_batch(max_batch, why_not_batched(bundle, golden, [*inputs, *outputs]), progress)
     config = schema.ModelConfig(name=name, backend=backend, platform=PLATFORMS[backend], max_batch_size=max_batch)
     for value in inputs:
@@ -126,7 +131,9 @@ def make_config(
 def _chosen_batch(asked: int | None, reason: str | None, progress: Callable[[str], None]) -> int:
     """max_batch, as make_config() has it. reason: why requests cannot be put together, or None."""
     if reason is not None and asked:
-        raise PreprocError(f"expected a model that takes batches for --max-batch {asked}, got one that does not: {reason}")
+        raise PreprocError(
+            f"expected a model that takes batches for --max-batch {asked}, got one that does not: {reason}", name="triton-settings"
+        )
     if reason is not None and asked is None:
         progress(f"note: requests are not put together: {reason}")
     return (MAX_BATCH if reason is None else 0) if asked is None else asked
@@ -175,7 +182,7 @@ def _merge(config: Any, settings: str) -> None:
     more = parse(settings, "--settings")
     for field, _ in more.ListFields():
         if field.name in _OURS:
-            raise PreprocError(f"expected settings beside what the bundle says itself, got {field.name}")
+            raise PreprocError(f"expected settings beside what the bundle says itself, got {field.name}", name="triton-settings")
         config.ClearField(field.name)
     config.MergeFrom(more)
 
@@ -187,32 +194,44 @@ def parse(text: str, where: str | Path) -> Any:
     try:
         return text_format.Parse(text, _schema().ModelConfig())
     except text_format.ParseError as error:
-        raise PreprocError(f"{where}: expected text of Triton's model configuration, got: {first_line(error)}") from error
+        raise PreprocError(
+            f"{where}: expected text of Triton's model configuration, got: {first_line(error)}", name="malformed-file"
+        ) from error
 
 
 def check_config(config: Any) -> None:
     """What Triton takes and does not heed. Raises PreprocError."""
     batching = config.WhichOneof("scheduling_choice") == "dynamic_batching"
     if batching and config.max_batch_size == 0:
-        raise PreprocError("expected dynamic_batching with max_batch_size of 1 or more only, got 0, for which Triton ignores it")
+        raise PreprocError(
+            "expected dynamic_batching with max_batch_size of 1 or more only, got 0, for which Triton ignores it", name="triton-settings"
+        )
     preferred = config.dynamic_batching.preferred_batch_size
     if batching and not all(0 < size <= config.max_batch_size for size in preferred):
-        raise PreprocError(f"expected preferred_batch_size of 1 to max_batch_size {config.max_batch_size}, got {list(preferred)}")
+        raise PreprocError(
+            f"expected preferred_batch_size of 1 to max_batch_size {config.max_batch_size}, got {list(preferred)}", name="triton-settings"
+        )
     kinds = {type(group).Kind.Name(group.kind) for group in config.instance_group}
     accelerators = [entry.name for entry in config.optimization.execution_accelerators.gpu_execution_accelerator]
     if accelerators and kinds & {"KIND_CPU", "KIND_MODEL"}:
-        raise PreprocError(f"expected the accelerator {accelerators[0]} with instances on GPUs only, got {', '.join(sorted(kinds))}")
+        raise PreprocError(
+            f"expected the accelerator {accelerators[0]} with instances on GPUs only, got {', '.join(sorted(kinds))}",
+            name="triton-settings",
+        )
     processors = [entry.name for entry in config.optimization.execution_accelerators.cpu_execution_accelerator]
     if processors and kinds != {"KIND_CPU"}:
         raise PreprocError(
-            f"expected the accelerator {processors[0]} with instances on CPUs only (--kind cpu), got {', '.join(sorted(kinds))}"
+            f"expected the accelerator {processors[0]} with instances on CPUs only (--kind cpu), got {', '.join(sorted(kinds))}",
+            name="triton-settings",
         )
     if config.backend != "onnxruntime" and (accelerators or processors):
-        raise PreprocError(f"expected accelerators with the onnxruntime backend only, got {config.backend}, which heeds none")
+        raise PreprocError(
+            f"expected accelerators with the onnxruntime backend only, got {config.backend}, which heeds none", name="triton-settings"
+        )
     if any(group.count < 0 for group in config.instance_group):  # 0 is left out: Triton then chooses
-        raise PreprocError("expected instance groups of no negative number of instances")
+        raise PreprocError("expected instance groups of no negative number of instances", name="triton-settings")
     if not config.input or not config.output:
-        raise PreprocError("expected a model with inputs and outputs, got one without")
+        raise PreprocError("expected a model with inputs and outputs, got one without", name="triton-settings")
 
 
 def check_policy(config: Any, version: int) -> None:
@@ -221,7 +240,7 @@ def check_policy(config: Any, version: int) -> None:
     choice = policy.WhichOneof("policy_choice")
     if (choice == "specific" and version not in policy.specific.versions) or (choice == "latest" and policy.latest.num_versions < 1):
         told = f"specific {list(policy.specific.versions)}" if choice == "specific" else f"latest {policy.latest.num_versions}"
-        raise PreprocError(f"expected a version_policy that serves the new version {version}, got {told}")
+        raise PreprocError(f"expected a version_policy that serves the new version {version}, got {told}", name="triton-settings")
 
 
 def differing(one: Any, other: Any) -> list[str]:
@@ -240,6 +259,7 @@ def _schema() -> Any:
         from tritonclient.grpc import model_config_pb2
     except ImportError as error:
         raise PreprocError(
-            "expected tritonclient, whose schema of config.pbtxt this needs, got none installed; pip install 'tritonclient[grpc]'"
+            "expected tritonclient, whose schema of config.pbtxt this needs, got none installed; pip install 'tritonclient[grpc]'",
+            name="not-installed",
         ) from error
     return model_config_pb2

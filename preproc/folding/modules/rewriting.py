@@ -21,13 +21,14 @@ from .walk import first_convolutions
 class FoldResult:
     """model: the folded copy, or the collapsed one where nothing could be folded.  folded: which of the two.  reason: why not.
     form: what is left at run time besides the cast: "cast" (nothing), "subtract" or "append".
-    convolutions: the names of the weights that took the map up."""
+    convolutions: the names of the weights that took the map up.  refusal: whose message the reason is."""
 
     model: Model
     folded: bool
     reason: str | None
     form: str | None = None
     convolutions: tuple[str, ...] = ()
+    refusal: NotFoldableError | None = None
 
 
 def fold(model: Model, *, example: Tensor) -> FoldResult:
@@ -37,7 +38,7 @@ def fold(model: Model, *, example: Tensor) -> FoldResult:
     Where the fold is impossible the collapsed affine stays in front, and `reason` says why.
     """
     if not isinstance(model, Model):
-        raise PreprocError(f"expected a Model, which prepend(pipeline, network) makes, got {type(model).__name__}")
+        raise PreprocError(f"expected a Model, which prepend(pipeline, network) makes, got {type(model).__name__}", name="wrong-object")
     try:
         return _fold(model, example)
     except NotFoldableError as error:
@@ -45,7 +46,7 @@ def fold(model: Model, *, example: Tensor) -> FoldResult:
         if isinstance(collapsed, Pipeline):
             with torch.no_grad():
                 collapsed = collapsed.collapse(channels=collapsed.layers[:1](example).shape[1])
-        return FoldResult(Model(collapsed, copy.deepcopy(model.backbone)), False, str(error))
+        return FoldResult(Model(collapsed, copy.deepcopy(model.backbone)), False, str(error), refusal=error.with_traceback(None))
 
 
 def why_not_foldable(model: Model, *, example: Tensor) -> str | None:
@@ -55,7 +56,9 @@ def why_not_foldable(model: Model, *, example: Tensor) -> str | None:
 
 def _fold(model: Model, example: Tensor) -> FoldResult:
     if not isinstance(model.pipeline, Pipeline):
-        raise PreprocError(f"expected a Model made by prepend(), got one whose pipeline is a {type(model.pipeline).__name__}")
+        raise PreprocError(
+            f"expected a Model made by prepend(), got one whose pipeline is a {type(model.pipeline).__name__}", name="wrong-object"
+        )
     with torch.no_grad():
         ready = model.pipeline(example)
     kept, affine = split_affine_end(model.pipeline.steps(), channels=ready.shape[1])
@@ -93,7 +96,9 @@ class _Convolution:
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         weight, bias = self._get(self.reader.weight), None if self.reader.bias is None else self._get(self.reader.bias)
         if weight.dtype == torch.bfloat16:
-            raise NotFoldableError("the weights are bfloat16, which NumPy has no arithmetic for; fold in float32 and convert then")
+            raise NotFoldableError(
+                "the weights are bfloat16, which NumPy has no arithmetic for; fold in float32 and convert then", name="fold-dtype"
+            )
         return weight.detach().cpu().numpy(), None if bias is None else bias.detach().cpu().numpy()
 
     def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
@@ -110,7 +115,9 @@ class _Convolution:
         elif isinstance(owner, nn.Conv2d) and weight_name == "weight":
             owner.bias = _like(old, bias)
         else:
-            raise NotFoldableError(f"the fold needs a bias, and {self.reader.weight} is used without one outside of an nn.Conv2d")
+            raise NotFoldableError(
+                f"the fold needs a bias, and {self.reader.weight} is used without one outside of an nn.Conv2d", name="fold-shared-weight"
+            )
 
     def _place(self, name: str) -> tuple[nn.Module, str]:
         owner, _, attribute = name.rpartition(".")

@@ -13,7 +13,7 @@ from .values import Values, arguments_of
 def _same(walk: Values, node: fx.Node) -> Tracked:
     source = node.args[0]
     if isinstance(source, fx.Node) and source.meta["val"].dtype != node.meta["val"].dtype:
-        raise NotFoldableError(f"the input is cast to {node.meta['val'].dtype} before the first convolution")
+        raise NotFoldableError(f"the input is cast to {node.meta['val'].dtype} before the first convolution", name="fold-dtype")
     return walk.of(source)
 
 
@@ -44,18 +44,18 @@ def _index(walk: Values, node: fx.Node) -> Tracked:
     indices = node.args[1]
     chosen = [(axis, index) for axis, index in enumerate(indices) if index is not None]  # type: ignore[arg-type]
     if len(chosen) != 1:
-        raise NotFoldableError("the input is indexed along several axes before the first convolution")
+        raise NotFoldableError("the input is indexed along several axes before the first convolution", name="fold-moved-pixels")
     ((axis, index),) = chosen
     rows = walk.constant(index)
     if rows.ndim != 1:
-        raise NotFoldableError("the input is indexed with a table before the first convolution")
+        raise NotFoldableError("the input is indexed with a table before the first convolution", name="fold-moved-pixels")
     return walk.of(node.args[0]).take(axis, [int(row) for row in rows])
 
 
 def _flip(walk: Values, node: fx.Node) -> Tracked:
     source, (axis, *more) = walk.of(node.args[0]), arguments_of(node)["dims"]
     if more:
-        raise NotFoldableError("the picture is flipped along several axes before the first convolution")
+        raise NotFoldableError("the picture is flipped along several axes before the first convolution", name="fold-moved-pixels")
     return source.take(_axis(node, axis), range(source.map.channels_out)[::-1])
 
 
@@ -82,7 +82,7 @@ def _pad(walk: Values, node: fx.Node) -> Tracked:
     if not any(pads):
         return source
     if any(pads[4:]) or source.axis != 1 or source.rank != 4:
-        raise NotFoldableError("channels are padded before the first convolution")
+        raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
     if arguments.get("mode", "constant") != "constant":
         return source
     return source.padded(arguments.get("value") or 0.0)
@@ -92,9 +92,9 @@ def _batch_norm(walk: Values, node: fx.Node) -> Tracked:
     arguments = arguments_of(node)
     source = walk.of(arguments["input"])
     if arguments.get("training"):
-        raise NotFoldableError("a BatchNorm in training mode reads the input")
+        raise NotFoldableError("a BatchNorm in training mode reads the input", name="fold-not-affine")
     if source.axis != 1:
-        raise NotFoldableError("a BatchNorm reads the input along another axis than its channels")
+        raise NotFoldableError("a BatchNorm reads the input along another axis than its channels", name="fold-not-affine")
     weight, bias = (
         default if arguments[key] is None else walk.constant(arguments[key]) for key, default in (("weight", 1.0), ("bias", 0.0))
     )
@@ -106,13 +106,13 @@ def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[
     def rule(walk: Values, node: fx.Node) -> Tracked:
         left, right = node.args[:2]
         if node.kwargs.get("alpha", 1) != 1 or node.kwargs.get("rounding_mode"):
-            raise NotFoldableError(f"{node.target} reads the input with options")
+            raise NotFoldableError(f"{node.target} reads the input with options", name="fold-not-affine")
         if left in walk.tracked and right in walk.tracked:
-            raise NotFoldableError("the input is combined with itself before the first convolution")
+            raise NotFoldableError("the input is combined with itself before the first convolution", name="fold-computed-value")
         if left in walk.tracked:
             return apply(walk.of(left), walk.constant(right))
         if swapped is None:
-            raise NotFoldableError(f"a constant is divided by the input ({node.target})")
+            raise NotFoldableError(f"a constant is divided by the input ({node.target})", name="fold-not-affine")
         return swapped(walk.of(right), walk.constant(left))
 
     return rule

@@ -54,7 +54,7 @@ class Values(Trail):
 
     def of(self, node: Any) -> Tracked:
         if node not in self.tracked:
-            raise NotFoldableError("the input is combined with a computed value before the first convolution")
+            raise NotFoldableError("the input is combined with a computed value before the first convolution", name="fold-computed-value")
         return self.tracked[node]
 
     def constant(self, value: Any) -> Any:
@@ -63,7 +63,7 @@ class Values(Trail):
             return float(value)
         found = self._evaluate(value)
         if not isinstance(found, Tensor):
-            raise NotFoldableError("the input is combined with a computed value before the first convolution")
+            raise NotFoldableError("the input is combined with a computed value before the first convolution", name="fold-computed-value")
         return found.detach().double().cpu().numpy()
 
     def _evaluate(self, value: Any) -> Any:

@@ -33,7 +33,7 @@ def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
             warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
             exported = torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
     except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
-        raise NotFoldableError(f"torch.export cannot read the backbone: {reason(error)}") from error
+        raise NotFoldableError(f"torch.export cannot read the backbone: {reason(error)}", name="fold-untraceable") from error
     walk = _Walk(exported, example.shape[1])
     if walk.met_written:  # rare, and as slow as the export: the same graph without operations that write into their arguments
         walk = _Walk(exported.run_decompositions({}), example.shape[1])
@@ -57,11 +57,11 @@ class _Walk(Values):
         try:
             self._visit(node)
         except PreprocError as error:
-            self.refusals.append(error if isinstance(error, NotFoldableError) else NotFoldableError(str(error)))
+            self.refusals.append(error if isinstance(error, NotFoldableError) else NotFoldableError(str(error), name=error.name))
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "output":
-            raise NotFoldableError("the backbone returns its input")
+            raise NotFoldableError("the backbone returns its input", name="fold-not-convolution")
         name = str(node.target)
         if name.startswith(("aten.sym_size", "aten._assert_tensor_metadata", "aten.sym_numel")):
             return
@@ -70,7 +70,7 @@ class _Walk(Values):
             return
         rule = RULES.get(name)
         if rule is None:
-            raise NotFoldableError(f"{name} reads the input, which is not a convolution")
+            raise self.no_convolution(name)
         self.tracked[node] = rule(self, node)
 
     def _reader(self, node: fx.Node) -> Reader:
@@ -92,7 +92,10 @@ class _Walk(Values):
 
     def _parameter(self, node: Any, word: str) -> str:
         if not isinstance(node, fx.Node) or node.name not in self.constants:
-            raise NotFoldableError(f"the {word} of the first convolution is computed, not a parameter")
+            raise NotFoldableError(f"the {word} of the first convolution is computed, not a parameter", name="fold-shared-weight")
         if len(node.users) > 1:
-            raise NotFoldableError(f"the {word} of the first convolution, {self.constants[node.name]}, is used by another operation too")
+            raise NotFoldableError(
+                f"the {word} of the first convolution, {self.constants[node.name]}, is used by another operation too",
+                name="fold-shared-weight",
+            )
         return self.constants[node.name]

@@ -40,9 +40,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "P": "palette",
         "PA": "palette + alpha",
         "1": "bilevel",
-        "I;16": "GRAY 16 bit",
-        "I;16B": "GRAY 16 bit",
-        "I;16L": "GRAY 16 bit",
+        **dict.fromkeys(("I;16", "I;16B", "I;16L"), "GRAY 16 bit"),
         "F": "GRAY float",
     }
 )
@@ -77,7 +75,7 @@ def read_array(data: Data) -> NDArray[Any]:
     except PreprocError:
         raise
     except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise PreprocError(f"expected a .npy file with an array of numbers, got: {first_line(error)}") from error
+        raise PreprocError(f"expected a .npy file with an array of numbers, got: {first_line(error)}", name="unreadable-picture") from error
     return array
 
 
@@ -121,13 +119,13 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
                 found = f"bytes that begin with {self.begin!r}" if self.begin else "0 bytes"
                 if self.begin.startswith((b"II", b"MM")):
                     found = f"TIFF of a form that Pillow does not know: {INSTEAD}"
-                raise PreprocError(f"expected an image, got {found}") from error
+                raise PreprocError(f"expected an image, got {found}", name="unreadable-picture") from error
             check_depth(self.image, file)
             self.count = 1 if self.image.format == "PSD" else getattr(self.image, "n_frames", 1)  # a PSD's are the layers of one picture
             self.passed = dict(self._no_pictures())
             self.numbers = [number for number in range(self.count) if number not in self.passed]
             if not self.numbers:
-                raise PreprocError(f"expected a picture, got none: {next(iter(self.passed.values()))}")
+                raise PreprocError(f"expected a picture, got none: {next(iter(self.passed.values()))}", name="unreadable-picture")
             if frames == "first":
                 self.passed |= dict.fromkeys(self.numbers[1:], "behind the first, which alone is asked for")
                 self.numbers = self.numbers[:1]
@@ -145,7 +143,8 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
         """That page or frame, decoded. It is another picture as soon as the next one is read."""
         with _reasons():
             if self.failed is not None and self.image.format not in _APART:
-                raise PreprocError(f"expected the frames before it, which it is drawn upon, got a broken one: [{self.failed}]")
+                told = f"expected the frames before it, which it is drawn upon, got a broken one: [{self.failed}]"
+                raise PreprocError(told, name="unreadable-picture")
             try:
                 if self.count > 1:
                     self.image.seek(number)
@@ -187,9 +186,10 @@ def _reasons() -> Iterator[None]:
     except PreprocError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PreprocError(f"expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels (Pillow's limit), got more") from error
+        told = f"expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels (Pillow's limit), got more"
+        raise PreprocError(told, name="too-large") from error
     except Exception as error:  # decoders raise whatever they like
-        raise PreprocError(f"expected an image, got: {first_line(error)}") from error
+        raise PreprocError(f"expected an image, got: {first_line(error)}", name="unreadable-picture") from error
 
 
 def _open(data: Data) -> IO[bytes]:
@@ -199,7 +199,7 @@ def _open(data: Data) -> IO[bytes]:
 def _check_regular(path: str | Path) -> None:
     if not stat.S_ISREG(Path(path).stat().st_mode):
         what = "a folder" if Path(path).is_dir() else "something else of that name: a pipe, a socket or a device"
-        raise PreprocError(f"expected a file, got {what}")
+        raise PreprocError(f"expected a file, got {what}", name="unreadable-picture")
 
 
 def _formats(begin: bytes) -> list[str]:

@@ -24,18 +24,16 @@ def check_whole(image: Any) -> None:
         deep = tile[0] == "SGI16" or (";16" in str(settings[0]) and settings[0] != "BGR;16")  # which has 16 bits for all three
         deep |= max(tags.get(_BITS, (8,))) > 8  # planes of their own have no such name
         if deep and not image.mode.startswith(("I", "F")):
-            raise PreprocError(f"expected pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8: {INSTEAD}")
+            raise _lossy(f"pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8")
         if tile[0] == "libtiff" and settings[0] == "F;32BF":
-            raise PreprocError(f"expected floats that Pillow reads, got compressed big-endian ones, which it mixes up: {INSTEAD}")
+            raise _lossy("floats that Pillow reads, got compressed big-endian ones, which it mixes up")
         if tile[0] in ("ppm", "ppm_plain") and image.mode != "1" and settings[-1] != (65535 if image.mode == "I" else 255):
-            raise PreprocError(
-                f"expected pixels that Pillow reads as they are, got {image.mode} up to {settings[-1]}, which it scales: {INSTEAD}"
-            )
+            raise _lossy(f"pixels that Pillow reads as they are, got {image.mode} up to {settings[-1]}, which it scales")
     samples = tags.get(_SAMPLES, 1)
     if 2 in tags.get(_SAMPLE_FORMAT, ()):
-        raise PreprocError(f"expected grey levels from 0 on, got integers with a sign: {INSTEAD}")
+        raise _lossy("grey levels from 0 on, got integers with a sign")
     if samples > len(image.getbands()):
-        raise PreprocError(f"expected pixels that Pillow can read whole, got {samples} channels, of which it keeps {image.mode}: {INSTEAD}")
+        raise _lossy(f"pixels that Pillow can read whole, got {samples} channels, of which it keeps {image.mode}")
 
 
 def check_depth(image: Image.Image, file: Any) -> None:
@@ -47,7 +45,7 @@ def check_depth(image: Image.Image, file: Any) -> None:
     depths = (_of_jpeg2000 if image.format == "JPEG2000" else _of_avif)(file.read())
     file.seek(position)
     if any(depth not in (8, 16 if image.mode.startswith("I;16") else 8) for depth in depths):
-        raise PreprocError(f"expected pixels of 8 bits, got {max(depths)} in {image.format}, which Pillow scales: {INSTEAD}")
+        raise _lossy(f"pixels of 8 bits, got {max(depths)} in {image.format}, which Pillow scales")
 
 
 def _of_jpeg2000(data: bytes) -> list[int]:
@@ -69,7 +67,11 @@ def check_pages(image: Any, count: int) -> None:
     """Raises PreprocError for a TIFF file with pages that Pillow cannot see. count: of those that it sees."""
     promised = _promised(str(image.tag_v2.get(_DESCRIPTION, "")), image.width * image.height * image.tag_v2.get(_SAMPLES, 1))
     if promised > count:
-        raise PreprocError(f"expected {promised} pages, as its description says, got {count} that Pillow sees: {INSTEAD}")
+        raise _lossy(f"{promised} pages, as its description says, got {count} that Pillow sees")
+
+
+def _lossy(expected: str) -> PreprocError:
+    return PreprocError(f"expected {expected}: {INSTEAD}", name="lossy-decoding")
 
 
 def _promised(description: str, values: int) -> int:

@@ -60,7 +60,9 @@ def find(loaded: object, names: AbstractSet[str], key: str | None, where: str) -
     """
     tables = list(_tables(loaded))
     if not tables:
-        raise RecipeError(f"{where}: expected a state_dict, a table of names and tensors, got {type(loaded).__name__}")
+        raise RecipeError(
+            f"{where}: expected a state_dict, a table of names and tensors, got {type(loaded).__name__}", name="weights-unreadable"
+        )
     own = {_unwrapped(name): name for name in names}
     if len(own) < len(names):  # names that only a wrapper tells apart
         own = {name: name for name in names}
@@ -71,12 +73,14 @@ def find(loaded: object, names: AbstractSet[str], key: str | None, where: str) -
     chosen = exact or [found for found in known if f"{found.key}/".startswith(f"{key}/")]
     if not chosen:
         raise RecipeError(
-            f"{where}: expected [backbone] checkpoint_key to be one of {', '.join(words)}, got {key!r}{did_you_mean(str(key), words)}"
+            f"{where}: expected [backbone] checkpoint_key to be one of {', '.join(words)}, got {key!r}{did_you_mean(str(key), words)}",
+            name="several-networks",
         )
     if len(chosen) > 1 and whole:
         listed = " or ".join(f'"{word}"' for word in _words(chosen))
         raise RecipeError(
-            f"{where}: expected one state_dict that fits the network, got several; write checkpoint_key = {listed} under [backbone]"
+            f"{where}: expected one state_dict that fits the network, got several; write checkpoint_key = {listed} under [backbone]",
+            name="several-networks",
         )
     nearest = max(chosen, key=lambda found: len(found.state.keys() & names))
     return nearest.without(whole)

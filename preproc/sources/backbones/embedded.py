@@ -36,7 +36,7 @@ EMBEDDED: Mapping[str, Callable[[], nn.Module]] = {"digits": DigitsNet}
 
 def embedded(spec: BackboneSpec, recipe: Recipe) -> Backbone:
     if spec.name is None or spec.name not in EMBEDDED:
-        raise RecipeError(f"[backbone] name: expected one of {', '.join(EMBEDDED)}, got {spec.name!r}")
+        raise RecipeError(f"[backbone] name: expected one of {', '.join(EMBEDDED)}, got {spec.name!r}", name="unknown-network")
     if spec.arguments:
-        raise RecipeError("[backbone] arguments: expected none for an embedded network, got some")
+        raise RecipeError("[backbone] arguments: expected none for an embedded network, got some", name="option-without-effect")
     return fill(EMBEDDED[spec.name], spec, recipe)

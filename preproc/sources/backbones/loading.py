@@ -24,7 +24,9 @@ def load_backbone(recipe: Recipe) -> Backbone:
     """The network that a recipe names, with its weights. Raises PreprocError with the ways out."""
     spec = recipe.backbone
     if spec.source not in _SOURCES:
-        raise RecipeError(f"[backbone] source: expected one of {', '.join(_SOURCES)} for a network in Python, got {spec.source!r}")
+        raise RecipeError(
+            f"[backbone] source: expected one of {', '.join(_SOURCES)} for a network in Python, got {spec.source!r}", name="unknown-choice"
+        )
     backbone = _SOURCES[spec.source](spec, recipe)
     backbone.module.eval().requires_grad_(False)
     return backbone
@@ -60,7 +62,8 @@ def agreement(recipe: Recipe, backbone: Backbone) -> str:
     if recipe.backbone.override is None:
         raise RecipeError(
             f"[[steps]]: expected what the weights {backbone.weights} were trained with, {known}, got {_told(recipe)}; "
-            'if that is meant, write override = "the reason" under [backbone]'
+            'if that is meant, write override = "the reason" under [backbone]',
+            name="trained-otherwise",
         )
     return "no"
 

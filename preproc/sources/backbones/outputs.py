@@ -35,12 +35,12 @@ def _check_names(asked: Sequence[str]) -> None:
     for name in asked:
         check_output_name(name)
     if len(set(asked)) != len(asked):
-        raise PreprocError(f"[backbone] outputs: expected different names, got {', '.join(asked)}")
+        raise PreprocError(f"[backbone] outputs: expected different names, got {', '.join(asked)}", name="output-names")
 
 
 def _name_one(answer: Tensor, asked: Sequence[str]) -> str:
     if len(asked) > 1:
-        raise PreprocError(f"expected {len(asked)} outputs ({', '.join(asked)}), got one tensor; name just one")
+        raise PreprocError(f"expected {len(asked)} outputs ({', '.join(asked)}), got one tensor; name just one", name="output-names")
     (name,) = asked or (ONE,)
     _check_floats({name: answer})
     return name
@@ -53,19 +53,21 @@ def _name_several(answer: object, asked: Sequence[str]) -> tuple[tuple[str, ...]
         raise PreprocError(
             f"expected a backbone that returns a tensor, a tuple or a dict of tensors, "
             f"got {'a' if answer else 'an empty'} {type(answer).__name__}; "
-            "wrap it in a module that returns one of them"
+            "wrap it in a module that returns one of them",
+            name="output-unfit",
         )
     names = tuple(asked) or known
     missing = [name for name in names if known and name not in known]
     if missing:
-        raise PreprocError(f"[backbone] outputs: expected some of {', '.join(known)}, got {missing[0]!r}")
+        raise PreprocError(f"[backbone] outputs: expected some of {', '.join(known)}, got {missing[0]!r}", name="output-names")
     keys = names if known else ()
     values = _values(answer, keys)
     _check_tensors(values, keys)
     if len(names) != len(values):
         raise PreprocError(
             f"[backbone] outputs: expected {len(values)} names, for the backbone returns a tuple of {len(values)} tensors, "
-            f"got {', '.join(names) or 'none'}"
+            f"got {', '.join(names) or 'none'}",
+            name="output-names",
         )
     for name in names:
         check_output_name(name)
@@ -94,7 +96,8 @@ def run(module: nn.Module, picture: Tensor) -> object:
         reason = first_line(error)
         raise PreprocError(
             f"expected a backbone that takes pictures of {picture.shape[1]} channels, height, width {height}, {width}, got: {reason}; "
-            "write the size that it takes as [pixels] size"
+            "write the size that it takes as [pixels] size",
+            name="network-refuses-picture",
         ) from error
 
 
@@ -102,7 +105,7 @@ def named_outputs(outputs: object, names: tuple[str, ...]) -> State:
     """A tensor or a tuple of tensors as a table. Raises PreprocError if it does not match the names."""
     values = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     if len(values) != len(names):
-        raise PreprocError(f"expected {len(names)} outputs ({', '.join(names)}), got {len(values)}")
+        raise PreprocError(f"expected {len(names)} outputs ({', '.join(names)}), got {len(values)}", name="output-names")
     return dict(zip(names, values, strict=True))
 
 
@@ -115,7 +118,8 @@ def _check_one_input(module: nn.Module) -> None:
     if len(needed) > 1:
         raise PreprocError(
             f"expected a backbone that takes one picture, got {type(module).__name__}.forward({', '.join(needed)}); "
-            "wrap it in a module that takes the one that needs preprocessing, and makes or holds the others"
+            "wrap it in a module that takes the one that needs preprocessing, and makes or holds the others",
+            name="several-inputs",
         )
 
 
@@ -124,7 +128,8 @@ def _check_tensors(values: Sequence[object], keys: Sequence[str]) -> None:
         if not isinstance(value, Tensor):
             raise PreprocError(
                 f"expected a backbone whose outputs are tensors, got a {type(value).__name__} as output {key}; "
-                "name those that are tensors, or wrap it in a module that returns them"
+                "name those that are tensors, or wrap it in a module that returns them",
+                name="output-unfit",
             )
 
 
@@ -132,14 +137,17 @@ def _check_floats(outputs: State) -> None:
     for name, value in outputs.items():
         if value.dim() == 0 or len(value) != 1 or not value.numel():
             raise PreprocError(
-                f"expected outputs with one row per picture, got {name} of shape {tuple(value.shape)} for one picture; name the others only"
+                f"expected outputs with one row per picture, got {name} of shape {tuple(value.shape)} for one picture; "
+                "name the others only",
+                name="output-unfit",
             )
         if value.dtype == torch.bfloat16:
-            raise PreprocError(f"expected outputs that NumPy can hold, got bfloat16 in {name}; return {name}.float()")
+            raise PreprocError(f"expected outputs that NumPy can hold, got bfloat16 in {name}; return {name}.float()", name="output-unfit")
         if not value.is_floating_point():
             raise PreprocError(
                 f"expected outputs of floats, which show small errors, got {value.dtype} in {name}; "
-                "return the scores that it is made from, or name the other outputs only"
+                "return the scores that it is made from, or name the other outputs only",
+                name="output-unfit",
             )
 
 

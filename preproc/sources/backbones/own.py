@@ -41,10 +41,13 @@ def _maker(spec: BackboneSpec, recipe: Recipe) -> Callable[[], nn.Module]:
                 module = factory(**spec.arguments)
         except (Exception, SystemExit) as error:  # the user's own code, which may raise anything
             raise RecipeError(
-                f"[backbone] name: expected {spec.name} to make a network from {dict(spec.arguments)}, got {_short(error)}"
+                f"[backbone] name: expected {spec.name} to make a network from {dict(spec.arguments)}, got {_short(error)}",
+                name="network-not-made",
             ) from error
         if not isinstance(module, nn.Module):
-            raise RecipeError(f"[backbone] name: expected {spec.name} to return an nn.Module, got {type(module).__name__}")
+            raise RecipeError(
+                f"[backbone] name: expected {spec.name} to return an nn.Module, got {type(module).__name__}", name="network-not-made"
+            )
         return module.to("cpu", torch.float32)
 
     return make
@@ -69,7 +72,8 @@ def _check_same(name: str, places: list[str]) -> None:
     if there is not None and loaded is not None and there.origin != getattr(loaded, "__file__", None):
         raise RecipeError(
             f"[backbone] name: expected the module {name} of {there.origin}, got another one of that name imported before, "
-            f"{getattr(loaded, '__file__', 'built in')}; give it another name, or export in a process of its own"
+            f"{getattr(loaded, '__file__', 'built in')}; give it another name, or export in a process of its own",
+            name="network-not-made",
         )
 
 
@@ -82,7 +86,7 @@ def _find(path: str, folder: Path) -> Any:
     """The factory at package.module:factory. The recipe's folder and the working directory are looked in first."""
     module_name, _, name = path.partition(":")
     if not module_name or not name:
-        raise RecipeError(f"[backbone] name: expected package.module:factory, got {path!r}")
+        raise RecipeError(f"[backbone] name: expected package.module:factory, got {path!r}", name="network-not-made")
     try:
         with _searching(folder) as places:
             _check_same(module_name.partition(".")[0], places)
@@ -91,13 +95,18 @@ def _find(path: str, folder: Path) -> Any:
         raise
     except (Exception, SystemExit) as error:  # importing runs the user's code, which may raise anything
         raise RecipeError(
-            f"[backbone] name: expected a module {module_name} in {folder}, here or installed, got {_short(error)}"
+            f"[backbone] name: expected a module {module_name} in {folder}, here or installed, got {_short(error)}", name="network-not-made"
         ) from error
     found = module
     for part in name.split("."):
         if not hasattr(found, part):
-            raise RecipeError(f"[backbone] name: expected {part} in {module_name}, got nothing there{did_you_mean(part, dir(found))}")
+            raise RecipeError(
+                f"[backbone] name: expected {part} in {module_name}, got nothing there{did_you_mean(part, dir(found))}",
+                name="network-not-made",
+            )
         found = getattr(found, part)
     if not callable(found):
-        raise RecipeError(f"[backbone] name: expected {path} to be a class or a function, got {type(found).__name__}")
+        raise RecipeError(
+            f"[backbone] name: expected {path} to be a class or a function, got {type(found).__name__}", name="network-not-made"
+        )
     return found

@@ -55,9 +55,11 @@ def read_weights(file: Path) -> tuple[object, Mapping[str, str]]:
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True), {}
     except FileNotFoundError as error:
-        raise PreprocError(f"{file}: expected a weights file, got nothing there") from error
+        raise PreprocError(f"{file}: expected a weights file, got nothing there", name="nothing-there") from error
     except Exception as error:  # what torch and safetensors raise for a broken file is of any class: unpickling, struct, key, ...
-        raise PreprocError(f"{file}: expected a {file.suffix} file of tensors only, got: {_refused(error)}") from error
+        raise PreprocError(
+            f"{file}: expected a {file.suffix} file of tensors only, got: {_refused(error)}", name="weights-unreadable"
+        ) from error
 
 
 _ALONE = "where it was made, torch.save(network.state_dict(), ...) writes its tensors alone"
@@ -82,7 +84,9 @@ def load_state(module: nn.Module, state: State, source: str) -> None:
         module.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]]
-        raise PreprocError(f"{source}: expected the weights of this network, got: {shortened(' '.join(lines), 400)}") from error
+        raise PreprocError(
+            f"{source}: expected the weights of this network, got: {shortened(' '.join(lines), 400)}", name="weights-unfit"
+        ) from error
 
 
 def _published(metadata: Mapping[str, str], file: Path) -> Published | None:
@@ -94,4 +98,6 @@ def _published(metadata: Mapping[str, str], file: Path) -> Published | None:
         check_choice("color", table["color"], steps.COLORS)
         return Published(table["color"], tuple(steps.parse(step) for step in table["steps"]))
     except (ValueError, TypeError, KeyError) as error:
-        raise PreprocError(f"{file}: expected a colour order and steps in its metadata, got: {error!r}") from error
+        raise PreprocError(
+            f"{file}: expected a colour order and steps in its metadata, got: {error!r}", name="weights-unreadable"
+        ) from error

@@ -32,11 +32,13 @@ def torchvision(spec: BackboneSpec, recipe: Recipe) -> Backbone:
         raise RecipeError(
             f"[backbone] name: expected a classification model of torchvision, got {spec.name!r}, which is of another kind; any network "
             'that takes one picture can be had with source = "import", name = "torchvision.models:get_model", '
-            f'arguments = {{name = "{spec.name}", weights = "DEFAULT"}}'
+            f'arguments = {{name = "{spec.name}", weights = "DEFAULT"}}',
+            name="unknown-network",
         )
     if spec.name not in known:
         raise RecipeError(
-            f"[backbone] name: expected a classification model of torchvision, got {spec.name!r}{did_you_mean(spec.name, known)}"
+            f"[backbone] name: expected a classification model of torchvision, got {spec.name!r}{did_you_mean(spec.name, known)}",
+            name="unknown-network",
         )
     builder = models.get_model_builder(spec.name)
     options: dict[str, Any] = {"weights": None}
@@ -64,15 +66,18 @@ def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
         check_torchvision()
         import timm as library
     except ImportError as error:
-        raise PreprocError('expected timm for source = "timm", got none installed; pip install timm') from error
+        raise PreprocError('expected timm for source = "timm", got none installed; pip install timm', name="not-installed") from error
 
     assert spec.name is not None
     name, _, tag = spec.name.partition(".")
     known = library.list_models()
     if name not in known:
-        raise RecipeError(f"[backbone] name: expected a model of timm, got {name!r}{did_you_mean(name, known)}")
+        raise RecipeError(f"[backbone] name: expected a model of timm, got {name!r}{did_you_mean(name, known)}", name="unknown-network")
     if tag:
-        raise RecipeError(f'[backbone] name: expected the model alone, got {spec.name!r}; write name = "{name}" and weights = "{tag}"')
+        raise RecipeError(
+            f'[backbone] name: expected the model alone, got {spec.name!r}; write name = "{name}" and weights = "{tag}"',
+            name="unknown-weights",
+        )
     if spec.weights == "random" or is_file(spec.weights):
         return fill(_checked(lambda: library.create_model(name, pretrained=False, **spec.arguments), spec), spec, recipe)
     tags = [full.partition(".")[2] for full in library.list_pretrained(f"{name}.*")]
@@ -89,7 +94,7 @@ def timm(spec: BackboneSpec, recipe: Recipe) -> Backbone:
         except Exception as error:  # huggingface_hub, httpx and the system raise classes of their own; all mean that it did not come
             offline = isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError, TimeoutError))
             got = f"none in the cache, and {silence}" if silence and offline else _short(error)
-            raise PreprocError(f"{full}: expected the weights to be fetched, got {got}; {_WAYS_OUT}") from error
+            raise PreprocError(f"{full}: expected the weights to be fetched, got {got}; {_WAYS_OUT}", name="remote-failed") from error
     config: Any = module.pretrained_cfg
     return Backbone(module, f"timm {full}", True, _published(config, full), tuple(config.get("label_names") or ()))
 
@@ -147,14 +152,18 @@ def _checked(build: Callable[[], nn.Module], spec: BackboneSpec, kind: type[Exce
     """The same constructor with one line for arguments that it does not take. What weights there are, `weights` says."""
     for name in ("weights", "pretrained", "checkpoint_path"):
         if name in spec.arguments:
-            raise RecipeError(f"[backbone] arguments: expected the weights in [backbone] weights, got {name} among the arguments")
+            raise RecipeError(
+                f"[backbone] arguments: expected the weights in [backbone] weights, got {name} among the arguments",
+                name="conflicting-options",
+            )
 
     def checked() -> nn.Module:
         try:
             return build()
         except kind as error:  # each model has its own ways to refuse
             raise RecipeError(
-                f"[backbone] arguments: expected what {spec.name} takes, got {dict(spec.arguments)}: {_short(error)}"
+                f"[backbone] arguments: expected what {spec.name} takes, got {dict(spec.arguments)}: {_short(error)}",
+                name="network-not-made",
             ) from error
 
     return checked
@@ -163,7 +172,8 @@ def _checked(build: Callable[[], nn.Module], spec: BackboneSpec, kind: type[Exce
 def _unknown_weights(spec: BackboneSpec, names: list[str]) -> RecipeError:
     return RecipeError(
         f'[backbone] weights: expected one of {", ".join(names)}, a .safetensors or .pt file, or "random", '
-        f"got {spec.weights!r}{did_you_mean(str(spec.weights), names)}"
+        f"got {spec.weights!r}{did_you_mean(str(spec.weights), names)}",
+        name="unknown-weights",
     )
 
 
@@ -178,7 +188,8 @@ def _download(weights: Any, spec: BackboneSpec) -> State:
     except (URLError, OSError, RuntimeError) as error:
         cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         raise PreprocError(
-            f"{spec.name}: expected the weights {weights} to be fetched, got {_short(error)}; put the file at {cache}, {_WAYS_OUT}"
+            f"{spec.name}: expected the weights {weights} to be fetched, got {_short(error)}; put the file at {cache}, {_WAYS_OUT}",
+            name="remote-failed",
         ) from error
     finally:
         socket.setdefaulttimeout(before)

@@ -28,10 +28,12 @@ class Published:
 def resize_step(size: Any, interpolation: Any, max_size: int | None, where: str) -> Resize:
     method = str(getattr(interpolation, "value", interpolation)).removesuffix("-exact")  # on a PIL image they are the same
     if method not in INTERPOLATIONS:
-        raise PreprocError(f"{where}: expected interpolation to be one of {', '.join(INTERPOLATIONS)}, got {method}")
+        raise PreprocError(
+            f"{where}: expected interpolation to be one of {', '.join(INTERPOLATIONS)}, got {method}", name="steps-cannot-say"
+        )
     sides = [size] if isinstance(size, int) else list(size or ())
     if len(sides) not in (1, 2):
-        raise PreprocError(f"{where}: expected a size of one or two numbers, got {size}")
+        raise PreprocError(f"{where}: expected a size of one or two numbers, got {size}", name="published-value")
     return Resize(size=sides[0] if len(sides) == 1 else (sides[0], sides[1]), interpolation=method, max_size=max_size)
 
 
@@ -41,7 +43,9 @@ def finished(steps: Iterable[Step], pillow: int | None, constants_because: str |
     made = [replace(step, constants_because=constants_because) if isinstance(step, Normalize) else step for step in steps]
     if constants_because is not None and not any(isinstance(step, Normalize) for step in made):
         told = ", ".join(step.name for step in made) or "no steps"
-        raise PreprocError(f"expected a normalization, whose constants the reason in {BECAUSE} is for, got {told}")
+        raise PreprocError(
+            f"expected a normalization, whose constants the reason in {BECAUSE} is for, got {told}", name="option-without-effect"
+        )
     return with_pillow(made, pillow)
 
 
@@ -68,7 +72,8 @@ def check_torchvision() -> None:
         raise
     except (ImportError, RuntimeError) as error:
         raise NotAtHandError(
-            f"expected a torchvision that was built for this torch, got: {first_line(error)}; install both anew, together"
+            f"expected a torchvision that was built for this torch, got: {first_line(error)}; install both anew, together",
+            name="not-installed",
         ) from error
 
 

@@ -37,14 +37,16 @@ def from_huggingface(
         check_choice("backend", backend, BACKENDS)
     own = _backend(source)
     if own is not None and backend not in (None, own):
-        raise PreprocError(f"expected no backend beside {type(source).__name__}, which computes with {own}, got {backend!r}")
+        raise PreprocError(
+            f"expected no backend beside {type(source).__name__}, which computes with {own}, got {backend!r}", name="option-without-effect"
+        )
     where, config, major = _read(source)
     try:
         name = class_name(config)
         fast = "torchvision" if str(config.get(f"{INNER}_type", "")).endswith("Fast") else None
         computes = backend or own or fast or next(each for each in BACKENDS if name in known(each))
         if name not in known(computes):
-            raise PreprocError(f"expected a processor that computes with {computes}, got {name}, which does not")
+            raise PreprocError(f"expected a processor that computes with {computes}, got {name}, which does not", name="steps-cannot-say")
         forms = known(computes)[name]
         alone = bool(backend or own or fast)
         color, steps = _agreed([form for form in forms if form.is_of(major)] or forms, config, alone=alone)
@@ -53,7 +55,9 @@ def from_huggingface(
     except PreprocError as error:
         raise PreprocError(f"{where}: {error}") from error
     except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
-        raise PreprocError(f"{where}: expected numbers and tables of numbers, got others: {first_line(error)}") from error
+        raise PreprocError(
+            f"{where}: expected numbers and tables of numbers, got others: {first_line(error)}", name="published-value"
+        ) from error
 
 
 def _read(source: Any) -> tuple[str, dict[str, Any], str]:
@@ -68,7 +72,8 @@ def _read(source: Any) -> tuple[str, dict[str, Any], str]:
     if not type(source).__module__.startswith("transformers.") or not hasattr(source, "to_dict"):
         raise PreprocError(
             "expected a preprocessor_config.json, its path, its folder or its table, or an image processor of transformers, got "
-            f"{kind} of {type(source).__module__}"
+            f"{kind} of {type(source).__module__}",
+            name="unknown-source",
         )
     import transformers
 
@@ -80,7 +85,9 @@ def _read(source: Any) -> tuple[str, dict[str, Any], str]:
     try:
         plain = json.loads(json.dumps(_fields(table, f"Hugging Face {kind}")))
     except (TypeError, ValueError) as error:
-        raise PreprocError(f"Hugging Face {kind}: expected fields that a file can hold, got others: {first_line(error)}") from error
+        raise PreprocError(
+            f"Hugging Face {kind}: expected fields that a file can hold, got others: {first_line(error)}", name="published-value"
+        ) from error
     return f"Hugging Face {kind}", plain, transformers.__version__.partition(".")[0]
 
 
@@ -88,12 +95,17 @@ def _from_file(path: Path) -> tuple[str, dict[str, Any]]:
     if path.is_dir():
         paths = [path / name for name in FILES if (path / name).exists()]
         if not paths:
-            raise PreprocError(f"{path}: expected a folder with {' or '.join(FILES)}, got one with neither: No such file")
+            raise PreprocError(
+                f"{path}: expected a folder with {' or '.join(FILES)}, got one with neither: No such file", name="nothing-there"
+            )
         found = [(each, _table(each)) for each in paths]
         found = [(each, table) for each, table in found if each.name != FILES[0] or INNER in table] or found
         tables = [_fields(_inner(table, f"Hugging Face {each.name}"), f"Hugging Face {each.name}") for each, table in found]
         if any(table != tables[0] for table in tables):
-            raise PreprocError(f"{path}: expected {' and '.join(FILES)} to say the same, got two tables that differ; name one of the files")
+            raise PreprocError(
+                f"{path}: expected {' and '.join(FILES)} to say the same, got two tables that differ; name one of the files",
+                name="versions-differ",
+            )
         return f"Hugging Face {found[0][0].name}", tables[0]
     where = f"Hugging Face {path.name}"
     return where, _fields(_inner(_table(path), where), where)
@@ -103,9 +115,9 @@ def _table(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PreprocError(f"{path}: expected a {' or a '.join(FILES)}, got {error.strerror or error}") from error
+        raise PreprocError(f"{path}: expected a {' or a '.join(FILES)}, got {error.strerror or error}", name="nothing-there") from error
     except (ValueError, RecursionError) as error:
-        raise PreprocError(f"{path}: expected JSON, got something else: {first_line(error)}") from error
+        raise PreprocError(f"{path}: expected JSON, got something else: {first_line(error)}", name="malformed-file") from error
 
 
 def _inner(table: Any, where: str) -> Mapping[str, Any]:
@@ -113,7 +125,7 @@ def _inner(table: Any, where: str) -> Mapping[str, Any]:
     if isinstance(table, Mapping) and INNER in table:
         table = table[INNER]
     if not isinstance(table, Mapping):
-        raise PreprocError(f"{where}: expected a table, got {type(table).__name__}")
+        raise PreprocError(f"{where}: expected a table, got {type(table).__name__}", name="published-value")
     return table
 
 
@@ -122,7 +134,10 @@ def _fields(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     forms = [form for backend in BACKENDS for form in known(backend).get(_name(table), ())]
     for name in (*VALUES, "resample", "rescale_factor", "rescale_offset", "crop_pct"):
         if name in table and table[name] is None and any(form.absent.get(name) not in (None, False) for form in forms):
-            raise PreprocError(f"{where}: expected {name} to be said or left out, got null, which transformers 4 and 5 read otherwise")
+            raise PreprocError(
+                f"{where}: expected {name} to be said or left out, got null, which transformers 4 and 5 read otherwise",
+                name="versions-differ",
+            )
     return {name: value for name, value in table.items() if value is not None}
 
 
@@ -143,14 +158,17 @@ def class_name(config: Mapping[str, Any]) -> str:
     name = _name(config)
     if name not in _names() and not any(field in config for field in FIELDS):
         what = name or f"something else, with {', '.join(sorted(map(str, config))[:5]) or 'nothing'}"
-        raise PreprocError(f"expected the configuration of an image processor, got one of {what}")
+        raise PreprocError(f"expected the configuration of an image processor, got one of {what}", name="unknown-source")
     if name not in _names():
         able = ", ".join(
             each.removesuffix("ImageProcessor")
             for each in _names()
             if any(not known(backend)[each][-1].why_not for backend in BACKENDS if each in known(backend))
         )
-        raise PreprocError(f"expected an image processor whose arithmetic is known, of {able}, got {name or 'none named'}{_near(name)}")
+        raise PreprocError(
+            f"expected an image processor whose arithmetic is known, of {able}, got {name or 'none named'}{_near(name)}",
+            name="unknown-source",
+        )
     return name
 
 
@@ -179,7 +197,8 @@ def _agreed(forms: Sequence[Processor], config: Mapping[str, Any], *, alone: boo
         said = ", ".join(f"{name} ({before.get(name)!r} and {newest.absent.get(name)!r})" for name in left_out)
         raise PreprocError(
             f"expected {said or 'fields that both read alike'} to be said, got nothing, which transformers {form.versions[-1]}"
-            f"{' on tensors' if variant else ''} and {newest.versions[-1]} read otherwise"
+            f"{' on tensors' if variant else ''} and {newest.versions[-1]} read otherwise",
+            name="versions-differ",
         )
     return first
 

@@ -35,11 +35,11 @@ def original(origin: str) -> Callable[[Any], NDArray[np.float32]]:
 
             transform = models.get_weight(origin).transforms()
     except ImportError as error:
-        raise NotAtHandError(f"{error.name} is not installed; pip install {error.name}, and verify again") from error
+        raise NotAtHandError(f"{error.name} is not installed; pip install {error.name}, and verify again", name="not-installed") from error
     except PreprocError:
         raise
     except (ValueError, KeyError, AttributeError, RuntimeError) as error:
-        raise PreprocError(f"expected weights that are published, got {origin!r}: {first_line(error)}") from error
+        raise PreprocError(f"expected weights that are published, got {origin!r}: {first_line(error)}", name="unknown-weights") from error
     return lambda image: np.asarray(transform(image).numpy()[None])
 
 

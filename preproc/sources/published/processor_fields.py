@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 
+from ...errors import PreprocError
+
 VALUES: Mapping[str, tuple[str, ...]] = {
     "do_resize": ("size", "resample", "crop_pct", "size_divisor"),
     "do_center_crop": ("crop_size",),
@@ -44,3 +46,7 @@ HARMLESS = frozenset(
 
 def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def wrong(told: str) -> PreprocError:
+    return PreprocError(told, name="published-value")

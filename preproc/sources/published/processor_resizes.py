@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...errors import PreprocError
 from ...steps import CenterCrop, Resize, Step
+from .processor_fields import wrong
 
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 """Pillow's codes."""
@@ -56,5 +56,5 @@ def _method(config: Mapping[str, Any]) -> str:
     code = config.get("resample")
     if code not in RESAMPLE or isinstance(code, bool):
         names = " or ".join(f"{number} ({name})" for number, name in RESAMPLE.items())
-        raise PreprocError(f"expected resample {names}, got {code!r}")
+        raise wrong(f"expected resample {names}, got {code!r}")
     return RESAMPLE[code]

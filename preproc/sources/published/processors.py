@@ -16,7 +16,7 @@ from typing import Any
 from ...errors import PreprocError, did_you_mean
 from ...steps import FAST, CenterCrop, ChannelAffine, Normalize, Rescale, Resize, Step
 from .base import UNJUDGED
-from .processor_fields import FIELDS, FLAG_OF, HARMLESS, VALUES, is_number
+from .processor_fields import FIELDS, FLAG_OF, HARMLESS, VALUES, is_number, wrong
 from .processor_resizes import NEEDS, RESIZES
 
 BACKENDS: Mapping[str, str] = {"pil": "classes", "torchvision": "torchvision"}
@@ -67,31 +67,29 @@ class Processor:
     def read(self, told: Mapping[str, Any], variant: Mapping[str, Any] = {}) -> tuple[str, list[Step]]:
         """The channel order that it makes, and the steps. told: the fields of a file, without nulls. Raises PreprocError."""
         if self.why_not:
-            raise PreprocError(f"expected a processor whose arithmetic steps can say, got {self}: {self.why_not}")
+            raise _cannot_say(f"expected a processor whose arithmetic steps can say, got {self}: {self.why_not}")
         config = {**self.absent, **variant, **told}
         on = {name for name in VALUES if self._flag(name, config)}
         for name in VALUES:
             if name in on and name in told and name not in self.reads and name != "do_pad":
-                raise PreprocError(f"expected {name} to be false or left out, got true, but {self} computes no such step")
+                raise wrong(f"expected {name} to be false or left out, got true, but {self} computes no such step")
         self._check_fields(told, on)
         for name in self.always:
             if FLAG_OF[name] not in on and config.get(name) is not None:
-                raise PreprocError(
-                    f"expected no {name} beside {FLAG_OF[name]} false, for {self} uses it all the same, got {config[name]!r}"
-                )
+                raise wrong(f"expected no {name} beside {FLAG_OF[name]} false, for {self} uses it all the same, got {config[name]!r}")
         on &= self.reads
         if "do_pad" in on or (self._flag("do_pad", config) and "pad_size" in self.reads and config.get("pad_size") is not None):
-            raise PreprocError(f"expected do_pad to be false, for steps cannot say the border of {self}, got true")
+            raise _cannot_say(f"expected do_pad to be false, for steps cannot say the border of {self}, got true")
         found = (self._resize(config) if "do_resize" in on else []) + (self._crop(config) if "do_center_crop" in on else [])
         if "do_flip_channel_order" in on and on & {"do_normalize", "include_top"}:
-            raise PreprocError("expected do_flip_channel_order without do_normalize, whose order is not told, got both")
+            raise _cannot_say("expected do_flip_channel_order without do_normalize, whose order is not told, got both")
         color = "BGR" if (self.color == "BGR") != ("do_flip_channel_order" in on) else "RGB"
         return color, [*found, *self._values(config, on)]
 
     def _flag(self, name: str, config: Mapping[str, Any]) -> bool:
         value = config.get(name)
         if not isinstance(value, bool) and value is not None:
-            raise PreprocError(f"expected {name} to be true or false, got {value!r}")
+            raise wrong(f"expected {name} to be true or false, got {value!r}")
         return bool(value)
 
     def _check_fields(self, told: Mapping[str, Any], on: set[str]) -> None:
@@ -104,31 +102,33 @@ class Processor:
             if name in self.absent and value == self.absent[name]:
                 continue
             if name in self.absent:
-                raise PreprocError(f"expected {name} {self.absent[name]!r}, for steps can say no other of {self}, got {value!r}")
+                raise _cannot_say(f"expected {name} {self.absent[name]!r}, for steps can say no other of {self}, got {value!r}")
             if name in FIELDS:
-                raise PreprocError(f"expected no {name}, which {self} does not read, got {value!r}: leave it out")
-            raise PreprocError(f"expected fields of image processors that are known, got {name!r}{did_you_mean(name, FIELDS)}")
+                raise PreprocError(f"expected no {name}, which {self} does not read, got {value!r}: leave it out", name="unknown-key")
+            raise PreprocError(
+                f"expected fields of image processors that are known, got {name!r}{did_you_mean(name, FIELDS)}", name="unknown-key"
+            )
 
     def _resize(self, config: Mapping[str, Any]) -> list[Step]:
         if self.resize is None:
-            raise PreprocError(f"expected do_resize to be false, for steps cannot say the resize of {self}, got true")
+            raise _cannot_say(f"expected do_resize to be false, for steps cannot say the resize of {self}, got true")
         size = config.get("size")
         if isinstance(size, int) and not isinstance(size, bool) and self.number is not None:
             named = "height width" if config.get("default_to_square", self.number == "height width") else "shortest_edge"
             if named != self.number:
-                raise PreprocError(f"expected size as a table, got {size} with default_to_square {config['default_to_square']}")
+                raise wrong(f"expected size as a table, got {size} with default_to_square {config['default_to_square']}")
             size = dict.fromkeys(self.number.split(), size)
         if (" ".join(sorted(map(str, size))) if isinstance(size, Mapping) else "number") in self.fails:
-            raise FailsError(f"expected a size that {self} takes, got {size!r}, with which it fails")
+            raise FailsError(f"expected a size that {self} takes, got {size!r}, with which it fails", name="published-value")
         if not isinstance(size, Mapping) or not all(map(is_number, size.values())) or " ".join(sorted(size)) not in self.sizes:
             asked = " or ".join(keys.replace(" ", " and ") for keys in self.sizes)
             got = " and ".join(map(str, size)) if isinstance(size, Mapping) else repr(size)
             longest = "; where a longest edge bounds it, the sides are rounded in a way that steps have no word for"
             bound = longest if isinstance(size, Mapping) and "longest_edge" in size else ""
-            raise PreprocError(f"expected size with {asked}, which steps can say for {self}, got {got}{bound}")
+            raise _cannot_say(f"expected size with {asked}, which steps can say for {self}, got {got}{bound}")
         needed = NEEDS.get(self.resize)
         if needed and not is_number(config.get(needed)):
-            raise PreprocError(f"expected {needed} to be a number, got {config.get(needed)!r}")
+            raise wrong(f"expected {needed} to be a number, got {config.get(needed)!r}")
         steps = RESIZES[self.resize](" ".join(sorted(size)), {**config, "size": size})
         return steps if self.tensors is None else [self._on_tensors(step, rescaled=self._flag("do_rescale", config)) for step in steps]
 
@@ -137,19 +137,19 @@ class Processor:
         if not isinstance(step, Resize):
             return step
         if self.tensors == "float32" and not rescaled:
-            raise PreprocError(f"expected do_rescale, behind which {self} resizes floats, got none")
+            raise _cannot_say(f"expected do_rescale, behind which {self} resizes floats, got none")
         if step.interpolation not in FAST:
-            raise PreprocError(f"expected resample 2 (bilinear) or 3 (bicubic), which steps can say on tensors, got {step.interpolation}")
+            raise _cannot_say(f"expected resample 2 (bilinear) or 3 (bicubic), which steps can say on tensors, got {step.interpolation}")
         return replace(step, pillow=None, torch=self.tensors)
 
     def _crop(self, config: Mapping[str, Any]) -> list[Step]:
         size = config.get("crop_size")
         if not self.crop:
-            raise PreprocError(f"expected do_center_crop to be false, for steps cannot say the crop of {self}, got true")
+            raise _cannot_say(f"expected do_center_crop to be false, for steps cannot say the crop of {self}, got true")
         if isinstance(size, int):
             size = {"height": size, "width": size}
         if not isinstance(size, Mapping) or set(size) != {"height", "width"}:
-            raise PreprocError(f"expected crop_size with height and width, got {' and '.join(size) if isinstance(size, Mapping) else size}")
+            raise wrong(f"expected crop_size with height and width, got {' and '.join(size) if isinstance(size, Mapping) else size}")
         return [CenterCrop(size=(size["height"], size["width"]), rounding="floor" if self.backend == "pil" else "trunc")]
 
     def _values(self, config: Mapping[str, Any], on: set[str]) -> list[Step]:
@@ -157,11 +157,9 @@ class Processor:
         factor, offset = 1.0, 0.0
         if "do_rescale" in on:
             if not is_number(config.get("rescale_factor")):
-                raise PreprocError(f"expected rescale_factor to be a number, got {config.get('rescale_factor')!r}")
-            factor, offset = (
-                float(config["rescale_factor"]),
-                -1.0 if config.get("rescale_offset") and "rescale_offset" in self.reads else 0.0,
-            )
+                raise wrong(f"expected rescale_factor to be a number, got {config.get('rescale_factor')!r}")
+            factor = float(config["rescale_factor"])
+            offset = -1.0 if config.get("rescale_offset") and "rescale_offset" in self.reads else 0.0
         rescale: list[Step] = [Rescale(scale=factor, offset=offset)] if "do_rescale" in on else []
         if not on & {"do_normalize", "include_top"}:
             return rescale
@@ -194,7 +192,11 @@ def _per_channel(config: Mapping[str, Any], name: str) -> tuple[float, ...]:
     value = config.get(name)
     values = (value,) * 3 if is_number(value) else value
     if not isinstance(values, (list, tuple)) or len(values) != 3 or not all(map(is_number, values)):
-        raise PreprocError(f"expected {name} to be one number, or one for each of three channels, got {value!r}")
+        raise wrong(f"expected {name} to be one number, or one for each of three channels, got {value!r}")
     if name == "image_std" and not all(float(number) > 0 for number in values):
-        raise PreprocError(f"expected every std > 0, got {value!r}")
+        raise wrong(f"expected every std > 0, got {value!r}")
     return tuple(map(float, values))
+
+
+def _cannot_say(told: str) -> PreprocError:
+    return PreprocError(told, name="steps-cannot-say")

@@ -59,7 +59,9 @@ def from_timm(source: Any, *, pillow: int | None = None, constants_because: str 
     where = ""
     try:
         if isinstance(source, str) and source.startswith("hf-hub:"):
-            raise PreprocError(f"expected the name of weights or a file, got {source}, which is on the hub: fetch its config.json")
+            raise PreprocError(
+                f"expected the name of weights or a file, got {source}, which is on the hub: fetch its config.json", name="unknown-source"
+            )
         if isinstance(source, str):
             source = source.removeprefix("local-dir:")
         if isinstance(source, Path) or (isinstance(source, str) and (source.endswith(".json") or "/" in source or "\\" in source)):
@@ -72,18 +74,20 @@ def from_timm(source: Any, *, pillow: int | None = None, constants_because: str 
     except PreprocError as error:
         raise PreprocError(f"{where}{error}") from error
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
-        raise PreprocError(f"{where}expected a pretrained_cfg of timm, got one with other values: {first_line(error)}") from error
+        raise PreprocError(
+            f"{where}expected a pretrained_cfg of timm, got one with other values: {first_line(error)}", name="published-value"
+        ) from error
 
 
 def _table(path: Path) -> Any:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PreprocError(f"expected a config.json of timm, got {error.strerror or error}") from error
+        raise PreprocError(f"expected a config.json of timm, got {error.strerror or error}", name="nothing-there") from error
     except (ValueError, RecursionError) as error:
-        raise PreprocError(f"expected JSON, got something else: {first_line(error)}") from error
+        raise PreprocError(f"expected JSON, got something else: {first_line(error)}", name="malformed-file") from error
     if not isinstance(table, Mapping):
-        raise PreprocError(f"expected a table, got {type(table).__name__}")
+        raise PreprocError(f"expected a table, got {type(table).__name__}", name="malformed-file")
     return table
 
 
@@ -92,13 +96,13 @@ def _named(name: str) -> Published:
         check_torchvision()
         from timm.models import get_pretrained_cfg
     except ImportError as error:
-        raise PreprocError(f"{name}: expected timm for it, got none installed; pip install timm") from error
+        raise PreprocError(f"{name}: expected timm for it, got none installed; pip install timm", name="not-installed") from error
     try:
         named = get_pretrained_cfg(name)
     except RuntimeError:  # another tag
         named = None
     if named is None:
-        raise PreprocError(f"expected the name of weights of timm, as resnet50.a1_in1k, got {name!r}{_near(name)}")
+        raise PreprocError(f"expected the name of weights of timm, as resnet50.a1_in1k, got {name!r}{_near(name)}", name="unknown-weights")
     found = _resolved(named)
     return replace(found, origin=title(found.origin))
 
@@ -110,14 +114,16 @@ def _resolved(source: Any) -> Published:
     config = {key: value for key, value in (given if isinstance(given, Mapping) else vars(given)).items() if value is not None}
     if not any(key in config for key in _TOLD):
         kind = ", ".join(sorted(map(str, config))[:5]) or "nothing"
-        raise PreprocError(f"expected a pretrained_cfg of timm, with input_size, mean and std, got a table with {kind}")
+        raise PreprocError(
+            f"expected a pretrained_cfg of timm, with input_size, mean and std, got a table with {kind}", name="unknown-source"
+        )
     for key in config:
         if key not in (*_TOLD, *_TIMM_OTHER, *_TIMM_TEST):
-            raise PreprocError(f"expected fields of timm's pretrained_cfg, got {key!r}{did_you_mean(key, _TOLD)}")
+            raise PreprocError(f"expected fields of timm's pretrained_cfg, got {key!r}{did_you_mean(key, _TOLD)}", name="unknown-key")
     config.setdefault("crop_mode", "center")  # older files leave it out
     for key in _TOLD:
         if key not in config:
-            raise PreprocError(f"expected {key} in timm's pretrained_cfg, got nothing: there is no default")
+            raise PreprocError(f"expected {key} in timm's pretrained_cfg, got nothing: there is no default", name="missing-key")
     _check_arguments(table.get("model_args") or {}, config)
     architecture, tag = config.get("architecture", table.get("architecture")), config.get("tag")
     name = "timm " + (f"{architecture}{f'.{tag}' if tag else ''}" if architecture else "pretrained_cfg")
@@ -130,7 +136,9 @@ def _check_arguments(arguments: Mapping[str, Any], config: Mapping[str, Any]) ->
     side = arguments.get("img_size") if config.get("fixed_input_size") else None
     built = [arguments.get("in_chans") or channels, *([side, side] if isinstance(side, int) else side or sides)]
     if built != [channels, *sides]:
-        raise PreprocError(f"expected model_args of the input_size {[channels, *sides]}, got {built}: write one of the two")
+        raise PreprocError(
+            f"expected model_args of the input_size {[channels, *sides]}, got {built}: write one of the two", name="conflicting-options"
+        )
 
 
 def _published(config: Mapping[str, Any], name: str, origin: str) -> Published:
@@ -143,9 +151,9 @@ def _published(config: Mapping[str, Any], name: str, origin: str) -> Published:
         size = scale[0]
     else:
         what = "crop_mode border" if mode == "border" else f"crop_mode {mode} with input_size {list(config['input_size'])}"
-        raise PreprocError(f"expected crop_mode center with a square input_size, or squash, got {what}")
+        raise PreprocError(f"expected crop_mode center with a square input_size, or squash, got {what}", name="steps-cannot-say")
     if channels != 3:
-        raise PreprocError(f"expected a network of 3 channels, got input_size {list(config['input_size'])}")
+        raise PreprocError(f"expected a network of 3 channels, got input_size {list(config['input_size'])}", name="steps-cannot-say")
     normalize = Normalize(mean=tuple(config["mean"]), std=tuple(config["std"]), unit="0-1", origin=name, constants_because=UNJUDGED)
     resize = resize_step(size, config["interpolation"], None, "timm")
     return Published("RGB", (resize, CenterCrop(size=(height, width)), Rescale(), normalize), origin)

@@ -44,7 +44,7 @@ def from_torchvision(source: Any, *, pillow: int | None = None, constants_becaus
         origin, source = str(source), source.transforms()
     if not type(source).__module__.startswith("torchvision.transforms"):
         name = type(source).__name__
-        raise PreprocError(f"expected weights or transforms of torchvision, got {name} of {type(source).__module__}")
+        raise PreprocError(f"expected weights or transforms of torchvision, got {name} of {type(source).__module__}", name="unknown-source")
     reader, transforms = _Reader(origin), list(_flat(source))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torchvision says of antialias and of what it deprecates
@@ -101,11 +101,13 @@ class _Reader:
         kind = type(transform).__name__
         if kind not in KNOWN or not type(transform).__module__.startswith(("torchvision.transforms", "timm.data")):
             known = ", ".join(sorted((*KNOWN, *PRESETS)))
-            raise PreprocError(f"expected transforms of an evaluation pipeline, {known}, got {kind}{did_you_mean(kind, KNOWN)}")
+            raise PreprocError(
+                f"expected transforms of an evaluation pipeline, {known}, got {kind}{did_you_mean(kind, KNOWN)}", name="steps-cannot-say"
+            )
         made = _run(transform, value)
         dtype = _dtype(made)
         if dtype not in DTYPES:
-            raise PreprocError(f"{kind}: expected float32, which networks take, got {dtype}")
+            raise PreprocError(f"{kind}: expected float32, which networks take, got {dtype}", name="steps-cannot-say")
         try:
             if kind in CONVERSIONS:
                 self.convert(kind, _planes(value), _planes(made))
@@ -116,14 +118,18 @@ class _Reader:
         except PreprocError:
             raise
         except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            raise PreprocError(f"{kind}: expected settings of torchvision's, got others: {first_line(error)}") from error
+            raise PreprocError(
+                f"{kind}: expected settings of torchvision's, got others: {first_line(error)}", name="published-value"
+            ) from error
         return made
 
     def convert(self, kind: str, before: NDArray[Any], after: NDArray[Any]) -> None:
         """Integers become floats that are scaled, or not; floats stay as they are."""
         factor = float(after.max()) / float(before.max())
         if not np.allclose(after, before * factor, rtol=1e-6, atol=0):
-            raise PreprocError(f"{kind}: expected a conversion that keeps all values apart, got one that rounds them")
+            raise PreprocError(
+                f"{kind}: expected a conversion that keeps all values apart, got one that rounds them", name="steps-cannot-say"
+            )
         whole = self.factor * factor
         near = [known for known in (1.0, 1 / 255) if math.isclose(whole, known, rel_tol=1e-6)]
         if self.normalize is None:
@@ -131,7 +137,7 @@ class _Reader:
 
     def normalized(self, transform: Any) -> None:
         if self.normalize is not None:
-            raise PreprocError("expected one Normalize, got a second one behind it: remove one of the two")
+            raise PreprocError("expected one Normalize, got a second one behind it: remove one of the two", name="normalized-twice")
         mean, std = (np.asarray(values, np.float64).reshape(-1) for values in (transform.mean, transform.std))
         mean, std = (values.repeat(3) if len(values) == 1 else values for values in (mean, std))  # one number for all channels
         unit = "0-255" if self.factor == 1 else "0-1"
@@ -163,15 +169,19 @@ class _Reader:
         if dtype == "uint8" and not new:
             raise PreprocError(
                 "Resize: expected that of transforms.v2 on a tensor of uint8, got that of v1, which computes in float32 and rounds what "
-                "falls on half a level by its noise; v2's, or one in front of the conversion to a tensor, makes a picture some levels away"
+                "falls on half a level by its noise; v2's, or one in front of the conversion to a tensor, makes a picture some levels away",
+                name="steps-cannot-say",
             )
         if dtype not in ("uint8", "float32"):
-            raise PreprocError(f"Resize: expected it on a PIL image, or a tensor of uint8 or float32, got it on one of {dtype}")
+            raise PreprocError(
+                f"Resize: expected it on a PIL image, or a tensor of uint8 or float32, got it on one of {dtype}", name="steps-cannot-say"
+            )
         if method not in ("bilinear", "bicubic", "lanczos") or not transform.antialias:
             raise PreprocError(
                 "Resize: expected antialiased bilinear, bicubic or lanczos of a tensor, got "
                 f"{method}{'' if transform.antialias else ' with antialias=False'}; in front of the conversion to a tensor it can be read, "
-                "and makes another picture"
+                "and makes another picture",
+                name="steps-cannot-say",
             )
         return replace(resize_step(transform.size, method, transform.max_size, "Resize"), pillow=None, torch=dtype)
 
@@ -180,7 +190,7 @@ class _Reader:
         affine = compose(self.values(), 3)
         assert affine is not None
         if len(fill) not in (1, 3):
-            raise PreprocError(f"{kind}: expected a fill of one number or three, got {len(fill)}")
+            raise PreprocError(f"{kind}: expected a fill of one number or three, got {len(fill)}", name="steps-cannot-say")
         levels = (np.array(fill) - affine.offset) / affine.matrix.diagonal()
         level = round(float(levels[0]))
         if not np.allclose(levels, level, rtol=0, atol=1e-3) or not 0 <= level <= 255:
@@ -188,7 +198,9 @@ class _Reader:
             behind = (
                 f" behind {self.values()[-1].name}, which stands for {told}; put it in front of the conversion" if self.values() else ""
             )
-            raise PreprocError(f"{kind}: expected a border of one grey level for all channels, 0 to 255, got one of {got}{behind}")
+            raise PreprocError(
+                f"{kind}: expected a border of one grey level for all channels, 0 to 255, got one of {got}{behind}", name="steps-cannot-say"
+            )
         return level
 
 
@@ -200,13 +212,15 @@ def _sides(size: Any) -> tuple[int, int]:
 def _fill(transform: Any, value: Any) -> tuple[float, ...]:
     """One number, or one per channel. A table has it by the kind of what reaches the transform; None is black."""
     if transform.padding_mode != "constant":
-        raise PreprocError(f"Pad: expected padding_mode constant, for steps have no other border, got {transform.padding_mode}")
+        raise PreprocError(
+            f"Pad: expected padding_mode constant, for steps have no other border, got {transform.padding_mode}", name="steps-cannot-say"
+        )
     fill = transform.fill
     if isinstance(fill, Mapping):
         fill = fill.get(type(value), fill.get("others"))
     fill = [0] if fill is None else list(fill) if isinstance(fill, (list, tuple)) else [fill]
     if not all(isinstance(number, (int, float)) for number in fill):
-        raise PreprocError(f"Pad: expected a fill of numbers, got {transform.fill}")
+        raise PreprocError(f"Pad: expected a fill of numbers, got {transform.fill}", name="published-value")
     return tuple(map(float, fill))
 
 
@@ -222,7 +236,8 @@ def _run(transform: Any, value: Any) -> Any:
         got = "a PIL image" if not hasattr(value, "dtype") else f"a tensor of {_dtype(value)}"
         raise PreprocError(
             f"{type(transform).__name__}: expected transforms that run on a PIL image one after another, got one that fails on {got}: "
-            f"{first_line(error)}"
+            f"{first_line(error)}",
+            name="published-value",
         ) from error
 
 
@@ -236,7 +251,8 @@ def _compare(steps: Sequence[Step], image: Any, made: Any) -> None:
         raise PreprocError(
             "expected transforms that compute here what their documentation says, got values "
             f"{apart:.1e} of the largest one away from the steps that were read of them ({', '.join(step.name for step in steps)})"
-            + (f"; {why}" if why else "")
+            + (f"; {why}" if why else ""),
+            name="reading-disagrees",
         )
 
 

@@ -20,7 +20,9 @@ def to_torchvision(steps: Sequence[Step]) -> Any:
         match step:
             case Resize(pillow=int(pillow)) if pillow != installed_pillow():
                 here = installed_pillow()
-                raise PreprocError(f"expected resizes with the order of passes of Pillow {here}, which is installed, got {pillow}'s")
+                raise PreprocError(
+                    f"expected resizes with the order of passes of Pillow {here}, which is installed, got {pillow}'s", name="pillow-version"
+                )
             case Resize(antialias=True) if not turned and step.rounds and (step.torch is not None or not tensor):
                 size = [step.size] if isinstance(step.size, int) else list(step.size)
                 method = v2.InterpolationMode(step.interpolation)
@@ -40,6 +42,6 @@ def to_torchvision(steps: Sequence[Step]) -> Any:
                 found.append(v2.Normalize(mean=list(step.mean), std=list(step.std)))
                 tensor = turned = True
             case _:
-                raise PreprocError(f"expected steps that torchvision has transforms for, got {step}")
+                raise PreprocError(f"expected steps that torchvision has transforms for, got {step}", name="steps-cannot-say")
     ends = [*([] if tensor else [v2.PILToTensor()]), *([] if turned else [v2.ToDtype(torch.float32, scale=False)])]
     return v2.Compose([*found, *ends])

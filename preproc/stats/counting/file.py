@@ -43,7 +43,9 @@ def _count_frames(data: Data, name: str, remarks: Remarks, color: str | None, ma
         file = stack.enter_context(ImageFile(data, frames=frames))
         masks = None if mask is None else stack.enter_context(ImageFile(mask, frames=frames))
         if masks is not None and len(masks.numbers) != len(file.numbers):
-            raise PreprocError(f"expected a mask with as many frames as the picture, {len(file.numbers)}, got {len(masks.numbers)}")
+            raise PreprocError(
+                f"expected a mask with as many frames as the picture, {len(file.numbers)}, got {len(masks.numbers)}", name="mask-unfit"
+            )
         remarks.skipped += [(name + file.name(number), reason) for number, reason in file.passed.items()]
         remarks.stacks += len(file.numbers) > 1
         for number, number_of_mask in zip(file.numbers, file.numbers if masks is None else masks.numbers, strict=True):
@@ -64,10 +66,13 @@ def _count_arrays(data: Data, name: str, remarks: Remarks, color: str | None, ma
     if values.ndim in (3, 4) and looks_otherwise(values.shape, first=False):
         raise PreprocError(
             f"expected (H, W, C) or (N, H, W, C), got {values.shape}, which may be (C, H, W): move the channels last, or say "
-            'which it is in Python, preproc.compute_stats(array, layout="NHWC")'
+            'which it is in Python, preproc.compute_stats(array, layout="NHWC")',
+            name="layout-ambiguous",
         )
     if color is not None or mask is not None:
-        raise PreprocError("expected an image file to convert or to mask, got a .npy array, which is counted as it is")
+        raise PreprocError(
+            "expected an image file to convert or to mask, got a .npy array, which is counted as it is", name="option-without-effect"
+        )
     pictures = values if values.ndim == 4 else values[None]
     if frames == "first":
         remarks.skipped += [(f"{name}[{number}]", "behind the first, which alone is asked for") for number in range(1, len(pictures))]

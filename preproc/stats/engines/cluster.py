@@ -18,7 +18,9 @@ def check_installed() -> Any:
     try:
         return importlib.import_module("distributed")
     except ImportError as error:
-        raise PreprocError("expected dask.distributed for --engine dask, got none installed; pip install distributed") from error
+        raise PreprocError(
+            "expected dask.distributed for --engine dask, got none installed; pip install distributed", name="not-installed"
+        ) from error
 
 
 class Cluster(contextlib.AbstractContextManager["Cluster"]):
@@ -44,7 +46,9 @@ class Cluster(contextlib.AbstractContextManager["Cluster"]):
                 where = self.scheduler or stack.enter_context(self._of_our_own())
                 self.client = stack.enter_context(self.distributed.Client(where, timeout="10s"))
             except (OSError, TimeoutError, ValueError) as error:
-                raise PreprocError(f"expected a dask scheduler at {self.scheduler}, got: {first_line(error)}") from error
+                raise PreprocError(
+                    f"expected a dask scheduler at {self.scheduler}, got: {first_line(error)}", name="remote-failed"
+                ) from error
             self.done = self.distributed.as_completed()
             self.resources = stack.pop_all()
         return self
@@ -83,7 +87,7 @@ class Cluster(contextlib.AbstractContextManager["Cluster"]):
         else:
             reason, task = future.exception(), self.held.pop(future)
             if not isinstance(reason, self.distributed.KilledWorker):
-                raise PreprocError(f"expected dask's workers to run, got: {first_line(reason)}") from reason
+                raise PreprocError(f"expected dask's workers to run, got: {first_line(reason)}", name="remote-failed") from reason
             yield task, None
 
     def _submit_merge(self) -> None:

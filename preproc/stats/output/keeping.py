@@ -13,7 +13,7 @@ from .report import TITLE
 def check_targets(stats: Path | None, report: Path | None) -> None:
     """Raises PreprocError where statistics or a report cannot be written or drawn, or something else would be lost."""
     if stats is not None and stats == report:
-        raise PreprocError(f"{stats}: expected two names for the statistics and the report, got one")
+        raise PreprocError(f"{stats}: expected two names for the statistics and the report, got one", name="target-collision")
     if stats is not None:
         targets.check_file(stats, endings=(".json",), what="a stats.json", ours=FORMAT.encode())
     if report is not None:
@@ -22,10 +22,10 @@ def check_targets(stats: Path | None, report: Path | None) -> None:
 
 
 class Kept(NamedTuple):
-    """printed: whether it is on stdout, for it could not be written.  losses: what is to be said of that, or nothing."""
+    """printed: whether it is on stdout, for it could not be written.  losses: what is to be told of that, or nothing."""
 
     printed: bool
-    losses: list[str]
+    losses: list[PreprocError]
 
 
 def keep(path: Path, text: str, *, otherwise_print: bool) -> Kept:
@@ -37,5 +37,6 @@ def keep(path: Path, text: str, *, otherwise_print: bool) -> Kept:
         printed = other is None and otherwise_print
         if printed:
             print(text, file=terminal.stdout())
-        return Kept(printed, [f"{error}; {f'it is in {other}' if other else 'it is printed instead' if printed else 'it is lost'}"])
+        kept = f"it is in {other}" if other else "it is printed instead" if printed else "it is lost"
+        return Kept(printed, [PreprocError(f"{error}; {kept}", name=error.name)])
     return Kept(False, [])

@@ -19,7 +19,7 @@ def pyplot() -> Any:
     try:
         importlib.import_module("matplotlib").use("Agg")
     except ImportError as error:
-        raise PreprocError("expected matplotlib for --report, got none installed; pip install matplotlib") from error
+        raise PreprocError("expected matplotlib for --report, got none installed; pip install matplotlib", name="not-installed") from error
     return importlib.import_module("matplotlib.pyplot")
 
 

@@ -60,7 +60,7 @@ def readers(archive: str | None, places: Sequence[Place], archives: Archives) ->
 
 def _check_size(size: int) -> None:
     if size > MOST_BYTES:
-        raise PreprocError(f"expected a picture of at most {MOST_BYTES:,} bytes in an archive, got {size:,}")
+        raise PreprocError(f"expected a picture of at most {MOST_BYTES:,} bytes in an archive, got {size:,}", name="too-large")
 
 
 def _fetch(name: str) -> bytes | Path:

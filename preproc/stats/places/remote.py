@@ -23,7 +23,7 @@ def find_remote(source: str, found: Found) -> None:
             else:
                 found.add(Place(url))
     except (OSError, tarfile.TarError) as error:
-        raise PreprocError(f"{source}: expected files there, got: {first_line(error)}") from error
+        raise PreprocError(f"{source}: expected files there, got: {first_line(error)}", name="remote-failed") from error
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -32,10 +32,10 @@ def file_system(url: str) -> tuple[Any, str]:
         import fsspec
     except ImportError as error:
         raise PreprocError(
-            f"{url}: expected fsspec for remote files, got none installed; pip install fsspec and what {url} needs"
+            f"{url}: expected fsspec for remote files, got none installed; pip install fsspec and what {url} needs", name="not-installed"
         ) from error
     try:
         system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise PreprocError(f"{url}: expected a file system that fsspec knows, got: {first_line(error)}") from error
+        raise PreprocError(f"{url}: expected a file system that fsspec knows, got: {first_line(error)}", name="remote-failed") from error
     return system, path

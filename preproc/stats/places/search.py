@@ -47,11 +47,11 @@ def _find(source: str, found: Found) -> None:
     elif _GLOB.search(source):
         paths = matches(source)
         if not paths:
-            raise PreprocError(f"{source}: expected files that match, got none")
+            raise PreprocError(f"{source}: expected files that match, got none", name="nothing-there")
         for path in paths:
             _find(path, found)
     else:
-        raise PreprocError(f"{source}: expected a folder, a file, an archive, a list or a glob, got nothing there")
+        raise PreprocError(f"{source}: expected a folder, a file, an archive, a list or a glob, got nothing there", name="nothing-there")
 
 
 def matches(pattern: str) -> list[str]:
@@ -59,11 +59,13 @@ def matches(pattern: str) -> list[str]:
     path = Path(pattern)
     first = next((position for position, part in enumerate(path.parts) if _GLOB.search(part)), None)
     if first is None:
-        raise PreprocError(f"{pattern}: expected a pattern with *, ? or [, got none; a folder's files are {pattern}/*")
+        raise PreprocError(
+            f"{pattern}: expected a pattern with *, ? or [, got none; a folder's files are {pattern}/*", name="nothing-there"
+        )
     try:
         return sorted(map(str, Path(*path.parts[:first]).glob(str(Path(*path.parts[first:])))))
     except ValueError as error:
-        raise PreprocError(f"{pattern}: expected a pattern, got another: {first_line(error)}") from error
+        raise PreprocError(f"{pattern}: expected a pattern, got another: {first_line(error)}", name="nothing-there") from error
 
 
 def _look_through(source: str, found: Found) -> None:
@@ -93,7 +95,7 @@ def _read_list(source: str, found: Found) -> None:
     try:
         lines = Path(source).read_text(encoding="utf-8").splitlines()
     except ValueError as error:
-        raise PreprocError(f"{source}: expected a list of paths as text, got: {first_line(error)}") from error
+        raise PreprocError(f"{source}: expected a list of paths as text, got: {first_line(error)}", name="malformed-file") from error
     for line in lines:
         if line.strip() and not line.startswith("#"):
             path = line.strip()

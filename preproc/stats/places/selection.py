@@ -22,7 +22,7 @@ def masked(found: Found, pattern: str) -> Found:
     for path in matches(pattern):
         masks.setdefault(Path(path).stem, []).append(path)
     if not masks:
-        raise PreprocError(f"--mask-glob {pattern}: expected masks, got none")
+        raise PreprocError(f"--mask-glob {pattern}: expected masks, got none", name="mask-unfit")
     own = {os.path.realpath(path) for same in masks.values() for path in same}
     places = [place for place in found.places if place.archive is not None or os.path.realpath(place.name) not in own]
     stems = Counter(Path(place.name).stem for place in places)
@@ -48,11 +48,13 @@ def sampled(found: Found, sample: str, *, seed: int) -> Found:
     try:
         number = round(float(sample[:-1]) / 100 * total) if sample.endswith("%") else int(sample)
     except (ValueError, OverflowError) as error:
-        raise PreprocError(f"--sample: expected a number of files or a percentage such as 5%, got {sample!r}") from error
+        raise PreprocError(
+            f"--sample: expected a number of files or a percentage such as 5%, got {sample!r}", name="option-value"
+        ) from error
     if sample.endswith("%") and float(sample[:-1]) > 100:
-        raise PreprocError(f"--sample: expected at most 100%, got {sample}")
+        raise PreprocError(f"--sample: expected at most 100%, got {sample}", name="option-value")
     if number < 1:
-        raise PreprocError(f"--sample: expected at least one file, got {sample} of {total}")
+        raise PreprocError(f"--sample: expected at least one file, got {sample} of {total}", name="option-value")
     places = sorted(found.places, key=str)
     chosen = places if number >= total else random.Random(seed).sample(places, number)
     return Found(chosen, found.broken, found.left_out)

@@ -48,7 +48,9 @@ class Accumulator:
         merged = dict(self.kinds)
         for name, kind in other.kinds.items():
             if type(merged.get(name, kind)) is not type(kind):
-                raise PreprocError(f"expected pictures of {name} with integers in both, or with floats in both, got one of each")
+                raise PreprocError(
+                    f"expected pictures of {name} with integers in both, or with floats in both, got one of each", name="several-kinds"
+                )
             merged[name] = kind if name not in merged else merged[name] + kind  # type: ignore[operator]
         return Accumulator(MappingProxyType(dict(sorted(merged.items()))))
 
@@ -81,7 +83,9 @@ class Accumulator:
         except PreprocError:
             raise
         except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise PreprocError(f"expected an accumulator of preproc stats, got one without or with a wrong {error}") from error
+            raise PreprocError(
+                f"expected an accumulator of preproc stats, got one without or with a wrong {error}", name="stats-damaged"
+            ) from error
         return Accumulator(MappingProxyType(dict(sorted(kinds.items()))))
 
     def to_bytes(self) -> bytes:

@@ -64,10 +64,12 @@ class Histogram:
     def __add__(self, other: "Histogram") -> "Histogram":
         """Associative and commutative, bit for bit."""
         if self.counts.shape != other.counts.shape:
-            raise PreprocError(f"expected histograms of one shape, got {self.counts.shape} and {other.counts.shape}")
+            raise PreprocError(
+                f"expected histograms of one shape, got {self.counts.shape} and {other.counts.shape}", name="stats-not-mergeable"
+            )
         counts = self.counts + other.counts
         if (counts < self.counts).any():
-            raise PreprocError("expected fewer than 2^63 pixels of one value, got more")
+            raise PreprocError("expected fewer than 2^63 pixels of one value, got more", name="too-large")
         sums: dict[str, Any] = {
             name: tuple(a + b for a, b in zip(getattr(self, name), getattr(other, name), strict=True)) for name in _PER_CHANNEL
         }
@@ -97,7 +99,9 @@ class Histogram:
         found = []
         for pixels, total, squares in _power_sums(self.counts):
             if pixels <= correction:
-                raise PreprocError(f"expected more than {correction} pixels for a std with correction {correction}, got {pixels}")
+                raise PreprocError(
+                    f"expected more than {correction} pixels for a std with correction {correction}, got {pixels}", name="stats-incomplete"
+                )
             found.append(math.sqrt((pixels * squares - total**2) / (pixels * (pixels - correction))))
         return found
 
@@ -131,13 +135,13 @@ class Histogram:
         """Raises PreprocError for what to_json() never writes."""
         counts = np.array(data["counts"], np.int64)
         if counts.ndim != 2 or counts.shape[1] not in (256, 65536) or (counts < 0).any():
-            raise PreprocError(f"expected counts of shape (channels, 256 or 65536), got {counts.shape}")
+            raise PreprocError(f"expected counts of shape (channels, 256 or 65536), got {counts.shape}", name="stats-damaged")
         sums: dict[str, Any] = {name: tuple(map(int, data[name])) for name in _PER_CHANNEL}
         if any(len(sums[name]) != len(counts) for name in _PER_CHANNEL) or len(set(counts.sum(axis=1).tolist())) != 1:
-            raise PreprocError("expected as many pixels and sums for each channel, got different numbers")
+            raise PreprocError("expected as many pixels and sums for each channel, got different numbers", name="stats-damaged")
         sums |= {name: int(data[name]) for name in _NUMBERS}
         if not counts.any():
-            raise PreprocError("expected sums of at least one picture, none below 0, got others")
+            raise PreprocError("expected sums of at least one picture, none below 0, got others", name="stats-damaged")
         _check_sums(sums)
         return Histogram(counts=counts, **sums)
 
@@ -146,10 +150,10 @@ def _check_sums(sums: Mapping[str, Any]) -> None:
     """Raises PreprocError for sums that no pictures have."""
     numbers = [value for name in _PER_CHANNEL for value in sums[name]] + [sums[name] for name in _NUMBERS]
     if min(numbers) < 0 or sums["images"] < 1 or max(numbers) > sums["images"] * (UNIT << 16) ** 2:
-        raise PreprocError("expected sums of at least one picture, none below 0, got others")
+        raise PreprocError("expected sums of at least one picture, none below 0, got others", name="stats-damaged")
     for sums_of, squares_of in (("means", "mean_squares"), ("stds", "std_squares")):
         if any(a * a > sums["images"] * b for a, b in zip(sums[sums_of], sums[squares_of], strict=True)):
-            raise PreprocError("expected sums of so many pictures, got sums that their squares are too small for")
+            raise PreprocError("expected sums of so many pictures, got sums that their squares are too small for", name="stats-damaged")
 
 
 def _power_sums(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:

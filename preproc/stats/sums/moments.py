@@ -33,20 +33,22 @@ class Moments:
         """Of one picture, (channels, pixels) float."""
         values = np.asarray(picture, np.float64)
         if values.size == 0:
-            raise PreprocError("expected a picture with pixels, got none (a mask that selects nothing?)")
+            raise PreprocError("expected a picture with pixels, got none (a mask that selects nothing?)", name="picture-unfit")
         if not np.isfinite(values).all():
-            raise PreprocError("expected finite pixels, got an infinity or a NaN")
+            raise PreprocError("expected finite pixels, got an infinity or a NaN", name="not-finite")
         mean = values.mean(axis=1)
         with np.errstate(over="ignore"):
             m2 = ((values - mean[:, None]) ** 2).sum(axis=1)
         if not np.isfinite(m2).all():
-            raise PreprocError("expected floats whose squares are finite, got larger ones")
+            raise PreprocError("expected floats whose squares are finite, got larger ones", name="not-finite")
         std = np.sqrt(m2 / values.shape[1])
         return Moments(1, values.shape[1], mean, m2, values.min(axis=1), values.max(axis=1), mean, std)
 
     def __add__(self, other: "Moments") -> "Moments":
         if len(self.mean) != len(other.mean):
-            raise PreprocError(f"expected pictures of one channel count, got {len(self.mean)} and {len(other.mean)}")
+            raise PreprocError(
+                f"expected pictures of one channel count, got {len(self.mean)} and {len(other.mean)}", name="stats-not-mergeable"
+            )
         pixels, delta = self.pixels + other.pixels, other.mean - self.mean
         return Moments(
             self.images + other.images,
@@ -75,7 +77,7 @@ class Moments:
     def from_json(data: Mapping[str, Any]) -> "Moments":
         lists = {key.name: np.array(data[key.name], np.float64) for key in fields(Moments) if key.name not in ("images", "pixels")}
         if not all(values.shape == (len(lists["mean"]),) and np.isfinite(values).all() and values.size for values in lists.values()):
-            raise PreprocError("expected finite sums for each channel, got others")
+            raise PreprocError("expected finite sums for each channel, got others", name="stats-damaged")
         if int(data["images"]) < 1 or int(data["pixels"]) < 1 or lists["m2"].min() < 0:
-            raise PreprocError("expected sums of at least one picture, got others")
+            raise PreprocError("expected sums of at least one picture, got others", name="stats-damaged")
         return Moments(images=int(data["images"]), pixels=int(data["pixels"]), **lists)

@@ -87,7 +87,7 @@ class Elsewhere(Runtime):
         except ValueError as error:
             raise VerificationError(f"the process that ran it said what is no answer: {line.strip()[:200]}") from error
         if "error" in answer:
-            raise _ERRORS.get(answer["error"], PreprocError)(answer["message"])
+            raise _ERRORS.get(answer["error"], PreprocError)(answer["message"], name=answer["name"])
         return answer["answer"]
 
     def _death(self) -> str:
@@ -132,9 +132,9 @@ def _answer(inner: _Inner, method: str, argument: Any) -> dict[str, Any]:
     try:
         return {"answer": getattr(inner, method)(argument)}
     except PreprocError as error:
-        return {"error": type(error).__name__, "message": str(error)}
+        return {"error": type(error).__name__, "message": str(error), "name": error.name}
     except Exception as error:  # noqa: BLE001 - a runtime's own, of any class: the parent tells it as it would its own
-        return {"error": "PreprocError", "message": f"{type(error).__name__}: {first_line(error)}"}
+        return {"error": "PreprocError", "message": f"{type(error).__name__}: {first_line(error)}", "name": "runtime-refuses-file"}
 
 
 def _write(folder: Path, side: str, arrays: Sequence[NDArray[Any]]) -> None:

@@ -27,7 +27,7 @@ class OpenVinoCpu(Runtime):
         try:
             import openvino
         except ImportError as error:
-            raise RuntimeAbsentError("openvino is not installed; pip install openvino") from error
+            raise RuntimeAbsentError("openvino is not installed; pip install openvino", name="not-installed") from error
         from ...graph import load
 
         self.version = openvino.__version__
@@ -37,7 +37,9 @@ class OpenVinoCpu(Runtime):
             self.model = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
             self.promised = [str(value.name) for value in load(path).graph.outputs]
         except RuntimeError as error:
-            raise BundleError(f"{path.name}: expected a file that OpenVINO can run, got: {_reason(error)}") from error
+            raise BundleError(
+                f"{path.name}: expected a file that OpenVINO can run, got: {_reason(error)}", name="runtime-refuses-file"
+            ) from error
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
         (name,) = [port.any_name for port in self.model.inputs if not port.names & set(others)]

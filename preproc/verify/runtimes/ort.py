@@ -28,9 +28,13 @@ def onnxruntime() -> Any:
         ort.InferenceSession  # noqa: B018 - a folder without __init__.py imports, too
     except Exception as error:  # a broken installation raises anything
         if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
-            raise RuntimeAbsentError(f"{error.name} is not installed; pip install onnxruntime-gpu, or onnxruntime for the CPU") from error
+            raise RuntimeAbsentError(
+                f"{error.name} is not installed; pip install onnxruntime-gpu, or onnxruntime for the CPU", name="not-installed"
+            ) from error
         half = " (removing one of its wheels takes files of the other)" if isinstance(error, (ImportError, AttributeError)) else ""
-        raise RuntimeAbsentError(f"expected a whole onnxruntime, got: {first_line(error)}{half}: {INSTALL_ONE}") from error
+        raise RuntimeAbsentError(
+            f"expected a whole onnxruntime, got: {first_line(error)}{half}: {INSTALL_ONE}", name="not-installed"
+        ) from error
     return ort
 
 
@@ -92,7 +96,9 @@ class OrtCpu(Runtime):
             return ort.InferenceSession(path, options, providers=[self._provider()], enable_fallback=0)
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
             if type(error).__module__.startswith("onnxruntime"):
-                raise BundleError(f"{Path(path).name}: expected a file that ONNX Runtime can run, got: {first_line(error)}") from error
+                raise BundleError(
+                    f"{Path(path).name}: expected a file that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
+                ) from error
             raise
 
     def _provider(self) -> Any:
@@ -210,14 +216,18 @@ class OnnxReference:
             source = model if isinstance(model, bytes) else str(model)
             self.session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
-            raise PreprocError(f"expected a model that ONNX Runtime can run, got: {first_line(error)}") from error
+            raise PreprocError(
+                f"expected a model that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
+            ) from error
         self.names, self.image, self.nhwc, self.others = tuple(names), image, nhwc, others
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
         self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
         self.batch = taken.shape[0] if isinstance(taken.shape[0], int) and taken.shape[0] > 0 else 1
         for output in self.session.get_outputs():
             if output.name in names and output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
-                raise PreprocError(f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it")
+                raise PreprocError(
+                    f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it", name="output-unfit"
+                )
         self.mixed = {"the original file in ONNX Runtime, in its own precision"}
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -231,9 +241,13 @@ class OnnxReference:
             outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(len(batch))})
         except Exception as error:  # as above
             raise PreprocError(
-                f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; write the size that it takes"
+                f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; write the size that it takes",
+                name="network-refuses-picture",
             ) from error
         for name, values in zip(self.names, outputs, strict=True):
             if values.ndim == 0 or not values.size:
-                raise PreprocError(f"expected outputs with one row per picture, got {name} of shape {values.shape}; name the others only")
+                raise PreprocError(
+                    f"expected outputs with one row per picture, got {name} of shape {values.shape}; name the others only",
+                    name="output-unfit",
+                )
         return outputs

@@ -110,7 +110,7 @@ def load_torchscript(path: Path, *, device: str = "cpu") -> "torch.jit.ScriptMod
         try:
             module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)
         except (RuntimeError, ValueError, OSError) as error:
-            raise BundleError(f"{path.name}: expected a TorchScript file, got: {first_line(error)}") from error
+            raise BundleError(f"{path.name}: expected a TorchScript file, got: {first_line(error)}", name="runtime-refuses-file") from error
     return module
 
 
@@ -133,7 +133,7 @@ def load_pt2(path: Path, *, device: str = "cpu") -> "nn.Module":
     except BundleError:
         raise
     except Exception as error:  # a broken archive makes torch raise anything
-        raise BundleError(f"{path.name}: expected a pt2 archive, got: {first_line(error)}") from error
+        raise BundleError(f"{path.name}: expected a pt2 archive, got: {first_line(error)}", name="runtime-refuses-file") from error
     module: nn.Module = (program if device == "cpu" else move_to_device_pass(program, device)).module()
     return module
 
@@ -155,7 +155,10 @@ def _check_tensors_only(path: Path, archive: zipfile.ZipFile) -> None:
     strange += [name for name in names if name.endswith("/sample_inputs/model.pt") and archive.getinfo(name).file_size]
     if strange or not configs:
         found = strange[0] if strange else "none"
-        raise BundleError(f"{path.name}: expected a pt2 archive of tensors, without pickles, got {found} in it; export it again")
+        raise BundleError(
+            f"{path.name}: expected a pt2 archive of tensors, without pickles, got {found} in it; export it again",
+            name="weights-unreadable",
+        )
 
 
 def _tensors(module: "nn.Module") -> "Iterator[torch.Tensor]":
@@ -167,7 +170,7 @@ def _check_device(device: str) -> None:
     try:
         import torch
     except ImportError as error:
-        raise RuntimeAbsentError("torch is not installed") from error
+        raise RuntimeAbsentError("torch is not installed", name="not-installed") from error
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeAbsentError("no CUDA device: torch.cuda.is_available() is False")
 

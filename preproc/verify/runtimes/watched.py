@@ -31,7 +31,8 @@ class Watched(Runtime):
             if known is None and isinstance(error, PreprocError):
                 raise
             raise known or BundleError(
-                f"{path.name}: expected a file that {self.name} can open, got: {type(error).__name__}: {first_line(error)}"
+                f"{path.name}: expected a file that {self.name} can open, got: {type(error).__name__}: {first_line(error)}",
+                name="runtime-refuses-file",
             ) from error
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:

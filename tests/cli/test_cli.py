@@ -60,7 +60,7 @@ def test_a_runtime_asked_for_by_name_and_absent_is_exit_1(exported):
         pytest.skip("a CUDA device is here, so ort-cuda is not absent")
     done = run("verify", exported.folder, "--runtime", "ort-cuda", check=1)
     assert "absent" in done.stdout
-    assert "expected ort-cuda to run, got absent" in done.stderr
+    assert "expected ort-cuda to run, got absent [runtime-absent]" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from preproc.verify.runtimes import OrtCpu
 from preproc.verify.runtimes.pytorch import TorchScriptCpu
 from tests.conftest import ROOT
 from tests.onnx_files import hand_made, put
-from tests.test_verify import Fake
+from tests.verify.test_verify import Fake
 
 FORMATS = ["onnx", "torchscript", "pt2"]
 WIDTH = 8

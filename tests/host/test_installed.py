@@ -52,9 +52,10 @@ def test_anywhere_the_embedded_recipe_is_exported_and_verified(site, tmp_path):
 
 def test_the_pages_are_one_text(site, tmp_path):
     assert run(site, "explain", "recipe", cwd=tmp_path).rstrip() == (ROOT / "models" / "README.md").read_text(encoding="utf-8").rstrip()
+    assert run(site, "explain", "unit-mismatch", cwd=tmp_path).rstrip() == examples.refusals()["unit-mismatch"]
     assert examples.page("bundle") == (ROOT / "export" / "README.md").read_text(encoding="utf-8")
     assert examples.page("layers").startswith("# The layers")
-    with pytest.raises(PreprocError, match=r"expected one of recipe, bundle, layers, stats, got 'recpie'; did you mean 'recipe'"):
+    with pytest.raises(PreprocError, match=r"one of recipe, bundle, layers, stats, refusals, or .*, got 'recpie'; did you mean 'recipe'"):
         examples.page("recpie")
 
 
@@ -143,7 +144,7 @@ def test_init_on_a_full_disk_names_the_target_and_leaves_nothing(limit, tmp_path
     (tmp_path / "digits.images").mkdir()  # somebody's: it stays
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "preproc: error: mine.toml: expected a place that can be written to, got: File too large\n"
+    assert done.stderr == "preproc: error: mine.toml: expected a place that can be written to, got: File too large [system-refused]\n"
     assert [file.name for file in tmp_path.rglob("*")] == ["digits.images"]
 
 

@@ -52,8 +52,8 @@ def test_libraries_are_heard_on_stderr_if_asked_for():
 
 
 def test_errors_are_ours_and_heard():
-    done = noisy("inspect", "x", ending="raise PreprocError('expected a file, got none')")
-    assert (done.stdout, done.stderr, done.returncode) == ("", "preproc: error: expected a file, got none\n", 1)
+    done = noisy("inspect", "x", ending="raise PreprocError('expected a file, got none', name='nothing-there')")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "preproc: error: expected a file, got none [nothing-there]\n", 1)
     done = noisy("inspect", "x", ending="raise KeyError('a fault of ours')")
     assert "a fault of ours" in done.stderr  # with its traceback
     assert done.returncode == 1

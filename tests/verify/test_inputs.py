@@ -6,8 +6,7 @@ from PIL import Image
 
 from preproc.errors import PreprocError
 from preproc.sources import PixelsSpec
-from preproc.verify import notes, standard
-from preproc.verify.inputs import from_folder, one_picture
+from preproc.verify.inputs import from_folder, notes, one_picture, standard
 from tests.conftest import ROOT
 
 

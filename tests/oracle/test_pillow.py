@@ -315,7 +315,10 @@ def test_attach_takes_it(tmp_path):
     assert f"resizes otherwise than Pillow {OTHER}" in " ".join(done.stdout.split())
     assert f"pillow {OTHER}" in run("inspect", tmp_path / "out", check=0).stdout
     wrong = run("attach", file, "-o", tmp_path / "no", *source, "--pillow", "11", check=1)
-    assert wrong.stderr == "preproc: error: --pillow: expected 12 or 13, got 11; 12 stands for every older Pillow, 13 for every newer one\n"
+    assert (
+        wrong.stderr
+        == "preproc: error: --pillow: expected 12 or 13, got 11; 12 stands for every older Pillow, 13 for every newer one [step-value]\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 import warnings
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -18,7 +19,7 @@ from preproc.sources.backbones import agreement, load_backbone
 from preproc.steps import FromPixels, Normalize, Rescale
 from preproc.verify.runtimes.pytorch import load_pt2
 from tests.conftest import ROOT
-from tests.test_verify import edit_onnx
+from tests.verify.test_verify import edit_onnx
 
 TABLE = {
     "name": "net",
@@ -63,8 +64,9 @@ def test_timm_without_a_network_says_the_ways_out(monkeypatch):
 
 def test_timm_is_an_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(PreprocError, match=r"pip install timm"):
+    with pytest.raises(PreprocError, match=r"pip install timm") as caught:
         load_backbone(recipe())
+    assert caught.value.name == "not-installed"
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,10 @@ def test_a_bundle_from_elsewhere_does_not_choose_which_code_runs(nets, tmp_path,
     report = verify_bundle(bundle.folder, runtimes=["torchscript-cpu", "torch-cpu"])
     assert {result.runtime: result.verdict for result in report.results} == {"torchscript-cpu": "passed", "torch-cpu": "absent"}
     assert "give the recipe that says so with --recipe" in str(report.results[1].reason)
+    np.save(nets / "picture.npy", np.zeros((24, 20, 3), np.uint8))
+    with pytest.raises(BundleError, match="give the recipe that says so with --recipe") as caught:
+        verify_bundle(bundle.folder, images=nets)
+    assert caught.value.name == "recipe-runs-code"
     assert "nets was imported" not in capsys.readouterr().out
     assert "own_nets" not in sys.modules
 

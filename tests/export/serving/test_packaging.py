@@ -26,8 +26,8 @@ from preproc.steps import Resize
 from preproc.verify.runtimes import OrtCpu
 from tests.commands import run
 from tests.conftest import ROOT
+from tests.export.test_attach_grid import several
 from tests.onnx_files import STEPS, hand_made, put, single
-from tests.test_attach_grid import several
 
 DIGITS = ROOT / "export" / "digits"
 TENSORRT = 'optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }'
