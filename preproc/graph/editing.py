@@ -52,17 +52,7 @@ def attach(
     taker, ready = picture.value, channels_out(steps, pixels.channels)
     assert taker.dtype is not None
     picture.check_fits(pixels, channels=ready, size=output_size(steps, pixels.size))
-    values = [*model.graph.inputs, *model.graph.initializers.values(), *(made for node in model.graph.all_nodes() for made in node.outputs)]
-    taken = {str(value.name) for value in values if value is not taker}
-    if name in taken:
-        raise PreprocError(
-            f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it", name="unusable-name"
-        )
-    ours = sorted(value for value in taken if value.startswith("preproc/") or value.endswith("/preproc"))
-    if ours:
-        raise PreprocError(
-            f"expected a model without values named preproc/... or .../preproc, got {ours[0]!r}; rename it", name="unusable-name"
-        )
+    _check_names(model, taker, name)
     opset = model.opset_imports.get("", 0)
     left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
@@ -75,6 +65,21 @@ def attach(
         output = builder.add("Transpose", output, perm=[0, 2, 3, 1])
     insert(model.graph, taker, value, builder, output)
     return replace(done, moved=builder.moved)
+
+
+def _check_names(model: ir.Model, taker: ir.Value, name: str) -> None:
+    """That no value but the picture input, which goes, has a name that will be ours. Raises PreprocError."""
+    values = [*model.graph.inputs, *model.graph.initializers.values(), *(made for node in model.graph.all_nodes() for made in node.outputs)]
+    taken = {str(value.name) for value in values if value is not taker}
+    if name in taken:
+        raise PreprocError(
+            f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it", name="unusable-name"
+        )
+    ours = sorted(value for value in taken if value.startswith("preproc/") or value.endswith("/preproc"))
+    if ours:
+        raise PreprocError(
+            f"expected a model without values named preproc/... or .../preproc, got {ours[0]!r}; rename it", name="unusable-name"
+        )
 
 
 def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: str | None = None) -> ir.Model:

@@ -45,10 +45,7 @@ def package(
     new version would need another config.pbtxt or other labels than those that are there, or its warm-up is gone; and for a bundle that was
     exported quickly.
     """
-    check_choice("target", target, ("triton",))
-    check_choice("backend", backend, triton.FILES)
-    check_choice("kind", kind, triton.KINDS)
-    _check_batch(max_batch)
+    _check_options(target, backend, kind, max_batch)
     bundle = _servable(bundle_dir, backend)
     name = _url_name(str(bundle.contract["name"]) if name is None else name)
     repository = _repository(out)
@@ -56,10 +53,9 @@ def package(
     golden = bundle.golden()
     config = triton.make_config(bundle, golden, name, backend=backend, kind=kind, max_batch=max_batch, settings=more, progress=progress)
     model = repository / name
-    version = _next_version(model)
-    triton.check_policy(config, version)
+    version = _next_version(model, config)
     made = Path(out) / name / str(version)
-    targets.check_place(made, size=sum(bundle.manifest["files"].get(file, {"size": 0})["size"] for file in triton.FILES[backend]))
+    targets.check_place(made, size=_size(bundle, backend))
     with targets.made_folder(repository), targets.writing(made):
         for place in {repository.parent, repository, model}:
             aside.sweep(place, _prefix(model))
@@ -69,7 +65,10 @@ def package(
     return made
 
 
-def _check_batch(max_batch: object) -> None:
+def _check_options(target: str, backend: str, kind: str, max_batch: object) -> None:
+    check_choice("target", target, ("triton",))
+    check_choice("backend", backend, triton.FILES)
+    check_choice("kind", kind, triton.KINDS)
     whole = isinstance(max_batch, int) and not isinstance(max_batch, bool) and 0 <= max_batch < 1 << 31
     if max_batch is not None and not whole:
         raise PreprocError(f"expected max_batch to be a number of pictures, 0 for no batching, got {max_batch!r}", name="option-value")
@@ -169,6 +168,11 @@ def _prefix(model: Path) -> str:
     return f".{model.parent.name}.{model.name}.new-"
 
 
+def _size(bundle: Bundle, backend: str) -> int:
+    """Bytes of the files that go into a version folder."""
+    return sum(bundle.manifest["files"].get(file, {"size": 0})["size"] for file in triton.FILES[backend])
+
+
 def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int, sample: Case) -> None:
     place = folder / str(version)
     place.mkdir(parents=True)
@@ -188,11 +192,13 @@ def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int
     triton.write_warmup(folder / triton.WARMUP, sample)
 
 
-def _next_version(model: Path) -> int:
+def _next_version(model: Path, config: Any) -> int:
+    """Raises PreprocError where there is none, or it would not be served."""
     folders = [folder.name for folder in model.iterdir()] if model.is_dir() else []
     version = max((int(name) for name in folders if re.fullmatch("[0-9]+", name)), default=0) + 1
     if version > LAST:
         raise PreprocError(f"{model}: expected versions up to {LAST}, which Triton can read, got {version - 1}", name="served-otherwise")
+    triton.check_policy(config, version)
     return version
 
 
