@@ -40,7 +40,7 @@ from preproc.steps import (
     output_size,
     parse,
 )
-from preproc.steps.geometry import TORCHES
+from preproc.steps.resize import TORCHES
 from preproc.verify import sizes_of
 from preproc.verify.runtimes import onnxruntime
 from preproc.verify.runtimes.ort import _output_types
