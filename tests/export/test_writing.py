@@ -30,7 +30,7 @@ def test_a_step_that_fails_leaves_the_old_bundle_and_nothing_else(bundle, monkey
     import importlib
 
     edit_manifest(bundle, "golden", ["noise"])  # one that is to be replaced
-    module = "preproc.export.formats.torchscript" if step == "export_torchscript" else "preproc.export.exporter"
+    module = "preproc.export.formats" if step == "export_torchscript" else "preproc.export.exporter"
     monkeypatch.setattr(importlib.import_module(module), step, broken)
     before = (bundle / "manifest.json").read_bytes()
     with pytest.raises(OSError, match="disk full"):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from preproc import steps
 from preproc.errors import PreprocError
 from preproc.folding.modules import fold, uncorrected_border, why_not_foldable
-from preproc.layers import FromPixels, LocalResponseNorm, Pipeline, Rescale, prepend
+from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Pipeline, Rescale, prepend
 from tests.folding.modules.networks import CHANNELS, Stem, double, imagenet, pixels
 
 
@@ -180,3 +180,25 @@ def test_the_negative_control_makes_just_the_border_wrong(make):
 def test_a_network_without_a_pipeline_is_told_how():
     with pytest.raises(PreprocError, match=r"expected a Model, which prepend\(pipeline, network\) makes, got Conv2d"):
         fold(nn.Conv2d(3, 4, 3), example=pixels())
+
+
+class WeightAlone(nn.Module):
+    """Uses a convolution's weight without the module."""
+
+    def __init__(self, *, called):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.called = nn.Conv2d(3, 4, 3, bias=False), called
+
+    def forward(self, x):
+        return self.conv(x) if self.called else nn.functional.conv2d(x, self.conv.weight)
+
+
+@pytest.mark.parametrize("called", [True, False])
+def test_a_bias_that_nobody_would_read_is_no_fold(called):
+    pipeline = Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet"))
+    model, example = prepend(pipeline, WeightAlone(called=called)), torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)
+    result = fold(model, example=example)
+    assert result.folded == called
+    assert called or "is used without one outside of an nn.Conv2d" in result.reason
+    torch.testing.assert_close(result.model(example), model(example), rtol=1e-4, atol=1e-4)
