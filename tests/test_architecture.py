@@ -120,6 +120,24 @@ def test_a_look_behind_a_door_is_seen(tmp_path, monkeypatch):
         assert [text.split(": ")[1] for text in faults(file)] == ([] if fault is None else [fault]), line
 
 
+AT_THE_ROOT = {
+    ("errors.py", "verify", "Report"): "for type checkers alone: an error of export_bundle() carries the report that was made before it",
+    ("__main__.py", "cli", "main"): "the console script",
+}
+
+
+def test_the_files_at_the_root_use_no_room_but_those_that_are_listed():
+    """But __init__.py, which hands all rooms' public names on."""
+    found = {
+        (file.name, module, name)
+        for file in FILES
+        if file.parent == PACKAGE and file.name != "__init__.py"
+        for module, name, _ in imported(file)
+        if module is not None
+    }
+    assert found == set(AT_THE_ROOT)
+
+
 def test_the_order_names_every_room():
     assert sorted(ORDER) == sorted({room_of(file) for file in INSIDE})
     assert len({room.partition(".")[0] for room in ORDER}) <= MOST_ROOMS

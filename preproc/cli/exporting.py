@@ -86,7 +86,7 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Write a commented recipe to begin with; without options that of the small network that comes along. Never over a file."""
-    from .starting import write_recipe
+    from .first_recipe import write_recipe
 
     made, left = write_recipe(torchvision=torchvision, timm=timm, onnx=onnx, preset=preset, out=out)
     told = f"fill in {left}; then" if left else "now"
@@ -140,7 +140,7 @@ def attach(
     """Put preprocessing in front of an .onnx file, verified against the original."""
     from ..bundle import Bundle
     from ..export import attach as put
-    from .choices import Options, steps_and_pixels
+    from .attach_options import Options, steps_and_pixels
 
     given = Options(
         preset=preset,

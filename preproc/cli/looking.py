@@ -57,7 +57,7 @@ def show(
 ) -> None:
     """Draw what each step does to a picture: the picture, its values' range, their histogram."""
     from ..verify import inputs
-    from .showing import write_picture
+    from .drawing import write_picture
 
     told = write_picture(image, source, out, against=against)
     for note in inputs.notes(image):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preproc.cli.showing import stages, write_picture
+from preproc.cli.drawing import stages, write_picture
 from preproc.errors import PreprocError
 from preproc.sources import load_recipe
 from preproc.steps import output_size
@@ -82,6 +82,6 @@ def test_without_matplotlib(monkeypatch, tmp_path):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("preproc.cli.showing.importlib.import_module", absent)
+    monkeypatch.setattr("preproc.cli.drawing.importlib.import_module", absent)
     with pytest.raises(PreprocError, match="expected matplotlib for preproc show"):
         write_picture(PHOTOGRAPH, RESNET18, tmp_path / "a.png")

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from preproc.cli.showing import write_picture
+from preproc.cli.drawing import write_picture
 from preproc.errors import BundleError, PreprocError
 from preproc.export import attach, export_bundle, verify_bundle
 from preproc.export.resolving import job_of

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
-from preproc.cli.starting import write_recipe
+from preproc.cli.first_recipe import write_recipe
 from preproc.errors import PreprocError, RecipeError
 from preproc.host import examples
 from preproc.sources import load_recipe

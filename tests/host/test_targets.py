@@ -236,9 +236,9 @@ def test_a_package_leaves_nothing_and_names_the_target(exported, tmp_path, monke
 
 
 def test_a_drawing_looks_first(exported, tmp_path, pictures, nowhere, monkeypatch):
-    from preproc.cli import showing
+    from preproc.cli import drawing
 
-    monkeypatch.setattr(showing, "stages", never)
+    monkeypatch.setattr(drawing, "stages", never)
     picture = pictures / "0.png"
     before = picture.read_bytes()
     for out, told in (
@@ -248,11 +248,11 @@ def test_a_drawing_looks_first(exported, tmp_path, pictures, nowhere, monkeypatc
         (picture, "expected another name than that of the picture that is shown"),
     ):
         with pytest.raises(PreprocError, match=told):
-            showing.write_picture(picture, exported.folder, out)
+            drawing.write_picture(picture, exported.folder, out)
     assert picture.read_bytes() == before
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(PreprocError, match="expected matplotlib for preproc show"):
-        showing.write_picture(picture, exported.folder, tmp_path / "x.png")
+        drawing.write_picture(picture, exported.folder, tmp_path / "x.png")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are POSIX's")

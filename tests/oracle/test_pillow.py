@@ -17,7 +17,7 @@ from torchvision.models import ResNet18_Weights
 from preproc import layers
 from preproc.bundle import steps_of, to_recipe
 from preproc.bundle.inspection import describe
-from preproc.cli.choices import Options, steps_and_pixels
+from preproc.cli.attach_options import Options, steps_and_pixels
 from preproc.errors import BundleError, PreprocError, RecipeError
 from preproc.export import export_bundle, verify_bundle
 from preproc.layers import Pipeline

@@ -173,7 +173,7 @@ def test_a_zip_of_others_and_a_cut_one_are_refused(tmp_path, exported):
 
 
 def test_show_takes_every_file_with_a_contract(exported, tmp_path):
-    from preproc.cli.showing import _front
+    from preproc.cli.drawing import _front
     from preproc.sources import load_recipe
 
     steps = load_recipe(ROOT / "models" / "digits.toml").steps
@@ -191,7 +191,7 @@ def test_show_takes_every_file_with_a_contract(exported, tmp_path):
 def test_the_numbers_of_the_last_histograms_are_not_cut_off(tmp_path):
     from PIL import Image
 
-    from preproc.cli.showing import write_picture
+    from preproc.cli.drawing import write_picture
 
     write_picture(ROOT / "preproc" / "verify" / "pictures" / "coffee.jpg", ROOT / "models" / "resnet18.toml", tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
@@ -205,11 +205,11 @@ COMMANDS = {
     "attach": (["attach", "m.onnx", "-o", "out", "--preset", "imagenet"], "preproc.export.attach"),
     "verify": (["verify", "bundle"], "preproc.export.verify_bundle"),
     "inspect": (["inspect", "bundle"], "preproc.bundle.inspection.describe"),
-    "show": (["show", "a.png", "r.toml", "-o", "b.png"], "preproc.cli.showing.write_picture"),
+    "show": (["show", "a.png", "r.toml", "-o", "b.png"], "preproc.cli.drawing.write_picture"),
     "package": (["package", "bundle", "-o", "out"], "preproc.export.serving.package"),
     "serve-check": (["serve-check", "nowhere", "--bundle", "bundle"], "preproc.export.serving.serve_check"),
     "stats-diff": (["stats-diff", "a.json", "b.json"], "preproc.stats.Stats.load"),
-    "init": (["init"], "preproc.cli.starting.write_recipe"),
+    "init": (["init"], "preproc.cli.first_recipe.write_recipe"),
 }
 
 

@@ -17,7 +17,7 @@ from timm.models import get_pretrained_cfg
 from torchvision import models, transforms
 from torchvision.transforms import v2
 
-from preproc.cli.choices import Options, steps_and_pixels
+from preproc.cli.attach_options import Options, steps_and_pixels
 from preproc.cli.tables import show
 from preproc.errors import NotAtHandError, PreprocError, RecipeError
 from preproc.export import attach, original, verify_bundle
