@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 from torch import nn
@@ -97,7 +98,7 @@ def test_one_wrong_output_of_two_fails(tmp_path, monkeypatch):
         bias = found.graph.initializers["network.scores.bias"]
         array = bias.const_value.numpy().copy()
         array[0] += 0.01
-        bias.const_value = onnx_export.ir.tensor(array, name=bias.name)
+        bias.const_value = ir.tensor(array, name=bias.name)
         return found
 
     monkeypatch.setattr(onnx_export, "export_backbone", damaged)

@@ -1,28 +1,20 @@
-"""A bundle on disk: its manifest, its hashes, its golden samples, and how it is published. No torch."""
+"""A bundle on disk: its manifest, and every file checked against it. No torch."""
 
-import contextlib
-import glob
 import hashlib
 import json
-import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..errors import BundleError, first_line
-from ..host import scratch as aside
-from ..host import targets, versions
+from ..errors import BundleError
+from ..host import versions
 from ..sources import check_name
 from ..verify import Case, Report, agree
 from . import contract as contracts
-
-MANIFEST = "manifest.json"
-CONTENTS = (MANIFEST, "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "golden")
-"""Everything that a bundle's folder has."""
+from .golden import golden_files, read_golden
+from .publishing import MANIFEST, recover
 
 
 @dataclass(frozen=True)
@@ -49,26 +41,12 @@ class Bundle:
 
     def golden(self) -> list[Case]:
         """The golden samples, with the reference's outputs."""
-        outputs = [output["name"] for output in self.contract["outputs"]]
-        others = [other["name"] for other in self.contract["other_inputs"]]
-        files = golden_files([*outputs, *others])
-        cases = []
-        for name in self.manifest["golden"]:
-            arrays = {key: _array(self.folder / "golden" / name / file) for key, file in files.items()}
-            pixels = _array(self.folder / "golden" / name / "pixels.npy")
-            cases.append(Case(name, pixels, {key: arrays[key] for key in outputs}, {key: arrays[key] for key in others}))
-        return cases
+        outputs, others = ([value["name"] for value in self.contract[key]] for key in ("outputs", "other_inputs"))
+        return [read_golden(self.folder, name, outputs, others) for name in self.manifest["golden"]]
 
     def against_golden(self) -> str:
         """What a report says that compares with the golden samples."""
         return f"{len(self.manifest['golden'])} golden samples ({self.report.against.split(',')[0]} of the export)"
-
-
-def _array(file: Path) -> Any:
-    try:
-        return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BundleError(f"{file}: expected an array of NumPy, got: {first_line(error)}") from error
 
 
 def open_bundle(folder: str | Path) -> Bundle:
@@ -103,6 +81,25 @@ def open_bundle(folder: str | Path) -> Bundle:
     return bundle
 
 
+def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    wrong = []
+    for name, promised in manifest["files"].items():
+        file = folder / name
+        if not file.is_file():
+            wrong.append(f"{name} is missing")
+        elif file.stat().st_size != promised["size"]:
+            wrong.append(f"{name} has {file.stat().st_size} bytes instead of {promised['size']}")
+        elif sha256(file) != promised["sha256"]:
+            wrong.append(f"{name} has other contents")
+    if wrong:
+        raise BundleError(
+            f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again", name="bundle-changed"
+        )
+    for name, read in (("model.onnx", _onnx_contract), ("model.pt", torch_contract), ("model.pt2", torch_contract)):
+        if name in manifest["files"] and read(folder / name) != manifest["contract"]:
+            raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one", name="bundle-changed")
+
+
 def strays(bundle: Bundle) -> list[str]:
     """What lies in a bundle's folder beside what its manifest lists."""
     listed = {MANIFEST, *(name.partition("/")[0] for name in bundle.manifest["files"])}
@@ -127,25 +124,6 @@ def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, 
     if [case.name for case in known] != [case.name for case in golden]:
         return False
     return all(agree(one, other) for one, other in zip(known, golden, strict=True))
-
-
-def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
-    wrong = []
-    for name, promised in manifest["files"].items():
-        file = folder / name
-        if not file.is_file():
-            wrong.append(f"{name} is missing")
-        elif file.stat().st_size != promised["size"]:
-            wrong.append(f"{name} has {file.stat().st_size} bytes instead of {promised['size']}")
-        elif sha256(file) != promised["sha256"]:
-            wrong.append(f"{name} has other contents")
-    if wrong:
-        raise BundleError(
-            f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again", name="bundle-changed"
-        )
-    for name, read in (("model.onnx", _onnx_contract), ("model.pt", torch_contract), ("model.pt2", torch_contract)):
-        if name in manifest["files"] and read(folder / name) != manifest["contract"]:
-            raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one", name="bundle-changed")
 
 
 def _onnx_contract(path: Path) -> dict[str, Any] | None:
@@ -178,30 +156,6 @@ def hashes(folder: Path) -> dict[str, dict[str, Any]]:
     return {file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files}
 
 
-def golden_files(values: Sequence[str]) -> dict[str, str]:
-    """The file in golden/<sample>/ of each output and, behind these, of each further input. In an .onnx file they may have names that no
-    file can have, or that come to the same."""
-    found: dict[str, str] = {}
-    for position, value in enumerate(values):
-        name = re.sub("[^A-Za-z0-9_-]", "_", value)
-        found[value] = f"{name}_{position}.npy" if f"{name}.npy" in ("pixels.npy", *found.values()) else f"{name}.npy"
-    return found
-
-
-def write_golden(folder: Path, cases: list[Case]) -> list[str]:
-    """golden/<sample>/pixels.npy, and golden/<sample>/<output>.npy, float32; and what else the model takes, under its name."""
-    for case in cases:
-        place = folder / "golden" / case.name
-        place.mkdir(parents=True)
-        np.save(place / "pixels.npy", np.array(case.pixels, order="C"))
-        files = golden_files([*case.expected, *case.others])
-        for name, values in case.expected.items():
-            np.save(place / files[name], values.astype(np.float32, order="C"))
-        for name, values in case.others.items():
-            np.save(place / files[name], np.array(values, order="C"))
-    return [case.name for case in cases]
-
-
 def write_manifest(folder: Path, *, contract: Mapping[str, Any], golden: list[str], report: Report) -> dict[str, Any]:
     values = [value["name"] for value in (*contract["outputs"], *contract["other_inputs"])]
     manifest = {
@@ -216,60 +170,3 @@ def write_manifest(folder: Path, *, contract: Mapping[str, Any], golden: list[st
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return manifest
-
-
-@contextlib.contextmanager
-def publishing(target: Path) -> Iterator[Path]:
-    """A fresh folder beside `target` that becomes `target` when the body ends well, and leaves nothing when it does not.
-
-    The old bundle is renamed away, the new one renamed in, the old one removed: a reader sees one or the other. A crash between
-    the two renames is mended by the next start, see recover(). A body that removes the fresh folder leaves the old one as it is.
-    """
-    given, target = target, target.absolute()
-    recover(target)
-    check_target(given)
-    with targets.made_folder(target.parent):
-        try:
-            with targets.writing(given), aside.token() as token:
-                new, old = (target.with_name(f".{target.name}.{word}-{token}") for word in ("new", "old"))
-                new.mkdir()
-                yield new
-                if not new.exists():
-                    return
-                if target.exists():
-                    target.rename(old)
-                try:
-                    new.rename(target)
-                except OSError as error:
-                    raise BundleError(
-                        f"{target}: expected nobody else to write there, got {error.strerror}; is another export running?",
-                        name="written-meanwhile",
-                    ) from error
-        finally:
-            recover(target)
-
-
-def check_target(target: Path) -> None:
-    """Raises BundleError if what is there is neither a bundle nor an empty folder, or a bundle with files of somebody's own; PreprocError
-    if nothing can be written there."""
-    if (target / MANIFEST).is_file():
-        others = [file.name for file in target.iterdir() if file.name not in CONTENTS]
-        if others:
-            raise BundleError(
-                f"{target}: expected a bundle's files only, got {', '.join(sorted(others))} too; move them elsewhere", name="target-taken"
-            )
-    elif target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BundleError(
-            f"{target}: expected a bundle to replace or nothing, got something else; give another folder", name="target-taken"
-        )
-    targets.check_place(target)
-
-
-def recover(target: Path) -> None:
-    """Mends what a killed export left: an old bundle that was renamed away comes back, half-made folders go."""
-    target = target.absolute()
-    for old in sorted(target.parent.glob(f".{glob.escape(target.name)}.old-*")):
-        if not target.exists():  # even if its maker lives: it then stops with an error, and nothing is lost
-            old.rename(target)
-    for word in ("old", "new"):
-        aside.sweep(target.parent, f".{target.name}.{word}-")
