@@ -2,15 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .options import Input, Json, ModelLayout
 from .speaking import say, tell
-
-if TYPE_CHECKING:
-    pass
 
 
 def doctor(as_json: Json = False) -> None:
