@@ -1,4 +1,4 @@
-"""The rooms of the package: which there are, what each may use, what is public, and that nothing phones home."""
+"""The rooms of the package and of its tests: which there are, what each may use, what is public, and that nothing phones home."""
 
 import ast
 import os
@@ -258,42 +258,6 @@ def test_onnxruntimes_telemetry_is_off_unless_the_user_has_set_it(before, after)
     code = "import os; from preproc.verify.runtimes import onnxruntime; onnxruntime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == after
-
-
-def tracked_files():
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip("this is no git checkout")
-    return done.stdout.split()
-
-
-def test_no_file_names_a_host():
-    tracked = tracked_files()
-    for name in tracked:
-        file = ROOT / name
-        if name.endswith(
-            ("constraints.txt", "constraints-lowest.txt", ".toml", "Makefile", ".ci/run", "package.json", "package-lock.json", ".npmrc")
-        ):
-            assert "://" not in file.read_text(), name
-
-
-def test_top_level_is_what_the_owner_fixed():
-    tracked = tracked_files()
-    top = {name.split("/")[0] for name in tracked}
-    allowed = {
-        "preproc",
-        "export",
-        "tests",
-        "models",
-        "pyproject.toml",
-        "Makefile",
-        "README.md",
-        "LICENSE",
-        "CHANGELOG.md",
-        "constraints.txt",
-        "constraints-lowest.txt",
-    }
-    assert {name for name in top if not name.startswith(".")} <= allowed
 
 
 def test_annotations_are_for_everyone():
