@@ -1,5 +1,6 @@
 """What the checkout holds: no file that names a host, and at its top what the owner fixed."""
 
+import re
 import subprocess
 
 import pytest
@@ -41,3 +42,11 @@ def test_top_level_is_what_the_owner_fixed():
         "constraints-lowest.txt",
     }
     assert {name for name in top if not name.startswith(".")} <= allowed
+
+
+def test_the_tests_that_make_and_ci_name_are_there():
+    """A glob has to find some."""
+    text = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", ".ci/run"))
+    named = set(re.findall(r"tests/[\w/*.]*\.py", text))
+    assert len(named) > 5
+    assert [name for name in named if not list(ROOT.glob(name))] == []
