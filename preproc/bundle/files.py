@@ -17,12 +17,14 @@ from ..errors import BundleError, first_line
 from ..host import scratch as aside
 from ..host import targets, versions
 from ..sources import check_name
-from ..verify import Case, Report, agree
+from ..verify import Case, Report, agree, is_exact
 from . import contract as contracts
 
 MANIFEST = "manifest.json"
 CONTENTS = (MANIFEST, "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "golden")
 """Everything that a bundle's folder has."""
+UNRESOLVED = "unresolved"
+"""The folder in a golden sample's that says which values of an output are not compared, where there are some."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,10 @@ class Bundle:
         for name in self.manifest["golden"]:
             arrays = {key: _array(self.folder / "golden" / name / file) for key, file in files.items()}
             pixels = _array(self.folder / "golden" / name / "pixels.npy")
-            cases.append(Case(name, pixels, {key: arrays[key] for key in outputs}, {key: arrays[key] for key in others}))
+            ties = {key: f"golden/{name}/{UNRESOLVED}/{files[key]}" for key in outputs}
+            masks = {key: _array(self.folder / file) for key, file in ties.items() if file in self.manifest["files"]}
+            expected = {key: arrays[key] for key in outputs}
+            cases.append(Case(name, pixels, expected, {key: arrays[key] for key in others}, unresolved=masks))
         return cases
 
     def against_golden(self) -> str:
@@ -189,14 +194,18 @@ def golden_files(values: Sequence[str]) -> dict[str, str]:
 
 
 def write_golden(folder: Path, cases: list[Case]) -> list[str]:
-    """golden/<sample>/pixels.npy, and golden/<sample>/<output>.npy, float32; and what else the model takes, under its name."""
+    """golden/<sample>/pixels.npy, and golden/<sample>/<output>.npy, floats in float32, and what else the model takes, under its name; and
+    golden/<sample>/unresolved/<output>.npy, booleans, of the outputs that have values which are not compared."""
     for case in cases:
         place = folder / "golden" / case.name
         place.mkdir(parents=True)
         np.save(place / "pixels.npy", np.array(case.pixels, order="C"))
         files = golden_files([*case.expected, *case.others])
         for name, values in case.expected.items():
-            np.save(place / files[name], values.astype(np.float32, order="C"))
+            np.save(place / files[name], np.array(values, order="C") if is_exact(values) else values.astype(np.float32, order="C"))
+        for name, mask in case.unresolved.items():
+            (place / UNRESOLVED).mkdir(exist_ok=True)
+            np.save(place / UNRESOLVED / files[name], mask)
         for name, values in case.others.items():
             np.save(place / files[name], np.array(values, order="C"))
     return [case.name for case in cases]

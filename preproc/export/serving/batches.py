@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...verify import Case
+from ...verify import Case, unresolved_together
 
 
 def why_none(contract: Mapping[str, Any], golden: Sequence[Case]) -> str | None:
@@ -17,6 +17,9 @@ def why_none(contract: Mapping[str, Any], golden: Sequence[Case]) -> str | None:
     for other in contract["other_inputs"]:
         if not other["shape"] or other["shape"][0] != batch:
             return f"{other['name']} is not given per picture, its shape is {other['shape']}"
+    for output in contract["outputs"]:
+        if output.get("whole", False):
+            return f"{output['name']} has no row for each picture, whatever else is in the batch"
     for case in golden:
         for name, array in case.expected.items():
             if array.shape[:1] != (len(case.pixels),):
@@ -35,4 +38,5 @@ def in_one_request(contract: Mapping[str, Any], golden: Sequence[Case]) -> list[
         return {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
 
     pixels = np.concatenate([case.pixels for case in same])
-    return [Case(f"{len(same)} samples together", pixels, joined([case.expected for case in same]), joined([case.others for case in same]))]
+    expected, others = joined([case.expected for case in same]), joined([case.others for case in same])
+    return [Case(f"{len(same)} samples together", pixels, expected, others, unresolved=unresolved_together(same, list(expected)))]

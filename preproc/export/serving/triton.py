@@ -41,7 +41,7 @@ class Value:
 
     def data_type(self) -> str:
         """Triton's word. Raises PreprocError for dtypes that it has none for."""
-        word = f"TYPE_{protocol_word(self.dtype)}"
+        word = "TYPE_STRING" if self.dtype == "string" else f"TYPE_{protocol_word(self.dtype)}"
         if word not in _schema().DataType.keys():  # noqa: SIM118 - no mapping
             raise PreprocError(
                 f"expected values of a dtype that Triton has a word for, got {self.name} in {self.dtype}", name="triton-settings"
@@ -124,8 +124,9 @@ def make_config(
             message.dims.append(1)
             if value.shape:  # a number per picture: the model has none. A single number is told to the backends so
                 message.reshape.SetInParent()
-    if bundle.contract["labels"]:
-        config.output[0].label_filename = LABELS
+    scores = [position for position, value in enumerate(outputs) if value.dtype.startswith("float")]
+    if bundle.contract["labels"] and scores:
+        config.output[scores[0]].label_filename = LABELS
     if max_batch > 1:
         config.dynamic_batching.preferred_batch_size.extend(sorted({max(max_batch // 2, 2), max_batch}))
         config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY

@@ -32,7 +32,7 @@ def name_outputs(backbone: Backbone, asked: Sequence[str], picture: Tensor) -> t
         if len(asked) > 1:
             raise PreprocError(f"expected {len(asked)} outputs ({', '.join(asked)}), got one tensor; name just one", name="output-names")
         names = tuple(asked) or (ONE,)
-        _check_floats({names[0]: answer})
+        _check_comparable({names[0]: answer})
         return backbone, names
     keys = _keys(answer)
     if keys is None or not answer:
@@ -62,7 +62,7 @@ def name_outputs(backbone: Backbone, asked: Sequence[str], picture: Tensor) -> t
         )
     for name in names:
         check_output_name(name)
-    _check_floats(dict(zip(names, values, strict=True)))
+    _check_comparable(dict(zip(names, values, strict=True)))
     return dataclasses.replace(backbone, module=Selected(backbone.module, names if keys else ())), names
 
 
@@ -114,7 +114,7 @@ def _check_one_input(module: nn.Module) -> None:
         )
 
 
-def _check_floats(outputs: State) -> None:
+def _check_comparable(outputs: State) -> None:
     for name, value in outputs.items():
         if value.dim() == 0 or len(value) != 1 or not value.numel():
             raise PreprocError(
@@ -124,12 +124,8 @@ def _check_floats(outputs: State) -> None:
             )
         if value.dtype == torch.bfloat16:
             raise PreprocError(f"expected outputs that NumPy can hold, got bfloat16 in {name}; return {name}.float()", name="output-unfit")
-        if not value.is_floating_point():
-            raise PreprocError(
-                f"expected outputs of floats, which show small errors, got {value.dtype} in {name}; "
-                "return the scores that it is made from, or name the other outputs only",
-                name="output-unfit",
-            )
+        if value.is_complex():
+            raise PreprocError(f"expected outputs of real numbers, got {value.dtype} in {name}; return its two parts", name="output-unfit")
 
 
 def _keys(answer: object) -> tuple[str, ...] | None:

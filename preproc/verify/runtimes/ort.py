@@ -75,7 +75,8 @@ class OrtCpu(Runtime):
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
         (name,) = [value.name for value in self.session.get_inputs() if value.name not in others]
-        return dict(zip(self.outputs, self.session.run(self.outputs, {name: pixels, **others}), strict=True))
+        values = self.session.run(self.outputs, {name: pixels, **others})
+        return {output: _plain(array) for output, array in zip(self.outputs, values, strict=True)}
 
     def proof(self) -> str:
         return f"onnxruntime {onnxruntime().__version__}, {self._count()} on {', '.join(self.session.get_providers())}"
@@ -198,6 +199,8 @@ class OnnxReference:
     (N, H, W, C).  others: the further inputs' values for a batch of that size.
     """
 
+    per_picture = False
+
     def __init__(
         self,
         model: Path | bytes,
@@ -222,21 +225,18 @@ class OnnxReference:
         self.names, self.image, self.nhwc, self.others = tuple(names), image, nhwc, others
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
         self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
-        self.batch = taken.shape[0] if isinstance(taken.shape[0], int) and taken.shape[0] > 0 else 1
         for output in self.session.get_outputs():
-            if output.name in names and output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
+            if output.name in names and output.type not in COMPARED:
                 raise PreprocError(
-                    f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it", name="output-unfit"
+                    f"expected outputs that are arrays of floats, integers, booleans or strings, got {output.name}: {output.type}; cut the "
+                    "model before it, or name the other outputs only in a recipe",
+                    name="output-unfit",
                 )
         self.mixed = {"the original file in ONNX Runtime, in its own precision"}
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """x: (N, C, H, W), N a multiple of the model's batch; one batch after the other."""
-        ready = (x.transpose(0, 2, 3, 1) if self.nhwc else x).astype(self.kind)
-        parts = [self._run(ready[start : start + self.batch]) for start in range(0, len(ready), self.batch)]
-        return {name: np.concatenate(rows).astype(np.float64) for name, rows in zip(self.names, zip(*parts, strict=True), strict=True)}
-
-    def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        """x: (N, C, H, W), the model's batch; fed as it is."""
+        batch = (x.transpose(0, 2, 3, 1) if self.nhwc else x).astype(self.kind)
         try:
             outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(len(batch))})
         except Exception as error:  # as above
@@ -244,10 +244,15 @@ class OnnxReference:
                 f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; write the size that it takes",
                 name="network-refuses-picture",
             ) from error
-        for name, values in zip(self.names, outputs, strict=True):
-            if values.ndim == 0 or not values.size:
-                raise PreprocError(
-                    f"expected outputs with one row per picture, got {name} of shape {values.shape}; name the others only",
-                    name="output-unfit",
-                )
-        return outputs
+        wide = [values.astype(np.float64) if values.dtype.kind == "f" else _plain(values) for values in outputs]
+        return dict(zip(self.names, wide, strict=True))
+
+
+_WORDS = ("float", "float16", "double", "bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+COMPARED = frozenset(f"tensor({word})" for word in _WORDS)
+"""The types of outputs that can be verified, as ONNX Runtime calls them; not sequences, maps, optional ones."""
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Strings, which ONNX Runtime answers as objects, in NumPy's own dtype for them."""
+    return values.astype(np.str_) if values.dtype == object else values
