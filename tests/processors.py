@@ -20,9 +20,11 @@ from PIL import Image
 
 from preproc.errors import PreprocError
 from preproc.oracle import reference
-from preproc.sources.published.processors import BACKENDS, FIELDS, HARMLESS, NEEDS, RESAMPLE, RESIZES, SIZES, VALUES, Processor, from_record
+from preproc.sources.published.processor_fields import FIELDS, HARMLESS, VALUES
+from preproc.sources.published.processor_resizes import NEEDS, RESAMPLE, RESIZES, SIZES
+from preproc.sources.published.processors import BACKENDS, Processor, from_record
 from preproc.steps import FromPixels
-from preproc.steps.geometry import TORCHES
+from preproc.steps.resize import TORCHES
 
 TABLE = Path(__file__).parents[1] / "preproc" / "published" / "huggingface.json"
 VERSION = transformers.__version__

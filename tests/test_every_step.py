@@ -65,3 +65,16 @@ def test_the_page_names_the_places():
     for file in re.findall(r"`([\w/.]+\.(?:py|md))`", told):
         assert (ROOT / file).is_file(), file
     assert crops.geometry.__name__ in told
+
+
+def test_the_way_through_the_code_leads_along_files_and_functions_that_are_there():
+    page = (ROOT / "preproc" / "README.md").read_text(encoding="utf-8")
+    way = page.partition("## The way through the code")[2].partition("\n## ")[0]
+    files = re.findall(r"`([\w/]+\.py)`", way)
+    assert len(files) > 15
+    for file in files:
+        assert (ROOT / "preproc" / file).is_file() or (ROOT / file).is_file(), file
+    for file, name in re.findall(r"`([\w/]+\.py)`, `(\w+)`", way):
+        assert re.search(rf"^def {name}\(", (ROOT / "preproc" / file).read_text(encoding="utf-8"), re.MULTILINE), (file, name)
+    for room in re.findall(r"`([\w/]+)/`", way):
+        assert (ROOT / "preproc" / room / "__init__.py").is_file(), room

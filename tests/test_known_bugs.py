@@ -153,7 +153,7 @@ def test_the_mean_in_the_bias_of_a_padded_convolution(monkeypatch, tmp_path):
         return plan_fold(affine, [None for _ in readers])
 
     monkeypatch.setattr("preproc.graph.editing.plan_for", uncorrected)
-    monkeypatch.setattr("preproc.graph.walk.fold_conv", lambda *given, **options: fold_conv(*given, **options | {"pad": None}))
+    monkeypatch.setattr("preproc.folding.convolutions.fold_conv", lambda *given, **options: fold_conv(*given, **options | {"pad": None}))
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published") as caught:
         export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
     error = next(result.error for result in caught.value.report.results if result.runtime == "ort-cpu")

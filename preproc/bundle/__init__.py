@@ -6,21 +6,9 @@ Never: torch; a file that is not what the manifest says.
 
 from . import contract
 from .contract import KEY, front_of, steps_of, to_recipe
-from .files import (
-    MANIFEST,
-    Bundle,
-    check_target,
-    equal_bundle,
-    golden_files,
-    hashes,
-    open_bundle,
-    publishing,
-    sha256,
-    strays,
-    torch_contract,
-    write_golden,
-    write_manifest,
-)
+from .golden import golden_files, write_golden
+from .manifest import Bundle, equal_bundle, hashes, open_bundle, sha256, strays, torch_contract, write_manifest
+from .publishing import MANIFEST, check_target, publishing
 
 __all__ = [
     "KEY",

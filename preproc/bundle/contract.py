@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import steps
 from ..errors import BundleError, PreprocError, first_line
-from ..sources import Front, Recipe, check_tolerance, parse_front, parse_recipe, replace
+from ..sources import BackboneSpec, Front, PixelsSpec, Recipe, check_tolerance, parse_front, parse_recipe, replace
 
 KEY = "preproc.contract"
 """Its key in ONNX metadata_props."""
@@ -21,6 +21,8 @@ FILE = "contract.json"
 """Its name among TorchScript's extra files."""
 INPUT = "pixels"
 """The name of the one input."""
+SAID = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
+"""What a contract has of a recipe's [backbone]; its outputs stand elsewhere."""
 PILLOW = 13
 """Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""
 
@@ -40,27 +42,12 @@ def make_contract(
 ) -> dict[str, Any]:
     """JSON-ready. outputs, others: name, dtype and shape of each output, and of what an .onnx file takes beside the picture.
     fold: per format, what was done.  notes: what else somebody should know."""
-    spec, pixels = recipe.backbone, recipe.pixels
-    height, width = pixels.size or ("height", "width")
-    batch = pixels.batch or "N"
-    shape = [batch, height, width, pixels.channels] if pixels.layout == "NHWC" else [batch, pixels.channels, height, width]
-    backbone = {
-        "source": spec.source,
-        "name": spec.name,
-        "arguments": dict(spec.arguments) or None,
-        "weights": None if spec.weights is None else Path(spec.weights).name,
-        "checkpoint_key": spec.checkpoint_key,
-        "seed": spec.seed,
-        "color": spec.color,
-        "override": spec.override,
-        "input": spec.input,
-        "layout": spec.layout,
-    }
+    pixels = recipe.pixels
     return {
         "format": "preproc-contract",
         "version": 1,
         "name": recipe.name,
-        "input": {"name": INPUT, "layout": pixels.layout, "color": pixels.color, "dtype": pixels.dtype, "shape": shape},
+        "input": {"name": INPUT, "layout": pixels.layout, "color": pixels.color, "dtype": pixels.dtype, "shape": _shape(pixels)},
         "other_inputs": list(others),
         "steps": [step.spec() for step in recipe.steps],
         "steps_from": recipe.steps_from,
@@ -69,9 +56,23 @@ def make_contract(
         "fold": dict(fold),
         "tolerance": recipe.export.tolerance,
         "notes": list(notes),
-        "backbone": {key: value for key, value in backbone.items() if value is not None}
+        "backbone": _backbone(recipe.backbone)
         | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
     } | ({"tf32": True} if recipe.export.tf32 else {})
+
+
+def _shape(pixels: PixelsSpec) -> list[int | str]:
+    """Numbers, and the names of the sides that are free."""
+    height, width = pixels.size or ("height", "width")
+    batch = pixels.batch or "N"
+    return [batch, height, width, pixels.channels] if pixels.layout == "NHWC" else [batch, pixels.channels, height, width]
+
+
+def _backbone(spec: BackboneSpec) -> dict[str, Any]:
+    """What the recipe says of it, without what it leaves out; of a file of weights the name alone."""
+    said = {key: getattr(spec, key) for key in SAID}
+    said |= {"arguments": dict(spec.arguments) or None, "weights": None if spec.weights is None else Path(spec.weights).name}
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def steps_of(contract: Mapping[str, Any]) -> list[steps.Step]:
@@ -102,6 +103,7 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [contract["input"]["name"] == INPUT, isinstance(contract["labels"], list), isinstance(contract["notes"], list)]
         told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
+        told += [isinstance(value.get("whole", False), bool) for value in contract["outputs"]]
         told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
         told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]
@@ -135,8 +137,7 @@ def _front(contract: Mapping[str, Any]) -> dict[str, Any]:
 def to_recipe(contract: Mapping[str, Any]) -> Recipe:
     """The recipe that a contract was made from. Files that it names are relative to the working directory. Raises RecipeError for a network
     that was handed over in Python."""
-    keys = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
-    backbone = {key: contract["backbone"][key] for key in keys if key in contract["backbone"]}
+    backbone = {key: contract["backbone"][key] for key in SAID if key in contract["backbone"]}
     if "weights" in backbone:  # a bundle from elsewhere must not choose what is opened here
         backbone["weights"] = Path(str(backbone["weights"])).name
     requested = {entry["requested"] for entry in contract["fold"].values()}

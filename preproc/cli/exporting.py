@@ -128,6 +128,10 @@ def attach(
     dtype: Annotated[str | None, typer.Option("--dtype", help="uint8 (default) or uint16: what the caller has.")] = None,
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
     size: Annotated[str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open.")] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--form", metavar="fast|exact", help="Of resizes; default: fast, if the model's opset has it."),
+    ] = None,
     input_name: Input = None,
     model_layout: ModelLayout = None,
     images: Images = None,
@@ -175,6 +179,7 @@ def attach(
         images=images,
         steps_from=steps_from,
         tolerance=tolerance,
+        form=form or ("auto" if recipe is None else None),
         progress=progress_of(out.name),
     )
     report = made.report if isinstance(made, Bundle) else made

@@ -83,8 +83,16 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     )
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
+    check_opset(recipe, model)
     notes = _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
     return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
+
+
+def check_opset(recipe: Recipe, model: "ir.Model") -> None:
+    """Raises PreprocError if the nodes of the recipe's steps are of a newer opset than the model."""
+    dtype = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout).value.dtype
+    assert dtype is not None
+    graph.check_opset(model, dtype, recipe.steps, channels=recipe.pixels.channels, size=recipe.pixels.size)
 
 
 def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:

@@ -91,8 +91,8 @@ def fold_module(recipe: Recipe, backbone: "nn.Module", example: "Tensor") -> "Fo
     if recipe.export.fold == "off":
         return FoldResult(prepend(pipeline.collapse(channels=recipe.pixels.channels), backbone), False, "fold = off")
     result = fold(prepend(pipeline, backbone), example=example)
-    if recipe.export.fold == "require" and not result.folded:
-        raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}') from result.refusal
+    if recipe.export.fold == "require" and result.refusal is not None:
+        raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}', name=result.refusal.name)
     return result
 
 

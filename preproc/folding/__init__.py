@@ -5,15 +5,16 @@ Never: a mean in the bias of a zero-padded convolution.
 """
 
 from . import guard
-from .arithmetic import FoldPlan, as_dtype, border_error, fold_conv
+from .arithmetic import border_error, fold_conv
+from .convolutions import rewrite, spoil_border
 from .guard import RAW, InputEffect, described
-from .planes import BRIGHTEST, Look, Planes, Rows, clearest
+from .look import Look, clearest, is_single
+from .planes import BRIGHTEST, Planes, Rows
 from .trail import Reader, Tracked, Trail, common_through, concatenate, plan_for
 
 __all__ = [
     "BRIGHTEST",
     "RAW",
-    "FoldPlan",
     "InputEffect",
     "Look",
     "Planes",
@@ -21,7 +22,6 @@ __all__ = [
     "Rows",
     "Tracked",
     "Trail",
-    "as_dtype",
     "border_error",
     "clearest",
     "common_through",
@@ -29,5 +29,8 @@ __all__ = [
     "described",
     "fold_conv",
     "guard",
+    "is_single",
     "plan_for",
+    "rewrite",
+    "spoil_border",
 ]

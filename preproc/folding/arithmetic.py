@@ -48,41 +48,45 @@ def plan_fold(affine: Affine, pads: Sequence[float | None], *, through: Affine |
 
     Raises NotFoldableError with the reason.
     """
-    total, channels = (affine, affine.channels_in) if through is None else (affine.then(through), affine.channels_in)
+    total = affine if through is None else affine.then(through)
+    padding = _one_padding(pads)
+    back = Affine.identity(affine.channels_in) if through is None else _undone(through, affine)
+    if padding is None:
+        return FoldPlan(back.then(total), np.zeros(affine.channels_in))
+    pixel = total.solve(np.full(total.channels_out, padding))
+    if pixel is None and through is not None:
+        raise NotFoldableError(f"no pixel maps to the padding value {padding:g} behind the backbone's own channel map", name="fold-padding")
+    if pixel is None:
+        nearest = total.nearest(np.full(total.channels_out, padding))
+        return FoldPlan(Affine(total.matrix, total(nearest)), nearest, constant=padding + 1.0)
+    shift = pixel - back(np.full(affine.channels_in, padding))
+    return FoldPlan(Affine(back.matrix, back.offset + shift).then(total), shift)
+
+
+def _one_padding(pads: Sequence[float | None]) -> float | None:
+    """The constant in all paddings, or None without any."""
     paddings = sorted({pad for pad in pads if pad is not None})
     if len(paddings) > 1:
         raise NotFoldableError(
             f"the convolutions that read the input are padded with different constants: {paddings}", name="fold-several-readers"
         )
-    if through is not None and affine.channels_in != affine.channels_out:
+    return paddings[0] if paddings else None
+
+
+def _undone(through: Affine, affine: Affine) -> Affine:
+    """T^-1. through: T.  affine: A, which makes what T takes."""
+    if affine.channels_in != affine.channels_out:
         raise NotFoldableError(
             f"the backbone re-maps its {affine.channels_out} channels before the first convolution, "
             f"and the pixels have {affine.channels_in}",
             name="fold-channel-count",
         )
-    back = None
-    if through is not None:
-        try:
-            back = through.inverse()
-        except PreprocError as error:
-            raise NotFoldableError(
-                "the backbone mixes its channels before the first convolution in a way that has no inverse", name="fold-padding"
-            ) from error
-    shift = np.zeros(channels)
-    if paddings:
-        padding = np.full(total.channels_out, paddings[0])
-        pixel = total.solve(padding)
-        if pixel is None and back is not None:
-            raise NotFoldableError(
-                f"no pixel maps to the padding value {paddings[0]:g} behind the backbone's own channel map", name="fold-padding"
-            )
-        if pixel is None:
-            nearest = total.nearest(padding)
-            return FoldPlan(Affine(total.matrix, total(nearest)), nearest, constant=paddings[0] + 1.0)
-        held = np.full(channels, paddings[0])
-        shift = pixel - (held if back is None else back(held))
-    start = Affine.identity(channels) if back is None else back
-    return FoldPlan(Affine(start.matrix, start.offset + shift).then(total), shift)
+    try:
+        return through.inverse()
+    except PreprocError as error:
+        raise NotFoldableError(
+            "the backbone mixes its channels before the first convolution in a way that has no inverse", name="fold-padding"
+        ) from error
 
 
 def border_error(total: Affine, pad: float) -> Array | None:
@@ -108,16 +112,8 @@ def fold_conv(
 
     Raises NotFoldableError where a grouped convolution would have to read another group's channels, and where numbers are not finite.
     """
-    if not np.isfinite(weight).all() or (bias is not None and not np.isfinite(bias).all()):
-        raise NotFoldableError("the first convolution's weights are not all finite numbers", name="fold-dtype")
+    total, old_bias = _checked(weight, bias, plan.into.channels_out, groups)
     matrix, dtype = plan.into.matrix, weight.dtype
-    total, kernel = weight.astype(np.float64), tuple(range(2, weight.ndim))
-    old_bias = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
-    if total.shape[1] * groups != plan.into.channels_out:
-        raise NotFoldableError(
-            f"the convolution reads {total.shape[1] * groups} channels, the pipeline makes {plan.into.channels_out}",
-            name="fold-channel-count",
-        )
     if plan.constant is not None:
         return _append(total, old_bias, plan, pad=pad, groups=groups, dtype=dtype)
     folded = np.concatenate([_contract(part, block) for part, block in _blocks(total, matrix, groups)])
@@ -127,8 +123,29 @@ def fold_conv(
         image = plan.into(anchor)
     else:
         anchor, image = np.full(plan.into.channels_in, pad), np.full(plan.into.channels_out, pad)
-    new_bias = old_bias - _sums(rounded, anchor, groups, kernel) + _sums(total, image, groups, kernel)
+    new_bias = old_bias - _sums(rounded, anchor, groups) + _sums(total, image, groups)
     return as_dtype(folded, dtype), _bias(bias, new_bias, dtype)
+
+
+def uncorrected_bias(weight: NDArray[Any], bias: NDArray[Any] | None, error: Array, *, groups: int = 1) -> NDArray[Any]:
+    """The bias with what the convolution makes of a border's error, (channels_in,), wherever a pixel is. weight, bias: as fold_conv()'s.
+
+    Raises NotFoldableError for other channels than the convolution reads, and where numbers are not finite.
+    """
+    total, old_bias = _checked(weight, bias, len(error), groups)
+    return as_dtype(old_bias + _sums(total, error, groups), weight.dtype)
+
+
+def _checked(weight: NDArray[Any], bias: NDArray[Any] | None, channels: int, groups: int) -> tuple[Array, Array]:
+    """Both in float64. channels: that the convolution will be given."""
+    if not np.isfinite(weight).all() or (bias is not None and not np.isfinite(bias).all()):
+        raise NotFoldableError("the first convolution's weights are not all finite numbers", name="fold-dtype")
+    total = weight.astype(np.float64)
+    if total.shape[1] * groups != channels:
+        raise NotFoldableError(
+            f"the convolution reads {total.shape[1] * groups} channels, the pipeline makes {channels}", name="fold-channel-count"
+        )
+    return total, np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
 
 
 def _append(
@@ -138,11 +155,11 @@ def _append(
     if groups > 1:
         raise NotFoldableError("a grouped convolution cannot read an appended constant channel", name="fold-channel-count")
     assert plan.constant is not None
-    matrix, offset, kernel = plan.into.matrix, plan.into.offset, tuple(range(2, weight.ndim))
+    matrix, offset = plan.into.matrix, plan.into.offset
     step = np.zeros_like(offset) if pad is None else offset - pad + matrix.sum(axis=1) * pad
     extra = _contract(weight, step[:, None])
     folded = np.concatenate([_contract(weight, matrix), extra], axis=1)
-    new_bias = old_bias + _sums(weight, offset, 1, kernel) - plan.constant * extra.sum(axis=(1, *kernel))
+    new_bias = old_bias + _sums(weight, offset, 1) - _sums(extra, np.full(1, plan.constant), 1)
     return as_dtype(folded, dtype), _bias(None, new_bias, dtype)
 
 
@@ -168,9 +185,9 @@ def _blocks(weight: Array, matrix: Array, groups: int) -> list[tuple[Array, Arra
     return [(part, matrix[g * rows : (g + 1) * rows, g * columns : (g + 1) * columns]) for g, part in enumerate(parts)]
 
 
-def _sums(weight: Array, values: Array, groups: int, kernel: tuple[int, ...]) -> Array:
+def _sums(weight: Array, values: Array, groups: int) -> Array:
     """What the convolution gives for a picture whose channels hold `values` everywhere: (O,)."""
-    taps = weight.sum(axis=kernel)
+    taps = weight.sum(axis=tuple(range(2, weight.ndim)))
     return np.concatenate([part @ value for part, value in zip(np.split(taps, groups), np.split(values, groups), strict=True)])
 
 

@@ -5,14 +5,13 @@ of the planes' levels, its values still are the pixels' own channels, shifted an
 normalization is such a map, and its constants are found by regression.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..steps import UNITS, Affine, presets
-from .guard import InputEffect
+from ..steps import Affine
 
 BRIGHTEST = (1.0, 255.0, 65535.0)
 """What full brightness may be for a network: behind a clip to 0..1 larger levels would look alike, in float32 smaller ones beside 32768."""
@@ -23,7 +22,9 @@ MIXED = 4
 SAMPLES = 4096
 FLOAT, HALF = 2e-4, 3e-2
 """How far numbers may be from an affine map, as a share of how far they move: a sigmoid between 0 and 1 is 1e-2 from a line."""
-_SAME, _OTHERS, _MOST = 1e-3, 1e-2, 8
+SAME, OTHERS = 1e-3, 1e-2
+"""How far a scale, or an offset, may be from another that is the same; and how small one beside the largest is none at all."""
+_MOST = 8
 
 Floats = NDArray[np.float64]
 
@@ -94,7 +95,7 @@ class Planes:
         off = np.sqrt(((moved[:, alive] - self._centred @ matrix) ** 2).sum(axis=0)) / spread[alive]
         if off.max() > (HALF if half else FLOAT):
             return None
-        matrix[np.abs(matrix) < _OTHERS * np.abs(matrix).max(axis=0)] = 0
+        matrix[np.abs(matrix) < OTHERS * np.abs(matrix).max(axis=0)] = 0
         offset = stacked[:, alive].mean(axis=0) - self.levels.mean(axis=0) @ matrix
         offset[np.abs(offset) <= 4 * off * np.abs(matrix).sum(axis=0) * self.top] = 0
         found = self._distinct(matrix, offset)
@@ -119,11 +120,11 @@ class Planes:
         channel = np.argmax(matrix != 0, axis=0)
         for c in np.unique(channel[single]):
             numbers = np.flatnonzero(single & (channel == c))
-            groups, told = _clusters(matrix[c, numbers], _SAME * np.abs(matrix[c, numbers]).max())
+            groups, told = _clusters(matrix[c, numbers], SAME * np.abs(matrix[c, numbers]).max())
             averaged |= not told
             for group in groups:
                 scale = matrix[c, numbers[group]]
-                parts, told = _clusters(offset[numbers[group]], _SAME * np.abs(scale).max() * self.top)
+                parts, told = _clusters(offset[numbers[group]], SAME * np.abs(scale).max() * self.top)
                 averaged |= not told
                 for part in parts:
                     row = np.zeros(len(matrix))
@@ -155,122 +156,3 @@ def _short(numbers: Floats) -> Floats:
     digits = 10.0 ** (6 - np.floor(np.log10(np.abs(numbers) + (numbers == 0))))
     rounded: Floats = np.round(numbers * digits) / digits
     return rounded
-
-
-def ways(found: Rows) -> list[Affine]:
-    """The maps that distinct rows are of: each reads a channel once. Sums of channels are one map; what changes nothing is none."""
-    rows = found.map
-    if rows is None:
-        return []
-    single = (rows.matrix != 0).sum(axis=1) == 1
-    turns: dict[int, list[int]] = {}
-    seen: dict[int, int] = {}
-    for row in np.flatnonzero(single):
-        channel = int(np.argmax(rows.matrix[row] != 0))
-        turns.setdefault(seen.get(channel, 0), []).append(int(row))
-        seen[channel] = seen.get(channel, 0) + 1
-    maps = [Affine(rows.matrix[turn], rows.offset[turn]) for turn in turns.values()]
-    if not single.all():
-        maps.append(Affine(rows.matrix[~single], rows.offset[~single]))
-    return [way for way in maps if not _changes_nothing(way, found.digits)]
-
-
-def _changes_nothing(way: Affine, digits: float) -> bool:
-    """Whether it is x, or some channels of it in their order, as far as that can be told."""
-    read, scale = np.argmax(way.matrix != 0, axis=1), way.matrix.sum(axis=1)
-    same = np.abs(scale - 1).max() <= digits and np.abs(way.offset).max() <= digits
-    return way.is_monomial and bool(same and (np.diff(read) > 0).all())
-
-
-def is_preset(way: Affine) -> bool:
-    """Whether the map is one of the presets, in whichever unit."""
-    found = way.mean_and_std() if way.is_monomial else None
-    return found is not None and any(presets.recognize(found[0].tolist(), found[1].tolist(), unit) for unit in UNITS)
-
-
-class Look:
-    """What is met on the way from the input to the first layers, and how far it can be followed. top: of the planes."""
-
-    def __init__(self, top: float) -> None:
-        self.top = top
-        self.maps = list[Affine]()
-        self.learned = self.ended = self.half = False
-        self.raw: str | None = None
-        self.met, self.stopped = list[str](), list[str]()
-
-    def meet(self, name: str, kind: str, read: Iterable[Rows], made: Sequence[Rows | None]) -> bool:
-        """Whether what the operation makes can be followed.
-
-        kind: "layer", behind which nothing is the input's any more; "linear", which may be a layer or a normalization; "batch_norm";
-        the unit of raw pixels, for a cast to them; "test", which tells something of the values but hands none on; "part", which cuts,
-        perhaps where there are no pixels; else "".
-        """
-        self.met.append(name)
-        read = list(read)
-        known = all(rows is not None for rows in made)
-        moves = any(rows is not None and rows.map is not None for rows in made)
-        if kind in UNITS:
-            self.raw = kind
-        if kind == "layer" or (kind == "linear" and not (known and moves and all(rows.are_single for rows in made if rows and rows.map))):
-            self._end(read)
-            return False
-        if kind == "batch_norm" and not (known and moves and all(any(map(is_preset, ways(r))) for r in made if r and r.map)):
-            self.learned = True
-            self._end(read)
-            return False
-        if kind in ("test", "part") and known and not moves:
-            return False
-        if known and moves:
-            return True
-        self._end(read, known=False)
-        self.stopped.append(name)
-        return False
-
-    def stop(self, name: str, read: Iterable[Rows]) -> None:
-        """At an operation that cannot be run."""
-        self.meet(name, "", read, ())
-
-    def finish(self) -> None:
-        """At the end of the network."""
-        if not self.ended:
-            self.stopped.append("its end, for no layer was seen to read its input")
-
-    def _end(self, read: Iterable[Rows], *, known: bool = True) -> None:
-        """known: whether in a layer. Else what is no share of the brightness is a contrast on the way to something: x - x.mean()."""
-        self.ended = True
-        for rows in read:
-            self.half |= rows.half
-            for way in ways(rows):
-                contrast = np.abs(way.matrix.sum(axis=1)) < _OTHERS * np.abs(way.matrix).max(axis=1)
-                if (known or not contrast.any()) and not self.has(way):
-                    self.maps.append(way)
-
-    def has(self, way: Affine, top: float = 1.0) -> bool:
-        """Whether one of the maps does the same to values in 0..top."""
-        return any(
-            Affine(known.matrix * top, known.offset).close_to(Affine(way.matrix * top, way.offset), tolerance=HALF if self.half else _SAME)
-            for known in self.maps
-        )
-
-    def effect(self) -> InputEffect:
-        return InputEffect(tuple(self.maps), self.learned, self.raw, tuple(self.met), tuple(dict.fromkeys(self.stopped)))
-
-
-def clearest(looks: Iterable[Look]) -> InputEffect:
-    """What was seen with pictures of 0..1, if all of the way was, and if with pictures of 0..255 nothing else was; or else what the one
-    that saw most saw. A network that looks at its values to choose what it does is not told, whatever it does."""
-    tried = list[Look]()
-    for look in looks:
-        tried.append(look)
-        first = tried[0]
-        if (first.stopped and not look.stopped) or (first.raw and not first.stopped):
-            break
-        if len(tried) == 2 and not first.stopped:
-            more = [way for way in look.maps if not first.has(way, look.top)]
-            less = not look.stopped and any(not look.has(way, look.top) for way in first.maps)
-            if more or less:
-                stopped = ("what it does to its input, which depends on the values",)
-                return replace(first.effect(), maps=(*first.maps, *more), stopped=stopped)
-            return replace(first.effect(), raw=look.raw)
-    best = tried[-1] if not tried[-1].stopped else max(tried, key=lambda look: (len(look.maps), len(look.met)))
-    return replace(best.effect(), raw=next((look.raw for look in tried if look.raw is not None), None))

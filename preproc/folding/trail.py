@@ -65,6 +65,21 @@ class Tracked:
         diagonal = Affine.diagonal(self._per_channel(scale, channels), self._per_channel(offset, channels))
         return replace(self, map=self.map.then(diagonal), direct=False)
 
+    def times(self, constant: Any) -> "Tracked":
+        return self.then(constant, 0.0)
+
+    def plus(self, constant: Any) -> "Tracked":
+        return self.then(1.0, constant)
+
+    def minus(self, constant: Any) -> "Tracked":
+        return self.then(1.0, -constant)
+
+    def taken_from(self, constant: Any) -> "Tracked":
+        return self.then(-1.0, constant)
+
+    def over(self, constant: Any) -> "Tracked":
+        return self.then(1.0 / constant, 0.0)
+
     def batch_norm(self, *, scale: Any, bias: Any, mean: Any, variance: Any, epsilon: float) -> "Tracked":
         """Inference's BatchNorm: (x - mean) / sqrt(variance + epsilon) * scale + bias, arrays of one number per channel."""
         factor = np.asarray(scale, np.float64) / np.sqrt(np.asarray(variance, np.float64) + epsilon)

@@ -10,6 +10,7 @@ from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
 from .messages import beside, inlined
+from .nodes import check_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
 from .reading import read_metadata
@@ -26,6 +27,7 @@ __all__ = [
     "attach",
     "beside",
     "check",
+    "check_opset",
     "constant",
     "disagreements",
     "fingerprint",

@@ -14,8 +14,9 @@ from ..folding import common_through, described
 from ..steps import Affine
 from .builder import Moved
 from .constants import constant
+from .convolutions import Convolution
 from .picture import any_picture, other_inputs, sides
-from .walk import Found, Walk, follow
+from .walk import Walk, follow
 
 SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape")
 
@@ -160,7 +161,7 @@ def _digests(trail: Walk) -> list[str]:
     return sorted(_digest(found) for found in trail.found)
 
 
-def _digest(found: Found) -> str:
+def _digest(found: Convolution) -> str:
     digest = hashlib.sha256()
     for value in found.node.inputs[1:]:
         if value is not None:

@@ -1,4 +1,5 @@
-"""What a value of a graph holds, if it depends on no input: initializers, Constant nodes, and nodes that compute with these."""
+"""What a value of a graph holds, if it depends on no input: initializers, Constant nodes, and nodes that compute with these; and what an
+attribute does."""
 
 from typing import Any
 
@@ -44,6 +45,12 @@ def constant(value: ir.Value | None) -> NDArray[Any]:
             f"{value.name} is made by nodes that cannot be evaluated: {first_line(error)}", name="fold-untraceable"
         ) from error
     return array
+
+
+def attribute(node: ir.Node, name: str, default: Any) -> Any:
+    """What a node's attribute holds, or what it is where the node leaves it out."""
+    found = node.attributes.get(name)
+    return default if found is None else found.value
 
 
 def _makers(value: ir.Value) -> list[ir.Node]:

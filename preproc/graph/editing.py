@@ -8,15 +8,15 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
-from ..folding import border_error, common_through, plan_for
+from ..folding import plan_for, rewrite, spoil_border
 from ..sources import PixelsSpec
 from ..steps import Affine, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
-from . import walk as convolutions
 from .builder import Builder, Moved
 from .constants import constant
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
+from .walk import first_convolutions, follow
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,7 @@ def attach(
     taker, ready = picture.value, channels_out(steps, pixels.channels)
     assert taker.dtype is not None
     picture.check_fits(pixels, channels=ready, size=output_size(steps, pixels.size))
-    values = [*model.graph.inputs, *model.graph.initializers.values(), *(made for node in model.graph.all_nodes() for made in node.outputs)]
-    taken = {str(value.name) for value in values if value is not taker}
-    if name in taken:
-        raise PreprocError(
-            f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it", name="unusable-name"
-        )
-    ours = sorted(value for value in taken if value.startswith("preproc/") or value.endswith("/preproc"))
-    if ours:
-        raise PreprocError(
-            f"expected a model without values named preproc/... or .../preproc, got {ours[0]!r}; rename it", name="unusable-name"
-        )
+    _check_names(model, taker, name)
     opset = model.opset_imports.get("", 0)
     left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
@@ -77,12 +67,27 @@ def attach(
     return replace(done, moved=builder.moved)
 
 
+def _check_names(model: ir.Model, taker: ir.Value, name: str) -> None:
+    """That no value but the picture input, which goes, has a name that will be ours. Raises PreprocError."""
+    values = [*model.graph.inputs, *model.graph.initializers.values(), *(made for node in model.graph.all_nodes() for made in node.outputs)]
+    taken = {str(value.name) for value in values if value is not taker}
+    if name in taken:
+        raise PreprocError(
+            f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it", name="unusable-name"
+        )
+    ours = sorted(value for value in taken if value.startswith("preproc/") or value.endswith("/preproc"))
+    if ours:
+        raise PreprocError(
+            f"expected a model without values named preproc/... or .../preproc, got {ours[0]!r}; rename it", name="unusable-name"
+        )
+
+
 def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: str | None = None) -> ir.Model:
     """The loaded model with those model-local functions in place of their calls that the picture enters; itself where it enters none."""
     before: list[tuple[str, str]] = []
     while True:
         picture = any_picture(model, name, layout)
-        met = {node.op_identifier() for node in convolutions.follow(picture, picture.channels or channels).strangers}
+        met = {node.op_identifier() for node in follow(picture, picture.channels or channels).strangers}
         calls = sorted((domain, kind) for domain, kind, overload in met if (domain, kind, overload) in model.functions)
         if not calls or calls == before:  # the same again: functions that call each other
             return model
@@ -97,7 +102,7 @@ def _plan(
         return collapse_steps(steps, channels), None, Attached(False, "fold = off")
     try:
         kept, affine = split_affine_end(steps, channels=ready)
-        found = convolutions.first_convolutions(picture, ready)
+        found = first_convolutions(picture, ready)
         for item in found:
             takes = constant(item.node.inputs[1]).shape[1] * item.reader.groups
             given = ready if item.reader.through is None else item.reader.through.channels_out
@@ -109,12 +114,13 @@ def _plan(
         plan = plan_for(readers, affine)
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
-        names = convolutions.rewrite(found, plan)
+        rewrite(found, plan)
     except NotFoldableError as error:
         if fold == "require":
             raise
         return collapse_steps(steps, channels), None, Attached(False, str(error))
-    return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, names)
+    names = {str(item.node.inputs[1].name) for item in found if item.node.inputs[1] is not None}
+    return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, tuple(sorted(names)))
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
@@ -154,20 +160,12 @@ def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, outp
 
 
 def uncorrected_border(picture: Picture, affine: Affine) -> NDArray[np.float64] | None:
-    """The negative control of verify, in place, in the model whose picture input this is: as folding.uncorrected_border, for a file.
+    """Makes the known mistake, in place, in the model whose picture input this is: see folding.spoil_border().
 
-    Returns what to subtract from the input.
+    Returns what has to be subtracted from the input, (C,), or None where there is no mistake to be made.
     """
     try:
-        found = convolutions.first_convolutions(picture, affine.channels_out)
-        through = common_through([item.reader for item in found])
-        back = None if through is None else through.inverse()
-        pads = [item.reader.pad for item in found if item.reader.pad is not None]
-        error = border_error(affine if through is None else affine.then(through), pads[0]) if pads else None
-        if error is None:
-            return None
-        for item in found:
-            convolutions.add_to_bias(item, error)
+        found = first_convolutions(picture, affine.channels_out)
     except PreprocError:
         return None
-    return error if back is None else back.matrix @ error
+    return spoil_border(found, affine)

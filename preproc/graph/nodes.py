@@ -18,6 +18,7 @@ from ..steps import (
     Rescale,
     Standardize,
     Step,
+    collapse_steps,
 )
 from .builder import Builder, Moved
 from .crops import geometry
@@ -160,6 +161,13 @@ _NODES: dict[type[Step], Callable[[Builder, Any, ir.Value], ir.Value]] = {
     ChannelAffine: _channel_affine,
     LocalResponseNorm: _local_response_norm,
 }
+
+
+def check_opset(model: ir.Model, dtype: ir.DataType, steps: Sequence[Step], *, channels: int, size: tuple[int, int] | None) -> None:
+    """Raises PreprocError if the nodes of these steps are of a newer opset than the model, or not for pixels of this size: what attach()
+    would raise, before anything else is done. dtype: of the model's floats.  channels, size: of the pixels, as Builder's."""
+    builder = Builder(dtype, channels, opset=model.opset_imports.get("", 0), size=size)
+    build(builder, collapse_steps(steps, channels), ir.Value(name="pixels"))
 
 
 def append_channel(b: Builder, constant: float, x: ir.Value) -> ir.Value:

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from .. import folding
 from ..errors import PreprocError
 from ..sources import PixelsSpec
 from . import layout as layouts
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-RAW = {ir.DataType.UINT8: "0-255", ir.DataType.UINT16: "0-65535"}
-"""Units of raw pixels."""
+RAW = {ir.DataType[name.upper()]: unit for name, unit in folding.RAW.items()}
+"""Units of raw pixels by ONNX's types."""
 MOST_CHANNELS = 4096
 CHANNELS = (1, 3, 4)
 """Channel counts by which a layout is told from a shape, where nothing else tells it."""

@@ -1,5 +1,6 @@
 """The exact form of a resize: Pillow's integers, or torch's, as products of float32 matrices."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,43 +38,59 @@ def exact_resize(frame: Frame, step: Resampling, height: Side, width: Side) -> F
     return frame.into(value, height, width)
 
 
+@dataclass(frozen=True)
+class _Weights:
+    """Of one axis. shares: (new, old) float64.  parts: high and low, whole numbers with high * 2^bits + low = shares * 2^unit, rounded; or
+    high alone where no weight has a low part (512 -> 256: halves and quarters), or the shares themselves where nothing is rounded."""
+
+    shares: NDArray[np.float64]
+    parts: tuple[NDArray[Any], ...]
+    unit: int = 0
+    bits: int = 0
+
+
+def _weights(shares: NDArray[np.float64], step: Resampling) -> _Weights:
+    if not step.rounds:
+        return _Weights(shares, (shares,))
+    unit = _torch_bits(shares) if step.torch else BITS
+    scaled = shares * (1 << unit)
+    matrix = np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
+    bits = _split_at(matrix)
+    high, low = _high_and_low(matrix, bits)
+    return _Weights(shares, (high, low) if low.any() else (high,), unit, bits)
+
+
 def _exact_pass(b: Builder, x: ir.Value, axis: int, shares: NDArray[np.float64], step: Resampling) -> ir.Value:
-    """One axis, shares: (new, old) weights. As integers of `unit` bits each weight is high * 2^bits + low; both sums are whole numbers that
-    float32 holds, and are put together at the end: floor((H + floor(L / 2^bits) + 2^(unit - 1 - bits)) / 2^(unit - bits)). Halves and
-    quarters (512 -> 256) have no low part. Without a rounding the weights are float32 themselves."""
+    """One axis. The sums of both parts are whole numbers that float32 holds, and are put together at the end:
+    floor((H + floor(L / 2^bits) + 2^(unit - 1 - bits)) / 2^(unit - bits))."""
     if axis == 2:  # the weights stand on the right: ONNX Runtime multiplies no batch of no pictures from the left
         turned = [0, 1, 3, 2]
         return b.add("Transpose", _exact_pass(b, b.add("Transpose", x, perm=turned), 3, shares, step), perm=turned)
-    unit, bits, new = 0, 0, len(shares)
-    parts: tuple[NDArray[Any], ...] = (shares,)
-    if step.rounds:
-        unit = _torch_bits(shares) if step.torch else BITS
-        scaled = shares * (1 << unit)
-        matrix = np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
-        bits = _split_at(matrix)
-        high = np.floor(matrix / 2**bits + 0.5).astype(np.int64)
-        low = matrix - (high << bits)
-        parts = (high, low) if low.any() else (high,)
-    bands, axes = [], np.array([axis], np.int64)
-    for start in range(0, new, BAND):
-        rows = slice(start, min(start + BAND, new))
-        used = np.flatnonzero(shares[rows].any(axis=0))
-        first, end = int(used[0]), int(used[-1]) + 1
-        read = b.add("Slice", x, np.array([first], np.int64), np.array([end], np.int64), axes)
-        weight = np.concatenate([part[rows, first:end] for part in parts]).astype(np.float32)
-        product = b.add("MatMul", read, weight.T)
-        if len(parts) == 1:
-            bands.append(product)
-            continue
-        half = np.array([weight.shape[0] // 2], np.int64)
-        zero, whole = np.array([0], np.int64), np.array([weight.shape[0]], np.int64)
-        upper, lower = b.add("Slice", product, zero, half, axes), b.add("Slice", product, half, whole, axes)
-        bands.append(b.add("Add", upper, b.add("Floor", b.add("Mul", lower, np.array(2.0**-bits, np.float32)))))
-    total = b.add("Concat", *bands, axis=axis) if len(bands) > 1 else bands[0]
-    if not step.rounds:
-        return total
-    rounded = b.add("Add", total, np.array(2.0 ** (unit - 1 - bits), np.float32))
-    levels = b.add("Floor", b.add("Mul", rounded, np.array(2.0 ** (bits - unit), np.float32)))
+    weights = _weights(shares, step)
+    bands = [_band(b, x, weights, slice(start, start + BAND)) for start in range(0, len(shares), BAND)]
+    total = b.add("Concat", *bands, axis=3) if len(bands) > 1 else bands[0]
+    return _levels(b, total, weights) if step.rounds else total
+
+
+def _band(b: Builder, x: ir.Value, weights: _Weights, rows: slice) -> ir.Value:
+    """H + floor(L / 2^bits) of some new pixels along the last axis, from those old ones that they read."""
+    axes, used = np.array([3], np.int64), np.flatnonzero(weights.shares[rows].any(axis=0))
+    first, end = int(used[0]), int(used[-1]) + 1
+    read = b.add("Slice", x, np.array([first], np.int64), np.array([end], np.int64), axes)
+    weight = np.concatenate([part[rows, first:end] for part in weights.parts]).astype(np.float32)
+    product = b.add("MatMul", read, weight.T)
+    if len(weights.parts) == 1:
+        return product
+    zero, half, whole = (np.array([number], np.int64) for number in (0, len(weight) // 2, len(weight)))
+    upper, lower = b.add("Slice", product, zero, half, axes), b.add("Slice", product, half, whole, axes)
+    return b.add("Add", upper, b.add("Floor", b.add("Mul", lower, np.array(2.0**-weights.bits, np.float32))))
+
+
+def _levels(b: Builder, total: ir.Value, weights: _Weights) -> ir.Value:
+    """Rounded half up to grey levels."""
+    more = weights.unit - weights.bits
+    rounded = b.add("Add", total, np.array(2.0 ** (more - 1), np.float32))
+    levels = b.add("Floor", b.add("Mul", rounded, np.array(2.0**-more, np.float32)))
     return b.add("Clip", levels, np.array(0, np.float32), np.array(255, np.float32))
 
 
@@ -85,13 +102,17 @@ def _torch_bits(shares: NDArray[np.float64]) -> int:
 def _split_at(matrix: NDArray[np.int64]) -> int:
     """How many bits the low part of the weights gets, so that no sum of products with 0..255 leaves what float32 holds."""
     for bits in (11, 10, 9, 8, 12, 7):
-        high = np.floor(matrix / 2**bits + 0.5).astype(np.int64)
-        if max(np.abs(part).sum(axis=1).max() for part in (high, matrix - (high << bits))) * 255 < MOST_EXACT:
+        if max(np.abs(part).sum(axis=1).max() for part in _high_and_low(matrix, bits)) * 255 < MOST_EXACT:
             return bits
     raise PreprocError(
         'resize: expected sizes for which form = "exact" is exact in float32, got ones too far apart; form = "fast" takes any',
         name="resize-combination",
     )
+
+
+def _high_and_low(matrix: NDArray[np.int64], bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    high = np.floor(matrix / 2**bits + 0.5).astype(np.int64)
+    return high, matrix - (high << bits)
 
 
 def _matrix(old: int, new: int, interpolation: str) -> NDArray[np.float64]:

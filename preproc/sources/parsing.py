@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +11,10 @@ from .. import steps
 from ..errors import PreprocError, RecipeError, did_you_mean
 from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Normalize, Step
 from . import published
+from .network import parse_backbone
 from .recipe import USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe
 from .table import Table, Value
-from .words import FOLDS, FORMATS, SOURCES, check_name, check_opset, check_output_name, check_size, check_tolerance, read_labels
+from .words import FOLDS, FORMATS, check_name, check_opset, check_size, check_tolerance, read_labels
 
 
 def load_recipe(path: str | Path, *, pillow: int | None = None) -> Recipe:
@@ -68,7 +68,7 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = 
     top = Table(data, "")
     name = top.text("name")
     check_name(name)
-    backbone = _backbone(top.table("backbone"))
+    backbone = parse_backbone(top.table("backbone"))
     front = _front(top, backbone, folder, pillow)
     export = _export(top.table("export", {}), folder)
     labels = read_labels(top.any("labels", ()), folder)
@@ -151,63 +151,6 @@ def _published_steps(top: "Table", backbone: BackboneSpec, pillow: int | None) -
             name="trained-otherwise",
         )
     return known
-
-
-def _backbone(table: "Table") -> BackboneSpec:
-    spec = BackboneSpec(
-        source=table.choice("source", SOURCES),
-        color=table.choice("color", COLORS),
-        name=table.text("name", None),
-        weights=table.text("weights", None),
-        checkpoint_key=table.text("checkpoint_key", None),
-        seed=table.number("seed", None),
-        override=table.text("override", None),
-        outputs=table.texts("outputs", ()),
-        input=table.text("input", None),
-        layout=table.choice("layout", LAYOUTS) if "layout" in table.data else table.any("layout", None),
-        arguments=table.table("arguments", {}).data,
-    )
-    table.finish()
-    for name in spec.outputs:
-        check_output_name(name)
-    try:
-        json.dumps(spec.arguments, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"[backbone] arguments: expected numbers, strings, lists and tables, got {spec.arguments}") from error
-    if spec.source != "onnx" and spec.name is None:
-        raise RecipeError(
-            f'[backbone] name: expected the name of the network, for source = "{spec.source}", got nothing', name="missing-key"
-        )
-    if spec.source == "onnx" and spec.arguments:
-        raise RecipeError(
-            "[backbone] arguments: expected none for an .onnx file, which nothing constructs, got some", name="option-without-effect"
-        )
-    if spec.source != "onnx" and spec.input is not None:
-        raise RecipeError(f"[backbone] input: expected for an .onnx file only, got {spec.input!r}", name="option-without-effect")
-    if spec.source != "onnx" and spec.layout is not None:
-        raise RecipeError(
-            f"[backbone] layout: expected for an .onnx file only, got {spec.layout!r}; what the caller has is in [pixels]",
-            name="option-without-effect",
-        )
-    if spec.source == "import" and spec.weights not in (None, "random"):
-        raise RecipeError(
-            f'[backbone] weights: expected none for source = "import", whose factory brings them, got {spec.weights!r}; '
-            'source = "checkpoint" fills a network with a file',
-            name="option-without-effect",
-        )
-    if spec.checkpoint_key is not None and (spec.source in ("import", "onnx") or spec.weights in (None, "random")):
-        raise RecipeError(
-            f"[backbone] checkpoint_key: expected beside a weights file with several networks' tensors, got {spec.checkpoint_key!r}",
-            name="option-without-effect",
-        )
-    if spec.weights is None and spec.source != "import":
-        raise RecipeError('[backbone] weights: expected a weights name, a file, or "random" with a seed, got nothing', name="missing-key")
-    if (spec.weights == "random") != (spec.seed is not None):
-        raise RecipeError(
-            f'[backbone] seed: expected with weights = "random" and only there, got weights = "{spec.weights}", seed = {spec.seed}',
-            name="conflicting-options",
-        )
-    return spec
 
 
 def _step(table: "Table", color: str, folder: Path, pillow: int | None) -> Step:

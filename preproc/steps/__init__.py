@@ -9,31 +9,20 @@ from .affine import Affine
 from .base import Step, ValueRange
 from .collapse import collapse_steps, split_affine_end, subtract_steps
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
-from .geometry import (
-    FAST,
-    INTERPOLATIONS,
-    PILLOWS,
-    CenterCrop,
-    Geometry,
-    Letterbox,
-    Pad,
-    Resampling,
-    Resize,
-    check_pillow,
-    installed_pillow,
-    output_size,
-    with_pillow,
-)
+from .crops import CenterCrop, Pad
+from .geometry import Geometry, output_size
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels
 from .plausibility import BECAUSE
 from .presets import PRESETS, UNITS, Statistics, preset
+from .resize import FAST, FORMS, INTERPOLATIONS, PILLOWS, Letterbox, Resampling, Resize, check_pillow, installed_pillow, with_pillow
 from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, constants_steps, parse
 
 __all__ = [
     "BECAUSE",
     "COLORS",
     "FAST",
+    "FORMS",
     "INTERPOLATIONS",
     "LAYOUTS",
     "PILLOWS",

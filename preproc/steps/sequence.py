@@ -8,10 +8,12 @@ from ..errors import PreprocError, did_you_mean
 from .affine import Affine
 from .base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
-from .geometry import CenterCrop, Geometry, Letterbox, Pad, Resampling, Resize, with_pillow
+from .crops import CenterCrop, Pad
+from .geometry import Geometry
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import PIXEL_DTYPES, FromPixels
 from .presets import UNITS, Statistics
+from .resize import Letterbox, Resampling, Resize, with_pillow
 
 _GEOMETRY = (Resize, CenterCrop, Letterbox, Pad)
 _VALUES = (Rescale, Normalize, MinMaxScale, MinMaxNormalize, Standardize, ChannelAffine, LocalResponseNorm)

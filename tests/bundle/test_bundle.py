@@ -18,7 +18,7 @@ import pytest
 
 from preproc import graph
 from preproc.bundle import KEY, golden_files, hashes, open_bundle, publishing, to_recipe
-from preproc.bundle.files import recover
+from preproc.bundle.publishing import recover
 from preproc.errors import BundleError
 from preproc.export import export_bundle
 from preproc.export.formats import torchscript

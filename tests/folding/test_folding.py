@@ -338,8 +338,17 @@ def test_what_is_left_at_run_time(color, left):
     assert len(unpadded.model.pipeline) == 1
 
 
-def test_the_negative_control_makes_just_the_border_wrong():
-    conv = nn.Conv2d(3, 4, 3, padding=1, **double)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Conv2d(3, 4, 3, padding=1, bias=False, **double),
+        lambda: nn.Conv2d(3, 6, 3, padding=1, groups=3, **double),
+        lambda: Stem(lambda m, x: F.conv2d(x, m.conv.weight, m.conv.bias, padding=1)),
+    ],
+    ids=["no bias", "groups", "functional"],
+)
+def test_the_negative_control_makes_just_the_border_wrong(make):
+    conv = make()
     model, x = prepend(imagenet(), conv), pixels()
     wrong = copy.deepcopy(conv)
     affine = steps.compose(model.pipeline.steps(), 3)

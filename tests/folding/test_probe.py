@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from preproc import graph
 from preproc.bundle.inspection import describe, effect, graph_effect
 from preproc.folding import BRIGHTEST, Planes, guard
+from preproc.folding.look import ways
 from preproc.folding.modules import module_effect
-from preproc.folding.planes import ways
 from preproc.steps import Affine, ValueRange
 from tests.onnx_files import hand_made, put
 

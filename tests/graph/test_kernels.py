@@ -29,7 +29,8 @@ from preproc.steps import (
     Resize,
     Standardize,
 )
-from preproc.steps.geometry import ROUNDINGS, TORCHES
+from preproc.steps.crops import ROUNDINGS
+from preproc.steps.resize import TORCHES
 from preproc.verify.runtimes import onnxruntime
 from tests.conftest import ROOT
 from tests.onnx_files import STEPS, alone, hand_made

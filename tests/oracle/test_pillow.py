@@ -175,7 +175,7 @@ def installed(monkeypatch):
     """Pretends that another Pillow's order is the installed one, for what is left out."""
 
     def pretend(order):
-        monkeypatch.setattr("preproc.steps.geometry.installed_pillow", lambda: order)
+        monkeypatch.setattr("preproc.steps.resize.installed_pillow", lambda: order)
 
     return pretend
 

@@ -4,8 +4,9 @@ In: any model file or bundle. Out: what pixels it takes and what it does to them
 Never: code of the file's; a statement where the look did not reach.
 """
 
-from .describing import describe, lines
+from .describing import describe
 from .effect import graph_effect
+from .telling import lines
 from .torchfiles import SUFFIXES
 
 __all__ = ["SUFFIXES", "describe", "graph_effect", "lines"]

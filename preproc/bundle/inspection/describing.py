@@ -8,11 +8,11 @@ from typing import Any
 from ... import graph
 from ...errors import BundleError, PreprocError, check_choice, first_line
 from ...folding import guard
-from ...sources.published import title
 from ...steps import LAYOUTS, Affine
 from .. import MANIFEST, open_bundle, torch_contract
 from .. import contract as contracts
 from .effect import graph_effect
+from .telling import lines
 from .torchfiles import SUFFIXES, identify
 
 
@@ -121,77 +121,3 @@ def _agreement(contract: Mapping[str, Any], model: Any) -> dict[str, Any]:
 
 def _value(value: Any) -> dict[str, Any]:
     return {"name": value.name, "dtype": None if value.dtype is None else value.dtype.name.lower(), "shape": graph.sides(value)}
-
-
-def lines(description: Mapping[str, Any]) -> list[str]:
-    """The description for people."""
-    contract = description["contract"]
-    found = [f"{description['path']}: {description['kind']}"]
-    if contract is None:
-        found.append("no contract of preproc inside: this file was not made by preproc")
-        found += [f"{word:8} {description[key]}" for word, key in (("holds", "holds"), ("note", "hint")) if description.get(key)]
-        if "opsets" in description:
-            opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in description["opsets"].items())
-            found.append(f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}")
-        for word in ("inputs", "outputs"):
-            found += [f"{word[:-1]:8} {value['name']}: {value['dtype']} {value['shape']}" for value in description.get(word, ())]
-        return found + _picture_lines(description.get("picture"))
-    image = contract["input"]
-    found.append(f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}")
-    for number, step in enumerate(contracts.steps_of(contract), start=1):
-        found.append(f"step {number}   {step}")
-    if contract.get("steps_from"):
-        found.append(f"steps    as published: {title(contract['steps_from'])}")
-    for name, fold in contract["fold"].items():
-        done = (
-            f"folded into {', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"
-            if fold["folded"]
-            else f"not folded: {fold['reason']}"
-        )
-        found.append(f"fold     {name}: {done}")
-    found += [f"note     {note}" for note in contract["notes"]]
-    found += [f"input    {other['name']}: {other['dtype']} {other['shape']}" for other in contract["other_inputs"]]
-    found += [f"output   {output['name']}: {output['dtype']} {output['shape']}" for output in contract["outputs"]]
-    labels = contract["labels"]
-    if labels:
-        found.append(f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}")
-    backbone = contract["backbone"]
-    trained = "" if backbone["trained"] else ", untrained"
-    found.append(
-        f"backbone {' '.join(filter(None, (backbone['source'], backbone.get('name'))))}, "
-        f"weights {backbone['weights_are']}{trained}, {backbone['color']}"
-    )
-    found.append(f"constants agree with the weights: {backbone['constants_agree']}")
-    if "verdicts" in description:
-        found.append("verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items()))
-    agreement = description.get("agreement")
-    if agreement is not None:
-        found += [f"DIFFERS  the graph is not what the contract says: {text}" for text in agreement["wrong"]]
-        found += [f"graph    not compared: {text}" for text in agreement["not_compared"]]
-        if agreement["agrees"]:
-            found.append("graph    agrees with the contract" + (" otherwise" if agreement["not_compared"] else ""))
-    return found
-
-
-def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
-    if picture is None:
-        return []
-    if "reason" in picture:
-        return [f"picture  {picture['reason']}"]
-    operations = picture["operations"]
-    takes = "" if picture["takes"] is None else f", {picture['takes']}"
-    found = [f"picture  {picture['input']}, {picture['layout']}{takes}"]
-    found += [f"reads    {operation}" for operation in operations[:8]] + ["         ..."] * (len(operations) > 8)
-    found += [f"does     {first['text']}" for first in picture["maps"]]
-    found += [f"casts    to {picture['casts_to']}"] if picture["casts_to"] else []
-    found += [f"note     {note}" for note in picture["notes"]]
-    if picture["takes"] is not None:
-        return found
-    if picture["normalizes"] is None:
-        found.append(f"expects  not told: {picture['not_told']}")
-    elif not picture["normalizes"]:
-        found.append(
-            "expects  prepared values: it does not normalize raw pixels itself, and which constants it was trained with is not in the file"
-        )
-    fold = "can be folded into its first convolution" if picture["foldable"] else f"cannot be folded: {picture['why_not']}"
-    return [*found, f"fold     a normalization in front of it {fold}"]

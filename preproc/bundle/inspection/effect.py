@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ... import graph
 from ...errors import NotFoldableError, PreprocError
-from ...folding import BRIGHTEST, InputEffect, Look, Planes, Rows, clearest
+from ...folding import BRIGHTEST, InputEffect, Look, Planes, Rows, clearest, is_single
 from ...graph import Picture
 from ...steps import UNITS
 from ...verify.runtimes import evaluate
@@ -141,8 +141,7 @@ class _Walk:
             return "layer"
         if node.op_type in _LINEAR:
             size = self._size(node.inputs[1]) if len(node.inputs) > 1 else None
-            pointwise = size is not None and (node.op_type != "Conv" or set(size[2:]) == {1} or self._is_single(node.inputs[1]))
-            return "linear" if size is not None and pointwise and int(np.prod(size)) <= _MOST else "layer"
+            return "linear" if size is not None and int(np.prod(size)) <= _MOST and self._is_pointwise(node, size) else "layer"
         if node.op_type == "BatchNormalization" and "training_mode" not in node.attributes:
             return "batch_norm"
         if node.op_type in _TESTS:
@@ -153,12 +152,11 @@ class _Walk:
             return graph.RAW.get(ir.DataType(node.attributes["to"].as_int()), "")
         return ""
 
-    def _is_single(self, weight: ir.Value | None) -> bool:
-        """Whether each of a convolution's outputs reads one number."""
-        if weight in self.arrays:
-            return False
-        array = graph.constant(weight)
-        return bool((np.count_nonzero(array.reshape(len(array), -1), axis=1) <= 1).all())
+    def _is_pointwise(self, node: ir.Node, size: tuple[int, ...]) -> bool:
+        """Whether what it makes at a place is of that place alone. size: of its weight."""
+        if node.op_type != "Conv" or set(size[2:]) == {1}:
+            return True
+        return node.inputs[1] not in self.arrays and is_single(graph.constant(node.inputs[1]))
 
     def _size(self, weight: ir.Value | None) -> tuple[int, ...] | None:
         """Its shape; None for one that is computed from something else."""

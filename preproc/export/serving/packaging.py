@@ -6,6 +6,7 @@ import errno
 import functools
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,37 @@ def package(
     new version would need another config.pbtxt or other labels than those that are there, or its warm-up is gone; and for a bundle that was
     exported quickly.
     """
+    _check_options(target, backend, kind, max_batch)
+    bundle = _servable(bundle_dir, backend)
+    name = _url_name(str(bundle.contract["name"]) if name is None else name)
+    repository = _repository(out)
+    more = None if settings is None else _text(Path(settings))
+    golden = bundle.golden()
+    config = triton.make_config(bundle, golden, name, backend=backend, kind=kind, max_batch=max_batch, settings=more, progress=progress)
+    model = repository / name
+    version = _next_version(model, config)
+    made = Path(out) / name / str(version)
+    targets.check_place(made, size=_size(bundle, backend))
+    with targets.made_folder(repository), targets.writing(made):
+        for place in {repository.parent, repository, model}:
+            aside.sweep(place, _prefix(model))
+        _put(functools.partial(_stage, bundle, config, backend, model, version, golden[0]), model, made)
+    if not bundle.report.ok:
+        progress("note: the bundle's verification is inconclusive: it could not have noticed every mistake")
+    return made
+
+
+def _check_options(target: str, backend: str, kind: str, max_batch: object) -> None:
     check_choice("target", target, ("triton",))
     check_choice("backend", backend, triton.FILES)
     check_choice("kind", kind, triton.KINDS)
     whole = isinstance(max_batch, int) and not isinstance(max_batch, bool) and 0 <= max_batch < 1 << 31
     if max_batch is not None and not whole:
         raise PreprocError(f"expected max_batch to be a number of pictures, 0 for no batching, got {max_batch!r}", name="option-value")
+
+
+def _servable(bundle_dir: str | Path, backend: str) -> Bundle:
+    """The bundle, if it has a file for the backend and was verified. Raises PreprocError."""
     bundle = open_bundle(bundle_dir)
     model_file = triton.FILES[backend][0]
     if model_file not in bundle.manifest["files"]:
@@ -63,39 +89,17 @@ def package(
         )
     if bundle.report.power.quick:
         raise PreprocError(f"{bundle.folder}: expected a verified bundle, got a quick one: {QUICK}", name="bundle-not-verified")
-    name = str(bundle.contract["name"]) if name is None else name
+    return bundle
+
+
+def _url_name(name: str) -> str:
+    """Raises PreprocError for what can be no part of a URL."""
     check_name(name)
     if not name.isascii():
         raise PreprocError(
             f"expected a name in ASCII, for it is part of a server's URLs, got {name!r}; give another one with --name", name="unusable-name"
         )
-    given, out = Path(out), _repository(out)
-    more = None if settings is None else _text(Path(settings))
-    golden = bundle.golden()
-    config = triton.make_config(bundle, golden, name, backend=backend, kind=kind, max_batch=max_batch, settings=more, progress=progress)
-    model = out / name
-    version = _next_version(model)
-    triton.check_policy(config, version)
-    made = given / name / str(version)
-    targets.check_place(made, size=sum(bundle.manifest["files"].get(file, {"size": 0})["size"] for file in triton.FILES[backend]))
-    with targets.made_folder(out), targets.writing(made):
-        for place in {out.parent, out, model}:
-            aside.sweep(place, _prefix(model))
-        put = functools.partial(_put, bundle, config, backend, model, version, golden[0])
-        try:
-            put(place=out.parent)
-        except OSError as error:  # another disk, or a folder of somebody else's
-            if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
-                raise
-            try:
-                put(place=model if model.is_dir() else out)
-            except OSError as second:
-                raise PreprocError(
-                    f"{made}: expected a folder that can be written to, got: {second.strerror}", name="system-refused"
-                ) from second
-    if not bundle.report.ok:
-        progress("note: the bundle's verification is inconclusive: it could not have noticed every mistake")
-    return made
+    return name
 
 
 def _repository(out: str | Path) -> Path:
@@ -119,7 +123,23 @@ def _repository(out: str | Path) -> Path:
     return place
 
 
-def _put(bundle: Bundle, config: Any, backend: str, model: Path, version: int, sample: Case, *, place: Path) -> None:
+def _put(stage: Callable[[Path], None], model: Path, made: Path) -> None:
+    """Stages beside the repository where that is one disk and may be written to, else inside."""
+    repository = model.parent
+    try:
+        stage(repository.parent)
+    except OSError as error:  # another disk, or a folder of somebody else's
+        if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        try:
+            stage(model if model.is_dir() else repository)
+        except OSError as second:
+            raise PreprocError(
+                f"{made}: expected a folder that can be written to, got: {second.strerror}", name="system-refused"
+            ) from second
+
+
+def _stage(bundle: Bundle, config: Any, backend: str, model: Path, version: int, sample: Case, place: Path) -> None:
     """Writes the version in a folder in `place`, and renames it into place. Nothing in the model's folder is touched before: a server that
     polls loads the versions of a folder that has changed again. Raises OSError where it cannot be written there, or renamed from there."""
     with aside.token() as token:
@@ -148,6 +168,11 @@ def _prefix(model: Path) -> str:
     return f".{model.parent.name}.{model.name}.new-"
 
 
+def _size(bundle: Bundle, backend: str) -> int:
+    """Bytes of the files that go into a version folder."""
+    return sum(bundle.manifest["files"].get(file, {"size": 0})["size"] for file in triton.FILES[backend])
+
+
 def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int, sample: Case) -> None:
     place = folder / str(version)
     place.mkdir(parents=True)
@@ -167,11 +192,13 @@ def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int
     triton.write_warmup(folder / triton.WARMUP, sample)
 
 
-def _next_version(model: Path) -> int:
+def _next_version(model: Path, config: Any) -> int:
+    """Raises PreprocError where there is none, or it would not be served."""
     folders = [folder.name for folder in model.iterdir()] if model.is_dir() else []
     version = max((int(name) for name in folders if re.fullmatch("[0-9]+", name)), default=0) + 1
     if version > LAST:
         raise PreprocError(f"{model}: expected versions up to {LAST}, which Triton can read, got {version - 1}", name="served-otherwise")
+    triton.check_policy(config, version)
     return version
 
 

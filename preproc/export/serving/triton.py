@@ -4,8 +4,7 @@ The schema is tritonclient's copy of NVIDIA's model_config.proto. The C++ backen
 pytorch_backend).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,7 @@ import numpy as np
 from ...bundle import Bundle, golden_files
 from ...errors import PreprocError, first_line
 from ...verify import Case
-from ...verify.runtimes import OrtCpu
-from . import batches
-from .client import protocol_word
+from .signature import Value, schema_of, signature, why_not_batched
 
 MAX_BATCH = 8
 """Pictures in one batch, unless somebody asks for another number, or the model takes no batches."""
@@ -29,57 +26,6 @@ KINDS = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "gpu": "KIND_GPU"}
 """Of an instance group: where the model runs. auto: on the GPUs where there are some, else on the CPU."""
 LABELS, WARMUP = "labels.txt", "warmup"
 _OURS = ("name", "backend", "platform", "input", "output", "max_batch_size", "default_model_filename", "model_warmup")
-
-
-@dataclass(frozen=True)
-class Value:
-    """An input or output of a model file. shape: numbers, and None where it is free."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-
-    def data_type(self) -> str:
-        """Triton's word. Raises PreprocError for dtypes that it has none for."""
-        word = "TYPE_STRING" if self.dtype == "string" else f"TYPE_{protocol_word(self.dtype)}"
-        if word not in _schema().DataType.keys():  # noqa: SIM118 - no mapping
-            raise PreprocError(
-                f"expected values of a dtype that Triton has a word for, got {self.name} in {self.dtype}", name="triton-settings"
-            )
-        return word
-
-
-def signature(bundle: Bundle, backend: str) -> tuple[list[Value], list[Value]]:
-    """The inputs and outputs: of an ONNX file as ONNX Runtime infers them, with which its backend compares the configuration; of a
-    TorchScript file as its contract says, the outputs named as that backend demands, <name>__<position>."""
-    if backend == "onnxruntime":
-        runtime = OrtCpu()
-        runtime.open(bundle.folder / "model.onnx")
-        return _values(runtime.session.get_inputs()), _values(runtime.session.get_outputs())
-    contract = bundle.contract
-    return [_promised(contract["input"])], [_promised(output, f"__{position}") for position, output in enumerate(contract["outputs"])]
-
-
-def _values(values: Sequence[Any]) -> list[Value]:
-    words = [value.type.removeprefix("tensor(").removesuffix(")") for value in values]
-    dtypes = [{"float": "float32", "double": "float64"}.get(word, word) for word in words]
-    return [Value(value.name, dtype, _sides(value.shape)) for value, dtype in zip(values, dtypes, strict=True)]
-
-
-def _promised(value: Mapping[str, Any], suffix: str = "") -> Value:
-    return Value(f"{value['name']}{suffix}", value["dtype"], _sides(value["shape"]))
-
-
-def _sides(shape: Sequence[Any]) -> tuple[int | None, ...]:
-    return tuple(side if isinstance(side, int) else None for side in shape)
-
-
-def why_not_batched(bundle: Bundle, golden: Sequence[Case], values: Sequence[Value]) -> str | None:
-    """Why Triton cannot put requests together, or None."""
-    fixed = next((value for value in values if not value.shape or value.shape[0] is not None), None)
-    if fixed is not None and fixed.shape:
-        return f"{fixed.name} has a fixed batch, its shape is {[side or 'free' for side in fixed.shape]}"
-    return batches.why_none(bundle.contract, golden) or (None if fixed is None else f"{fixed.name} is a single number")
 
 
 def make_config(
@@ -96,34 +42,19 @@ def make_config(
     """A ModelConfig message. golden: the bundle's samples; the first one warms the model up.  kind: of KINDS.
 
     max_batch: pictures in a batch at most; 0: requests are served as they come; None: MAX_BATCH, or 0 where the model takes no batches, and
-    progress is told why.  settings: more of config.pbtxt, in its own syntax: a field that is
-    there takes the place of ours.
+    progress is told why.  settings: more of config.pbtxt, in its own syntax: a field that is there takes the place of ours.
 
     Raises PreprocError for what Triton would take and not heed, and for a max_batch that the model does not take.
     """
-    schema = _schema()
+    schema = schema_of()
     inputs, outputs = signature(bundle, backend)
-    if backend == "pytorch" and any(value.dtype in ("uint16", "uint32", "uint64") for value in inputs):
-        raise PreprocError(
-            f"expected pixels that Triton's pytorch backend takes, uint8, got {inputs[0].dtype}; use --backend onnxruntime",
-            name="triton-settings",
-        )
-    reason = why_not_batched(bundle, golden, [*inputs, *outputs])
-    if reason is not None and max_batch:
-        raise PreprocError(
-            f"expected a model that takes batches for --max-batch {max_batch}, got one that does not: {reason}", name="triton-settings"
-        )
-    if reason is not None and max_batch is None:
-        progress(f"note: requests are not put together: {reason}")
-    max_batch = (MAX_BATCH if reason is None else 0) if max_batch is None else max_batch
+    _check_inputs(inputs, backend)
+    max_batch = _chosen_batch(max_batch, why_not_batched(bundle, golden, [*inputs, *outputs]), progress)
     config = schema.ModelConfig(name=name, backend=backend, platform=PLATFORMS[backend], max_batch_size=max_batch)
-    for value, message in [*((value, config.input.add()) for value in inputs), *((value, config.output.add()) for value in outputs)]:
-        message.name, message.data_type = value.name, schema.DataType.Value(value.data_type())
-        message.dims.extend(-1 if side is None else side for side in value.shape[1 if max_batch else 0 :])
-        if not message.dims:  # Triton wants a side
-            message.dims.append(1)
-            if value.shape:  # a number per picture: the model has none. A single number is told to the backends so
-                message.reshape.SetInParent()
+    for value in inputs:
+        _describe(config.input.add(), value, batched=max_batch > 0)
+    for value in outputs:
+        _describe(config.output.add(), value, batched=max_batch > 0)
     scores = [position for position, value in enumerate(outputs) if value.dtype.startswith("float")]
     if bundle.contract["labels"] and scores:
         config.output[scores[0]].label_filename = LABELS
@@ -131,18 +62,52 @@ def make_config(
         config.dynamic_batching.preferred_batch_size.extend(sorted({max(max_batch // 2, 2), max_batch}))
         config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY
     config.instance_group.add(kind=schema.ModelInstanceGroup.Kind.Value(KINDS[kind]), count=1)
-    sample = golden[0]
-    warmup = config.model_warmup.add(name=sample.name, batch_size=len(sample.pixels) if max_batch else 1)  # of 0 it skips the sample
-    for key, array in warmup_arrays(sample).items():
-        (value,) = [value for value in inputs if value.name == key]
-        entry = warmup.inputs[key]
-        entry.data_type = schema.DataType.Value(value.data_type())
-        entry.dims.extend(array.shape[1 if max_batch else 0 :] or (1,))
-        entry.input_data_file = _files(sample)[key]
+    _warm_up(config, inputs, golden[0])
     if settings is not None:
         _merge(config, settings)
     check_config(config)
     return config
+
+
+def _check_inputs(inputs: Sequence[Value], backend: str) -> None:
+    if backend == "pytorch" and any(value.dtype in ("uint16", "uint32", "uint64") for value in inputs):
+        raise PreprocError(
+            f"expected pixels that Triton's pytorch backend takes, uint8, got {inputs[0].dtype}; use --backend onnxruntime",
+            name="triton-settings",
+        )
+
+
+def _chosen_batch(asked: int | None, reason: str | None, progress: Callable[[str], None]) -> int:
+    """max_batch, as make_config() has it. reason: why requests cannot be put together, or None."""
+    if reason is not None and asked:
+        raise PreprocError(
+            f"expected a model that takes batches for --max-batch {asked}, got one that does not: {reason}", name="triton-settings"
+        )
+    if reason is not None and asked is None:
+        progress(f"note: requests are not put together: {reason}")
+    return (MAX_BATCH if reason is None else 0) if asked is None else asked
+
+
+def _describe(message: Any, value: Value, *, batched: bool) -> None:
+    """One of the configuration's inputs or outputs. batched: whether Triton puts the batch in front of the shape itself."""
+    message.name, message.data_type = value.name, value.data_type()
+    message.dims.extend(-1 if side is None else side for side in value.shape[1 if batched else 0 :])
+    if not message.dims:  # Triton wants a side
+        message.dims.append(1)
+        if value.shape:  # a number per picture: the model has none. A single number is told to the backends so
+            message.reshape.SetInParent()
+
+
+def _warm_up(config: Any, inputs: Sequence[Value], sample: Case) -> None:
+    """With the sample, whose values lie beside config.pbtxt."""
+    batched = config.max_batch_size > 0
+    warmup = config.model_warmup.add(name=sample.name, batch_size=len(sample.pixels) if batched else 1)  # of 0 it skips the sample
+    for key, array in warmup_arrays(sample).items():
+        (value,) = [value for value in inputs if value.name == key]
+        entry = warmup.inputs[key]
+        entry.data_type = value.data_type()
+        entry.dims.extend(array.shape[1 if batched else 0 :] or (1,))
+        entry.input_data_file = _files(sample)[key]
 
 
 def warmup_arrays(sample: Case) -> dict[str, Any]:
@@ -176,7 +141,7 @@ def parse(text: str, where: str | Path) -> Any:
     from google.protobuf import text_format
 
     try:
-        return text_format.Parse(text, _schema().ModelConfig())
+        return text_format.Parse(text, schema_of().ModelConfig())
     except text_format.ParseError as error:
         raise PreprocError(
             f"{where}: expected text of Triton's model configuration, got: {first_line(error)}", name="malformed-file"
@@ -236,14 +201,3 @@ def to_text(config: Any) -> str:
     from google.protobuf import text_format
 
     return str(text_format.MessageToString(config))
-
-
-def _schema() -> Any:
-    try:
-        from tritonclient.grpc import model_config_pb2
-    except ImportError as error:
-        raise PreprocError(
-            "expected tritonclient, whose schema of config.pbtxt this needs, got none installed; pip install 'tritonclient[grpc]'",
-            name="not-installed",
-        ) from error
-    return model_config_pb2

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from ...errors import first_line
-from .. import BRIGHTEST, RAW, InputEffect, Look, Planes, clearest
+from .. import BRIGHTEST, RAW, InputEffect, Look, Planes, clearest, is_single
 
 _LINEAR = frozenset(("convolution", "mm", "addmm", "bmm", "baddbmm", "linear", "matmul"))
 _LAYERS = frozenset(
@@ -249,7 +249,7 @@ def _kind(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     if base in _LINEAR:
         if base != "convolution":
             return "linear"
-        single = not args[6] and (all(side == 1 for side in args[1].shape[2:]) or _is_single(args[1]))
+        single = not args[6] and (all(side == 1 for side in args[1].shape[2:]) or is_single((args[1].detach() != 0).cpu().numpy()))
         return "linear" if single else "layer"
     if "batch_norm" in base and not (len(args) > 5 and args[5] is True):  # an InstanceNorm is one that trains
         return "batch_norm"
@@ -263,8 +263,3 @@ def _kind(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
 
 def _is_half(value: Tensor) -> bool:
     return value.is_floating_point() and value.dtype.itemsize < 4
-
-
-def _is_single(weight: Tensor) -> bool:
-    """Whether each of a convolution's outputs reads one number."""
-    return bool((weight.detach().flatten(1).count_nonzero(dim=1) <= 1).all())

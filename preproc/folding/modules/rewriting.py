@@ -13,7 +13,7 @@ from ... import layers
 from ...errors import NotFoldableError, PreprocError, first_line
 from ...layers import Model, Pipeline
 from ...steps import Affine, split_affine_end, subtract_steps
-from .. import FoldPlan, Reader, border_error, common_through, fold_conv, plan_for
+from .. import Reader, plan_for, rewrite, spoil_border
 from .walk import first_convolutions
 
 
@@ -65,8 +65,7 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
     readers = first_convolutions(model.backbone, ready)
     plan = plan_for(readers, affine)
     backbone = copy.deepcopy(model.backbone)
-    for reader in readers:
-        _rewrite(backbone, reader, plan)
+    rewrite([_Convolution(backbone, reader) for reader in readers], plan)
     like = next(model.pipeline.buffers(), ready)
     left = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in [*kept, *subtract_steps(plan.shift)]]
     front: list[nn.Module] = list(left)
@@ -87,43 +86,46 @@ def _check_runs(folded: Model, example: Tensor) -> None:
         raise NotFoldableError(f"the backbone does not run on what the fold leaves: {reason}") from error
 
 
-def _rewrite(backbone: nn.Module, reader: Reader, plan: FoldPlan) -> None:
-    """Puts the new weights of one convolution into a copy of the backbone."""
-    owner_name, _, weight_name = reader.weight.rpartition(".")
-    owner = backbone.get_submodule(owner_name)
-    weight = getattr(owner, weight_name)
-    if weight.dtype == torch.bfloat16:
-        raise NotFoldableError(
-            "the weights are bfloat16, which NumPy has no arithmetic for; fold in float32 and convert then", name="fold-dtype"
-        )
-    bias = None if reader.bias is None else _get(backbone, reader.bias)
-    new_weight, new_bias = fold_conv(
-        weight.detach().cpu().numpy(),
-        None if bias is None else bias.detach().cpu().numpy(),
-        plan,
-        pad=reader.pad,
-        groups=reader.groups,
-    )
-    setattr(owner, weight_name, _like(weight, new_weight))
-    if isinstance(owner, nn.Conv2d):
-        owner.in_channels = new_weight.shape[1] * reader.groups
-    if new_bias is None:
-        return
-    if reader.bias is not None:
-        bias_owner, _, bias_name = reader.bias.rpartition(".")
-        setattr(backbone.get_submodule(bias_owner), bias_name, _like(weight, new_bias))
-    elif isinstance(owner, nn.Conv2d) and weight_name == "weight":
-        owner.bias = _like(weight, new_bias)
-    else:
-        raise NotFoldableError(
-            f"the fold needs a bias, and {reader.weight} is used without one outside of an nn.Conv2d", name="fold-shared-weight"
-        )
+@dataclass(frozen=True)
+class _Convolution:
+    """One that reads the backbone's input: its weights are parameters of the backbone, by the reader's names."""
 
+    backbone: nn.Module
+    reader: Reader
 
-def _get(module: nn.Module, name: str) -> Tensor:
-    owner, _, attribute = name.rpartition(".")
-    value: Tensor = getattr(module.get_submodule(owner), attribute)
-    return value
+    def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        weight, bias = self._get(self.reader.weight), None if self.reader.bias is None else self._get(self.reader.bias)
+        if weight.dtype == torch.bfloat16:
+            raise NotFoldableError(
+                "the weights are bfloat16, which NumPy has no arithmetic for; fold in float32 and convert then", name="fold-dtype"
+            )
+        return weight.detach().cpu().numpy(), None if bias is None else bias.detach().cpu().numpy()
+
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
+        owner, weight_name = self._place(self.reader.weight)
+        old = self._get(self.reader.weight)
+        if weight is not None:
+            setattr(owner, weight_name, _like(old, weight))
+            if isinstance(owner, nn.Conv2d):
+                owner.in_channels = weight.shape[1] * self.reader.groups
+        if bias is None:
+            return
+        if self.reader.bias is not None:
+            setattr(*self._place(self.reader.bias), _like(old, bias))
+        elif isinstance(owner, nn.Conv2d) and weight_name == "weight":
+            owner.bias = _like(old, bias)
+        else:
+            raise NotFoldableError(
+                f"the fold needs a bias, and {self.reader.weight} is used without one outside of an nn.Conv2d", name="fold-shared-weight"
+            )
+
+    def _place(self, name: str) -> tuple[nn.Module, str]:
+        owner, _, attribute = name.rpartition(".")
+        return self.backbone.get_submodule(owner), attribute
+
+    def _get(self, name: str) -> Tensor:
+        value: Tensor = getattr(*self._place(name))
+        return value
 
 
 def _like(old: Tensor, values: Any) -> nn.Parameter:
@@ -131,34 +133,16 @@ def _like(old: Tensor, values: Any) -> nn.Parameter:
 
 
 def uncorrected_border(backbone: nn.Module, affine: Affine, example: Tensor) -> NDArray[np.float64] | None:
-    """The negative control of verify: makes the mistake, in place, of folding the offset into the bias of a padded convolution.
+    """Makes the known mistake, in place, in the convolutions that read the backbone's input: see folding.spoil_border().
 
-    Where the padding should hold v it then acts as if it held p = T(A(v)), and conv(u) padded with p equals
-    conv(u - (p - v)) padded with v, plus W (p - v) in the bias. The bias is changed here; what has to be subtracted from the
-    backbone's input is returned, (C,). None, and nothing changed, where that fold would be right.
+    example: (N, C, H, W) float, model-ready.  Returns what has to be subtracted from the input, (C,), or None where there is no mistake
+    to be made.
     """
     try:
         readers = first_convolutions(backbone, example)
-        through = common_through(readers)
-        back = None if through is None else through.inverse()
     except PreprocError:
         return None
-    pads = [reader.pad for reader in readers if reader.pad is not None]
-    error = border_error(affine if through is None else affine.then(through), pads[0]) if pads else None
-    if error is None:
-        return None
-    for reader in readers:
-        owner = backbone.get_submodule(reader.weight.rpartition(".")[0])
-        if not isinstance(owner, nn.Conv2d):
-            return None
-    for reader in readers:
-        owner = backbone.get_submodule(reader.weight.rpartition(".")[0])
-        assert isinstance(owner, nn.Conv2d)
-        taps = owner.weight.detach().sum(dim=(2, 3))
-        per_group = torch.from_numpy(error).to(taps).reshape(reader.groups, -1)
-        change = torch.cat([part @ values for part, values in zip(taps.chunk(reader.groups), per_group, strict=True)])
-        owner.bias = nn.Parameter(change if owner.bias is None else owner.bias.detach() + change, requires_grad=False)
-    return error if back is None else back.matrix @ error
+    return spoil_border([_Convolution(backbone, reader) for reader in readers], affine)
 
 
 class _Append(nn.Module):

@@ -118,14 +118,6 @@ def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[
     return rule
 
 
-def _times(x: Tracked, c: Any) -> Tracked:
-    return x.then(c, 0.0)
-
-
-def _plus(x: Tracked, c: Any) -> Tracked:
-    return x.then(1.0, c)
-
-
 RULES: dict[str, Callable[[Values, fx.Node], Tracked]] = {
     **dict.fromkeys(
         (
@@ -158,12 +150,9 @@ RULES: dict[str, Callable[[Values, fx.Node], Tracked]] = {
     "<built-in function getitem>": lambda walk, node: walk.of(node.args[0]),  # of the tuple that the line above gives
     "aten.reflection_pad2d.default": _same,
     "aten.replication_pad2d.default": _same,
-    **dict.fromkeys(("aten.mul.Tensor", "aten.mul.Scalar"), _arithmetic(_times, swapped=_times)),
-    **dict.fromkeys(("aten.add.Tensor", "aten.add.Scalar"), _arithmetic(_plus, swapped=_plus)),
-    **dict.fromkeys(
-        ("aten.sub.Tensor", "aten.sub.Scalar"),
-        _arithmetic(lambda x, c: x.then(1.0, -c), swapped=lambda x, c: x.then(-1.0, c)),
-    ),
-    "aten.rsub.Scalar": _arithmetic(lambda x, c: x.then(-1.0, c)),
-    **dict.fromkeys(("aten.div.Tensor", "aten.div.Scalar"), _arithmetic(lambda x, c: x.then(1.0 / c, 0.0))),
+    **dict.fromkeys(("aten.mul.Tensor", "aten.mul.Scalar"), _arithmetic(Tracked.times, swapped=Tracked.times)),
+    **dict.fromkeys(("aten.add.Tensor", "aten.add.Scalar"), _arithmetic(Tracked.plus, swapped=Tracked.plus)),
+    **dict.fromkeys(("aten.sub.Tensor", "aten.sub.Scalar"), _arithmetic(Tracked.minus, swapped=Tracked.taken_from)),
+    "aten.rsub.Scalar": _arithmetic(Tracked.taken_from),
+    **dict.fromkeys(("aten.div.Tensor", "aten.div.Scalar"), _arithmetic(Tracked.over)),
 }

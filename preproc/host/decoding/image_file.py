@@ -7,10 +7,7 @@ apply it either. (In TIFF files it is a tag of the format itself, which Pillow a
 import contextlib
 import functools
 import io
-import json
-import math
 import stat
-import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ...errors import PreprocError, first_line
+from .whole import INSTEAD, check_depth, check_pages, check_whole
 
 Data = bytes | str | Path
 """A file's bytes, or where it is."""
@@ -47,9 +45,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Pillow's modes -> kinds. A palette's pixels are indices, which have no statistics as colours."""
-INSTEAD = "save it as .npy, (H, W, C)"
-"""What mends a picture that Pillow does not read whole."""
-_ORIENTATION, _SUBFILE, _OLD_SUBFILE, _DESCRIPTION, _BITS, _SAMPLES, _SAMPLE_FORMAT = 274, 254, 255, 270, 258, 277, 339
+_ORIENTATION, _SUBFILE, _OLD_SUBFILE = 274, 254, 255
 """Tags of TIFF, and of EXIF."""
 _EXIF = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 """Where Pillow finds EXIF tags."""
@@ -124,7 +120,7 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
                 if self.begin.startswith((b"II", b"MM")):
                     found = f"TIFF of a form that Pillow does not know: {INSTEAD}"
                 raise PreprocError(f"expected an image, got {found}", name="unreadable-picture") from error
-            _check_depth(self.image, file)
+            check_depth(self.image, file)
             self.count = 1 if self.image.format == "PSD" else getattr(self.image, "n_frames", 1)  # a PSD's are the layers of one picture
             self.passed = dict(self._no_pictures())
             self.numbers = [number for number in range(self.count) if number not in self.passed]
@@ -152,7 +148,7 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
             try:
                 if self.count > 1:
                     self.image.seek(number)
-                _check_whole(self.image)
+                check_whole(self.image)
                 self.image.load()
             except Exception:
                 self.failed = number
@@ -168,9 +164,7 @@ class ImageFile(contextlib.AbstractContextManager["ImageFile"]):
                 if not kind.startswith("Multi-Frame Image"):
                     yield number, f"no picture of its own: {kind} in a JPEG file (a preview, a gain map or a depth map)"
         elif image.format == "TIFF":
-            promised = _promised(str(image.tag_v2.get(_DESCRIPTION, "")), image.width * image.height * image.tag_v2.get(_SAMPLES, 1))
-            if promised > self.count:
-                raise _lossy(f"{promised} pages, as its description says, got {self.count} that Pillow sees")
+            check_pages(image, self.count)
             for number in range(self.count if self.count > 1 else 0):
                 image.seek(number)
                 kind, old = image.tag_v2.get(_SUBFILE, 0), image.tag_v2.get(_OLD_SUBFILE, 0)
@@ -221,69 +215,6 @@ def _own_formats() -> list[str]:
 
 
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
-
-
-def _lossy(expected: str) -> PreprocError:
-    return PreprocError(f"expected {expected}: {INSTEAD}", name="lossy-decoding")
-
-
-def _check_whole(image: Any) -> None:
-    """Raises PreprocError for a page whose pixels Pillow cuts, scales or leaves out, as its own tables tell."""
-    tags = image.tag_v2 if image.format == "TIFF" else {}
-    for tile in image.tile:
-        settings = tile[3] if isinstance(tile[3], tuple) and tile[3] else (tile[3],)
-        deep = tile[0] == "SGI16" or (";16" in str(settings[0]) and settings[0] != "BGR;16")  # which has 16 bits for all three
-        deep |= max(tags.get(_BITS, (8,))) > 8  # planes of their own have no such name
-        if deep and not image.mode.startswith(("I", "F")):
-            raise _lossy(f"pixels that Pillow can read whole, got {image.mode} in 16 bits, which it cuts to 8")
-        if tile[0] == "libtiff" and settings[0] == "F;32BF":
-            raise _lossy("floats that Pillow reads, got compressed big-endian ones, which it mixes up")
-        if tile[0] in ("ppm", "ppm_plain") and image.mode != "1" and settings[-1] != (65535 if image.mode == "I" else 255):
-            raise _lossy(f"pixels that Pillow reads as they are, got {image.mode} up to {settings[-1]}, which it scales")
-    samples = tags.get(_SAMPLES, 1)
-    if 2 in tags.get(_SAMPLE_FORMAT, ()):
-        raise _lossy("grey levels from 0 on, got integers with a sign")
-    if samples > len(image.getbands()):
-        raise _lossy(f"pixels that Pillow can read whole, got {samples} channels, of which it keeps {image.mode}")
-
-
-def _check_depth(image: Image.Image, file: Any) -> None:
-    """Raises PreprocError where Pillow scales the values of a format whose depth it does not tell."""
-    if image.format not in ("JPEG2000", "AVIF"):
-        return
-    position = file.tell()
-    file.seek(0)
-    depths = (_of_jpeg2000 if image.format == "JPEG2000" else _of_avif)(file.read())
-    file.seek(position)
-    if any(depth not in (8, 16 if image.mode.startswith("I;16") else 8) for depth in depths):
-        raise _lossy(f"pixels of 8 bits, got {max(depths)} in {image.format}, which Pillow scales")
-
-
-def _of_jpeg2000(data: bytes) -> list[int]:
-    """The bits of each component: Ssiz behind the markers SOC and SIZ (ISO 15444-1, A.5.1)."""
-    start = data.find(b"\xff\x4f\xff\x51")
-    if start < 0:
-        return []
-    (components,) = struct.unpack_from(">H", data, start + 40)
-    return [(data[start + 42 + 3 * number] & 0x7F) + 1 for number in range(components)]
-
-
-def _of_avif(data: bytes) -> list[int]:
-    """The bits of each channel: the box `pixi` (ISO 23008-12, 6.5.6)."""
-    start = data.find(b"pixi")
-    return list(data[start + 9 : start + 9 + data[start + 8]]) if start >= 0 else []
-
-
-def _promised(description: str, values: int) -> int:
-    """How many pictures of so many values a TIFF file has by its description, which ImageJ ("images=7") and tifffile
-    ({"shape": [7, 20, 30]}) write: of a large stack they may write the first page only, and all pixels behind it."""
-    lines = description.splitlines()
-    known = [line.removeprefix("images=") for line in lines if line.startswith("images=")]
-    if known and lines[0].startswith("ImageJ=") and known[0].isdecimal():
-        return int(known[0])
-    with contextlib.suppress(ValueError, TypeError, KeyError):
-        return math.prod(map(int, json.loads(description)["shape"])) // values
-    return 1
 
 
 def _unsigned(image: Image.Image) -> Image.Image:

@@ -21,39 +21,48 @@ def name_outputs(backbone: Backbone, asked: Sequence[str], picture: Tensor) -> t
     asked: names, for a tensor or a tuple in their order, for a table (a dict or a named tuple) the keys that are wanted; none: the keys.
     picture: (1, C, H, W) float32, model-ready.  Raises PreprocError if it takes other than one picture or answers other things.
     """
-    for name in asked:
-        check_output_name(name)
-    if len(set(asked)) != len(asked):
-        raise PreprocError(f"[backbone] outputs: expected different names, got {', '.join(asked)}", name="output-names")
+    _check_names(asked)
     _check_one_input(backbone.module)
     with torch.inference_mode():
         answer = run(backbone.module, picture)
     if isinstance(answer, Tensor):
-        if len(asked) > 1:
-            raise PreprocError(f"expected {len(asked)} outputs ({', '.join(asked)}), got one tensor; name just one", name="output-names")
-        names = tuple(asked) or (ONE,)
-        _check_comparable({names[0]: answer})
-        return backbone, names
-    keys = _keys(answer)
-    if keys is None or not answer:
+        return backbone, (_name_one(answer, asked),)
+    names, keys = _name_several(answer, asked)
+    return dataclasses.replace(backbone, module=Selected(backbone.module, keys)), names
+
+
+def _check_names(asked: Sequence[str]) -> None:
+    for name in asked:
+        check_output_name(name)
+    if len(set(asked)) != len(asked):
+        raise PreprocError(f"[backbone] outputs: expected different names, got {', '.join(asked)}", name="output-names")
+
+
+def _name_one(answer: Tensor, asked: Sequence[str]) -> str:
+    if len(asked) > 1:
+        raise PreprocError(f"expected {len(asked)} outputs ({', '.join(asked)}), got one tensor; name just one", name="output-names")
+    (name,) = asked or (ONE,)
+    _check_comparable({name: answer})
+    return name
+
+
+def _name_several(answer: object, asked: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the tensors, and by which keys they are taken from a table: none for a plain tuple."""
+    known = _keys(answer)
+    if known is None or not answer:
         raise PreprocError(
             f"expected a backbone that returns a tensor, a tuple or a dict of tensors, "
             f"got {'a' if answer else 'an empty'} {type(answer).__name__}; "
             "wrap it in a module that returns one of them",
             name="output-unfit",
         )
-    names = tuple(asked) or keys
-    missing = [name for name in names if keys and name not in keys]
+    names = tuple(asked) or known
+    missing = [name for name in names if known and name not in known]
     if missing:
-        raise PreprocError(f"[backbone] outputs: expected some of {', '.join(keys)}, got {missing[0]!r}", name="output-names")
-    values = _values(answer, names if keys else ())
-    for key, value in zip(names if keys else range(len(values)), values, strict=True):
-        if not isinstance(value, Tensor):
-            raise PreprocError(
-                f"expected a backbone whose outputs are tensors, got a {type(value).__name__} as output {key}; "
-                "name those that are tensors, or wrap it in a module that returns them",
-                name="output-unfit",
-            )
+        raise PreprocError(f"[backbone] outputs: expected some of {', '.join(known)}, got {missing[0]!r}", name="output-names")
+    keys = names if known else ()
+    values = _values(answer, keys)
+    _check_tensors(values, keys)
     if len(names) != len(values):
         raise PreprocError(
             f"[backbone] outputs: expected {len(values)} names, for the backbone returns a tuple of {len(values)} tensors, "
@@ -63,7 +72,7 @@ def name_outputs(backbone: Backbone, asked: Sequence[str], picture: Tensor) -> t
     for name in names:
         check_output_name(name)
     _check_comparable(dict(zip(names, values, strict=True)))
-    return dataclasses.replace(backbone, module=Selected(backbone.module, names if keys else ())), names
+    return names, keys
 
 
 class Selected(nn.Module):
@@ -112,6 +121,16 @@ def _check_one_input(module: nn.Module) -> None:
             "wrap it in a module that takes the one that needs preprocessing, and makes or holds the others",
             name="several-inputs",
         )
+
+
+def _check_tensors(values: Sequence[object], keys: Sequence[str]) -> None:
+    for key, value in zip(keys or range(len(values)), values, strict=True):
+        if not isinstance(value, Tensor):
+            raise PreprocError(
+                f"expected a backbone whose outputs are tensors, got a {type(value).__name__} as output {key}; "
+                "name those that are tensors, or wrap it in a module that returns them",
+                name="output-unfit",
+            )
 
 
 def _check_comparable(outputs: State) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from ...errors import PreprocError, check_choice, did_you_mean, first_line
 from ...steps import Step
 from .base import Published, finished
-from .processors import BACKENDS, FIELDS, VALUES, FailsError, Processor, known
+from .processor_fields import FIELDS, VALUES
+from .processors import BACKENDS, FailsError, Processor, known
 
 FILES = ("processor_config.json", "preprocessor_config.json")
 """transformers 5 writes the first, with the image processor's table in it; 4 wrote the second, which is that table."""

@@ -1,14 +1,14 @@
 """What an image processor class of transformers does with its fields, as `python -m tests.processors` measured it -> steps.
 
 huggingface.json has for each class, and for each of the versions of transformers that were driven, which fields change the picture, what
-they are where a file leaves them out, and which rules below compute bit by bit what the class does: under "classes" with Pillow, under
-"torchvision" on that library's tensors, with torch's arithmetic.
+they are where a file leaves them out, and which rules compute bit by bit what the class does (processor_resizes.py, and below): under
+"classes" with Pillow, under "torchvision" on that library's tensors, with torch's arithmetic.
 """
 
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,90 +16,8 @@ from typing import Any
 from ...errors import PreprocError, did_you_mean
 from ...steps import FAST, CenterCrop, ChannelAffine, Normalize, Rescale, Resize, Step
 from .base import UNJUDGED
-
-RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-"""Pillow's codes."""
-VALUES: Mapping[str, tuple[str, ...]] = {
-    "do_resize": ("size", "resample", "crop_pct", "size_divisor"),
-    "do_center_crop": ("crop_size",),
-    "do_rescale": ("rescale_factor", "rescale_offset"),
-    "do_normalize": ("image_mean", "image_std"),
-    "do_pad": ("pad_size",),
-    "do_flip_channel_order": (),
-    "include_top": (),
-}
-"""Each flag, and the fields that say something only where it is on."""
-FLAG_OF = {name: flag for flag, names in VALUES.items() for name in names}
-FIELDS = (*VALUES, *FLAG_OF)
-HARMLESS = frozenset(
-    {
-        "processor_class",
-        "image_processor_type",
-        "feature_extractor_type",
-        "_valid_processor_keys",
-        "data_format",
-        "input_data_format",
-        "return_tensors",
-        "device",
-        "disable_grouping",
-        "default_to_square",
-        "do_convert_rgb",
-        "do_reduce_labels",
-        "reduce_labels",
-        "num_labels",
-        "format",
-        "do_convert_annotations",
-        "ignore_index",
-        "apply_ocr",
-        "ocr_lang",
-        "tesseract_config",
-    }
-)
-"""Fields that say nothing more of the pixels of one RGB picture."""
-
-Rule = Callable[[str, Mapping[str, Any]], list[Step]]
-
-
-def _plain(keys: str, config: Mapping[str, Any]) -> list[Step]:
-    size, method = config["size"], _method(config)
-    if keys == "height width":
-        return [Resize(size=(size["height"], size["width"]), interpolation=method)]
-    return [Resize(size=size["shortest_edge"], interpolation=method)]
-
-
-def _convnext(keys: str, config: Mapping[str, Any]) -> list[Step]:  # noqa: ARG001 - it has a shortest_edge only
-    edge, method = config["size"]["shortest_edge"], _method(config)
-    if edge >= 384:
-        return [Resize(size=(edge, edge), interpolation=method)]
-    larger = int(edge / config["crop_pct"])
-    return [Resize(size=larger, interpolation=method), CenterCrop(size=(edge, edge), rounding="floor")]
-
-
-def _poolformer(keys: str, config: Mapping[str, Any]) -> list[Step]:
-    larger = {name: int(side / config["crop_pct"]) for name, side in config["size"].items()}
-    if keys == "height width" and larger["height"] == larger["width"] and config["size"]["height"] == config["size"]["width"]:
-        keys, larger = "shortest_edge", {"shortest_edge": larger["height"]}
-    return _plain(keys, {**config, "size": larger})
-
-
-def _levit(keys: str, config: Mapping[str, Any]) -> list[Step]:
-    size = config["size"]
-    return _plain(keys, {**config, "size": size if keys == "height width" else {"shortest_edge": int(256 / 224 * size["shortest_edge"])}})
-
-
-def _divisor(keys: str, config: Mapping[str, Any]) -> list[Step]:
-    """Up to the next multiple. Of a shortest_edge that would depend on the picture, in a way that steps cannot say."""
-    divisor = config.get("size_divisor") or 1
-    return _plain(keys, {**config, "size": {name: -(-side // divisor) * divisor for name, side in config["size"].items()}})
-
-
-RESIZES: Mapping[str, Rule] = {"plain": _plain, "convnext": _convnext, "poolformer": _poolformer, "levit": _levit, "divisor": _divisor}
-"""How classes resize, where steps can say it."""
-NEEDS: Mapping[str, str] = {"convnext": "crop_pct", "poolformer": "crop_pct", "divisor": "size_divisor"}
-"""The fields that such a class reads."""
-SIZES = ("height width", "shortest_edge")
-"""The keys of a size that steps can say."""
-
+from .processor_fields import FIELDS, FLAG_OF, HARMLESS, VALUES, is_number, wrong
+from .processor_resizes import NEEDS, RESIZES
 
 BACKENDS: Mapping[str, str] = {"pil": "classes", "torchvision": "torchvision"}
 """What a class computes with, as AutoImageProcessor.from_pretrained(backend=...) has it, and where huggingface.json has its classes."""
@@ -154,11 +72,11 @@ class Processor:
         on = {name for name in VALUES if self._flag(name, config)}
         for name in VALUES:
             if name in on and name in told and name not in self.reads and name != "do_pad":
-                raise _wrong(f"expected {name} to be false or left out, got true, but {self} computes no such step")
+                raise wrong(f"expected {name} to be false or left out, got true, but {self} computes no such step")
         self._check_fields(told, on)
         for name in self.always:
             if FLAG_OF[name] not in on and config.get(name) is not None:
-                raise _wrong(f"expected no {name} beside {FLAG_OF[name]} false, for {self} uses it all the same, got {config[name]!r}")
+                raise wrong(f"expected no {name} beside {FLAG_OF[name]} false, for {self} uses it all the same, got {config[name]!r}")
         on &= self.reads
         if "do_pad" in on or (self._flag("do_pad", config) and "pad_size" in self.reads and config.get("pad_size") is not None):
             raise _cannot_say(f"expected do_pad to be false, for steps cannot say the border of {self}, got true")
@@ -171,7 +89,7 @@ class Processor:
     def _flag(self, name: str, config: Mapping[str, Any]) -> bool:
         value = config.get(name)
         if not isinstance(value, bool) and value is not None:
-            raise _wrong(f"expected {name} to be true or false, got {value!r}")
+            raise wrong(f"expected {name} to be true or false, got {value!r}")
         return bool(value)
 
     def _check_fields(self, told: Mapping[str, Any], on: set[str]) -> None:
@@ -198,19 +116,19 @@ class Processor:
         if isinstance(size, int) and not isinstance(size, bool) and self.number is not None:
             named = "height width" if config.get("default_to_square", self.number == "height width") else "shortest_edge"
             if named != self.number:
-                raise _wrong(f"expected size as a table, got {size} with default_to_square {config['default_to_square']}")
+                raise wrong(f"expected size as a table, got {size} with default_to_square {config['default_to_square']}")
             size = dict.fromkeys(self.number.split(), size)
         if (" ".join(sorted(map(str, size))) if isinstance(size, Mapping) else "number") in self.fails:
             raise FailsError(f"expected a size that {self} takes, got {size!r}, with which it fails", name="published-value")
-        if not isinstance(size, Mapping) or not all(map(_is_number, size.values())) or " ".join(sorted(size)) not in self.sizes:
+        if not isinstance(size, Mapping) or not all(map(is_number, size.values())) or " ".join(sorted(size)) not in self.sizes:
             asked = " or ".join(keys.replace(" ", " and ") for keys in self.sizes)
             got = " and ".join(map(str, size)) if isinstance(size, Mapping) else repr(size)
             longest = "; where a longest edge bounds it, the sides are rounded in a way that steps have no word for"
             bound = longest if isinstance(size, Mapping) and "longest_edge" in size else ""
             raise _cannot_say(f"expected size with {asked}, which steps can say for {self}, got {got}{bound}")
         needed = NEEDS.get(self.resize)
-        if needed and not _is_number(config.get(needed)):
-            raise _wrong(f"expected {needed} to be a number, got {config.get(needed)!r}")
+        if needed and not is_number(config.get(needed)):
+            raise wrong(f"expected {needed} to be a number, got {config.get(needed)!r}")
         steps = RESIZES[self.resize](" ".join(sorted(size)), {**config, "size": size})
         return steps if self.tensors is None else [self._on_tensors(step, rescaled=self._flag("do_rescale", config)) for step in steps]
 
@@ -231,15 +149,15 @@ class Processor:
         if isinstance(size, int):
             size = {"height": size, "width": size}
         if not isinstance(size, Mapping) or set(size) != {"height", "width"}:
-            raise _wrong(f"expected crop_size with height and width, got {' and '.join(size) if isinstance(size, Mapping) else size}")
+            raise wrong(f"expected crop_size with height and width, got {' and '.join(size) if isinstance(size, Mapping) else size}")
         return [CenterCrop(size=(size["height"], size["width"]), rounding="floor" if self.backend == "pil" else "trunc")]
 
     def _values(self, config: Mapping[str, Any], on: set[str]) -> list[Step]:
         """One rescale and one normalization as such; else the affine map that they make together."""
         factor, offset = 1.0, 0.0
         if "do_rescale" in on:
-            if not _is_number(config.get("rescale_factor")):
-                raise _wrong(f"expected rescale_factor to be a number, got {config.get('rescale_factor')!r}")
+            if not is_number(config.get("rescale_factor")):
+                raise wrong(f"expected rescale_factor to be a number, got {config.get('rescale_factor')!r}")
             factor = float(config["rescale_factor"])
             offset = -1.0 if config.get("rescale_offset") and "rescale_offset" in self.reads else 0.0
         rescale: list[Step] = [Rescale(scale=factor, offset=offset)] if "do_rescale" in on else []
@@ -272,29 +190,13 @@ def from_record(name: str, record: Mapping[str, Any], backend: str) -> Processor
 
 def _per_channel(config: Mapping[str, Any], name: str) -> tuple[float, ...]:
     value = config.get(name)
-    values = (value,) * 3 if _is_number(value) else value
-    if not isinstance(values, (list, tuple)) or len(values) != 3 or not all(map(_is_number, values)):
-        raise _wrong(f"expected {name} to be one number, or one for each of three channels, got {value!r}")
+    values = (value,) * 3 if is_number(value) else value
+    if not isinstance(values, (list, tuple)) or len(values) != 3 or not all(map(is_number, values)):
+        raise wrong(f"expected {name} to be one number, or one for each of three channels, got {value!r}")
     if name == "image_std" and not all(float(number) > 0 for number in values):
-        raise _wrong(f"expected every std > 0, got {value!r}")
+        raise wrong(f"expected every std > 0, got {value!r}")
     return tuple(map(float, values))
-
-
-def _method(config: Mapping[str, Any]) -> str:
-    code = config.get("resample")
-    if code not in RESAMPLE or isinstance(code, bool):
-        names = " or ".join(f"{number} ({name})" for number, name in RESAMPLE.items())
-        raise _wrong(f"expected resample {names}, got {code!r}")
-    return RESAMPLE[code]
-
-
-def _wrong(told: str) -> PreprocError:
-    return PreprocError(told, name="published-value")
 
 
 def _cannot_say(told: str) -> PreprocError:
     return PreprocError(told, name="steps-cannot-say")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

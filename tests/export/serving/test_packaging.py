@@ -46,11 +46,11 @@ def test_a_repository_is_what_triton_documents(tmp_path):
     config = config_of(version)
     (pixels,), (logits,) = config.input, config.output
     assert (config.name, config.backend, config.platform, config.max_batch_size) == ("digits", "onnxruntime", "onnxruntime_onnx", 8)
-    assert (pixels.name, triton._schema().DataType.Name(pixels.data_type), list(pixels.dims)) == ("pixels", "TYPE_UINT8", [32, 32, 3])
-    assert (logits.name, triton._schema().DataType.Name(logits.data_type), list(logits.dims)) == ("logits", "TYPE_FP32", [10])
+    assert (pixels.name, triton.schema_of().DataType.Name(pixels.data_type), list(pixels.dims)) == ("pixels", "TYPE_UINT8", [32, 32, 3])
+    assert (logits.name, triton.schema_of().DataType.Name(logits.data_type), list(logits.dims)) == ("logits", "TYPE_FP32", [10])
     assert logits.label_filename == "labels.txt"
     assert list(config.dynamic_batching.preferred_batch_size) == [4, 8]
-    assert [triton._schema().ModelInstanceGroup.Kind.Name(group.kind) for group in config.instance_group] == ["KIND_AUTO"]
+    assert [triton.schema_of().ModelInstanceGroup.Kind.Name(group.kind) for group in config.instance_group] == ["KIND_AUTO"]
     (warmup,) = config.model_warmup
     case = open_bundle(DIGITS).golden()[0]
     assert (warmup.batch_size, list(warmup.inputs["pixels"].dims)) == (1, [32, 32, 3])
@@ -335,7 +335,7 @@ def test_sixteen_bits_are_not_for_the_pytorch_backend(tmp_path):
     pipeline = Pipeline(FromPixels(layout="NCHW", pixel_dtype="uint16"), Rescale(scale=1 / 65535))
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 64, 5))
     bundle = export_bundle(prepend(pipeline, net), tmp_path / "deep", example=torch.zeros(2, 3, 8, 8, dtype=torch.uint16))
-    assert config_of(package(bundle.folder, tmp_path / "repo")).input[0].data_type == triton._schema().DataType.Value("TYPE_UINT16")
+    assert config_of(package(bundle.folder, tmp_path / "repo")).input[0].data_type == triton.schema_of().DataType.Value("TYPE_UINT16")
     with pytest.raises(PreprocError, match="pixels that Triton's pytorch backend takes, uint8, got uint16"):
         package(bundle.folder, tmp_path / "repo", backend="pytorch")
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, features
 
 from preproc.errors import PreprocError
 from preproc.host.decoding import ImageFile, is_picture, looks_otherwise, orientation, read_array
-from preproc.host.decoding import image_file as decoding
+from preproc.host.decoding import whole as decoding
 from preproc.stats import Stats, compute_stats
 from tests.commands import run
 

@@ -14,9 +14,11 @@ from preproc.layers import Pipeline
 from preproc.oracle import reference
 from preproc.sources import published
 from preproc.sources.published.huggingface import BACKEND_NAMES
-from preproc.sources.published.processors import FIELDS, HARMLESS, RESIZES, SIZES, known
+from preproc.sources.published.processor_fields import FIELDS, HARMLESS
+from preproc.sources.published.processor_resizes import RESIZES, SIZES
+from preproc.sources.published.processors import known
 from preproc.steps import ChannelAffine, FromPixels, Rescale
-from preproc.steps.geometry import TORCHES
+from preproc.steps.resize import TORCHES
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: its processors are not compared")
 

@@ -146,7 +146,13 @@ def met(kind, code):
         return line, line.rpartition("[")[2].removesuffix("]")
     with pytest.raises(PreprocError) as caught:
         export(code) if kind == "toml" else exec(compile(code, "example", "exec"), {"__name__": "example"})
+    assert explained(caught.value) == f"preproc explain {caught.value.name}"
     return str(caught.value), caught.value.name
+
+
+def explained(error):
+    """What a traceback says last of it: the note of the error, or of the one that it was raised from."""
+    return (getattr(error, "__notes__", None) or [explained(error.__cause__)])[-1]
 
 
 def promised(kind, code):

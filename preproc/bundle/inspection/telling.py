@@ -1,0 +1,94 @@
+"""What is known of a bundle or a model file, for people: lines of text."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...sources.published import title
+from .. import contract as contracts
+
+
+def lines(description: Mapping[str, Any]) -> list[str]:
+    """The description for people."""
+    contract = description["contract"]
+    told = [f"{description['path']}: {description['kind']}"]
+    if contract is None:
+        return [*told, *_foreign(description), *_picture_lines(description.get("picture"))]
+    return [*told, *_pixels(contract), *_network(contract), *_checked(description)]
+
+
+def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
+    """Of a file that preproc has not made."""
+    yield "no contract of preproc inside: this file was not made by preproc"
+    yield from (f"{word:8} {description[key]}" for word, key in (("holds", "holds"), ("note", "hint")) if description.get(key))
+    if "opsets" in description:
+        opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in description["opsets"].items())
+        yield f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}"
+    for word in ("inputs", "outputs"):
+        yield from (f"{word[:-1]:8} {value['name']}: {value['dtype']} {value['shape']}" for value in description.get(word, ()))
+
+
+def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
+    """What a file takes, and what is done to it."""
+    image = contract["input"]
+    yield f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}"
+    for number, step in enumerate(contracts.steps_of(contract), start=1):
+        yield f"step {number}   {step}"
+    if contract.get("steps_from"):
+        yield f"steps    as published: {title(contract['steps_from'])}"
+    for name, fold in contract["fold"].items():
+        done = (
+            f"folded into {', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"
+            if fold["folded"]
+            else f"not folded: {fold['reason']}"
+        )
+        yield f"fold     {name}: {done}"
+    yield from (f"note     {note}" for note in contract["notes"])
+
+
+def _network(contract: Mapping[str, Any]) -> Iterator[str]:
+    """What else it takes, what it answers, and which network it is."""
+    yield from (f"input    {other['name']}: {other['dtype']} {other['shape']}" for other in contract["other_inputs"])
+    yield from (f"output   {output['name']}: {output['dtype']} {output['shape']}" for output in contract["outputs"])
+    labels = contract["labels"]
+    if labels:
+        yield f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
+    backbone = contract["backbone"]
+    name, trained = " ".join(filter(None, (backbone["source"], backbone.get("name")))), "" if backbone["trained"] else ", untrained"
+    yield f"backbone {name}, weights {backbone['weights_are']}{trained}, {backbone['color']}"
+    yield f"constants agree with the weights: {backbone['constants_agree']}"
+
+
+def _checked(description: Mapping[str, Any]) -> Iterator[str]:
+    """What its verification said, and whether its graph still is what its contract says."""
+    if "verdicts" in description:
+        yield "verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items())
+    agreement = description.get("agreement")
+    if agreement is not None:
+        yield from (f"DIFFERS  the graph is not what the contract says: {text}" for text in agreement["wrong"])
+        yield from (f"graph    not compared: {text}" for text in agreement["not_compared"])
+        if agreement["agrees"]:
+            yield "graph    agrees with the contract" + (" otherwise" if agreement["not_compared"] else "")
+
+
+def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
+    if picture is None:
+        return []
+    if "reason" in picture:
+        return [f"picture  {picture['reason']}"]
+    operations = picture["operations"]
+    takes = "" if picture["takes"] is None else f", {picture['takes']}"
+    found = [f"picture  {picture['input']}, {picture['layout']}{takes}"]
+    found += [f"reads    {operation}" for operation in operations[:8]] + ["         ..."] * (len(operations) > 8)
+    found += [f"does     {first['text']}" for first in picture["maps"]]
+    found += [f"casts    to {picture['casts_to']}"] if picture["casts_to"] else []
+    found += [f"note     {note}" for note in picture["notes"]]
+    if picture["takes"] is not None:
+        return found
+    if picture["normalizes"] is None:
+        found.append(f"expects  not told: {picture['not_told']}")
+    elif not picture["normalizes"]:
+        found.append(
+            "expects  prepared values: it does not normalize raw pixels itself, and which constants it was trained with is not in the file"
+        )
+    fold = "can be folded into its first convolution" if picture["foldable"] else f"cannot be folded: {picture['why_not']}"
+    return [*found, f"fold     a normalization in front of it {fold}"]

@@ -1,0 +1,172 @@
+"""A bundle on disk: its manifest, and every file checked against it. No torch."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import BundleError
+from ..host import versions
+from ..sources import check_name
+from ..verify import Case, Report, agree
+from . import contract as contracts
+from .golden import golden_files, read_golden
+from .publishing import MANIFEST, recover
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A published bundle. manifest: what manifest.json says.  verified: by export_bundle(), of one that it left as it was: this machine's
+    report."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    verified: Report | None = None
+
+    def __repr__(self) -> str:
+        verdicts = ", ".join(f"{result.runtime} {result.verdict}" for result in self.report.results)
+        return f"Bundle({str(self.folder)!r}: {verdicts})"
+
+    @property
+    def contract(self) -> Mapping[str, Any]:
+        contract: Mapping[str, Any] = self.manifest["contract"]
+        return contract
+
+    @property
+    def report(self) -> Report:
+        return self.verified or Report.from_json(self.manifest["report"])
+
+    def golden(self) -> list[Case]:
+        """The golden samples, with the reference's outputs."""
+        outputs, others = ([value["name"] for value in self.contract[key]] for key in ("outputs", "other_inputs"))
+        return [read_golden(self.folder, name, outputs, others, self.manifest["files"]) for name in self.manifest["golden"]]
+
+    def against_golden(self) -> str:
+        """What a report says that compares with the golden samples."""
+        return f"{len(self.manifest['golden'])} golden samples ({self.report.against.split(',')[0]} of the export)"
+
+
+def open_bundle(folder: str | Path) -> Bundle:
+    """Reads the manifest and checks every file against it, and the contract in each model file. Raises BundleError naming what differs."""
+    folder = Path(folder)
+    recover(folder)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        bare = "; a bare model file holds no reference to verify it with, `preproc inspect` reads it" if folder.is_file() else ""
+        raise BundleError(f"{folder}: expected a bundle, a folder with {MANIFEST}, got none there{bare}", name="not-a-bundle") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{folder / MANIFEST}: expected JSON, got: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != "preproc-bundle":
+        raise BundleError(f"{folder / MANIFEST}: expected a manifest of preproc, got something else", name="not-a-bundle")
+    if manifest.get("version") != 1:
+        raise BundleError(
+            f"{folder / MANIFEST}: expected version 1, got {manifest.get('version')!r}; use a newer preproc", name="newer-format"
+        )
+    try:
+        contracts.check(manifest["contract"], folder / MANIFEST)
+        _check_files(folder, manifest)
+        bundle = Bundle(folder, manifest)
+        _ = bundle.report, bundle.contract["outputs"], manifest["golden"]
+        check_name(bundle.contract["name"])  # it leads to the recipe
+        for sample in manifest["golden"]:
+            check_name(sample)
+        if not manifest["golden"]:
+            raise BundleError(f"{folder / MANIFEST}: expected golden samples, got none")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
+    return bundle
+
+
+def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    wrong = []
+    for name, promised in manifest["files"].items():
+        file = folder / name
+        if not file.is_file():
+            wrong.append(f"{name} is missing")
+        elif file.stat().st_size != promised["size"]:
+            wrong.append(f"{name} has {file.stat().st_size} bytes instead of {promised['size']}")
+        elif sha256(file) != promised["sha256"]:
+            wrong.append(f"{name} has other contents")
+    if wrong:
+        raise BundleError(
+            f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again", name="bundle-changed"
+        )
+    for name, read in (("model.onnx", _onnx_contract), ("model.pt", torch_contract), ("model.pt2", torch_contract)):
+        if name in manifest["files"] and read(folder / name) != manifest["contract"]:
+            raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one", name="bundle-changed")
+
+
+def strays(bundle: Bundle) -> list[str]:
+    """What lies in a bundle's folder beside what its manifest lists."""
+    listed = {MANIFEST, *(name.partition("/")[0] for name in bundle.manifest["files"])}
+    return sorted(file.name for file in bundle.folder.iterdir() if file.name not in listed)
+
+
+def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], golden: Sequence[Case]) -> bool:
+    """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and golden
+    samples, whose outputs another machine may have rounded otherwise. Never without a model.onnx: TorchScript never has the same bytes.
+
+    files: the new model files, as hashes() has them.
+    """
+    try:
+        old = open_bundle(target)
+        known = old.golden()
+    except BundleError:
+        return False
+    theirs = {name: entry for name, entry in old.manifest["files"].items() if not name.startswith("golden/")}
+    same = [name for name in files if name.startswith("model.onnx")]
+    if old.contract != contract or not same or set(files) != set(theirs) or any(files[name] != theirs[name] for name in same):
+        return False
+    if [case.name for case in known] != [case.name for case in golden]:
+        return False
+    return all(agree(one, other) for one, other in zip(known, golden, strict=True))
+
+
+def _onnx_contract(path: Path) -> dict[str, Any] | None:
+    from ..graph import read_metadata
+
+    text = read_metadata(path).get(contracts.KEY)
+    return None if text is None else contracts.read(text, path)
+
+
+def torch_contract(path: Path) -> dict[str, Any] | None:
+    """The contract in a TorchScript file or a pt2 archive, read as a zip member: nothing is executed. None if there is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(f"/extra/{contracts.FILE}"):
+                    return contracts.read(archive.read(name), path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}", name="not-a-model") from error
+    return None
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hashes(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and sha256 of every file below a folder, by relative name."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
+    return {file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files}
+
+
+def write_manifest(folder: Path, *, contract: Mapping[str, Any], golden: list[str], report: Report) -> dict[str, Any]:
+    values = [value["name"] for value in (*contract["outputs"], *contract["other_inputs"])]
+    manifest = {
+        "format": "preproc-bundle",
+        "version": 1,
+        "contract": contract,
+        "golden": golden,
+        "golden_files": golden_files(values),
+        "files": hashes(folder),
+        "versions": versions(),
+        "report": report.to_json(),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return manifest

@@ -1,0 +1,77 @@
+"""The inputs and outputs of a bundle's model, as Triton has to be told them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...bundle import Bundle
+from ...errors import PreprocError
+from ...verify import Case
+from ...verify.runtimes import OrtCpu
+from . import batches
+from .client import protocol_word
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output of a model file. shape: numbers, and None where it is free."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def data_type(self) -> int:
+        """Triton's number of the dtype. Raises PreprocError for dtypes that it has none for."""
+        known = schema_of().DataType
+        word = "TYPE_STRING" if self.dtype == "string" else f"TYPE_{protocol_word(self.dtype)}"
+        if word not in known.keys():  # noqa: SIM118 - no mapping
+            raise PreprocError(
+                f"expected values of a dtype that Triton has a word for, got {self.name} in {self.dtype}", name="triton-settings"
+            )
+        number: int = known.Value(word)
+        return number
+
+
+def signature(bundle: Bundle, backend: str) -> tuple[list[Value], list[Value]]:
+    """The inputs and outputs: of an ONNX file as ONNX Runtime infers them, with which its backend compares the configuration; of a
+    TorchScript file as its contract says, the outputs named as that backend demands, <name>__<position>."""
+    if backend == "onnxruntime":
+        runtime = OrtCpu()
+        runtime.open(bundle.folder / "model.onnx")
+        return _values(runtime.session.get_inputs()), _values(runtime.session.get_outputs())
+    contract = bundle.contract
+    return [_promised(contract["input"])], [_promised(output, f"__{position}") for position, output in enumerate(contract["outputs"])]
+
+
+def _values(values: Sequence[Any]) -> list[Value]:
+    words = [value.type.removeprefix("tensor(").removesuffix(")") for value in values]
+    dtypes = [{"float": "float32", "double": "float64"}.get(word, word) for word in words]
+    return [Value(value.name, dtype, _sides(value.shape)) for value, dtype in zip(values, dtypes, strict=True)]
+
+
+def _promised(value: Mapping[str, Any], suffix: str = "") -> Value:
+    return Value(f"{value['name']}{suffix}", value["dtype"], _sides(value["shape"]))
+
+
+def _sides(shape: Sequence[Any]) -> tuple[int | None, ...]:
+    return tuple(side if isinstance(side, int) else None for side in shape)
+
+
+def why_not_batched(bundle: Bundle, golden: Sequence[Case], values: Sequence[Value]) -> str | None:
+    """Why Triton cannot put requests together, or None."""
+    fixed = next((value for value in values if not value.shape or value.shape[0] is not None), None)
+    if fixed is not None and fixed.shape:
+        return f"{fixed.name} has a fixed batch, its shape is {[side or 'free' for side in fixed.shape]}"
+    return batches.why_none(bundle.contract, golden) or (None if fixed is None else f"{fixed.name} is a single number")
+
+
+def schema_of() -> Any:
+    """Triton's own words: the messages of its model_config.proto."""
+    try:
+        from tritonclient.grpc import model_config_pb2
+    except ImportError as error:
+        raise PreprocError(
+            "expected tritonclient, whose schema of config.pbtxt this needs, got none installed; pip install 'tritonclient[grpc]'",
+            name="not-installed",
+        ) from error
+    return model_config_pb2
