@@ -43,7 +43,7 @@ DECLARED = {
     "columns": (TensorProto.FLOAT, [10, "N", 8]),
     "total": (TensorProto.FLOAT, []),
 }
-BLACK = -np.array([0.485, 0.456, 0.406]) / np.array([0.229, 0.224, 0.225])
+WHITE = (1 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
 CONSTANTS = {
     "limit": np.float32(0.1),
     "high": np.float32(4.0),
@@ -173,14 +173,14 @@ def test_integers_that_react_to_nothing_are_inconclusive_though_scores_react(tmp
 
 
 def file_with_ties(folder):
-    """A threshold that is just what a black picture gives: wherever one is black, a rounding decides."""
+    """A threshold that is just what a white picture gives: wherever one is white, a rounding decides."""
     file = file_with(folder, "mask")
     model = onnx.load(file)
     model.graph.output.append(helper.make_tensor_value_info("level", TensorProto.FLOAT, ["N", 1, 12, 10]))
     onnx.save(model, folder / "level.onnx")
-    black = np.broadcast_to(BLACK, (1, 24, 20, 3)).transpose(0, 3, 1, 2)
+    white = np.broadcast_to(WHITE, (1, 24, 20, 3)).transpose(0, 3, 1, 2)
     session = onnxruntime().InferenceSession(folder / "level.onnx", providers=["CPUExecutionProvider"])
-    (level,) = session.run(["level"], {"image": black.astype(np.float32)})
+    (level,) = session.run(["level"], {"image": white.astype(np.float32)})
     limit = next(value for value in model.graph.initializer if value.name == "limit")
     limit.CopyFrom(numpy_helper.from_array(level[0, 0, 5, 5], "limit"))
     del model.graph.output[-1]
