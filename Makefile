@@ -8,6 +8,8 @@ SERVE   := .venv-serve
 PILLOW  := .venv-pillow
 PILLOWS := 11.0.0 12.3.0
 LOWEST  := .venv-lowest
+RESIZING := tests/*/test_pillow.py tests/*/test_geometry.py tests/verify/test_report.py tests/export/test_original.py tests/cli/test_attach_options.py \
+	tests/sources/test_steps_from.py $(patsubst %,tests/sources/published/test_%.py,weights timm huggingface reasons)
 PORT    ?= 8080
 JOBS    ?= 2
 NODE    := export/embed/node_modules/.package-lock.json
@@ -41,7 +43,7 @@ test: $(SETUP)  ## the proof: layers, fold, export, verification (14 minutes on 
 
 test-pillow: $(SETUP) $(PILLOWS:%=$(PILLOW)/%/.ready)  ## what depends on Pillow, with older ones, which resize in another order
 	@set -e; for version in $(PILLOWS); do echo "Pillow $$version"; \
-	$(PILLOW)/$$version/bin/python -m pytest -n $(JOBS) --dist loadfile tests/oracle/test_pillow.py tests/layers/test_geometry.py tests/sources/published/test_published.py; done
+	$(PILLOW)/$$version/bin/python -m pytest -n $(JOBS) --dist loadfile $(RESIZING); done
 
 test-lowest: $(LOWEST)/.ready  ## the suite with the oldest versions that pyproject allows, in .venv-lowest (8 GB); TESTS="tests/export/test_export.py": some of it
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)

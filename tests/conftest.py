@@ -23,6 +23,7 @@ from preproc.sources.backbones.embedded import DigitsNet
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ["_hypothesis_pytestplugin", *(["xdist.plugin"] if find_spec("xdist") else [])]
+pytest.register_assert_rewrite("tests.normalizing", "tests.serving.asking")  # they assert for test files
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("repeatable")
 

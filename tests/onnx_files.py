@@ -90,3 +90,26 @@ def alone(steps, *, size=None, channels=3, opset=18, dtype=ir.DataType.FLOAT, ba
     proto = ir.to_proto(ir.Model(made, ir_version=10))
     onnx.checker.check_model(proto)
     return proto.SerializeToString()
+
+
+def several(tmp_path, *, number=True):
+    """A picture, a second picture, a row per picture and a number (else as many as pictures)."""
+    extra = [
+        helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["N", 1, 24, 20]),
+        helper.make_tensor_value_info("info/row", TensorProto.FLOAT, ["N", 4]),
+        helper.make_tensor_value_info("count", TensorProto.INT64, [] if number else ["N", 1]),
+    ]
+    proto = onnx.load(hand_made(tmp_path, extra=extra))
+    proto.graph.node[-1].output[0] = "scores"
+    proto.graph.node.extend(
+        [
+            helper.make_node("GlobalMaxPool", ["mask"], ["m"]),
+            helper.make_node("Flatten", ["m"], ["m1"]),
+            helper.make_node("Mul", ["scores", "info/row"], ["s1"]),
+            helper.make_node("Mul", ["s1", "m1"], ["s2"]),
+            helper.make_node("Cast", ["count"], ["c1"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["s2", "c1"], ["scores/out:0"]),
+        ]
+    )
+    onnx.save(proto, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"

@@ -189,6 +189,50 @@ def test_what_a_door_exports_is_used_elsewhere():
     assert not unused - {("cli", "main")}  # of preproc/__main__.py
 
 
+APART = {"bench", "embed", "serving", "survey"}
+"""Folders of tests/ for what is more than a room: speed, programs around bundles, real servers, whole collections."""
+
+
+def faults_of_tests(folder):
+    """What a folder of tests has where it does not belong: a test file from which another one imports, and a folder that is no room."""
+    for file in sorted(folder.rglob("*.py")):
+        path = file.relative_to(folder)
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+                yield from (f"{path}: {part}" for part in ".".join(names).split(".") if part.startswith("test_"))
+        room = ".".join(path.parent.parts)
+        if path.parts[0] not in APART and room not in ("", *ORDER):
+            yield f"{path}: {room} is no room"
+
+
+def test_tests_lie_where_their_rooms_lie_and_share_no_test_file():
+    assert list(faults_of_tests(ROOT / "tests")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("from tests.damage import rehash", None),
+        ("from tests.verify import fake", None),
+        ("from tests.verify.test_judging import power", "verify/test_x.py: test_judging"),
+        ("from tests.verify import test_judging", "verify/test_x.py: test_judging"),
+        ("def f():\n    import tests.verify.test_judging", "verify/test_x.py: test_judging"),
+    ],
+)
+def test_a_test_file_that_imports_another_is_seen(tmp_path, line, fault):
+    (tmp_path / "verify").mkdir()
+    (tmp_path / "verify" / "test_x.py").write_text(line)
+    assert list(faults_of_tests(tmp_path)) == ([] if fault is None else [fault])
+
+
+def test_a_folder_of_tests_that_is_no_room_is_seen(tmp_path):
+    for place in ("proof", "verify/proof", "bench/proof"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "test_x.py").touch()
+    assert list(faults_of_tests(tmp_path)) == ["proof/test_x.py: proof is no room", "verify/proof/test_x.py: verify.proof is no room"]
+
+
 def test_public_names():
     assert set(preproc.__all__) == set(dir(preproc))
     for name in preproc.__all__:

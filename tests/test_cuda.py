@@ -16,8 +16,8 @@ from preproc.sources import load_recipe
 from preproc.verify.runtimes import load_torchscript
 from preproc.verify.runtimes.pytorch import _tf32
 from tests.conftest import ROOT
-from tests.layers.test_geometry import LAYERS as GEOMETRY
-from tests.layers.test_layers import LAYERS, picture
+from tests.geometry import LAYERS as GEOMETRY
+from tests.layers.kinds import LAYERS, picture
 
 pytestmark = pytest.mark.cuda
 CUDA = ["torch-cuda", "torchscript-cuda", "pt2-cuda", "ort-cuda"]

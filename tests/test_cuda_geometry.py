@@ -6,7 +6,7 @@ import pytest
 from preproc.oracle import reference
 from preproc.steps import CenterCrop, FromPixels, Letterbox, Pad, Resampling, Resize
 from preproc.verify.runtimes.ort import OrtCuda
-from tests.layers.test_geometry import FREE, in_layout, noise
+from tests.geometry import FREE, in_layout, noise
 from tests.onnx_files import alone
 
 pytestmark = pytest.mark.cuda

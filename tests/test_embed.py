@@ -21,8 +21,7 @@ from preproc.sources import load_recipe
 from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
 from tests.embed.programs import CHROMIUM, EMBED, JAVASCRIPT, NODE, PACKAGES, PROGRAMS, missing, skip_without
-from tests.export.test_attach_grid import several
-from tests.onnx_files import hand_made, put
+from tests.onnx_files import hand_made, put, several
 
 DIGITS = ROOT / "export" / "digits"
 

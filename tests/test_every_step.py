@@ -11,7 +11,7 @@ from preproc.layers import kinds
 from preproc.oracle import pillow, reference
 from preproc.steps import STEPS, Geometry
 from tests.conftest import ROOT
-from tests.graph.test_kernels import FORMS
+from tests.graph.forms import FORMS
 
 MOVING = {name for name, step in STEPS.items() if issubclass(step, Geometry)}
 

@@ -30,7 +30,7 @@ from preproc.steps import Normalize as NormalizeStep
 from preproc.verify.runtimes import onnxruntime
 from preproc.verify.runtimes.ort import OrtCuda
 from tests.conftest import ROOT
-from tests.verify.test_verify import edit_onnx, rehash, replace_weight
+from tests.damage import edit_onnx, rehash, replace_weight
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
 pytestmark = pytest.mark.usefixtures("digits_written_once")

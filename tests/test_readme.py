@@ -19,7 +19,7 @@ from PIL import Image
 from preproc.verify import Report
 from tests.commands import run
 from tests.conftest import ROOT
-from tests.export.serving.test_serve_check import serving
+from tests.export.serving.fake import serving
 from tests.onnx_files import hand_made
 
 PAGES = (

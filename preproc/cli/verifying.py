@@ -24,6 +24,10 @@ def verify(
             "--recipe", metavar="FILE", help="The bundle's recipe, if not found in models/; or the .onnx file it was attached to."
         ),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="FILE.onnx", help="Made of the bundle's since, as by an optimizer: judged in its place."),
+    ] = None,
     tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 on CUDA devices; convolutions in model.pt do as exported.")] = False,
     _count: Threads = None,
     as_json: Json = False,
@@ -32,7 +36,7 @@ def verify(
     from ..export import verify_bundle
 
     told = progress_of(bundle.absolute().name)
-    report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, tf32=tf32, progress=told)
+    report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, model=model, tf32=tf32, progress=told)
     if as_json:
         tell(json.dumps(report.to_json(), indent=2))
     else:

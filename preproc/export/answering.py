@@ -50,13 +50,13 @@ def report_on(
     return Report(str(contract["name"]), proof.against, agree, power, results, asked, original, tf32)
 
 
-def report_on_golden(bundle: Bundle, names: Sequence[str], *, why_not: str, tf32: bool, progress: Progress) -> Report:
-    """Verifies a bundle by its own golden samples. why_not: why there is no network in Python."""
+def report_on_golden(bundle: Bundle, place: Path, names: Sequence[str], *, why_not: str, tf32: bool, progress: Progress) -> Report:
+    """Verifies the files in `place`, as report_on() does, by a bundle's golden samples. why_not: why there is no network in Python."""
     contract, cases = bundle.contract, bundle.golden()
     tf32 = tf32 or contract.get("tf32", False)
     runtimes = make_runtimes(names, contract, None, why_not=why_not, tf32=tf32)
     progress(f"verifying {', '.join(names)} on the golden samples")
-    (results,) = _ask(bundle.folder, runtimes, [cases], bundle.report.power, bundle.report.bare_error, progress)
+    (results,) = _ask(place, runtimes, [cases], bundle.report.power, bundle.report.bare_error, progress)
     original = None
     if contract.get("steps_from") is not None:
         original = Original(title(contract["steps_from"]), reason="it takes the original backbone, which was not asked for")

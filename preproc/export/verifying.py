@@ -33,6 +33,7 @@ def verify_bundle(
     runtimes: Sequence[str] | None = None,
     images: str | Path | None = None,
     recipe: str | Path | None = None,
+    model: str | Path | None = None,
     tf32: bool = False,
     progress: Progress = silent,
 ) -> Report:
@@ -41,14 +42,16 @@ def verify_bundle(
     Where the original backbone can be had, against a fresh float64 reference on all inputs; else (and always where only runtimes
     that need no torch are asked for) against the bundle's golden samples.  runtimes: names; None: all that the bundle has files for.
     images: a folder of your own pictures, which needs the backbone.  recipe: where the bundle's recipe is, if not in models/, or the .onnx
-    file that it was made from, if that is not in the working directory.  progress: is told each stage, and how far long ones are. Raises
+    file that it was made from, if that is not in the working directory.  model: an .onnx file that was made of the bundle's since
+    (optimized, simplified, converted), to be judged in its place.  progress: is told each stage, and how far long ones are. Raises
     BundleError if a file differs from the manifest.
     """
     progress("checking the files")
     bundle = open_bundle(bundle_dir)
     for stray in strays(bundle):
         progress(f"note: {stray} is not in {MANIFEST}: it is not verified")
-    names = _names(bundle, runtimes)
+    place = bundle.folder if model is None else _checked(Path(model))
+    names = _names(bundle, runtimes) if model is None else _names_for(place, runtimes)
     asked = images is not None or recipe is not None
     made_of_a_file = bundle.contract["backbone"]["source"] == "onnx"
     found, why_not = None, "not asked for"
@@ -65,10 +68,11 @@ def verify_bundle(
                 name = None if isinstance(error, PreprocError) else "not-installed"
                 raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}{where}", name=name) from error
     if found is None:
-        report = report_on_golden(bundle, names, why_not=why_not, tf32=tf32, progress=progress)
+        report = report_on_golden(bundle, place, names, why_not=why_not, tf32=tf32, progress=progress)
     else:
-        report = _against_original(bundle, *found, names, None if images is None else Path(images), tf32, progress)
-    return _with_versions(report, bundle.manifest["versions"])
+        report = _against_original(bundle, place, *found, names, None if images is None else Path(images), tf32, progress)
+    name = report.name if model is None else f"{place.name}, in place of {report.name}/model.onnx"
+    return dataclasses.replace(_with_versions(report, bundle.manifest["versions"]), name=name)
 
 
 def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
@@ -86,8 +90,24 @@ def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
     return names
 
 
+def _checked(model: Path) -> Path:
+    if not model.is_file():
+        raise PreprocError(f"{model}: expected an .onnx file to judge, got nothing there", name="nothing-there")
+    return model
+
+
+def _names_for(model: Path, runtimes: Sequence[str] | None) -> Sequence[str]:
+    """Of the runtimes that are asked of an .onnx file. Raises PreprocError for one that runs others."""
+    check_known(runtimes or (), RUNTIMES)
+    for name in runtimes or ():
+        if RUNTIMES[name].file != "model.onnx":
+            raise PreprocError(f"{model}: expected runtimes of .onnx files, got {name}", name="conflicting-options")
+    return runtimes or those_for(("model.onnx",), in_python=False)
+
+
 def _against_original(
     bundle: Bundle,
+    place: Path,
     recipe: Recipe,
     backbone: "Backbone | Path",
     names: Sequence[str],
@@ -102,7 +122,7 @@ def _against_original(
     files = {str(RUNTIMES[name].file) for name in names}
     with tempfile.TemporaryDirectory() as folder:
         bare = bare_network(recipe, backbone, proof.cases, files, Path(folder))
-        return report_on(bundle.folder, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, progress=progress)
+        return report_on(place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, progress=progress)
 
 
 def _folded(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | None":

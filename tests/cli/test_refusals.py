@@ -28,10 +28,10 @@ SECTIONS = refusals()
 PARTS = ("What it means", "Why it is refused", "How to mend it", "Example")
 EXAMPLES = {name: re.search(r"```(\w+)\n(.*?)```", section, re.DOTALL).groups() for name, section in SECTIONS.items()}
 ELSEWHERE = {
-    "not-installed": "test_sources.py::test_timm_is_an_extra",
+    "not-installed": "test_zoo.py::test_timm_is_an_extra",
     "written-meanwhile": "test_targets.py::test_a_bundle_that_cannot_be_written_to_its_end",
     "runtime-absent": "test_cli.py::test_a_runtime_asked_for_by_name_and_absent_is_exit_1",
-    "recipe-runs-code": "test_sources.py::test_a_bundle_from_elsewhere_does_not_choose_which_code_runs",
+    "recipe-runs-code": "test_own.py::test_a_bundle_from_elsewhere_does_not_choose_which_code_runs",
 }
 """The tests that meet what no short example can: a library that is absent, a place to which somebody else writes."""
 USUAL = {kind.__name__: kind.usual for kind in (PreprocError, *PreprocError.__subclasses__())}

@@ -18,7 +18,7 @@ from preproc.oracle import reference
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
 from preproc.verify.runtimes import onnxruntime
-from tests.onnx_files import AUTO_PADS, STEPS, hand_made, put
+from tests.onnx_files import AUTO_PADS, STEPS, hand_made, put, several
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 
@@ -141,29 +141,6 @@ def test_any_convolution_gives_the_same_in_double_precision(drawn, layout, color
     assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
     (wrong,) = run.run(None, {"pixels": x + 1})
     assert np.abs(wrong - want).max() > 1e-6 * np.abs(want).max()
-
-
-def several(tmp_path, *, number=True):
-    """A picture, a second picture, a row per picture and a number (else as many as pictures)."""
-    extra = [
-        helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["N", 1, 24, 20]),
-        helper.make_tensor_value_info("info/row", TensorProto.FLOAT, ["N", 4]),
-        helper.make_tensor_value_info("count", TensorProto.INT64, [] if number else ["N", 1]),
-    ]
-    proto = onnx.load(hand_made(tmp_path, extra=extra))
-    proto.graph.node[-1].output[0] = "scores"
-    proto.graph.node.extend(
-        [
-            helper.make_node("GlobalMaxPool", ["mask"], ["m"]),
-            helper.make_node("Flatten", ["m"], ["m1"]),
-            helper.make_node("Mul", ["scores", "info/row"], ["s1"]),
-            helper.make_node("Mul", ["s1", "m1"], ["s2"]),
-            helper.make_node("Cast", ["count"], ["c1"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", ["s2", "c1"], ["scores/out:0"]),
-        ]
-    )
-    onnx.save(proto, tmp_path / "m.onnx")
-    return tmp_path / "m.onnx"
 
 
 def test_of_several_inputs_one_is_the_picture(tmp_path):

@@ -1,10 +1,4 @@
-"""preproc attach: the nine topologies of the onnx wheel, hand-made files, and every wrong one. No torch on this path."""
-
-import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+"""attach on hand-made files: what stays, what is verified, and what does not fit."""
 
 import numpy as np
 import onnx
@@ -18,107 +12,9 @@ from preproc.bundle.inspection import describe, lines
 from preproc.errors import PreprocError, VerificationError
 from preproc.export import exporter, verify_bundle
 from preproc.graph import picture_input
-from preproc.oracle import reference
-from preproc.sources import PixelsSpec, parse_recipe, replace
+from preproc.sources import parse_recipe, replace
 from preproc.steps import FromPixels, Normalize, Rescale
-from preproc.verify.runtimes import onnxruntime
-from tests.commands import run
-from tests.conftest import ROOT
-from tests.onnx_files import STEPS, hand_made, put
-
-LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-LARGE = {"vgg19", "zfnet512"}
-"""A minute, for what bvlc_alexnet shows."""
-CUT = {"bvlc_alexnet": "Reshape"}
-"""Before the first of these: behind it are 234 MB of matrices that attach does not look at."""
-NAMES = sorted({file.stem.removeprefix("light_") for file in LIGHT.glob("*.onnx")} - LARGE)
-
-
-def lively(name):
-    """A topology whose constant weights have become seeded random ones, and whose last Softmax is gone: it reacts to its input."""
-    proto, rng = onnx.load(LIGHT / f"light_{name}.onnx"), np.random.default_rng(3)
-    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
-    roles = {source: (node.op_type, index) for node in proto.graph.node for index, source in enumerate(node.input)}
-
-    def random(shape, role):
-        op, index = role
-        if op == "Unsqueeze" or (
-            op == "BatchNormalization" and index in (1, 4)
-        ):  # scales (Caffe's Scale layers are unsqueezed) and variances
-            return rng.uniform(0.5, 1.5, shape)
-        return rng.normal(0, np.sqrt(2 / np.prod(shape[1:])) if len(shape) > 1 else 0.1, shape)
-
-    made = {node.output[0]: tuple(arrays[node.input[0]]) for node in proto.graph.node if node.op_type == "ConstantOfShape"}
-    made |= {key: array.shape for key, array in arrays.items() if roles.get(key, ("", 0))[0] in ("BatchNormalization", "Unsqueeze")}
-    nodes = [node for node in proto.graph.node if node.op_type != "ConstantOfShape"]
-    if name in CUT:
-        nodes = nodes[: [node.op_type for node in nodes].index(CUT[name])]
-        proto.graph.output[0].name = nodes[-1].output[0]
-        proto.graph.output[0].type.tensor_type.ClearField("shape")
-    read = {source for node in nodes for source in node.input}
-    kept = [tensor for tensor in proto.graph.initializer if tensor.name not in made]
-    weights = [numpy_helper.from_array(random(shape, roles[key]).astype(np.float32), key) for key, shape in made.items() if key in read]
-    if nodes[-1].op_type == "Softmax":
-        proto.graph.output[0].name = nodes.pop().input[0]
-        proto.graph.output[0].type.tensor_type.ClearField("shape")
-    proto.graph.ClearField("initializer")
-    proto.graph.ClearField("node")
-    proto.graph.initializer.extend(kept + weights)
-    proto.graph.node.extend(nodes)
-    return proto
-
-
-def load_lively(name, folder):
-    """Through a file, as anybody loads one."""
-    file = folder / f"{name}.onnx"
-    if not file.exists():
-        onnx.save(lively(name), file)
-    return graph.load(file)
-
-
-def runner(model, *more):
-    """Runs the model and gives its outputs, and the values called `more`."""
-    for name in more:
-        made = next(value for node in model.graph for value in node.outputs if value.name == name)
-        made.dtype = ir.DataType.FLOAT
-        model.graph.outputs.append(made)
-    session = onnxruntime().InferenceSession(graph.to_bytes(model), providers=["CPUExecutionProvider"])
-    image = next(value.name for value in session.get_inputs())
-    return lambda x: session.run(None, {image: x})
-
-
-def first_convolution(model):
-    return next(node.outputs[0].name for node in model.graph if node.op_type == "Conv")
-
-
-def far(got, want):
-    return max(float(np.abs(a.astype(np.float64) - b).max() / np.abs(b).max()) for a, b in zip(got, want, strict=True))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_real_topologies_answer_as_before(name, rng, tmp_path):
-    bare = load_lively(name, tmp_path)
-    first = first_convolution(bare)
-    original = runner(bare, first)
-    for fold, layout, color in (("auto", "NHWC", "BGR"), ("off", "NCHW", "RGB")):
-        steps = (FromPixels(layout=layout, color=color), *STEPS)
-        model, spec = (
-            load_lively(name, tmp_path),
-            PixelsSpec(layout=layout, color=color, dtype="uint8", size=(224, 224), channels=3, batch=1),
-        )
-        done = graph.attach(model, steps, spec, fold=fold)
-        assert done.folded == (fold == "auto"), done.reason
-        run = runner(model, first)
-        x = rng.integers(0, 255, spec.shape(1), dtype=np.uint8)
-        want = original(reference.apply(steps, x).astype(np.float32))
-        assert far(run(x), want) < 2e-5
-        channels = -1 if layout == "NHWC" else 1
-        swapped, shifted = run(np.flip(x, channels).copy()), run(x + 1)
-        assert far(swapped[:1], want[:1]) > 2e-4
-        assert far(shifted[:1], want[:1]) > 2e-4
-        assert far(swapped[1:], want[1:]) > 2e-3
-        assert far(shifted[1:], want[1:]) > 2e-4
-
+from tests.onnx_files import hand_made, put
 
 NHWC = [helper.make_node("Transpose", ["image"], ["first"], perm=[0, 3, 1, 2])]
 
@@ -185,13 +81,6 @@ def test_raw_pixels_in_front_of_a_network_that_normalizes_itself(tmp_path):
     ]
 
 
-def test_upper_and_lower_case_are_the_same(tmp_path):
-    hand_made(tmp_path)
-    cli("m.onnx", "-o", "a.onnx", "--preset", "imagenet", "--color", "bgr", "--layout", "nhwc", "--no-verify", cwd=tmp_path)
-    cli("m.onnx", "-o", "b/a.onnx", "--preset", "imagenet", "--color", "BGR", "--layout", "NHWC", "--no-verify", cwd=tmp_path)
-    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b" / "a.onnx").read_bytes()
-
-
 def test_a_bare_file_is_the_one_that_was_verified(tmp_path):
     file = hand_made(tmp_path)
     bundle = put(file, tmp_path / "bundle")
@@ -255,87 +144,6 @@ def test_a_second_attach_is_refused(tmp_path):
     bundle = put(hand_made(tmp_path), tmp_path / "out")
     with pytest.raises(PreprocError, match=r"takes raw pixels already: .*; it was made by preproc: attach to the original instead"):
         put(bundle.folder / "model.onnx", tmp_path / "again")
-
-
-def cli(*arguments, cwd, check=0):
-    return run("attach", *arguments, cwd=cwd, check=check)
-
-
-ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "ORT_DISABLE_TELEMETRY": "1"}
-IMAGENET = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225", "--units", "0-1"]
-
-
-def test_the_command_line(tmp_path):
-    hand_made(tmp_path)
-    preset = cli("m.onnx", "-o", "a", "--preset", "imagenet", "--color", "BGR", cwd=tmp_path)
-    assert "ort-cpu" in preset.stdout
-    assert "a: published" in preset.stdout
-    document = json.loads(cli("m.onnx", "-o", "b.onnx", *IMAGENET, "--color", "BGR", "--json", cwd=tmp_path).stdout)
-    assert document["written"] == "b.onnx"
-    recipe = f'name = "x"\n[backbone]\nsource = "onnx"\nweights = "{tmp_path}/m.onnx"\ncolor = "RGB"\n[pixels]\nlayout = "NHWC"\n'
-    recipe += 'color = "BGR"\nsize = [24, 20]\n[[steps]]\nstep = "rescale"\n[[steps]]\nstep = "normalize"\npreset = "imagenet"\n'
-    (tmp_path / "r.toml").write_text(recipe)
-    cli("m.onnx", "-o", "c.onnx", "--recipe", "r.toml", cwd=tmp_path)
-    weights = [ir.load(tmp_path / file).graph.initializers["w"].const_value.numpy() for file in ("a/model.onnx", "b.onnx", "c.onnx")]
-    assert np.array_equal(weights[0], weights[1])
-    assert np.array_equal(weights[0], weights[2])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ["m.onnx", "-o", "a"],
-            "expected one of --preset, --mean with --std and --units, --huggingface, --timm, --torchvision or --recipe, got none",
-        ),
-        (
-            ["m.onnx", "-o", "a", "--preset", "imagenet", *IMAGENET],
-            "expected --preset without --mean and --std and --units, which it says itself, got both",
-        ),
-        (["m.onnx", "-o", "a", "--preset", "imagnet"], "did you mean 'imagenet'"),
-        (["m.onnx", "-o", "a", *IMAGENET[:4]], "expected --mean, --std and --units together"),
-        (["m.onnx", "-o", "a", *IMAGENET[:5], "0-2"], "expected --units to be one of 0-1, 0-255"),
-        (["m.onnx", "-o", "a", "--mean", "a,b", *IMAGENET[2:]], "expected --mean to be numbers"),
-        (["m.onnx", "-o", "a", *IMAGENET[:3], "1,1", *IMAGENET[4:]], "expected a std for each mean, got 3 means and 2 stds"),
-        (["m.onnx", "-o", "a", "--preset", "caffe", "--dtype", "uint16"], "expected uint16 pixels for constants in 0-1"),
-        (["m.onnx", "-o", "a", "--preset", "imagenet", "--color", "RBG"], "expected --color to be one of"),
-        (["m.onnx", "-o", "a b", "--preset", "imagenet"], "expected letters, digits"),
-        (["m.onnx", "-o", "a", "--preset", "imagenet", "--units", "0-1"], "expected --preset without --units"),
-        (["m.onnx", "-o", "a", "--recipe", "r.toml", "--color", "RGBA"], "expected --recipe without --color, which it says itself"),
-        (["m.onnx", "-o", "a", "--preset", "imagenet", "--fold", "never"], "expected fold to be one of auto, off, require"),
-        (["m.onnx", "-o", "a", "--preset", "imagenet", "--model-color", "XYZ"], "expected --model-color to be one of"),
-        (["m.onnx", "-o", "a", *IMAGENET[:5], "0-255"], "they are numbers of the unit 0-1"),
-        (["m.onnx", "-o", "a", "--preset", "mnist"], "expected one number per channel, 3 for RGB pixels, got 1 from preset mnist"),
-        (["m.onnx", "-o", "other.onnx", "--preset", "imagenet"], "other.onnx: expected a free name, or a file that preproc has made"),
-        (["m.onnx", "-o", "full", "--preset", "imagenet"], "full: expected a bundle to replace or nothing"),
-        (["no.onnx", "-o", "a", "--preset", "imagenet"], "got nothing there"),
-        (["text.onnx", "-o", "a", "--preset", "imagenet"], "expected an ONNX file"),
-        (["empty.onnx", "-o", "a", "--preset", "imagenet"], "expected an ONNX file"),
-        (["cut.onnx", "-o", "a", "--preset", "imagenet"], "expected an ONNX file"),
-    ],
-)
-def test_a_users_mistake_is_one_line_and_nothing_is_written(tmp_path, arguments, message):
-    file = hand_made(tmp_path)
-    shutil.copy(file, tmp_path / "other.onnx")
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "notes.txt").write_text("mine")
-    (tmp_path / "text.onnx").write_text("not a model")
-    (tmp_path / "empty.onnx").write_bytes(b"")
-    (tmp_path / "cut.onnx").write_bytes(file.read_bytes()[:-100])
-    before = sorted(tmp_path.iterdir())
-    done = cli(*arguments, cwd=tmp_path, check=1)
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len([line for line in done.stderr.splitlines() if "error" in line]) == 1
-    assert sorted(tmp_path.iterdir()) == before
-
-
-def test_no_torch_on_this_path(tmp_path):
-    hand_made(tmp_path)
-    code = "import sys; from preproc.cli.app import app; "
-    code += "app(['attach', 'm.onnx', '-o', 'o.onnx', '--preset', 'imagenet'], standalone_mode=False); "
-    code += "bad = {'torch', 'torchvision', 'timm'} & set(sys.modules); assert not bad, bad"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("location", ["../secret.bin", "/secret.bin", "none.bin", "link.bin"])

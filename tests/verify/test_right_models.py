@@ -4,38 +4,22 @@ attention block of torch.nn, long reductions, and a network that only ONNX Runti
 import inspect
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from preproc import graph
-from preproc.errors import PreprocError, RuntimeAbsentError, VerificationError
-from preproc.export import export_bundle, verify_bundle
-from preproc.export.bare import bare_network
-from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
-from preproc.sources import load_recipe
-from preproc.verify import Case, Power, judge
-from preproc.verify.power import LEAST, MARGIN, MOST, MOST_REDUCED, Control
+from preproc.errors import PreprocError, VerificationError
+from preproc.export import verify_bundle
+from preproc.layers import Rescale
+from preproc.verify.power import LEAST, MARGIN, MOST
 from preproc.verify.runtimes import OrtCpu
 from preproc.verify.runtimes.pytorch import TorchScriptCpu
-from tests.conftest import ROOT
-from tests.onnx_files import hand_made, put
-from tests.verify.test_verify import Fake
+from tests.export.exported import published, ran
+from tests.verify.fake import Fake
 
 FORMATS = ["onnx", "torchscript", "pt2"]
 WIDTH = 8
-
-
-def published(net, out, size=24, **options):
-    torch.manual_seed(0)
-    pipeline = Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet"))
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    return export_bundle(prepend(pipeline, net.eval()), out, example=example, **options)
-
-
-def ran(report):
-    return {result.runtime: result for result in report.results if result.verdict != "absent"}
 
 
 class Heads(nn.Module):
@@ -223,116 +207,3 @@ def test_golden_samples_are_judged_by_the_error_that_was_measured(average):
     assert only.bare_error(TorchScriptCpu()) == stored.bare
     assert report.bare_error(Fake(None)) == max(result.bare for result in ran(report).values())  # a server, which may be any of them
     assert replace(report, results=()).bare_error(OrtCpu()) is None
-
-
-def power(**changes):
-    return replace(Power({"y": 1.0}, 1e-7, 4e-6, (Control("mean shifted by one grey level", 0.5),), 0.01), **changes)
-
-
-def off(by):
-    return Fake(lambda _: {"y": np.array([[1.0 + by]])})
-
-
-@pytest.mark.parametrize(
-    ("error", "bare", "changes", "verdict", "reason"),
-    [
-        (3e-6, 1e-8, {}, "passed", None),
-        (5e-6, 1e-8, {}, "failed", "error 5.00e-06 on one, tolerance 4.0e-06"),
-        (5e-5, 7e-6, {}, "passed", None),
-        (8e-5, 7e-6, {}, "failed", "tolerance 7.0e-05"),
-        (9e-5, 5e-5, {}, "passed", None),
-        (2e-4, 5e-5, {}, "inconclusive", "the bare network alone, 5.0e-05 from float64 here, can account for"),
-        (6e-4, 5e-5, {}, "failed", "tolerance 1.0e-04"),
-        (2e-4, 3e-4, {}, "inconclusive", "the bare backbone in float32 is itself 3.0e-04 from float64"),
-        (4e-3, 3e-4, {}, "failed", "error 4.00e-03"),
-        (8e-4, 0.5, {}, "inconclusive", "the bare backbone in float32 is itself 5.0e-01 from float64"),
-        (0.5, 0.5, {}, "failed", "the bare network alone errs by 5.0e-01 in this runtime"),
-        (5e-3, 5e-3, {}, "failed", "the bare network alone errs by 5.0e-03 in this runtime"),
-        (4e-3, 3e-4, {"asked": 5e-3}, "passed", None),
-        (6e-3, 3e-4, {"asked": 5e-3}, "failed", "tolerance 5.0e-03"),
-        (1e-3, 1e-8, {"asked": 0.1}, "inconclusive", "less than 10 tolerances of 1.0e-01"),
-        (5e-5, None, {}, "failed", "tolerance 4.0e-06"),
-        (5e-5, None, {"tolerance": 7e-5}, "passed", None),
-        (5e-5, 1e-8, {"mixed": ("it",)}, "passed", None),
-        (3e-4, 1e-8, {"slack": 4e-4}, "passed", None),
-    ],
-)
-def test_verdicts_between_the_bounds(error, bare, changes, verdict, reason):
-    cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), {"y": np.array([[1.0]])})]
-    result = judge(off(error), ROOT, cases, power(**changes), bare=bare)
-    assert (result.verdict, result.bare) == (verdict, bare)
-    assert reason is None or reason in str(result.reason)
-
-
-def test_what_was_seen_to_be_wrong_stays_wrong_when_the_device_runs_full():
-    def answer(pixels):
-        if pixels.any():
-            raise RuntimeAbsentError("out of memory")
-        return {"y": np.array([[9.0]])}
-
-    expected = {"y": np.array([[1.0]])}
-    cases = [Case(name, np.full((1, 2, 2, 3), value, np.uint8), expected) for value, name in enumerate(("one", "two"))]
-    result = judge(Fake(answer), ROOT, cases, power(), bare=1e-8)
-    assert (result.verdict, "error 8.00e+00 on one" in result.reason, "out of memory" in result.reason) == ("failed", True, True)
-    assert judge(Fake(answer), ROOT, cases[1:], power(), bare=1e-8).verdict == "absent"
-
-
-def test_a_device_that_dies_behind_the_last_answer_is_one_line():
-    expected = {"y": np.array([[1.0]])}
-    cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), expected)]
-    result = judge(Fake(lambda _: expected, proof=RuntimeError("CUDA error: an illegal memory access")), ROOT, cases, power(), bare=1e-8)
-    assert (result.verdict, result.reason) == ("failed", "RuntimeError: CUDA error: an illegal memory access")
-
-
-def test_a_runtime_that_was_told_to_use_tf32_has_room_for_it():
-    cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), {"y": np.array([[1.0]])})]
-
-    class Tf32(Fake):
-        reduced = True
-
-    assert judge(Tf32(lambda _: {"y": np.array([[1.002]])}), ROOT, cases, power(), bare=4e-4).verdict == "passed"
-    assert judge(Fake(lambda _: {"y": np.array([[1.002]])}), ROOT, cases, power(), bare=4e-4).verdict == "failed"
-    assert power().bounds(2e-3, reduced=True) == (MOST_REDUCED, MOST_REDUCED)
-
-
-def test_the_bare_network_is_measured_on_what_the_reference_makes_ready(tmp_path):
-    """A spoilt bare file shows; one that is not there, or does not run, is not measured."""
-    file = hand_made(tmp_path)
-    recipe = replace(load_recipe(ROOT / "models" / "digits.toml"))
-    bundle = put(file, tmp_path / "out")
-    assert {result.bare for result in ran(bundle.report).values()} == {0.0}  # the reference is the same file in the same runtime
-    steps = bundle.contract["steps"]
-    assert steps[0]["step"] == "from_pixels"
-    from preproc.bundle import to_recipe
-    from preproc.export.proving import prove
-
-    told = to_recipe(bundle.contract)
-    proof = prove(replace(told, backbone=replace(told.backbone, weights=str(file))), file)
-    network = bare_network(told, file, proof.cases, ("model.onnx",), tmp_path)
-    assert network.error(OrtCpu(), proof.cases, proof.power.scale) == 0.0
-    twice = replace(network, arrange=lambda ready: 2 * ready)
-    assert twice.error(OrtCpu(), proof.cases, proof.power.scale) > 0.1
-    assert network.error(TorchScriptCpu(), proof.cases, proof.power.scale) is None
-    broken = replace(network, files={"model.onnx": tmp_path / "nothing.onnx"})
-    assert broken.error(OrtCpu(), proof.cases, proof.power.scale) is None
-    assert recipe.export.tolerance is None
-
-
-@pytest.mark.parametrize("wrong", [0, 1, -1e-3, "1e-3", True, float("nan")])
-def test_a_tolerance_is_a_number_between_zero_and_one(tmp_path, wrong):
-    with pytest.raises(PreprocError, match=r"tolerance: expected a number between 0 and 1"):
-        put(hand_made(tmp_path), tmp_path / "out", tolerance=wrong)
-
-
-def test_the_users_tolerance_is_in_contract_and_report(tmp_path):
-    file = hand_made(tmp_path)
-    bundle = put(file, tmp_path / "out", tolerance=2e-5)
-    assert bundle.contract["tolerance"] == 2e-5
-    assert bundle.report.power.tolerance == bundle.report.power.asked == 2e-5
-    assert {result.tolerance for result in ran(bundle.report).values()} == {2e-5}
-    again = verify_bundle(bundle.folder, recipe=file)
-    assert again.power.asked == 2e-5
-    net = published(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()), tmp_path / "net", tolerance=1e-3, formats=["onnx"])
-    assert net.contract["tolerance"] == 1e-3
-    with pytest.raises(PreprocError, match="tolerance with a Model only"):
-        export_bundle(load_recipe(ROOT / "models" / "digits.toml"), tmp_path / "no", tolerance=1e-3)

@@ -1,6 +1,7 @@
 """Model -> Model with the affine end of the pipeline inside the backbone's first convolution."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,25 +66,40 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
     readers = first_convolutions(model.backbone, ready)
     plan = plan_for(readers, affine)
     backbone = copy.deepcopy(model.backbone)
-    rewrite([_Convolution(backbone, reader) for reader in readers], plan)
+    convolutions = [_Convolution(backbone, reader) for reader in readers]
+    rewrite(convolutions, plan)
     like = next(model.pipeline.buffers(), ready)
     left = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in [*kept, *subtract_steps(plan.shift)]]
     front: list[nn.Module] = list(left)
     if plan.constant is not None:
         front.append(_Append(plan.constant))
     folded = Model(nn.Sequential(*front), backbone)
-    _check_runs(folded, example)
+    _check_runs(folded, example, convolutions)
     return FoldResult(folded, True, None, plan.form, tuple(sorted(reader.weight for reader in readers)))
 
 
-def _check_runs(folded: Model, example: Tensor) -> None:
-    """A backbone may count its channels where no graph shows it. Raises NotFoldableError if it does not take those that are left."""
+def _check_runs(folded: Model, example: Tensor, convolutions: Sequence["_Convolution"]) -> None:
+    """A backbone may count its channels where no graph shows it, or use a convolution's weight without the module, which does not read the
+    bias that the fold has given it. Raises NotFoldableError if it does."""
+    called = set[nn.Module]()
+    given = {owner: item.reader.weight for item in convolutions if (owner := item.given_a_bias()) is not None}
+    hooks = [owner.register_forward_pre_hook(lambda module, _: called.add(module)) for owner in given]
     try:
         with torch.no_grad():
             folded(example)
     except Exception as error:  # whatever the backbone raises, it all means the same here
         reason = first_line(error)
         raise NotFoldableError(f"the backbone does not run on what the fold leaves: {reason}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for owner, weight in given.items():
+        if owner not in called:
+            raise _needs_a_bias(weight)
+
+
+def _needs_a_bias(weight: str) -> NotFoldableError:
+    return NotFoldableError(f"the fold needs a bias, and {weight} is used without one outside of an nn.Conv2d", name="fold-shared-weight")
 
 
 @dataclass(frozen=True)
@@ -115,9 +131,12 @@ class _Convolution:
         elif isinstance(owner, nn.Conv2d) and weight_name == "weight":
             owner.bias = _like(old, bias)
         else:
-            raise NotFoldableError(
-                f"the fold needs a bias, and {self.reader.weight} is used without one outside of an nn.Conv2d", name="fold-shared-weight"
-            )
+            raise _needs_a_bias(self.reader.weight)
+
+    def given_a_bias(self) -> nn.Module | None:
+        """The module that has a bias now where it was read without one."""
+        owner, _ = self._place(self.reader.weight)
+        return owner if self.reader.bias is None and getattr(owner, "bias", None) is not None else None
 
     def _place(self, name: str) -> tuple[nn.Module, str]:
         owner, _, attribute = name.rpartition(".")

@@ -1,11 +1,7 @@
-"""Backbones from timm, from a checkpoint with a constructor, and from an import path; whose code may run, and when."""
+"""Backbones from a checkpoint with a constructor, and from an import path; whose code may run, and when."""
 
-import io
 import json
-import shutil
 import sys
-import warnings
-import zipfile
 
 import numpy as np
 import pytest
@@ -14,74 +10,10 @@ from safetensors.torch import save_file
 
 from preproc.errors import BundleError, PreprocError, RecipeError
 from preproc.export import export_bundle, verify_bundle
-from preproc.sources import load_recipe, parse_recipe, replace
-from preproc.sources.backbones import agreement, load_backbone
-from preproc.steps import FromPixels, Normalize, Rescale
-from preproc.verify.runtimes.pytorch import load_pt2
-from tests.conftest import ROOT
-from tests.verify.test_verify import edit_onnx
-
-TABLE = {
-    "name": "net",
-    "backbone": {"source": "timm", "name": "vit_tiny_patch16_224", "weights": "random", "seed": 0, "color": "RGB"},
-    "pixels": {"layout": "NHWC", "color": "RGB", "size": [224, 224]},
-    "steps": [{"step": "rescale"}, {"step": "normalize", "preset": "inception"}],
-}
-
-
-def recipe(folder=ROOT / "models", **backbone):
-    table = {key: value for key, value in (TABLE["backbone"] | backbone).items() if value is not None}
-    return parse_recipe(TABLE | {"backbone": table}, folder=folder)
-
-
-def test_timm_with_random_weights_is_repeatable():
-    first, second = load_backbone(recipe()), load_backbone(recipe())
-    assert first.sha256() == second.sha256()
-    assert (first.trained, first.weights, first.published) == (False, "random (seed 0)", None)
-    assert load_backbone(recipe(arguments={"num_classes": 3})).module(torch.zeros(1, 3, 224, 224)).shape == (1, 3)
-
-
-def test_timms_published_weights_know_their_constants(monkeypatch):
-    """What a recipe with ImageNet's constants on a ViT that was trained with 0.5/0.5 is told (timm #2463)."""
-    import timm
-
-    real = timm.create_model
-    monkeypatch.setattr(timm, "create_model", lambda name, **rest: real(name, **rest | {"pretrained": False}))
-    published = recipe(weights="augreg_in21k_ft_in1k", seed=None)
-    backbone = load_backbone(published)
-    assert agreement(published, backbone) == "yes"
-    wrong = replace(published, steps=(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")))
-    with pytest.raises(RecipeError, match=r"augreg_in21k_ft_in1k were trained with, RGB through .*0\.5, 0\.5, 0\.5"):
-        agreement(wrong, backbone)
-
-
-def test_timm_without_a_network_says_the_ways_out(monkeypatch):
-    monkeypatch.setattr("timm.models._builder.load_pretrained", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nin this test")))
-    with pytest.raises(PreprocError, match=r"expected the weights to be fetched, got OSError: no network; or") as caught:
-        load_backbone(recipe(weights="augreg_in21k_ft_in1k", seed=None))
-    assert "\n" not in str(caught.value)
-
-
-def test_timm_is_an_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(PreprocError, match=r"pip install timm") as caught:
-        load_backbone(recipe())
-    assert caught.value.name == "not-installed"
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"name": "vit_tny_patch16_224"}, "did you mean 'vit_tiny_patch16_224'"),
-        ({"name": "resnet18.a1_in1k"}, 'write name = "resnet18" and weights = "a1_in1k"'),
-        ({"name": "resnet18", "weights": "a1_in1", "seed": None}, "expected one of .*did you mean 'a1_in1k'"),
-        ({"arguments": {"num_clases": 3}}, "arguments: expected what vit_tiny_patch16_224 takes"),
-    ],
-)
-def test_timms_unknown_names_are_refused(change, message):
-    with pytest.raises(RecipeError, match=message):
-        load_backbone(recipe(**change))
-
+from preproc.sources import replace
+from preproc.sources.backbones import load_backbone
+from tests.damage import edit_onnx
+from tests.sources.backbones.recipes import recipe
 
 NETS = """
 import torch
@@ -252,83 +184,3 @@ def test_a_factory_may_import_its_neighbours_when_it_runs_and_may_not_end_the_pr
     assert load_backbone(own(nets, name="own_nets:late")).module.head.in_features == 5
     with pytest.raises(RecipeError, match="got SystemExit: 3"):
         load_backbone(own(nets, name="own_nets:ends"))
-
-
-@pytest.mark.parametrize("key", ["weights", "pretrained", "checkpoint_path"])
-def test_weights_do_not_come_in_through_the_arguments(key):
-    with pytest.raises(RecipeError, match=rf"expected the weights in \[backbone\] weights, got {key}"):
-        load_backbone(recipe(arguments={key: "x"}))
-
-
-@pytest.fixture(scope="module")
-def pt2(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pt2")
-    return export_bundle(load_recipe(ROOT / "models" / "digits.toml"), folder / "digits", formats=["pt2"]).folder / "model.pt2"
-
-
-def damaged(source, target, change, extra=None):
-    """A copy of an archive, its JSON tables changed, and perhaps one member more."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
-        for name in old.namelist():
-            data = old.read(name)
-            if name.endswith("_config.json"):
-                data = json.dumps(change(json.loads(data))).encode()
-            new.writestr(name, data)
-        if extra:
-            new.writestr(old.namelist()[0].partition("/")[0] + extra, b"garbage")
-    return target
-
-
-def with_entry(**entry):
-    def change(table):
-        for value in table["config"].values():
-            value |= entry
-        return table
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "extra"),
-    [
-        (with_entry(use_pickle=True), None),
-        (with_entry(use_pickle=0), None),
-        (with_entry(path_name="opaque_obj_0"), None),
-        (with_entry(path_name="custom_obj_0"), None),
-        (lambda table: table, "/data/weights/model.pt"),
-        (lambda table: table, "/models/model.json"),
-    ],
-)
-def test_a_pt2_archive_with_anything_but_tensors_is_not_loaded(pt2, tmp_path, monkeypatch, change, extra):
-    load_pt2(pt2)
-    monkeypatch.setattr(torch.export, "load", lambda _: pytest.fail("torch has been asked to load it"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zipfile's, of two members of one name
-        file = damaged(pt2, tmp_path / "bad.pt2", change, extra)
-    with pytest.raises(BundleError, match=r"bad\.pt2: expected a pt2 archive of tensors, without pickles"):
-        load_pt2(file)
-
-
-class Evil:
-    def __reduce__(self):
-        return print, ("a pickle ran",)
-
-
-def test_sample_inputs_with_a_pickle_are_not_loaded(pt2, tmp_path, capsys):
-    file, buffer = tmp_path / "bad.pt2", io.BytesIO()
-    torch.save(Evil(), buffer)
-    with zipfile.ZipFile(pt2) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as new:
-        for name in old.namelist():
-            new.writestr(name, buffer.getvalue() if "sample_inputs" in name else old.read(name))
-    with pytest.raises(BundleError, match=r"without pickles, got .*sample_inputs/model\.pt"):
-        load_pt2(file)
-    assert "a pickle ran" not in capsys.readouterr().out
-
-
-def test_what_is_no_pt2_archive_is_one_line(exported, pt2, tmp_path):
-    shutil.copy(exported.folder / "model.onnx", tmp_path / "other.pt2")
-    damaged(pt2, tmp_path / "empty.pt2", lambda _: {})
-    for name in ("other", "empty"):
-        with pytest.raises(BundleError, match="expected a pt2 archive, got") as caught:
-            load_pt2(tmp_path / f"{name}.pt2")
-        assert "\n" not in str(caught.value)

@@ -1,0 +1,59 @@
+"""The bare network is measured alone, and a user may say the tolerance."""
+
+from dataclasses import replace
+
+import pytest
+from torch import nn
+
+from preproc.errors import PreprocError
+from preproc.export import export_bundle, verify_bundle
+from preproc.export.bare import bare_network
+from preproc.sources import load_recipe
+from preproc.verify.runtimes import OrtCpu
+from preproc.verify.runtimes.pytorch import TorchScriptCpu
+from tests.conftest import ROOT
+from tests.export.exported import published, ran
+from tests.onnx_files import hand_made, put
+
+
+def test_the_bare_network_is_measured_on_what_the_reference_makes_ready(tmp_path):
+    """A spoilt bare file shows; one that is not there, or does not run, is not measured."""
+    file = hand_made(tmp_path)
+    recipe = replace(load_recipe(ROOT / "models" / "digits.toml"))
+    bundle = put(file, tmp_path / "out")
+    assert {result.bare for result in ran(bundle.report).values()} == {0.0}  # the reference is the same file in the same runtime
+    steps = bundle.contract["steps"]
+    assert steps[0]["step"] == "from_pixels"
+    from preproc.bundle import to_recipe
+    from preproc.export.proving import prove
+
+    told = to_recipe(bundle.contract)
+    proof = prove(replace(told, backbone=replace(told.backbone, weights=str(file))), file)
+    network = bare_network(told, file, proof.cases, ("model.onnx",), tmp_path)
+    assert network.error(OrtCpu(), proof.cases, proof.power.scale) == 0.0
+    twice = replace(network, arrange=lambda ready: 2 * ready)
+    assert twice.error(OrtCpu(), proof.cases, proof.power.scale) > 0.1
+    assert network.error(TorchScriptCpu(), proof.cases, proof.power.scale) is None
+    broken = replace(network, files={"model.onnx": tmp_path / "nothing.onnx"})
+    assert broken.error(OrtCpu(), proof.cases, proof.power.scale) is None
+    assert recipe.export.tolerance is None
+
+
+@pytest.mark.parametrize("wrong", [0, 1, -1e-3, "1e-3", True, float("nan")])
+def test_a_tolerance_is_a_number_between_zero_and_one(tmp_path, wrong):
+    with pytest.raises(PreprocError, match=r"tolerance: expected a number between 0 and 1"):
+        put(hand_made(tmp_path), tmp_path / "out", tolerance=wrong)
+
+
+def test_the_users_tolerance_is_in_contract_and_report(tmp_path):
+    file = hand_made(tmp_path)
+    bundle = put(file, tmp_path / "out", tolerance=2e-5)
+    assert bundle.contract["tolerance"] == 2e-5
+    assert bundle.report.power.tolerance == bundle.report.power.asked == 2e-5
+    assert {result.tolerance for result in ran(bundle.report).values()} == {2e-5}
+    again = verify_bundle(bundle.folder, recipe=file)
+    assert again.power.asked == 2e-5
+    net = published(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()), tmp_path / "net", tolerance=1e-3, formats=["onnx"])
+    assert net.contract["tolerance"] == 1e-3
+    with pytest.raises(PreprocError, match="tolerance with a Model only"):
+        export_bundle(load_recipe(ROOT / "models" / "digits.toml"), tmp_path / "no", tolerance=1e-3)

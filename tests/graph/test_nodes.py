@@ -1,0 +1,58 @@
+"""The nodes of every step, equal to the oracle."""
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from preproc import graph
+from preproc.graph.builder import Builder
+from preproc.graph.editing import insert
+from preproc.graph.nodes import build
+from preproc.oracle import reference
+from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
+from preproc.verify.runtimes import onnxruntime
+from tests.graph.models import CHANNELS, FLOAT, model, node, pixels, spec
+
+NODES = {
+    "rescale": ([Rescale(scale=1 / 127.5, offset=-1)], "RGB"),
+    "normalize": ([Rescale(), Normalize.preset("imagenet")], "BGR"),
+    "min-max-scale": ([MinMaxScale(low=10, high=200, out=(-1, 1), clip=True)], "RGB"),
+    "min-max-normalize": ([Rescale(), MinMaxNormalize()], "RGB"),
+    "min-max-normalize-channel": ([MinMaxNormalize(per="channel", out=(-1, 1))], "BGR"),
+    "standardize": ([Standardize()], "RGB"),
+    "standardize-channel": ([Rescale(), Standardize(per="channel", min_std=0.01, correction=1)], "GRAY"),
+    "lrn": ([Rescale(), LocalResponseNorm(size=5, alpha=0.3, k=2)], "RGB"),
+    "lrn-even-beta": ([Rescale(), LocalResponseNorm(size=2, alpha=0.3, beta=0.6)], "RGB"),
+    "lrn-spatial": ([Rescale(), LocalResponseNorm(size=3, alpha=0.3, region="spatial")], "RGB"),
+    "affine-mixing": ([ChannelAffine(matrix=((0.3, 0.6, 0.1), (0.5, -0.4, 0.2)), offset=(1, 2))], "RGB"),
+    "affine-monomial": ([ChannelAffine(matrix=((0, 0, 2), (0, 3, 0), (4, 0, 0)), offset=(1, 2, 3))], "RGB"),
+    "gray": ([Rescale(), Normalize.preset("imagenet")], "GRAY"),
+    "rgba": ([Rescale(), Normalize.preset("imagenet")], "RGBA"),
+}
+
+
+def prepended(steps, color, layout, channels):
+    """A model that returns what `steps` make, negated; no step collapsed."""
+    made = model([node("Neg", "x", "y")], {}, kind=FLOAT, channels=channels)
+    if layout == "collapsed":
+        graph.attach(made, steps, spec(color), fold="off")
+        return made
+    builder = Builder(ir.DataType.FLOAT, CHANNELS[color])
+    value = ir.Value(name="pixels", shape=ir.Shape(["N", None, None, None]), type=ir.TensorType(ir.DataType.UINT8))
+    insert(made.graph, made.graph.inputs[0], value, builder, build(builder, steps, value))
+    return made
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW", "collapsed"])
+@pytest.mark.parametrize("name", NODES)
+def test_nodes_equal_the_oracle_in_onnxruntime(name, layout):
+    later, color = NODES[name]
+    order = "NHWC" if layout == "collapsed" else layout
+    steps = [FromPixels(layout=order, color=color), *later]
+    made = prepended(steps, color, layout, 2 if name == "affine-mixing" else 3)
+    session = onnxruntime().InferenceSession(graph.to_bytes(made), providers=["CPUExecutionProvider"])
+    for size in ((9, 7), (6, 11)):
+        x = pixels(color, order, size)
+        (got,) = session.run(None, {"pixels": x})
+        want = -reference.apply(steps, x)
+        np.testing.assert_allclose(got, want, rtol=0, atol=2e-6 * np.abs(want).max())
