@@ -45,6 +45,8 @@ def show(report: "Report") -> None:
     for name, ties in power.unresolved.items():
         least = "" if ties == 0 else "; a few roundings of the input decide them"
         console.print(f"  {name}: {ties:,} of {power.values[name]:,} values were not compared{least}")
+    if power.untouched:
+        console.print(f"  {', '.join(power.untouched)}: no value of the picture goes into it, no mistake can show there")
     if power.exact:
         console.print(f"  error of {', '.join(power.exact)}: the share of the values that are not equal")
     console.print(controls)

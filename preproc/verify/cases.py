@@ -14,10 +14,11 @@ from ..steps import FromPixels, Geometry, Step
 class Truth(Protocol):
     """The original backbone: model-ready (N, C, H, W) float64 in, named outputs out: floats in float64, others in their own dtype, strings
     in NumPy's. mixed: what computed in less than float64.  per_picture: whether each output has a row for each picture, whatever else is in
-    the batch; else the batch is fed as it is."""
+    the batch; else the batch is fed as it is.  untouched: the outputs that no value of the picture goes into."""
 
     mixed: set[str]
     per_picture: bool
+    untouched: frozenset[str]
 
     def __call__(self, x: NDArray[Any]) -> Mapping[str, NDArray[Any]]: ...
 

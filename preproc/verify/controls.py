@@ -52,12 +52,15 @@ def measure_power(
     progress(STAGE)
     controls = [mistakes.control(name, prepare) for name, prepare in paced(list(mistakes.named().items()), STAGE, progress)]
     controls.append(mistakes.border(uncorrected))
+    untouched = tuple(name for name in scale if name in truth.untouched)
 
     def noticed(tolerance: float) -> float | None:
         one = controls[0].movement
         return None if one is None else _smallest(lambda levels: mistakes.shifted_by(levels).movement or 0.0, one, tolerance)
 
-    power = Power(scale, bare_error, 0.0, tuple(controls), None, tuple(sorted(truth.mixed)), slack, asked, **_resolution(cases))
+    power = Power(
+        scale, bare_error, 0.0, tuple(controls), None, tuple(sorted(truth.mixed)), slack, asked, **_resolution(cases), untouched=untouched
+    )
     return replace(power, tolerance=power.bounds(bare_error)[0]), noticed
 
 
@@ -97,7 +100,7 @@ class _Mistakes:
         right = [_ready(case) for case in self.chosen]
         if all(np.allclose(x, y, rtol=1e-9, atol=1e-9 * np.abs(y).max()) for x, y in zip(made, right, strict=True)):
             return Control(name, None, "it changes nothing in these steps")
-        return _moved(name, [self.truth(x) for x in made], self.chosen, self.scale)
+        return self._moved(name, [self.truth(x) for x in made])
 
     def shifted_by(self, levels: float) -> Control:
         """The mean off by so many grey levels of 0..255."""
@@ -109,7 +112,12 @@ class _Mistakes:
         if uncorrected is None:
             return Control(name, None, "no constant padding, or no offset, in front of the first convolution")
         wrong, minus = uncorrected
-        return _moved(name, [wrong(_ready(case) - minus[:, None, None]) for case in self.chosen], self.chosen, self.scale)
+        return self._moved(name, [wrong(_ready(case) - minus[:, None, None]) for case in self.chosen])
+
+    def _moved(self, name: str, outputs: Sequence[Outputs]) -> Control:
+        return _moved(
+            name, outputs, self.chosen, {output: scale for output, scale in self.scale.items() if output not in self.truth.untouched}
+        )
 
     def _shift(self, levels: float) -> Prepare:
         step = levels * PIXEL_DTYPES[self.first.pixel_dtype] / 255
@@ -117,12 +125,12 @@ class _Mistakes:
 
 
 def _moved(name: str, outputs: Sequence[Outputs], cases: Sequence[Case], scale: Mapping[str, float]) -> Control:
-    """How far a mistake moves the output that it moves least: an output that reacts to nothing makes the verdict inconclusive."""
+    """How far a mistake moves the output of `scale` that it moves least: one that reacts to nothing makes the verdict inconclusive."""
     of_cases = [movements(got, case, scale) for got, case in zip(outputs, cases, strict=True)]
     most = sys.float_info.max  # a mistake that overflows: JSON has no infinity
     each = {output: min(most, max(found[output] for found in of_cases)) for output in scale}
     floats = [output for output in scale if not is_exact(cases[0].expected[output])]
-    return Control(name, min(each[output] for output in floats or scale), movements=each)
+    return Control(name, min((each[output] for output in floats or scale), default=0.0), movements=each)
 
 
 def _resolution(cases: Sequence[Case]) -> dict[str, Any]:

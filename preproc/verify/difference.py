@@ -52,9 +52,11 @@ def largest_error(got: Outputs, case: Case, scale: Mapping[str, float]) -> float
 
 
 def movements(got: Outputs, case: Case, scale: Mapping[str, float]) -> dict[str, float]:
-    """As differences(), of what the original answers to something else: another number of rows is a movement, by 1."""
+    """As differences(), of what the original answers to something else, in the outputs of `scale`: another number of rows is a movement,
+    by 1."""
     found = {}
-    for name, values in case.expected.items():
+    for name in scale:
+        values = case.expected[name]
         unresolved = case.unresolved.get(name)
         same = got[name].shape == values.shape or _nothing_left(unresolved)
         found[name] = _difference(name, got[name], values, scale[name], unresolved) if same else 1.0

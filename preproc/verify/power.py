@@ -38,7 +38,8 @@ class Power:
     every shift.  slack: how much of the tolerance is for the roundings of a fast resize.  asked: the tolerance that the recipe says.
     quick: whether it was measured on a few inputs only: then nothing passes.  exact: the outputs that are compared for equality, whose
     error is the share of their values that are others.  unresolved: by output, how many values over all inputs were not compared, for a few
-    roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there."""
+    roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there.
+    untouched: the outputs that no value of the picture goes into: no mistake can show there, and what they are is all that is verified."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -52,6 +53,7 @@ class Power:
     exact: tuple[str, ...] = ()
     unresolved: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, int] = field(default_factory=dict)
+    untouched: tuple[str, ...] = ()
 
     def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
         """How far a runtime may be from the reference to pass, and how far before it fails: ten times what the bare network errs by there,
@@ -73,7 +75,7 @@ class Power:
         if self.quick:
             return f"quick: {QUICK}"
         tolerance, bare = self.tolerance if tolerance is None else tolerance, self.bare_error if bare is None else bare
-        flat = [name for name, value in self.scale.items() if value == 0]
+        flat = [name for name, value in self.scale.items() if value == 0 and name not in self.untouched]
         if flat:
             return f"the reference's output {flat[0]} is zero for every input"
         if bare > tolerance:
@@ -81,7 +83,7 @@ class Power:
         possible = [control for control in self.controls if control.movement is not None]
         if not possible:
             return "none of the known mistakes could show: there is nothing to compare the tolerance with"
-        still = [name for name in self.exact if all(name in self.hidden_from(control, tolerance) for control in possible)]
+        still = [name for name in self._steps() if all(name in self.hidden_from(control, tolerance) for control in possible)]
         if still:
             return f"none of the known mistakes would move {still[0]} by {MARGIN:g} tolerances of {tolerance:.1e}"
         blind = [control for control in possible if not self._shows(control, tolerance)]
@@ -93,11 +95,16 @@ class Power:
     def hidden_from(self, control: Control, tolerance: float | None = None) -> list[str]:
         """The outputs compared for equality in which a mistake that can happen would not have shown."""
         least = MARGIN * (self.tolerance if tolerance is None else tolerance)
-        return [name for name in self.exact if control.movement is not None and control.movements.get(name, 0.0) < least]
+        return [name for name in self._steps() if control.movement is not None and control.movements.get(name, 0.0) < least]
 
     def _shows(self, control: Control, tolerance: float) -> bool:
         """In every output of floats. Where there are none: in any other one, but for the smallest mistake, of which the report says whether
         it would have: integers are steps."""
-        if self.exact and len(self.exact) == len(self.scale):
-            return control.name == SHIFT or len(self.hidden_from(control, tolerance)) < len(self.exact)
+        steps = self._steps()
+        if steps and len(steps) == len(self.scale) - len(self.untouched):
+            return control.name == SHIFT or len(self.hidden_from(control, tolerance)) < len(steps)
         return (control.movement or 0.0) >= MARGIN * tolerance
+
+    def _steps(self) -> list[str]:
+        """The outputs that are compared for equality and depend on the picture: they move by steps."""
+        return [name for name in self.exact if name not in self.untouched]

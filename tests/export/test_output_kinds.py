@@ -231,6 +231,45 @@ def test_sequences_are_refused_by_name_before_the_work(tmp_path):
     assert not any("reference" in line for line in told)
 
 
+def with_anchors(folder, *nodes):
+    file = hand_made(folder, opset=13)
+    model = onnx.load(file)
+    model.graph.initializer.append(numpy_helper.from_array(np.arange(8, dtype=np.float32).reshape(2, 4), "boxes"))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0), "nothing"))
+    model.graph.node.extend(nodes)
+    model.graph.output.append(helper.make_tensor_value_info("anchors", TensorProto.FLOAT, [2, 4]))
+    onnx.save(model, file)
+    return file
+
+
+def test_anchors_into_which_no_value_of_the_picture_goes_are_compared_and_the_report_says_so(tmp_path):
+    sides = [
+        node("Shape", ["c"], ["sides"]),
+        node("Cast", ["sides"], ["step"], to=TensorProto.FLOAT),
+        node("Mul", ["boxes", "step"], ["anchors"]),
+    ]
+    file = with_anchors(tmp_path, *sides)
+    model = onnx.load(file)
+    model.graph.node.insert(len(model.graph.node) - 1, node("ReduceMax", ["step"], ["largest"], keepdims=0))
+    model.graph.node[-1].input[1] = "largest"
+    onnx.save(model, file)
+    bundle = put(file, tmp_path / "out")
+    assert of_ort(bundle.report).verdict == "passed", of_ort(bundle.report)
+    assert bundle.report.power.untouched == ("anchors",)
+    assert verify_bundle(bundle.folder, runtimes=["ort-cpu"]).ok
+    wrong = damaged(bundle, behind("anchors", "Mul", np.float32(1.001)))
+    assert of_ort(verify_bundle(wrong, runtimes=["ort-cpu"])).verdict == "failed"
+
+
+def test_anchors_that_the_picture_goes_into_without_moving_them_are_inconclusive(tmp_path):
+    nodes = [
+        node("ReduceMax", ["c"], ["most"], keepdims=0),
+        node("Mul", ["most", "nothing"], ["still"]),
+        node("Add", ["boxes", "still"], ["anchors"]),
+    ]
+    assert of_ort(put(with_anchors(tmp_path, *nodes), tmp_path / "out").report).verdict == "inconclusive"
+
+
 class Classes(nn.Module):
     """Scores and the class of each place, in Python."""
 

@@ -18,7 +18,7 @@ class Reference:
     `mixed` collects the operations that computed in less than float64 all the same.
     """
 
-    per_picture = True
+    per_picture, untouched = True, frozenset[str]()
 
     def __init__(self, module: nn.Module, names: tuple[str, ...], *, dtype: torch.dtype = torch.float64) -> None:
         self.module = copy.deepcopy(module).to("cpu", dtype).eval()

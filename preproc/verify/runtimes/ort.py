@@ -196,7 +196,7 @@ class OnnxReference:
 
     It computes in the file's own precision, so `mixed` says so. model: the file, or an edited one in memory whose weights in other files
     are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  nhwc: whether that is
-    (N, H, W, C).  others: the further inputs' values for a batch of that size.
+    (N, H, W, C).  others: the further inputs' values for a batch of that size.  untouched: as verify.Truth's.
     """
 
     per_picture = False
@@ -209,6 +209,7 @@ class OnnxReference:
         image: str,
         nhwc: bool = False,
         others: Callable[[int], Mapping[str, NDArray[Any]]] = lambda _: {},
+        untouched: frozenset[str] = frozenset(),
         folder: Path | None = None,
     ) -> None:
         ort = onnxruntime()
@@ -222,7 +223,7 @@ class OnnxReference:
             raise PreprocError(
                 f"expected a model that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
             ) from error
-        self.names, self.image, self.nhwc, self.others = tuple(names), image, nhwc, others
+        self.names, self.image, self.nhwc, self.others, self.untouched = tuple(names), image, nhwc, others, untouched
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
         self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
         for output in self.session.get_outputs():
