@@ -68,7 +68,7 @@ class _Tally:
         if error - own > max(self.tolerance, self.over):
             share = f", the share of {output} that is not equal" if output in self.power.exact else ""
             self.over, self.wrong = error - own, f"error {error:.2e} on {case.name}, tolerance {self.tolerance + own:.1e}{share}"
-        right, of = top1(got, case.expected)
+        right, of = top1(got, case)
         self.agreed, self.asked = self.agreed + right, self.asked + of
         self.result = replace(self.result, pictures=self.result.pictures + len(case.pixels))
 

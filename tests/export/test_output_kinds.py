@@ -1,7 +1,5 @@
 """Outputs of every kind in an .onnx file: each verified as what it is, and for each kind a damaged file that fails."""
 
-import json
-
 import numpy as np
 import onnx
 import pytest
@@ -10,46 +8,16 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from preproc import graph
-from preproc.bundle import hashes, open_bundle
+from preproc.bundle import open_bundle
 from preproc.errors import PreprocError, VerificationError
 from preproc.export import export_bundle, verify_bundle
-from preproc.export.serving.batches import in_one_request, why_none
+from preproc.export.serving.batches import why_none
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
 from preproc.steps import ChannelAffine
 from preproc.verify.runtimes import onnxruntime
+from tests.export.kinds import WHITE, behind, damaged, file_with, node, of_ort
 from tests.onnx_files import hand_made, put
 
-node = helper.make_node
-TAILS = {
-    "labels": [node("ArgMax", ["c"], ["labels"], axis=1, keepdims=0)],
-    "mask": [node("ReduceMean", ["c"], ["level"], axes=[1]), node("Greater", ["level", "limit"], ["mask"])],
-    "words": [node("ArgMax", ["c"], ["classes"], axis=1, keepdims=0), node("Gather", ["names", "classes"], ["words"])],
-    "found": [node("Greater", ["scores/out:0", "limit"], ["above"]), node("NonZero", ["above"], ["found"])],
-    "rows": [
-        node("Reshape", ["r", "all"], ["flat"]),
-        node("Greater", ["flat", "high"], ["kept"]),
-        node("Compress", ["flat", "kept"], ["rows"], axis=0),
-    ],
-    "columns": [node("ReduceMean", ["r"], ["line"], axes=[2], keepdims=0), node("Transpose", ["line"], ["columns"], perm=[2, 0, 1])],
-    "total": [node("ReduceMean", ["scores/out:0"], ["total"], keepdims=0)],
-}
-"""An output of each kind, behind the network of hand_made()."""
-DECLARED = {
-    "labels": (TensorProto.INT64, ["N", 12, 10]),
-    "mask": (TensorProto.BOOL, ["N", 1, 12, 10]),
-    "words": (TensorProto.STRING, ["N", 12, 10]),
-    "found": (TensorProto.INT64, [2, "hits"]),
-    "rows": (TensorProto.FLOAT, ["left"]),
-    "columns": (TensorProto.FLOAT, [10, "N", 8]),
-    "total": (TensorProto.FLOAT, []),
-}
-WHITE = (1 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
-CONSTANTS = {
-    "limit": np.float32(0.1),
-    "high": np.float32(4.0),
-    "all": np.array([-1]),
-    "names": np.array([f"class {number}" for number in range(8)], dtype=object),
-}
 PROMISED = {
     "labels": ("int64", ["N", 12, 10], False),
     "mask": ("bool", ["N", 1, 12, 10], False),
@@ -60,50 +28,6 @@ PROMISED = {
     "total": ("float32", [], True),
 }
 """Dtype and shape, and whether it is of the batch as a whole."""
-
-
-def file_with(folder, *names, scores=True):
-    """A file that answers these, behind the scores where these are wanted."""
-    file = hand_made(folder, opset=13)
-    model = onnx.load(file)
-    for name in names:
-        kind, shape = DECLARED[name]
-        model.graph.node.extend(TAILS[name])
-        model.graph.output.append(helper.make_tensor_value_info(name, kind, shape))
-    used = {key for made in model.graph.node for key in made.input}
-    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), key) for key, value in CONSTANTS.items() if key in used)
-    if not scores:
-        del model.graph.output[0]
-    onnx.save(model, file)
-    return file
-
-
-def of_ort(report):
-    (found,) = [result for result in report.results if result.runtime == "ort-cpu"]
-    return found
-
-
-def damaged(bundle, change):
-    """The bundle's model.onnx changed, and the manifest made to agree, so that only running it can tell."""
-    model = onnx.load(bundle.folder / "model.onnx")
-    change(model)
-    onnx.save(model, bundle.folder / "model.onnx")
-    manifest = json.loads((bundle.folder / "manifest.json").read_text())
-    manifest["files"] = hashes(bundle.folder)
-    (bundle.folder / "manifest.json").write_text(json.dumps(manifest))
-    return bundle.folder
-
-
-def behind(name, op, *constants):
-    """A change that puts one more operator in front of an output."""
-
-    def change(model):
-        (maker,) = [made for made in model.graph.node if name in made.output]
-        maker.output[list(maker.output).index(name)] = "before"
-        model.graph.initializer.extend(numpy_helper.from_array(value, f"damage{at}") for at, value in enumerate(constants))
-        model.graph.node.append(node(op, ["before", *(f"damage{at}" for at in range(len(constants)))], [name]))
-
-    return change
 
 
 def renamed_class(model):
@@ -122,7 +46,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("name", TAILS)
+@pytest.mark.parametrize("name", PROMISED)
 def test_an_output_of_each_kind_is_verified_beside_scores_and_a_damaged_one_fails(name, tmp_path):
     file = file_with(tmp_path, name)
     bundle = put(file, tmp_path / "out")
@@ -211,13 +135,6 @@ def test_a_mask_that_the_manifest_does_not_list_excuses_nothing(tmp_path):
     assert all(mask.shape for sample in open_bundle(bundle.folder).golden() for mask in sample.unresolved.values())
 
 
-def test_rows_of_one_request_are_cut_apart_with_their_ties(tmp_path):
-    bundle = put(file_with(tmp_path, "labels"), tmp_path / "out")
-    (together,) = in_one_request(bundle.contract, bundle.golden())
-    assert together.expected["labels"].dtype == np.int64
-    assert len(together.expected["labels"]) == len(bundle.golden())
-
-
 def test_sequences_are_refused_by_name_before_the_work(tmp_path):
     file = hand_made(tmp_path, opset=13)
     model = onnx.load(file)
@@ -285,7 +202,7 @@ class Classes(nn.Module):
 
 def test_a_network_in_python_answers_integers_beside_floats(tmp_path):
     model = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")), Classes())
-    bundle = export_bundle(model, tmp_path / "m", size=(16, 16), formats=["onnx", "torchscript"])
+    bundle = export_bundle(model, tmp_path / "m", size=(16, 16), formats=["onnx"])
     verdicts = {result.runtime: result.verdict for result in bundle.report.results if result.verdict != "absent"}
     assert set(verdicts.values()) == {"passed"}, bundle.report.results
     assert {output["name"]: output["dtype"] for output in bundle.contract["outputs"]} == {"scores": "float32", "classes": "int64"}

@@ -17,13 +17,13 @@ def why_none(contract: Mapping[str, Any], golden: Sequence[Case]) -> str | None:
     for other in contract["other_inputs"]:
         if not other["shape"] or other["shape"][0] != batch:
             return f"{other['name']} is not given per picture, its shape is {other['shape']}"
-    for output in contract["outputs"]:
-        if output.get("whole", False):
-            return f"{output['name']} has no row for each picture, whatever else is in the batch"
     for case in golden:
         for name, array in case.expected.items():
             if array.shape[:1] != (len(case.pixels),):
                 return f"{name} has {len(array) if array.ndim else 'no'} rows for {len(case.pixels)} picture"
+    for output in contract["outputs"]:
+        if output.get("whole", False):
+            return f"{output['name']} has no row for each picture, whatever else is in the batch"
     return None
 
 
