@@ -15,6 +15,7 @@ from preproc.export.serving.batches import why_none
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
 from preproc.steps import ChannelAffine
 from preproc.verify.runtimes import onnxruntime
+from preproc.verify.runtimes.ort import _output_types
 from tests.export.kinds import WHITE, behind, damaged, file_with, node, of_ort
 from tests.onnx_files import hand_made, put
 
@@ -148,6 +149,16 @@ def test_sequences_are_refused_by_name_before_the_work(tmp_path):
     assert not any("reference" in line for line in told)
 
 
+def test_texts_may_be_made_on_the_cpu(tmp_path):
+    file = file_with(tmp_path, "words")
+    model = onnx.load(file)
+    for made in model.graph.node:
+        made.name = made.output[0]
+    onnx.save(model, file)
+    kinds = _output_types(file)
+    assert (kinds["words"], kinds["c"]) == ("integer", "floating")
+
+
 def with_anchors(folder, *nodes):
     file = hand_made(folder, opset=13)
     model = onnx.load(file)
@@ -185,6 +196,16 @@ def test_anchors_that_the_picture_goes_into_without_moving_them_are_inconclusive
         node("Add", ["boxes", "still"], ["anchors"]),
     ]
     assert of_ort(put(with_anchors(tmp_path, *nodes), tmp_path / "out").report).verdict == "inconclusive"
+
+
+def test_a_batch_that_is_declared_as_free_and_is_not_is_told(tmp_path):
+    file = hand_made(tmp_path, opset=13)
+    model = onnx.load(file)
+    model.graph.node[-2].CopyFrom(node("Reshape", ["g", "one"], ["f"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 8]), "one"))
+    onnx.save(model, file)
+    with pytest.raises(PreprocError, match=r"pictures of shape \(5, 3, 24, 20\), got: .*; its batch is declared as free, and is not"):
+        put(file, tmp_path / "out")
 
 
 class Classes(nn.Module):

@@ -168,7 +168,7 @@ def _both() -> str:
 
 
 def _output_types(path: Path) -> Mapping[str, str]:
-    """Node name -> "integer" for shape arithmetic, or "floating", for every node of the file whose output type is known. In our own nodes
+    """Node name -> "integer" for shape arithmetic and texts, which no device holds, or "floating", for every node of the file whose output type is known. In our own nodes
     that is what no pixel's value is in, be it float64: from sizes on the CPU ONNX Runtime computes a resize's positions there, too. And
     int32, as uint8 everywhere, is a picture, which has to be on the device like floats."""
     from ...graph import of_sizes, output_types
@@ -178,7 +178,7 @@ def _output_types(path: Path) -> Mapping[str, str]:
     def kind(name: str, dtype: str) -> str:
         if name in sizes:
             return "integer"
-        shapes = ("INT64", "BOOL") if name.startswith("preproc/") else ("INT64", "INT32", "BOOL")
+        shapes = ("INT64", "BOOL") if name.startswith("preproc/") else ("INT64", "INT32", "BOOL", "STRING")
         return "integer" if dtype in shapes else "floating"
 
     return {name: kind(name, dtype.name) for name, dtype in output_types(path).items()}
@@ -225,6 +225,7 @@ class OnnxReference:
             ) from error
         self.names, self.image, self.nhwc, self.others, self.untouched = tuple(names), image, nhwc, others, untouched
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
+        self.free = not isinstance(taken.shape[0], int)
         self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
         for output in self.session.get_outputs():
             if output.name in names and output.type not in COMPARED:
@@ -241,8 +242,9 @@ class OnnxReference:
         try:
             outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(len(batch))})
         except Exception as error:  # as above
+            mend = "its batch is declared as free, and is not" if self.free and len(batch) > 1 else "write the size that it takes"
             raise PreprocError(
-                f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; write the size that it takes",
+                f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; {mend}",
                 name="network-refuses-picture",
             ) from error
         wide = [values.astype(np.float64) if values.dtype.kind == "f" else _plain(values) for values in outputs]
