@@ -2,8 +2,8 @@
 
     make conformance        (or: python -m tests.conformance --models FOLDER)
 
-The outputs come from the oracle, preproc/reference.py. --models writes each case as model.onnx and model.pt too, for programs that run
-them.
+The outputs come from the oracle, preproc/oracle/reference.py. --models writes each case as model.onnx and model.pt too, for programs that
+run them.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """python -m tests.processors [BACKEND...]: what transformers' image processor classes do with their fields, measured by driving each of
-them, those for Pillow and those for torchvision's tensors, into preproc/published/huggingface.json. It replaces what the installed version
-of transformers said there before, and keeps the others'."""
+them, those for Pillow and those for torchvision's tensors, into preproc/sources/published/huggingface.json. It replaces what the installed
+version of transformers said there before, and keeps the others'."""
 
 import contextlib
 import enum

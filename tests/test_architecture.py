@@ -1,4 +1,4 @@
-"""The rooms of the package: which there are, what each may use, what is public, and that nothing phones home."""
+"""The rooms of the package and of its tests: which there are, what each may use, what is public, and that nothing phones home."""
 
 import ast
 import os
@@ -60,9 +60,27 @@ def used(module, name):
     return (room, None) if room in ORDER else (module, name)
 
 
+def reached(file):
+    """(room, name) of every attribute that is read of a whole room: graph.load, graph.files of graph.files.load."""
+    tree, rooms = ast.parse(file.read_text()), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            above = list(file.relative_to(PACKAGE).parent.parts)
+            module = ".".join([*above[: len(above) - node.level + 1], *filter(None, [node.module])])
+            rooms |= {
+                alias.asname or alias.name: used(module, alias.name)[0] for alias in node.names if used(module, alias.name)[1] is None
+            }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rooms:
+            yield rooms[node.value.id], node.attr
+
+
 def faults(file):
-    """What a file imports that it may not, in words."""
+    """What a file imports, or reaches, that it may not, in words."""
     room = room_of(file)
+    for target, name in reached(file):
+        if name not in door_of(target):
+            yield f"{path_of(file)}: {name}, which {target} does not export"
     for module, name, top in imported(file):
         if module is None:
             library, path = name.split(".")[0], path_of(file)
@@ -107,6 +125,8 @@ def test_a_look_behind_a_door_is_seen(tmp_path, monkeypatch):
         "from .. import graph": None,
         "from ..errors import PreprocError": None,
         "from ..graph import other": "other, which graph does not export",
+        "from .. import graph\ngraph.open": None,
+        "from .. import graph as g\ng.files.load": "files, which graph does not export",
         "from ..graph.files import open": "graph.files, which is private to its room",
         "from ..bundle import open": "bundle stands behind verify",
         "from .. import export": "export stands behind verify",
@@ -139,6 +159,9 @@ def test_the_files_at_the_root_use_no_room_but_those_that_are_listed():
 
 
 def test_the_order_names_every_room():
+    """And nothing else lies at the root."""
+    kept = {"__init__.py", "__main__.py", "errors.py", "py.typed", "README.md"}
+    assert {path.name for path in PACKAGE.iterdir()} - {"__pycache__"} == kept | {room for room in ORDER if "." not in room}
     assert sorted(ORDER) == sorted({room_of(file) for file in INSIDE})
     assert len({room.partition(".")[0] for room in ORDER}) <= MOST_ROOMS
     assert {file.name for file in FILES if file.parent == PACKAGE} == {"__init__.py", "__main__.py", "errors.py"}
@@ -233,6 +256,36 @@ def test_a_folder_of_tests_that_is_no_room_is_seen(tmp_path):
     assert list(faults_of_tests(tmp_path)) == ["proof/test_x.py: proof is no room", "verify/proof/test_x.py: verify.proof is no room"]
 
 
+def neighbours(file):
+    """The files that a file imports from, in whatever place."""
+    for module, name, _ in imported(file):
+        for path in () if module is None else (f"{module}.{name}", module):
+            target = (PACKAGE / path.strip(".").replace(".", "/")).with_suffix(".py")
+            if path.strip(".") and target.is_file():
+                yield target
+                break
+
+
+def circle(files):
+    """Files that import one another in a circle, types and functions included; none: empty."""
+    left = {file: set(neighbours(file)) & set(files) for file in files}
+    while free := [file for file, needs in left.items() if not needs & left.keys() - {file}]:
+        for file in free:
+            del left[file]
+    return sorted(path_of(file) for file in left)
+
+
+def test_no_file_imports_one_that_imports_it(tmp_path, monkeypatch):
+    assert circle([file for file in INSIDE if file.name != "__init__.py"]) == []
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    files = [tmp_path / name for name in ("a.py", "b.py", "c.py")]
+    for file, line in zip(files, ("from .b import x", "def f():\n    from .c import y", "import math"), strict=True):
+        file.write_text(line)
+    assert circle(files) == []
+    files[2].write_text("if TYPE_CHECKING:\n    from .a import z")
+    assert circle(files) == ["a.py", "b.py", "c.py"]
+
+
 def test_public_names():
     assert set(preproc.__all__) == set(dir(preproc))
     for name in preproc.__all__:
@@ -258,42 +311,6 @@ def test_onnxruntimes_telemetry_is_off_unless_the_user_has_set_it(before, after)
     code = "import os; from preproc.verify.runtimes import onnxruntime; onnxruntime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == after
-
-
-def tracked_files():
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip("this is no git checkout")
-    return done.stdout.split()
-
-
-def test_no_file_names_a_host():
-    tracked = tracked_files()
-    for name in tracked:
-        file = ROOT / name
-        if name.endswith(
-            ("constraints.txt", "constraints-lowest.txt", ".toml", "Makefile", ".ci/run", "package.json", "package-lock.json", ".npmrc")
-        ):
-            assert "://" not in file.read_text(), name
-
-
-def test_top_level_is_what_the_owner_fixed():
-    tracked = tracked_files()
-    top = {name.split("/")[0] for name in tracked}
-    allowed = {
-        "preproc",
-        "export",
-        "tests",
-        "models",
-        "pyproject.toml",
-        "Makefile",
-        "README.md",
-        "LICENSE",
-        "CHANGELOG.md",
-        "constraints.txt",
-        "constraints-lowest.txt",
-    }
-    assert {name for name in top if not name.startswith(".")} <= allowed
 
 
 def test_annotations_are_for_everyone():

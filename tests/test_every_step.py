@@ -9,7 +9,7 @@ import preproc
 from preproc.graph import crops, nodes
 from preproc.layers import kinds
 from preproc.oracle import pillow, reference
-from preproc.steps import STEPS, Geometry
+from preproc.steps import STEPS, Geometry, Step
 from tests.conftest import ROOT
 from tests.graph.forms import FORMS
 
@@ -56,6 +56,18 @@ def test_a_step_that_is_missing_is_seen(place, monkeypatch):
 
     monkeypatch.setitem(STEPS, "blur", Blur)
     assert set(STEPS) - PLACES[place]() == {"blur"}
+
+
+def concrete(kind):
+    """The classes behind it that can be made."""
+    for sub in kind.__subclasses__():
+        yield from concrete(sub)
+        if "name" in vars(sub) and sub.__module__.startswith("preproc."):
+            yield sub
+
+
+def test_every_step_is_in_the_vocabulary():
+    assert set(concrete(Step)) == set(STEPS.values())
 
 
 def test_the_page_names_the_places():

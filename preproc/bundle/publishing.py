@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import BundleError
-from ..host import scratch as aside
-from ..host import targets
+from ..host import scratch, targets
 
 MANIFEST = "manifest.json"
 CONTENTS = (MANIFEST, "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "golden")
@@ -26,7 +25,7 @@ def publishing(target: Path) -> Iterator[Path]:
     check_target(given)
     with targets.made_folder(target.parent):
         try:
-            with targets.writing(given), aside.token() as token:
+            with targets.writing(given), scratch.token() as token:
                 new, old = (target.with_name(f".{target.name}.{word}-{token}") for word in ("new", "old"))
                 new.mkdir()
                 yield new
@@ -68,4 +67,4 @@ def recover(target: Path) -> None:
         if not target.exists():  # even if its maker lives: it then stops with an error, and nothing is lost
             old.rename(target)
     for word in ("old", "new"):
-        aside.sweep(target.parent, f".{target.name}.{word}-")
+        scratch.sweep(target.parent, f".{target.name}.{word}-")

@@ -12,7 +12,7 @@ from ..errors import PreprocError
 from ..host import terminal, threads
 from . import exporting, looking, statistics, verifying
 from .speaking import INTERRUPTED, refuse, say, tell
-from .tables import show
+from .tables import print_report
 
 if TYPE_CHECKING:
     from ..verify import Report
@@ -30,8 +30,8 @@ def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Let libraries' own lines through, on stderr.")] = False,
 ) -> None:
-    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed or inconclusive, 2 wrong options, 130
-    interrupted."""
+    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed (verify: or inconclusive), 2 wrong
+    options, 130 interrupted."""
     del version  # its callback has told it
     terminal.speak(verbose=verbose)
 
@@ -82,7 +82,7 @@ def main() -> None:
         _fail("interrupted", code=INTERRUPTED)
     except PreprocError as error:
         if error.report is not None and "--json" not in sys.argv[1:]:
-            show(error.report)
+            print_report(error.report)
         _fail(str(error), error.name, report=error.report)
     except ModuleNotFoundError as error:  # on a machine that has what it needs only
         _fail(f"expected {error.name}, which is not installed here, for this command", "not-installed")

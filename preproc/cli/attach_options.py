@@ -134,6 +134,12 @@ def _of_constants(given: Options, pixels: PixelsSpec) -> Choice:
             f"expected one number per channel, 3 for {pixels.color} pixels, got {numbers} from {origin}; for a grey model: --color GRAY",
             name="channel-mismatch",
         )
+    if known.color == "ANY" and pixels.color != "ANY":
+        raise PreprocError(
+            f"expected one number per channel of the model, {1 if pixels.color == 'GRAY' else 3} for {pixels.color} pixels, got "
+            f"{len(known.mean)} from {origin}; for a model of other channels: --color ANY",
+            name="channel-mismatch",
+        )
     trained_on = model_color or known.color
     steps = constants_steps(known, color=trained_on, origin=origin, pixel_dtype=pixels.dtype, constants_because=given.constants_because)
     return steps, replace(pixels, channels=pixels.channels or len(known.mean)), trained_on, None

@@ -2,17 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import PreprocError
 from .options import Images, Input, Json, ModelLayout, Threads
 from .speaking import progress_of, refuse, say, tell
-from .tables import show
-
-if TYPE_CHECKING:
-    pass
+from .tables import print_report
 
 
 def export(
@@ -36,7 +33,7 @@ def export(
             reports.append(_export(path, out, formats, images, quick, as_json, names))
         except PreprocError as error:
             if error.report is not None and not as_json:
-                show(error.report)
+                print_report(error.report)
             refuse(str(error), error.name)
             reports.append(
                 {"recipe": str(path), "error": str(error), "name": error.name, "report": error.report and error.report.to_json()}
@@ -65,7 +62,7 @@ def _export(
     names[recipe.name] = path
     bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, quick=quick, progress=progress_of(recipe.name))
     if not as_json:
-        show(bundle.report)
+        print_report(bundle.report)
         kept = "left as it was, for it is equal: the same contract and bytes of model.onnx; verified here"
         tell(f"{bundle.folder}: {kept if bundle.verified else 'published'}")
     if bundle.report.power.quick:
@@ -188,7 +185,7 @@ def attach(
     elif report is None:
         tell(f"{_written(out)}: written, not verified")
     else:
-        show(report)
+        print_report(report)
         tell(f"{out}: published" if isinstance(made, Bundle) else f"{_written(out)}: written")
     if report is not None and not report.ok:
         say(f"{out}: published, but its verification is inconclusive: it could not have noticed every mistake")

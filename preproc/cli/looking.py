@@ -2,15 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .options import Input, Json, ModelLayout
 from .speaking import say, tell
-
-if TYPE_CHECKING:
-    pass
 
 
 def doctor(as_json: Json = False) -> None:
@@ -23,11 +20,15 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def explain(topic: Annotated[str, typer.Argument(metavar="TOPIC", help="A page, or a refusal's name, as unit-mismatch.")]) -> None:
+def explain(
+    topic: Annotated[
+        str | None, typer.Argument(metavar="[TOPIC]", help="A page, or a refusal's name, as unit-mismatch; none: a list.")
+    ] = None,
+) -> None:
     """Print a page, recipe, bundle, layers, stats or refusals; or what a refusal means, why it is one, and how it is mended."""
-    from ..host import page
+    from ..host import contents, page
 
-    tell(page(topic))
+    tell(contents() if topic is None else page(topic))
 
 
 def inspect(

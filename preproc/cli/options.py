@@ -1,14 +1,12 @@
 """Options that several commands have."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..host import threads
 
-if TYPE_CHECKING:
-    pass
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Images = Annotated[
     Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures (or .npy arrays) to verify with.")

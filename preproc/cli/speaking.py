@@ -1,12 +1,8 @@
 """What a command says: results on stdout, the rest on stderr."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..host import terminal
-
-if TYPE_CHECKING:
-    pass
-
 
 INTERRUPTED = 130
 """The exit code of shells for SIGINT."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..verify import Control, Power, Report, Result
 
 
-def show(report: "Report") -> None:
+def print_report(report: "Report") -> None:
     """The parity report as a table on stdout."""
     from rich import box
     from rich.console import Console

@@ -2,16 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .options import Images, Json, Threads
 from .speaking import progress_of, refuse, say, tell
-from .tables import show
-
-if TYPE_CHECKING:
-    pass
+from .tables import print_report
 
 
 def verify(
@@ -40,7 +37,7 @@ def verify(
     if as_json:
         tell(json.dumps(report.to_json(), indent=2))
     else:
-        show(report)
+        print_report(report)
     missing = [result.runtime for result in report.results if runtimes and result.verdict == "absent"]
     if missing:
         refuse(f"expected {', '.join(missing)} to run, got absent", "runtime-absent")
@@ -95,7 +92,7 @@ def serve_check(
     if as_json:
         tell(json.dumps(to_json(report, latency), indent=2))
     elif report.results[0].verdict != "absent":
-        show(report)
+        print_report(report)
         if latency is not None:
             times = f"p50 {latency.p50 * 1e3:.1f} ms, p95 {latency.p95 * 1e3:.1f} ms"
             tell(f"  latency of a golden sample: {times}, over {latency.requests} requests one after the other")

@@ -168,7 +168,7 @@ def _in_form(recipe: Recipe, model: "ir.Model", form: str | None) -> tuple[Recip
         if form is None or exact == recipe:
             raise
         if recipe.pixels.size is None:
-            raise PreprocError(f"{error}; or say the pixels' size: the exact form of resizes, for one size, takes older ones") from error
+            raise PreprocError(f"{error}; or say the pixels' size (--size H,W): the exact form of resizes takes older ones") from error
         check_opset(exact, model)
         opset = model.opset_imports.get("", 0)
         return exact, (f"resizes are in the exact form, for a model of opset {opset} has no nodes for the fast one",)

@@ -14,7 +14,7 @@ from ..folding import common_through, described
 from ..steps import Affine
 from .builder import Moved
 from .constants import constant
-from .convolutions import Convolution
+from .first_convolutions import Convolution
 from .picture import any_picture, other_inputs, sides
 from .walk import Walk, follow
 

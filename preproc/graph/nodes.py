@@ -42,6 +42,7 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
 
 
 def _from_pixels(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
+    """The cast, NHWC to NCHW, and the colour order: BGR to RGB is a Gather of the channels, or part of the fold (FromPixels.affine)."""
     if b.moved is None:  # else they are floats (N, C, H, W) already
         x = b.add("Cast", x, to=b.dtype)
         if step.layout == "NHWC":

@@ -7,7 +7,7 @@ import onnx_ir as ir
 from ..errors import NotFoldableError
 from ..folding import Tracked, Trail
 from ..steps import Affine
-from .convolutions import Convolution, reader_of
+from .first_convolutions import Convolution, reader_of
 from .picture import FLOATS, RAW, Picture
 from .rules import RULES, split
 

@@ -5,7 +5,7 @@ Never: anything of pictures or models; and nothing heavy is imported, for every 
 """
 
 from . import children, scratch, targets, terminal, threads
-from .examples import MODELS, PACKED, page, recipe_file
+from .examples import MODELS, PACKED, contents, page, recipe_file
 from .installed import INSTALL_ONE, PACKAGES, WHEELS, versions
 from .progress import Progress, paced, silent
 
@@ -17,6 +17,7 @@ __all__ = [
     "WHEELS",
     "Progress",
     "children",
+    "contents",
     "paced",
     "page",
     "recipe_file",

@@ -45,7 +45,18 @@ def page(topic: str) -> str:
     if topic not in found:
         known = f"one of {', '.join(PAGES)}, or the name of a refusal, as unit-mismatch"
         raise PreprocError(f"expected {known}, got {topic!r}{did_you_mean(topic, [*PAGES, *found])}", name="unknown-choice")
-    return found[topic]
+    return f"{found[topic]}\n\n{_where_examples_run()}"
+
+
+def _where_examples_run() -> str:
+    """The paragraph of the page that says it."""
+    return next(part for part in page("refusals").split("\n\n") if part.startswith("The tests run each example"))
+
+
+def contents() -> str:
+    """What can be explained: the pages, and each refusal in a line."""
+    told = re.findall(r"^- \[(.*?)\]\(#.*?\): (.*)$", page("refusals"), flags=re.MULTILINE)
+    return "\n".join([f"pages: {', '.join(PAGES)}", "refusals:", *(f"  {name}: {what}" for name, what in told)])
 
 
 def refusals() -> dict[str, str]:

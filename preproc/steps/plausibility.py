@@ -213,6 +213,7 @@ def _readings(given: Constants) -> Iterator[tuple[str, Constants]]:
     mean = np.array(given.mean)
     yield "they are divided by 255 twice", Constants(tuple((mean * 255).tolist()), tuple((x * 255).tolist()), given.unit)
     yield "the mean is divided by the std, a bias", Constants(tuple(np.abs(mean * x).tolist()), given.std, given.unit)
+    yield "mean and std are exchanged", Constants(given.std, given.mean, given.unit)
 
 
 def _usual(given: Constants) -> bool:

@@ -82,7 +82,8 @@ def _named(folder: Path, pixels: PixelsSpec) -> Iterator[tuple[str, NDArray[Any]
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise PreprocError(
-            f"{folder}: expected a folder of pictures, got {'a file' if folder.exists() else 'nothing there'}", name="nothing-there"
+            f"{folder}: expected a folder of pictures, got {'a file' if folder.exists() else 'nothing there'}",
+            name="option-value" if folder.exists() else "nothing-there",
         )
     files = sorted(file for file in folder.iterdir() if is_picture(file.name) or file.suffix.lower() == ".npy")
     if not files:

@@ -38,7 +38,7 @@ for _ in range(3):
 ATTACH = (
     """
 import sys
-from preproc.cli import app
+from preproc.cli.app import app
 app(["attach", *sys.argv[1:], "--preset", "imagenet"], standalone_mode=False)
 """
     + PEAK

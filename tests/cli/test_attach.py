@@ -70,6 +70,10 @@ def test_the_command_line(tmp_path):
         (["m.onnx", "-o", "a", "--preset", "imagenet", "--model-color", "XYZ"], "expected --model-color to be one of"),
         (["m.onnx", "-o", "a", *IMAGENET[:5], "0-255"], "they are numbers of the unit 0-1"),
         (["m.onnx", "-o", "a", "--preset", "mnist"], "expected one number per channel, 3 for RGB pixels, got 1 from preset mnist"),
+        (
+            ["m.onnx", "-o", "a", "--mean", "0.5,0.5", "--std", "0.5,0.5", "--units", "0-1"],
+            "expected one number per channel of the model, 3 for RGB pixels, got 2 from --mean and --std; for a model of other channels",
+        ),
         (["m.onnx", "-o", "other.onnx", "--preset", "imagenet"], "other.onnx: expected a free name, or a file that preproc has made"),
         (["m.onnx", "-o", "full", "--preset", "imagenet"], "full: expected a bundle to replace or nothing"),
         (["no.onnx", "-o", "a", "--preset", "imagenet"], "got nothing there"),

@@ -105,10 +105,10 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 
 def test_square_brackets_in_a_reason_are_printed(capsys):
-    from preproc.cli.tables import show
+    from preproc.cli.tables import print_report
     from preproc.verify import Power, Report, Result
 
-    show(Report("m", "x", "yes", Power({}, 0, 1e-4, (), None), (Result("ort-cpu", "failed", "name them in [backbone] outputs"),)))
+    print_report(Report("m", "x", "yes", Power({}, 0, 1e-4, (), None), (Result("ort-cpu", "failed", "name them in [backbone] outputs"),)))
     assert "name them in [backbone] outputs" in capsys.readouterr().out
 
 

@@ -57,7 +57,7 @@ def above(node):
 def made(tree):
     """The calls that make an error of ours, and how each is named: the node behind name=, or None."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in USUAL:
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) in USUAL:
             yield node, next((keyword.value for keyword in node.keywords if keyword.arg == "name"), None)
 
 
@@ -181,7 +181,10 @@ def test_what_has_no_example_that_runs_is_met_by_another_test():
 
 
 def test_explain_prints_a_section_and_helps_with_a_name():
-    assert run("explain", "unit-mismatch", check=0).stdout.startswith("### unit-mismatch\n")
+    told = run("explain", "unit-mismatch", check=0).stdout
+    assert told.startswith("### unit-mismatch\n")
+    assert "They run in a folder with `cnn.onnx`" in told
+    assert "\n  unit-mismatch: constants in one unit, values in another\n" in run("explain", check=0).stdout
     assert "### unit-mismatch\n" in run("explain", "refusals", check=0).stdout
     assert "did you mean 'unit-mismatch'?" in run("explain", "unit-missmatch", check=1).stderr
     assert "did you mean 'recipe'?" in run("explain", "recipes", check=1).stderr

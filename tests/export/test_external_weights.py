@@ -65,7 +65,7 @@ MEASURED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, ROOT)
-from preproc.cli import app
+from preproc.cli.app import app
 app(["attach", *sys.argv[1:]], standalone_mode=False)
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print("peak", int(peak.split()[1]) * 1024)

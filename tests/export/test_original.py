@@ -9,7 +9,7 @@ import torch
 from torchvision import models
 from torchvision.transforms import v2
 
-from preproc.cli.tables import show
+from preproc.cli.tables import print_report
 from preproc.errors import PreprocError
 from preproc.export import attach, original, verify_bundle
 from preproc.oracle import reference
@@ -104,5 +104,5 @@ def test_what_is_not_compared_says_why(tmp_path, monkeypatch, capsys):
         made = attach(file, tmp_path / color, steps=known.steps, pixels=pixels, steps_from=known.origin)
         assert (made.report.original.results, made.report.ok) == ((), True)
         assert reason in made.report.original.reason
-        show(made.report)
+        print_report(made.report)
         assert capsys.readouterr().out.startswith("not compared with timm resnet50.a1_in1k: ")

@@ -7,7 +7,7 @@ import pytest
 
 import preproc
 from preproc.bundle.inspection import describe, lines
-from preproc.cli.tables import show
+from preproc.cli.tables import print_report
 from preproc.errors import PreprocError
 from preproc.export import export_bundle, verify_bundle
 from preproc.sources import load_recipe
@@ -41,7 +41,7 @@ def test_it_is_said_by_the_file_itself_and_the_bundle(quick, tmp_path, capsys):
     told = lines(describe(quick.folder))
     assert f"note     {TOLD}" in told
     assert any("ort-cpu inconclusive" in line for line in told)
-    show(quick.report)
+    print_report(quick.report)
     assert "quick" in capsys.readouterr().out
     assert json.loads((quick.folder / "manifest.json").read_text())["report"]["power"]["quick"] is True
 

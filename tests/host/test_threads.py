@@ -37,7 +37,7 @@ def told(*arguments, **environment):
         command, cwd=ROOT, capture_output=True, text=True, check=False, env=clean | {"PYTHONPATH": str(ROOT)} | environment
     )
     assert done.returncode == 1, done.stderr
-    return json.loads(done.stderr.strip().splitlines()[-1].partition("error: ")[2])
+    return json.loads(done.stderr.strip().splitlines()[-1].partition("error: ")[2].rpartition(" [")[0])
 
 
 def test_all_libraries_follow():

@@ -168,6 +168,16 @@ def test_what_pixels_really_have_is_taken(levels, wide):
     assert plausibility.doubt(Constants((float(values.mean()),), (float(values.std()),), "0-1")) is None
 
 
+@pytest.mark.parametrize("name", ["imagenet", "clip"])
+@pytest.mark.parametrize("unit", ["0-1", "0-255"])
+def test_a_mean_and_a_std_that_are_exchanged_are_refused(name, unit):
+    known = PRESETS[name]
+    mean, std = (tuple(value * UNITS[unit] for value in values) for values in (known.std, known.mean))
+    with pytest.raises(PreprocError, match=rf"mean and std are exchanged: they are {name}'s; write mean = ") as caught:
+        plausibility.check(mean, std, unit)
+    assert caught.value.name == "implausible-constants"
+
+
 def test_without_a_unit_only_what_is_wrong_in_each_is_refused():
     for wrong in ([0.0171, 0.0175, 0.0174], [0.229, 0.224, 0.225]):
         with pytest.raises(PreprocError, match=r"write mean = \[123.675, 116.28, 103.53\], std = \[58.395, 57.12, 57.375\]"):

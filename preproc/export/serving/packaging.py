@@ -12,8 +12,7 @@ from typing import Any
 
 from ...bundle import MANIFEST, Bundle, open_bundle, sha256
 from ...errors import PreprocError, check_choice, first_line
-from ...host import Progress, silent, targets
-from ...host import scratch as aside
+from ...host import Progress, scratch, silent, targets
 from ...sources import check_name
 from ...verify import QUICK, Case
 from . import triton
@@ -58,7 +57,7 @@ def package(
     targets.check_place(made, size=_size(bundle, backend))
     with targets.made_folder(repository), targets.writing(made):
         for place in {repository.parent, repository, model}:
-            aside.sweep(place, _prefix(model))
+            scratch.sweep(place, _prefix(model))
         _put(functools.partial(_stage, bundle, config, backend, model, version, golden[0]), model, made)
     if not bundle.report.ok:
         progress("note: the bundle's verification is inconclusive: it could not have noticed every mistake")
@@ -142,7 +141,7 @@ def _put(stage: Callable[[Path], None], model: Path, made: Path) -> None:
 def _stage(bundle: Bundle, config: Any, backend: str, model: Path, version: int, sample: Case, place: Path) -> None:
     """Writes the version in a folder in `place`, and renames it into place. Nothing in the model's folder is touched before: a server that
     polls loads the versions of a folder that has changed again. Raises OSError where it cannot be written there, or renamed from there."""
-    with aside.token() as token:
+    with scratch.token() as token:
         staged = place / f"{_prefix(model)}{token}"
         try:
             staged.mkdir()

@@ -168,9 +168,9 @@ def _both() -> str:
 
 
 def _output_types(path: Path) -> Mapping[str, str]:
-    """Node name -> "integer" for shape arithmetic and texts, which no device holds, or "floating", for every node of the file whose output type is known. In our own nodes
-    that is what no pixel's value is in, be it float64: from sizes on the CPU ONNX Runtime computes a resize's positions there, too. And
-    int32, as uint8 everywhere, is a picture, which has to be on the device like floats."""
+    """Node name -> "integer" for shape arithmetic and texts, which no device holds, or "floating", for every node of the file whose output
+    type is known. In our own nodes the first is what no pixel's value is in, be it float64: from sizes on the CPU ONNX Runtime computes a
+    resize's positions there, too. And int32, as uint8 everywhere, is a picture, which has to be on the device like floats."""
     from ...graph import of_sizes, output_types
 
     sizes = of_sizes(path)

@@ -202,7 +202,7 @@ def test_a_network_with_gelu_becomes_a_bundle(tmp_path, formats):
 
 
 def test_a_recipe_may_allow_tf32(tmp_path, capsys):
-    from preproc.cli.tables import show
+    from preproc.cli.tables import print_report
 
     recipe = replace(DIGITS, export={"tf32": True, "formats": ("torchscript",)})
     bundle = export_bundle(recipe, tmp_path / "digits")
@@ -210,18 +210,18 @@ def test_a_recipe_may_allow_tf32(tmp_path, capsys):
     assert to_recipe(bundle.contract).export.tf32
     assert bundle.report.tf32
     assert set(flags(load_torchscript(bundle.folder / "model.pt"))) == {(False, False, True, True)}
-    show(bundle.report)
+    print_report(bundle.report)
     assert "TF32 is allowed" in capsys.readouterr().out
 
 
 def test_float32_is_the_default_and_needs_no_word(exported, capsys):
-    from preproc.cli.tables import show
+    from preproc.cli.tables import print_report
 
     assert "tf32" not in exported.contract
     assert not to_recipe(exported.contract).export.tf32
     assert not Report.from_json(exported.report.to_json()).tf32
     assert set(flags(load_torchscript(exported.folder / "model.pt"))) == {(False, False, True, False)}
-    show(exported.report)
+    print_report(exported.report)
     assert "TF32 is allowed" not in capsys.readouterr().out
     with pytest.raises(BundleError, match="values that it never has"):
         check({**exported.contract, "tf32": "yes"}, "here")
