@@ -1,14 +1,17 @@
 """Golden samples: pixels, and what the reference answers to them, as files of NumPy's."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import BundleError, first_line
-from ..verify import Case
+from ..verify import Case, is_exact
+
+UNRESOLVED = "unresolved"
+"""The folder in a sample's that says which values of an output are not compared."""
 
 
 def golden_files(values: Sequence[str]) -> dict[str, str]:
@@ -22,24 +25,31 @@ def golden_files(values: Sequence[str]) -> dict[str, str]:
 
 
 def write_golden(folder: Path, cases: list[Case]) -> list[str]:
-    """golden/<sample>/pixels.npy, and golden/<sample>/<output>.npy, float32; and what else the model takes, under its name."""
+    """golden/<sample>/pixels.npy, and golden/<sample>/<output>.npy, floats in float32, and what else the model takes, under its name; and
+    golden/<sample>/unresolved/<output>.npy, booleans, of each output that has values which are not compared."""
     for case in cases:
         place = folder / "golden" / case.name
         place.mkdir(parents=True)
         np.save(place / "pixels.npy", np.array(case.pixels, order="C"))
         files = golden_files([*case.expected, *case.others])
         for name, values in case.expected.items():
-            np.save(place / files[name], values.astype(np.float32, order="C"))
+            np.save(place / files[name], np.array(values, order="C") if is_exact(values) else values.astype(np.float32, order="C"))
+        for name, mask in case.unresolved.items():
+            (place / UNRESOLVED).mkdir(exist_ok=True)
+            np.save(place / UNRESOLVED / files[name], mask)
         for name, values in case.others.items():
             np.save(place / files[name], np.array(values, order="C"))
     return [case.name for case in cases]
 
 
-def read_golden(folder: Path, name: str, outputs: Sequence[str], others: Sequence[str]) -> Case:
-    """One sample of the bundle in `folder`. Raises BundleError for a file that is none of NumPy's."""
+def read_golden(folder: Path, name: str, outputs: Sequence[str], others: Sequence[str], listed: Container[str]) -> Case:
+    """One sample of the bundle in `folder`. listed: the files in its manifest: what else lies there excuses no value from being compared.
+    Raises BundleError for a file that is none of NumPy's."""
     place, files = folder / "golden" / name, golden_files([*outputs, *others])
     arrays = {key: _array(place / file) for key, file in files.items()}
-    return Case(name, _array(place / "pixels.npy"), {key: arrays[key] for key in outputs}, {key: arrays[key] for key in others})
+    masks = {key: _array(place / UNRESOLVED / files[key]) for key in outputs if f"golden/{name}/{UNRESOLVED}/{files[key]}" in listed}
+    expected, beside = ({key: arrays[key] for key in keys} for keys in (outputs, others))
+    return Case(name, _array(place / "pixels.npy"), expected, beside, unresolved=masks)
 
 
 def _array(file: Path) -> Any:

@@ -42,7 +42,7 @@ class Bundle:
     def golden(self) -> list[Case]:
         """The golden samples, with the reference's outputs."""
         outputs, others = ([value["name"] for value in self.contract[key]] for key in ("outputs", "other_inputs"))
-        return [read_golden(self.folder, name, outputs, others) for name in self.manifest["golden"]]
+        return [read_golden(self.folder, name, outputs, others, self.manifest["files"]) for name in self.manifest["golden"]]
 
     def against_golden(self) -> str:
         """What a report says that compares with the golden samples."""

@@ -7,7 +7,7 @@ from ..host import terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..verify import Report, Result
+    from ..verify import Control, Power, Report, Result
 
 
 def print_report(report: "Report") -> None:
@@ -23,7 +23,7 @@ def print_report(report: "Report") -> None:
         controls.add_row(
             control.name,
             "" if control.movement is None else f"{control.movement:.1e}",
-            control.reason and f"cannot happen: {control.reason}",
+            _told(control, power),
         )
     out = terminal.stdout()
     console = Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
@@ -42,10 +42,25 @@ def print_report(report: "Report") -> None:
         console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
     if report.tf32:
         console.print("  TF32 is allowed: CUDA devices may multiply with 10 bits of mantissa")
+    for name, ties in power.unresolved.items():
+        least = "" if ties == 0 else "; a few roundings of the input decide them"
+        console.print(f"  {name}: {ties:,} of {power.values[name]:,} values were not compared{least}")
+    if power.untouched:
+        console.print(f"  {', '.join(power.untouched)}: no value of the picture goes into it, no mistake can show there")
+    if power.exact:
+        console.print(f"  error of {', '.join(power.exact)}: the share of the values that are not equal")
     console.print(controls)
     if original is not None and not original.reason:
         console.print(_verdicts(f"{report.name}: {original.name} through PIL, {original.pictures} photographs", original.results))
         console.print(f"  its model-ready tensors differ from the float64 reference's by {original.ready_error:.1e} of the largest value")
+
+
+def _told(control: "Control", power: "Power") -> str | None:
+    """What is said beside a known mistake."""
+    if control.movement is None:
+        return f"cannot happen: {control.reason}"
+    hidden = power.hidden_from(control)
+    return f"would not show in {', '.join(hidden)}" if hidden else None
 
 
 def _verdicts(title: str, results: "Sequence[Result]") -> Any:

@@ -12,7 +12,7 @@ from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_
 from ..errors import PreprocError, VerificationError
 from ..host import Progress, silent, targets
 from ..sources import Recipe
-from ..verify import QUICK, Report, Result
+from ..verify import QUICK, Report, Result, is_exact
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on
 from .bare import Bare, bare_network
@@ -157,8 +157,10 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
 
 
 def _check_labels(job: Job, proof: Proof) -> None:
-    first = next(iter(proof.cases[0].expected.values()))
-    classes = first.shape[1 if first.ndim in (2, 4) else -1]
+    scores = [values for values in proof.cases[0].expected.values() if values.ndim > 0 and not is_exact(values)]
+    if not scores:  # classes by their numbers: how many there are is not told
+        return
+    classes = scores[0].shape[1 if scores[0].ndim in (2, 4) else -1]
     if job.labels and len(job.labels) != classes:
         raise PreprocError(f"{job.recipe.name}: expected as many labels as classes, {classes}, got {len(job.labels)}", name="recipe-value")
 

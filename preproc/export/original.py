@@ -1,6 +1,7 @@
 """The Python pipeline that steps were published as, run on photographs: what every runtime is compared with, too."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from ..oracle import reference
 from ..sources import Recipe
 from ..sources.published import original, through_floats, title
 from ..steps import PILLOWS, Resampling, Step, installed_pillow, with_pillow
-from ..verify import Case, Truth, inputs
+from ..verify import Case, Truth, has_ties, inputs, with_unresolved
 
 MOST_READY = 1e-5
 """How far the original pipeline's model-ready tensors, in float32, may be from the reference's, relative: a hundredth of a grey level."""
 
 
-def through_original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]], progress: Progress) -> tuple[list[Case], float]:
+def through_original(
+    recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int]], scale: Mapping[str, float], progress: Progress
+) -> tuple[list[Case], float]:
     """Photographs of all sizes through the Python pipeline that the steps were published as, and the bare backbone in float32; and how far
     its model-ready tensors are from the reference's. Raises NotAtHandError, with the reason: also where the Pillow that is installed here
     resizes these photographs otherwise than the recipe's. Then, too, the steps are those of the pipeline but for the order of passes."""
@@ -53,7 +56,7 @@ def through_original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int
                 other = reference.apply(recipe.steps, picture)
                 further = float(np.abs(other - ours).max() / np.abs(other).max())
                 apart, where = max((apart, where), (further, name))
-            cases.append(Case(name, picture, bare(ready), bare.others(len(picture))))
+            cases.append(Case(name, picture, bare(ready), bare.others(len(picture)), ready=ready.astype(np.float64)))
     if apart > most:
         (pillow,) = {step.pillow for step in recipe.steps if isinstance(step, Resampling)} - {None, installed_pillow()}
         raise NotAtHandError(
@@ -61,7 +64,9 @@ def through_original(recipe: Recipe, bare: Truth, sizes: Sequence[tuple[int, int
             f"tensors differ by up to {apart:.1e} of the largest value (on {where})",
             name="pillow-version",
         )
-    return cases, worst
+    if has_ties(cases):
+        cases = with_unresolved(cases, bare, scale, by=most, progress=progress)
+    return [dataclasses.replace(case, ready=None) for case in cases], worst
 
 
 def _most_ready(sequence: Sequence[Step]) -> float:

@@ -58,10 +58,10 @@ def prove(
     """
     for note in [] if images is None else inputs.notes(images):
         progress(note)
+    truths = truths_of(recipe, backbone)  # first: it refuses outputs that cannot be compared
     progress("computing the float64 reference")
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
-    truths = truths_of(recipe, backbone)
     cases = make_cases(recipe.steps, truths.reference, pictures, batch=recipe.pixels.batch, progress=progress)
     own = [name for name, _ in pictures if name.startswith(inputs.OWN)][:OWN_GOLDEN]
     golden = tuple(case for case in cases if case.name in (*own, *GOLDEN))
@@ -82,7 +82,7 @@ def prove(
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
     try:
-        compared, ready_error = through_original(recipe, truths.bare, sizes, progress)
+        compared, ready_error = through_original(recipe, truths.bare, sizes, power.scale, progress)
     except NotAtHandError as error:
         return dataclasses.replace(proof, no_original=str(error))
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)

@@ -50,6 +50,7 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
         image=str(picture.value.name),
         nhwc=picture.layout == "NHWC",
         others=graph.others(model, picture),
+        untouched=graph.untouched(model, picture.value),
     )
     truth = open_one(file)
     minus = None if affine is None else graph.uncorrected_border(picture, affine)

@@ -15,6 +15,7 @@ from ..host import Progress
 from ..sources import Recipe
 from ..steps import channels_out
 from .job import Job
+from .promising import promised
 from .proving import Proof
 
 if TYPE_CHECKING:
@@ -118,16 +119,8 @@ def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
 
 
 def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.Model | None", proof: Proof | None) -> dict[str, Any]:
-    """What the files promise. Shapes of outputs are those that the reference answered, else what an .onnx file says of them."""
+    """What the files promise."""
     declared = {} if model is None else {value.name: value for value in model.graph.outputs}
-
-    def output(name: str) -> dict[str, Any]:
-        value = declared.get(name)
-        kind = "float32" if value is None or value.dtype is None else value.dtype.numpy().name
-        answered = None if proof is None else [job.recipe.pixels.batch or "N", *proof.cases[0].expected[name].shape[1:]]
-        shape = answered or graph.sides(value)
-        return {"name": name, "dtype": kind, "shape": shape}
-
     picture = (
         graph.any_picture(model, contracts.INPUT, job.recipe.pixels.layout)
         if isinstance(job.backbone, Path) and model is not None
@@ -136,7 +129,7 @@ def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.M
     others = [] if picture is None or model is None else graph.promised_others(model, picture)
     made = contracts.make_contract(
         job.recipe,
-        outputs=[output(name) for name in job.recipe.backbone.outputs],
+        outputs=[promised(name, declared.get(name), proof, job.recipe.pixels.batch) for name in job.recipe.backbone.outputs],
         others=others,
         fold=fold,
         weights=job.weights,

@@ -13,6 +13,7 @@ from .messages import beside, inlined
 from .nodes import check_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
+from .reach import untouched
 from .reading import read_metadata
 from .walk import follow
 from .writing import save, to_bytes
@@ -48,4 +49,5 @@ __all__ = [
     "strip",
     "to_bytes",
     "uncorrected_border",
+    "untouched",
 ]

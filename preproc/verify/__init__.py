@@ -5,14 +5,17 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .cases import Case, Truth, make_cases
+from .cases import Case, Truth
 from .controls import Noticed, measure_power, settled
-from .difference import agree
+from .difference import agree, is_exact
 from .judging import bare_error, check_known, judge
-from .power import QUICK, Power
+from .making import make_cases
+from .power import QUICK, Control, Power
 from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
 from .sizes import ready_size_of, sizes_of
 from .slack import with_own_slack
+from .together import unresolved_together
+from .unresolved import has_ties, with_unresolved
 
 __all__ = [
     "FAILED",
@@ -20,6 +23,7 @@ __all__ = [
     "PASSED",
     "QUICK",
     "Case",
+    "Control",
     "Noticed",
     "Original",
     "Power",
@@ -29,12 +33,16 @@ __all__ = [
     "agree",
     "bare_error",
     "check_known",
+    "has_ties",
     "inputs",
+    "is_exact",
     "judge",
     "make_cases",
     "measure_power",
     "ready_size_of",
     "settled",
     "sizes_of",
+    "unresolved_together",
     "with_own_slack",
+    "with_unresolved",
 ]

@@ -1,6 +1,6 @@
-"""Inputs with what is true of them: each picture alone, and different ones together."""
+"""What is asked and what is true of it, as values; and the parts of a sequence."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -8,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
-from ..host import Progress, paced, silent
-from ..oracle import reference
 from ..steps import FromPixels, Geometry, Step
 
 
 class Truth(Protocol):
-    """The original backbone: model-ready (N, C, H, W) float64 in, named outputs out. mixed: what computed in less than float64."""
+    """The original backbone: model-ready (N, C, H, W) float64 in, named outputs out: floats in float64, others in their own dtype, strings
+    in NumPy's. mixed: what computed in less than float64.  per_picture: whether each output has a row for each picture, whatever else is in
+    the batch; else the batch is fed as it is.  untouched: the outputs that no value of the picture goes into."""
 
     mixed: set[str]
+    per_picture: bool
+    untouched: frozenset[str]
 
     def __call__(self, x: NDArray[Any]) -> Mapping[str, NDArray[Any]]: ...
 
@@ -29,7 +31,9 @@ class Truth(Protocol):
 class Case:
     """One batch of pixels with the outputs that the reference gives for it. others: what an .onnx file takes beside them.  slack: how far
     the roundings of a fast resize may move these outputs, relative; 0 where Power's holds.  ready: the reference's model-ready tensor,
-    (N, C, H, W); None where it was not kept, for golden samples of a bundle and batches."""
+    (N, C, H, W); None where it was not kept, for golden samples of a bundle and batches.
+    unresolved: by output, True where a few roundings of the ready tensor decide the value, in the output's shape; or the single True:
+    they decide the number of rows.  whole: in a batch, the outputs that have no row for each picture, whatever else is in the batch."""
 
     name: str
     pixels: NDArray[Any]
@@ -37,55 +41,13 @@ class Case:
     others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     slack: float = 0.0
     ready: NDArray[np.float64] | None = None
+    unresolved: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    whole: frozenset[str] = frozenset()
 
     def size(self, layout: str) -> tuple[int, int]:
         """(height, width) of the pixels."""
         height, width = self.pixels.shape[1:3] if layout == "NHWC" else self.pixels.shape[2:4]
         return height, width
-
-
-def make_cases(
-    sequence: Sequence[Step],
-    truth: Truth,
-    pictures: Iterable[tuple[str, NDArray[Any]]],
-    *,
-    batch: int | None = None,
-    progress: Progress = silent,
-) -> list[Case]:
-    """Every picture alone, and a batch of five different ones of each size; or, for a model of a fixed batch, batches of so many
-    different pictures, each called after its first."""
-    by_size: dict[tuple[int, ...], list[tuple[str, NDArray[Any]]]] = {}
-    for name, pixels in pictures:
-        by_size.setdefault(pixels.shape[1:], []).append((name, pixels))
-    cases = []
-    all_of_them = [(same, position) for same in by_size.values() for position in range(len(same))]
-    for same, position in paced(all_of_them, "computing the float64 reference", progress):
-        together = [same[(position + further) % len(same)][1] for further in range(batch or 1)]
-        pixels = np.concatenate(together)
-        ready = reference.apply(sequence, pixels)
-        cases.append(Case(same[position][0], pixels, truth(ready), truth.others(len(pixels)), ready=ready))
-    for case in cases:
-        if not all(np.isfinite(values).all() for values in case.expected.values()):
-            raise PreprocError(
-                f"expected a backbone that answers finite numbers, got a NaN or an infinity on {case.name}; check its weights",
-                name="not-finite",
-            )
-    return cases if batch is not None else cases + _batches(cases, truth)
-
-
-def _batches(singles: Sequence[Case], truth: Truth) -> list[Case]:
-    """Five different pictures of each size."""
-    by_size: dict[tuple[int, ...], list[Case]] = {}
-    for case in singles:
-        by_size.setdefault(case.pixels.shape[1:], []).append(case)
-    batches = []
-    for shape, same in by_size.items():
-        chosen = same[:: max(1, len(same) // 5)][:5]
-        joined = {name: np.concatenate([case.expected[name] for case in chosen]) for name in same[0].expected}
-        title = f"batch of {len(chosen)} ({'x'.join(map(str, shape))})"
-        pixels = np.concatenate([case.pixels for case in chosen])
-        batches.append(Case(title, pixels, joined, truth.others(len(pixels))))
-    return batches
 
 
 def parts(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequence[Step]]:

@@ -12,8 +12,8 @@ from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import PIXEL_DTYPES, MinMaxNormalize, MinMaxScale, Normalize, Resampling, Rescale, Standardize, Step
 from .cases import Case, Truth, parts
-from .difference import largest_error
-from .power import Control, Power
+from .difference import is_exact, largest_error, movements, scale_of
+from .power import SHIFT, Control, Power
 from .report import Result
 from .runtimes import Outputs
 from .slack import with_slack
@@ -45,19 +45,22 @@ def measure_power(
     correction, and what to subtract from its input; None where nothing is zero-padded.  asked: the recipe's tolerance.
     Returns also what finds the smallest shift of the mean that exceeds a tolerance: settled() asks when all tolerances are known.
     """
-    scale = {name: max(float(np.abs(case.expected[name]).max()) for case in cases) for name in cases[0].expected}
-    bare_error = max(largest_error(bare(case.ready), case.expected, scale) for case in cases if case.ready is not None)
+    scale = scale_of(cases)
+    bare_error = max(largest_error(bare(case.ready), case, scale) for case in cases if case.ready is not None)
     slack = max(case.slack for case in with_slack(sequence, truth, chosen, scale))
     mistakes = _Mistakes(sequence, truth, chosen, scale)
     progress(STAGE)
     controls = [mistakes.control(name, prepare) for name, prepare in paced(list(mistakes.named().items()), STAGE, progress)]
     controls.append(mistakes.border(uncorrected))
+    untouched = tuple(name for name in scale if name in truth.untouched)
 
     def noticed(tolerance: float) -> float | None:
         one = controls[0].movement
         return None if one is None else _smallest(lambda levels: mistakes.shifted_by(levels).movement or 0.0, one, tolerance)
 
-    power = Power(scale, bare_error, 0.0, tuple(controls), None, tuple(sorted(truth.mixed)), slack, asked)
+    power = Power(
+        scale, bare_error, 0.0, tuple(controls), None, tuple(sorted(truth.mixed)), slack, asked, **_resolution(cases), untouched=untouched
+    )
     return replace(power, tolerance=power.bounds(bare_error)[0]), noticed
 
 
@@ -80,7 +83,7 @@ class _Mistakes:
         repeated = [step for step in later if isinstance(step, (Normalize, MinMaxNormalize, Standardize))]
         without = [step for step in later if not isinstance(step, (Rescale, MinMaxScale))]
         mistakes: dict[str, Prepare] = {
-            "mean shifted by one grey level": self._shift(1.0),
+            SHIFT: self._shift(1.0),
             "channels swapped": lambda case: reference.apply(later, reference.apply(front, case.pixels)[:, ::-1]),
             "normalization doubled": lambda case: reference.apply([*sequence, *repeated], case.pixels),
             "rescale missing": lambda case: reference.apply([*front, *without], case.pixels),
@@ -97,7 +100,7 @@ class _Mistakes:
         right = [_ready(case) for case in self.chosen]
         if all(np.allclose(x, y, rtol=1e-9, atol=1e-9 * np.abs(y).max()) for x, y in zip(made, right, strict=True)):
             return Control(name, None, "it changes nothing in these steps")
-        return Control(name, _movement([self.truth(x) for x in made], self.chosen, self.scale))
+        return self._moved(name, [self.truth(x) for x in made])
 
     def shifted_by(self, levels: float) -> Control:
         """The mean off by so many grey levels of 0..255."""
@@ -109,18 +112,39 @@ class _Mistakes:
         if uncorrected is None:
             return Control(name, None, "no constant padding, or no offset, in front of the first convolution")
         wrong, minus = uncorrected
-        return Control(name, _movement([wrong(_ready(case) - minus[:, None, None]) for case in self.chosen], self.chosen, self.scale))
+        return self._moved(name, [wrong(_ready(case) - minus[:, None, None]) for case in self.chosen])
+
+    def _moved(self, name: str, outputs: Sequence[Outputs]) -> Control:
+        return _moved(
+            name, outputs, self.chosen, {output: scale for output, scale in self.scale.items() if output not in self.truth.untouched}
+        )
 
     def _shift(self, levels: float) -> Prepare:
         step = levels * PIXEL_DTYPES[self.first.pixel_dtype] / 255
         return lambda case: reference.apply(self.later, reference.apply(self.front, case.pixels) + step)
 
 
-def _movement(outputs: Sequence[Outputs], cases: Sequence[Case], scale: Mapping[str, float]) -> float:
-    """How far a mistake moves the output that it moves least: an output that reacts to nothing makes the verdict inconclusive."""
-    pairs = list(zip(outputs, cases, strict=True))
-    each = [max(largest_error({name: got[name]}, {name: case.expected[name]}, scale) for got, case in pairs) for name in scale]
-    return min(*each, sys.float_info.max)  # a mistake that overflows: JSON has no infinity
+def _moved(name: str, outputs: Sequence[Outputs], cases: Sequence[Case], scale: Mapping[str, float]) -> Control:
+    """How far a mistake moves the output of `scale` that it moves least: one that reacts to nothing makes the verdict inconclusive."""
+    of_cases = [movements(got, case, scale) for got, case in zip(outputs, cases, strict=True)]
+    most = sys.float_info.max  # a mistake that overflows: JSON has no infinity
+    each = {output: min(most, max(found[output] for found in of_cases)) for output in scale}
+    floats = [output for output in scale if not is_exact(cases[0].expected[output])]
+    return Control(name, min((each[output] for output in floats or scale), default=0.0), movements=each)
+
+
+def _resolution(cases: Sequence[Case]) -> dict[str, Any]:
+    """Power's exact, unresolved and values."""
+    exact = tuple(name for name, values in cases[0].expected.items() if is_exact(values))
+    open_ones = {name for case in cases for name in case.unresolved}
+    counted = [name for name in cases[0].expected if name in exact or name in open_ones]
+    values = {name: sum(case.expected[name].size for case in cases) for name in counted}
+    unresolved = {name: sum(_count(case, name) for case in cases) for name in counted}
+    return {"exact": exact, "unresolved": unresolved, "values": values}
+
+
+def _count(case: Case, name: str) -> int:
+    return int(np.broadcast_to(case.unresolved.get(name, np.array(False)), case.expected[name].shape).sum())
 
 
 def _ready(case: Case) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""How far outputs are from what was expected."""
+"""How far outputs are from what was expected: floats by their size, integers, booleans and strings by the share that is not equal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,31 +12,55 @@ from .power import LEAST
 from .runtimes import Outputs
 
 
-def top1(got: Outputs, expected: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
-    """How many rows of the (N, classes) outputs have their largest value where the reference has it, and how many rows there are."""
-    scores = [name for name, values in expected.items() if values.ndim == 2 and values.shape[1] > 1]
+def is_exact(values: NDArray[Any]) -> bool:
+    """Whether they are compared for equality: integers, booleans and strings are, floats are not."""
+    return values.dtype.kind not in "fc"
+
+
+def scale_of(cases: Iterable[Case]) -> dict[str, float]:
+    """What an error is relative to, by output: the largest magnitude of all cases; 1 for what is compared for equality."""
+    scale: dict[str, float] = {}
+    for case in cases:
+        for name, values in case.expected.items():
+            largest = 1.0 if is_exact(values) else float(np.abs(values).max(initial=0.0))
+            scale[name] = max(scale.get(name, 0.0), largest)
+    return scale
+
+
+def top1(got: Outputs, case: Case) -> tuple[int, int]:
+    """How many rows of the (N, classes) outputs of floats have their largest value where the reference has it, and how many there are."""
+    expected = {name: values for name, values in case.expected.items() if values.shape[:1] == (len(case.pixels),) == got[name].shape[:1]}
+    scores = [name for name, values in expected.items() if values.ndim == 2 and values.shape[1] > 1 and not is_exact(values)]
     agreed = sum(int((expected[name].argmax(axis=1) == got[name].argmax(axis=1)).sum()) for name in scores)
     return agreed, sum(len(expected[name]) for name in scores)
 
 
-def largest_error(got: Outputs, expected: Mapping[str, NDArray[Any]], scale: Mapping[str, float]) -> float:
-    """The largest difference over all outputs, each relative to its scale; infinite where a value is not finite.
+def differences(got: Outputs, case: Case, scale: Mapping[str, float]) -> dict[str, float]:
+    """By output: the largest difference of floats, relative to its scale, infinite where a value is not finite; of others the share of
+    the values that are not equal. What the case says is unresolved is not compared.
 
-    Raises VerificationError if the names, shapes or kinds of the outputs differ.
+    Raises VerificationError if the names, shapes or dtypes of the outputs differ: of floats the kind, of others the dtype.
     """
-    if list(got) != list(expected):
-        raise VerificationError(f"expected the outputs {', '.join(expected)}, got {', '.join(got)}")
-    worst = 0.0
-    for name, values in expected.items():
-        if got[name].shape != values.shape:
-            raise VerificationError(f"expected {name} of shape {values.shape}, got {got[name].shape}")
-        if got[name].dtype.kind != values.dtype.kind:
-            raise VerificationError(f"expected {name} in a dtype like {values.dtype}, got {got[name].dtype}")
-        if not np.isfinite(got[name]).all() or not np.isfinite(values).all():
-            return float("inf")
-        difference = float(np.abs(got[name].astype(np.float64) - values).max(initial=0.0))
-        worst = max(worst, difference / scale[name] if scale[name] > 0 else difference)
-    return worst
+    if list(got) != list(case.expected):
+        raise VerificationError(f"expected the outputs {', '.join(case.expected)}, got {', '.join(got)}")
+    return {name: _difference(name, got[name], values, scale[name], case.unresolved.get(name)) for name, values in case.expected.items()}
+
+
+def largest_error(got: Outputs, case: Case, scale: Mapping[str, float]) -> float:
+    """The largest of the differences. Raises as they do."""
+    return max(differences(got, case, scale).values(), default=0.0)
+
+
+def movements(got: Outputs, case: Case, scale: Mapping[str, float]) -> dict[str, float]:
+    """As differences(), of what the original answers to something else, in the outputs of `scale`: another number of rows is a movement,
+    by 1."""
+    found = {}
+    for name in scale:
+        values = case.expected[name]
+        unresolved = case.unresolved.get(name)
+        same = got[name].shape == values.shape or _nothing_left(unresolved)
+        found[name] = _difference(name, got[name], values, scale[name], unresolved) if same else 1.0
+    return found
 
 
 def agree(one: Case, other: Case) -> bool:
@@ -45,5 +69,28 @@ def agree(one: Case, other: Case) -> bool:
         return False
     if any(one.expected[name].shape != other.expected[name].shape for name in one.expected):
         return False
-    scale = {name: float(np.abs(values).max()) for name, values in one.expected.items()}
-    return largest_error(one.expected, other.expected, scale) <= LEAST
+    if any(is_exact(one.expected[name]) != is_exact(other.expected[name]) for name in one.expected):
+        return False
+    return largest_error(one.expected, other, scale_of([one])) <= LEAST
+
+
+def _difference(name: str, got: NDArray[Any], values: NDArray[Any], scale: float, unresolved: NDArray[np.bool_] | None) -> float:
+    if got.shape != values.shape and not (_nothing_left(unresolved) and got.ndim == values.ndim):
+        raise VerificationError(f"expected {name} of shape {values.shape}, got {got.shape}")
+    as_texts_or_floats = not is_exact(values) or values.dtype.kind == "U"
+    if got.dtype.kind != values.dtype.kind or not (as_texts_or_floats or got.dtype == values.dtype):
+        raise VerificationError(f"expected {name} in a dtype like {values.dtype}, got {got.dtype}")
+    if _nothing_left(unresolved):
+        return 0.0
+    resolved = True if unresolved is None else ~unresolved
+    if is_exact(values):
+        return float(np.mean((got != values) & resolved)) if values.size else 0.0
+    if not np.isfinite(got).all() or not np.isfinite(values).all():
+        return float("inf")
+    difference = float((np.abs(got.astype(np.float64) - values) * resolved).max(initial=0.0))
+    return difference / scale if scale > 0 else difference
+
+
+def _nothing_left(unresolved: NDArray[np.bool_] | None) -> bool:
+    """Whether nothing of the output is compared, not even its number of rows."""
+    return unresolved is not None and unresolved.ndim == 0 and bool(unresolved)

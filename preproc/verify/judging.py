@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, did_you_mean, first_line
 from ..host import Progress, paced, silent
 from .cases import Case
-from .difference import largest_error, top1
+from .difference import differences, largest_error, top1
 from .power import MARGIN, MOST, Power
 from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, Result
 from .runtimes import Outputs, Runtime
@@ -59,13 +59,16 @@ class _Tally:
 
     def add(self, case: Case, got: Outputs) -> None:
         """Raises VerificationError where the outputs are others."""
-        error = largest_error(got, case.expected, self.power.scale)
+        each = differences(got, case, self.power.scale)
+        output = max(each, key=lambda name: each[name])
+        error = each[output]
         if error > (self.result.error or 0.0):
             self.result = replace(self.result, error=error, worst=case.name)
         own = 0.0 if self.power.asked is not None else max(0.0, case.slack - self.power.slack)
         if error - own > max(self.tolerance, self.over):
-            self.over, self.wrong = error - own, f"error {error:.2e} on {case.name}, tolerance {self.tolerance + own:.1e}"
-        right, of = top1(got, case.expected)
+            share = f", the share of {output} that is not equal" if output in self.power.exact else ""
+            self.over, self.wrong = error - own, f"error {error:.2e} on {case.name}, tolerance {self.tolerance + own:.1e}{share}"
+        right, of = top1(got, case)
         self.agreed, self.asked = self.agreed + right, self.asked + of
         self.result = replace(self.result, pictures=self.result.pictures + len(case.pixels))
 
@@ -106,7 +109,7 @@ def bare_error(
         for case in cases:
             if case.ready is not None:
                 got = runtime.run(arrange(case.ready.astype(np.float32)), case.others)
-                worst = max(worst, largest_error({name: got[name] for name in case.expected}, case.expected, scale))
+                worst = max(worst, largest_error({name: got[name] for name in case.expected}, case, scale))
     except Exception:  # noqa: BLE001 - what it cannot run, judge() reports of the file that is published
         return None
     return worst if np.isfinite(worst) else None

@@ -86,6 +86,7 @@ class Report:
     def from_json(data: Mapping[str, Any]) -> "Report":
         power = dict(data["power"])
         power["controls"] = tuple(Control(**control) for control in power["controls"])
+        power |= {key: tuple(power.get(key, ())) for key in ("exact", "untouched")}
         fields = {key: value for key, value in data.items() if key != "ok"}
         fields |= {"power": Power(**power), "results": tuple(Result(**result) for result in data["results"])}
         if data.get("original"):

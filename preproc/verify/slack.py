@@ -6,7 +6,7 @@ from dataclasses import replace
 from ..oracle import drawn, is_fast, reference, rounded_otherwise
 from ..steps import Step
 from .cases import Case, Truth, parts
-from .difference import largest_error
+from .difference import movements
 
 
 def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], scale: Mapping[str, float]) -> list[Case]:
@@ -17,7 +17,7 @@ def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], sc
 
     def slack(case: Case) -> float:
         wrong = drawn(reference.apply(front, case.pixels), *rounded_otherwise(sequence, case.size(first.layout)))
-        return max(largest_error(truth(reference.apply(later, levels)), case.expected, scale) for levels in wrong)
+        return max(max(movements(truth(reference.apply(later, levels)), case, scale).values()) for levels in wrong)
 
     return [replace(case, slack=slack(case)) for case in cases]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...verify import Case
+from ...verify import Case, unresolved_together
 
 
 def why_none(contract: Mapping[str, Any], golden: Sequence[Case]) -> str | None:
@@ -21,6 +21,9 @@ def why_none(contract: Mapping[str, Any], golden: Sequence[Case]) -> str | None:
         for name, array in case.expected.items():
             if array.shape[:1] != (len(case.pixels),):
                 return f"{name} has {len(array) if array.ndim else 'no'} rows for {len(case.pixels)} picture"
+    for output in contract["outputs"]:
+        if output.get("whole", False):
+            return f"{output['name']} has no row for each picture, whatever else is in the batch"
     return None
 
 
@@ -35,4 +38,5 @@ def in_one_request(contract: Mapping[str, Any], golden: Sequence[Case]) -> list[
         return {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
 
     pixels = np.concatenate([case.pixels for case in same])
-    return [Case(f"{len(same)} samples together", pixels, joined([case.expected for case in same]), joined([case.others for case in same]))]
+    expected, others = joined([case.expected for case in same]), joined([case.others for case in same])
+    return [Case(f"{len(same)} samples together", pixels, expected, others, unresolved=unresolved_together(same, list(expected)))]

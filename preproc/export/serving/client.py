@@ -139,7 +139,7 @@ class Served(Runtime):
         self.served = str(told.get("model_version", "") if isinstance(told, dict) else told.model_version)
         if self.version and self.served and self.served != self.version:
             raise VerificationError(f"expected an answer of version {self.version}, got one of version {self.served}")
-        found = {name: answer.as_numpy(theirs) for name, theirs in self.outputs.items()}
+        found = {name: _plain(answer.as_numpy(theirs)) for name, theirs in self.outputs.items()}
         for name, array in found.items():
             if array is None:
                 raise VerificationError(f"expected {name}, got an answer without it")
@@ -198,6 +198,14 @@ class Served(Runtime):
         return found
 
 
+def _plain(array: Any) -> Any:
+    """Strings, which the client answers as objects that are bytes (over JSON, texts), in NumPy's own dtype for them."""
+    if array is None or array.dtype != object:
+        return array
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in array.ravel()]
+    return np.array(texts, dtype=np.str_).reshape(array.shape)
+
+
 def _api(protocol: str) -> Any:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is in the error
     try:
@@ -214,5 +222,5 @@ def _api(protocol: str) -> Any:
 
 
 def protocol_word(dtype: str) -> str:
-    """The protocol's name of a dtype; in config.pbtxt it is TYPE_<that>."""
-    return {"float16": "FP16", "float32": "FP32", "float64": "FP64"}.get(dtype, dtype.upper())
+    """The protocol's name of a dtype; in config.pbtxt it is TYPE_<that>, but for strings."""
+    return {"float16": "FP16", "float32": "FP32", "float64": "FP64", "string": "BYTES"}.get(dtype, dtype.upper())

@@ -22,7 +22,8 @@ class Value:
 
     def data_type(self) -> int:
         """Triton's number of the dtype. Raises PreprocError for dtypes that it has none for."""
-        word, known = f"TYPE_{protocol_word(self.dtype)}", schema_of().DataType
+        known = schema_of().DataType
+        word = "TYPE_STRING" if self.dtype == "string" else f"TYPE_{protocol_word(self.dtype)}"
         if word not in known.keys():  # noqa: SIM118 - no mapping
             raise PreprocError(
                 f"expected values of a dtype that Triton has a word for, got {self.name} in {self.dtype}", name="triton-settings"

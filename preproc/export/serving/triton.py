@@ -55,8 +55,9 @@ def make_config(
         _describe(config.input.add(), value, batched=max_batch > 0)
     for value in outputs:
         _describe(config.output.add(), value, batched=max_batch > 0)
-    if bundle.contract["labels"]:
-        config.output[0].label_filename = LABELS
+    scores = [position for position, value in enumerate(outputs) if value.dtype.startswith("float")]
+    if bundle.contract["labels"] and scores:
+        config.output[scores[0]].label_filename = LABELS
     if max_batch > 1:
         config.dynamic_batching.preferred_batch_size.extend(sorted({max(max_batch // 2, 2), max_batch}))
         config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY

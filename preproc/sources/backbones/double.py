@@ -13,10 +13,12 @@ from .outputs import named_outputs, run
 
 
 class Reference:
-    """A backbone in float64 on the CPU: model-ready (N, C, H, W) float64 in, named float64 outputs out.
+    """A backbone in float64 on the CPU: model-ready (N, C, H, W) float64 in, named outputs out, floats in float64.
 
     `mixed` collects the operations that computed in less than float64 all the same.
     """
+
+    per_picture, untouched = True, frozenset[str]()
 
     def __init__(self, module: nn.Module, names: tuple[str, ...], *, dtype: torch.dtype = torch.float64) -> None:
         self.module = copy.deepcopy(module).to("cpu", dtype).eval()

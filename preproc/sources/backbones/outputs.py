@@ -42,7 +42,7 @@ def _name_one(answer: Tensor, asked: Sequence[str]) -> str:
     if len(asked) > 1:
         raise PreprocError(f"expected {len(asked)} outputs ({', '.join(asked)}), got one tensor; name just one", name="output-names")
     (name,) = asked or (ONE,)
-    _check_floats({name: answer})
+    _check_comparable({name: answer})
     return name
 
 
@@ -71,7 +71,7 @@ def _name_several(answer: object, asked: Sequence[str]) -> tuple[tuple[str, ...]
         )
     for name in names:
         check_output_name(name)
-    _check_floats(dict(zip(names, values, strict=True)))
+    _check_comparable(dict(zip(names, values, strict=True)))
     return names, keys
 
 
@@ -133,7 +133,7 @@ def _check_tensors(values: Sequence[object], keys: Sequence[str]) -> None:
             )
 
 
-def _check_floats(outputs: State) -> None:
+def _check_comparable(outputs: State) -> None:
     for name, value in outputs.items():
         if value.dim() == 0 or len(value) != 1 or not value.numel():
             raise PreprocError(
@@ -143,12 +143,8 @@ def _check_floats(outputs: State) -> None:
             )
         if value.dtype == torch.bfloat16:
             raise PreprocError(f"expected outputs that NumPy can hold, got bfloat16 in {name}; return {name}.float()", name="output-unfit")
-        if not value.is_floating_point():
-            raise PreprocError(
-                f"expected outputs of floats, which show small errors, got {value.dtype} in {name}; "
-                "return the scores that it is made from, or name the other outputs only",
-                name="output-unfit",
-            )
+        if value.is_complex():
+            raise PreprocError(f"expected outputs of real numbers, got {value.dtype} in {name}; return its two parts", name="output-unfit")
 
 
 def _keys(answer: object) -> tuple[str, ...] | None:

@@ -75,7 +75,8 @@ class OrtCpu(Runtime):
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
         (name,) = [value.name for value in self.session.get_inputs() if value.name not in others]
-        return dict(zip(self.outputs, self.session.run(self.outputs, {name: pixels, **others}), strict=True))
+        values = self.session.run(self.outputs, {name: pixels, **others})
+        return {output: _plain(array) for output, array in zip(self.outputs, values, strict=True)}
 
     def proof(self) -> str:
         return f"onnxruntime {onnxruntime().__version__}, {self._count()} on {', '.join(self.session.get_providers())}"
@@ -167,9 +168,9 @@ def _both() -> str:
 
 
 def _output_types(path: Path) -> Mapping[str, str]:
-    """Node name -> "integer" for shape arithmetic, or "floating", for every node of the file whose output type is known. In our own nodes
-    that is what no pixel's value is in, be it float64: from sizes on the CPU ONNX Runtime computes a resize's positions there, too. And
-    int32, as uint8 everywhere, is a picture, which has to be on the device like floats."""
+    """Node name -> "integer" for shape arithmetic and texts, which no device holds, or "floating", for every node of the file whose output
+    type is known. In our own nodes the first is what no pixel's value is in, be it float64: from sizes on the CPU ONNX Runtime computes a
+    resize's positions there, too. And int32, as uint8 everywhere, is a picture, which has to be on the device like floats."""
     from ...graph import of_sizes, output_types
 
     sizes = of_sizes(path)
@@ -177,7 +178,7 @@ def _output_types(path: Path) -> Mapping[str, str]:
     def kind(name: str, dtype: str) -> str:
         if name in sizes:
             return "integer"
-        shapes = ("INT64", "BOOL") if name.startswith("preproc/") else ("INT64", "INT32", "BOOL")
+        shapes = ("INT64", "BOOL") if name.startswith("preproc/") else ("INT64", "INT32", "BOOL", "STRING")
         return "integer" if dtype in shapes else "floating"
 
     return {name: kind(name, dtype.name) for name, dtype in output_types(path).items()}
@@ -195,8 +196,10 @@ class OnnxReference:
 
     It computes in the file's own precision, so `mixed` says so. model: the file, or an edited one in memory whose weights in other files
     are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  nhwc: whether that is
-    (N, H, W, C).  others: the further inputs' values for a batch of that size.
+    (N, H, W, C).  others: the further inputs' values for a batch of that size.  untouched: as verify.Truth's.
     """
+
+    per_picture = False
 
     def __init__(
         self,
@@ -206,6 +209,7 @@ class OnnxReference:
         image: str,
         nhwc: bool = False,
         others: Callable[[int], Mapping[str, NDArray[Any]]] = lambda _: {},
+        untouched: frozenset[str] = frozenset(),
         folder: Path | None = None,
     ) -> None:
         ort = onnxruntime()
@@ -219,35 +223,39 @@ class OnnxReference:
             raise PreprocError(
                 f"expected a model that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
             ) from error
-        self.names, self.image, self.nhwc, self.others = tuple(names), image, nhwc, others
+        self.names, self.image, self.nhwc, self.others, self.untouched = tuple(names), image, nhwc, others, untouched
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
+        self.free = not isinstance(taken.shape[0], int)
         self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
-        self.batch = taken.shape[0] if isinstance(taken.shape[0], int) and taken.shape[0] > 0 else 1
         for output in self.session.get_outputs():
-            if output.name in names and output.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
+            if output.name in names and output.type not in COMPARED:
                 raise PreprocError(
-                    f"expected outputs of floats, got {output.name}: {output.type}; cut the model before it", name="output-unfit"
+                    f"expected outputs that are arrays of floats, integers, booleans or strings, got {output.name}: {output.type}; cut the "
+                    "model before it, or name the other outputs only in a recipe",
+                    name="output-unfit",
                 )
         self.mixed = {"the original file in ONNX Runtime, in its own precision"}
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """x: (N, C, H, W), N a multiple of the model's batch; one batch after the other."""
-        ready = (x.transpose(0, 2, 3, 1) if self.nhwc else x).astype(self.kind)
-        parts = [self._run(ready[start : start + self.batch]) for start in range(0, len(ready), self.batch)]
-        return {name: np.concatenate(rows).astype(np.float64) for name, rows in zip(self.names, zip(*parts, strict=True), strict=True)}
-
-    def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        """x: (N, C, H, W), the model's batch; fed as it is."""
+        batch = (x.transpose(0, 2, 3, 1) if self.nhwc else x).astype(self.kind)
         try:
             outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(len(batch))})
         except Exception as error:  # as above
+            mend = "its batch is declared as free, and is not" if self.free and len(batch) > 1 else "write the size that it takes"
             raise PreprocError(
-                f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; write the size that it takes",
+                f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; {mend}",
                 name="network-refuses-picture",
             ) from error
-        for name, values in zip(self.names, outputs, strict=True):
-            if values.ndim == 0 or not values.size:
-                raise PreprocError(
-                    f"expected outputs with one row per picture, got {name} of shape {values.shape}; name the others only",
-                    name="output-unfit",
-                )
-        return outputs
+        wide = [values.astype(np.float64) if values.dtype.kind == "f" else _plain(values) for values in outputs]
+        return dict(zip(self.names, wide, strict=True))
+
+
+_WORDS = ("float", "float16", "double", "bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+COMPARED = frozenset(f"tensor({word})" for word in _WORDS)
+"""The types of outputs that can be verified, as ONNX Runtime calls them; not sequences, maps, optional ones."""
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Strings, which ONNX Runtime answers as objects, in NumPy's own dtype for them."""
+    return values.astype(np.str_) if values.dtype == object else values

@@ -1,0 +1,46 @@
+"""What a contract promises of each output."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from .. import graph
+from ..verify import Case, is_exact
+from .proving import Proof
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def promised(name: str, declared: "ir.Value | None", proof: Proof | None, batch: int | None) -> dict[str, Any]:
+    """Its name, dtype and shape, and whether it is of the batch as a whole. The shape is what the reference answered, else what an .onnx
+    file declares: a free batch is "N", and what depends on the picture is the file's word for it, or one of ours."""
+    told = graph.sides(declared)
+    if proof is None:
+        return {"name": name, "dtype": _dtype(declared, None), "shape": told}
+    shape = _shape(name, told, proof.cases, batch)
+    whole = any(name in case.whole for case in proof.cases)
+    return {"name": name, "dtype": _dtype(declared, proof.cases[0].expected[name]), "shape": shape} | ({"whole": True} if whole else {})
+
+
+def _dtype(declared: "ir.Value | None", answered: NDArray[Any] | None) -> str:
+    if declared is not None and declared.dtype is not None:
+        return "string" if declared.dtype.name == "STRING" else declared.dtype.numpy().name
+    return "float32" if answered is None or not is_exact(answered) else str(answered.dtype)
+
+
+def _shape(name: str, told: Sequence[int | str | None] | None, cases: Sequence[Case], batch: int | None) -> list[int | str | None] | None:
+    shapes = [case.expected[name].shape for case in cases]
+    if len({len(shape) for shape in shapes}) > 1:
+        return None if told is None else list(told)
+    sides: list[int | str | None] = []
+    for axis, lengths in enumerate(zip(*shapes, strict=True)):
+        word = told[axis] if told is not None and len(told) == len(shapes[0]) else None
+        if batch is None and all(length == len(case.pixels) for length, case in zip(lengths, cases, strict=True)):
+            sides.append("N")
+        elif len(set(lengths)) == 1:
+            sides.append(lengths[0])
+        else:
+            sides.append(word if isinstance(word, str) and word != "N" else f"{name}_{axis}")
+    return sides

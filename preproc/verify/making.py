@@ -1,0 +1,54 @@
+"""Inputs with what is true of them: each picture alone, and different ones together."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PreprocError
+from ..host import Progress, paced, silent
+from ..oracle import reference
+from ..steps import Step
+from .cases import Case, Truth
+from .difference import is_exact, scale_of
+from .together import batches
+from .unresolved import has_ties, with_unresolved
+
+
+def make_cases(
+    sequence: Sequence[Step],
+    truth: Truth,
+    pictures: Iterable[tuple[str, NDArray[Any]]],
+    *,
+    batch: int | None = None,
+    progress: Progress = silent,
+) -> list[Case]:
+    """Every picture alone, and a batch of five different ones of each size; or, for a model of a fixed batch, batches of so many
+    different pictures, each called after its first. Where there may be ties, with those."""
+    by_size: dict[tuple[int, ...], list[tuple[str, NDArray[Any]]]] = {}
+    for name, pixels in pictures:
+        by_size.setdefault(pixels.shape[1:], []).append((name, pixels))
+    cases = []
+    all_of_them = [(same, position) for same in by_size.values() for position in range(len(same))]
+    for same, position in paced(all_of_them, "computing the float64 reference", progress):
+        together = [same[(position + further) % len(same)][1] for further in range(batch or 1)]
+        pixels = np.concatenate(together)
+        ready = reference.apply(sequence, pixels)
+        cases.append(Case(same[position][0], pixels, truth(ready), truth.others(len(pixels)), ready=ready))
+    _check_finite(cases)
+    scale, ties = scale_of(cases), has_ties(cases)
+    if ties:
+        cases = with_unresolved(cases, truth, scale, progress=progress)
+    together_too = [] if batch is not None else batches(cases, truth, scale, ties=ties)
+    _check_finite(together_too)
+    return cases + together_too
+
+
+def _check_finite(cases: Sequence[Case]) -> None:
+    for case in cases:
+        if not all(is_exact(values) or np.isfinite(values).all() for values in case.expected.values()):
+            raise PreprocError(
+                f"expected a backbone that answers finite numbers, got a NaN or an infinity on {case.name}; check its weights",
+                name="not-finite",
+            )

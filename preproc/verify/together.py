@@ -1,0 +1,81 @@
+"""Different pictures in one batch, with what is true of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cases import Case, Truth
+from .difference import differences
+from .power import MOST
+from .unresolved import with_unresolved
+
+TOGETHER = 5
+"""Pictures in a batch."""
+
+
+def batches(singles: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, ties: bool) -> list[Case]:
+    """Five different pictures of each size, from the cases of each alone. An output that has a row for each picture, whatever else is in
+    the batch, is put together from these; any other one is the reference's answer to the batch itself, and its name is in `whole`.
+
+    ties: whether there may be some.
+    """
+    by_size: dict[tuple[int, ...], list[Case]] = {}
+    for case in singles:
+        by_size.setdefault(case.pixels.shape[1:], []).append(case)
+    return [_batch(same[:: max(1, len(same) // TOGETHER)][:TOGETHER], truth, scale, ties=ties) for same in by_size.values()]
+
+
+def _batch(chosen: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, ties: bool) -> Case:
+    pixels = np.concatenate([case.pixels for case in chosen])
+    title = f"batch of {len(chosen)} ({'x'.join(map(str, chosen[0].pixels.shape[1:]))})"
+    names = list(chosen[0].expected)
+    rows = {name: _rows([case.expected[name] for case in chosen]) for name in names}
+    joined = {name: values for name, values in rows.items() if values is not None}
+    masks = unresolved_together(chosen, list(joined))
+    if truth.per_picture:
+        return Case(title, pixels, joined, truth.others(len(pixels)), unresolved=masks)
+    ready = np.concatenate([case.ready for case in chosen if case.ready is not None])
+    made = Case(title, pixels, truth(ready), truth.others(len(pixels)), ready=ready)
+    apart = {name for name, values in joined.items() if _are_rows_of(made.expected[name], values, name, masks, scale)}
+    whole = frozenset(set(names) - apart)
+    if whole and ties:
+        (made,) = with_unresolved([made], truth, scale)
+    return replace(
+        made,
+        expected={name: joined[name] if name in apart else made.expected[name] for name in names},
+        unresolved={name: mask for name, mask in made.unresolved.items() if name in whole}
+        | {name: mask for name, mask in masks.items() if name in apart},
+        whole=whole,
+        ready=None,
+    )
+
+
+def unresolved_together(cases: Sequence[Case], names: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """What is unresolved of these outputs, which have a row for each picture, where the cases are one batch."""
+    some = [name for name in names if any(name in case.unresolved for case in cases)]
+    return {name: np.concatenate([_mask(case, name) for case in cases]) for name in some}
+
+
+def _mask(case: Case, name: str) -> NDArray[np.bool_]:
+    shape = case.expected[name].shape
+    return np.array(np.broadcast_to(case.unresolved.get(name, np.array(False)), shape))
+
+
+def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
+    """Of pictures alone, one behind the other; None where there is not one for each."""
+    if any(array.shape[:1] != (1,) or array.shape[1:] != arrays[0].shape[1:] for array in arrays):
+        return None
+    return np.concatenate(arrays)
+
+
+def _are_rows_of(
+    answer: NDArray[Any], joined: NDArray[Any], name: str, masks: Mapping[str, NDArray[np.bool_]], scale: Mapping[str, float]
+) -> bool:
+    """Whether the batch's answer is that of its pictures alone."""
+    if answer.shape != joined.shape or answer.dtype.kind != joined.dtype.kind:
+        return False
+    case = Case("", np.zeros(0), {name: joined}, unresolved={name: masks[name]} if name in masks else {})
+    return differences({name: answer}, case, scale)[name] <= MOST

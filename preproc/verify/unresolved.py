@@ -1,0 +1,65 @@
+"""What the original itself cannot resolve: the values that a few roundings of its input decide."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..host import Progress, paced, silent
+from .cases import Case, Truth
+from .difference import is_exact
+from .power import LEAST, MOST
+
+PAIRS = 2
+"""Of neighbours on opposite sides. A tie that a runtime's roundings may decide otherwise is nearer than these are by far, so that one of
+each pair decides it otherwise."""
+
+
+def has_ties(cases: Sequence[Case]) -> bool:
+    """Whether there may be values that do not move by little: an output that is no float, or one whose shape depends on the picture."""
+    shapes: dict[tuple[str, tuple[int, ...]], set[tuple[int, ...]]] = {}
+    for case in cases:
+        for name, values in case.expected.items():
+            shapes.setdefault((name, case.pixels.shape), set()).add(values.shape)
+    exact = any(is_exact(values) for case in cases for values in case.expected.values())
+    return exact or any(len(found) > 1 for found in shapes.values())
+
+
+def with_unresolved(
+    cases: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, by: float = LEAST, progress: Progress = silent
+) -> list[Case]:
+    """The cases, those whose ready tensor is known with what a change of it by the roundings of the steps moves in the original.
+
+    by: how large these are, relative to the largest ready value.
+    """
+    return [
+        case if case.ready is None else replace(case, unresolved=_unresolved(truth, case.ready, case.expected, scale, by))
+        for case in paced(list(cases), "looking for ties", progress)
+    ]
+
+
+def _unresolved(
+    truth: Truth, ready: NDArray[Any], expected: Mapping[str, NDArray[Any]], scale: Mapping[str, float], by: float
+) -> dict[str, NDArray[np.bool_]]:
+    found = {name: np.zeros(values.shape, bool) for name, values in expected.items()}
+    rows = set()
+    for neighbour in _neighbours(ready, by):
+        for name, got in truth(neighbour).items():
+            values = expected[name]
+            if got.shape != values.shape:
+                rows.add(name)
+            else:
+                found[name] |= got != values if is_exact(values) else np.abs(got - values) > MOST * scale[name]
+    found |= {name: np.array(True) for name in rows}
+    return {name: mask for name, mask in found.items() if mask.any()}
+
+
+def _neighbours(ready: NDArray[Any], by: float) -> Iterator[NDArray[np.float64]]:
+    """Every value a little more or less, at random, repeatably."""
+    rng = np.random.default_rng(0)
+    for _ in range(PAIRS):
+        step = by * float(np.abs(ready).max(initial=0.0)) * rng.choice((-1.0, 1.0), size=ready.shape)
+        yield ready + step
+        yield ready - step
