@@ -32,7 +32,6 @@ def report_on(
     module: the model in Python, for the runtimes that take one.  bare: the network alone, for what it errs by.  tf32: allow it, whatever
     the contract says.
     """
-    tf32 = tf32 or contract.get("tf32", False)
     rounds = [proof.cases] if proof.original is None else [proof.cases, proof.original]
     runtimes = make_runtimes(names, contract, module, tf32=tf32)
     results, *compared = _ask(
@@ -47,13 +46,12 @@ def report_on(
         if proof.original is not None:
             original = Original(name, len(proof.original), proof.ready_error, compared[0])
     agree, asked = str(contract["backbone"]["constants_agree"]), tuple(case.name for case in proof.cases)
-    return Report(str(contract["name"]), proof.against, agree, power, results, asked, original, tf32)
+    return Report(str(contract["name"]), proof.against, agree, power, results, asked, original, _allowed(contract, tf32))
 
 
 def report_on_golden(bundle: Bundle, place: Path, names: Sequence[str], *, why_not: str, tf32: bool, progress: Progress) -> Report:
     """Verifies the files in `place`, as report_on() does, by a bundle's golden samples. why_not: why there is no network in Python."""
     contract, cases = bundle.contract, bundle.golden()
-    tf32 = tf32 or contract.get("tf32", False)
     runtimes = make_runtimes(names, contract, None, why_not=why_not, tf32=tf32)
     progress(f"verifying {', '.join(names)} on the golden samples")
     (results,) = _ask(place, runtimes, [cases], bundle.report.power, bundle.report.bare_error, progress)
@@ -61,15 +59,20 @@ def report_on_golden(bundle: Bundle, place: Path, names: Sequence[str], *, why_n
     if contract.get("steps_from") is not None:
         original = Original(title(contract["steps_from"]), reason="it takes the original backbone, which was not asked for")
     agree, asked = str(contract["backbone"]["constants_agree"]), tuple(case.name for case in cases)
-    return Report(str(contract["name"]), bundle.against_golden(), agree, bundle.report.power, results, asked, original, tf32)
+    allowed, against = _allowed(contract, tf32), bundle.against_golden()
+    return Report(str(contract["name"]), against, agree, bundle.report.power, results, asked, original, allowed)
 
 
 def make_runtimes(
-    names: Sequence[str], contract: Mapping[str, Any], module: "nn.Module | None", *, why_not: str = "", tf32: bool
+    names: Sequence[str], contract: Mapping[str, Any], module: "nn.Module | None", *, why_not: str = "", tf32: bool = False
 ) -> list[Runtime]:
-    """The named runtimes, those in Python around `module`."""
+    """The named runtimes, those in Python around `module`. tf32: allow it, whatever the contract says."""
     outputs = [output["name"] for output in contract["outputs"]]
-    return [made(RUNTIMES[name], module, outputs, why_not=why_not, tf32=tf32) for name in names]
+    return [made(RUNTIMES[name], module, outputs, why_not=why_not, tf32=_allowed(contract, tf32)) for name in names]
+
+
+def _allowed(contract: Mapping[str, Any], tf32: bool) -> bool:
+    return tf32 or bool(contract.get("tf32", False))
 
 
 def _ask(

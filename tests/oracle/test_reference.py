@@ -16,7 +16,7 @@ from tests.conftest import ROOT
     ("name", "own", "others"), [("reference", {"pillow", "errors", "steps"}, {"numpy"}), ("pillow", {"steps"}, {"math", "numpy"})]
 )
 def test_it_imports_no_layer_and_no_graph_builder(name, own, others):
-    tree = ast.parse((ROOT / "preproc" / f"{name}.py").read_text())
+    tree = ast.parse((ROOT / "preproc" / "oracle" / f"{name}.py").read_text())
     from_here = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
     assert {module for node in from_here for module in ([node.module] if node.module else [alias.name for alias in node.names])} == own
     assert {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names} == others

@@ -285,6 +285,7 @@ def test_ctrl_c_for_real(tmp_path):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs are born ignoring it
     )
     assert "digits: loading the backbone" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
