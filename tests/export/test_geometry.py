@@ -180,7 +180,9 @@ def test_auto_takes_the_exact_form_where_the_fast_one_has_no_nodes(tmp_path):
     assert "resizes are in the exact form, for a model of opset 13 has no nodes for the fast one" in taken.contract["notes"]
     assert put(new, tmp_path / "new", steps=steps, size=(50, 41), form="auto").contract["steps"][1]["form"] == "fast"
     assert put(new, tmp_path / "said", steps=steps, size=(50, 41), form="exact").contract["steps"][1]["form"] == "exact"
-    with pytest.raises(PreprocError, match=r"opset 18 or newer for resize.*; or say the pixels' size \(--size H,W\): the exact form") as caught:
+    with pytest.raises(
+        PreprocError, match=r"opset 18 or newer for resize.*; or say the pixels' size \(--size H,W\): the exact form"
+    ) as caught:
         put(old, tmp_path / "no", steps=steps, form="auto")
     assert caught.value.name == "opset-too-old"
 
