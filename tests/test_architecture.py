@@ -1,8 +1,6 @@
-"""The rooms of the package and of its tests: which there are, what each may use, what is public, and that nothing phones home."""
+"""The rooms of the package and of its tests: which there are, what each may use, and that tests lie where their rooms lie."""
 
 import ast
-import os
-import subprocess
 import sys
 
 import pytest
@@ -41,13 +39,23 @@ def door_of(room):
     return set(names)
 
 
+def of_preproc(file, node):
+    """The module below preproc that an `import from` takes from, "" for preproc itself; None for another package."""
+    if not file.is_relative_to(PACKAGE):
+        of_it = node.module is not None and node.module.split(".")[0] == "preproc"
+        return node.module.removeprefix("preproc").lstrip(".") if of_it else None
+    if not node.level:
+        return None
+    package = list(file.relative_to(PACKAGE).parent.parts)
+    return ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+
+
 def imported(file):
     """(module below preproc, or None for another package; name; whether at the top) of every import, wherever it stands."""
-    tree, package = ast.parse(file.read_text()), list(file.relative_to(PACKAGE).parent.parts)
+    tree = ast.parse(file.read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            above = package[: len(package) - node.level + 1]
-            yield from ((".".join([*above, *filter(None, [node.module])]), alias.name, node in tree.body) for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and (module := of_preproc(file, node)) is not None:
+            yield from ((module, alias.name, node in tree.body) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from ((None, node.module, node in tree.body) for _ in node.names)
         elif isinstance(node, ast.Import):
@@ -64,12 +72,9 @@ def reached(file):
     """(room, name) of every attribute that is read of a whole room: graph.load, graph.files of graph.files.load."""
     tree, rooms = ast.parse(file.read_text()), {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            above = list(file.relative_to(PACKAGE).parent.parts)
-            module = ".".join([*above[: len(above) - node.level + 1], *filter(None, [node.module])])
-            rooms |= {
-                alias.asname or alias.name: used(module, alias.name)[0] for alias in node.names if used(module, alias.name)[1] is None
-            }
+        if isinstance(node, ast.ImportFrom) and (module := of_preproc(file, node)) is not None:
+            taken = [(alias.asname or alias.name, used(module, alias.name)) for alias in node.names]
+            rooms |= {known: room for known, (room, name) in taken if name is None}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rooms:
             yield rooms[node.value.id], node.attr
@@ -185,30 +190,9 @@ def test_what_a_door_exports_is_used_elsewhere():
     """A name that nobody outside takes does not belong into a door; as an attribute of the room it is taken as well."""
     taken = {(room, name) for room, names in preproc._WHERE.items() for name in names}
     for file in [*INSIDE, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "models").glob("*.py"))]:
-        inside = file.is_relative_to(PACKAGE)
-        text = file.read_text()
-        tree, rooms = ast.parse(text), {}
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.ImportFrom):
-                continue
-            if node.level and inside:
-                package = list(file.relative_to(PACKAGE).parent.parts)
-                module = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
-            elif node.module and node.module.startswith("preproc") and not inside:
-                module = node.module.removeprefix("preproc").lstrip(".")
-            else:
-                continue
-            for alias in node.names:
-                room, name = used(module, alias.name)
-                if name is None:
-                    rooms[alias.asname or alias.name] = room
-                elif not inside or room != room_of(file):
-                    taken.add((room, name))
-        taken |= {
-            (rooms[node.value.id], node.attr)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rooms
-        }
+        own = room_of(file) if file.is_relative_to(PACKAGE) else None
+        direct = {used(module, name) for module, name, _ in imported(file) if module is not None}
+        taken |= {(room, name) for room, name in (*direct, *reached(file)) if room != own}
     unused = {(room, name) for room in ORDER for name in door_of(room)} - taken
     assert not unused - {("cli", "main")}  # of preproc/__main__.py
 
@@ -285,40 +269,3 @@ def test_no_file_imports_one_that_imports_it(tmp_path, monkeypatch):
     assert circle(files) == []
     files[2].write_text("if TYPE_CHECKING:\n    from .a import z")
     assert circle(files) == ["a.py", "b.py", "c.py"]
-
-
-def test_public_names():
-    assert set(preproc.__all__) == set(dir(preproc))
-    for name in preproc.__all__:
-        assert getattr(preproc, name).__doc__, name
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        preproc.nothing  # noqa: B018
-
-
-def test_no_module_has_the_name_of_a_public_function():
-    assert not {file.stem for file in FILES} & set(preproc.__all__)
-
-
-def test_import_preproc_loads_nothing_heavy():
-    code = "import sys, preproc; bad = {'torch', 'numpy', 'onnx', 'typer', 'rich'} & set(sys.modules); assert not bad, bad"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("0", "0")])
-def test_onnxruntimes_telemetry_is_off_unless_the_user_has_set_it(before, after):
-    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
-    if before is not None:
-        environment["ORT_DISABLE_TELEMETRY"] = before
-    code = "import os; from preproc.verify.runtimes import onnxruntime; onnxruntime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == after
-
-
-def test_annotations_are_for_everyone():
-    assert (ROOT / "preproc" / "py.typed").is_file()
-
-
-def test_names_resolve_to_the_same_objects_as_for_type_checkers():
-    tree = ast.parse((ROOT / "preproc" / "__init__.py").read_text())
-    block = next(node for node in tree.body if isinstance(node, ast.If))
-    assert {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names} == set(preproc.__all__)

@@ -159,17 +159,16 @@ def _front(
 
 def _in_form(recipe: Recipe, model: "ir.Model", form: str | None) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe with its resizes in that form, and what there is to know of it."""
-    if form in FORMS:
-        return _with_form(recipe, form), ()
+    if form != "auto":  # file_job() says whether the model's opset has it
+        return recipe if form is None else _with_form(recipe, form), ()
     try:
         check_opset(recipe, model)
     except PreprocError as error:
         exact = _with_form(recipe, "exact")
-        if form is None or exact == recipe:
+        if exact == recipe:
             raise
         if recipe.pixels.size is None:
             raise PreprocError(f"{error}; or say the pixels' size (--size H,W): the exact form of resizes takes older ones") from error
-        check_opset(exact, model)
         opset = model.opset_imports.get("", 0)
         return exact, (f"resizes are in the exact form, for a model of opset {opset} has no nodes for the fast one",)
     return recipe, ()
