@@ -49,7 +49,7 @@ def attach(
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; size None: as the model has it, or where the steps resize
+    steps: a Pipeline, or its layers or their steps, one or several.  pixels: what the caller has; size None: as the model has it, or where the steps resize
     any. A FromPixels at the front says what the caller has and what order the model was trained on, all but the size.
     model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might.
     model_layout: NCHW or NHWC, what that one takes; None: as the graph reads it, or its shape tells.
