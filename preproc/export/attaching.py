@@ -1,6 +1,6 @@
 """Preprocessing in front of an .onnx file that exists already: a recipe whose backbone is that file. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ def attach(
     onnx_in: str | Path,
     out: str | Path,
     *,
-    steps: "Pipeline | Sequence[Layer | Step]",
+    steps: "Pipeline | Layer | Step | Iterable[Layer | Step]",
     pixels: PixelsSpec | None = None,
     model_color: str | None = None,
     input_name: str | None = None,
@@ -49,7 +49,7 @@ def attach(
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: a Pipeline, or its layers or their steps, one or several.  pixels: what the caller has; size None: as the model has it, or where the steps resize
+    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; size None: as the model has it, or where the steps resize
     any. A FromPixels at the front says what the caller has and what order the model was trained on, all but the size.
     model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might.
     model_layout: NCHW or NHWC, what that one takes; None: as the graph reads it, or its shape tells.
@@ -127,7 +127,7 @@ def _check_weights(onnx_in: Path, out: Path, model: "ir.Model") -> None:
 
 
 def _front(
-    given: "Pipeline | Sequence[Layer | Step]", pixels: PixelsSpec | None, model_color: str | None
+    given: "Pipeline | Layer | Step | Iterable[Layer | Step]", pixels: PixelsSpec | None, model_color: str | None
 ) -> tuple[FromPixels, tuple[Step, ...], PixelsSpec]:
     """The FromPixels, given or made, what is behind it, and what the caller has."""
     sequence = vocabulary.as_steps(given)
