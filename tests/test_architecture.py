@@ -18,7 +18,7 @@ ORDER = tuple(
 MOST_ROOMS = 12
 FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
-ONNX = {"graph/builder.py", "graph/constants.py", "graph/files.py", "graph/messages.py", "graph/reading.py", "graph/writing.py"}
+ONNX = {f"graph/{name}.py" for name in ("builder", "constants", "files", "messages", "operators", "raising", "reading", "writing")}
 ONNXRUNTIME = {"verify/runtimes/ort.py"}
 TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
 OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec")

@@ -116,8 +116,19 @@ def attach(
         str | None, typer.Option("--timm", metavar="NAME|FILE", help="Of timm's weights, as resnet50.a1_in1k; or a config.json.")
     ] = None,
     torchvision: Annotated[str | None, typer.Option("--torchvision", metavar="WEIGHTS", help="As ResNet50_Weights.IMAGENET1K_V2.")] = None,
+    letterbox: Annotated[
+        str | None, typer.Option("--letterbox", metavar="H,W", help="The whole picture in a border, as YOLO's; beside --preset or --mean.")
+    ] = None,
+    resize: Annotated[
+        str | None,
+        typer.Option("--resize", metavar="H,W|N", help="As torchvision's, or N for the shorter side; beside --preset or --mean."),
+    ] = None,
+    crop: Annotated[str | None, typer.Option("--crop", metavar="H,W", help="The middle, behind --resize.")] = None,
+    interpolation: Annotated[
+        str | None, typer.Option("--interpolation", metavar="NAME", help="Of --resize: bilinear (default), bicubic, ...")
+    ] = None,
     pillow: Annotated[
-        int | None, typer.Option("--pillow", metavar="12|13", help="Whose order of passes a published resize has; default: as installed.")
+        int | None, typer.Option("--pillow", metavar="12|13", help="Whose order of passes a resize has; default: as installed.")
     ] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="NHWC (default) or NCHW: what the caller has.")] = None,
     color: Annotated[str | None, typer.Option("--color", help="RGB (default), BGR, RGBA, BGRA, GRAY or ANY: what the caller has.")] = None,
@@ -141,6 +152,7 @@ def attach(
     """Put preprocessing in front of an .onnx file, verified against the original."""
     from ..bundle import Bundle
     from ..export import attach as put
+    from ..steps import Geometry
     from .attach_options import Options, steps_and_pixels
 
     given = Options(
@@ -160,8 +172,14 @@ def attach(
         size=size,
         pillow=pillow,
         constants_because=constants_because,
+        letterbox=letterbox,
+        resize=resize,
+        crop=crop,
+        interpolation=interpolation,
     )
     steps, pixels, trained_on, steps_from = steps_and_pixels(given)
+    if letterbox or resize or crop:
+        say(f"{out.name}: pixels are moved by " + ", ".join(str(step) for step in steps if isinstance(step, Geometry)))
     made = put(
         model,
         out,

@@ -1,7 +1,6 @@
 """Preprocessing in front of an .onnx file that exists already: a recipe whose backbone is that file. No torch."""
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,12 @@ from ..bundle import KEY, MANIFEST, Bundle, check_target
 from ..errors import PreprocError, check_choice
 from ..host import Progress, silent, targets
 from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
-from ..steps import COLORS, FAST, FORMS, LAYOUTS, FromPixels, Geometry, Resampling, Step
+from ..steps import COLORS, FORMS, LAYOUTS, FromPixels, Geometry, Step
 from ..verify import Report
 from .exporter import publish_bundle, publish_file
 from .job import check_images
-from .resolving import check_opset, file_job
+from .opsets import in_form
+from .resolving import file_job
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -31,7 +31,7 @@ def attach(
     onnx_in: str | Path,
     out: str | Path,
     *,
-    steps: "Pipeline | Sequence[Layer | Step]",
+    steps: "Pipeline | Layer | Step | Iterable[Layer | Step]",
     pixels: PixelsSpec | None = None,
     model_color: str | None = None,
     input_name: str | None = None,
@@ -57,7 +57,7 @@ def attach(
     images: a folder of your own pictures to verify with.  steps_from: where the steps were published, for the contract.
     tolerance: how far a runtime may be from the original file, relative to the largest output; None: see verify.Power.bounds().
     form: of resizes, "fast" or "exact", in place of what the steps say; "auto": exact where the model's opset is too old for the steps' own
-    and the pixels are of one size.
+    and the pixels are of one size. An opset that is too old all the same is raised, where that changes nothing of what the model computes.
     Raises VerificationError if the new file differs from the original, PreprocError if the model does not fit.
     """
     onnx_in, out = Path(onnx_in), Path(out)
@@ -83,11 +83,11 @@ def attach(
         force=force,
     )
     recipe = replace(recipe, steps_from=steps_from, export={"tolerance": None if tolerance is None else check_tolerance(tolerance)})
-    recipe, notes = _in_form(recipe, model, form)
+    if form in FORMS:
+        recipe = in_form(recipe, str(form))
     if verify:
         check_images(recipe, images)
-    job = file_job(recipe, model)
-    job = dataclasses.replace(job, notes=(*job.notes, *notes))
+    job = file_job(recipe, model, any_form=form == "auto")
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)
     return publish_bundle(job, out, images=images, progress=progress)
@@ -127,7 +127,7 @@ def _check_weights(onnx_in: Path, out: Path, model: "ir.Model") -> None:
 
 
 def _front(
-    given: "Pipeline | Sequence[Layer | Step]", pixels: PixelsSpec | None, model_color: str | None
+    given: "Pipeline | Layer | Step | Iterable[Layer | Step]", pixels: PixelsSpec | None, model_color: str | None
 ) -> tuple[FromPixels, tuple[Step, ...], PixelsSpec]:
     """The FromPixels, given or made, what is behind it, and what the caller has."""
     sequence = vocabulary.as_steps(given)
@@ -155,32 +155,6 @@ def _front(
             f"expected model_color= as the FromPixels in front of the steps says, {first.to}, got {model_color}", name="conflicting-options"
         )
     return first, later, told
-
-
-def _in_form(recipe: Recipe, model: "ir.Model", form: str | None) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with its resizes in that form, and what there is to know of it."""
-    if form != "auto":  # file_job() says whether the model's opset has it
-        return recipe if form is None else _with_form(recipe, form), ()
-    try:
-        check_opset(recipe, model)
-    except PreprocError as error:
-        exact = _with_form(recipe, "exact")
-        if exact == recipe:
-            raise
-        if recipe.pixels.size is None:
-            raise PreprocError(f"{error}; or say the pixels' size (--size H,W): the exact form of resizes takes older ones") from error
-        opset = model.opset_imports.get("", 0)
-        return exact, (f"resizes are in the exact form, for a model of opset {opset} has no nodes for the fast one",)
-    return recipe, ()
-
-
-def _with_form(recipe: Recipe, form: str) -> Recipe:
-    """But lanczos, box and hamming, which have one form."""
-    steps = [
-        dataclasses.replace(step, form=form) if isinstance(step, Resampling) and step.smooth and step.interpolation in FAST else step
-        for step in recipe.steps
-    ]
-    return replace(recipe, steps=tuple(steps))
 
 
 def _check_replaceable(out: Path) -> None:

@@ -15,6 +15,7 @@ from ..verify import inputs, ready_size_of, sizes_of
 from ..verify.runtimes import onnxruntime
 from .from_python import recipe_of
 from .job import Job
+from .opsets import in_opset
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -69,9 +70,9 @@ def _check_installed(recipe: Recipe) -> None:
     onnxruntime()
 
 
-def file_job(recipe: Recipe, model: "ir.Model") -> Job:
+def file_job(recipe: Recipe, model: "ir.Model", *, any_form: bool = False) -> Job:
     """A network that is an .onnx file, loaded as `model`: its outputs named, its batch as it is, refused if it normalizes its input a
-    second time."""
+    second time. any_form: as in_opset()'s."""
     file = recipe.resolve(str(recipe.backbone.weights))
     graph.check(model, file)
     which = recipe.backbone.input, recipe.backbone.layout
@@ -83,16 +84,9 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     )
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
-    check_opset(recipe, model)
-    notes = _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
-    return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
-
-
-def check_opset(recipe: Recipe, model: "ir.Model") -> None:
-    """Raises PreprocError if the nodes of the recipe's steps are of a newer opset than the model."""
-    dtype = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout).value.dtype
-    assert dtype is not None
-    graph.check_opset(model, dtype, recipe.steps, channels=recipe.pixels.channels, size=recipe.pixels.size)
+    recipe, raised, told = in_opset(recipe, model, any_form=any_form)
+    notes = (*_guard(recipe, graph_effect(raised, ready, name=which[0], layout=which[1])), *told)
+    return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, raised), True, recipe.labels, notes, raised)
 
 
 def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:

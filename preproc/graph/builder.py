@@ -40,7 +40,7 @@ class Builder:
             needed = next((opset for opset in range(self.opset, NEWEST + 1) if _has(opset, op, len(inputs), attributes)), NEWEST)
             raise PreprocError(
                 f"expected a model of opset {needed} or newer for {self.step}, whose {op} came with it, got opset {self.opset}; "
-                "convert it with onnx.version_converter",
+                "export it again with a newer opset",
                 name="opset-too-old",
             )
         name = f"preproc/{len(self.nodes)}_{op}"

@@ -15,6 +15,8 @@ import onnx_ir as ir
 
 UNLISTED = 4
 """The IR version from which on initializers need not be listed among the inputs; listed, they may be overridden by callers."""
+SMALL = 4096
+"""Bytes up to which ONNX's check is given an initializer's values: those that say shapes are small."""
 _KEY = "preproc.original"
 
 
@@ -69,13 +71,31 @@ def inlined(model: ir.Model, functions: Iterable[tuple[str, str]]) -> ir.Model:
     proto = onnx.inliner.inline_selected_functions(proto, list(functions))
     del proto.graph.initializer[:]
     proto.graph.initializer.extend(parts.tensors)
-    return model_of(proto, model.meta[_KEY].folder, model.meta[_KEY].files)
+    return model_of(proto, *origin_of(model))
+
+
+def origin_of(model: ir.Model) -> tuple[Path, tuple[str, ...]]:
+    """The folder that a loaded model was in, and the names of the other files that it had weights in."""
+    original: Original = model.meta[_KEY]
+    return original.folder, original.files
+
+
+def light(parts: Messages) -> onnx.ModelProto:
+    """A copy without its weights but for those of at most SMALL bytes; the others are among its inputs, with their types."""
+    proto, listed = onnx.ModelProto(), {value.name for value in parts.graph.input}
+    proto.CopyFrom(parts.head)
+    proto.graph.CopyFrom(parts.graph)
+    for tensor in parts.tensors:
+        if tensor.ByteSize() <= SMALL and tensor.data_location != onnx.TensorProto.EXTERNAL:
+            proto.graph.initializer.append(tensor)
+        elif tensor.name not in listed:
+            proto.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return proto
 
 
 def beside(model: ir.Model) -> tuple[str, ...]:
     """The names of the other files that a loaded model had weights in."""
-    original: Original = model.meta[_KEY]
-    return original.files
+    return origin_of(model)[1]
 
 
 def messages(model: ir.Model) -> Messages:

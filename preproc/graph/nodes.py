@@ -22,6 +22,7 @@ from ..steps import (
 )
 from .builder import Builder, Moved
 from .crops import geometry
+from .raising import NEWEST, OLDEST
 
 
 def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
@@ -164,11 +165,24 @@ _NODES: dict[type[Step], Callable[[Builder, Any, ir.Value], ir.Value]] = {
 }
 
 
-def check_opset(model: ir.Model, dtype: ir.DataType, steps: Sequence[Step], *, channels: int, size: tuple[int, int] | None) -> None:
-    """Raises PreprocError if the nodes of these steps are of a newer opset than the model, or not for pixels of this size: what attach()
-    would raise, before anything else is done. dtype: of the model's floats.  channels, size: of the pixels, as Builder's."""
-    builder = Builder(dtype, channels, opset=model.opset_imports.get("", 0), size=size)
-    build(builder, collapse_steps(steps, channels), ir.Value(name="pixels"))
+def needed_opset(opset: int, dtype: ir.DataType, steps: Sequence[Step], *, channels: int, size: tuple[int, int] | None) -> tuple[int, str]:
+    """The oldest opset, from `opset` on, that has nodes for these steps, and the step that an older one has none for: what attach() would
+    miss, before anything else is done.
+
+    dtype: of the model's floats.  channels, size: of the pixels, as Builder's. Raises PreprocError where the steps are not for pixels of
+    this size, and for an opset in which nothing broadcasts.
+    """
+    left, step = collapse_steps(steps, channels), ""
+    while True:
+        builder = Builder(dtype, channels, opset=opset, size=size)
+        try:
+            build(builder, left, ir.Value(name="pixels"))
+        except PreprocError as error:
+            if error.name != "opset-too-old" or opset < OLDEST or opset >= NEWEST:
+                raise
+            opset, step = opset + 1, builder.step
+        else:
+            return opset, step
 
 
 def append_channel(b: Builder, constant: float, x: ir.Value) -> ir.Value:

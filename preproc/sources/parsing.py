@@ -29,7 +29,8 @@ def load_front(path: str | Path, *, model_color: str | None = None) -> Front:
 
 def parse_front(data: Mapping[str, Any], *, folder: Path, model_color: str | None = None) -> Front:
     """What TOML's tables say of the pixels and of what is done to them, for a network that is known otherwise: [pixels], [[steps]] or
-    steps_from, and [backbone] color, or `model_color` where there is none. The rest may be there, and is not read. Raises RecipeError."""
+    steps_from, and [backbone] color, or `model_color` where there is none. [pixels] size may be left out, which is "dynamic". The rest may
+    be there, and is not read. Raises RecipeError."""
     top = Table(data, "")
     table = top.table("backbone", {})
     color = table.choice("color", COLORS) if "color" in table.data else model_color
@@ -40,7 +41,7 @@ def parse_front(data: Mapping[str, Any], *, folder: Path, model_color: str | Non
     if model_color not in (None, color):
         raise RecipeError(f"[backbone] color: expected {model_color}, as --model-color says, got {color}", name="conflicting-options")
     source, name, weights = (table.text(key, None) for key in ("source", "name", "weights"))
-    found = _front(top, BackboneSpec(source=source or "none", color=color, name=name, weights=weights), folder, None)
+    found = _front(top, BackboneSpec(source=source or "none", color=color, name=name, weights=weights), folder, None, sized=False)
     top.taken += ["name", "labels", "export"]
     table.taken += [field.name for field in dataclasses.fields(BackboneSpec)]
     top.finish()
@@ -85,7 +86,8 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = 
     )
 
 
-def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | None) -> "Front":
+def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | None, *, sized: bool = True) -> "Front":
+    """sized: [pixels] size must not be left out."""
     pixels = top.table("pixels")
     first = FromPixels(
         layout=pixels.choice("layout", LAYOUTS),
@@ -110,7 +112,8 @@ def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | Non
         steps.check(sequence, channels=channels)
     except PreprocError as error:
         raise RecipeError(f"[[steps]]: {error}") from error
-    size, batch = pixels.checked("size", check_size), pixels.number("batch", None)
+    size = pixels.checked("size", check_size) if sized else pixels.checked("size", check_size, None)
+    batch = pixels.number("batch", None)
     pixels.finish()
     spec = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
     return Front(spec, sequence, backbone.color, None if known is None else known.origin)
