@@ -16,6 +16,7 @@ from ..steps import (
     MinMaxScale,
     Normalize,
     Rescale,
+    Sides,
     Standardize,
     Step,
     collapse_steps,
@@ -164,7 +165,7 @@ _NODES: dict[type[Step], Callable[[Builder, Any, ir.Value], ir.Value]] = {
 }
 
 
-def check_opset(model: ir.Model, dtype: ir.DataType, steps: Sequence[Step], *, channels: int, size: tuple[int, int] | None) -> None:
+def check_opset(model: ir.Model, dtype: ir.DataType, steps: Sequence[Step], *, channels: int, size: Sides) -> None:
     """Raises PreprocError if the nodes of these steps are of a newer opset than the model, or not for pixels of this size: what attach()
     would raise, before anything else is done. dtype: of the model's floats.  channels, size: of the pixels, as Builder's."""
     builder = Builder(dtype, channels, opset=model.opset_imports.get("", 0), size=size)
