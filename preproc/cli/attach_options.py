@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import PreprocError, check_choice
-from ..sources import PixelsSpec, load_front, published
+from ..sources import PixelsSpec, check_verify_sizes, load_front, published
 from ..steps import (
     COLORS,
     LAYOUTS,
     PIXEL_DTYPES,
     UNITS,
     Resampling,
+    Sides,
+    Size,
     Statistics,
     Step,
     check_pillow,
@@ -188,7 +190,7 @@ def _pixels(given: Options) -> PixelsSpec:
     check_choice("--layout", layout, LAYOUTS)
     check_choice("--color", color, COLORS)
     check_choice("--dtype", dtype, PIXEL_DTYPES)
-    size = None if given.size is None else _size(given.size)
+    size = (None, None) if given.size is None else _size(given.size)
     return PixelsSpec(layout=layout, color=color, dtype=dtype, size=size, channels=len(COLORS[color]))
 
 
@@ -199,14 +201,29 @@ def _model_color(given: Options) -> str | None:
     return given.model_color.upper()
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str) -> Sides:
     try:
-        height, width = (int(part) for part in text.split(","))
+        height, width = (None if part.strip() == "*" else int(part) for part in text.split(","))
     except ValueError as error:
-        raise PreprocError(f"expected --size to be height and width, as 224,224, got {text!r}", name="option-value") from error
-    if min(height, width) < 1:
+        raise PreprocError(
+            f"expected --size to be height and width, as 224,224, or with * for a side that stays as the model has it, got {text!r}",
+            name="option-value",
+        ) from error
+    if any(side is not None and side < 1 for side in (height, width)):
         raise PreprocError(f"expected --size of at least 1,1, got {text!r}", name="option-value")
     return height, width
+
+
+def verify_sizes(texts: Sequence[str]) -> tuple[Size, ...]:
+    """Of --verify-size, as often as it was given. Raises PreprocError."""
+    sizes = []
+    for text in texts:
+        try:
+            height, width = map(int, text.split(","))
+        except ValueError as error:
+            raise PreprocError(f"expected --verify-size to be height and width, as 320,480, got {text!r}", name="option-value") from error
+        sizes.append((height, width))
+    return check_verify_sizes(sizes) if sizes else ()
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

@@ -135,7 +135,13 @@ def attach(
     model_color: Annotated[str | None, typer.Option("--model-color", help="What it was trained on; default: as the constants.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="uint8 (default) or uint16: what the caller has.")] = None,
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
-    size: Annotated[str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open.")] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open; * for a side that stays so, as 48,*.")
+    ] = None,
+    verify_size: Annotated[
+        list[str] | None,
+        typer.Option("--verify-size", metavar="H,W", help="Of pixels to verify with where a side is free; default: found. Repeatable."),
+    ] = None,
     form: Annotated[
         str | None,
         typer.Option("--form", metavar="fast|exact", help="Of resizes; default: fast, if the model's opset has it."),
@@ -153,7 +159,7 @@ def attach(
     from ..bundle import Bundle
     from ..export import attach as put
     from ..steps import Geometry
-    from .attach_options import Options, steps_and_pixels
+    from .attach_options import Options, steps_and_pixels, verify_sizes
 
     given = Options(
         preset=preset,
@@ -195,6 +201,7 @@ def attach(
         steps_from=steps_from,
         tolerance=tolerance,
         form=form or ("auto" if recipe is None else None),
+        verify_sizes=verify_sizes(verify_size or ()),
         progress=progress_of(out.name),
     )
     report = made.report if isinstance(made, Bundle) else made

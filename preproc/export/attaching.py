@@ -9,8 +9,8 @@ from .. import steps as vocabulary
 from ..bundle import KEY, MANIFEST, Bundle, check_target
 from ..errors import PreprocError, check_choice
 from ..host import Progress, silent, targets
-from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
-from ..steps import COLORS, FORMS, LAYOUTS, FromPixels, Geometry, Step
+from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, check_verify_sizes, replace
+from ..steps import COLORS, FORMS, LAYOUTS, FromPixels, Geometry, Sides, Step
 from ..verify import Report
 from .exporter import publish_bundle, publish_file
 from .job import check_images
@@ -43,14 +43,16 @@ def attach(
     steps_from: str | None = None,
     tolerance: float | None = None,
     form: str | None = None,
+    verify_sizes: Sequence[tuple[int, int]] = (),
     progress: Progress = silent,
 ) -> Bundle | Report | None:
     """Writes the model `onnx_in` with `steps` in front of it, verified against the original file, which is not touched.
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; size None: as the model has it, or where the steps resize
-    any. A FromPixels at the front says what the caller has and what order the model was trained on, all but the size.
+    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is
+    None: as the model has it, or where the steps resize, any. A FromPixels at the front says what the caller has and what order the model
+    was trained on, all but the size.
     model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might.
     model_layout: NCHW or NHWC, what that one takes; None: as the graph reads it, or its shape tells.
     fold: auto, off or require.  force: although the model normalizes its input itself.  verify: False writes a bare file unverified.
@@ -58,6 +60,7 @@ def attach(
     tolerance: how far a runtime may be from the original file, relative to the largest output; None: see verify.Power.bounds().
     form: of resizes, "fast" or "exact", in place of what the steps say; "auto": exact where the model's opset is too old for the steps' own
     and the pixels are of one size. An opset that is too old all the same is raised, where that changes nothing of what the model computes.
+    verify_sizes: (height, width) of pixels to verify with, where a side is free; (): those that the model takes are looked for.
     Raises VerificationError if the new file differs from the original, PreprocError if the model does not fit.
     """
     onnx_in, out = Path(onnx_in), Path(out)
@@ -82,7 +85,9 @@ def attach(
         fold=fold,
         force=force,
     )
-    recipe = replace(recipe, steps_from=steps_from, export={"tolerance": None if tolerance is None else check_tolerance(tolerance)})
+    sizes = check_verify_sizes(verify_sizes) if verify_sizes else ()
+    tolerance = None if tolerance is None else check_tolerance(tolerance)
+    recipe = replace(recipe, steps_from=steps_from, export={"tolerance": tolerance, "verify_sizes": sizes})
     if form in FORMS:
         recipe = in_form(recipe, str(form))
     if verify:
@@ -144,7 +149,7 @@ def _front(
         raise PreprocError(
             'expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none', name="shape-unknown"
         )
-    size, batch = (None, None) if pixels is None else (pixels.size, pixels.batch)
+    size, batch = ((None, None), None) if pixels is None else (pixels.size, pixels.batch)
     told = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
     if pixels not in (None, told):
         raise PreprocError(
@@ -209,9 +214,15 @@ def _recipe(
             layout=pixels.layout,
             color=pixels.color,
             dtype=pixels.dtype,
-            size=pixels.size or (None if any(isinstance(step, Geometry) for step in sequence) else size),
+            size=pixels.size if any(isinstance(step, Geometry) for step in sequence) else _where_free(pixels.size, size),
             channels=pixels.channels,
         ),
         steps=sequence,
         export=ExportSpec(formats=("onnx",), fold=fold),
     )
+
+
+def _where_free(own: Sides, other: Sides) -> Sides:
+    """The sides, the others' where they are free."""
+    height, width = (side if had is None else had for had, side in zip(own, other, strict=True))
+    return height, width

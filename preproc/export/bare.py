@@ -68,18 +68,18 @@ def bare_network(
     ready = [case.ready for case in cases if case.ready is not None]
     second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
     example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
-    free, model, module = recipe.ready_size is None, Model(nn.Identity(), backbone.module), backbone.module
+    size, model, module = recipe.ready_size, Model(nn.Identity(), backbone.module), backbone.module
 
     def write_onnx(path: Path) -> None:
         graph.save(
-            exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, dynamic_size=free),
+            exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, size=size),
             path,
         )
 
     writers: dict[str, Callable[[Path], None]] = {
         "model.onnx": write_onnx,
         "model.pt": lambda path: export_torchscript(model, example, path, tf32=recipe.export.tf32, extra={}),
-        "model.pt2": lambda path: export_pt2(model, example, path, layout="NCHW", dynamic_size=free, extra={}),
+        "model.pt2": lambda path: export_pt2(model, example, path, layout="NCHW", size=size, extra={}),
     }
     written = {}
     for name, write in writers.items():

@@ -35,7 +35,7 @@ def export_bundle(
     formats: Sequence[str] | None = None,
     images: str | Path | None = None,
     example: "Tensor | NDArray[Any] | None" = None,
-    size: str | tuple[int, int] | None = None,
+    size: str | tuple[int | str | None, int | str | None] | None = None,
     name: str | None = None,
     labels: Sequence[str] | str | Path | None = None,
     outputs: Sequence[str] = (),
@@ -44,6 +44,7 @@ def export_bundle(
     opset: int | None = None,
     tolerance: float | None = None,
     tf32: bool = False,
+    verify_sizes: Sequence[tuple[int, int]] = (),
     quick: bool = False,
     progress: Progress = silent,
 ) -> Bundle:
@@ -56,11 +57,13 @@ def export_bundle(
 
     For a Model, what a recipe says itself, and with the recipe's words (models/README.md):
     example: (N, H, W, C) or (N, C, H, W) pixels, of the size that the file shall take.  size: (height, width), or "dynamic", where the
-    network allows it or the pipeline resizes to one size: then the example's is one of many. One of the two is needed.
+    network allows it or the pipeline resizes to one size: then the example's is one of many; (48, None) or (48, "dynamic") frees one side.
+    One of the two is needed.
     name: the model's, in its contract; default: the network's class.  labels: one per class, or a text file with one per line.
     outputs: the names of its outputs.  override: the reason why a network that normalizes its input itself is fed with normalized values.
     fold: auto, off or require.  opset: of model.onnx, 18 or newer.  tolerance: how far every runtime may be from the reference, relative
     to its largest output, in place of what the bare network errs by.  tf32: whether CUDA devices may compute in TF32.
+    verify_sizes: (height, width) of pixels to verify with, where a side is free; (): those that the network takes are looked for.
     A Model is exported as it is in eval mode, from a copy; it stays as it is.
 
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
@@ -82,6 +85,7 @@ def export_bundle(
         "opset": opset,
         "tolerance": tolerance,
         "tf32": tf32 or None,
+        "verify_sizes": verify_sizes or None,
     }
     job = job_of(recipe_or_model, formats, {key: value for key, value in said.items() if value is not None}, progress)
     if quick:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .. import graph
 from ..errors import PreprocError
 from ..sources import Recipe, replace
-from ..steps import FAST, Resampling
+from ..steps import FAST, Resampling, known
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -33,7 +33,7 @@ def in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Rec
     """
     have, notes = model.opset_imports.get("", 0), tuple[str, ...]()
     need, step = _needed(recipe, model)
-    if need > have and any_form and recipe.pixels.size is not None:
+    if need > have and any_form and known(recipe.pixels.size) is not None:
         exact = in_form(recipe, "exact")
         with contextlib.suppress(PreprocError):  # sizes for which it is not exact
             less, which = _needed(exact, model)
@@ -46,7 +46,7 @@ def in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Rec
         model, rewritten = graph.raised(model, need)
         graph.check(model, str(recipe.backbone.weights))
     except PreprocError as error:
-        sizeless = any_form and recipe.pixels.size is None and have >= EXACT and in_form(recipe, "exact") != recipe
+        sizeless = any_form and known(recipe.pixels.size) is None and have >= EXACT and in_form(recipe, "exact") != recipe
         other = f"; or say the pixels' size (--size H,W): from opset {EXACT} on resizes of one size have a form of their own"
         raise PreprocError(
             f"expected a model of opset {need} or newer for {step}, got opset {have}, which cannot be raised without a change: {error}; "

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ..errors import NotAtHandError, PreprocError
+from ..errors import NotAtHandError
 from ..host import Progress, silent
 from ..sources import Recipe
-from ..steps import Geometry
+from ..steps import Geometry, Size, known
 from ..verify import QUICK, Case, Noticed, Power, inputs, make_cases, measure_power, sizes_of, with_own_slack
 from .original import through_original
+from .sizing import with_sizes
 from .truths import truths_of
 
 if TYPE_CHECKING:
     from ..sources.backbones import Backbone
 
-MOST_VALUES = 200_000_000
-"""In one batch: a gigabyte and a half in float64."""
 GOLDEN = (f"{inputs.PHOTO}astronaut", f"{inputs.MADE}astronaut", "noise", "border-impulse", "low-contrast")
 """The inputs that become golden samples, behind the first images of the user's own."""
 OWN_GOLDEN = 3
@@ -34,7 +32,8 @@ SKETCH = GOLDEN[:3]
 @dataclass(frozen=True)
 class Proof:
     """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
-    noticed: see measure_power().  against: what the cases come from, for people.
+    noticed: see measure_power().  sizes: (height, width) of the pixels where a side is free.  against: what the cases come from, for
+    people.
     original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
     why there are none."""
 
@@ -42,6 +41,7 @@ class Proof:
     golden: tuple[Case, ...]
     power: Power
     noticed: Noticed
+    sizes: tuple[Size, ...]
     against: str
     original: tuple[Case, ...] | None = None
     ready_error: float = 0.0
@@ -59,6 +59,7 @@ def prove(
     for note in [] if images is None else inputs.notes(images):
         progress(note)
     truths = truths_of(recipe, backbone)  # first: it refuses outputs that cannot be compared
+    recipe = with_sizes(recipe, lambda ready: truths.bare(ready).values(), progress)
     progress("computing the float64 reference")
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
@@ -76,9 +77,9 @@ def prove(
         progress=progress,
     )
     roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, scale=power.scale, usual=sizes[0])
-    proof = Proof(
-        tuple(roomy(cases=cases)), golden, dataclasses.replace(power, quick=quick), noticed, f"{truths.name}, {len(cases)} inputs"
-    )
+    told = f"{truths.name}, {len(cases)} inputs"
+    free = () if known(recipe.pixels.size) else tuple(sizes)
+    proof = Proof(tuple(roomy(cases=cases)), golden, dataclasses.replace(power, quick=quick), noticed, free, told)
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
     try:
@@ -88,12 +89,9 @@ def prove(
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)
 
 
-def _pictures(recipe: Recipe, sizes: Sequence[tuple[int, int]], images: Path | None, *, quick: bool) -> list[tuple[str, NDArray[Any]]]:
-    """Of all sizes, by their names; those of another size than the first say it. Raises PreprocError for batches that are too large."""
+def _pictures(recipe: Recipe, sizes: Sequence[Size], images: Path | None, *, quick: bool) -> list[tuple[str, NDArray[Any]]]:
+    """Of all sizes, by their names; those of another size than the first say it."""
     pixels, moving = recipe.pixels, any(isinstance(step, Geometry) for step in recipe.steps)
-    values = math.prod(pixels.shape(pixels.batch or 1, sizes[0]))
-    if values > MOST_VALUES:
-        raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}", name="too-large")
     pictures = []
     for size in sizes:
         own = list(inputs.from_folder(images, pixels, size)) if images else []

@@ -16,6 +16,7 @@ from ..verify.runtimes import onnxruntime
 from .from_python import recipe_of
 from .job import Job
 from .opsets import in_opset
+from .sizing import with_sizes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -124,7 +125,9 @@ def _constants(recipe: Recipe) -> Iterator[str]:
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:
     """A network in Python: refused if it normalizes its input a second time, its outputs named."""
     from ..folding.modules import module_effect
+    from ..sources.backbones import answered
 
+    recipe = with_sizes(recipe, lambda ready: answered(backbone.module, ready), progress)
     progress("looking at what the backbone does to its input")
     example = _example(recipe)
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, example[1])))

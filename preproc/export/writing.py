@@ -49,7 +49,7 @@ def exported(job: Job, progress: Progress) -> "ir.Model | None":
         job.ready,
         outputs=recipe.backbone.outputs,
         opset=recipe.export.opset,
-        dynamic_size=recipe.ready_size is None,
+        size=recipe.ready_size,
     )
 
 
@@ -108,8 +108,7 @@ def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], fo
         from .formats import export_pt2
 
         progress("writing model.pt2")
-        layout, free = recipe.pixels.layout, recipe.pixels.size is None
-        export_pt2(folded.model, job.pixels, folder / FILES["pt2"], layout=layout, dynamic_size=free, extra=extra)
+        export_pt2(folded.model, job.pixels, folder / FILES["pt2"], layout=recipe.pixels.layout, size=recipe.pixels.size, extra=extra)
 
 
 def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
@@ -138,6 +137,7 @@ def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.M
         constants_agree=job.constants_agree,
         labels=job.labels,
         notes=notes,
+        sizes=() if proof is None else proof.sizes,
     )
     if "onnx" in fold:
         made["fold"]["onnx"]["stamp"] = graph.stamp(made)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
+from ..steps import Sides
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Moved:
 
 class Builder:
     """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last.
-    size: of the pixels, (height, width), or None where it is free.  moved: the pixels behind resizes and crops, if there are some."""
+    size: of the pixels, (height, width), None where a side is free.  moved: the pixels behind resizes and crops, if there are some."""
 
-    def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: Sides = (None, None)) -> None:
         self.dtype, self.channels, self.opset, self.size = dtype, channels, opset, size
         self.step = "these steps"
         self.moved: Moved | None = None

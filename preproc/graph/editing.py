@@ -129,7 +129,7 @@ def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
 
 
 def _pixel_shape(picture: Picture, pixels: PixelsSpec) -> ir.Shape:
-    """The old input's batch, height and width, symbols included, but for a size that the pixels fix, or leave free where the model's is
+    """The old input's batch, height and width, symbols included, but for a side that the pixels fix, or leave free where the model's is
     not."""
     shape, layout = picture.value.shape, picture.layout
     assert shape is not None
@@ -137,7 +137,7 @@ def _pixel_shape(picture: Picture, pixels: PixelsSpec) -> ir.Shape:
         ir.SymbolicDim(name) if isinstance(shape[layout.index(name[0].upper())], int) else shape[layout.index(name[0].upper())]
         for name in ("height", "width")
     ]
-    sides: list[int | ir.SymbolicDim] = list(pixels.size or free)
+    sides: list[int | ir.SymbolicDim] = [own if side is None else side for side, own in zip(pixels.size, free, strict=True)]
     return ir.Shape([shape[0], *sides, pixels.channels] if pixels.layout == "NHWC" else [shape[0], pixels.channels, *sides])
 
 

@@ -16,6 +16,7 @@ from ..steps import (
     MinMaxScale,
     Normalize,
     Rescale,
+    Sides,
     Standardize,
     Step,
     collapse_steps,
@@ -165,7 +166,7 @@ _NODES: dict[type[Step], Callable[[Builder, Any, ir.Value], ir.Value]] = {
 }
 
 
-def needed_opset(opset: int, dtype: ir.DataType, steps: Sequence[Step], *, channels: int, size: tuple[int, int] | None) -> tuple[int, str]:
+def needed_opset(opset: int, dtype: ir.DataType, steps: Sequence[Step], *, channels: int, size: Sides) -> tuple[int, str]:
     """The oldest opset, from `opset` on, that has nodes for these steps, and the step that an older one has none for: what attach() would
     miss, before anything else is done.
 

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from .. import folding
 from ..errors import PreprocError
 from ..sources import PixelsSpec
+from ..steps import Sides
 from . import layout as layouts
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
@@ -32,15 +33,15 @@ class Picture:
     width: int | None
 
     @property
-    def size(self) -> tuple[int, int] | None:
-        return None if self.height is None or self.width is None else (self.height, self.width)
+    def size(self) -> Sides:
+        return self.height, self.width
 
     @property
     def axis(self) -> int:
         """Of the channels."""
         return self.layout.index("C")
 
-    def check_fits(self, pixels: PixelsSpec, *, channels: int, size: tuple[int, int] | None) -> None:
+    def check_fits(self, pixels: PixelsSpec, *, channels: int, size: Sides) -> None:
         """Raises PreprocError unless the model takes what the steps make of these pixels: so many channels, this (height, width), None
         where it is free, and their batch."""
         name = self.value.name
@@ -58,7 +59,7 @@ class Picture:
             raise PreprocError(
                 f"expected a model with {pixels.batch or 'a free'} batch, got {self.batch or 'a free one'} in {name}", name="shape-mismatch"
             )
-        for side, want, have in zip(("height", "width"), size or (None, None), (self.height, self.width), strict=True):
+        for side, want, have in zip(("height", "width"), size, self.size, strict=True):
             if have not in (None, want):
                 which = "[pixels] size" if size == pixels.size else "the steps"
                 raise PreprocError(

@@ -14,7 +14,7 @@ from . import published
 from .network import parse_backbone
 from .recipe import USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe
 from .table import Table, Value
-from .words import FOLDS, FORMATS, check_name, check_opset, check_size, check_tolerance, read_labels
+from .words import FOLDS, FORMATS, check_name, check_opset, check_size, check_tolerance, check_verify_sizes, read_labels
 
 
 def load_recipe(path: str | Path, *, pillow: int | None = None) -> Recipe:
@@ -206,6 +206,7 @@ def _export(table: "Table", folder: Path) -> ExportSpec:
         images=None if images is None else folder / images,
         tolerance=table.checked("tolerance", check_tolerance, None),
         tf32=table.flag("tf32", False),
+        verify_sizes=table.checked("verify_sizes", check_verify_sizes, ()),
     )
     table.finish()
     return spec

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import steps
-from ..steps import Step
+from ..steps import Sides, Size, Step
 
 USUAL = ("onnx", "torchscript")
 """The formats of a recipe that names none."""
@@ -34,19 +34,24 @@ class BackboneSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PixelsSpec:
-    """What the caller has. size: (height, width), or None where both are dynamic.  channels: only for color = "ANY".  batch: None where it
-    is free; a number where an .onnx file fixes it."""
+    """What the caller has. size: (height, width), each a number, or None where it is free; None for both: (None, None).  channels: only for
+    color = "ANY".  batch: None where it is free; a number where an .onnx file fixes it."""
 
     layout: str
     color: str
     dtype: str
-    size: tuple[int, int] | None
+    size: Sides
     channels: int
     batch: int | None = None
 
-    def shape(self, batch: int, size: tuple[int, int] | None = None) -> tuple[int, ...]:
-        """The shape of a batch of pixels, with `size` where it is dynamic."""
-        height, width = self.size or size or (64, 64)
+    def __post_init__(self) -> None:
+        given: object = self.size
+        if given is None:
+            object.__setattr__(self, "size", (None, None))
+
+    def shape(self, batch: int, size: Size = (64, 64)) -> tuple[int, ...]:
+        """The shape of a batch of pixels, with `size` where a side is free."""
+        height, width = (other if own is None else own for own, other in zip(self.size, size, strict=True))
         return (batch, height, width, self.channels) if self.layout == "NHWC" else (batch, self.channels, height, width)
 
 
@@ -54,7 +59,8 @@ class PixelsSpec:
 class ExportSpec:
     """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from.
     tolerance: how far a runtime may be from the reference, relative to the largest output; None: as far as the bare network's own error in
-    that runtime makes necessary.  tf32: whether CUDA devices may compute in TF32."""
+    that runtime makes necessary.  tf32: whether CUDA devices may compute in TF32.  verify_sizes: (height, width) of the pixels to verify
+    with, where a side is free; (): those that the network takes are looked for."""
 
     formats: tuple[str, ...] = USUAL
     fold: str = "auto"
@@ -62,6 +68,7 @@ class ExportSpec:
     images: Path | None = None
     tolerance: float | None = None
     tf32: bool = False
+    verify_sizes: tuple[Size, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,8 +96,8 @@ class Recipe:
     steps_from: str | None = None
 
     @property
-    def ready_size(self) -> tuple[int, int] | None:
-        """(height, width) of what the backbone gets; None where it is free."""
+    def ready_size(self) -> Sides:
+        """(height, width) of what the backbone gets; None where a side is free."""
         return steps.output_size(self.steps, self.pixels.size)
 
     def resolve(self, name: str) -> Path:

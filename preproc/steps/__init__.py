@@ -10,7 +10,7 @@ from .base import Step, ValueRange
 from .collapse import collapse_steps, split_affine_end, subtract_steps
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
-from .geometry import Geometry, output_size
+from .geometry import Geometry, Sides, Size, known, output_size
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels
 from .plausibility import BECAUSE
@@ -44,6 +44,8 @@ __all__ = [
     "Resampling",
     "Rescale",
     "Resize",
+    "Sides",
+    "Size",
     "Standardize",
     "Statistics",
     "Step",
@@ -57,6 +59,7 @@ __all__ = [
     "compose",
     "constants_steps",
     "installed_pillow",
+    "known",
     "output_size",
     "parse",
     "plausibility",

@@ -12,7 +12,7 @@ from .judging import bare_error, check_known, judge
 from .making import make_cases
 from .power import QUICK, Control, Power
 from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
-from .sizes import ready_size_of, sizes_of
+from .sizes import candidates, ready_size_of, sizes_of
 from .slack import with_own_slack
 from .together import unresolved_together
 from .unresolved import has_ties, with_unresolved
@@ -32,6 +32,7 @@ __all__ = [
     "Truth",
     "agree",
     "bare_error",
+    "candidates",
     "check_known",
     "has_ties",
     "inputs",

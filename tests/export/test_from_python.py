@@ -69,7 +69,7 @@ def test_free_sizes_names_labels_and_opset_as_in_a_recipe(tmp_path, rng):
     [
         ({"example": ARRAY}, (64, 48)),
         ({"example": torch.from_numpy(ARRAY)}, (64, 48)),
-        ({"example": ARRAY, "size": "dynamic"}, None),
+        ({"example": ARRAY, "size": "dynamic"}, (None, None)),
         ({"example": ARRAY, "size": [64, 48]}, (64, 48)),
         ({"size": (64, 48)}, (64, 48)),
     ],
@@ -82,7 +82,7 @@ def test_the_size_is_the_examples_or_what_is_said(said, size):
 def test_photographs_of_any_size():
     """Free pixels, one size for the network: resize and crop are in the file."""
     recipe = recipe_of(PHOTOGRAPHS, size="dynamic")
-    assert (recipe.pixels.size, recipe.ready_size) == (None, (32, 32))
+    assert (recipe.pixels.size, recipe.ready_size) == ((None, None), (32, 32))
 
 
 def test_the_other_words_of_a_recipe():
