@@ -11,7 +11,7 @@ from ..bundle import KEY, MANIFEST, Bundle, check_target
 from ..errors import PreprocError, check_choice
 from ..host import Progress, silent, targets
 from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, replace
-from ..steps import COLORS, FAST, FORMS, LAYOUTS, FromPixels, Geometry, Resampling, Step
+from ..steps import COLORS, FAST, FORMS, NETWORK_LAYOUTS, FromPixels, Geometry, Resampling, Step
 from ..verify import Report
 from .exporter import publish_bundle, publish_file
 from .job import check_images
@@ -62,7 +62,7 @@ def attach(
     """
     onnx_in, out = Path(onnx_in), Path(out)
     bare = out.suffix.lower() == ".onnx"
-    said = {"fold": (fold, FOLDS), "model_color": (model_color, COLORS), "model_layout": (model_layout, LAYOUTS)}
+    said = {"fold": (fold, FOLDS), "model_color": (model_color, COLORS), "model_layout": (model_layout, NETWORK_LAYOUTS)}
     for field, (value, known) in (said | {"form": (form, (*FORMS, "auto"))}).items():
         if value is not None:
             check_choice(field, value, known)

@@ -62,7 +62,14 @@ def prove(
     progress("computing the float64 reference")
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
-    cases = make_cases(recipe.steps, truths.reference, pictures, batch=recipe.pixels.batch, progress=progress)
+    cases = make_cases(
+        recipe.steps,
+        truths.reference,
+        pictures,
+        front=recipe.pixels.front(),
+        several=recipe.pixels.axes != "" and recipe.pixels.batch is None,
+        progress=progress,
+    )
     own = [name for name, _ in pictures if name.startswith(inputs.OWN)][:OWN_GOLDEN]
     golden = tuple(case for case in cases if case.name in (*own, *GOLDEN))
     power, noticed = measure_power(
@@ -91,7 +98,7 @@ def prove(
 def _pictures(recipe: Recipe, sizes: Sequence[tuple[int, int]], images: Path | None, *, quick: bool) -> list[tuple[str, NDArray[Any]]]:
     """Of all sizes, by their names; those of another size than the first say it. Raises PreprocError for batches that are too large."""
     pixels, moving = recipe.pixels, any(isinstance(step, Geometry) for step in recipe.steps)
-    values = math.prod(pixels.shape(pixels.batch or 1, sizes[0]))
+    values = math.prod((*pixels.front(), *pixels.shape(1, sizes[0])))
     if values > MOST_VALUES:
         raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}", name="too-large")
     pictures = []

@@ -79,12 +79,13 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     recipe = replace(
         recipe,
         backbone={"outputs": _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))},
-        pixels={"batch": picture.batch},
+        pixels={"batch": picture.batch, "axes": picture.axes, "frames": picture.frames},
     )
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
     check_opset(recipe, model)
     notes = _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
+    notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
     return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
 
 

@@ -49,9 +49,18 @@ class Tracked:
         return replace(self.take(axis, [index]), axis=None, rank=self.rank - 1, order=self.order.replace("C", ""))
 
     def unsqueeze(self, axis: int) -> "Tracked":
-        if self.axis is not None:
+        """A new axis of one: that of channels where they have none, else that of the batch, which one picture may lack."""
+        if self.axis is not None and ("N" in self.order or axis > 0):
             raise NotFoldableError("the picture gets another dimension before the first convolution", name="fold-moved-pixels")
+        if self.axis is not None:
+            return replace(self, axis=self.axis + 1, rank=self.rank + 1, order=f"N{self.order}")
         return replace(self, axis=axis, rank=self.rank + 1, order=f"{self.order[:axis]}C{self.order[axis:]}")
+
+    def squeeze(self, axis: int) -> "Tracked":
+        """An axis of one goes: that of the batch."""
+        if self.axis is None or axis != 0 or self.order[:1] != "N":
+            raise NotFoldableError("the picture loses a dimension before the first convolution", name="fold-moved-pixels")
+        return replace(self, axis=self.axis - 1, rank=self.rank - 1, order=self.order[1:])
 
     def permute(self, order: Sequence[int]) -> "Tracked":
         moved = "".join(self.order[axis] for axis in order) if len(order) == len(self.order) else self.order
@@ -135,7 +144,7 @@ class Reader:
 
     @staticmethod
     def of(tracked: Tracked, *, weight: str, bias: str | None, groups: int, pads_zero: bool) -> "Reader":
-        if tracked.axis != 1 or tracked.rank != 4:
+        if tracked.axis != 1 or tracked.rank not in (4, 5):
             raise NotFoldableError("the first convolution does not read the channels on axis 1", name="fold-not-affine")
         if pads_zero:
             tracked = tracked.padded(0.0)

@@ -40,7 +40,7 @@ def reader_of(node: ir.Node, tracked: dict[ir.Value, Tracked]) -> Reader:
     shape = constant(weight).shape
     kernel = shape[2:]
     bias = node.inputs[2] if len(node.inputs) > 2 else None
-    if len(shape) != 4 or (bias is not None and constant(bias).shape != shape[:1]):
+    if len(shape) not in (4, 5) or (bias is not None and constant(bias).shape != shape[:1]):
         raise NotFoldableError("the first convolution's weight and bias are not those of pictures", name="fold-not-convolution")
     automatic = attribute(node, "auto_pad", "NOTSET")
     pads = attribute(node, "pads", [0, 0])

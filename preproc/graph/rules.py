@@ -27,7 +27,7 @@ def _pad(tracked: Tracks, node: ir.Node) -> Tracked:
         raise NotFoldableError("the picture is padded along chosen axes before the first convolution", name="fold-padding")
     if not any(pads):
         return source
-    if any(pads[:2]) or any(pads[4:6]) or source.axis != 1:
+    if any(pads[:2]) or any(pads[source.rank : source.rank + 2]) or source.axis != 1:
         raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
     if attribute(node, "mode", "constant") != "constant":
         return source
@@ -56,6 +56,14 @@ def _unsqueeze(tracked: Tracks, node: ir.Node) -> Tracked:
     if len(axes) != 1:
         raise NotFoldableError("the picture gets more dimensions before the first convolution", name="fold-moved-pixels")
     return source.unsqueeze(axes[0] % (source.rank + 1))
+
+
+def _squeeze(tracked: Tracks, node: ir.Node) -> Tracked:
+    source = tracked[node.inputs[0]]  # type: ignore[index]
+    axes = constant(node.inputs[1]).tolist() if len(node.inputs) > 1 else attribute(node, "axes", [])
+    if len(axes) != 1:
+        raise NotFoldableError("the picture loses dimensions before the first convolution", name="fold-moved-pixels")
+    return source.squeeze(axes[0] % source.rank)
 
 
 def _slice(tracked: Tracks, node: ir.Node) -> Tracked:
@@ -130,6 +138,7 @@ RULES: dict[str, Callable[[Tracks, ir.Node], Tracked]] = {
     "Transpose": _transpose,
     "Gather": _gather,
     "Unsqueeze": _unsqueeze,
+    "Squeeze": _squeeze,
     "Slice": _slice,
     "Concat": _concat,
     "Mul": _arithmetic(Tracked.times, swapped=Tracked.times),

@@ -48,7 +48,7 @@ class Walk(Trail):
             raise NotFoldableError("the input belongs to no graph", name="fold-not-convolution")
         self.graph = graph
         self.dtype, self.found, self.strangers = picture.value.dtype, list[Convolution](), list[ir.Node]()
-        self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis, order=picture.layout)
+        self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis, rank=len(picture.layout), order=picture.layout)
 
     def visit(self, node: ir.Node) -> None:
         if not node.outputs:

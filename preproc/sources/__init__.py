@@ -5,12 +5,13 @@ Never: a key that nobody reads, a default for constants, a weight or a network (
 """
 
 from .parsing import load_front, load_recipe, parse_front, parse_recipe
-from .recipe import USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe, replace
+from .recipe import FRAMES, USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe, replace
 from .words import FOLDS, FORMATS, OWN_CODE, check_name, check_opset, check_output_name, check_size, check_tolerance, read_labels
 
 __all__ = [
     "FOLDS",
     "FORMATS",
+    "FRAMES",
     "OWN_CODE",
     "USUAL",
     "BackboneSpec",
