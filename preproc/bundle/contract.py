@@ -50,7 +50,7 @@ def make_contract(
             "format": "preproc-contract",
             "version": 1,
             "name": recipe.name,
-            "input": {"name": INPUT, "layout": pixels.layout, "color": pixels.color, "dtype": pixels.dtype, "shape": _shape(pixels)},
+            "input": {"name": INPUT, "layout": pixels.whole_layout, "color": pixels.color, "dtype": pixels.dtype, "shape": _shape(pixels)},
             "other_inputs": list(others),
             "steps": [step.spec() for step in recipe.steps],
             "steps_from": recipe.steps_from,
@@ -70,8 +70,8 @@ def make_contract(
 def _shape(pixels: PixelsSpec) -> list[int | str]:
     """Numbers, and the names of the sides that are free."""
     height, width = (word if side is None else side for side, word in zip(pixels.size, ("height", "width"), strict=True))
-    batch = pixels.batch or "N"
-    return [batch, height, width, pixels.channels] if pixels.layout == "NHWC" else [batch, pixels.channels, height, width]
+    sides = {"N": pixels.batch or "N", "T": pixels.frames or "frames", "C": pixels.channels, "H": height, "W": width}
+    return [sides[axis] for axis in pixels.whole_layout]
 
 
 def _backbone(spec: BackboneSpec) -> dict[str, Any]:
@@ -105,7 +105,8 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         )
     try:
         parsed = steps_of(contract)
-        told = [len(contract["input"]["shape"]) == 4, contract["input"]["layout"] in steps.LAYOUTS, bool(parsed)]
+        layout = contract["input"]["layout"]
+        told = [len(contract["input"]["shape"]) == len(layout), layout in steps.NETWORK_LAYOUTS, bool(parsed)]
         told += [contract["input"]["name"] == INPUT, isinstance(contract["labels"], list), isinstance(contract["notes"], list)]
         told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
@@ -131,13 +132,14 @@ def front_of(contract: Mapping[str, Any]) -> Front:
 
 def _front(contract: Mapping[str, Any]) -> dict[str, Any]:
     """As a recipe says it."""
-    shape, layout = contract["input"]["shape"], contract["input"]["layout"]
-    sides = shape[1:3] if layout == "NHWC" else shape[2:4]
+    layout = contract["input"]["layout"]
+    sides = dict(zip(layout, contract["input"]["shape"], strict=True))
+    size = [sides["H"], sides["W"]]
     return {
-        "pixels": {key: contract["input"][key] for key in ("layout", "color", "dtype")}
-        | {"size": [side if isinstance(side, int) else "dynamic" for side in sides]}
-        | {"channels": shape[3] if layout == "NHWC" else shape[1]}
-        | ({"batch": shape[0]} if isinstance(shape[0], int) else {}),
+        "pixels": {key: contract["input"][key] for key in ("color", "dtype")}
+        | {"layout": f"N{layout[-3:]}", "channels": sides["C"]}
+        | {"size": [side if isinstance(side, int) else "dynamic" for side in size]}
+        | ({"batch": sides["N"]} if isinstance(sides.get("N"), int) else {}),
         "steps": [step.spec() for step in steps_of(contract)[1:]],
     }
 
@@ -159,7 +161,14 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         | ({"verify_sizes": contract["verified_sizes"]} if "verified_sizes" in contract else {}),
     }
     names = tuple(output["name"] for output in contract["outputs"])  # not through parse_recipe(): an .onnx file's may be any
-    return replace(parse_recipe(table, folder=Path()), backbone={"outputs": names}, steps_from=contract.get("steps_from"))
+    layout, shape = contract["input"]["layout"], contract["input"]["shape"]
+    frames = shape[1] if "T" in layout and isinstance(shape[1], int) else None
+    return replace(
+        parse_recipe(table, folder=Path()),
+        backbone={"outputs": names},
+        pixels={"axes": layout[:-3], "frames": frames},
+        steps_from=contract.get("steps_from"),
+    )
 
 
 def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:

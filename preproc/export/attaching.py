@@ -1,6 +1,6 @@
 """Preprocessing in front of an .onnx file that exists already: a recipe whose backbone is that file. No torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from ..bundle import KEY, MANIFEST, Bundle, check_target
 from ..errors import PreprocError, check_choice
 from ..host import Progress, silent, targets
 from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, check_verify_sizes, replace
-from ..steps import COLORS, FORMS, LAYOUTS, FromPixels, Geometry, Sides, Step
+from ..steps import COLORS, FORMS, NETWORK_LAYOUTS, FromPixels, Geometry, Sides, Step
 from ..verify import Report
 from .exporter import publish_bundle, publish_file
 from .job import check_images
@@ -65,7 +65,7 @@ def attach(
     """
     onnx_in, out = Path(onnx_in), Path(out)
     bare = out.suffix.lower() == ".onnx"
-    said = {"fold": (fold, FOLDS), "model_color": (model_color, COLORS), "model_layout": (model_layout, LAYOUTS)}
+    said = {"fold": (fold, FOLDS), "model_color": (model_color, COLORS), "model_layout": (model_layout, NETWORK_LAYOUTS)}
     for field, (value, known) in (said | {"form": (form, (*FORMS, "auto"))}).items():
         if value is not None:
             check_choice(field, value, known)

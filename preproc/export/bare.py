@@ -56,9 +56,7 @@ def bare_network(
     names = recipe.backbone.outputs
     if isinstance(backbone, Path):
         picture = graph.picture_input(graph.load(backbone), recipe.backbone.input, recipe.backbone.layout)
-        assert picture.value.dtype is not None
-        order, kind = (0, 2, 3, 1) if picture.layout == "NHWC" else (0, 1, 2, 3), picture.value.dtype.numpy()
-        return Bare({"model.onnx": backbone}, None, names, lambda ready: np.ascontiguousarray(ready.transpose(order).astype(kind)))
+        return Bare({"model.onnx": backbone}, None, names, picture.arrange)
     import torch
     from torch import nn
 

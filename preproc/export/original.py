@@ -1,6 +1,7 @@
 """The Python pipeline that steps were published as, run on photographs: what every runtime is compared with, too."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ def through_original(
     for size in sizes:
         named = list(inputs.photographs(pixels, size))
         for position, (name, _, _) in enumerate(named):
-            chosen = [named[(position + further) % len(named)] for further in range(pixels.batch or 1)]
+            chosen = [named[(position + further) % len(named)] for further in range(math.prod(pixels.front()))]
             picture = np.concatenate([picture for _, _, picture in chosen])
             ready, ours = np.concatenate([transform(image) for _, image, _ in chosen]), reference.apply(as_here, picture)
             if ready.shape != ours.shape:
@@ -56,7 +57,8 @@ def through_original(
                 other = reference.apply(recipe.steps, picture)
                 further = float(np.abs(other - ours).max() / np.abs(other).max())
                 apart, where = max((apart, where), (further, name))
-            cases.append(Case(name, picture, bare(ready), bare.others(len(picture)), ready=ready.astype(np.float64)))
+            case = Case(name, picture.reshape(*pixels.front(), *picture.shape[1:]), bare(ready), ready=ready.astype(np.float64))
+            cases.append(dataclasses.replace(case, others=bare.others(case.batch)))
     if apart > most:
         (pillow,) = {step.pillow for step in recipe.steps if isinstance(step, Resampling)} - {None, installed_pillow()}
         raise NotAtHandError(

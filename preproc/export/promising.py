@@ -37,7 +37,7 @@ def _shape(name: str, told: Sequence[int | str | None] | None, cases: Sequence[C
     sides: list[int | str | None] = []
     for axis, lengths in enumerate(zip(*shapes, strict=True)):
         word = told[axis] if told is not None and len(told) == len(shapes[0]) else None
-        if batch is None and all(length == len(case.pixels) for length, case in zip(lengths, cases, strict=True)):
+        if batch is None and all(length == case.batch for length, case in zip(lengths, cases, strict=True)):
             sides.append("N")
         elif len(set(lengths)) == 1:
             sides.append(lengths[0])

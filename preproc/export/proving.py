@@ -63,7 +63,14 @@ def prove(
     progress("computing the float64 reference")
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
-    cases = make_cases(recipe.steps, truths.reference, pictures, batch=recipe.pixels.batch, progress=progress)
+    cases = make_cases(
+        recipe.steps,
+        truths.reference,
+        pictures,
+        front=recipe.pixels.front(),
+        several=recipe.pixels.axes != "" and recipe.pixels.batch is None,
+        progress=progress,
+    )
     own = [name for name, _ in pictures if name.startswith(inputs.OWN)][:OWN_GOLDEN]
     golden = tuple(case for case in cases if case.name in (*own, *GOLDEN))
     power, noticed = measure_power(

@@ -81,12 +81,13 @@ def file_job(recipe: Recipe, model: "ir.Model", *, any_form: bool = False) -> Jo
     recipe = replace(
         recipe,
         backbone={"outputs": _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))},
-        pixels={"batch": picture.batch},
+        pixels={"batch": picture.batch, "axes": picture.axes, "frames": picture.frames},
     )
     ready = channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
     recipe, raised, told = in_opset(recipe, model, any_form=any_form)
     notes = (*_guard(recipe, graph_effect(raised, ready, name=which[0], layout=which[1])), *told)
+    notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
     return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, raised), True, recipe.labels, notes, raised)
 
 

@@ -71,7 +71,7 @@ def _check(recipe: Recipe, sizes: Sequence[Size]) -> None:
             raise PreprocError(
                 f"verify_sizes: expected sizes that the pixels can have, {wanted}, got {_listed([size])}", name="shape-mismatch"
             )
-        values = math.prod(pixels.shape(pixels.batch or 1, size))
+        values = math.prod((*pixels.front(), *pixels.shape(1, size)))
         if values > MOST_VALUES:
             raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}", name="too-large")
 
@@ -80,7 +80,7 @@ def _answers(recipe: Recipe, answer: Answer, size: Size) -> bool:
     """Whether the network answers numbers to a picture of that size. Raises PreprocError, whose message begins with the size, where it
     refuses it."""
     noise = dict(inputs.standard(recipe.pixels, size))["noise"]
-    ready = reference.apply(recipe.steps, np.concatenate([noise] * (recipe.pixels.batch or 1)))
+    ready = reference.apply(recipe.steps, np.concatenate([noise] * math.prod(recipe.pixels.front())))
     try:
         values = list(answer(ready))
     except PreprocError as error:

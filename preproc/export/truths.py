@@ -42,19 +42,19 @@ def truths_of(recipe: Recipe, backbone: "Backbone | Path") -> Truths:
 def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
     from .. import graph
 
-    model = graph.load(file)
+    model, folder = graph.load(file), file.absolute().parent
     picture = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout)
     open_one = functools.partial(
         OnnxReference,
         names=recipe.backbone.outputs,
         image=str(picture.value.name),
-        nhwc=picture.layout == "NHWC",
+        arrange=picture.arrange,
         others=graph.others(model, picture),
         untouched=graph.untouched(model, picture.value),
     )
-    truth = open_one(file)
+    truth = open_one(graph.to_bytes(model), folder=folder) if graph.freed(model) else open_one(file)
     minus = None if affine is None else graph.uncorrected_border(picture, affine)
-    wrong = None if minus is None else (open_one(graph.to_bytes(model), folder=file.absolute().parent), minus)
+    wrong = None if minus is None else (open_one(graph.to_bytes(model), folder=folder), minus)
     return Truths(truth, truth, wrong, "the original file fed by float64 steps")
 
 

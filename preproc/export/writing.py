@@ -121,14 +121,14 @@ def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.M
     """What the files promise."""
     declared = {} if model is None else {value.name: value for value in model.graph.outputs}
     picture = (
-        graph.any_picture(model, contracts.INPUT, job.recipe.pixels.layout)
+        graph.any_picture(model, contracts.INPUT, job.recipe.pixels.whole_layout)
         if isinstance(job.backbone, Path) and model is not None
         else None
     )
     others = [] if picture is None or model is None else graph.promised_others(model, picture)
     made = contracts.make_contract(
         job.recipe,
-        outputs=[promised(name, declared.get(name), proof, job.recipe.pixels.batch) for name in job.recipe.backbone.outputs],
+        outputs=[promised(name, declared.get(name), proof, job.recipe.pixels.rows) for name in job.recipe.backbone.outputs],
         others=others,
         fold=fold,
         weights=job.weights,
@@ -171,7 +171,9 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, dict[str, A
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
     pixels = recipe.pixels
     entry = _fold_entry(recipe, done)
-    entry |= graph.record(model, contracts.INPUT, layout=pixels.layout, channels=pixels.channels, folded=done.folded, moved=done.moved)
+    entry |= graph.record(
+        model, contracts.INPUT, layout=pixels.whole_layout, channels=pixels.channels, folded=done.folded, moved=done.moved
+    )
     return model, entry, (*job.notes, *done.notes)
 
 

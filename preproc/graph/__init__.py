@@ -9,7 +9,7 @@ from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
-from .messages import beside, inlined
+from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
@@ -33,6 +33,7 @@ __all__ = [
     "disagreements",
     "fingerprint",
     "follow",
+    "freed",
     "inlined",
     "load",
     "needed_opset",

@@ -27,10 +27,13 @@ def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bo
 
     moved: the pixels behind resizes and crops, whose nodes get a sha256 of their own; the map is what comes behind them.
     """
-    start: dict[str, str] | None = None if moved is None else {"to": moved.to, "layout": "NCHW", "dtype": moved.dtype.numpy().name}
+    start: dict[str, Any] | None = None
+    if moved is not None:
+        start = {"to": moved.to, "layout": moved.layout, "dtype": moved.dtype.numpy().name}
+        start |= {} if moved.channels is None else {"channels": moved.channels}
     trail = _follow(model, name, layout, channels, start)
     try:
-        effective = _effective(trail, channels)
+        effective = _effective(trail, channels if start is None else start.get("channels", channels))
         told: dict[str, Any] = {"effective": {"matrix": effective.matrix.tolist(), "offset": effective.offset.tolist()}}
         told |= {"effective_reason": None, "axes": _axes(trail)}
     except NotFoldableError as error:
@@ -56,6 +59,7 @@ def disagreements(contract: Mapping[str, Any], model: ir.Model) -> tuple[list[st
     unknown = []
     channels = image["shape"][image["layout"].index("C")]
     moved = fold.get("moved")
+    behind = channels if moved is None else moved.get("channels", channels)
     if moved is not None:
         digest = _nodes_digest(model, moved["to"])
         if digest is None:
@@ -68,7 +72,7 @@ def disagreements(contract: Mapping[str, Any], model: ir.Model) -> tuple[list[st
     else:
         promised = Affine(fold["effective"]["matrix"], fold["effective"]["offset"])
         try:
-            found, axes = _effective(trail, channels), _axes(trail)
+            found, axes = _effective(trail, behind), _axes(trail)
             if not found.close_to(promised):
                 wrong.append(f"expected in front of the first convolution {described(promised)}, got {described(found)}")
             if axes != fold["axes"]:
@@ -102,7 +106,7 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
     return wrong
 
 
-def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: Mapping[str, str] | None) -> Walk:
+def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: Mapping[str, Any] | None) -> Walk:
     """From the input on, or from the value that `moved` has as a contract has it: of the input's layout and dtype in files that preproc
     made before it cast there."""
     picture = any_picture(model, name, layout)
@@ -111,7 +115,7 @@ def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: Mappi
     value = _named(model, moved["to"])
     assert value is not None
     value.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(moved["dtype"]))) if "dtype" in moved else picture.value.type
-    return follow(replace(picture, value=value, layout=moved.get("layout", layout)), channels)
+    return follow(replace(picture, value=value, layout=moved.get("layout", layout)), moved.get("channels", channels))
 
 
 def _named(model: ir.Model, name: str) -> ir.Value | None:

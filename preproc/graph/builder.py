@@ -15,10 +15,13 @@ from ..steps import Sides
 
 @dataclass(frozen=True)
 class Moved:
-    """Pixels behind resizes and crops: grey levels (N, C, H, W). to: the value's name."""
+    """Pixels behind what moves them, resizes and crops: grey levels (N, C, H, W). Or frames behind all steps, as the model takes them.
+    to: the value's name.  channels: that it has; None: as many as the pixels."""
 
     to: str
     dtype: ir.DataType
+    layout: str = "NCHW"
+    channels: int | None = None
 
 
 class Builder:
@@ -55,6 +58,10 @@ class Builder:
         if self.opset >= (13 if op == "ReduceSum" else 18):
             return self.add(op, x, np.array(axes, np.int64), keepdims=1)
         return self.add(op, x, axes=axes, keepdims=1)
+
+    def on_axes(self, op: str, x: ir.Value, axes: list[int]) -> ir.Value:
+        """A Squeeze or an Unsqueeze, whose axes are an attribute up to opset 12."""
+        return self.add(op, x, np.array(axes, np.int64)) if self.opset >= 13 else self.add(op, x, axes=axes)
 
     def floats(self, values: Any) -> NDArray[Any]:
         return np.asarray(values, np.float64).astype(self.dtype.numpy())

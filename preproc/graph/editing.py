@@ -11,6 +11,7 @@ from ..errors import NotFoldableError, PreprocError
 from ..folding import plan_for, rewrite, spoil_border
 from ..sources import PixelsSpec
 from ..steps import Affine, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
+from .axes import entering, leaving
 from .builder import Builder, Moved
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
@@ -50,20 +51,21 @@ def attach(
     picture = picture_input(model, old, layout)
     taker, ready = picture.value, channels_out(steps, pixels.channels)
     assert taker.dtype is not None
-    picture.check_fits(pixels, channels=ready, size=output_size(steps, pixels.size))
+    size = output_size(steps, pixels.size)
+    picture.check_fits(pixels, channels=ready, size=size)
     _check_names(model, taker, name)
     opset = model.opset_imports.get("", 0)
     left, constant, done = _plan(picture, steps, pixels.channels, ready, fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
     value = ir.Value(name=name, shape=_pixel_shape(picture, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
     builder = Builder(taker.dtype, pixels.channels, opset=opset, size=pixels.size)
-    output = build(builder, left, value)
+    output = build(builder, left, entering(builder, value, pixels))
     if constant is not None:
         output = append_channel(builder, constant, output)
-    if picture.layout == "NHWC":
-        output = builder.add("Transpose", output, perm=[0, 2, 3, 1])
+    output = leaving(builder, output, pixels, value, size=size, layout=picture.layout)
     insert(model.graph, taker, value, builder, output)
-    return replace(done, moved=builder.moved)
+    frames = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" else None
+    return replace(done, moved=frames or builder.moved)
 
 
 def _check_names(model: ir.Model, taker: ir.Value, name: str) -> None:
@@ -131,14 +133,13 @@ def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
 def _pixel_shape(picture: Picture, pixels: PixelsSpec) -> ir.Shape:
     """The old input's batch, height and width, symbols included, but for a side that the pixels fix, or leave free where the model's is
     not."""
-    shape, layout = picture.value.shape, picture.layout
+    shape = picture.value.shape
     assert shape is not None
-    free = [
-        ir.SymbolicDim(name) if isinstance(shape[layout.index(name[0].upper())], int) else shape[layout.index(name[0].upper())]
-        for name in ("height", "width")
-    ]
-    sides: list[int | ir.SymbolicDim] = [own if side is None else side for side, own in zip(pixels.size, free, strict=True)]
-    return ir.Shape([shape[0], *sides, pixels.channels] if pixels.layout == "NHWC" else [shape[0], pixels.channels, *sides])
+    old = dict(zip(picture.layout, shape, strict=True))
+    free = {axis: ir.SymbolicDim(name) if isinstance(old[axis], int) else old[axis] for axis, name in (("H", "height"), ("W", "width"))}
+    fixed = {axis: side for axis, side in zip("HW", pixels.size, strict=True) if side is not None}
+    new = old | {"C": pixels.channels} | free | fixed
+    return ir.Shape([new[axis] for axis in pixels.whole_layout])
 
 
 def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, output: ir.Value) -> None:

@@ -17,7 +17,8 @@ from .reading import read
 def load(path: str | Path) -> ir.Model:
     """Raises BundleError with the file's name if it is not an ONNX file. Weights in files of their own stay there.
 
-    Older files list every initializer among their inputs, for they had to: here they are initializers only.
+    Older files list every initializer among their inputs, for they had to: here they are initializers only. Sides of inputs and outputs
+    that some exporters declare as 0 or -1 are free, which is what these mean by it.
     """
     proto = read(path)
     try:
@@ -29,8 +30,9 @@ def load(path: str | Path) -> ir.Model:
             raise BundleError(f"{path}: expected initializers of different names, got {twice!r} twice", name="not-a-model")
         files = _files(proto)
         _take_in(proto, Path(path).parent)
+        freed = _free_sides(proto.graph)
         with _silent("onnx_ir.serde"):  # it warns of what the check below refuses
-            model = model_of(proto, Path(path).absolute().parent, files)
+            model = model_of(proto, Path(path).absolute().parent, files, freed)
     except BundleError:
         raise
     except Exception as error:  # onnx-ir raises whatever Python does with a wrong message
@@ -42,6 +44,19 @@ def load(path: str | Path) -> ir.Model:
     check(model, path, full=False)
     _check_weights(model, path)
     return model
+
+
+def _free_sides(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """In place; the names of the inputs that had such. Inside of the graph a 0 may be one, but for a batch."""
+    found, weights = [], {tensor.name for tensor in graph.initializer}
+    for values, inside in ((graph.input, False), (graph.output, False), (graph.value_info, True)):
+        for value in (value for value in values if value.name not in weights):
+            for axis, side in enumerate(value.type.tensor_type.shape.dim):
+                none = side.dim_value == 0 and (axis == 0 or not inside)
+                if side.HasField("dim_value") and (side.dim_value < 0 or none):
+                    side.ClearField("dim_value")
+                    found.append(value.name)
+    return tuple(dict.fromkeys(value.name for value in graph.input if value.name in found))
 
 
 def _files(proto: onnx.ModelProto) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Where a graph has the channels of its picture: told by the first operations that treat an axis as channels, else by a shape."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,29 +52,41 @@ KEEPING = (
     "Concat",
 )
 """Operators behind which every axis is still what it was."""
+BY_AXIS = {3: {0: "CHW", 2: "HWC"}, 4: {1: "NCHW", 3: "NHWC"}, 5: {1: "NCTHW", 2: "NTCHW", 4: "NTHWC"}}
+"""By the number of axes: the layout that has its channels on this one."""
+TURNS: dict[tuple[int | None, ...], int] = {
+    (0, 3, 1, 2): 3,
+    (0, 2, 3, 1): 1,
+    (2, 0, 1): 2,
+    (1, 2, 0): 0,
+    (0, 4, 1, 2, 3): 4,
+    (0, 1, 4, 2, 3): 4,
+}
+"""Transposes that bring channels to the front or to the end, with the axis on which they were."""
 Axes = tuple[int | None, ...]
 """Of a value: which axis of the picture each of its own is, None for a new one."""
 
 
 def seen(model: ir.Model, picture: ir.Value, *, by_operators: bool = False) -> str | None:
-    """NHWC or NCHW, as the graph reads its 4-D picture; None where it does not tell, or tells both. by_operators: the other evidence,
+    """One of BY_AXIS, as the graph reads its picture; None where it does not tell, or tells several. by_operators: the other evidence,
     which may mislead, does not count.
 
     The first convolution and its like tell most. Where none is reached, a constant that differs along one axis, (3, 1, 1) or (3,), does;
     and where there is none either, a transpose that starts the graph.
     """
+    known = BY_AXIS.get(0 if picture.shape is None else len(picture.shape), {})
     told: dict[str, set[int]] = {"operator": set(), "constant": set(), "transpose": set()}
     for how, axis in _walk(model, picture):
         told[how].add(axis)
     for axes in [told["operator"]] if by_operators else told.values():
-        if axes & {1, 3}:
-            return "NCHW" if axes == {1} else "NHWC" if axes == {3} else None
+        if axes & known.keys():
+            return known[min(axes)] if len(axes) == 1 else None
     return None
 
 
 def _walk(model: ir.Model, picture: ir.Value) -> Iterator[tuple[str, int]]:
     """What tells of channels, and the picture's axis that it tells of."""
-    start: tuple[ir.Value, Axes, tuple[ir.Node, ...]] = (picture, (0, 1, 2, 3), ())
+    start: tuple[ir.Value, Axes, tuple[ir.Node, ...]] = (picture, tuple(range(len(picture.shape or ()))), ())
     waiting, met = [start], {start}
     while waiting:
         value, axes, calls = waiting.pop()
@@ -88,15 +101,15 @@ def _walk(model: ir.Model, picture: ir.Value) -> Iterator[tuple[str, int]]:
                 made.append((function.inputs[index], axes, (*calls, node)))
             elif node.domain in ("", "ai.onnx"):
                 if node.op_type in CHANNELS_SECOND and index == 0:
-                    if len(axes) == 4 and axes[1] is not None:
+                    if len(axes) in (4, 5) and axes[1] is not None:
                         yield "operator", axes[1]
                     continue
                 if node.op_type in ARITHMETIC:
                     yield from (("constant", axis) for axis in _constant_axes(node, index, axes))
                 behind = _behind(node, index, axes)
                 if behind is not None:
-                    if node.op_type == "Transpose" and axes == (0, 1, 2, 3) and behind in ((0, 3, 1, 2), (0, 2, 3, 1)):
-                        yield "transpose", 3 if behind[1] == 3 else 1
+                    if node.op_type == "Transpose" and axes == tuple(range(len(axes))) and behind in TURNS:
+                        yield "transpose", TURNS[behind]
                     made += [(output, behind, calls) for output in node.outputs]
         waiting += [step for step in made if step not in met]
         met |= set(made)
@@ -116,6 +129,8 @@ def _behind(node: ir.Node, index: int, axes: Axes) -> Axes | None:
             at = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
             rank = None if node.inputs[1] is None or node.inputs[1].shape is None else len(node.inputs[1].shape)
             return axes if rank == 1 else _without(axes, [at]) if rank == 0 else None
+        case "Reshape" if _puts_frames_together(node):
+            return (None, *axes[2:])
         case "Squeeze":
             return _without(axes, _numbers(node))
         case "Unsqueeze":
@@ -124,6 +139,16 @@ def _behind(node: ir.Node, index: int, axes: Axes) -> Axes | None:
                 axes = (*axes[:at], None, *axes[at:])
             return axes
     return None
+
+
+def _puts_frames_together(node: ir.Node) -> bool:
+    """Whether it makes a batch of all frames, (N, T, C, H, W) to (N T, C, H, W): the three last sides stay."""
+    before, after = (None if value is None or value.shape is None else list(value.shape) for value in (node.inputs[0], node.outputs[0]))
+    with contextlib.suppress(NotFoldableError):
+        after = constant(node.inputs[1]).tolist()
+    if before is None or after is None or (len(before), len(after)) != (5, 4):
+        return False
+    return before[2:] == after[1:] and all(isinstance(side, int) and side > 0 for side in before[2:])
 
 
 def _without(axes: Axes, dropped: list[int]) -> Axes | None:

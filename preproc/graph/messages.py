@@ -24,7 +24,7 @@ _KEY = "preproc.original"
 class Original:
     """The messages of a file loaded from `folder`. head: the model without its graph.  graph: without its initializers.
     nodes: the nodes in it.  inputs: the inputs, by name.  tensors: the initializers, each with what onnx-ir holds for it.
-    files: those beside it, with weights."""
+    files: those beside it, with weights.  freed: the inputs with sides that were declared as 0 or -1."""
 
     folder: Path
     head: onnx.ModelProto
@@ -33,6 +33,7 @@ class Original:
     inputs: dict[str, ir.Value]
     tensors: dict[str, tuple[ir.TensorProtocol | None, onnx.TensorProto]]
     files: tuple[str, ...]
+    freed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Messages:
     tensors: list[onnx.TensorProto]
 
 
-def model_of(proto: onnx.ModelProto, folder: Path, files: tuple[str, ...]) -> ir.Model:
+def model_of(proto: onnx.ModelProto, folder: Path, files: tuple[str, ...], freed: tuple[str, ...] = ()) -> ir.Model:
     """The model, which remembers the messages. They are taken apart: `proto` must not be used any more.
 
     Older files list every initializer among their inputs, for they had to: in the model they are initializers only.
@@ -55,7 +56,7 @@ def model_of(proto: onnx.ModelProto, folder: Path, files: tuple[str, ...]) -> ir
     tensors = {tensor.name: (values[tensor.name].const_value, tensor) for tensor in graph.initializer}
     proto.ClearField("graph")
     del graph.initializer[:]
-    model.meta[_KEY] = Original(folder, proto, graph, list(model.graph), inputs, tensors, files)
+    model.meta[_KEY] = Original(folder, proto, graph, list(model.graph), inputs, tensors, files, freed)
     if model.ir_version < UNLISTED:
         model.graph.inputs[:] = [value for value in model.graph.inputs if value.name not in values]
     ir.external_data.set_base_dir(model.graph, folder)
@@ -74,10 +75,10 @@ def inlined(model: ir.Model, functions: Iterable[tuple[str, str]]) -> ir.Model:
     return model_of(proto, *origin_of(model))
 
 
-def origin_of(model: ir.Model) -> tuple[Path, tuple[str, ...]]:
-    """The folder that a loaded model was in, and the names of the other files that it had weights in."""
+def origin_of(model: ir.Model) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:
+    """The folder that a loaded model was in, the names of the other files that it had weights in, and freed()."""
     original: Original = model.meta[_KEY]
-    return original.folder, original.files
+    return original.folder, original.files, original.freed
 
 
 def light(parts: Messages) -> onnx.ModelProto:
@@ -96,6 +97,11 @@ def light(parts: Messages) -> onnx.ModelProto:
 def beside(model: ir.Model) -> tuple[str, ...]:
     """The names of the other files that a loaded model had weights in."""
     return origin_of(model)[1]
+
+
+def freed(model: ir.Model) -> tuple[str, ...]:
+    """The names of the inputs of a loaded model with sides that its file declares as 0 or -1."""
+    return origin_of(model)[2]
 
 
 def messages(model: ir.Model) -> Messages:

@@ -1,13 +1,16 @@
 """The input of a graph that takes the picture, and its layout: said, seen in the graph, or told by its shape."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from .. import folding
 from ..errors import PreprocError
-from ..sources import PixelsSpec
-from ..steps import Sides
+from ..sources import FRAMES, PixelsSpec
+from ..steps import NETWORK_LAYOUTS, Sides
 from . import layout as layouts
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
@@ -21,8 +24,8 @@ CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Picture:
-    """layout: NCHW or NHWC.  seen: the layout that the graph's operators read, or None where they do not tell.
-    batch, height, width, channels: None where they are free."""
+    """layout: one of steps.NETWORK_LAYOUTS.  seen: the layout that the graph's operators read, or None where they do not tell.
+    batch, channels, height, width, frames: None where they are free, or there are none."""
 
     value: ir.Value
     layout: str
@@ -31,6 +34,12 @@ class Picture:
     channels: int | None
     height: int | None
     width: int | None
+    frames: int | None = None
+
+    @property
+    def axes(self) -> str:
+        """What is in front of a picture's own axes, as PixelsSpec has it."""
+        return "NT" if "T" in self.layout else "N" if "N" in self.layout else ""
 
     @property
     def size(self) -> Sides:
@@ -40,6 +49,14 @@ class Picture:
     def axis(self) -> int:
         """Of the channels."""
         return self.layout.index("C")
+
+    def arrange(self, ready: NDArray[Any]) -> NDArray[Any]:
+        """(N, C, H, W) values as the model takes them, in its dtype; of a batch of frames those of one picture behind the other."""
+        assert self.value.dtype is not None
+        front = {"": (), "N": (-1,), "NT": (-1, self.frames or FRAMES)}[self.axes]
+        order = [f"{self.axes}CHW".index(axis) for axis in self.layout]
+        turned = ready.reshape(*front, *ready.shape[1:]).transpose(order)
+        return np.ascontiguousarray(turned.astype(self.value.dtype.numpy()))
 
     def check_fits(self, pixels: PixelsSpec, *, channels: int, size: Sides) -> None:
         """Raises PreprocError unless the model takes what the steps make of these pixels: so many channels, this (height, width), None
@@ -68,19 +85,21 @@ class Picture:
 
 
 def picture_input(model: ir.Model, name: str | None = None, layout: str | None = None) -> Picture:
-    """The input that takes the picture as floats, (N, C, H, W) or (N, H, W, C): the one called `name`, or the only one of that kind.
+    """The input that takes the picture as floats: the one called `name`, or the only one of that kind, a batch of pictures before others.
 
-    layout: NCHW or NHWC, or None for what the graph, or else the shape, tells. Raises PreprocError with what the model has instead, and
-    where two layouts are possible.
+    layout: one of steps.NETWORK_LAYOUTS, or None for what the graph, or else the shape, tells. Raises PreprocError with what the model has
+    instead, and where two layouts are possible.
     """
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
-    value = _choose(model, name, FLOATS, listed)
+    value = _choose(model, name, FLOATS, layout, listed)
     if value is None:
-        if _choose(model, name, tuple(RAW), listed) is not None:
+        if _choose(model, name, tuple(RAW), layout, listed) is not None:
             raise PreprocError(
                 f"expected a model that takes floats, got one that takes raw pixels already: {listed}", name="pixels-already"
             )
-        raise PreprocError(f"expected a model with an input for a float picture (N, C, H, W), got: {listed}", name="no-picture-input")
+        raise PreprocError(
+            f"expected a model with an input for a float picture, (N, C, H, W) or (C, H, W), got: {listed}", name="no-picture-input"
+        )
     if value.dtype in HALF:
         raise PreprocError(
             f"expected a model in float32 or float64, got {value.name} in {value.dtype}: its own rounding would hide the errors "
@@ -93,9 +112,9 @@ def picture_input(model: ir.Model, name: str | None = None, layout: str | None =
 def any_picture(model: ir.Model, name: str | None = None, layout: str | None = None) -> Picture:
     """As picture_input(), but the input may be raw pixels, too, or of half precision: to look at only. Raises PreprocError."""
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
-    value = _choose(model, name, (*FLOATS, *RAW), listed)
+    value = _choose(model, name, (*FLOATS, *RAW), layout, listed)
     if value is None:
-        raise PreprocError(f"no input takes a picture, 4-D: {listed}", name="no-picture-input")
+        raise PreprocError(f"no input takes a picture: {listed}", name="no-picture-input")
     return _picture(model, value, layout)
 
 
@@ -115,15 +134,17 @@ def _inputs(model: ir.Model) -> list[ir.Value]:
     return [value for value in model.graph.inputs if value.name not in model.graph.initializers]
 
 
-def _choose(model: ir.Model, name: str | None, kinds: tuple[ir.DataType, ...], listed: str) -> ir.Value | None:
+def _choose(model: ir.Model, name: str | None, kinds: tuple[ir.DataType, ...], layout: str | None, listed: str) -> ir.Value | None:
     inputs = _inputs(model)
     if name is not None and name not in [value.name for value in inputs]:
         raise PreprocError(f"expected the name of an input, got {name!r}; the model has {listed}", name="unknown-choice")
     found = [
         value
         for value in inputs
-        if name in (None, value.name) and value.dtype in kinds and value.shape is not None and len(value.shape) == 4
+        if name in (None, value.name) and value.dtype in kinds and _rank(value) in ((3, 4, 5) if layout is None else (len(layout),))
     ]
+    if name is None and layout is None:  # of three or five axes there is more than pictures: sounds, texts
+        found = [value for value in found if _rank(value) == 4] or [value for value in found if _is_told(model, value)]
     if len(found) > 1:
         raise PreprocError(
             f"expected one input that takes a picture, got {len(found)}: {listed}; choose with --input NAME", name="several-inputs"
@@ -132,29 +153,43 @@ def _choose(model: ir.Model, name: str | None, kinds: tuple[ir.DataType, ...], l
 
 
 def _picture(model: ir.Model, value: ir.Value, layout: str | None) -> Picture:
-    assert value.shape is not None
-    sides = [side if isinstance(side, int) and side > 0 else None for side in value.shape]
-    seen, by_shape = layouts.seen(model, value, by_operators=True), _by_shape(sides)
+    sides, known = _sides(value), [each for each in NETWORK_LAYOUTS if len(each) == _rank(value)]
+    seen, by_shape = layouts.seen(model, value, by_operators=True), _by_shape(sides, CHANNELS)
     likely = seen or layouts.seen(model, value)
     layout = layout or seen or (likely if likely is None or by_shape in (None, likely) else None) or (None if likely else by_shape)
     if layout is None:
         raise PreprocError(
             f"expected a picture whose layout the graph or the shape tells, got {value.name}: {value.shape}, which may be either: write "
-            '--model-layout NCHW or NHWC (in a recipe: [backbone] layout = "NCHW")',
+            f'--model-layout {" or ".join(known)} (in a recipe: [backbone] layout = "{known[0]}")',
             name="layout-ambiguous",
         )
-    batch, channels, height, width = (sides[layout.index(axis)] for axis in "NCHW")
+    batch, channels, height, width, frames = (sides[layout.index(axis)] if axis in layout else None for axis in "NCHWT")
     if (channels or 0) > MOST_CHANNELS:
         raise PreprocError(
             f"expected a picture of at most {MOST_CHANNELS} channels, got {channels} in {value.name}, {layout}", name="no-picture-input"
         )
-    return Picture(value, layout, seen, batch, channels, height, width)
+    return Picture(value, layout, seen, batch, channels, height, width, frames)
 
 
-def _by_shape(sides: list[int | None]) -> str | None:
-    """Told by the one axis that has as many channels as pictures have, or that alone is no free side; None where both are, or none is."""
-    _, second, third, last = sides
-    found = second in CHANNELS, last in CHANNELS
-    if not any(found) and third is None:
-        found = second is not None, last is not None
-    return {(True, False): "NCHW", (False, True): "NHWC"}.get(found)
+def _sides(value: ir.Value) -> list[int | None]:
+    return [side if isinstance(side, int) and side > 0 else None for side in value.shape or ()]
+
+
+def _rank(value: ir.Value) -> int:
+    return 0 if value.shape is None else len(value.shape)
+
+
+def _is_told(model: ir.Model, value: ir.Value) -> bool:
+    """Whether a value that is no batch of pictures is one picture, or frames, by what the graph does to it, or by a shape that little
+    else has."""
+    return layouts.seen(model, value) is not None or _by_shape(_sides(value), CHANNELS[1:]) is not None
+
+
+def _by_shape(sides: list[int | None], channels: tuple[int, ...]) -> str | None:
+    """Told by the one axis that has as many channels as pictures have, or that alone is no free side; None where several are, or none
+    is."""
+    known = layouts.BY_AXIS.get(len(sides), {})
+    found = [layout for axis, layout in known.items() if sides[axis] in channels]
+    if not found and len(sides) == 4 and sides[2] is None:
+        found = [layout for axis, layout in known.items() if sides[axis] is not None]
+    return found[0] if len(found) == 1 else None

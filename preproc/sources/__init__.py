@@ -5,7 +5,7 @@ Never: a key that nobody reads, a default for constants, a weight or a network (
 """
 
 from .parsing import load_front, load_recipe, parse_front, parse_recipe
-from .recipe import USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe, replace
+from .recipe import FRAMES, USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe, replace
 from .words import (
     FOLDS,
     FORMATS,
@@ -22,6 +22,7 @@ from .words import (
 __all__ = [
     "FOLDS",
     "FORMATS",
+    "FRAMES",
     "OWN_CODE",
     "USUAL",
     "BackboneSpec",

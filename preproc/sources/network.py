@@ -3,7 +3,7 @@
 import json
 
 from ..errors import RecipeError
-from ..steps import COLORS, LAYOUTS
+from ..steps import COLORS, NETWORK_LAYOUTS
 from .recipe import BackboneSpec
 from .table import Table
 from .words import SOURCES, check_output_name
@@ -21,7 +21,7 @@ def parse_backbone(table: Table) -> BackboneSpec:
         override=table.text("override", None),
         outputs=table.texts("outputs", ()),
         input=table.text("input", None),
-        layout=table.choice("layout", LAYOUTS) if "layout" in table.data else table.any("layout", None),
+        layout=table.choice("layout", NETWORK_LAYOUTS) if "layout" in table.data else table.any("layout", None),
         arguments=table.table("arguments", {}).data,
     )
     table.finish()

@@ -32,10 +32,15 @@ class BackboneSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
+FRAMES = 4
+"""That are verified where their number is free."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PixelsSpec:
     """What the caller has. size: (height, width), each a number, or None where it is free; None for both: (None, None).  channels: only for
-    color = "ANY".  batch: None where it is free; a number where an .onnx file fixes it."""
+    color = "ANY".  batch: None where it is free; a number where an .onnx file fixes it.  axes: what is in front of a picture's own, as an
+    .onnx file has it: "N", a batch; "", nothing; "NT", a batch of so many `frames`, None where their number is free."""
 
     layout: str
     color: str
@@ -43,6 +48,23 @@ class PixelsSpec:
     size: Sides
     channels: int
     batch: int | None = None
+    axes: str = "N"
+    frames: int | None = None
+
+    @property
+    def whole_layout(self) -> str:
+        """With what is in front: HWC, NHWC, NTHWC, or the same of NCHW."""
+        return self.axes + self.layout[1:]
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows an output has that has one for each picture, or each batch of frames; None: as many as there are pictures."""
+        return self.batch if self.axes else 1
+
+    def front(self, batch: int = 1) -> tuple[int, ...]:
+        """How many pictures are in front of a picture's own axes, with that batch and FRAMES where they are free."""
+        sides = {"N": self.batch or batch, "T": self.frames or FRAMES}
+        return tuple(sides[axis] for axis in self.axes)
 
     def __post_init__(self) -> None:
         given: object = self.size

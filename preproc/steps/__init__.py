@@ -12,7 +12,7 @@ from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
 from .geometry import Geometry, Sides, Size, known, output_size
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
-from .pixels import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels
+from .pixels import COLORS, LAYOUTS, NETWORK_LAYOUTS, PIXEL_DTYPES, FromPixels
 from .plausibility import BECAUSE
 from .presets import PRESETS, UNITS, Statistics, preset
 from .resize import FAST, FORMS, INTERPOLATIONS, PILLOWS, Letterbox, Resampling, Resize, check_pillow, installed_pillow, with_pillow
@@ -25,6 +25,7 @@ __all__ = [
     "FORMS",
     "INTERPOLATIONS",
     "LAYOUTS",
+    "NETWORK_LAYOUTS",
     "PILLOWS",
     "PIXEL_DTYPES",
     "PRESETS",

@@ -21,6 +21,8 @@ COLORS: Mapping[str, tuple[str, ...]] = {
 """Colour orders and the channels in them. ANY: any number of channels, never reordered."""
 
 LAYOUTS = ("NHWC", "NCHW")
+NETWORK_LAYOUTS = ("NCHW", "NHWC", "CHW", "HWC", "NTCHW", "NCTHW", "NTHWC")
+"""What an .onnx file's picture may be: a batch of pictures, one without a batch, or a batch of T frames each."""
 PIXEL_DTYPES: Mapping[str, float] = {"uint8": 255.0, "uint16": 65535.0}
 """Pixel dtypes and their largest grey level."""
 

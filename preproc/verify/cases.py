@@ -44,9 +44,19 @@ class Case:
     unresolved: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()
 
+    @property
+    def pictures(self) -> NDArray[Any]:
+        """The pixels as a batch of pictures: one without a batch as a batch of one, frames one behind the other."""
+        return self.pixels.reshape(-1, *self.pixels.shape[-3:])
+
+    @property
+    def batch(self) -> int:
+        """How many rows an output has that has one for each picture, or each batch of frames."""
+        return 1 if self.pixels.ndim == 3 else len(self.pixels)
+
     def size(self, layout: str) -> tuple[int, int]:
         """(height, width) of the pixels."""
-        height, width = self.pixels.shape[1:3] if layout == "NHWC" else self.pixels.shape[2:4]
+        height, width = self.pixels.shape[-3:-1] if layout == "NHWC" else self.pixels.shape[-2:]
         return height, width
 
 

@@ -84,13 +84,13 @@ class _Mistakes:
         without = [step for step in later if not isinstance(step, (Rescale, MinMaxScale))]
         mistakes: dict[str, Prepare] = {
             SHIFT: self._shift(1.0),
-            "channels swapped": lambda case: reference.apply(later, reference.apply(front, case.pixels)[:, ::-1]),
-            "normalization doubled": lambda case: reference.apply([*sequence, *repeated], case.pixels),
-            "rescale missing": lambda case: reference.apply([*front, *without], case.pixels),
+            "channels swapped": lambda case: reference.apply(later, reference.apply(front, case.pictures)[:, ::-1]),
+            "normalization doubled": lambda case: reference.apply([*sequence, *repeated], case.pictures),
+            "rescale missing": lambda case: reference.apply([*front, *without], case.pictures),
         }
         if len(front) > 1:
             aliased = [replace(step, **ALIASED) if isinstance(step, Resampling) and step.antialias else step for step in front]
-            mistakes["resize without antialiasing"] = lambda case: reference.apply([*aliased, *later], case.pixels)
+            mistakes["resize without antialiasing"] = lambda case: reference.apply([*aliased, *later], case.pictures)
             mistakes["picture moved by one pixel"] = lambda case: np.roll(_ready(case), (1, 1), (2, 3))
         return mistakes
 
@@ -121,7 +121,7 @@ class _Mistakes:
 
     def _shift(self, levels: float) -> Prepare:
         step = levels * PIXEL_DTYPES[self.first.pixel_dtype] / 255
-        return lambda case: reference.apply(self.later, reference.apply(self.front, case.pixels) + step)
+        return lambda case: reference.apply(self.later, reference.apply(self.front, case.pictures) + step)
 
 
 def _moved(name: str, outputs: Sequence[Outputs], cases: Sequence[Case], scale: Mapping[str, float]) -> Control:

@@ -29,7 +29,7 @@ def scale_of(cases: Iterable[Case]) -> dict[str, float]:
 
 def top1(got: Outputs, case: Case) -> tuple[int, int]:
     """How many rows of the (N, classes) outputs of floats have their largest value where the reference has it, and how many there are."""
-    expected = {name: values for name, values in case.expected.items() if values.shape[:1] == (len(case.pixels),) == got[name].shape[:1]}
+    expected = {name: values for name, values in case.expected.items() if values.shape[:1] == (case.batch,) == got[name].shape[:1]}
     scores = [name for name, values in expected.items() if values.ndim == 2 and values.shape[1] > 1 and not is_exact(values)]
     agreed = sum(int((expected[name].argmax(axis=1) == got[name].argmax(axis=1)).sum()) for name in scores)
     return agreed, sum(len(expected[name]) for name in scores)

@@ -70,7 +70,7 @@ class _Tally:
             self.over, self.wrong = error - own, f"error {error:.2e} on {case.name}, tolerance {self.tolerance + own:.1e}{share}"
         right, of = top1(got, case)
         self.agreed, self.asked = self.agreed + right, self.asked + of
-        self.result = replace(self.result, pictures=self.result.pictures + len(case.pixels))
+        self.result = replace(self.result, pictures=self.result.pictures + len(case.pictures))
 
     def stopped(self, reason: str) -> Result:
         """The runtime ran no further: absent, unless it was wrong before."""

@@ -1,5 +1,6 @@
 """Inputs with what is true of them: each picture alone, and different ones together."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -21,26 +22,31 @@ def make_cases(
     truth: Truth,
     pictures: Iterable[tuple[str, NDArray[Any]]],
     *,
-    batch: int | None = None,
+    front: Sequence[int] = (1,),
+    several: bool = True,
     progress: Progress = silent,
 ) -> list[Case]:
-    """Every picture alone, and a batch of five different ones of each size; or, for a model of a fixed batch, batches of so many
-    different pictures, each called after its first. Where there may be ties, with those."""
+    """Every picture alone, and if `several` a batch of five different ones of each size. Where there may be ties, with those.
+
+    front: how many pictures stand in front of a picture's own axes: (1,); (), no batch; (3,), a fixed batch; (1, 4), frames. Of more than
+    one they are different pictures, called after the first.
+    """
     by_size: dict[tuple[int, ...], list[tuple[str, NDArray[Any]]]] = {}
     for name, pixels in pictures:
         by_size.setdefault(pixels.shape[1:], []).append((name, pixels))
     cases = []
     all_of_them = [(same, position) for same in by_size.values() for position in range(len(same))]
     for same, position in paced(all_of_them, "computing the float64 reference", progress):
-        together = [same[(position + further) % len(same)][1] for further in range(batch or 1)]
+        together = [same[(position + further) % len(same)][1] for further in range(math.prod(front))]
         pixels = np.concatenate(together)
         ready = reference.apply(sequence, pixels)
-        cases.append(Case(same[position][0], pixels, truth(ready), truth.others(len(pixels)), ready=ready))
+        pixels = pixels.reshape(*front, *pixels.shape[1:])
+        cases.append(Case(same[position][0], pixels, truth(ready), truth.others(front[0] if front else 1), ready=ready))
     _check_finite(cases)
     scale, ties = scale_of(cases), has_ties(cases)
     if ties:
         cases = with_unresolved(cases, truth, scale, progress=progress)
-    together_too = [] if batch is not None else batches(cases, truth, scale, ties=ties)
+    together_too = batches(cases, truth, scale, ties=ties) if several else []
     _check_finite(together_too)
     return cases + together_too
 

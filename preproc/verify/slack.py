@@ -16,7 +16,7 @@ def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], sc
         return list(cases)
 
     def slack(case: Case) -> float:
-        wrong = drawn(reference.apply(front, case.pixels), *rounded_otherwise(sequence, case.size(first.layout)))
+        wrong = drawn(reference.apply(front, case.pictures), *rounded_otherwise(sequence, case.size(first.layout)))
         return max(max(movements(truth(reference.apply(later, levels)), case, scale).values()) for levels in wrong)
 
     return [replace(case, slack=slack(case)) for case in cases]

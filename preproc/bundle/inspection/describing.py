@@ -8,7 +8,7 @@ from typing import Any
 from ... import graph
 from ...errors import BundleError, PreprocError, check_choice, first_line
 from ...folding import guard
-from ...steps import LAYOUTS, Affine
+from ...steps import NETWORK_LAYOUTS, Affine
 from .. import MANIFEST, open_bundle, torch_contract
 from .. import contract as contracts
 from .effect import graph_effect
@@ -24,7 +24,7 @@ def describe(path: str | Path, *, input_name: str | None = None, model_layout: s
     model_layout: NCHW or NHWC, what it takes; None: as the graph reads it, or its shape tells.
     """
     if model_layout is not None:
-        check_choice("model_layout", model_layout, LAYOUTS)
+        check_choice("model_layout", model_layout, NETWORK_LAYOUTS)
     try:
         description = _describe(Path(path), input_name, model_layout)
         lines(description)

@@ -12,6 +12,7 @@ from ... import graph
 from ...errors import NotFoldableError, PreprocError
 from ...folding import BRIGHTEST, InputEffect, Look, Planes, Rows, clearest, is_single
 from ...graph import Picture
+from ...sources import FRAMES
 from ...steps import UNITS
 from ...verify.runtimes import evaluate
 
@@ -65,6 +66,7 @@ def graph_effect(model: ir.Model, channels: int, *, name: str | None = None, lay
     picture = graph.any_picture(whole, name, layout)
     raw = None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
     sides = [picture.batch or 1, picture.channels or channels, picture.height or SIDE, picture.width or SIDE]
+    sides.append((picture.frames or FRAMES) if "T" in picture.layout else 1)
     if math.prod(sides) > MOST_VALUES:
         return InputEffect(stopped=(f"its input, whose {math.prod(sides):,} values are too many to try it",))
     tops = BRIGHTEST if raw is None else (UNITS[raw],)
@@ -204,6 +206,12 @@ def _reads(node: ir.Node) -> Iterator[ir.Value]:
 def _plane(picture: Picture, levels: NDArray[np.float64]) -> NDArray[Any]:
     """A batch of pictures whose channels hold these levels everywhere, as the model takes it."""
     assert picture.value.dtype is not None
-    sizes = {"N": picture.batch or 2, "C": len(levels), "H": picture.height or SIDE, "W": picture.width or SIDE}
+    sizes = {
+        "N": picture.batch or 2,
+        "T": picture.frames or FRAMES,
+        "C": len(levels),
+        "H": picture.height or SIDE,
+        "W": picture.width or SIDE,
+    }
     turned = levels.reshape([-1 if axis == "C" else 1 for axis in picture.layout])
     return np.broadcast_to(turned, [sizes[axis] for axis in picture.layout]).astype(picture.value.dtype.numpy())

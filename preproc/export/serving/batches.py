@@ -12,6 +12,8 @@ def why_none(contract: Mapping[str, Any], golden: Sequence[Case]) -> str | None:
     """Why several pictures cannot be one request, whose answers are cut apart again, or None. (That a batch's rows are those of its
     pictures alone, in order, is what was verified.)"""
     batch = contract["input"]["shape"][0]
+    if "N" not in contract["input"]["layout"]:
+        return "pixels is one picture, without a batch"
     if isinstance(batch, int):
         return f"pixels has a fixed batch of {batch}"
     for other in contract["other_inputs"]:
@@ -19,8 +21,8 @@ def why_none(contract: Mapping[str, Any], golden: Sequence[Case]) -> str | None:
             return f"{other['name']} is not given per picture, its shape is {other['shape']}"
     for case in golden:
         for name, array in case.expected.items():
-            if array.shape[:1] != (len(case.pixels),):
-                return f"{name} has {len(array) if array.ndim else 'no'} rows for {len(case.pixels)} picture"
+            if array.shape[:1] != (case.batch,):
+                return f"{name} has {len(array) if array.ndim else 'no'} rows for {case.batch} picture"
     for output in contract["outputs"]:
         if output.get("whole", False):
             return f"{output['name']} has no row for each picture, whatever else is in the batch"

@@ -60,7 +60,7 @@ def _sides(shape: Sequence[Any]) -> tuple[int | None, ...]:
 def why_not_batched(bundle: Bundle, golden: Sequence[Case], values: Sequence[Value]) -> str | None:
     """Why Triton cannot put requests together, or None."""
     fixed = next((value for value in values if not value.shape or value.shape[0] is not None), None)
-    if fixed is not None and fixed.shape:
+    if fixed is not None and fixed.shape and "N" in bundle.contract["input"]["layout"]:
         return f"{fixed.name} has a fixed batch, its shape is {[side or 'free' for side in fixed.shape]}"
     return batches.why_none(bundle.contract, golden) or (None if fixed is None else f"{fixed.name} is a single number")
 

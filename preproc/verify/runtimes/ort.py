@@ -195,8 +195,9 @@ class OnnxReference:
     """The original ONNX file in ONNX Runtime on the CPU, fed with floats: the reference where a backbone is a file.
 
     It computes in the file's own precision, so `mixed` says so. model: the file, or an edited one in memory whose weights in other files
-    are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  nhwc: whether that is
-    (N, H, W, C).  others: the further inputs' values for a batch of that size.  untouched: as verify.Truth's.
+    are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  arrange: makes of
+    (N, C, H, W) what that takes; None: float32.  others: the further inputs' values for a batch of that size.
+    untouched: as verify.Truth's.
     """
 
     per_picture = False
@@ -207,7 +208,7 @@ class OnnxReference:
         names: Sequence[str],
         *,
         image: str,
-        nhwc: bool = False,
+        arrange: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
         others: Callable[[int], Mapping[str, NDArray[Any]]] = lambda _: {},
         untouched: frozenset[str] = frozenset(),
         folder: Path | None = None,
@@ -223,10 +224,10 @@ class OnnxReference:
             raise PreprocError(
                 f"expected a model that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
             ) from error
-        self.names, self.image, self.nhwc, self.others, self.untouched = tuple(names), image, nhwc, others, untouched
+        self.names, self.image, self.others, self.untouched = tuple(names), image, others, untouched
+        self.arrange = arrange or (lambda ready: ready.astype(np.float32))
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
         self.free = not isinstance(taken.shape[0], int)
-        self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
         for output in self.session.get_outputs():
             if output.name in names and output.type not in COMPARED:
                 raise PreprocError(
@@ -238,11 +239,16 @@ class OnnxReference:
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """x: (N, C, H, W), the model's batch; fed as it is."""
-        batch = (x.transpose(0, 2, 3, 1) if self.nhwc else x).astype(self.kind)
+        batch = self.arrange(x)
         try:
-            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(len(batch))})
+            others = self.others(1 if batch.ndim == 3 else len(batch))  # one picture has no batch
+            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **others})
         except Exception as error:  # as above
-            mend = "its batch is declared as free, and is not" if self.free and len(batch) > 1 else "write the size that it takes"
+            mend = (
+                "its batch is declared as free, and is not"
+                if self.free and batch.ndim > 3 and len(batch) > 1
+                else "write the size that it takes"
+            )
             raise PreprocError(
                 f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; {mend}",
                 name="network-refuses-picture",
