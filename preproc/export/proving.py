@@ -14,9 +14,23 @@ from ..errors import NotAtHandError, PreprocError
 from ..host import Progress, silent
 from ..sources import Recipe
 from ..steps import Geometry
-from ..verify import QUICK, Case, Noticed, Power, inputs, make_cases, measure_power, sizes_of, with_own_slack
+from ..verify import (
+    FLOAT64,
+    NOISE,
+    QUICK,
+    Case,
+    Noticed,
+    Power,
+    inputs,
+    known_of,
+    make_cases,
+    measure_power,
+    scale_of,
+    sizes_of,
+    with_own_slack,
+)
 from .original import through_original
-from .truths import truths_of
+from .truths import ORIGINAL_FILE, truths_of
 
 if TYPE_CHECKING:
     from ..sources.backbones import Backbone
@@ -59,10 +73,16 @@ def prove(
     for note in [] if images is None else inputs.notes(images):
         progress(note)
     truths = truths_of(recipe, backbone)  # first: it refuses outputs that cannot be compared
-    progress("computing the float64 reference")
+    stage = "computing the float64 reference" if truths.file is None else "running the original file"
+    progress(stage)
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
-    cases = make_cases(recipe.steps, truths.reference, pictures, batch=recipe.pixels.batch, progress=progress)
+    cases = make_cases(recipe.steps, truths.reference, pictures, batch=recipe.pixels.batch, stage=stage, progress=progress)
+    scale = scale_of(cases)
+    roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, scale=scale, usual=sizes[0])
+    known = None
+    if truths.file is not None:
+        known = known_of(roomy(cases=cases), truths.file, recipe.steps, scale, progress=progress)
     own = [name for name, _ in pictures if name.startswith(inputs.OWN)][:OWN_GOLDEN]
     golden = tuple(case for case in cases if case.name in (*own, *GOLDEN))
     power, noticed = measure_power(
@@ -72,13 +92,16 @@ def prove(
         cases,
         golden,
         uncorrected=truths.uncorrected,
+        known=known,
         asked=recipe.export.tolerance,
         progress=progress,
     )
-    roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, scale=power.scale, usual=sizes[0])
-    proof = Proof(
-        tuple(roomy(cases=cases)), golden, dataclasses.replace(power, quick=quick), noticed, f"{truths.name}, {len(cases)} inputs"
-    )
+    if known is not None:
+        names = {case.name for case in golden}
+        golden = tuple(dataclasses.replace(case, slack=0.0) for case in known.cases if case.name in names)
+    verified = roomy(cases=cases) if known is None else known.cases
+    against = f"{_against(truths.name, power)}, {len(cases)} inputs"
+    proof = Proof(tuple(verified), golden, dataclasses.replace(power, quick=quick), noticed, against)
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
     try:
@@ -86,6 +109,14 @@ def prove(
     except NotAtHandError as error:
         return dataclasses.replace(proof, no_original=str(error))
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)
+
+
+def _against(name: str, power: Power) -> str:
+    """What a report says that it compares with; of an .onnx file how much of that is float64."""
+    if name != ORIGINAL_FILE:
+        return name
+    kinds = {truth.kind for truth in power.truths.values()}
+    return f"{name} in float64" if kinds == {FLOAT64} else f"{name} in its own float32" if kinds == {NOISE} else f"{name} partly in float64"
 
 
 def _pictures(recipe: Recipe, sizes: Sequence[tuple[int, int]], images: Path | None, *, quick: bool) -> list[tuple[str, NDArray[Any]]]:

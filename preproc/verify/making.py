@@ -22,16 +22,17 @@ def make_cases(
     pictures: Iterable[tuple[str, NDArray[Any]]],
     *,
     batch: int | None = None,
+    stage: str = "computing the float64 reference",
     progress: Progress = silent,
 ) -> list[Case]:
     """Every picture alone, and a batch of five different ones of each size; or, for a model of a fixed batch, batches of so many
-    different pictures, each called after its first. Where there may be ties, with those."""
+    different pictures, each called after its first. Where there may be ties, with those. stage: what progress says."""
     by_size: dict[tuple[int, ...], list[tuple[str, NDArray[Any]]]] = {}
     for name, pixels in pictures:
         by_size.setdefault(pixels.shape[1:], []).append((name, pixels))
     cases = []
     all_of_them = [(same, position) for same in by_size.values() for position in range(len(same))]
-    for same, position in paced(all_of_them, "computing the float64 reference", progress):
+    for same, position in paced(all_of_them, stage, progress):
         together = [same[(position + further) % len(same)][1] for further in range(batch or 1)]
         pixels = np.concatenate(together)
         ready = reference.apply(sequence, pixels)

@@ -194,12 +194,16 @@ def _quiet_stdout() -> Iterator[None]:
 class OnnxReference:
     """The original ONNX file in ONNX Runtime on the CPU, fed with floats: the reference where a backbone is a file.
 
-    It computes in the file's own precision, so `mixed` says so. model: the file, or an edited one in memory whose weights in other files
+    It computes in the file's own precision: verify.known_of() says what that is worth.
+
+    model: the file, or an edited one in memory whose weights in other files
     are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  nhwc: whether that is
     (N, H, W, C).  others: the further inputs' values for a batch of that size.  untouched: as verify.Truth's.
+    optimized: whether ONNX Runtime may rewrite the graph.
     """
 
     per_picture = False
+    mixed = frozenset[str]()
 
     def __init__(
         self,
@@ -211,9 +215,12 @@ class OnnxReference:
         others: Callable[[int], Mapping[str, NDArray[Any]]] = lambda _: {},
         untouched: frozenset[str] = frozenset(),
         folder: Path | None = None,
+        optimized: bool = True,
     ) -> None:
         ort = onnxruntime()
         options = _options(ort)
+        if not optimized:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         try:
@@ -234,11 +241,10 @@ class OnnxReference:
                     "model before it, or name the other outputs only in a recipe",
                     name="output-unfit",
                 )
-        self.mixed = {"the original file in ONNX Runtime, in its own precision"}
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """x: (N, C, H, W), the model's batch; fed as it is."""
-        batch = (x.transpose(0, 2, 3, 1) if self.nhwc else x).astype(self.kind)
+        batch = self.laid_out(x).astype(self.kind)
         try:
             outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(len(batch))})
         except Exception as error:  # as above
@@ -249,6 +255,10 @@ class OnnxReference:
             ) from error
         wide = [values.astype(np.float64) if values.dtype.kind == "f" else _plain(values) for values in outputs]
         return dict(zip(self.names, wide, strict=True))
+
+    def laid_out(self, x: NDArray[Any]) -> NDArray[Any]:
+        """(N, C, H, W) with its axes as the file's input has them."""
+        return x.transpose(0, 2, 3, 1) if self.nhwc else x
 
 
 _WORDS = ("float", "float16", "double", "bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
