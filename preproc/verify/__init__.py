@@ -8,7 +8,7 @@ from . import inputs
 from .cases import Case, Truth
 from .controls import Noticed, measure_power, settled
 from .difference import agree, is_exact, scale_of
-from .doubling import FileTruths, Known, known_of
+from .doubling import FileTruths, known_of
 from .judging import bare_error, check_known, judge
 from .making import make_cases
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
@@ -28,7 +28,6 @@ __all__ = [
     "Case",
     "Control",
     "FileTruths",
-    "Known",
     "Noticed",
     "Original",
     "OutputTruth",

@@ -49,7 +49,8 @@ class Power:
     """What the verification would have noticed. scale: each output's largest magnitude on the reference; 1 for those in `exact`.
     bare_error: relative error of the bare backbone in float32 on the CPU; of an .onnx file without a float64 form its noise.
     tolerance: the largest of the runtimes' own, see bounds().  smallest_shift: of the mean, in grey levels of 0..255,
-    that exceeds it; None if none up to 255 does, or the pipeline removes every shift.  slack: how much of the tolerance is for the roundings of a fast resize.  asked: the tolerance that the recipe says.
+    that exceeds it; None if none up to 255 does, or the pipeline removes every shift.  slack: how much of the tolerance is for the
+    roundings of a fast resize.  asked: the tolerance that the recipe says.
     quick: whether it was measured on a few inputs only: then nothing passes.  exact: the outputs that are compared for equality, whose
     error is the share of their values that are others.  unresolved: by output, how many values over all inputs were not compared, for a few
     roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there.

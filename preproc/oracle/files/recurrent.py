@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from .integers import dynamic
 from .pointwise import Form, sigmoid
 from .reading import Array, Node
 
@@ -39,10 +40,19 @@ def _run(node: Node, x: Array, lengths: Array | None, initial: list[Array | None
     return (np.stack(outputs, axis=1), *(np.stack(values) for values in zip(*last, strict=True)))
 
 
-def _lstm_step(functions: Functions, w: Array, r: Array, bias: Array, peepholes: Array, x: Array, state: list[Array]) -> list[Array]:
+def _lstm_step(
+    functions: Functions,
+    w: Array,
+    r: Array,
+    bias: Array,
+    peepholes: Array,
+    seen: Callable[[Array], Array],
+    x: Array,
+    state: list[Array],
+) -> list[Array]:
     """Gates in the order i, o, f, c; peepholes in the order i, o, f."""
     (f, g, h), (of_i, of_o, of_f) = functions, np.split(peepholes, 3)
-    i, o, forget, new = np.split(x @ w.T + state[0] @ r.T + bias, 4, axis=1)
+    i, o, forget, new = np.split(x @ w.T + seen(state[0]) @ r.T + bias, 4, axis=1)
     cell = f(forget + of_f * state[1]) * state[1] + f(i + of_i * state[1]) * g(new)
     return [f(o + of_o * cell) * h(cell), cell]
 
@@ -57,14 +67,16 @@ def _lstm(
     h: Array | None = None,
     c: Array | None = None,
     peepholes: Array | None = None,
+    seen: Callable[[Array], Array] = lambda state: state,
 ) -> tuple[Array, ...]:
+    """seen: what the recurrent product sees of the state."""
     if node.get("input_forget", 0):
         raise node.refuse("couples its gates")
     hidden = r.shape[2]
     bias = np.zeros((len(w), 4 * hidden)) if b is None else b[:, : 4 * hidden] + b[:, 4 * hidden :]
     p = np.zeros((len(w), 3 * hidden)) if peepholes is None else peepholes
     used = _functions(node, "sigmoid", "tanh", "tanh")
-    steps = [partial(_lstm_step, used[at], w[at], r[at], bias[at], p[at]) for at in range(len(w))]
+    steps = [partial(_lstm_step, used[at], w[at], r[at], bias[at], p[at], seen) for at in range(len(w))]
     return _run(node, x, lengths, [h, c], hidden, steps)
 
 
@@ -100,4 +112,34 @@ def _rnn(
     return _run(node, x, lengths, [h], hidden, [partial(_rnn_step, used[at], w[at], r[at], bias[at]) for at in range(len(w))])
 
 
-RECURRENT: Mapping[str, Form] = {"GRU": _gru, "LSTM": _lstm, "RNN": _rnn}
+def _dynamically(x: Array) -> Array:
+    """As uint8 on a scale of its own, and back."""
+    levels, scale, zero = dynamic(x)
+    return np.asarray((levels.astype(np.float64) - zero) * scale)
+
+
+def _dynamic_quantize_lstm(
+    node: Node,
+    x: Array,
+    w: Array,
+    r: Array,
+    b: Array | None,
+    lengths: Array | None,
+    h: Array | None,
+    c: Array | None,
+    peepholes: Array | None,
+    ws: Array,
+    wz: Array,
+    rs: Array,
+    rz: Array,
+) -> tuple[Array, ...]:
+    """com.microsoft's: the weights are transposed and quantized; the whole sequence, and the state at each step, are quantized as they
+    come."""
+    w, r = (
+        (values.astype(np.float64) - zero.reshape(len(zero), 1, -1)) * scale.reshape(len(scale), 1, -1)
+        for values, scale, zero in ((w, ws, wz), (r, rs, rz))
+    )
+    return _lstm(node, _dynamically(x), w.swapaxes(1, 2), r.swapaxes(1, 2), b, lengths, h, c, peepholes, seen=_dynamically)
+
+
+RECURRENT: Mapping[str, Form] = {"GRU": _gru, "LSTM": _lstm, "RNN": _rnn, "com.microsoft:DynamicQuantizeLSTM": _dynamic_quantize_lstm}

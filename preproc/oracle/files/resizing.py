@@ -29,7 +29,7 @@ def _resize(node: Node, x: Array, *told: Array | None) -> Array:
     """In opset 10 the scales come first; roi, scales, sizes from opset 11 on."""
     if node.opset < 11:
         return _upsample(node, x, *told)
-    scales, sizes = (list(told) + [None, None])[1:3]
+    scales, sizes = [*told, None, None][1:3]
     axes = [int(axis) % x.ndim for axis in node.get("axes", range(x.ndim))]
     if sizes is not None and sizes.size:
         new, factors = _sizes(node, [x.shape[axis] for axis in axes], [int(size) for size in sizes])
