@@ -66,7 +66,8 @@ def _truths(power: "Power") -> "Iterator[str]":
             own = f"compared with the original in its own float32, whose noise is {truth.error:.1e}, not with float64"
             yield f"  {name}: {own}: {truth.reason}"
     if power.steps:
-        yield f"  one rounding of the model-ready tensor moves the original by {power.steps:.1e}: it decides steps inside"
+        room = "a runtime may be off by so much more" if power.room else "no room is made, for the steps give the correctly rounded values"
+        yield f"  one rounding of the model-ready tensor moves the original by {power.steps:.1e}, for it decides steps inside: {room}"
 
 
 def _told(control: "Control", power: "Power") -> str | None:

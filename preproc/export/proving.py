@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import NotAtHandError, PreprocError
 from ..host import Progress, silent
 from ..sources import Recipe
-from ..steps import Geometry
+from ..steps import Geometry, rounds_once
 from ..verify import (
     FLOAT64,
     NOISE,
@@ -49,6 +49,7 @@ SKETCH = GOLDEN[:3]
 class Proof:
     """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
     noticed: see measure_power().  against: what the cases come from, for people.
+    rounded_once: whether float32 gives the correctly rounded model-ready tensor where the steps are not folded.
     original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
     why there are none."""
 
@@ -57,6 +58,7 @@ class Proof:
     power: Power
     noticed: Noticed
     against: str
+    rounded_once: bool = False
     original: tuple[Case, ...] | None = None
     ready_error: float = 0.0
     no_original: str = ""
@@ -101,7 +103,14 @@ def prove(
         golden = tuple(dataclasses.replace(case, slack=0.0) for case in known.cases if case.name in names)
     verified = roomy(cases=cases) if known is None else known.cases
     against = f"{_against(truths.name, power)}, {len(cases)} inputs"
-    proof = Proof(tuple(verified), golden, dataclasses.replace(power, quick=quick), noticed, against)
+    proof = Proof(
+        tuple(verified),
+        golden,
+        dataclasses.replace(power, quick=quick),
+        noticed,
+        against,
+        rounds_once(recipe.steps, recipe.pixels.channels),
+    )
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
     try:

@@ -87,6 +87,14 @@ class Affine:
         near = np.allclose(-mean * scale, self.offset, rtol=_COMPOSED, atol=0) and np.allclose(std * scale, 1, rtol=_COMPOSED, atol=0)
         return (mean, std) if near and bool((np.abs(mean) < 2**16).all()) else None
 
+    @property
+    def is_rounded_once(self) -> bool:
+        """Whether float32 gives the correctly rounded value: in the form above, or with a scale that is a power of two."""
+        if not self.is_monomial:
+            return False
+        exact = (np.frexp(np.abs(self.matrix.sum(axis=1)))[0] == 0.5).all() and (self.offset.astype(np.float32) == self.offset).all()
+        return bool(exact) or self.rounded_once() is not None
+
     def close_to(self, other: "Affine", *, tolerance: float = 1e-5) -> bool:
         """Whether both do the same to grey levels, up to the digits in which constants are published."""
         if self.matrix.shape != other.matrix.shape:

@@ -56,7 +56,8 @@ class Power:
     roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there.
     untouched: the outputs that no value of the picture goes into: no mistake can show there, and what they are is all that is verified.
     truths: what each output is compared with; {} in older reports.  steps: how far one rounding of the model-ready tensor moves the
-    original, where that is more than any noise: it decides a step there (QuantizeLinear on a tie, a threshold); else 0. A runtime that is
+    original, where that is more than any noise: it decides a step there (QuantizeLinear on a tie, a threshold); else 0.  room: as much,
+    where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A runtime that is
     off by more than its tolerance is judged by a tolerance that is so much larger."""
 
     scale: Mapping[str, float]
@@ -74,6 +75,7 @@ class Power:
     untouched: tuple[str, ...] = ()
     truths: Mapping[str, OutputTruth] = field(default_factory=dict)
     steps: float = 0.0
+    room: float = 0.0
 
     def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
         """How far a runtime may be from the reference to pass, and how far before it fails: ten times what the bare network errs by there,
