@@ -12,11 +12,25 @@ from numpy.typing import NDArray
 from ..errors import NotAtHandError
 from ..host import Progress, silent
 from ..sources import Recipe
-from ..steps import Geometry, Size, known
-from ..verify import QUICK, Case, Noticed, Power, inputs, make_cases, measure_power, sizes_of, with_own_slack
+from ..steps import Geometry, Size, known, rounds_once
+from ..verify import (
+    FLOAT64,
+    NOISE,
+    QUICK,
+    Case,
+    Noticed,
+    Power,
+    inputs,
+    known_of,
+    make_cases,
+    measure_power,
+    scale_of,
+    sizes_of,
+    with_own_slack,
+)
 from .original import through_original
 from .sizing import with_sizes
-from .truths import truths_of
+from .truths import ORIGINAL_FILE, truths_of
 
 if TYPE_CHECKING:
     from ..sources.backbones import Backbone
@@ -33,7 +47,7 @@ SKETCH = GOLDEN[:3]
 class Proof:
     """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
     noticed: see measure_power().  sizes: (height, width) of the pixels where a side is free.  against: what the cases come from, for
-    people.
+    people.  rounded_once: whether float32 gives the correctly rounded model-ready tensor where the steps are not folded.
     original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
     why there are none."""
 
@@ -43,6 +57,7 @@ class Proof:
     noticed: Noticed
     sizes: tuple[Size, ...]
     against: str
+    rounded_once: bool = False
     original: tuple[Case, ...] | None = None
     ready_error: float = 0.0
     no_original: str = ""
@@ -60,7 +75,8 @@ def prove(
         progress(note)
     truths = truths_of(recipe, backbone)  # first: it refuses outputs that cannot be compared
     recipe = with_sizes(recipe, lambda ready: truths.bare(ready).values(), progress)
-    progress("computing the float64 reference")
+    stage = "computing the float64 reference" if truths.file is None else "running the original file"
+    progress(stage)
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
     cases = make_cases(
@@ -69,8 +85,14 @@ def prove(
         pictures,
         front=recipe.pixels.front(),
         several=recipe.pixels.axes != "" and recipe.pixels.batch is None,
+        stage=stage,
         progress=progress,
     )
+    scale = scale_of(cases)
+    roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, scale=scale, usual=sizes[0])
+    evaluated = None
+    if truths.file is not None:
+        evaluated = known_of(roomy(cases=cases), truths.file, recipe.steps, scale, progress=progress)
     own = [name for name, _ in pictures if name.startswith(inputs.OWN)][:OWN_GOLDEN]
     golden = tuple(case for case in cases if case.name in (*own, *GOLDEN))
     power, noticed = measure_power(
@@ -80,13 +102,24 @@ def prove(
         cases,
         golden,
         uncorrected=truths.uncorrected,
+        known=evaluated,
         asked=recipe.export.tolerance,
         progress=progress,
     )
-    roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, scale=power.scale, usual=sizes[0])
-    told = f"{truths.name}, {len(cases)} inputs"
-    free = () if known(recipe.pixels.size) else tuple(sizes)
-    proof = Proof(tuple(roomy(cases=cases)), golden, dataclasses.replace(power, quick=quick), noticed, free, told)
+    if evaluated is not None:
+        names = {case.name for case in golden}
+        golden = tuple(dataclasses.replace(case, slack=0.0) for case in evaluated.cases if case.name in names)
+    verified = roomy(cases=cases) if evaluated is None else evaluated.cases
+    against = f"{_against(truths.name, power)}, {len(cases)} inputs"
+    proof = Proof(
+        tuple(verified),
+        golden,
+        dataclasses.replace(power, quick=quick),
+        noticed,
+        () if known(recipe.pixels.size) else tuple(sizes),
+        against,
+        rounds_once(recipe.steps, recipe.pixels.channels),
+    )
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
     try:
@@ -94,6 +127,14 @@ def prove(
     except NotAtHandError as error:
         return dataclasses.replace(proof, no_original=str(error))
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)
+
+
+def _against(name: str, power: Power) -> str:
+    """What a report says that it compares with; of an .onnx file how much of that is float64."""
+    if name != ORIGINAL_FILE:
+        return name
+    kinds = {truth.kind for truth in power.truths.values()}
+    return f"{name} in float64" if kinds == {FLOAT64} else f"{name} in its own float32" if kinds == {NOISE} else f"{name} partly in float64"
 
 
 def _pictures(recipe: Recipe, sizes: Sequence[Size], images: Path | None, *, quick: bool) -> list[tuple[str, NDArray[Any]]]:

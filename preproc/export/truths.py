@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError
 from ..sources import Recipe
 from ..steps import Affine, channels_out, split_affine_end
-from ..verify import Truth, ready_size_of
+from ..verify import FileTruths, Truth, ready_size_of
 from ..verify.runtimes import OnnxReference
 
 if TYPE_CHECKING:
     from ..sources.backbones import Backbone
 
+ORIGINAL_FILE = "the original file"
+
 
 @dataclass(frozen=True)
 class Truths:
-    """reference: the backbone in float64 (an .onnx file: in ONNX Runtime).  bare: in float32.  uncorrected: with the offset in the bias of
+    """reference: the backbone in float64 (an .onnx file: in ONNX Runtime, in its own precision; known mistakes are asked of that, and told
+    by what it answers to the right pixels).  bare: in float32.  uncorrected: with the offset in the bias of
     its padded first convolution, and what is then to be subtracted from its input; None where that would be right.  name: of the
     reference, for people."""
 
@@ -29,6 +32,8 @@ class Truths:
     bare: Truth
     uncorrected: tuple[Truth, NDArray[Any]] | None
     name: str
+    file: FileTruths | None = None
+    """Of an .onnx file: where the float64 is from."""
 
 
 def truths_of(recipe: Recipe, backbone: "Backbone | Path") -> Truths:
@@ -48,14 +53,17 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
         OnnxReference,
         names=recipe.backbone.outputs,
         image=str(picture.value.name),
-        arrange=picture.arrange,
+        laid_out=picture.laid_out,
         others=graph.others(model, picture),
         untouched=graph.untouched(model, picture.value),
     )
-    truth = open_one(graph.to_bytes(model), folder=folder) if graph.freed(model) else open_one(file)
+    original = (
+        functools.partial(open_one, graph.to_bytes(model), folder=folder) if graph.freed(model) else functools.partial(open_one, file)
+    )
+    truth = original()
     minus = None if affine is None else graph.uncorrected_border(picture, affine)
     wrong = None if minus is None else (open_one(graph.to_bytes(model), folder=folder), minus)
-    return Truths(truth, truth, wrong, "the original file fed by float64 steps")
+    return Truths(truth, truth, wrong, ORIGINAL_FILE, FileTruths(file, truth, functools.partial(original, optimized=False)))
 
 
 def _in_python(recipe: Recipe, backbone: "Backbone", affine: Affine | None) -> Truths:

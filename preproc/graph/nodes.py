@@ -121,6 +121,11 @@ def _channel_affine(b: Builder, step: ChannelAffine, x: ir.Value) -> ir.Value:
     scale = affine.matrix[np.arange(len(index)), index]
     if not affine.is_diagonal:
         x = b.add("Gather", x, index.astype(np.int64), axis=1)
+    once = affine.rounded_once()
+    if once is not None:
+        mean, std = once
+        x = b.add("Sub", x, b.per_channel(mean)) if mean.any() else x
+        return b.add("Div", x, b.per_channel(std))
     if (scale != 1).any():
         x = b.add("Mul", x, b.per_channel(scale))
     if affine.offset.any():

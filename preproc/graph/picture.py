@@ -51,12 +51,15 @@ class Picture:
         return self.layout.index("C")
 
     def arrange(self, ready: NDArray[Any]) -> NDArray[Any]:
-        """(N, C, H, W) values as the model takes them, in its dtype; of a batch of frames those of one picture behind the other."""
+        """(N, C, H, W) values as the model takes them, in its dtype."""
         assert self.value.dtype is not None
+        return np.ascontiguousarray(self.laid_out(ready).astype(self.value.dtype.numpy()))
+
+    def laid_out(self, ready: NDArray[Any]) -> NDArray[Any]:
+        """(N, C, H, W) values with the axes that the model takes; of a batch of frames those of one picture behind the other."""
         front = {"": (), "N": (-1,), "NT": (-1, self.frames or FRAMES)}[self.axes]
         order = [f"{self.axes}CHW".index(axis) for axis in self.layout]
-        turned = ready.reshape(*front, *ready.shape[1:]).transpose(order)
-        return np.ascontiguousarray(turned.astype(self.value.dtype.numpy()))
+        return ready.reshape(*front, *ready.shape[1:]).transpose(order)
 
     def check_fits(self, pixels: PixelsSpec, *, channels: int, size: Sides) -> None:
         """Raises PreprocError unless the model takes what the steps make of these pixels: so many channels, this (height, width), None

@@ -7,7 +7,7 @@ Never: pixels. A step is data; oracle/, layers/ and graph/ interpret it independ
 from . import plausibility, presets
 from .affine import Affine
 from .base import Step, ValueRange
-from .collapse import collapse_steps, split_affine_end, subtract_steps
+from .collapse import collapse_steps, rounds_once, split_affine_end, subtract_steps
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
 from .geometry import Geometry, Sides, Size, known, output_size
@@ -66,6 +66,7 @@ __all__ = [
     "plausibility",
     "preset",
     "presets",
+    "rounds_once",
     "split_affine_end",
     "subtract_steps",
     "with_pillow",

@@ -72,6 +72,13 @@ class _Tally:
         self.agreed, self.asked = self.agreed + right, self.asked + of
         self.result = replace(self.result, pictures=self.result.pictures + len(case.pictures))
 
+    def _widen(self, room: float) -> None:
+        """Makes room for what one rounding of the model-ready tensor moves in the original."""
+        self.tolerance, self.limit = self.tolerance + room, self.limit + room
+        self.result = replace(self.result, tolerance=self.tolerance)
+        if self.over <= self.tolerance:
+            self.wrong = ""
+
     def stopped(self, reason: str) -> Result:
         """The runtime ran no further: absent, unless it was wrong before."""
         if self.over > self.limit:
@@ -83,6 +90,8 @@ class _Tally:
 
     def verdict(self, ran: str) -> Result:
         """Of a runtime that answered all cases. ran: what ran where."""
+        if self.power.room and self.over > self.tolerance and self.power.asked is None:
+            self._widen(self.power.room)
         result = replace(self.so_far(), ran=ran)
         if self.over > self.limit:
             alone = self.bare is not None and self.bare > MARGIN * MOST

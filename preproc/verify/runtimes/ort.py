@@ -194,13 +194,16 @@ def _quiet_stdout() -> Iterator[None]:
 class OnnxReference:
     """The original ONNX file in ONNX Runtime on the CPU, fed with floats: the reference where a backbone is a file.
 
-    It computes in the file's own precision, so `mixed` says so. model: the file, or an edited one in memory whose weights in other files
-    are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  arrange: makes of
-    (N, C, H, W) what that takes; None: float32.  others: the further inputs' values for a batch of that size.
-    untouched: as verify.Truth's.
+    It computes in the file's own precision: verify.known_of() says what that is worth.
+
+    model: the file, or an edited one in memory whose weights in other files are in `folder`.  names: of the outputs that are wanted.
+    image: the input that takes the picture.  laid_out: makes of (N, C, H, W) values the axes which that has; None: they are its own.
+    others: the further inputs' values for a batch of that size.  untouched: as verify.Truth's.
+    optimized: whether ONNX Runtime may rewrite the graph.
     """
 
     per_picture = False
+    mixed = frozenset[str]()
 
     def __init__(
         self,
@@ -208,13 +211,16 @@ class OnnxReference:
         names: Sequence[str],
         *,
         image: str,
-        arrange: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+        laid_out: Callable[[NDArray[Any]], NDArray[Any]] = lambda ready: ready,
         others: Callable[[int], Mapping[str, NDArray[Any]]] = lambda _: {},
         untouched: frozenset[str] = frozenset(),
         folder: Path | None = None,
+        optimized: bool = True,
     ) -> None:
         ort = onnxruntime()
         options = _options(ort)
+        if not optimized:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         try:
@@ -225,9 +231,10 @@ class OnnxReference:
                 f"expected a model that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
             ) from error
         self.names, self.image, self.others, self.untouched = tuple(names), image, others, untouched
-        self.arrange = arrange or (lambda ready: ready.astype(np.float32))
+        self.laid_out = laid_out
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
         self.free = not isinstance(taken.shape[0], int)
+        self.kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[taken.type]
         for output in self.session.get_outputs():
             if output.name in names and output.type not in COMPARED:
                 raise PreprocError(
@@ -235,14 +242,18 @@ class OnnxReference:
                     "model before it, or name the other outputs only in a recipe",
                     name="output-unfit",
                 )
-        self.mixed = {"the original file in ONNX Runtime, in its own precision"}
+
+    def feeds(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """All inputs, for x: (N, C, H, W), the model's batch, whose dtype the picture keeps."""
+        picture = self.laid_out(x)
+        return {self.image: picture, **self.others(1 if picture.ndim == 3 else len(picture))}  # one picture has no batch
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """x: (N, C, H, W), the model's batch; fed as it is."""
-        batch = self.arrange(x)
+        """x: as feeds() takes it."""
+        feeds = self.feeds(x)
+        batch = feeds[self.image]
         try:
-            others = self.others(1 if batch.ndim == 3 else len(batch))  # one picture has no batch
-            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **others})
+            outputs: list[NDArray[Any]] = self.session.run(list(self.names), feeds | {self.image: batch.astype(self.kind)})
         except Exception as error:  # as above
             mend = (
                 "its batch is declared as free, and is not"
