@@ -34,9 +34,12 @@ def report_on(
     """
     rounds = [proof.cases] if proof.original is None else [proof.cases, proof.original]
     runtimes = make_runtimes(names, contract, module, tf32=tf32)
-    results, *compared = _ask(
-        place, runtimes, rounds, proof.power, lambda runtime: bare.error(runtime, proof.cases, proof.power.scale), progress
-    )
+
+    def alone(runtime: Runtime) -> float | None:
+        known = runtime.name == proof.bare_in
+        return proof.power.bare_error if known else bare.error(runtime, proof.cases, proof.power.scale)
+
+    results, *compared = _ask(place, runtimes, rounds, proof.power, alone, progress)
     progress("looking for the smallest mistake that shows")
     power = settled(proof.power, results, proof.noticed)
     original = None

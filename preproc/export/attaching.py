@@ -88,6 +88,7 @@ def attach(
         check_images(recipe, images)
     job = file_job(recipe, model)
     job = dataclasses.replace(job, notes=(*job.notes, *notes))
+    del model  # as large as its weights
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)
     return publish_bundle(job, out, images=images, progress=progress)

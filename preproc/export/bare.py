@@ -1,5 +1,6 @@
 """The bare network, in every runtime: what it errs by there without us is no fault of the preprocessing."""
 
+import functools
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +56,18 @@ def bare_network(
     """
     names = recipe.backbone.outputs
     if isinstance(backbone, Path):
-        picture = graph.picture_input(graph.load(backbone), recipe.backbone.input, recipe.backbone.layout)
-        assert picture.value.dtype is not None
-        order, kind = (0, 2, 3, 1) if picture.layout == "NHWC" else (0, 1, 2, 3), picture.value.dtype.numpy()
-        return Bare({"model.onnx": backbone}, None, names, lambda ready: np.ascontiguousarray(ready.transpose(order).astype(kind)))
+
+        @functools.cache
+        def taken() -> tuple[tuple[int, ...], np.dtype[Any]]:
+            picture = graph.picture_input(graph.load(backbone), recipe.backbone.input, recipe.backbone.layout)
+            assert picture.value.dtype is not None
+            return (0, 2, 3, 1) if picture.layout == "NHWC" else (0, 1, 2, 3), picture.value.dtype.numpy()
+
+        def arrange(ready: NDArray[np.float32]) -> NDArray[Any]:
+            order, kind = taken()
+            return np.ascontiguousarray(ready.transpose(order).astype(kind))
+
+        return Bare({"model.onnx": backbone}, None, names, arrange)
     import torch
     from torch import nn
 

@@ -34,7 +34,8 @@ SKETCH = GOLDEN[:3]
 @dataclass(frozen=True)
 class Proof:
     """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
-    noticed: see measure_power().  against: what the cases come from, for people.
+    noticed: see measure_power().  bare_in: the runtime that the bare network was measured in there; None: in none.
+    against: what the cases come from, for people.
     original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
     why there are none."""
 
@@ -42,6 +43,7 @@ class Proof:
     golden: tuple[Case, ...]
     power: Power
     noticed: Noticed
+    bare_in: str | None
     against: str
     original: tuple[Case, ...] | None = None
     ready_error: float = 0.0
@@ -77,7 +79,12 @@ def prove(
     )
     roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, scale=power.scale, usual=sizes[0])
     proof = Proof(
-        tuple(roomy(cases=cases)), golden, dataclasses.replace(power, quick=quick), noticed, f"{truths.name}, {len(cases)} inputs"
+        tuple(roomy(cases=cases)),
+        golden,
+        dataclasses.replace(power, quick=quick),
+        noticed,
+        truths.bare_in,
+        f"{truths.name}, {len(cases)} inputs",
     )
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")

@@ -1,5 +1,6 @@
 """Recipe or Model -> what is to be made: the network, how it is fed, and what is known of its weights."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,9 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
     check_opset(recipe, model)
     notes = _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
-    return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
+    size = sum(each.stat().st_size for each in (file, *(file.parent / name for name in graph.beside(model))))
+    sha256, load = graph.fingerprint(file, model), functools.partial(graph.load, file)
+    return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
 
 
 def check_opset(recipe: Recipe, model: "ir.Model") -> None:
@@ -136,7 +139,9 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, example[1])))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
-    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, example=example)
+    values = (*backbone.module.parameters(), *backbone.module.buffers())
+    size = len(recipe.export.formats) * sum(value.nbytes for value in values)
+    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example)
 
 
 def _example(recipe: Recipe) -> "tuple[Tensor, Tensor]":
