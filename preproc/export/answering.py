@@ -39,7 +39,12 @@ def report_on(
     if proof.original is not None:  # whose model-ready tensors have other roundings
         rounds.append((proof.original, replace(proof.power, room=proof.power.steps)))
     runtimes = make_runtimes(names, contract, module, tf32=tf32)
-    results, *compared = _ask(place, runtimes, rounds, lambda runtime: bare.error(runtime, proof.cases, proof.power.scale), progress)
+
+    def alone(runtime: Runtime) -> float | None:
+        known = runtime.name == proof.bare_in
+        return proof.power.bare_error if known else bare.error(runtime, proof.cases, proof.power.scale)
+
+    results, *compared = _ask(place, runtimes, rounds, alone, progress)
     progress("looking for the smallest mistake that shows")
     power = settled(tight, results, proof.noticed)
     original = None

@@ -93,6 +93,7 @@ def attach(
     if verify:
         check_images(recipe, images)
     job = file_job(recipe, model, any_form=form == "auto")
+    del model  # as large as its weights
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)
     return publish_bundle(job, out, images=images, progress=progress)

@@ -1,5 +1,6 @@
 """The bare network, in every runtime: what it errs by there without us is no fault of the preprocessing."""
 
+import functools
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +56,12 @@ def bare_network(
     """
     names = recipe.backbone.outputs
     if isinstance(backbone, Path):
-        picture = graph.picture_input(graph.load(backbone), recipe.backbone.input, recipe.backbone.layout)
-        return Bare({"model.onnx": backbone}, None, names, picture.arrange)
+
+        @functools.cache
+        def picture() -> graph.Picture:
+            return graph.picture_input(graph.load(backbone), recipe.backbone.input, recipe.backbone.layout)
+
+        return Bare({"model.onnx": backbone}, None, names, lambda ready: picture().arrange(ready))
     import torch
     from torch import nn
 

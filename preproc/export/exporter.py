@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
-from ..host import Progress, silent, targets
+from ..host import Progress, memory, silent, targets
 from ..sources import Recipe
 from ..verify import QUICK, Report, Result, is_exact
 from ..verify.runtimes import RUNTIMES, those_for
@@ -106,9 +106,9 @@ def _check_replaceable_quickly(out_dir: Path) -> None:
 def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progress: Progress, quick: bool = False) -> Bundle:
     """Writes, verifies and publishes."""
     recipe = job.recipe
-    targets.check_place(out_dir, size=job.size())
+    targets.check_place(out_dir, size=job.size)
     if not isinstance(job.backbone, Path):  # the bare network is written, too
-        targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size())
+        targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size)
     bare_onnx = exported(job, progress)  # in front of what takes longer: not every network can be
     proof = prove(recipe, job.backbone, images=images_of(recipe, images), quick=quick, progress=progress)
     _check_labels(job, proof)
@@ -117,6 +117,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         with targets.writing(Path(beside) / "bare"):
             bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
         written = write_files(job, bare_onnx, proof, new, progress)
+        memory.release(job.size)
         made = hashes(new)
         names = those_for(made, in_python=written.module is not None)
         progress(f"verifying {', '.join(names)}")
@@ -139,12 +140,13 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     Returns what was verified, or None where verify is False. Raises as export_bundle() does, and then writes nothing.
     """
     proof, report = None, None
-    targets.check_place(out, size=job.size())
+    targets.check_place(out, size=job.size)
     if verify:
         proof = prove(job.recipe, job.backbone, images=images_of(job.recipe, images), progress=progress)
     with _beside(out) as folder:
         new = Path(folder) / out.name
         written = write_onnx(job, proof, new, progress)
+        memory.release(job.size)
         if proof is not None:
             names = those_for(("model.onnx",), in_python=False)
             progress(f"verifying {', '.join(names)}")

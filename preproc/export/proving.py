@@ -46,8 +46,9 @@ SKETCH = GOLDEN[:3]
 @dataclass(frozen=True)
 class Proof:
     """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
-    noticed: see measure_power().  sizes: (height, width) of the pixels where a side is free.  against: what the cases come from, for
-    people.  rounded_once: whether float32 gives the correctly rounded model-ready tensor where the steps are not folded.
+    noticed: see measure_power().  bare_in: the runtime that the bare network was measured in there; None: in none.
+    sizes: (height, width) of the pixels where a side is free.  against: what the cases come from, for people.
+    rounded_once: whether float32 gives the correctly rounded model-ready tensor where the steps are not folded.
     original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
     why there are none."""
 
@@ -55,6 +56,7 @@ class Proof:
     golden: tuple[Case, ...]
     power: Power
     noticed: Noticed
+    bare_in: str | None
     sizes: tuple[Size, ...]
     against: str
     rounded_once: bool = False
@@ -116,6 +118,7 @@ def prove(
         golden,
         dataclasses.replace(power, quick=quick),
         noticed,
+        truths.bare_in,
         () if known(recipe.pixels.size) else tuple(sizes),
         against,
         rounds_once(recipe.steps, recipe.pixels.channels),

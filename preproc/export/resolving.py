@@ -1,7 +1,9 @@
 """Recipe or Model -> what is to be made: the network, how it is fed, and what is known of its weights."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import graph
@@ -88,7 +90,15 @@ def file_job(recipe: Recipe, model: "ir.Model", *, any_form: bool = False) -> Jo
     recipe, raised, told = in_opset(recipe, model, any_form=any_form)
     notes = (*_guard(recipe, graph_effect(raised, ready, name=which[0], layout=which[1])), *told)
     notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
-    return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, raised), True, recipe.labels, notes, raised)
+    size = sum(each.stat().st_size for each in (file, *(file.parent / name for name in graph.beside(model))))
+    sha256, load = graph.fingerprint(file, raised), functools.partial(_load, file, raised.opset_imports.get("", 0))
+    return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
+
+
+def _load(file: Path, opset: int) -> "ir.Model":
+    """As file_job() took it: of that opset."""
+    model = graph.load(file)
+    return model if model.opset_imports.get("", 0) == opset else graph.raised(model, opset)[0]
 
 
 def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:
@@ -134,7 +144,9 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, example[1])))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
-    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, example=example)
+    values = (*backbone.module.parameters(), *backbone.module.buffers())
+    size = len(recipe.export.formats) * sum(value.nbytes for value in values)
+    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example)
 
 
 def _example(recipe: Recipe) -> "tuple[Tensor, Tensor]":

@@ -165,8 +165,8 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, dict[str, A
     if bare is not None:
         model, done = bare, attach(bare, fold=recipe.export.fold, layout="NCHW")
     else:
-        assert job.model is not None
-        model, done = _attached_to_file(job.model, recipe, attach)
+        assert job.load is not None
+        model, done = _attached_to_file(job.load(), recipe, attach)
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
     pixels = recipe.pixels

@@ -24,6 +24,8 @@ ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False, "
 STAGE = "making the known mistakes on the reference"
 Prepare = Callable[[Case], NDArray[np.float64]]
 """Makes the model-ready tensor of a case, rightly or wrongly."""
+Uncorrected = Callable[[], tuple[Truth, NDArray[np.float64]] | None]
+"""Opens a network with a mistake inside, when it is asked: it is as large as the original."""
 Noticed = Callable[[float], float | None]
 """The smallest shift of the mean, in grey levels, that exceeds a tolerance; None if none does."""
 
@@ -35,7 +37,7 @@ def measure_power(
     cases: Sequence[Case],
     chosen: Sequence[Case],
     *,
-    uncorrected: tuple[Truth, NDArray[np.float64]] | None,
+    uncorrected: Uncorrected,
     known: Known | None = None,
     asked: float | None = None,
     progress: Progress = silent,
@@ -43,9 +45,9 @@ def measure_power(
     """Makes the known mistakes on the reference and measures how far they move the outputs on the `chosen` cases, the golden samples:
     whoever verifies with these alone has this power, whoever verifies with all cases has at least this.
 
-    bare: the backbone in float32.  uncorrected: the backbone whose first convolution has the offset in its bias without the border's
-    correction, and what to subtract from its input; None where nothing is zero-padded.  known: what the outputs of
-    an .onnx file are compared with; None: with what `cases` expect.  asked: the recipe's tolerance.
+    bare: the backbone in float32.  uncorrected: opens the backbone whose first convolution has the offset in its bias without the border's
+    correction, and says what to subtract from its input; None where nothing is zero-padded.  known: what the outputs of an .onnx file are
+    compared with; None: with what `cases` expect.  asked: the recipe's tolerance.
     Returns also what finds the smallest shift of the mean that exceeds a tolerance: settled() asks when all tolerances are known.
     """
     scale = scale_of(cases)
@@ -127,12 +129,13 @@ class _Mistakes:
         """The mean off by so many grey levels of 0..255."""
         return self.control("", self._shift(levels))
 
-    def border(self, uncorrected: tuple[Truth, NDArray[np.float64]] | None) -> Control:
+    def border(self, uncorrected: Uncorrected) -> Control:
         """The offset folded into the bias of a padded convolution."""
         name = "uncorrected border"
-        if uncorrected is None:
+        opened = uncorrected()
+        if opened is None:
             return Control(name, None, "no constant padding, or no offset, in front of the first convolution")
-        wrong, minus = uncorrected
+        wrong, minus = opened
         return self._moved(name, [wrong(_ready(case) - minus[:, None, None]) for case in self.chosen])
 
     def _moved(self, name: str, outputs: Sequence[Outputs]) -> Control:

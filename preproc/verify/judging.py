@@ -1,5 +1,6 @@
 """One runtime, one file, all cases -> a verdict. Whatever goes wrong is one, too."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,11 @@ def judge(
 
     bare: what the bare network errs by in this runtime, see bare_error().
     """
+    with contextlib.closing(runtime):
+        return _judged(runtime, path, cases, power, bare, progress)
+
+
+def _judged(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, bare: float | None, progress: Progress) -> Result:
     try:
         runtime.open(path)
     except RuntimeAbsentError as absence:
@@ -114,11 +120,12 @@ def bare_error(
     """
     worst = 0.0
     try:
-        runtime.open(path)
-        for case in cases:
-            if case.ready is not None:
-                got = runtime.run(arrange(case.ready.astype(np.float32)), case.others)
-                worst = max(worst, largest_error({name: got[name] for name in case.expected}, case, scale))
+        with contextlib.closing(runtime):
+            runtime.open(path)
+            for case in cases:
+                if case.ready is not None:
+                    got = runtime.run(arrange(case.ready.astype(np.float32)), case.others)
+                    worst = max(worst, largest_error({name: got[name] for name in case.expected}, case, scale))
     except Exception:  # noqa: BLE001 - what it cannot run, judge() reports of the file that is published
         return None
     return worst if np.isfinite(worst) else None
