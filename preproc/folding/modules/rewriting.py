@@ -63,10 +63,11 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
     with torch.no_grad():
         ready = model.pipeline(example)
     kept, affine = split_affine_end(model.pipeline.steps(), channels=ready.shape[1])
-    readers = first_convolutions(model.backbone, ready)
-    plan = plan_for(readers, affine)
+    found = first_convolutions(model.backbone, ready)
+    plan = plan_for(found.readers, affine)
     backbone = copy.deepcopy(model.backbone)
-    convolutions = [_Convolution(backbone, reader) for reader in readers]
+    found.stand_in(backbone)
+    convolutions = [_Convolution(backbone, reader) for reader in found.readers]
     rewrite(convolutions, plan)
     like = next(model.pipeline.buffers(), ready)
     left = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in [*kept, *subtract_steps(plan.shift)]]
@@ -75,7 +76,7 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
         front.append(_Append(plan.constant))
     folded = Model(nn.Sequential(*front), backbone)
     _check_runs(folded, example, convolutions)
-    return FoldResult(folded, True, None, plan.form, tuple(sorted(reader.weight for reader in readers)))
+    return FoldResult(folded, True, None, plan.form, tuple(sorted(reader.weight for reader in found.readers)))
 
 
 def _check_runs(folded: Model, example: Tensor, convolutions: Sequence["_Convolution"]) -> None:
@@ -158,10 +159,11 @@ def uncorrected_border(backbone: nn.Module, affine: Affine, example: Tensor) -> 
     to be made.
     """
     try:
-        readers = first_convolutions(backbone, example)
+        found = first_convolutions(backbone, example)
     except PreprocError:
         return None
-    return spoil_border([_Convolution(backbone, reader) for reader in readers], affine)
+    found.stand_in(backbone)
+    return spoil_border([_Convolution(backbone, reader) for reader in found.readers], affine)
 
 
 class _Append(nn.Module):
