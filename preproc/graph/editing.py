@@ -12,7 +12,6 @@ from ..folding import plan_for, rewrite, spoil_border
 from ..sources import PixelsSpec
 from ..steps import Affine, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
 from .builder import Builder, Moved
-from .constants import constant
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
@@ -104,14 +103,12 @@ def _plan(
         kept, affine = split_affine_end(steps, channels=ready)
         found = first_convolutions(picture, ready)
         for item in found:
-            takes = constant(item.node.inputs[1]).shape[1] * item.reader.groups
-            given = ready if item.reader.through is None else item.reader.through.channels_out
+            takes, given = item.weights()[0].shape[1] * item.reader.groups, len(item.reader.slots)
             if takes != given:
                 raise PreprocError(
                     f"expected steps that make the {takes} channels which the first convolution reads, got {given}", name="channel-mismatch"
                 )
-        readers = [item.reader for item in found]
-        plan = plan_for(readers, affine)
+        plan = plan_for([item.reader for item in found], affine, lambda count: [item.reader for item in first_convolutions(picture, count)])
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
         rewrite(found, plan)
@@ -119,7 +116,7 @@ def _plan(
         if fold == "require":
             raise
         return collapse_steps(steps, channels), None, Attached(False, str(error))
-    names = {str(item.node.inputs[1].name) for item in found if item.node.inputs[1] is not None}
+    names = {str(item.constants[0].name) for item in found}
     return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, tuple(sorted(names)))
 
 
