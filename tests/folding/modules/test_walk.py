@@ -96,7 +96,7 @@ def test_a_buffer_that_every_run_changes_is_no_constant():
     stem = Stem(grown_buffer).eval()
     kept = stem.scale.clone()
     with pytest.raises(NotFoldableError, match="computed value"):
-        first_convolutions(stem, torch.zeros(2, 3, 13, 11, **double))
+        first_convolutions(stem, torch.zeros(2, 3, 13, 11, **double))(3)
     assert torch.equal(stem.scale, kept)  # looking at it does not write into the user's network
 
 
@@ -125,7 +125,7 @@ class NoBias(nn.Module):
 
 REFUSED = {
     "tied": (lambda: Tied().double(), "is used by another operation too"),
-    "standardized": (lambda: Standardized(3, 4, 3, **double), "computed, not a parameter"),
+    "standardized": (lambda: Standardized(3, 4, 3, **double), "computed in the network's own forward"),
     "no bias": (lambda: NoBias().double(), "needs a bias"),
     "another reader": (lambda: Stem(lambda m, x: m.conv(x) + x.mean()), "aten.mean.* reads the input"),
     "nonlinear": (lambda: Stem(lambda m, x: m.conv(x.relu())), "aten.relu.* reads the input"),
@@ -164,6 +164,6 @@ def test_refusals_say_why_and_leave_the_collapsed_affine_in_front(name):
 
 
 def test_readers_are_named_as_in_the_state_dict():
-    (reader,) = first_convolutions(Stem(TRANSPARENT["transform_input"]).eval(), torch.zeros(1, 3, 8, 8, **double))
+    (reader,) = first_convolutions(Stem(TRANSPARENT["transform_input"]).eval(), torch.zeros(1, 3, 8, 8, **double))(3)
     assert (reader.weight, reader.bias, reader.pad) == ("conv.weight", "conv.bias", 0.0)
     assert reader.through is not None
