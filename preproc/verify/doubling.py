@@ -66,7 +66,7 @@ def known_of(
     """The cases, whose outputs the file answered in its own precision, with its outputs in float64 wherever these are within MOST of them:
     else rounding decides steps inside, or what is evaluated is not what ONNX Runtime computes, and either way float64 is no truth of it."""
     progress("computing the float64 reference")
-    readies = [reference.apply(sequence, case.pixels) if case.ready is None else case.ready for case in cases]
+    readies = [reference.apply(sequence, case.pictures) if case.ready is None else case.ready for case in cases]
     doubled = _doubled(cases, readies, file, progress)
     moved = _moved_by_a_rounding(cases, file, scale, progress)
     names = list(cases[0].expected)
