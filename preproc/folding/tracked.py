@@ -28,6 +28,7 @@ class Tracked:
     broadcast to the shape: an axis of one here and of more there is a plain one, along which nothing but the pixel changes.
     moves: what was done to plain axes, so that in two values with the same moves the same phase is the same pixel.
     pad: the constant that was padded around it, or None.  order: the picture's axes as they stand now.
+    ordered: whether some of its numbers are the largest of several.
     """
 
     shape: tuple[int, ...]
@@ -36,6 +37,7 @@ class Tracked:
     order: tuple[str, ...]
     moves: tuple[Any, ...] = ()
     pad: float | None = None
+    ordered: bool = False
 
     @staticmethod
     def picture(order: str, shape: Sequence[int]) -> "Tracked":
@@ -157,6 +159,10 @@ class Tracked:
             raise NotFoldableError("channels are mixed with each other before the first convolution", name="fold-moved-pixels")
         return replace(self, shape=tuple(shape), moves=(*self.moves, (what, tuple(map(self._number, changed)))))
 
+    def compared(self, shape: Sequence[int], what: Any) -> "Tracked":
+        """Each number the largest of several along plain axes. what: names which."""
+        return replace(self.mixed(shape, what), ordered=True)
+
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
         """x * scale + offset, with constants of any shape that broadcasts along the channels only."""
         scale, offset = np.broadcast_arrays(np.asarray(scale, np.float64), np.asarray(offset, np.float64))
@@ -233,7 +239,7 @@ def _together(letters: Sequence[str]) -> str:
 
 def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
     """Put together again: channels, or the pixels of several moves side by side."""
-    first = parts[0]
+    first, ordered = parts[0], any(part.ordered for part in parts)
     shapes = [part.shape[:axis] + part.shape[axis + 1 :] for part in parts]
     if any(shape != shapes[0] for shape in shapes) or any(part.rank != first.rank for part in parts):
         raise NotFoldableError(
@@ -246,7 +252,13 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
     shape = (*first.shape[:axis], sum(part.shape[axis] for part in parts), *first.shape[axis + 1 :])
     order = tuple(each[0] if len(set(each)) == 1 else "|".join(each) for each in zip(*(part.order for part in parts), strict=True))
     if all(_same(part, first) and part.is_plain(axis) for part in parts):  # more of the same channels
-        return replace(first, shape=shape, order=order, moves=(("joined", axis, tuple((part.moves, part.shape[axis]) for part in parts)),))
+        return replace(
+            first,
+            shape=shape,
+            order=order,
+            ordered=ordered,
+            moves=(("joined", axis, tuple((part.moves, part.shape[axis]) for part in parts)),),
+        )
     parts = [part.spread(axis) for part in parts]
     ways = list(dict.fromkeys(part.moves for part in parts))
     tops = {way: max(int(part.slots.phase.max()) + 1 for part in parts if part.moves == way) for way in ways}
@@ -264,7 +276,7 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
         np.concatenate([part.slots.offset for part in parts]),
     )
     moves = first.moves if len(ways) == 1 else (("joined", tuple(ways)),)
-    return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves)
+    return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves, ordered=ordered)
 
 
 def _same(one: Tracked, other: Tracked) -> bool:

@@ -118,6 +118,10 @@ def _reshape(walk: Values, node: fx.Node) -> Tracked:
     return walk.of(node.args[0]).reshape(shape_of(node))
 
 
+def _unsqueeze(walk: Values, node: fx.Node) -> Tracked:
+    return walk.of(node.args[0]).unsqueeze(arguments_of(node)["dim"] % len(shape_of(node)))
+
+
 def _pixel_unshuffle(walk: Values, node: fx.Node) -> Tracked:
     source, side = walk.of(node.args[0]), int(node.args[1])  # type: ignore[arg-type]
     *front, channels, height, width = source.shape
@@ -183,10 +187,10 @@ MOVES: dict[str, Callable[[Values, fx.Node], Made]] = {
             "aten.squeeze.default",
             "aten.squeeze.dim",
             "aten.squeeze.dims",
-            "aten.unsqueeze.default",
         ),
         _reshape,
     ),
+    "aten.unsqueeze.default": _unsqueeze,
     "aten.pixel_unshuffle.default": _pixel_unshuffle,
     "aten.unfold.default": _unfold,
     "aten.im2col.default": _im2col,

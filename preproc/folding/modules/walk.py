@@ -111,9 +111,7 @@ class _Walk(Values):
             return self._reader(source, self._parameter(weight, "weight"), bias, **options)
         path, made = stand_in(self.backbone, node, self._tensor(weight), None if bias is None else self._tensor(bias), self.tracked)
         self.plain[path] = made
-        return Reader.of(
-            source, weight=f"{path}.weight", bias=None if bias is None else f"{path}.bias", channels=self.channels, **options
-        )
+        return Reader.of(source, weight=f"{path}.weight", bias=None if bias is None else f"{path}.bias", channels=self.channels, **options)
 
     def _tensor(self, node: Any) -> Tensor:
         """What is computed from constants."""
