@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError
 from ..steps import Affine
 from .slots import Slots
-from .trail import Reader
+from .trail import Reader, common_through
 
 Array = NDArray[np.float64]
 
@@ -109,7 +109,7 @@ def _one_padding(fixed: Sequence[Reader]) -> float:
         raise NotFoldableError(
             f"the convolutions that read the input are padded with different constants: {values}", name="fold-several-readers"
         )
-    if not all(reader.slots.are_bare for reader in fixed):
+    if common_through(fixed) is not None:
         raise NotFoldableError(
             f"no pixel maps to the padding value {values[0]:g} behind the backbone's own channel map", name="fold-padding"
         )

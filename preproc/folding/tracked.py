@@ -215,7 +215,7 @@ class Tracked:
 
     def padded(self, pads: Sequence[tuple[int, int]], value: float | None) -> "Tracked":
         """With a border, so many before and behind along each axis, that holds a constant; None: copies of pixels."""
-        if any(any(pad) and not self.is_plain(axis) for axis, pad in enumerate(pads)):
+        if any(any(pad) and (not self.is_plain(axis) or self.order[axis] == "C") for axis, pad in enumerate(pads)):
             raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
         bordered = self.mixed([side + sum(pad) for side, pad in zip(self.shape, pads, strict=True)], ("pad", tuple(pads), value))
         return bordered if value is None or not any(map(any, pads)) else bordered.holding(value)

@@ -101,7 +101,9 @@ def _plan(
         return collapse_steps(steps, channels), None, Attached(False, "fold = off")
     try:
         kept, affine = split_affine_end(steps, channels=ready)
-        found = first_convolutions(picture, ready)
+        walk = follow(picture, ready)
+        walk.check()
+        found = walk.found
         for item in found:
             takes, given = item.weights()[0].shape[1] * item.reader.groups, len(item.reader.slots)
             if takes != given:
@@ -112,6 +114,8 @@ def _plan(
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
         rewrite(found, plan)
+        if plan.constant is not None or affine.channels_in != affine.channels_out:
+            walk.forget_shapes()
     except NotFoldableError as error:
         if fold == "require":
             raise

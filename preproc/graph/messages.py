@@ -179,9 +179,11 @@ def _put_values(original: Original, graph: ir.Graph) -> None:
     _replace(proto.input, kept)
     outputs = {known.name: known for known in proto.output}
     _replace(proto.output, [outputs.get(str(value.name)) or ir.to_proto(value) for value in graph.outputs])
-    changed = {name for name, (_, tensor) in original.tensors.items() if name in weights and not _fits(tensor, proto.value_info)}
-    if changed | gone:
-        _replace(proto.value_info, [info for info in proto.value_info if info.name not in changed | gone])
+    gone |= {name for name, (_, tensor) in original.tensors.items() if name in weights and not _fits(tensor, proto.value_info)}
+    shapeless = {str(value.name) for node in graph for value in node.outputs if value.shape is None}
+    gone |= {info.name for info in proto.value_info if info.name in shapeless and info.type.tensor_type.HasField("shape")}
+    if gone:
+        _replace(proto.value_info, [info for info in proto.value_info if info.name not in gone])
 
 
 def _successor(known: onnx.ValueInfoProto, made: onnx.ValueInfoProto) -> onnx.ValueInfoProto:

@@ -60,6 +60,12 @@ class Walk(Trail):
             told = f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}"
             self.refusals.append(NotFoldableError(told, name="fold-untraceable"))
 
+    def forget_shapes(self) -> None:
+        """What the graph declares of values that the picture makes with as many channels as it had."""
+        for value in self.tracked:
+            if value.producer() is not None:
+                value.shape = None
+
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
             self.strangers.append(node)
