@@ -70,8 +70,8 @@ class Tracked:
         if not self.is_plain(axis):
             return replace(self, shape=shape, places=np.take(self.places, table, axis), order=order)
         places = self.places.reshape(self.places.shape[:axis] + (1,) * table.ndim + self.places.shape[axis + 1 :])
-        moved = ("gather", self._number(axis), table.shape, table.tobytes())
-        return replace(self, shape=shape, places=places, order=order, moves=(*self.moves, moved))
+        moved = () if side == 1 and table.ndim == 0 else (("gather", self._number(axis), table.shape, table.tobytes()),)
+        return replace(self, shape=shape, places=places, order=order, moves=self.moves + moved)
 
     def slice(self, axis: int, start: int | None, stop: int | None, step: int | None) -> "Tracked":
         """As Python's slices."""
@@ -95,10 +95,13 @@ class Tracked:
         return replace(self, shape=shape, places=self.places.transpose(order), order=letters, moves=moves)  # type: ignore[arg-type]
 
     def unsqueeze(self, axis: int) -> "Tracked":
-        return self.reshape([*self.shape[:axis], 1, *self.shape[axis:]])
+        shape, letter = (*self.shape[:axis], 1, *self.shape[axis:]), "1" if "C" in self.order else "C"
+        return replace(self, shape=shape, places=np.expand_dims(self.places, axis), order=(*self.order[:axis], letter, *self.order[axis:]))
 
     def squeeze(self, axis: int) -> "Tracked":
-        return self.reshape([*self.shape[:axis], *self.shape[axis + 1 :]])
+        if self.shape[axis] != 1:
+            raise NotFoldableError(f"an axis of {self.shape[axis]} is squeezed before the first convolution", name="fold-untraceable")
+        return self.gather(axis, np.array(0))
 
     def reshape(self, shape: Sequence[int]) -> "Tracked":
         """The same numbers in another shape. Where plain axes and channels come onto one axis, the pixels there become phases."""
@@ -126,7 +129,11 @@ class Tracked:
             if part.new in mixed:
                 split = split.spread(number)
         groups = [[number for number, part in enumerate(parts) if part.new == axis] for axis in range(len(shape))]
-        order = tuple(_together([split.order[number] for number in group]) for group in groups)
+        order = tuple(
+            _together([split.order[number] for number in group])
+            or (self.order[axis] if self.shape[: axis + 1] == tuple(shape[: axis + 1]) else "1")
+            for axis, group in enumerate(groups)
+        )
         sides = [math.prod(split.places.shape[number] for number in group) for group in groups]
         return replace(split, shape=tuple(shape), places=split.places.reshape(sides), order=order)
 
@@ -142,6 +149,19 @@ class Tracked:
         turn = np.arange(side).reshape([side if at == axis else 1 for at in range(self.rank)])
         moves = (*self.moves, ("spread", self._number(axis)))
         return replace(self, slots=self.slots.spread(side), places=self.places * side + turn, moves=moves)
+
+    def gathered(self, axis: int) -> "Tracked":
+        """Undoes spread(): an axis along which nothing but the pixel changes is plain again. Itself where that is not so."""
+        rows, side = self.slots.take(self.places.reshape(-1)), self.places.shape[axis]
+        channel, phase, scale, offset = (
+            np.moveaxis(values.reshape(self.places.shape), axis, 0).reshape(side, -1)
+            for values in (rows.channel, rows.phase, rows.scale, rows.offset)
+        )
+        steps = phase - phase[0]
+        if any((values != values[0]).any() for values in (channel, scale, offset)) or (steps != steps[:, :1]).any():
+            return self
+        moved = ("gathered", axis, tuple(steps[:, 0].tolist()))
+        return replace(self, places=self.places.take([0], axis), moves=(*self.moves, moved))
 
     def windows(self, axis: int, size: int, step: int, dilation: int = 1) -> "Tracked":
         """Windows along a plain axis: of each, the first position stays there, the others are a new last axis. As torch.Tensor.unfold()."""
@@ -234,51 +254,4 @@ class Tracked:
 
 
 def _together(letters: Sequence[str]) -> str:
-    return letters[0] if len(letters) == 1 else f"({''.join(letters)})" if letters else "1"
-
-
-def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
-    """Put together again: channels, or the pixels of several moves side by side."""
-    first, ordered = parts[0], any(part.ordered for part in parts)
-    shapes = [part.shape[:axis] + part.shape[axis + 1 :] for part in parts]
-    if any(shape != shapes[0] for shape in shapes) or any(part.rank != first.rank for part in parts):
-        raise NotFoldableError(
-            f"values of the shapes {', '.join(str(part.shape) for part in parts)} are put together", name="fold-untraceable"
-        )
-    if any(part.pad != first.pad for part in parts):
-        raise NotFoldableError(
-            "parts of the picture with different paddings are put together before the first convolution", name="fold-padding"
-        )
-    shape = (*first.shape[:axis], sum(part.shape[axis] for part in parts), *first.shape[axis + 1 :])
-    order = tuple(each[0] if len(set(each)) == 1 else "|".join(each) for each in zip(*(part.order for part in parts), strict=True))
-    if all(_same(part, first) and part.is_plain(axis) for part in parts):  # more of the same channels
-        return replace(
-            first,
-            shape=shape,
-            order=order,
-            ordered=ordered,
-            moves=(("joined", axis, tuple((part.moves, part.shape[axis]) for part in parts)),),
-        )
-    parts = [part.spread(axis) for part in parts]
-    ways = list(dict.fromkeys(part.moves for part in parts))
-    tops = {way: max(int(part.slots.phase.max()) + 1 for part in parts if part.moves == way) for way in ways}
-    starts = dict(zip(ways, np.cumsum([0, *tops.values()]).tolist(), strict=False))
-    sides = np.broadcast_shapes(*(part.places[(slice(None),) * axis + (slice(1),)].shape for part in parts))
-    rows, places = 0, list[NDArray[np.int64]]()
-    for part in parts:
-        whole = (*sides[:axis], part.shape[axis], *sides[axis + 1 :])
-        places.append(np.broadcast_to(part.places, whole) + rows)
-        rows += len(part.slots)
-    slots = Slots(
-        np.concatenate([part.slots.channel for part in parts]),
-        np.concatenate([part.slots.phase + starts[part.moves] for part in parts]),
-        np.concatenate([part.slots.scale for part in parts]),
-        np.concatenate([part.slots.offset for part in parts]),
-    )
-    moves = first.moves if len(ways) == 1 else (("joined", tuple(ways)),)
-    return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves, ordered=ordered)
-
-
-def _same(one: Tracked, other: Tracked) -> bool:
-    pairs = [(getattr(one.slots, name), getattr(other.slots, name)) for name in ("channel", "phase", "scale", "offset")]
-    return all(np.array_equal(*pair) for pair in [*pairs, (one.places, other.places)])
+    return letters[0] if len(letters) == 1 else f"({''.join(letters)})" if letters else ""

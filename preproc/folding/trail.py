@@ -48,8 +48,10 @@ class Reader:
         turned: bool = False,
     ) -> "Reader":
         """axis: that it sums over."""
-        if not all(tracked.is_plain(other) for other in range(tracked.rank) if other != axis):
-            raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-not-affine")
+        for other in range(tracked.rank):
+            tracked = tracked if other == axis or tracked.is_plain(other) else tracked.gathered(other)
+            if other != axis and not tracked.is_plain(other):
+                raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-not-affine")
         read = (tracked.holding(0.0) if pads_zero else tracked).spread(axis)
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
         slots = read.slots.take(read.places.reshape(-1))

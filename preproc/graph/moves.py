@@ -116,7 +116,9 @@ def _unsqueeze(tracks: Tracks, node: ir.Node) -> Tracked:
 def _squeeze(tracks: Tracks, node: ir.Node) -> Tracked:
     source, axes = tracks.source(node), tracks.numbers(node, 1, "axes")
     gone = [axis % source.rank for axis in axes] if axes else [axis for axis, side in enumerate(source.shape) if side == 1]
-    return source.reshape([side for axis, side in enumerate(source.shape) if axis not in gone])
+    for axis in sorted(gone, reverse=True):
+        source = source.squeeze(axis)
+    return source
 
 
 def _space_to_depth(tracks: Tracks, node: ir.Node) -> Tracked:
