@@ -13,7 +13,7 @@ from .tracked import Tracked
 
 def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
     """Put together again: channels, or the pixels of several moves side by side."""
-    first = parts[0]
+    first, ordered = parts[0], any(part.ordered for part in parts)
     shapes = [part.shape[:axis] + part.shape[axis + 1 :] for part in parts]
     if any(shape != shapes[0] for shape in shapes) or any(part.rank != first.rank for part in parts):
         raise NotFoldableError(
@@ -26,7 +26,8 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
     shape = (*first.shape[:axis], sum(part.shape[axis] for part in parts), *first.shape[axis + 1 :])
     order = tuple(each[0] if len(set(each)) == 1 else "|".join(each) for each in zip(*(part.order for part in parts), strict=True))
     if all(_same(part, first) and part.is_plain(axis) for part in parts):  # more of the same channels
-        return replace(first, shape=shape, order=order, moves=(("joined", axis, tuple((part.moves, part.shape[axis]) for part in parts)),))
+        moves = (("joined", axis, tuple((part.moves, part.shape[axis]) for part in parts)),)
+        return replace(first, shape=shape, order=order, moves=moves, ordered=ordered)
     for at in range(first.rank):
         if at == axis or not all(part.is_plain(at) for part in parts):
             parts = [part.spread(at) for part in parts]
@@ -46,7 +47,7 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
         np.concatenate([part.slots.offset for part in parts]),
     )
     moves = first.moves if len(ways) == 1 else (("joined", tuple(ways)),)
-    return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves)
+    return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves, ordered=ordered)
 
 
 def _same(one: Tracked, other: Tracked) -> bool:

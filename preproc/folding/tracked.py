@@ -29,6 +29,7 @@ class Tracked:
     broadcast to the shape: an axis of one here and of more there is a plain one, along which nothing but the pixel changes.
     moves: what was done to plain axes, so that in two values with the same moves the same phase is the same pixel.
     pad: the constant that was padded around it, or None.  order: the picture's axes as they stand now.
+    ordered: whether some of its numbers are the largest of several.
     """
 
     shape: tuple[int, ...]
@@ -37,6 +38,7 @@ class Tracked:
     order: tuple[str, ...]
     moves: tuple[Any, ...] = ()
     pad: float | None = None
+    ordered: bool = False
 
     @staticmethod
     def picture(order: str, shape: Sequence[int]) -> "Tracked":
@@ -179,6 +181,10 @@ class Tracked:
         if not all(map(self.is_plain, changed)):
             raise NotFoldableError("channels are mixed with each other before the first convolution", name="fold-moved-pixels")
         return replace(self, shape=tuple(shape), moves=(*self.moves, (what, tuple(map(self._number, changed)))))
+
+    def compared(self, shape: Sequence[int], what: Any) -> "Tracked":
+        """Each number the largest of several along plain axes. what: names which."""
+        return replace(self.mixed(shape, what), ordered=True)
 
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
         """x * scale + offset, with constants of any shape that broadcasts along the channels only."""
