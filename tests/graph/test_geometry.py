@@ -136,7 +136,7 @@ def test_halves_are_rounded_up_in_floats_too():
 
 def kinds_of(steps, size):
     """The operators of their nodes, in order."""
-    builder = Builder(ir.DataType.FLOAT, 3, size=size)
+    builder = Builder(ir.DataType.FLOAT, 3, size=size or (None, None))
     build(builder, steps, ir.Value(name="pixels"))
     return [node.op_type for node in builder.nodes]
 

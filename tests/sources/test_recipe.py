@@ -145,7 +145,7 @@ def test_pixels_and_steps_alone_for_a_network_that_is_known_otherwise(tmp_path):
     file = tmp_path / "front.toml"
     file.write_text(FRONT)
     front = load_front(file, model_color="RGB")
-    assert (front.pixels.color, front.pixels.size, front.color) == ("BGR", None, "RGB")
+    assert (front.pixels.color, front.pixels.size, front.color) == ("BGR", (None, None), "RGB")
     assert front.steps == (FromPixels(layout="NHWC", color="BGR", to="RGB"), Rescale())
     file.write_text(f'{FRONT}[backbone]\ncolor = "GRAY"\n')
     with pytest.raises(RecipeError, match="color: expected RGB, as --model-color says, got GRAY"):
