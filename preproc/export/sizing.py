@@ -22,14 +22,15 @@ MOST_VALUES = 200_000_000
 
 
 def with_sizes(recipe: Recipe, answer: Answer, progress: Progress) -> Recipe:
-    """The recipe with the sizes that are verified, where a side of its pixels is free: those that it says, or the first candidates with
-    which the network runs, on one picture of noise each. Such to which it answers NaNs, or nothing at all, come last: the size may be why.
+    """The recipe with the sizes that are verified, where a side of what the network gets is free: those that it says, or the first
+    candidates with which the network runs, on one picture of noise each. Such to which it answers NaNs, or nothing at all, come last: the
+    size may be why.
 
     Raises PreprocError for sizes that are no answer, and with the network's own words where it takes none.
     """
     said = recipe.export.verify_sizes
     _check(recipe, sizes_of(recipe))
-    if known(recipe.pixels.size) is not None:
+    if known(recipe.pixels.size) is not None or known(recipe.ready_size) is not None:
         return recipe
     ran, tried, words = list[Size](), list[Size](), ""
     for sizes in [list(said)] if said else candidates(recipe):
@@ -79,7 +80,7 @@ def _check(recipe: Recipe, sizes: Sequence[Size]) -> None:
 def _answers(recipe: Recipe, answer: Answer, size: Size) -> bool:
     """Whether the network answers numbers to a picture of that size. Raises PreprocError, whose message begins with the size, where it
     refuses it."""
-    noise = dict(inputs.standard(recipe.pixels, size))["noise"]
+    noise = next(picture for name, picture in inputs.standard(recipe.pixels, size) if name == "noise")
     ready = reference.apply(recipe.steps, np.concatenate([noise] * (recipe.pixels.batch or 1)))
     try:
         values = list(answer(ready))

@@ -283,23 +283,24 @@ def network():
 
 
 def test_a_network_in_python_with_one_free_side(tmp_path):
-    bundle = export_bundle(network(), tmp_path / "m", size=(24, None), formats=["onnx", "torchscript", "pt2"])
+    bundle = export_bundle(network(), tmp_path / "m", size=(24, None), formats=["torchscript", "pt2"])
     assert bundle.contract["input"]["shape"] == ["N", 24, "width", 3]
     assert sizes(bundle) == [(24, 128), (24, 112)]
     assert {result.runtime: result.verdict for result in bundle.report.results if result.runtime.endswith("-cpu")} == dict.fromkeys(
-        ["torch-cpu", "torchscript-cpu", "pt2-cpu", "ort-cpu"], "passed"
+        ["torch-cpu", "torchscript-cpu", "pt2-cpu"], "passed"
     )
-    assert bundle.contract["outputs"][0]["shape"] == ["N", 2, 24, "logits_3"]
-    assert verify_bundle(bundle.folder, runtimes=["ort-cpu"]).ok
-    pixels = np.random.default_rng(0).integers(0, 256, (1, 24, 40, 3), dtype=np.uint8)
-    expected = network()(torch.from_numpy(pixels)).detach().numpy()
-    assert np.abs(run(bundle.folder / "model.onnx", pixels=pixels) - expected).max() < 1e-5 * np.abs(expected).max()
+    pixels = torch.randint(0, 256, (1, 24, 40, 3), dtype=torch.uint8)
+    expected = network()(pixels)
+    torch.testing.assert_close(torch.export.load(bundle.folder / "model.pt2").module()(pixels), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_in_python_that_wants_multiples(tmp_path):
     bundle = export_bundle(network(), tmp_path / "m", size="dynamic", formats=["onnx"])
     assert sizes(bundle) == [(96, 128), (160, 112)]
     assert bundle.report.ok
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 24, 40, 3), dtype=np.uint8)
+    expected = network()(torch.from_numpy(pixels)).detach().numpy()
+    assert np.abs(run(bundle.folder / "model.onnx", pixels=pixels) - expected).max() < 1e-5 * np.abs(expected).max()
     with pytest.raises(PreprocError, match="got none among 20x24: it refuses 20x24: Sizes of tensors must match"):
         export_bundle(network(), tmp_path / "m", size="dynamic", verify_sizes=[(20, 24)], formats=["onnx"])
 

@@ -214,6 +214,7 @@ class OnnxReference:
     ) -> None:
         ort = onnxruntime()
         options = _options(ort)
+        options.log_severity_level = 4  # a picture that it refuses is said by what is raised
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         try:
