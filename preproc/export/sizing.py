@@ -1,5 +1,6 @@
 """The sizes of pixels to verify with: where a side is free such as the network takes."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,12 +12,14 @@ from ..errors import PreprocError, first_line
 from ..host import Progress
 from ..oracle import reference
 from ..sources import Recipe, replace
-from ..steps import Size, known
+from ..steps import Geometry, Size, known
 from ..verify import candidates, inputs, sizes_of
 
 Answer = Callable[[NDArray[np.float64]], Iterable[NDArray[Any]]]
 """What the bare network answers to a model-ready (N, C, H, W). Raises PreprocError where it refuses that."""
 REFUSES = "network-refuses-picture"
+ROWS = (32, 48, 64)
+"""Of lines of text, as recognizers take them: their files may leave a height free that is none."""
 MOST_VALUES = 200_000_000
 """In one batch: a gigabyte and a half in float64."""
 
@@ -49,12 +52,21 @@ def with_sizes(recipe: Recipe, answer: Answer, progress: Progress) -> Recipe:
         mend = "say others" if said else "say some that it takes"
         raise PreprocError(
             f"expected sizes to verify with that the network takes, got none among {_listed(tried)}: it refuses {words}; {mend} with "
-            "--verify-size H,W (in a recipe [export] verify_sizes), or fix the size of the pixels",
+            f"--verify-size H,W (in a recipe [export] verify_sizes){'' if said else _rows(recipe, answer)}",
             name=REFUSES,
         )
     if not said:
         progress(f"sizes to verify with: {_listed(ran)}" + (f", for the network refuses {words}" if words else ""))
     return replace(recipe, export={"verify_sizes": tuple(ran)})
+
+
+def _rows(recipe: Recipe, answer: Answer) -> str:
+    """The end of a refusal: how the size of the pixels may be fixed, for a network that takes lines of text."""
+    found, moved = [], any(isinstance(step, Geometry) for step in recipe.steps)
+    for rows in ROWS if recipe.pixels.size == (None, None) and not moved else ():
+        with contextlib.suppress(PreprocError):
+            found += [f"--size {rows},*"] * all(_answers(recipe, answer, (rows, width)) for width in (128, 112))
+    return ", or fix the size of the pixels" + (f": it takes {' or '.join(found)}" if found else "")
 
 
 def _check(recipe: Recipe, sizes: Sequence[Size]) -> None:

@@ -137,7 +137,7 @@ def test_what_a_recipe_says_is_not_said_again(tmp_path):
 def test_a_network_of_one_size_is_not_freed(tmp_path):
     net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 64 * 48, 2))
     with pytest.raises(
-        PreprocError, match=r"got none among 96x128, .*: it refuses .* cannot be multiplied .*, or fix the size of the pixels"
+        PreprocError, match=r"got none among 96x128, .*: it refuses .* cannot be multiplied .*, or fix the size of the pixels\n"
     ):
         export_bundle(prepend(PIPELINE, net), tmp_path / "m", example=ARRAY, size="dynamic")
     assert list(tmp_path.iterdir()) == []

@@ -161,7 +161,8 @@ def test_multiples_behind_a_resize_of_the_shorter_side(tmp_path):
 def test_sizes_that_somebody_says(tmp_path):
     file = skipping(tmp_path, 10)
     with pytest.raises(
-        PreprocError, match=r"got none among 96x128, .*, 448x224: it refuses 224x448: .*the skip.*; say some that it takes with --verify"
+        PreprocError,
+        match=r"got none among 96x128, .*, 448x224: it refuses 224x448: .*the skip.*; say some that it takes with --verify-size H,W",
     ) as refusal:
         put(file, tmp_path / "out")
     assert refusal.value.name == "network-refuses-picture"
@@ -195,6 +196,26 @@ def test_sizes_that_cannot_be(tmp_path, said, message):
     with pytest.raises(PreprocError, match=message):
         put(recognizer(tmp_path), tmp_path / "out", verify_sizes=said)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_whose_height_is_not_free_whatever_it_says(tmp_path):
+    """As PP-OCR's recognizer: the refusal says what to write, and that works."""
+    model = onnx.load(recognizer(tmp_path, shape=("N", 3, "h", "W")))
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.full((4, 3, 48, 3), 0.1, np.float32), "w"))
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(PreprocError, match=r"or fix the size of the pixels: it takes --size 48,\*\n"):
+        put(tmp_path / "m.onnx", tmp_path / "out")
+    assert put(tmp_path / "m.onnx", tmp_path / "out", size=(48, None)).contract["input"]["shape"] == ["N", 48, "width", 3]
+
+
+def test_sizes_of_pixels_in_front_of_a_resize_to_one_size(tmp_path):
+    """The network gets that size, whatever the pixels have; nothing is searched."""
+    told, steps = [], [Resize(size=(20, 30)), *STEPS]
+    bundle = put(skipping(tmp_path, 10), tmp_path / "out", steps=steps, verify_sizes=[(33, 44)], progress=told.append)
+    assert sizes(bundle) == [(33, 44)]
+    found = put(skipping(tmp_path, 10), tmp_path / "found", steps=steps, progress=told.append)
+    assert sizes(found) == [(31, 63), (85, 40), (11, 22)]
+    assert not any("sizes to verify with" in line for line in told)
 
 
 def test_sizes_for_pixels_of_one_size_have_no_effect(tmp_path):
