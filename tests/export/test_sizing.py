@@ -287,12 +287,12 @@ class Skipping(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem, self.down, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 8, stride=8), nn.Conv2d(8, 2, 1)
+        self.stem, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(8, 2, 1)
+        self.down, self.up = nn.Conv2d(4, 4, 8, stride=8), nn.ConvTranspose2d(4, 4, 8, stride=8)
 
     def forward(self, x):
         x = self.stem(x)
-        large = nn.functional.interpolate(self.down(x).relu(), scale_factor=8.0)
-        return self.head(torch.cat([x, large], 1)).relu()
+        return self.head(torch.cat([x, self.up(self.down(x).relu())], 1)).relu()
 
 
 PIPELINE = Pipeline(FromPixels(layout="NHWC", color="BGR"), Rescale(), Normalize.preset("imagenet"))
