@@ -18,7 +18,9 @@ ORDER = tuple(
 MOST_ROOMS = 12
 FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
-ONNX = {f"graph/{name}.py" for name in ("builder", "constants", "files", "messages", "operators", "raising", "reading", "writing")}
+ONNX = {
+    f"graph/{name}.py" for name in ("builder", "constants", "files", "messages", "operators", "raising", "reading", "writing", "written")
+}
 ONNXRUNTIME = {"verify/runtimes/ort.py"}
 TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
 OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec")
