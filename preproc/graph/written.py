@@ -17,8 +17,8 @@ from .messages import Messages, messages
 WRITTEN = "preproc.written"
 """The digests' key in ONNX metadata_props."""
 NOTHING, WEIGHTS, VALUES, REWRITTEN = "nothing", "weights", "values", "rewritten"
-"""What has changed since: nothing; the weights' values alone; something in nodes of the same length, as damage does; more, as a program does
-that writes nodes and names of its own."""
+"""What has changed since: nothing; the weights' values alone; something in nodes of the same length, as damage does; more, as a program
+does that writes nodes and names of its own."""
 
 
 def digests(model: ir.Model) -> str:
