@@ -47,7 +47,7 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
             "verdicts": {result.runtime: result.verdict for result in bundle.report.results},
         }
         if "model.onnx" in bundle.manifest["files"]:
-            found["agreement"] = _agreement(bundle.contract, graph.load(bundle.folder / "model.onnx"))
+            found["agreement"] = _agreement(bundle.contract, graph.load(bundle.folder / "model.onnx"), graph.NOTHING)
         return found
     if not path.is_file():
         raise BundleError(f"{path}: expected a bundle or a model file, got nothing there", name="nothing-there")
@@ -59,17 +59,20 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
     model = graph.load(path)
     text = model.metadata_props.get(contracts.KEY)
     contract = None if text is None else contracts.read(text, path)
+    since = None if contract is None else graph.changed_since(model)
     return {
         "kind": "ONNX file",
         "path": str(path),
         "contract": contract,
         "size": path.stat().st_size,
+        "producer": " ".join(filter(None, (model.producer_name, model.producer_version))),
         "ir_version": model.ir_version,
         "opsets": dict(model.opset_imports),
         "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
         "outputs": [_value(value) for value in model.graph.outputs],
         "picture": _picture(model, input_name, model_layout or (None if contract is None else contract["input"]["layout"])),
-        "agreement": None if contract is None else _agreement(contract, model),
+        "since": since,
+        "agreement": None if contract is None else _agreement(contract, model, since),
     }
 
 
@@ -114,8 +117,8 @@ def _map(first: Affine) -> dict[str, Any]:
     return told | {"matrix": first.matrix.tolist(), "offset": first.offset.tolist()}
 
 
-def _agreement(contract: Mapping[str, Any], model: Any) -> dict[str, Any]:
-    wrong, unknown = graph.disagreements(contract, model)
+def _agreement(contract: Mapping[str, Any], model: Any, since: str | None) -> dict[str, Any]:
+    wrong, unknown = graph.disagreements(contract, model, since=since)
     return {"agrees": not wrong, "wrong": wrong, "not_compared": unknown}
 
 
