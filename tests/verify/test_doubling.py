@@ -1,7 +1,6 @@
 """What the outputs of an .onnx file are compared with: float64 where rounding explains the difference, else the file and its noise."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,24 +22,32 @@ def single(x):
     return {name: values * (1 + 1e-6) for name, values in right(x).items()}
 
 
-def known(double, *, alone=single, plain=single, expected=None):
-    """Of a picture, and of two, whose ready tensor is not kept."""
-    names, laid_out = ("y", "z"), lambda x: x
-    fed = SimpleNamespace(image="x", names=names, others=lambda _: {}, laid_out=laid_out)
+def fake(double, *, alone=single, plain=single):
+    """A file that answers so."""
 
     class Single:
+        image, names = "x", ("y", "z")
+
+        def others(self, _):
+            return {}
+
+        def laid_out(self, x):
+            return x
+
         def __call__(self, x):
             return alone(x)
-
-        def __getattr__(self, name):
-            return getattr(fed, name)
 
     class File(FileTruths):
         def double(self):
             return lambda x, most: double(x)  # noqa: ARG005
 
+    return File(Path(), Single(), lambda: plain)
+
+
+def known(double, *, alone=single, plain=single, expected=None):
+    """Of a picture, and of two, whose ready tensor is not kept."""
     cases = [Case("one", PIXELS[:1], (expected or alone)(READY[:1]), ready=READY[:1]), Case("two", PIXELS, (expected or alone)(READY))]
-    return known_of(cases, File(Path(), Single(), lambda: plain), STEPS, {"y": 1.0, "z": 1.0})
+    return known_of(cases, fake(double, alone=alone, plain=plain), STEPS, {"y": 1.0, "z": 1.0})
 
 
 def test_float64_is_the_truth_where_rounding_explains_the_difference():
@@ -50,6 +57,17 @@ def test_float64_is_the_truth_where_rounding_explains_the_difference():
     assert {truth.kind for truth in found.truths.values()} == {FLOAT64}
     assert 0 < found.truths["y"].error < 1e-6
     assert (found.truths["z"].reason, found.steps) == ("", 0)
+
+
+def test_a_batch_is_put_together_from_its_pictures_but_where_an_output_is_whole():
+    asked = []
+    pictures = [Case(str(at), PIXELS[at : at + 1], single(READY[at : at + 1]), ready=READY[at : at + 1]) for at in range(2)]
+    for whole in (frozenset[str](), frozenset({"z"})):
+        asked.clear()
+        cases = [*pictures, Case("both", PIXELS, single(READY), whole=whole)]
+        found = known_of(cases, fake(lambda x: asked.append(len(x)) or right(x)), STEPS, {"y": 1.0, "z": 1.0})
+        np.testing.assert_array_equal(found.cases[2].expected["y"], right(READY)["y"])
+        assert asked == [1, 1, *([2] if whole else [])]
 
 
 def test_each_output_by_itself():
@@ -110,16 +128,11 @@ def test_a_step_that_one_rounding_decides_is_measured():
     assert 0.2 < found.steps < 0.9  # about half of the values go down
 
 
-def test_what_takes_too_long_is_told_by_its_multiply_adds(monkeypatch):
+def test_the_work_is_shared_by_the_cases(monkeypatch):
     asked = []
-
-    class File(FileTruths):
-        def double(self):
-            return lambda x, most: asked.append(most) or right(x)
-
     monkeypatch.setattr(doubling, "MOST_WORK", 1e6)
-    fed = SimpleNamespace(image="x", names=("y", "z"), others=lambda _: {}, laid_out=lambda x: x)
-    alone = type("Alone", (), {"__call__": staticmethod(single), **vars(fed)})()
+    file = fake(right)
+    monkeypatch.setattr(type(file), "double", lambda _: lambda x, most: asked.append(most) or right(x))
     cases = [Case(str(at), PIXELS, single(READY), ready=READY) for at in range(4)]
-    known_of(cases, File(Path(), alone, lambda: single), STEPS, {"y": 1.0, "z": 1.0})
+    known_of(cases, file, STEPS, {"y": 1.0, "z": 1.0})
     assert asked == [2.5e5] * 4
