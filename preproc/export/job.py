@@ -1,9 +1,9 @@
 """What is to be made, as a value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import graph
 from ..sources import Recipe
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Job:
     """Everything that the files are made from. backbone: a network in Python, or the .onnx file that is one.
     model: that file, loaded, for the steps to be put in front of.  example: of a network in Python, two pictures as the model takes them,
-    and what the steps make of them."""
+    and what the steps make of them.  before: the contract that a file has already, whose pictures it goes on taking."""
 
     recipe: Recipe
     backbone: "Backbone | Path"
@@ -32,6 +32,7 @@ class Job:
     notes: tuple[str, ...]
     model: "ir.Model | None" = None
     example: "tuple[Tensor, Tensor] | None" = None
+    before: Mapping[str, Any] | None = None
 
     @property
     def pixels(self) -> "Tensor":

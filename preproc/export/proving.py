@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,9 @@ from ..errors import NotAtHandError, PreprocError
 from ..host import Progress, silent
 from ..sources import Recipe
 from ..steps import Geometry
-from ..verify import QUICK, Case, Noticed, Power, inputs, make_cases, measure_power, sizes_of, with_own_slack
+from ..verify import QUICK, inputs, make_cases, measure_power, sizes_of, with_own_slack
 from .original import through_original
+from .proof import Proof, joined
 from .truths import truths_of
 
 if TYPE_CHECKING:
@@ -31,33 +31,23 @@ SKETCH = GOLDEN[:3]
 """Those of a quick export."""
 
 
-@dataclass(frozen=True)
-class Proof:
-    """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
-    noticed: see measure_power().  against: what the cases come from, for people.
-    original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
-    why there are none."""
-
-    cases: tuple[Case, ...]
-    golden: tuple[Case, ...]
-    power: Power
-    noticed: Noticed
-    against: str
-    original: tuple[Case, ...] | None = None
-    ready_error: float = 0.0
-    no_original: str = ""
-
-
 def prove(
     recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None, quick: bool = False, progress: Progress = silent
 ) -> Proof:
-    """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime).
+    """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime). Of several pictures,
+    each is varied in its turn.
 
     images: a folder of the user's own pictures.
     quick: on the inputs SKETCH and a few of the user's own, of one size, and not on the original pipeline; nothing passes then.
     """
     for note in [] if images is None else inputs.notes(images):
         progress(note)
+    views = recipe.views()
+    return joined(views, [_proof(view, backbone, images, quick=quick, progress=progress) for view in views])
+
+
+def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, quick: bool, progress: Progress) -> Proof:
+    """Of the recipe's own picture."""
     truths = truths_of(recipe, backbone)  # first: it refuses outputs that cannot be compared
     progress("computing the float64 reference")
     sizes = sizes_of(recipe)[: 1 if quick else None]
@@ -67,7 +57,8 @@ def prove(
         truths.reference,
         pictures,
         front=recipe.pixels.front(),
-        several=recipe.pixels.axes != "" and recipe.pixels.batch is None,
+        several=all(pixels.rows is None for pixels in (recipe.pixels, *(other.pixels for other in recipe.further))),
+        given=truths.given,
         progress=progress,
     )
     own = [name for name, _ in pictures if name.startswith(inputs.OWN)][:OWN_GOLDEN]
@@ -89,7 +80,7 @@ def prove(
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
     try:
-        compared, ready_error = through_original(recipe, truths.bare, sizes, power.scale, progress)
+        compared, ready_error = through_original(recipe, truths.bare, truths.given, sizes, power.scale, progress)
     except NotAtHandError as error:
         return dataclasses.replace(proof, no_original=str(error))
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)

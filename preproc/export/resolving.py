@@ -1,5 +1,6 @@
 """Recipe or Model -> what is to be made: the network, how it is fed, and what is known of its weights."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from ..bundle.inspection import graph_effect
 from ..errors import PreprocError, RecipeError
 from ..folding import InputEffect, guard
 from ..host import Progress
-from ..sources import FORMATS, USUAL, Recipe, replace
+from ..sources import FORMATS, USUAL, FurtherPicture, PixelsSpec, Recipe, replace
 from ..steps import Normalize, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
 from ..verify.runtimes import onnxruntime
@@ -74,19 +75,29 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     second time."""
     file = recipe.resolve(str(recipe.backbone.weights))
     graph.check(model, file)
-    which = recipe.backbone.input, recipe.backbone.layout
-    picture = graph.picture_input(model, *which)
-    recipe = replace(
-        recipe,
-        backbone={"outputs": _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))},
-        pixels={"batch": picture.batch, "axes": picture.axes, "frames": picture.frames},
-    )
-    ready = channels_out(recipe.steps, recipe.pixels.channels)
-    picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
-    check_opset(recipe, model)
-    notes = _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
+    outputs = _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))
+    further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
+    own = dataclasses.asdict(_as_taken(recipe, model))
+    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
+    notes = tuple(dict.fromkeys(note for view in recipe.views() for note in _fitting(view, model)))
     notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
     return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
+
+
+def _as_taken(taker: "Recipe | FurtherPicture", model: "ir.Model") -> PixelsSpec:
+    """The pixels with the batch and the frames of the model's input."""
+    which = (taker.backbone.input, taker.backbone.layout) if isinstance(taker, Recipe) else (taker.input, taker.layout)
+    picture = graph.picture_input(model, *which)
+    return dataclasses.replace(taker.pixels, batch=picture.batch, axes=picture.axes, frames=picture.frames)
+
+
+def _fitting(recipe: Recipe, model: "ir.Model") -> tuple[str, ...]:
+    """The notes of a recipe that fits the model. Raises PreprocError for others."""
+    which = recipe.backbone.input, recipe.backbone.layout
+    picture, ready = graph.picture_input(model, *which), channels_out(recipe.steps, recipe.pixels.channels)
+    picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
+    check_opset(recipe, model)
+    return _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
 
 
 def check_opset(recipe: Recipe, model: "ir.Model") -> None:

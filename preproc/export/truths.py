@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError
 from ..sources import Recipe
 from ..steps import Affine, channels_out, split_affine_end
-from ..verify import Truth, ready_size_of
+from ..verify import Given, Truth, ready_size_of
 from ..verify.runtimes import OnnxReference
+from .companions import beside
 
 if TYPE_CHECKING:
     from ..sources.backbones import Backbone
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 class Truths:
     """reference: the backbone in float64 (an .onnx file: in ONNX Runtime).  bare: in float32.  uncorrected: with the offset in the bias of
     its padded first convolution, and what is then to be subtracted from its input; None where that would be right.  name: of the
-    reference, for people."""
+    reference, for people.  given: what the file that is verified takes beside the picture."""
 
     reference: Truth
     bare: Truth
     uncorrected: tuple[Truth, NDArray[Any]] | None
     name: str
+    given: Given
 
 
 def truths_of(recipe: Recipe, backbone: "Backbone | Path") -> Truths:
@@ -44,18 +46,19 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
 
     model, folder = graph.load(file), file.absolute().parent
     picture = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout)
+    around = beside(recipe, model)
     open_one = functools.partial(
         OnnxReference,
         names=recipe.backbone.outputs,
         image=str(picture.value.name),
         arrange=picture.arrange,
-        others=graph.others(model, picture),
+        others=around.others,
         untouched=graph.untouched(model, picture.value),
     )
     truth = open_one(graph.to_bytes(model), folder=folder) if graph.freed(model) else open_one(file)
     minus = None if affine is None else graph.uncorrected_border(picture, affine)
     wrong = None if minus is None else (open_one(graph.to_bytes(model), folder=folder), minus)
-    return Truths(truth, truth, wrong, "the original file fed by float64 steps")
+    return Truths(truth, truth, wrong, "the original file fed by float64 steps", around.given)
 
 
 def _in_python(recipe: Recipe, backbone: "Backbone", affine: Affine | None) -> Truths:
@@ -69,4 +72,4 @@ def _in_python(recipe: Recipe, backbone: "Backbone", affine: Affine | None) -> T
     example = torch.zeros(2, channels_out(recipe.steps, recipe.pixels.channels), *ready_size_of(recipe), dtype=torch.float64)
     minus = None if affine is None else uncorrected_border(wrong_module, affine, example)
     bare = Reference(backbone.module, names, dtype=torch.float32)
-    return Truths(double, bare, None if minus is None else (Reference(wrong_module, names), minus), "float64 reference")
+    return Truths(double, bare, None if minus is None else (Reference(wrong_module, names), minus), "float64 reference", double.others)

@@ -50,6 +50,10 @@ class Picture:
         """Of the channels."""
         return self.layout.index("C")
 
+    def rows(self, ready: NDArray[Any]) -> int:
+        """How many batches' worth of the model's batch axis (N, C, H, W) values are: the pictures, or those with all their frames."""
+        return {"": 1, "N": len(ready), "NT": len(ready) // (self.frames or FRAMES)}[self.axes]
+
     def arrange(self, ready: NDArray[Any]) -> NDArray[Any]:
         """(N, C, H, W) values as the model takes them, in its dtype; of a batch of frames those of one picture behind the other."""
         assert self.value.dtype is not None

@@ -5,7 +5,7 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .cases import Case, Truth
+from .cases import Case, Given, Truth
 from .controls import Noticed, measure_power, settled
 from .difference import agree, is_exact
 from .judging import bare_error, check_known, judge
@@ -24,6 +24,7 @@ __all__ = [
     "QUICK",
     "Case",
     "Control",
+    "Given",
     "Noticed",
     "Original",
     "Power",

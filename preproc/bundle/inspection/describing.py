@@ -115,7 +115,12 @@ def _map(first: Affine) -> dict[str, Any]:
 
 
 def _agreement(contract: Mapping[str, Any], model: Any) -> dict[str, Any]:
-    wrong, unknown = graph.disagreements(contract, model)
+    wrong, unknown = list[str](), list[str]()
+    for view in contracts.views_of(contract):
+        told = graph.disagreements(view, model)
+        word = f"{view['input']['name']}: " if "pictures" in contract else ""
+        for found, texts in zip((wrong, unknown), told, strict=True):
+            found += [f"{word}{text}" for text in texts]
     return {"agrees": not wrong, "wrong": wrong, "not_compared": unknown}
 
 

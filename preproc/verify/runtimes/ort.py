@@ -196,7 +196,7 @@ class OnnxReference:
 
     It computes in the file's own precision, so `mixed` says so. model: the file, or an edited one in memory whose weights in other files
     are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  arrange: makes of
-    (N, C, H, W) what that takes; None: float32.  others: the further inputs' values for a batch of that size.
+    (N, C, H, W) what that takes; None: float32.  others: the further inputs' values beside that.
     untouched: as verify.Truth's.
     """
 
@@ -209,7 +209,7 @@ class OnnxReference:
         *,
         image: str,
         arrange: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
-        others: Callable[[int], Mapping[str, NDArray[Any]]] = lambda _: {},
+        others: Callable[[NDArray[Any]], Mapping[str, NDArray[Any]]] = lambda _: {},
         untouched: frozenset[str] = frozenset(),
         folder: Path | None = None,
     ) -> None:
@@ -241,8 +241,7 @@ class OnnxReference:
         """x: (N, C, H, W), the model's batch; fed as it is."""
         batch = self.arrange(x)
         try:
-            others = self.others(1 if batch.ndim == 3 else len(batch))  # one picture has no batch
-            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **others})
+            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(x)})
         except Exception as error:  # as above
             mend = (
                 "its batch is declared as free, and is not"
