@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import graph
 from ..bundle.inspection import graph_effect
 from ..errors import PreprocError, RecipeError
 from ..folding import InputEffect, guard
 from ..host import Progress
-from ..sources import FORMATS, USUAL, FurtherPicture, PixelsSpec, Recipe, replace
-from ..steps import Normalize, channels_out, check, plausibility
+from ..sources import FORMATS, FRAMES, USUAL, FurtherPicture, PixelsSpec, Recipe, replace
+from ..steps import PIXEL_DTYPES, Affine, Geometry, Normalize, Resampling, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
 from ..verify.runtimes import onnxruntime
 from .from_python import recipe_of
@@ -80,6 +82,8 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     own = dataclasses.asdict(_as_taken(recipe, model))
     recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
     notes = tuple(dict.fromkeys(note for view in recipe.views() for note in _fitting(view, model)))
+    if any(pixels.axes == "NT" and pixels.frames is None for pixels in (recipe.pixels, *(other.pixels for other in further))):
+        notes += (f"the number of frames is free: verified with {FRAMES}",)
     notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
     return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
 
@@ -96,14 +100,43 @@ def _fitting(recipe: Recipe, model: "ir.Model") -> tuple[str, ...]:
     which = recipe.backbone.input, recipe.backbone.layout
     picture, ready = graph.picture_input(model, *which), channels_out(recipe.steps, recipe.pixels.channels)
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
+    if picture.is_whole:
+        _check_whole(recipe, picture)
     check_opset(recipe, model)
     return _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
 
 
+def _check_whole(recipe: Recipe, picture: graph.Picture) -> None:
+    """Raises PreprocError unless the steps make of every pixel a whole number that the model's input holds."""
+    assert picture.value.dtype is not None
+    dtype, channels = picture.value.dtype.numpy(), recipe.pixels.channels
+    made, limits = check(recipe.steps, channels=channels), np.iinfo(dtype)
+    affine = Affine.identity(channels)
+    for step in recipe.steps:
+        found = Affine.identity(affine.channels_out) if isinstance(step, Geometry) else step.affine(affine.channels_out)
+        if found is None or (isinstance(step, Resampling) and not step.rounds):
+            raise _not_whole(picture, f"{step.name}, whose values are not")
+        affine = affine.then(found)
+    scales, offsets = (np.abs(numbers - np.rint(numbers)).max() for numbers in (affine.matrix, affine.offset))
+    if max(scales * PIXEL_DTYPES[recipe.pixels.dtype], offsets) > 1e-3:
+        raise _not_whole(picture, guard.described(affine))
+    if made is not None and (min(made.low) < limits.min - 0.5 or max(made.high) > limits.max + 0.5):
+        raise _not_whole(picture, f"values in {made}")
+
+
+def _not_whole(picture: graph.Picture, got: str) -> PreprocError:
+    assert picture.value.dtype is not None
+    limits = np.iinfo(picture.value.dtype.numpy())
+    return PreprocError(
+        f"expected steps that make whole numbers of {limits.min}..{limits.max}, which {picture.value.name} takes, got {got}: as --mean 128 "
+        "--std 1 --units 0-255 does for int8",
+        name="pixel-dtype",
+    )
+
+
 def check_opset(recipe: Recipe, model: "ir.Model") -> None:
     """Raises PreprocError if the nodes of the recipe's steps are of a newer opset than the model."""
-    dtype = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout).value.dtype
-    assert dtype is not None
+    dtype = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout).computes
     graph.check_opset(model, dtype, recipe.steps, channels=recipe.pixels.channels, size=recipe.pixels.size)
 
 

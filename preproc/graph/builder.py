@@ -14,7 +14,8 @@ from ..errors import PreprocError
 
 @dataclass(frozen=True)
 class Moved:
-    """Pixels behind what moves them, resizes and crops: grey levels (N, C, H, W). Or frames behind all steps, as the model takes them.
+    """Pixels behind what moves them, resizes and crops: grey levels (N, C, H, W). Or frames, or whole numbers, behind all
+    steps, as the model takes them.
     to: the value's name.  channels: that it has; None: as many as the pixels."""
 
     to: str

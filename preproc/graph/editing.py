@@ -63,14 +63,16 @@ def attach(
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
     )
-    builder = Builder(taker.dtype, pixels.channels, opset=opset, size=pixels.size, prefix=prefix)
+    builder = Builder(picture.computes, pixels.channels, opset=opset, size=pixels.size, prefix=prefix)
     output = build(builder, left, entering(builder, value, pixels))
     if constant is not None:
         output = append_channel(builder, constant, output)
     output = leaving(builder, output, pixels, value, size=size, layout=picture.layout)
+    if picture.is_whole:  # they are, but for roundings
+        output = builder.add("Cast", builder.add("Floor", builder.add("Add", output, builder.floats(0.5))), to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
-    frames = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" else None
-    return replace(done, moved=frames or builder.moved)
+    whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" or picture.is_whole else None
+    return replace(done, moved=whole or builder.moved)
 
 
 def _check_names(model: ir.Model, taker: ir.Value, name: str, *, again: bool) -> str:

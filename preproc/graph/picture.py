@@ -17,6 +17,10 @@ FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataT
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 RAW = {ir.DataType[name.upper()]: unit for name, unit in folding.RAW.items()}
 """Units of raw pixels by ONNX's types."""
+WHOLE = (ir.DataType.INT8, ir.DataType.INT16, ir.DataType.INT32, ir.DataType.INT64)
+"""Of prepared values that are whole numbers, as quantized networks take them."""
+QUANTIZED = ("DequantizeLinear", "QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm")
+"""Operators that read whole numbers in place of floats."""
 MOST_CHANNELS = 4096
 CHANNELS = (1, 3, 4)
 """Channel counts by which a layout is told from a shape, where nothing else tells it."""
@@ -46,6 +50,22 @@ class Picture:
         return None if self.height is None or self.width is None else (self.height, self.width)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it takes prepared values as whole numbers."""
+        return self.value.dtype in WHOLE
+
+    @property
+    def computes(self) -> ir.DataType:
+        """In which the steps' nodes make its values: its own dtype, or that of floats."""
+        assert self.value.dtype is not None
+        return ir.DataType.FLOAT if self.is_whole else self.value.dtype
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether what reads it takes whole numbers for floats: then they may be raw pixels, or not."""
+        return any(node.op_type in QUANTIZED for node, _ in self.value.uses())
+
+    @property
     def axis(self) -> int:
         """Of the channels."""
         return self.layout.index("C")
@@ -59,8 +79,11 @@ class Picture:
         assert self.value.dtype is not None
         front = {"": (), "N": (-1,), "NT": (-1, self.frames or FRAMES)}[self.axes]
         order = [f"{self.axes}CHW".index(axis) for axis in self.layout]
-        turned = ready.reshape(*front, *ready.shape[1:]).transpose(order)
-        return np.ascontiguousarray(turned.astype(self.value.dtype.numpy()))
+        turned, dtype = ready.reshape(*front, *ready.shape[1:]).transpose(order), self.value.dtype.numpy()
+        if self.is_whole:
+            limits = np.iinfo(dtype)
+            turned = np.clip(np.rint(turned), limits.min, limits.max)
+        return np.ascontiguousarray(turned.astype(dtype))
 
     def check_fits(self, pixels: PixelsSpec, *, channels: int, size: tuple[int, int] | None) -> None:
         """Raises PreprocError unless the model takes what the steps make of these pixels: so many channels, this (height, width), None
@@ -89,18 +112,19 @@ class Picture:
 
 
 def picture_input(model: ir.Model, name: str | None = None, layout: str | None = None) -> Picture:
-    """The input that takes the picture as floats: the one called `name`, or the only one of that kind, a batch of pictures before others.
+    """The input that takes the picture as floats, or else as whole numbers that are no raw pixels: the one called `name`, or the only one
+    of that kind, a batch of pictures before others.
 
     layout: one of steps.NETWORK_LAYOUTS, or None for what the graph, or else the shape, tells. Raises PreprocError with what the model has
     instead, and where two layouts are possible.
     """
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
-    value = _choose(model, name, FLOATS, layout, listed)
+    value = _choose(model, name, FLOATS, layout, listed) or _choose(model, name, WHOLE, layout, listed)
     if value is None:
-        if _choose(model, name, tuple(RAW), layout, listed) is not None:
-            raise PreprocError(
-                f"expected a model that takes floats, got one that takes raw pixels already: {listed}", name="pixels-already"
-            )
+        raw = _choose(model, name, tuple(RAW), layout, listed)
+        if raw is not None:
+            what = "raw pixels, or values quantized to their range," if _picture(model, raw, layout).is_quantized else "raw pixels"
+            raise PreprocError(f"expected a model that takes floats, got one that takes {what} already: {listed}", name="pixels-already")
         raise PreprocError(
             f"expected a model with an input for a float picture, (N, C, H, W) or (C, H, W), got: {listed}", name="no-picture-input"
         )
@@ -116,7 +140,7 @@ def picture_input(model: ir.Model, name: str | None = None, layout: str | None =
 def any_picture(model: ir.Model, name: str | None = None, layout: str | None = None) -> Picture:
     """As picture_input(), but the input may be raw pixels, too, or of half precision: to look at only. Raises PreprocError."""
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
-    value = _choose(model, name, (*FLOATS, *RAW), layout, listed)
+    value = _choose(model, name, (*FLOATS, *RAW), layout, listed) or _choose(model, name, WHOLE, layout, listed)
     if value is None:
         raise PreprocError(f"no input takes a picture: {listed}", name="no-picture-input")
     return _picture(model, value, layout)

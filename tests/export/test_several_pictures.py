@@ -15,6 +15,7 @@ from preproc.export import attach, export_bundle, verify_bundle
 from preproc.export.serving import package
 from preproc.sources import PixelsSpec, parse_recipe
 from preproc.steps import FromPixels, Letterbox, Normalize, Rescale, Resize
+from preproc.verify import inputs
 from preproc.verify.runtimes import onnxruntime
 from tests.damage import edit_onnx
 
@@ -262,6 +263,11 @@ def test_the_command_line_takes_input_twice(tmp_path, monkeypatch, capsys):
     assert run("attach", file, "-o", tmp_path / "o.onnx", "--preset", "imagenet", "--input", "left", "--input", "right", "--no-verify") == 0
     assert run("attach", file, "-o", tmp_path / "p.onnx", "--preset", "imagenet", "--input", "left", "--input", "left") == 1
     assert "expected different inputs, got left, left" in capsys.readouterr().err
+    astronaut, told = inputs.PHOTOGRAPHS / "astronaut.jpg", tmp_path / "o.png"
+    assert run("show", astronaut, tmp_path / "o.onnx", "-o", told, "--input", "pixels_right", "--against", tmp_path / "o.onnx") == 0
+    assert "differ by up to 0" in capsys.readouterr().out
+    assert run("show", astronaut, tmp_path / "o.onnx", "-o", told, "--input", "left") == 1
+    assert "expected --input to be one of pixels, pixels_right, got 'left'" in capsys.readouterr().err
     assert run("inspect", tmp_path / "o.onnx", "--json") == 0
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)["contract"]["pictures"]] == ["pixels_right"]
 

@@ -85,6 +85,7 @@ def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
         return [f"picture  {picture['reason']}"]
     operations = picture["operations"]
     takes = "" if picture["takes"] is None else f", {picture['takes']}"
+    takes += "" if picture["whole"] is None else f", whole numbers of {picture['whole']}"
     found = [f"picture  {picture['input']}, {picture['layout']}{takes}"]
     found += [f"reads    {operation}" for operation in operations[:8]] + ["         ..."] * (len(operations) > 8)
     found += [f"does     {first['text']}" for first in picture["maps"]]
