@@ -86,7 +86,7 @@ def test_whole_numbers_are_made_of_pixels(tmp_path, dtype, front, steps):
 @pytest.mark.parametrize(
     ("steps", "options", "got"),
     [
-        (IMAGENET, {}, r"got \(x - \[103\.5, 116\.3, 123\.7\]\)"),
+        (IMAGENET, {}, r"got \(x - \[123\.7, 116\.3, 103\.5\]\)"),
         ((Normalize(mean=(127.5,) * 3, std=(1,) * 3, unit="0-255"),), {}, r"got \(x - 127\.5\) / 1 "),
         ((Normalize(mean=(64,) * 3, std=(1,) * 3, unit="0-255"),), {}, r"got values in -64\.\.191"),
         ((), {}, r"got values in 0\.\.255"),
