@@ -1,13 +1,25 @@
 """The contract: what a model file promises, embedded in each file and in the manifest. export/README.md describes it."""
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import steps
 from ..errors import BundleError, PreprocError, first_line
-from ..sources import BackboneSpec, Front, PixelsSpec, Recipe, check_tolerance, check_verify_sizes, parse_front, parse_recipe, replace
+from ..sources import (
+    BackboneSpec,
+    Front,
+    FurtherPicture,
+    PixelsSpec,
+    Recipe,
+    check_tolerance,
+    check_verify_sizes,
+    parse_front,
+    parse_recipe,
+    replace,
+)
 
 KEY = "preproc.contract"
 """Its key in ONNX metadata_props."""
@@ -45,26 +57,97 @@ def make_contract(
     fold: per format, what was done.  notes: what else somebody should know.
     sizes: (height, width) of the pixels that were verified, where a side is free."""
     pixels = recipe.pixels
+    said = {
+        "format": "preproc-contract",
+        "version": 1,
+        "name": recipe.name,
+        "input": {"name": INPUT} | _pixels(pixels),
+        "other_inputs": list(others),
+        "steps": [step.spec() for step in recipe.steps],
+        "steps_from": recipe.steps_from,
+        "outputs": list(outputs),
+        "labels": list(labels),
+        "fold": dict(fold),
+        "tolerance": recipe.export.tolerance,
+        "notes": list(notes),
+        "backbone": _backbone(recipe.backbone)
+        | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
+    }
+    said |= {"tf32": True} if recipe.export.tf32 else {}
+    return said | ({"verified_sizes": [list(size) for size in sizes]} if sizes else {})
+
+
+def picture(recipe: Recipe, fold: Mapping[str, Any]) -> dict[str, Any]:
+    """What a contract says of one of several pictures: as `input` does, and the input in the original that it took the place of, its steps,
+    and what was done in the ONNX file."""
+    said = {
+        "name": recipe.takes,
+        "input": recipe.backbone.input,
+        "model_color": recipe.backbone.color,
+        "model_layout": recipe.backbone.layout,
+    }
     return (
-        {
-            "format": "preproc-contract",
-            "version": 1,
-            "name": recipe.name,
-            "input": {"name": INPUT, "layout": pixels.whole_layout, "color": pixels.color, "dtype": pixels.dtype, "shape": _shape(pixels)},
-            "other_inputs": list(others),
+        said
+        | _pixels(recipe.pixels)
+        | {
             "steps": [step.spec() for step in recipe.steps],
             "steps_from": recipe.steps_from,
-            "outputs": list(outputs),
-            "labels": list(labels),
             "fold": dict(fold),
-            "tolerance": recipe.export.tolerance,
-            "notes": list(notes),
-            "backbone": _backbone(recipe.backbone)
-            | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
         }
-        | ({"tf32": True} if recipe.export.tf32 else {})
-        | ({"verified_sizes": [list(size) for size in sizes]} if sizes else {})
     )
+
+
+def with_pictures(made: Mapping[str, Any], pictures: Sequence[Mapping[str, Any]], before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The contract of a file with several pictures. before: that of the file which it was made of, where that takes pixels already."""
+    if before is None:
+        return {**made, "pictures": list(pictures[1:])}
+    kept = {key: before[key] for key in ("input", "steps", "steps_from", "fold", "labels")}
+    backbone = {key: value for key, value in made["backbone"].items() if key not in ("input", "layout")}
+    backbone["color"] = before["backbone"]["color"]
+    known = before.get("pictures", [])
+    notes = [*before["notes"], *(note for note in made["notes"] if note not in before["notes"])]
+    said = {
+        "backbone": backbone,
+        "notes": notes,
+        "pictures": [*known, *pictures],
+        "given": [entry["name"] for entry in (before["input"], *known)],
+    }
+    return {**made, **kept, **said}
+
+
+def seen_from(contract: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The contract with one of its further pictures in the first one's place."""
+    own = {key: entry[key] for key in ("name", "layout", "color", "dtype", "shape")}
+    names = [contract["input"], *(other for other in contract["other_inputs"] if other["name"] != entry["name"])]
+    said = {
+        "steps": entry["steps"],
+        "steps_from": entry["steps_from"],
+        "fold": {"onnx": entry["fold"]},
+        "backbone": {**contract["backbone"], "color": entry["model_color"]},
+    }
+    return {**contract, "input": own, "other_inputs": names, **said}
+
+
+def views_of(contract: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The contract as each of its pictures sees it."""
+    return [contract, *(seen_from(contract, entry) for entry in contract.get("pictures", ()))]
+
+
+def further_of(contract: Mapping[str, Any], *, given: Container[str]) -> list[FurtherPicture]:
+    """All pictures of a contract. given: the names of those that the original takes as pixels already."""
+    found = []
+    takers = [contract["backbone"].get("input"), *(entry["input"] for entry in contract.get("pictures", ()))]
+    layouts = [contract["backbone"].get("layout"), *(entry["model_layout"] for entry in contract.get("pictures", ()))]
+    for view, taker, layout in zip(views_of(contract), takers, layouts, strict=True):
+        front, name = front_of(view), view["input"]["name"]
+        pixels = dataclasses.replace(front.pixels, **_axes(view))
+        own = {"takes": name, "color": front.color, "pixels": pixels, "steps": front.steps}
+        found.append(FurtherPicture(input=name if name in given else str(taker), layout=layout, given=name in given, **own))
+    return found
+
+
+def _pixels(pixels: PixelsSpec) -> dict[str, Any]:
+    return {"layout": pixels.whole_layout, "color": pixels.color, "dtype": pixels.dtype, "shape": _shape(pixels)}
 
 
 def _shape(pixels: PixelsSpec) -> list[int | str]:
@@ -107,6 +190,12 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         parsed = steps_of(contract)
         layout = contract["input"]["layout"]
         told = [len(contract["input"]["shape"]) == len(layout), layout in steps.NETWORK_LAYOUTS, bool(parsed)]
+        for entry in contract.get("pictures", ()):
+            taken = len(entry["shape"]) == len(entry["layout"]) and entry["layout"] in steps.NETWORK_LAYOUTS
+            told += [taken, bool(steps_of(entry)), isinstance(entry["name"], str), isinstance(entry["input"], str)]
+            told += [isinstance(entry["model_color"], str), entry["model_layout"] in (None, *steps.NETWORK_LAYOUTS)]
+            told += [entry["fold"]["form"] in (FORMS if entry["fold"]["folded"] else {None: ""})]
+        told += [all(isinstance(name, str) for name in contract.get("given", ()))]
         told += [contract["input"]["name"] == INPUT, isinstance(contract["labels"], list), isinstance(contract["notes"], list)]
         told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
@@ -161,14 +250,29 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         | ({"verify_sizes": contract["verified_sizes"]} if "verified_sizes" in contract else {}),
     }
     names = tuple(output["name"] for output in contract["outputs"])  # not through parse_recipe(): an .onnx file's may be any
-    layout, shape = contract["input"]["layout"], contract["input"]["shape"]
-    frames = shape[1] if "T" in layout and isinstance(shape[1], int) else None
-    return replace(
-        parse_recipe(table, folder=Path()),
-        backbone={"outputs": names},
-        pixels={"axes": layout[:-3], "frames": frames},
-        steps_from=contract.get("steps_from"),
+    made = replace(
+        parse_recipe(table, folder=Path()), backbone={"outputs": names}, pixels=_axes(contract), steps_from=contract.get("steps_from")
     )
+    if "pictures" not in contract:
+        return made
+    given = contract.get("given", ())
+    first, *others = further_of(contract, given=given)
+    return dataclasses.replace(made, further=tuple(others)) if not first.given else _put_first(made, [first, *others])
+
+
+def _put_first(recipe: Recipe, pictures: Sequence[FurtherPicture]) -> Recipe:
+    """The recipe of the first of the pictures that the original does not take as pixels already."""
+    chosen = next(picture for picture in pictures if not picture.given)
+    backbone = {"input": chosen.input, "layout": chosen.layout, "color": chosen.color}
+    further = tuple(picture for picture in pictures if picture is not chosen)
+    own = {"takes": chosen.takes, "pixels": chosen.pixels, "steps": chosen.steps, "steps_from": None}
+    return replace(recipe, backbone=backbone, further=further, **own)
+
+
+def _axes(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """PixelsSpec's axes and frames."""
+    layout, shape = contract["input"]["layout"], contract["input"]["shape"]
+    return {"axes": layout[:-3], "frames": shape[1] if "T" in layout and isinstance(shape[1], int) else None}
 
 
 def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:

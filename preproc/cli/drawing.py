@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import MANIFEST, front_of
+from ..bundle import contract as contracts
 from ..bundle.inspection import SUFFIXES, describe
 from ..errors import PreprocError
 from ..host import recipe_file, targets
@@ -41,8 +42,9 @@ def stages(image: Path, front: Front) -> list[Stage]:
     return found
 
 
-def write_picture(image: Path, source: Path, out: Path, *, against: Path | None = None) -> str | None:
-    """Writes the PNG `out`; returns what `against` differs by, in a sentence.
+def write_picture(image: Path, source: Path, out: Path, *, against: Path | None = None, name: str | None = None) -> str | None:
+    """Writes the PNG `out`; returns what `against` differs by, in a sentence. name: of the input that takes the picture in `source`; None:
+    the first.
 
     source, against: a recipe, a bundle, or a model file with a contract of preproc. Raises PreprocError if matplotlib is not installed, and
     for other files.
@@ -51,7 +53,7 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     if any(out.exists() and other.exists() and out.samefile(other) for other in (image, source)):
         raise PreprocError(f"{out}: expected another name than that of the picture that is shown, got the same", name="target-collision")
     pyplot = _pyplot()
-    fronts = [(path, _front(path)) for path in (source, against) if path is not None]
+    fronts = [(source, _front(source, name)), *([] if against is None else [(against, _front(against, None))])]
     rows = [(path, stages(image, front), front) for path, front in fronts]
     columns = max(len(row) for _, row, _ in rows)
     compared = len(rows) == 2
@@ -86,8 +88,9 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     return told
 
 
-def _front(path: Path) -> Front:
-    """By its suffix; a file that does not exist is a recipe that does not, unless one of that name comes along."""
+def _front(path: Path, name: str | None) -> Front:
+    """By its suffix; a file that does not exist is a recipe that does not, unless one of that name comes along. name: of the picture's
+    input; None: the first."""
     if path.is_dir() or path.name == MANIFEST or path.suffix in (".onnx", *SUFFIXES):
         contract = describe(path)["contract"]
         if contract is None:
@@ -95,9 +98,13 @@ def _front(path: Path) -> Front:
                 f"{path}: expected a recipe, a bundle, or a model file that preproc has made, got one without a contract inside",
                 name="not-a-bundle",
             )
-        return front_of(contract)
-    recipe = load_recipe(recipe_file(path))
-    return Front(recipe.pixels, recipe.steps, recipe.backbone.color, recipe.steps_from)
+        fronts = {view["input"]["name"]: front_of(view) for view in contracts.views_of(contract)}
+    else:
+        recipe = load_recipe(recipe_file(path))
+        fronts = {view.takes: Front(view.pixels, view.steps, view.backbone.color, view.steps_from) for view in recipe.views()}
+    if name not in (None, *fronts):
+        raise PreprocError(f"{path}: expected --input to be one of {', '.join(fronts)}, got {name!r}", name="unknown-choice")
+    return fronts[name or next(iter(fronts))]
 
 
 def _title(step: Step, front: Front) -> str:

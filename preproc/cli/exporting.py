@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import PreprocError
-from .options import Images, Input, Json, ModelLayout, Threads
+from .options import Images, Inputs, Json, ModelLayout, Threads
 from .speaking import progress_of, refuse, say, tell
 from .tables import print_report
 
@@ -146,7 +146,7 @@ def attach(
         str | None,
         typer.Option("--form", metavar="fast|exact", help="Of resizes; default: fast, if the model's opset has it."),
     ] = None,
-    input_name: Input = None,
+    input_names: Inputs = None,
     model_layout: ModelLayout = None,
     images: Images = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Write OUT.onnx without running anything.")] = False,
@@ -192,7 +192,7 @@ def attach(
         steps=steps,
         pixels=pixels,
         model_color=trained_on,
-        input_name=input_name,
+        input_name=input_names,
         model_layout=model_layout and model_layout.upper(),
         fold=fold,
         force=force,

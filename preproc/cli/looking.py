@@ -55,12 +55,13 @@ def show(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.png", help="Writes the picture there.")],
     against: Annotated[Path | None, typer.Option("--against", metavar="OTHER", help="Another one, to compare with.")] = None,
+    name: Annotated[str | None, typer.Option("--input", metavar="NAME", help="Of several pictures; default: pixels.")] = None,
 ) -> None:
     """Draw what each step does to a picture: the picture, its values' range, their histogram."""
     from ..verify import inputs
     from .drawing import write_picture
 
-    told = write_picture(image, source, out, against=against)
+    told = write_picture(image, source, out, against=against, name=name)
     for note in inputs.notes(image):
         say(note)
     tell(f"{out}: written" + (f"; {told}" if told else ""))

@@ -12,9 +12,14 @@ Images = Annotated[
     Path | None, typer.Option("--images", metavar="DIR", help="A folder of your own pictures (or .npy arrays) to verify with.")
 ]
 ModelLayout = Annotated[
-    str | None, typer.Option("--model-layout", metavar="NCHW|NHWC", help="What the model takes; default: as its graph or shape tells.")
+    str | None,
+    typer.Option("--model-layout", metavar="NCHW|NHWC|CHW|...", help="What the model takes; default: as its graph or shape tells."),
 ]
 Input = Annotated[str | None, typer.Option("--input", metavar="NAME", help="What takes the picture, if several might.")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="NAME", help="What takes the picture, if several might; again for another that takes one."),
+]
 
 
 def _threads(count: int | None) -> None:

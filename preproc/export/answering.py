@@ -11,7 +11,7 @@ from ..sources.published import title
 from ..verify import Case, Original, Power, Report, Result, judge, settled
 from ..verify.runtimes import RUNTIMES, InTurn, Runtime, made
 from .bare import Bare
-from .proving import Proof
+from .proof import Proof
 from .substitutes import Substitute
 
 if TYPE_CHECKING:

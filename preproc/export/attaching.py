@@ -1,17 +1,32 @@
 """Preprocessing in front of an .onnx file that exists already: a recipe whose backbone is that file. No torch."""
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import graph
 from .. import steps as vocabulary
 from ..bundle import KEY, MANIFEST, Bundle, check_target
+from ..bundle import contract as contracts
 from ..errors import PreprocError, check_choice
 from ..host import Progress, silent, targets
-from ..sources import FOLDS, BackboneSpec, ExportSpec, PixelsSpec, Recipe, check_name, check_tolerance, check_verify_sizes, replace
+from ..sources import (
+    FOLDS,
+    BackboneSpec,
+    ExportSpec,
+    FurtherPicture,
+    PixelsSpec,
+    Recipe,
+    check_name,
+    check_tolerance,
+    check_verify_sizes,
+    replace,
+    taken_as,
+)
 from ..steps import COLORS, FORMS, NETWORK_LAYOUTS, FromPixels, Geometry, Sides, Step
 from ..verify import Report
+from .before import contract_before, given_of
 from .exporter import publish_bundle, publish_file
 from .job import check_images
 from .opsets import in_form
@@ -34,7 +49,7 @@ def attach(
     steps: "Pipeline | Layer | Step | Iterable[Layer | Step]",
     pixels: PixelsSpec | None = None,
     model_color: str | None = None,
-    input_name: str | None = None,
+    input_name: str | Sequence[str] | None = None,
     model_layout: str | None = None,
     fold: str = "auto",
     force: bool = False,
@@ -50,11 +65,12 @@ def attach(
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is
-    None: as the model has it, or where the steps resize, any. A FromPixels at the front says what the caller has and what order the model
-    was trained on, all but the size.
-    model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might.
-    model_layout: NCHW or NHWC, what that one takes; None: as the graph reads it, or its shape tells.
+    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is None: as the model has it, or
+    where the steps resize, any. A FromPixels at the front says what the caller has and what order the model was trained on, all but the
+    size.
+    model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might; or
+    several, each of which gets the same steps. A file that attach() made of a model with more pictures is taken, too, with one of these.
+    model_layout: what that one takes, one of steps.NETWORK_LAYOUTS; None: as the graph reads it, or its shape tells.
     fold: auto, off or require.  force: although the model normalizes its input itself.  verify: False writes a bare file unverified.
     images: a folder of your own pictures to verify with.  steps_from: where the steps were published, for the contract.
     tolerance: how far a runtime may be from the original file, relative to the largest output; None: see verify.Power.bounds().
@@ -69,18 +85,23 @@ def attach(
     for field, (value, known) in (said | {"form": (form, (*FORMS, "auto"))}).items():
         if value is not None:
             check_choice(field, value, known)
+    names = (input_name,) if isinstance(input_name, str) else tuple(input_name or ())
+    if len(set(names)) < len(names):
+        raise PreprocError(f"expected different inputs, got {', '.join(names)}", name="conflicting-options")
     first, later, pixels = _front(steps, pixels, model_color)
     _check_names(onnx_in, out, bare=bare, verify=verify)
     model = graph.load(onnx_in)
     if bare:
         _check_weights(onnx_in, out, model)
+    before = contract_before(model, onnx_in, names)
     recipe = _recipe(
         model,
         onnx_in,
         out,
         sequence=(first, *later),
         pixels=pixels,
-        input_name=input_name,
+        names=names,
+        before=before,
         model_layout=model_layout,
         fold=fold,
         force=force,
@@ -92,7 +113,7 @@ def attach(
         recipe = in_form(recipe, str(form))
     if verify:
         check_images(recipe, images)
-    job = file_job(recipe, model, any_form=form == "auto")
+    job = dataclasses.replace(file_job(recipe, model, any_form=form == "auto"), before=before)
     del model  # as large as its weights
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)
@@ -181,24 +202,31 @@ def _recipe(
     *,
     sequence: tuple[FromPixels, *tuple[Step, ...]],
     pixels: PixelsSpec,
-    input_name: str | None,
+    names: Sequence[str],
+    before: Mapping[str, Any] | None,
     model_layout: str | None,
     fold: str,
     force: bool,
 ) -> Recipe:
-    ours = KEY in model.metadata_props
+    ours = KEY in model.metadata_props and before is None
     try:
-        size = graph.picture_input(model, input_name, model_layout).size
+        sizes = [graph.picture_input(model, name, model_layout).size for name in names or (None,)]
     except PreprocError as error:
         told = "; it was made by preproc: attach to the original instead" if ours else "; `preproc inspect` tells more"
         raise PreprocError(f"{file}: {error}{told}") from error
     if ours and not force:
         raise PreprocError(
-            f"{file}: expected a bare model, got one with a contract of preproc inside, whose input is not that contract's any more; "
-            "--force attaches all the same",
+            f"{file}: expected a bare model, or one with another picture, called by --input, got one with a contract of preproc inside, "
+            "whose input is not that contract's any more; --force attaches all the same",
             name="pixels-already",
         )
     vocabulary.check(sequence, channels=pixels.channels)
+    resized = any(isinstance(step, Geometry) for step in sequence)
+    specs = [dataclasses.replace(pixels, size=pixels.size if resized else _where_free(pixels.size, size), batch=None) for size in sizes]
+    further = [
+        FurtherPicture(takes=taken_as(taker), input=taker, color=sequence[0].to, pixels=spec, steps=sequence, layout=model_layout)
+        for taker, spec in zip(names[1:], specs[1:], strict=False)
+    ]
     name = out.stem if out.suffix == ".onnx" else out.absolute().name
     check_name(name)
     return Recipe(
@@ -207,19 +235,15 @@ def _recipe(
             source="onnx",
             color=sequence[0].to,
             weights=str(file.absolute()),
-            input=input_name,
+            input=names[0] if names else None,
             layout=model_layout,
             override="--force" if force else None,
         ),
-        pixels=PixelsSpec(
-            layout=pixels.layout,
-            color=pixels.color,
-            dtype=pixels.dtype,
-            size=pixels.size if any(isinstance(step, Geometry) for step in sequence) else _where_free(pixels.size, size),
-            channels=pixels.channels,
-        ),
+        pixels=specs[0],
         steps=sequence,
         export=ExportSpec(formats=("onnx",), fold=fold),
+        takes=contracts.INPUT if before is None else taken_as(names[0]),
+        further=(*further, *given_of(before)),
     )
 
 

@@ -13,8 +13,9 @@ from .. import graph
 from ..errors import PreprocError
 from ..host import targets
 from ..sources import Recipe
-from ..verify import Case, bare_error
+from ..verify import Case, Given, bare_error
 from ..verify.runtimes import Runtime, made
+from .companions import beside
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -26,19 +27,21 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Bare:
     """files: of the bare network, each by the name of the bundle's file in that format.  module: the network in Python; None where it is
-    an .onnx file.  outputs: their names.  arrange: makes of (N, C, H, W) float32 what an .onnx file takes."""
+    an .onnx file.  outputs: their names.  arrange: makes of (N, C, H, W) float32 what an .onnx file takes.
+    others: what it takes beside."""
 
     files: Mapping[str, Path]
     module: "nn.Module | None"
     outputs: tuple[str, ...]
     arrange: Callable[[NDArray[np.float32]], NDArray[Any]]
+    others: Given = lambda _: {}
 
     def error(self, runtime: Runtime, cases: Sequence[Case], scale: Mapping[str, float]) -> float | None:
         """What the bare network errs by in another runtime of this kind; None where it was not written, or does not run there."""
         if runtime.file not in (self.files if self.module is None else (None, *self.files)):
             return None
         again = made(type(runtime), self.module, self.outputs, tf32=runtime.reduced)
-        return bare_error(again, self.files.get(str(runtime.file), Path()), cases, scale, self.arrange)
+        return bare_error(again, self.files.get(str(runtime.file), Path()), cases, scale, self.arrange, self.others)
 
 
 def bare_network(
@@ -58,10 +61,11 @@ def bare_network(
     if isinstance(backbone, Path):
 
         @functools.cache
-        def picture() -> graph.Picture:
-            return graph.picture_input(graph.load(backbone), recipe.backbone.input, recipe.backbone.layout)
+        def taken() -> tuple[graph.Picture, Given]:
+            model = graph.load(backbone)
+            return graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout), beside(recipe, model).others
 
-        return Bare({"model.onnx": backbone}, None, names, lambda ready: picture().arrange(ready))
+        return Bare({"model.onnx": backbone}, None, names, lambda ready: taken()[0].arrange(ready), lambda ready: taken()[1](ready))
     import torch
     from torch import nn
 

@@ -17,7 +17,8 @@ from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on
 from .bare import Bare, bare_network
 from .job import Job, check_images, images_of
-from .proving import Proof, prove
+from .proof import Proof
+from .proving import prove
 from .resolving import job_of
 from .writing import FILES, Written, exported, write_files, write_onnx
 

@@ -1,9 +1,9 @@
 """What is to be made, as a value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..sources import Recipe
 from ..verify import inputs
@@ -20,7 +20,7 @@ class Job:
     """Everything that the files are made from. backbone: a network in Python, or the .onnx file that is one.
     load: reads that file, for the steps to be put in front of, when they are: it is as large as its weights.  size: about how many bytes
     the files will have: those of the weights, in each format.  example: of a network in Python, two pictures as the model takes them, and
-    what the steps make of them."""
+    what the steps make of them.  before: the contract that a file has already, whose pictures it goes on taking."""
 
     recipe: Recipe
     backbone: "Backbone | Path"
@@ -33,6 +33,7 @@ class Job:
     size: int
     load: "Callable[[], ir.Model] | None" = None
     example: "tuple[Tensor, Tensor] | None" = None
+    before: Mapping[str, Any] | None = None
 
     @property
     def pixels(self) -> "Tensor":

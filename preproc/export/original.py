@@ -15,14 +15,14 @@ from ..oracle import reference
 from ..sources import Recipe
 from ..sources.published import original, through_floats, title
 from ..steps import PILLOWS, Resampling, Size, Step, installed_pillow, with_pillow
-from ..verify import Case, Truth, has_ties, inputs, with_unresolved
+from ..verify import Case, Given, Truth, has_ties, inputs, with_unresolved
 
 MOST_READY = 1e-5
 """How far the original pipeline's model-ready tensors, in float32, may be from the reference's, relative: a hundredth of a grey level."""
 
 
 def through_original(
-    recipe: Recipe, bare: Truth, sizes: Sequence[Size], scale: Mapping[str, float], progress: Progress
+    recipe: Recipe, bare: Truth, given: Given, sizes: Sequence[Size], scale: Mapping[str, float], progress: Progress
 ) -> tuple[list[Case], float]:
     """Photographs of all sizes through the Python pipeline that the steps were published as, and the bare backbone in float32; and how far
     its model-ready tensors are from the reference's. Raises NotAtHandError, with the reason: also where the Pillow that is installed here
@@ -57,8 +57,8 @@ def through_original(
                 other = reference.apply(recipe.steps, picture)
                 further = float(np.abs(other - ours).max() / np.abs(other).max())
                 apart, where = max((apart, where), (further, name))
-            case = Case(name, picture.reshape(*pixels.front(), *picture.shape[1:]), bare(ready), ready=ready.astype(np.float64))
-            cases.append(dataclasses.replace(case, others=bare.others(case.batch)))
+            arranged = picture.reshape(*pixels.front(), *picture.shape[1:])
+            cases.append(Case(name, arranged, bare(ready), given(ready), ready=ready.astype(np.float64)))
     if apart > most:
         (pillow,) = {step.pillow for step in recipe.steps if isinstance(step, Resampling)} - {None, installed_pillow()}
         raise NotAtHandError(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .. import graph
 from ..verify import Case, is_exact
-from .proving import Proof
+from .proof import Proof
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +12,9 @@ from ..errors import NotAtHandError
 from ..host import Progress, silent
 from ..sources import Recipe
 from ..steps import Geometry, Size, known, rounds_once
-from ..verify import (
-    FLOAT64,
-    NOISE,
-    QUICK,
-    Case,
-    Noticed,
-    Power,
-    inputs,
-    known_of,
-    make_cases,
-    measure_power,
-    scale_of,
-    sizes_of,
-    with_own_slack,
-)
+from ..verify import FLOAT64, NOISE, QUICK, Power, inputs, known_of, make_cases, measure_power, scale_of, sizes_of, with_own_slack
 from .original import through_original
+from .proof import Proof, joined
 from .sizing import with_sizes
 from .truths import ORIGINAL_FILE, truths_of
 
@@ -43,38 +29,23 @@ SKETCH = GOLDEN[:3]
 """Those of a quick export."""
 
 
-@dataclass(frozen=True)
-class Proof:
-    """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
-    noticed: see measure_power().  bare_in: the runtime that the bare network was measured in there; None: in none.
-    sizes: (height, width) of the pixels where a side is free.  against: what the cases come from, for people.
-    rounded_once: whether float32 gives the correctly rounded model-ready tensor where the steps are not folded.
-    original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
-    why there are none."""
-
-    cases: tuple[Case, ...]
-    golden: tuple[Case, ...]
-    power: Power
-    noticed: Noticed
-    bare_in: str | None
-    sizes: tuple[Size, ...]
-    against: str
-    rounded_once: bool = False
-    original: tuple[Case, ...] | None = None
-    ready_error: float = 0.0
-    no_original: str = ""
-
-
 def prove(
     recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None, quick: bool = False, progress: Progress = silent
 ) -> Proof:
-    """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime).
+    """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime). Of several pictures,
+    each is varied in its turn.
 
     images: a folder of the user's own pictures.
     quick: on the inputs SKETCH and a few of the user's own, of one size, and not on the original pipeline; nothing passes then.
     """
     for note in [] if images is None else inputs.notes(images):
         progress(note)
+    views = recipe.views()
+    return joined(views, [_proof(view, backbone, images, quick=quick, progress=progress) for view in views])
+
+
+def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, quick: bool, progress: Progress) -> Proof:
+    """Of the recipe's own picture."""
     truths = truths_of(recipe, backbone)  # first: it refuses outputs that cannot be compared
     recipe = with_sizes(recipe, lambda ready: truths.bare(ready).values(), progress)
     stage = "computing the float64 reference" if truths.file is None else "running the original file"
@@ -86,7 +57,8 @@ def prove(
         truths.reference,
         pictures,
         front=recipe.pixels.front(),
-        several=recipe.pixels.axes != "" and recipe.pixels.batch is None,
+        several=all(pixels.rows is None for pixels in (recipe.pixels, *(other.pixels for other in recipe.further))),
+        given=truths.given,
         stage=stage,
         progress=progress,
     )
@@ -126,7 +98,7 @@ def prove(
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
     try:
-        compared, ready_error = through_original(recipe, truths.bare, sizes, power.scale, progress)
+        compared, ready_error = through_original(recipe, truths.bare, truths.given, sizes, power.scale, progress)
     except NotAtHandError as error:
         return dataclasses.replace(proof, no_original=str(error))
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)

@@ -1,18 +1,21 @@
 """Recipe or Model -> what is to be made: the network, how it is fed, and what is known of its weights."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import graph
 from ..bundle.inspection import graph_effect
 from ..errors import PreprocError, RecipeError
 from ..folding import InputEffect, guard
 from ..host import Progress
-from ..sources import FORMATS, USUAL, Recipe, replace
-from ..steps import Normalize, channels_out, check, plausibility
+from ..sources import FORMATS, FRAMES, USUAL, FurtherPicture, PixelsSpec, Recipe, replace
+from ..steps import PIXEL_DTYPES, Affine, Geometry, Normalize, Resampling, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
 from ..verify.runtimes import onnxruntime
 from .from_python import recipe_of
@@ -78,17 +81,16 @@ def file_job(recipe: Recipe, model: "ir.Model", *, any_form: bool = False) -> Jo
     second time. any_form: as in_opset()'s."""
     file = recipe.resolve(str(recipe.backbone.weights))
     graph.check(model, file)
-    which = recipe.backbone.input, recipe.backbone.layout
-    picture = graph.picture_input(model, *which)
-    recipe = replace(
-        recipe,
-        backbone={"outputs": _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))},
-        pixels={"batch": picture.batch, "axes": picture.axes, "frames": picture.frames},
-    )
-    ready = channels_out(recipe.steps, recipe.pixels.channels)
-    picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
+    outputs = _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))
+    further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
+    own = dataclasses.asdict(_as_taken(recipe, model))
+    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
+    for view in recipe.views():
+        _check_fits(view, model)
     recipe, raised, told = in_opset(recipe, model, any_form=any_form)
-    notes = (*_guard(recipe, graph_effect(raised, ready, name=which[0], layout=which[1])), *told)
+    notes = (*dict.fromkeys(note for view in recipe.views() for note in _notes(view, raised)), *told)
+    if any(pixels.axes == "NT" and pixels.frames is None for pixels in (recipe.pixels, *(other.pixels for other in further))):
+        notes += (f"the number of frames is free: verified with {FRAMES}",)
     notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
     size = sum(each.stat().st_size for each in (file, *(file.parent / name for name in graph.beside(model))))
     sha256, load = graph.fingerprint(file, raised), functools.partial(_load, file, raised.opset_imports.get("", 0))
@@ -99,6 +101,54 @@ def _load(file: Path, opset: int) -> "ir.Model":
     """As file_job() took it: of that opset."""
     model = graph.load(file)
     return model if model.opset_imports.get("", 0) == opset else graph.raised(model, opset)[0]
+
+
+def _as_taken(taker: "Recipe | FurtherPicture", model: "ir.Model") -> PixelsSpec:
+    """The pixels with the batch and the frames of the model's input."""
+    which = (taker.backbone.input, taker.backbone.layout) if isinstance(taker, Recipe) else (taker.input, taker.layout)
+    picture = graph.picture_input(model, *which)
+    return dataclasses.replace(taker.pixels, batch=picture.batch, axes=picture.axes, frames=picture.frames)
+
+
+def _check_fits(recipe: Recipe, model: "ir.Model") -> None:
+    """Raises PreprocError for a recipe that does not fit the model."""
+    picture = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout)
+    picture.check_fits(recipe.pixels, channels=channels_out(recipe.steps, recipe.pixels.channels), size=recipe.ready_size)
+    if picture.is_whole:
+        _check_whole(recipe, picture)
+
+
+def _notes(recipe: Recipe, model: "ir.Model") -> tuple[str, ...]:
+    ready = channels_out(recipe.steps, recipe.pixels.channels)
+    return _guard(recipe, graph_effect(model, ready, name=recipe.backbone.input, layout=recipe.backbone.layout))
+
+
+def _check_whole(recipe: Recipe, picture: graph.Picture) -> None:
+    """Raises PreprocError unless the steps make of every pixel a whole number that the model's input holds."""
+    assert picture.value.dtype is not None
+    dtype, channels = picture.value.dtype.numpy(), recipe.pixels.channels
+    made, limits = check(recipe.steps, channels=channels), np.iinfo(dtype)
+    affine = Affine.identity(channels)
+    for step in recipe.steps:
+        found = Affine.identity(affine.channels_out) if isinstance(step, Geometry) else step.affine(affine.channels_out)
+        if found is None or (isinstance(step, Resampling) and not step.rounds):
+            raise _not_whole(picture, f"{step.name}, whose values are not")
+        affine = affine.then(found)
+    scales, offsets = (np.abs(numbers - np.rint(numbers)).max() for numbers in (affine.matrix, affine.offset))
+    if max(scales * PIXEL_DTYPES[recipe.pixels.dtype], offsets) > 1e-3:
+        raise _not_whole(picture, guard.described(affine))
+    if made is not None and (min(made.low) < limits.min - 0.5 or max(made.high) > limits.max + 0.5):
+        raise _not_whole(picture, f"values in {made}")
+
+
+def _not_whole(picture: graph.Picture, got: str) -> PreprocError:
+    assert picture.value.dtype is not None
+    limits = np.iinfo(picture.value.dtype.numpy())
+    return PreprocError(
+        f"expected steps that make whole numbers of {limits.min}..{limits.max}, which {picture.value.name} takes, got {got}: as --mean 128 "
+        "--std 1 --units 0-255 does for int8",
+        name="pixel-dtype",
+    )
 
 
 def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:

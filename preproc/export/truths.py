@@ -14,8 +14,9 @@ from ..errors import NotFoldableError
 from ..host import memory
 from ..sources import Recipe
 from ..steps import Affine, channels_out, output_size, split_affine_end
-from ..verify import FileTruths, Truth, ready_size_of
+from ..verify import FileTruths, Given, Truth, ready_size_of
 from ..verify.runtimes import OnnxReference, OrtCpu
+from .companions import beside
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -31,15 +32,16 @@ class Truths:
     """reference: the backbone in float64 (an .onnx file: in ONNX Runtime, in its own precision; known mistakes are asked of that, and told
     by what it answers to the right pixels).  bare: in float32.  bare_in: the runtime that this is, fed batch by batch; None where it is
     asked picture by picture.  uncorrected: opens the backbone with the offset in the bias of its padded first convolution, and says what is
-    then to be subtracted from its input; None where that would be right.  name: of the reference, for people."""
+    then to be subtracted from its input; None where that would be right.  name: of the reference, for people.  given: what the file that is
+    verified takes beside the picture.  file: of an .onnx file, where the float64 is from."""
 
     reference: Truth
     bare: Truth
     bare_in: str | None
     uncorrected: Callable[[], tuple[Truth, NDArray[Any]] | None]
     name: str
+    given: Given
     file: FileTruths | None = None
-    """Of an .onnx file: where the float64 is from."""
 
 
 def truths_of(recipe: Recipe, backbone: "Backbone | Path") -> Truths:
@@ -61,12 +63,13 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
         return model, graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout)
 
     model, picture = loaded()
+    around = beside(recipe, model)
     open_one = functools.partial(
         OnnxReference,
         names=recipe.backbone.outputs,
         image=str(picture.value.name),
         laid_out=picture.laid_out,
-        others=graph.others(model, picture),
+        others=around.others,
         untouched=graph.untouched(model, picture.value),
     )
     original = functools.partial(open_one, file)
@@ -89,7 +92,7 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
     memory.release(file.stat().st_size)
     truth = original()
     file_truths = FileTruths(file, truth, functools.partial(original, optimized=False))
-    return Truths(truth, truth, OrtCpu.name, uncorrected, ORIGINAL_FILE, file_truths)
+    return Truths(truth, truth, OrtCpu.name, uncorrected, ORIGINAL_FILE, around.given, file_truths)
 
 
 def _in_python(recipe: Recipe, backbone: "Backbone", affine: Affine | None) -> Truths:
@@ -109,4 +112,4 @@ def _in_python(recipe: Recipe, backbone: "Backbone", affine: Affine | None) -> T
         return None if minus is None else (Reference(wrong, names), minus)
 
     double, single = Reference(backbone.module, names), Reference(backbone.module, names, dtype=torch.float32)
-    return Truths(double, single, None, uncorrected, "float64 reference")
+    return Truths(double, single, None, uncorrected, "float64 reference", double.others)

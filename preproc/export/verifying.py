@@ -15,7 +15,8 @@ from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
 from .bare import bare_network
 from .finding import rebuild
-from .proving import Proof, prove
+from .proof import Proof
+from .proving import prove
 from .substitutes import Substitute, substitute
 from .writing import fold_module
 

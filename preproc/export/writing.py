@@ -16,7 +16,7 @@ from ..sources import Recipe
 from ..steps import channels_out
 from .job import Job
 from .promising import promised
-from .proving import Proof
+from .proof import Proof
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -56,15 +56,16 @@ def exported(job: Job, progress: Progress) -> "ir.Model | None":
 def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, progress: Progress) -> Written:
     """All formats of a job, into an empty folder. bare: the network alone as ONNX, where it is none already; in place."""
     recipe, fold, notes = job.recipe, dict[str, Any](), job.notes
-    onnx_model, folded = None, None
+    onnx_model, folded, entries = None, None, list[dict[str, Any]]()
     if "onnx" in recipe.export.formats:
         progress("writing model.onnx")
-        onnx_model, fold["onnx"], notes = _attached(job, bare)
+        onnx_model, entries, notes = _attached(job, bare)
+        fold["onnx"] = entries[0]
     if not isinstance(job.backbone, Path):
         folded = fold_module(recipe, job.backbone.module, job.pixels)
         entry = _fold_entry(recipe, folded)
         fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
-    contract = _contract(job, fold, _told(notes, progress), onnx_model, proof)
+    contract = _contract(job, fold, entries, _told(notes, progress), onnx_model, proof)
     if onnx_model is not None:
         _save_onnx(onnx_model, contract, folder / FILES["onnx"])
     if folded is not None:
@@ -75,8 +76,8 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
 def write_onnx(job: Job, proof: Proof | None, path: Path, progress: Progress) -> Written:
     """The one file `path` for a backbone that is an .onnx file. proof: None where nothing is verified."""
     progress(f"writing {path.name}")
-    model, fold, notes = _attached(job, None)
-    contract = _contract(job, {"onnx": fold}, _told(notes, progress), model, proof)
+    model, entries, notes = _attached(job, None)
+    contract = _contract(job, {"onnx": entries[0]}, entries, _told(notes, progress), model, proof)
     _save_onnx(model, contract, path)
     return Written(contract, None)
 
@@ -117,13 +118,19 @@ def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
     return notes
 
 
-def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.Model | None", proof: Proof | None) -> dict[str, Any]:
-    """What the files promise."""
+def _contract(
+    job: Job,
+    fold: dict[str, Any],
+    entries: Sequence[dict[str, Any]],
+    notes: Sequence[str],
+    model: "ir.Model | None",
+    proof: Proof | None,
+) -> dict[str, Any]:
+    """What the files promise. entries: on the fold in the ONNX file, of each picture that was put in front."""
+    first = next((other.pixels for other in job.recipe.further if other.takes == contracts.INPUT), job.recipe.pixels)
     declared = {} if model is None else {value.name: value for value in model.graph.outputs}
     picture = (
-        graph.any_picture(model, contracts.INPUT, job.recipe.pixels.whole_layout)
-        if isinstance(job.backbone, Path) and model is not None
-        else None
+        graph.any_picture(model, contracts.INPUT, first.whole_layout) if isinstance(job.backbone, Path) and model is not None else None
     )
     others = [] if picture is None or model is None else graph.promised_others(model, picture)
     made = contracts.make_contract(
@@ -141,7 +148,12 @@ def _contract(job: Job, fold: dict[str, Any], notes: Sequence[str], model: "ir.M
     )
     if "onnx" in fold:
         made["fold"]["onnx"]["stamp"] = graph.stamp(made)
-    return made
+    if not job.recipe.further:
+        return made
+    pictures = [contracts.picture(view, entry) for view, entry in zip(job.recipe.views(), entries, strict=True)]
+    for entry in pictures:
+        entry["fold"]["stamp"] = graph.stamp(contracts.seen_from(made, entry))
+    return contracts.with_pictures(made, pictures, job.before)
 
 
 def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
@@ -151,31 +163,44 @@ def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
     graph.save(model, path)
 
 
-def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, dict[str, Any], tuple[str, ...]]":
-    """The ONNX model with its steps, the contract's entry on the fold, and its notes. bare: the network alone, where it is no file; in
-    place."""
-    recipe = job.recipe
-    attach = functools.partial(
+def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[str, Any]], tuple[str, ...]]":
+    """The ONNX model with its steps, the contract's entry on the fold of each picture that was put in front, and its notes. bare: the
+    network alone, where it is no file; in place."""
+    recipe, notes = job.recipe, job.notes
+    views, made = recipe.views(), list[graph.Attached]()
+    if bare is not None:
+        model, done = bare, _attach_of(recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW")
+        made.append(done)
+    else:
+        assert job.load is not None
+        model = job.load()
+        for position, view in enumerate(views):
+            again = position > 0 or job.before is not None
+            model, done = _attached_to_file(model, view, _attach_of(view, again=again))
+            made.append(done)
+        by_name = {value.name: value for value in model.graph.outputs}
+        model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
+    entries = []
+    for view, done in zip(views, made, strict=True):
+        pixels, entry = view.pixels, _fold_entry(view, done)
+        layout, channels = pixels.whole_layout, pixels.channels
+        entry |= graph.record(model, view.takes, layout=layout, channels=channels, folded=done.folded, moved=done.moved)
+        entries.append(entry)
+        notes += tuple(note for note in done.notes if note not in notes)
+    return model, entries, notes
+
+
+def _attach_of(recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
+    """again: as graph.attach()'s."""
+    return functools.partial(
         graph.attach,
         steps=recipe.steps,
         pixels=recipe.pixels,
-        name=contracts.INPUT,
+        name=recipe.takes,
         old=recipe.backbone.input,
         layout=recipe.backbone.layout,
+        again=again,
     )
-    if bare is not None:
-        model, done = bare, attach(bare, fold=recipe.export.fold, layout="NCHW")
-    else:
-        assert job.load is not None
-        model, done = _attached_to_file(job.load(), recipe, attach)
-        by_name = {value.name: value for value in model.graph.outputs}
-        model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
-    pixels = recipe.pixels
-    entry = _fold_entry(recipe, done)
-    entry |= graph.record(
-        model, contracts.INPUT, layout=pixels.whole_layout, channels=pixels.channels, folded=done.folded, moved=done.moved
-    )
-    return model, entry, (*job.notes, *done.notes)
 
 
 def _attached_to_file(closed: "ir.Model", recipe: Recipe, attach: Callable[..., graph.Attached]) -> "tuple[ir.Model, graph.Attached]":

@@ -15,7 +15,8 @@ from ..steps import Sides
 
 @dataclass(frozen=True)
 class Moved:
-    """Pixels behind what moves them, resizes and crops: grey levels (N, C, H, W). Or frames behind all steps, as the model takes them.
+    """Pixels behind what moves them, resizes and crops: grey levels (N, C, H, W). Or frames, or whole numbers, behind all
+    steps, as the model takes them.
     to: the value's name.  channels: that it has; None: as many as the pixels."""
 
     to: str
@@ -26,10 +27,11 @@ class Moved:
 
 class Builder:
     """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last.
-    size: of the pixels, (height, width), None where a side is free.  moved: the pixels behind resizes and crops, if there are some."""
+    size: of the pixels, (height, width), None where a side is free.  prefix: of the names.
+    moved: the pixels behind resizes and crops, if there are some."""
 
-    def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: Sides = (None, None)) -> None:
-        self.dtype, self.channels, self.opset, self.size = dtype, channels, opset, size
+    def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: Sides = (None, None), prefix: str = "preproc") -> None:
+        self.dtype, self.channels, self.opset, self.size, self.prefix = dtype, channels, opset, size, prefix
         self.step = "these steps"
         self.moved: Moved | None = None
         self.nodes: list[ir.Node] = []
@@ -47,7 +49,7 @@ class Builder:
                 "export it again with a newer opset",
                 name="opset-too-old",
             )
-        name = f"preproc/{len(self.nodes)}_{op}"
+        name = f"{self.prefix}/{len(self.nodes)}_{op}"
         values = [self._constant(f"{name}/{i}", value) if isinstance(value, np.ndarray) else value for i, value in enumerate(inputs)]
         output = ir.Value(name=name)
         self.nodes.append(ir.node(op, inputs=values, attributes=attributes, outputs=[output], name=name))
@@ -71,7 +73,7 @@ class Builder:
 
     def constant(self, array: NDArray[Any]) -> ir.Value:
         """An initializer of its own."""
-        return self._constant(f"preproc/constant_{len(self.constants)}", array)
+        return self._constant(f"{self.prefix}/constant_{len(self.constants)}", array)
 
     def _constant(self, name: str, array: NDArray[Any]) -> ir.Value:
         value = ir.Value(name=name, const_value=ir.Tensor(np.array(array, order="C"), name=name))

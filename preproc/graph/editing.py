@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError, PreprocError
 from ..folding import plan_for, rewrite, spoil_border
 from ..sources import PixelsSpec
-from ..steps import Affine, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
+from ..steps import Affine, Sides, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
 from .axes import entering, leaving
 from .builder import Builder, Moved
 from .messages import UNLISTED, inlined
@@ -42,8 +42,10 @@ def attach(
     name: str = "pixels",
     old: str | None = None,
     layout: str | None = None,
+    again: bool = False,
 ) -> Attached:
     """Puts `steps` (a FromPixels first) in front of the model's picture input `old`, of that layout, in place; the new input is `name`.
+    again: whether the model has another picture with nodes of ours.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
     NotFoldableError. Raises PreprocError if the model's input does not fit.
@@ -53,34 +55,40 @@ def attach(
     assert taker.dtype is not None
     size = output_size(steps, pixels.size)
     picture.check_fits(pixels, channels=ready, size=size)
-    _check_names(model, taker, name)
+    prefix = _check_names(model, taker, name, again=again)
     opset = model.opset_imports.get("", 0)
     left, constant, done = _plan(picture, size, steps, pixels.channels, ready, fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
-    value = ir.Value(name=name, shape=_pixel_shape(picture, pixels), type=ir.TensorType(pixel_dtype(pixels.dtype)))
-    builder = Builder(taker.dtype, pixels.channels, opset=opset, size=pixels.size)
+    value = ir.Value(
+        name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
+    )
+    builder = Builder(picture.computes, pixels.channels, opset=opset, size=pixels.size, prefix=prefix)
     output = build(builder, left, entering(builder, value, pixels))
     if constant is not None:
         output = append_channel(builder, constant, output)
     output = leaving(builder, output, pixels, value, size=size, layout=picture.layout)
+    if picture.is_whole:  # they are, but for roundings
+        output = builder.add("Cast", builder.add("Floor", builder.add("Add", output, builder.floats(0.5))), to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
-    frames = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" else None
-    return replace(done, moved=frames or builder.moved)
+    whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" or picture.is_whole else None
+    return replace(done, moved=whole or builder.moved)
 
 
-def _check_names(model: ir.Model, taker: ir.Value, name: str) -> None:
-    """That no value but the picture input, which goes, has a name that will be ours. Raises PreprocError."""
+def _check_names(model: ir.Model, taker: ir.Value, name: str, *, again: bool) -> str:
+    """What the names of our values begin with. Raises PreprocError if another value than the picture input, which goes, has one of them."""
     values = [*model.graph.inputs, *model.graph.initializers.values(), *(made for node in model.graph.all_nodes() for made in node.outputs)]
     taken = {str(value.name) for value in values if value is not taker}
     if name in taken:
         raise PreprocError(
             f"expected a model without a value named {name!r}, which will be the input's name, got one; rename it", name="unusable-name"
         )
-    ours = sorted(value for value in taken if value.startswith("preproc/") or value.endswith("/preproc"))
+    prefix = f"preproc/{name}" if again else "preproc"
+    ours = sorted(value for value in taken if value.startswith(f"{prefix}/") or (value.endswith("/preproc") and not again))
     if ours:
         raise PreprocError(
             f"expected a model without values named preproc/... or .../preproc, got {ours[0]!r}; rename it", name="unusable-name"
         )
+    return prefix
 
 
 def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: str | None = None) -> ir.Model:
@@ -96,7 +104,7 @@ def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: s
 
 
 def _plan(
-    picture: Picture, size: tuple[int, int] | None, steps: Sequence[Step], channels: int, ready: int, fold: str, opset: int
+    picture: Picture, size: Sides, steps: Sequence[Step], channels: int, ready: int, fold: str, opset: int
 ) -> tuple[list[Step], float | None, Attached]:
     """Folds if it is asked for and possible: the steps that stay, the channel to append, and what was done."""
     if fold == "off":
@@ -136,13 +144,16 @@ def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
         yield "holds stack traces of the machine it was exported on, in its nodes' metadata, which stays as it was"
 
 
-def _pixel_shape(picture: Picture, pixels: PixelsSpec) -> ir.Shape:
+def _pixel_shape(picture: Picture, pixels: PixelsSpec, word: str) -> ir.Shape:
     """The old input's batch, height and width, symbols included, but for a side that the pixels fix, or leave free where the model's is
-    not."""
+    not. word: in front of our own names of free sides: sides of one name are of one size."""
     shape = picture.value.shape
     assert shape is not None
     old = dict(zip(picture.layout, shape, strict=True))
-    free = {axis: ir.SymbolicDim(name) if isinstance(old[axis], int) else old[axis] for axis, name in (("H", "height"), ("W", "width"))}
+    free = {
+        axis: ir.SymbolicDim(f"{word}{name}") if isinstance(old[axis], int) else old[axis]
+        for axis, name in (("H", "height"), ("W", "width"))
+    }
     fixed = {axis: side for axis, side in zip("HW", pixels.size, strict=True) if side is not None}
     new = old | {"C": pixels.channels} | free | fixed
     return ir.Shape([new[axis] for axis in pixels.whole_layout])
@@ -163,7 +174,7 @@ def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, outp
     graph.inputs[list(graph.inputs).index(old)] = new
 
 
-def uncorrected_border(picture: Picture, affine: Affine, *, size: tuple[int, int] | None = None) -> NDArray[np.float64] | None:
+def uncorrected_border(picture: Picture, affine: Affine, *, size: Sides = (None, None)) -> NDArray[np.float64] | None:
     """Makes the known mistake, in place, in the model whose picture input this is: see folding.spoil_border(). size: as follow()'s.
 
     Returns what has to be subtracted from the input, (C,), or None where there is no mistake to be made.

@@ -142,13 +142,27 @@ def _behind(node: ir.Node, index: int, axes: Axes) -> Axes | None:
 
 
 def _puts_frames_together(node: ir.Node) -> bool:
-    """Whether it makes a batch of all frames, (N, T, C, H, W) to (N T, C, H, W): the three last sides stay."""
+    """Whether it makes a batch of all frames, (N, T, C, H, W) to (N T, C, H, W): the last sides stay; or, where the shape is computed,
+    a convolution of pictures then reads as many channels as there are on the third axis, and not all frames' together."""
     before, after = (None if value is None or value.shape is None else list(value.shape) for value in (node.inputs[0], node.outputs[0]))
+    if before is None or len(before) != 5:
+        return False
     with contextlib.suppress(NotFoldableError):
         after = constant(node.inputs[1]).tolist()
-    if before is None or after is None or (len(before), len(after)) != (5, 4):
-        return False
-    return before[2:] == after[1:] and all(isinstance(side, int) and side > 0 for side in before[2:])
+    if after is not None:
+        return len(after) == 4 and before[2:] == after[1:] and all(isinstance(side, int) and side > 0 for side in before[2:])
+    reads = {_channels_read(user) for user, index in node.outputs[0].uses() if user.op_type == "Conv" and index == 0}
+    return reads == {before[2]}
+
+
+def _channels_read(conv: ir.Node) -> int | None:
+    """By a convolution of pictures."""
+    try:
+        shape = constant(conv.inputs[1]).shape
+    except NotFoldableError:
+        return None
+    groups = conv.attributes["group"].as_int() if "group" in conv.attributes else 1
+    return int(shape[1]) * groups if len(shape) == 4 else None
 
 
 def _without(axes: Axes, dropped: list[int]) -> Axes | None:

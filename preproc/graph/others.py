@@ -1,7 +1,7 @@
 """The inputs that a model has beside the picture: what verification gives them."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from ..errors import PreprocError
 from .picture import Picture, other_inputs, sides
 
-Others = Callable[[int], dict[str, NDArray[Any]]]
-"""Batch size -> the arrays."""
+Others = Callable[[NDArray[Any]], dict[str, NDArray[Any]]]
+"""The picture's ready values, (N, C, H, W) -> the arrays."""
 
 
-def others(model: ir.Model, picture: Picture) -> Others:
+def others(model: ir.Model, picture: Picture, *, but: Container[str] = ()) -> Others:
     """The same arrays for every picture: floats between 0.5 and 1.5, whole numbers and booleans 1; free sides are 1, the batch is the
-    picture's. Raises PreprocError for inputs that are no numbers."""
-    assert picture.value.shape is not None
-    batch = picture.value.shape[0]
-    made = [(str(value.name), *_row(value, batch)) for value in other_inputs(model, picture)]
+    picture's. but: inputs that are fed otherwise. Raises PreprocError for inputs that are no numbers."""
+    batch = _batch(picture)
+    made = [(str(value.name), *_row(value, batch)) for value in other_inputs(model, picture) if value.name not in but]
 
-    def of(size: int) -> dict[str, NDArray[Any]]:
+    def of(ready: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        size = picture.rows(ready)
         return {name: np.broadcast_to(row, (size, *row.shape[1:])).copy() if batched else row for name, row, batched in made}
 
     return of
@@ -41,10 +41,15 @@ def _promised_sides(value: ir.Value, picture: Picture) -> list[int | str | None]
     found = sides(value)
     if not found:
         return found
-    assert picture.value.shape is not None
     assert value.shape is not None
-    first = "N" if _is_batch(value.shape[0], picture.value.shape[0]) else None if found[0] == "N" else found[0]
+    first = "N" if _is_batch(value.shape[0], _batch(picture)) else None if found[0] == "N" else found[0]
     return [first, *found[1:]]
+
+
+def _batch(picture: Picture) -> object:
+    """The first side of the picture's shape; 1 where it has no batch."""
+    assert picture.value.shape is not None
+    return picture.value.shape[0] if picture.axes else 1
 
 
 def _is_batch(side: object, batch: object) -> bool:

@@ -17,6 +17,10 @@ FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataT
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 RAW = {ir.DataType[name.upper()]: unit for name, unit in folding.RAW.items()}
 """Units of raw pixels by ONNX's types."""
+WHOLE = (ir.DataType.INT8, ir.DataType.INT16, ir.DataType.INT32, ir.DataType.INT64)
+"""Of prepared values that are whole numbers, as quantized networks take them."""
+QUANTIZED = ("DequantizeLinear", "QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm")
+"""Operators that read whole numbers in place of floats."""
 MOST_CHANNELS = 4096
 CHANNELS = (1, 3, 4)
 """Channel counts by which a layout is told from a shape, where nothing else tells it."""
@@ -46,9 +50,29 @@ class Picture:
         return self.height, self.width
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it takes prepared values as whole numbers."""
+        return self.value.dtype in WHOLE
+
+    @property
+    def computes(self) -> ir.DataType:
+        """In which the steps' nodes make its values: its own dtype, or that of floats."""
+        assert self.value.dtype is not None
+        return ir.DataType.FLOAT if self.is_whole else self.value.dtype
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether what reads it takes whole numbers for floats: then they may be raw pixels, or not."""
+        return any(node.op_type in QUANTIZED for node, _ in self.value.uses())
+
+    @property
     def axis(self) -> int:
         """Of the channels."""
         return self.layout.index("C")
+
+    def rows(self, ready: NDArray[Any]) -> int:
+        """How many batches' worth of the model's batch axis (N, C, H, W) values are: the pictures, or those with all their frames."""
+        return {"": 1, "N": len(ready), "NT": len(ready) // (self.frames or FRAMES)}[self.axes]
 
     def arrange(self, ready: NDArray[Any]) -> NDArray[Any]:
         """(N, C, H, W) values as the model takes them, in its dtype."""
@@ -56,10 +80,17 @@ class Picture:
         return np.ascontiguousarray(self.laid_out(ready).astype(self.value.dtype.numpy()))
 
     def laid_out(self, ready: NDArray[Any]) -> NDArray[Any]:
-        """(N, C, H, W) values with the axes that the model takes; of a batch of frames those of one picture behind the other."""
+        """(N, C, H, W) values with the axes that the model takes, rounded where it takes whole numbers; of a batch of frames
+        those of one picture behind the other."""
         front = {"": (), "N": (-1,), "NT": (-1, self.frames or FRAMES)}[self.axes]
         order = [f"{self.axes}CHW".index(axis) for axis in self.layout]
-        return ready.reshape(*front, *ready.shape[1:]).transpose(order)
+        turned = ready.reshape(*front, *ready.shape[1:]).transpose(order)
+        if not self.is_whole:
+            return turned
+        assert self.value.dtype is not None
+        limits = np.iinfo(self.value.dtype.numpy())
+        whole: NDArray[Any] = np.clip(np.rint(turned), limits.min, limits.max)
+        return whole
 
     def check_fits(self, pixels: PixelsSpec, *, channels: int, size: Sides) -> None:
         """Raises PreprocError unless the model takes what the steps make of these pixels: so many channels, this (height, width), None
@@ -88,18 +119,19 @@ class Picture:
 
 
 def picture_input(model: ir.Model, name: str | None = None, layout: str | None = None) -> Picture:
-    """The input that takes the picture as floats: the one called `name`, or the only one of that kind, a batch of pictures before others.
+    """The input that takes the picture as floats, or else as whole numbers that are no raw pixels: the one called `name`, or the only one
+    of that kind, a batch of pictures before others.
 
     layout: one of steps.NETWORK_LAYOUTS, or None for what the graph, or else the shape, tells. Raises PreprocError with what the model has
     instead, and where two layouts are possible.
     """
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
-    value = _choose(model, name, FLOATS, layout, listed)
+    value = _choose(model, name, FLOATS, layout, listed) or _choose(model, name, WHOLE, layout, listed)
     if value is None:
-        if _choose(model, name, tuple(RAW), layout, listed) is not None:
-            raise PreprocError(
-                f"expected a model that takes floats, got one that takes raw pixels already: {listed}", name="pixels-already"
-            )
+        raw = _choose(model, name, tuple(RAW), layout, listed)
+        if raw is not None:
+            what = "raw pixels, or values quantized to their range," if _picture(model, raw, layout).is_quantized else "raw pixels"
+            raise PreprocError(f"expected a model that takes floats, got one that takes {what} already: {listed}", name="pixels-already")
         raise PreprocError(
             f"expected a model with an input for a float picture, (N, C, H, W) or (C, H, W), got: {listed}", name="no-picture-input"
         )
@@ -115,7 +147,7 @@ def picture_input(model: ir.Model, name: str | None = None, layout: str | None =
 def any_picture(model: ir.Model, name: str | None = None, layout: str | None = None) -> Picture:
     """As picture_input(), but the input may be raw pixels, too, or of half precision: to look at only. Raises PreprocError."""
     listed = ", ".join(f"{value.name}: {value.dtype} {value.shape}" for value in _inputs(model)) or "none"
-    value = _choose(model, name, (*FLOATS, *RAW), layout, listed)
+    value = _choose(model, name, (*FLOATS, *RAW), layout, listed) or _choose(model, name, WHOLE, layout, listed)
     if value is None:
         raise PreprocError(f"no input takes a picture: {listed}", name="no-picture-input")
     return _picture(model, value, layout)

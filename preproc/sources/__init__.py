@@ -5,7 +5,7 @@ Never: a key that nobody reads, a default for constants, a weight or a network (
 """
 
 from .parsing import load_front, load_recipe, parse_front, parse_recipe
-from .recipe import FRAMES, USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe, replace
+from .recipe import FRAMES, USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, replace, taken_as
 from .words import (
     FOLDS,
     FORMATS,
@@ -28,6 +28,7 @@ __all__ = [
     "BackboneSpec",
     "ExportSpec",
     "Front",
+    "FurtherPicture",
     "PixelsSpec",
     "Recipe",
     "check_name",
@@ -42,4 +43,5 @@ __all__ = [
     "parse_recipe",
     "read_labels",
     "replace",
+    "taken_as",
 ]

@@ -20,7 +20,7 @@ def parse_backbone(table: Table) -> BackboneSpec:
         seed=table.number("seed", None),
         override=table.text("override", None),
         outputs=table.texts("outputs", ()),
-        input=table.text("input", None),
+        input=next(iter(inputs_of(table)), None),
         layout=table.choice("layout", NETWORK_LAYOUTS) if "layout" in table.data else table.any("layout", None),
         arguments=table.table("arguments", {}).data,
     )
@@ -30,6 +30,14 @@ def parse_backbone(table: Table) -> BackboneSpec:
     _check_source(spec)
     _check_weights(spec)
     return spec
+
+
+def inputs_of(table: Table) -> tuple[str, ...]:
+    """The names of the pictures of an .onnx file: one, or a list; none where it has one only. Raises RecipeError."""
+    given = table.any("input", None)
+    if isinstance(given, list):
+        return table.texts("input", ())
+    return () if given is None else (table.text("input"),)
 
 
 def _check_source(spec: BackboneSpec) -> None:

@@ -11,8 +11,8 @@ from .. import steps
 from ..errors import PreprocError, RecipeError, did_you_mean
 from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Normalize, Step
 from . import published
-from .network import parse_backbone
-from .recipe import USUAL, BackboneSpec, ExportSpec, Front, PixelsSpec, Recipe
+from .network import inputs_of, parse_backbone
+from .recipe import USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, taken_as
 from .table import Table, Value
 from .words import FOLDS, FORMATS, check_name, check_opset, check_size, check_tolerance, check_verify_sizes, read_labels
 
@@ -71,6 +71,12 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = 
     check_name(name)
     backbone = parse_backbone(top.table("backbone"))
     front = _front(top, backbone, folder, pillow)
+    further = [
+        FurtherPicture(
+            takes=taken_as(taker), input=taker, color=front.color, pixels=front.pixels, steps=front.steps, layout=backbone.layout
+        )
+        for taker in inputs_of(top.table("backbone"))[1:]
+    ]
     export = _export(top.table("export", {}), folder)
     labels = read_labels(top.any("labels", ()), folder)
     top.finish()
@@ -83,6 +89,7 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = 
         labels=labels,
         folder=folder,
         steps_from=front.steps_from,
+        further=tuple(further),
     )
 
 

@@ -104,9 +104,29 @@ class Front:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FurtherPicture:
+    """A picture that an .onnx file takes beside the first one. takes: the name of its input in the file that is made.  input, layout: in
+    the file, as BackboneSpec's.  color, pixels, steps: as a recipe's own.  given: whether the file takes pixels there already."""
+
+    takes: str
+    input: str
+    color: str
+    pixels: PixelsSpec
+    steps: tuple[Step, ...]
+    layout: str | None = None
+    given: bool = False
+
+
+def taken_as(name: str) -> str:
+    """The input of the file that is made which takes the pixels of a further picture, from its input in the original."""
+    return f"pixels_{name}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One exported model. steps begin with the FromPixels that [pixels] and the backbone's colour order make.  steps_from: where the others
-    were published, if that is where they come from."""
+    were published, if that is where they come from.  takes: the name of the input in the file that is made.  further: what an .onnx file
+    takes beside that one."""
 
     name: str
     backbone: BackboneSpec
@@ -116,6 +136,27 @@ class Recipe:
     labels: tuple[str, ...] = ()
     folder: Path = Path()
     steps_from: str | None = None
+    takes: str = "pixels"
+    further: tuple[FurtherPicture, ...] = ()
+
+    def views(self) -> "tuple[Recipe, ...]":
+        """The recipe as each of the pictures sees it that steps are put in front of: that one first, the others as the further ones."""
+        return (self, *(self._seen_from(other) for other in self.further if not other.given))
+
+    def _seen_from(self, chosen: FurtherPicture) -> "Recipe":
+        own = FurtherPicture(
+            takes=self.takes,
+            input=str(self.backbone.input),
+            color=self.backbone.color,
+            pixels=self.pixels,
+            steps=self.steps,
+            layout=self.backbone.layout,
+        )
+        backbone = dataclasses.replace(self.backbone, input=chosen.input, color=chosen.color, layout=chosen.layout)
+        others = tuple(own if other is chosen else other for other in self.further)
+        same = self.steps_from if chosen.steps == self.steps else None
+        seen = dataclasses.replace(self, backbone=backbone, further=others, steps_from=same)
+        return dataclasses.replace(seen, takes=chosen.takes, pixels=chosen.pixels, steps=chosen.steps)
 
     @property
     def ready_size(self) -> Sides:

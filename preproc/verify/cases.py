@@ -1,6 +1,6 @@
 """What is asked and what is true of it, as values; and the parts of a sequence."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,9 +24,13 @@ class Truth(Protocol):
 
     def __call__(self, x: NDArray[Any]) -> Mapping[str, NDArray[Any]]: ...
 
-    def others(self, batch: int) -> Mapping[str, NDArray[Any]]:
-        """What the backbone takes beside the picture, for a batch of that size."""
+    def others(self, x: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """What the backbone takes beside the picture, of which this is the model-ready tensor."""
         ...
+
+
+Given = Callable[[NDArray[Any]], Mapping[str, NDArray[Any]]]
+"""What a file takes beside the picture, of which the argument is the model-ready tensor, (N, C, H, W)."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, did_you_mean, first_line
 from ..host import Progress, paced, silent
-from .cases import Case
+from .cases import Case, Given
 from .difference import differences, largest_error, top1
 from .power import MARGIN, MOST, Power
 from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, Result
@@ -112,11 +112,16 @@ class _Tally:
 
 
 def bare_error(
-    runtime: Runtime, path: Path, cases: Sequence[Case], scale: Mapping[str, float], arrange: Callable[[NDArray[np.float32]], NDArray[Any]]
+    runtime: Runtime,
+    path: Path,
+    cases: Sequence[Case],
+    scale: Mapping[str, float],
+    arrange: Callable[[NDArray[np.float32]], NDArray[Any]],
+    others: Given = lambda _: {},
 ) -> float | None:
     """The largest error of the bare network in this runtime, fed with the reference's ready values; None where it does not run there.
 
-    path: of the bare network's file.  arrange: (N, C, H, W) float32 as that file takes it.
+    path: of the bare network's file.  arrange: (N, C, H, W) float32 as that file takes it.  others: what it takes beside that.
     """
     worst = 0.0
     try:
@@ -124,7 +129,7 @@ def bare_error(
             runtime.open(path)
             for case in cases:
                 if case.ready is not None:
-                    got = runtime.run(arrange(case.ready.astype(np.float32)), case.others)
+                    got = runtime.run(arrange(case.ready.astype(np.float32)), others(case.ready))
                     worst = max(worst, largest_error({name: got[name] for name in case.expected}, case, scale))
     except Exception:  # noqa: BLE001 - what it cannot run, judge() reports of the file that is published
         return None

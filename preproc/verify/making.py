@@ -11,7 +11,7 @@ from ..errors import PreprocError
 from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import Step
-from .cases import Case, Truth
+from .cases import Case, Given, Truth
 from .difference import is_exact, scale_of
 from .together import batches
 from .unresolved import has_ties, with_unresolved
@@ -24,6 +24,7 @@ def make_cases(
     *,
     front: Sequence[int] = (1,),
     several: bool = True,
+    given: Given | None = None,
     stage: str = "computing the float64 reference",
     progress: Progress = silent,
 ) -> list[Case]:
@@ -31,7 +32,9 @@ def make_cases(
 
     front: how many pictures stand in front of a picture's own axes: (1,); (), no batch; (3,), a fixed batch; (1, 4), frames. Of more than
     one they are different pictures, called after the first.  stage: what progress says.
+    given: what the file that is verified takes beside the picture; None: what the original does.
     """
+    given = given or truth.others
     by_size: dict[tuple[int, ...], list[tuple[str, NDArray[Any]]]] = {}
     for name, pixels in pictures:
         by_size.setdefault(pixels.shape[1:], []).append((name, pixels))
@@ -42,12 +45,12 @@ def make_cases(
         pixels = np.concatenate(together)
         ready = reference.apply(sequence, pixels)
         pixels = pixels.reshape(*front, *pixels.shape[1:])
-        cases.append(Case(same[position][0], pixels, truth(ready), truth.others(front[0] if front else 1), ready=ready))
+        cases.append(Case(same[position][0], pixels, truth(ready), given(ready), ready=ready))
     _check_finite(cases)
     scale, ties = scale_of(cases), has_ties(cases)
     if ties:
         cases = with_unresolved(cases, truth, scale, progress=progress)
-    together_too = batches(cases, truth, scale, ties=ties) if several else []
+    together_too = batches(cases, truth, scale, given=given, ties=ties) if several else []
     _check_finite(together_too)
     return cases + together_too
 

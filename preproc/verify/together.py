@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cases import Case, Truth
+from .cases import Case, Given, Truth
 from .difference import differences
 from .power import MOST
 from .unresolved import with_unresolved
@@ -16,29 +16,29 @@ TOGETHER = 5
 """Pictures in a batch."""
 
 
-def batches(singles: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, ties: bool) -> list[Case]:
+def batches(singles: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, given: Given, ties: bool) -> list[Case]:
     """Five different pictures of each size, from the cases of each alone. An output that has a row for each picture, whatever else is in
     the batch, is put together from these; any other one is the reference's answer to the batch itself, and its name is in `whole`.
 
-    ties: whether there may be some.
+    given: as make_cases() has it.  ties: whether there may be some.
     """
     by_size: dict[tuple[int, ...], list[Case]] = {}
     for case in singles:
         by_size.setdefault(case.pixels.shape[1:], []).append(case)
-    return [_batch(same[:: max(1, len(same) // TOGETHER)][:TOGETHER], truth, scale, ties=ties) for same in by_size.values()]
+    return [_batch(same[:: max(1, len(same) // TOGETHER)][:TOGETHER], truth, scale, given=given, ties=ties) for same in by_size.values()]
 
 
-def _batch(chosen: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, ties: bool) -> Case:
+def _batch(chosen: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, given: Given, ties: bool) -> Case:
     pixels = np.concatenate([case.pixels for case in chosen])
     title = f"batch of {len(chosen)} ({'x'.join(map(str, chosen[0].pixels.shape[1:]))})"
     names = list(chosen[0].expected)
     rows = {name: _rows([case.expected[name] for case in chosen]) for name in names}
     joined = {name: values for name, values in rows.items() if values is not None}
     masks = unresolved_together(chosen, list(joined))
-    if truth.per_picture:
-        return Case(title, pixels, joined, truth.others(len(pixels)), unresolved=masks)
     ready = np.concatenate([case.ready for case in chosen if case.ready is not None])
-    made = Case(title, pixels, truth(ready), truth.others(len(pixels)), ready=ready)
+    if truth.per_picture:
+        return Case(title, pixels, joined, given(ready), unresolved=masks)
+    made = Case(title, pixels, truth(ready), given(ready), ready=ready)
     apart = {name for name, values in joined.items() if _are_rows_of(made.expected[name], values, name, masks, scale)}
     whole = frozenset(set(names) - apart)
     if whole and ties:

@@ -38,6 +38,7 @@ def network(folder, shape, front, *, opset=13, weight=W2, pads=1, image="image",
     ]
     arrays = {"w": weight, "b": RNG.normal(size=8).astype(np.float32), "h": HEAD, "zero": np.array([0], np.int64)}
     arrays |= {"pictures": np.array([-1, 3, 12, 16], np.int64)}
+    arrays |= {name: np.array([number], np.int64) for name, number in (("two", 2), ("five", 5), ("all", -1))}
     inputs = [helper.make_tensor_value_info(image, TensorProto.FLOAT, shape)]
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 4])]
     made = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(array, name) for name, array in arrays.items()])
@@ -51,6 +52,8 @@ OLD = [node("Unsqueeze", ["image"], ["first"], axes=[0])]
 TURNED = [node("Transpose", ["image"], ["t"], perm=[2, 0, 1]), node("Unsqueeze", ["t", "zero"], ["first"])]
 TOGETHER = [node("Reshape", ["image", "pictures"], ["first"])]
 SECOND = [node("Transpose", ["image"], ["first"], perm=[0, 2, 1, 3, 4])]
+COMPUTED = [node("Shape", ["image"], ["sides"]), node("Slice", ["sides", "two", "five"], ["own"])]
+COMPUTED += [node("Concat", ["all", "own"], ["as pictures"], axis=0), node("Reshape", ["image", "as pictures"], ["first"])]
 CASES = {
     "CHW": ([3, 12, 16], UNSQUEEZED, {}, "HWC", [12, 16, 3], True),
     "CHW, free sides": ([3, "h", "w"], UNSQUEEZED, {}, "HWC", ["height", "width", 3], True),
@@ -178,6 +181,7 @@ def test_what_the_graph_reads_is_told(tmp_path):
     """Whatever the shape looks like: 3 frames, 3 pixels high."""
     for shape, front, weight, layout in (
         (["N", 3, 3, 12, 16], TOGETHER, W2, "NTCHW"),
+        (["N", 4, 3, 12, 16], COMPUTED, W2, "NTCHW"),
         (["N", 3, 3, 12, 16], [], W3, "NCTHW"),
         (["N", 3, 3, 12, 16], SECOND, W3, "NTCHW"),
         ([3, 3, 3], UNSQUEEZED, W2, "CHW"),

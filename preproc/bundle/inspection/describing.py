@@ -96,7 +96,8 @@ def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]
         "layout": picture.layout,
         "size": list(picture.size) if any(picture.size) else None,
         "channels": picture.channels,
-        "takes": None if raw is None else f"raw pixels, {raw}",
+        "takes": None if raw is None else f"raw pixels, {raw}{', or values quantized to them' if picture.is_quantized else ''}",
+        "whole": str(picture.value.dtype).lower() if picture.is_whole else None,
         "operations": list(effect.met),
         "casts_to": effect.raw and f"raw pixels, {effect.raw}",
         "maps": [_map(first) for first in effect.maps],
@@ -118,7 +119,12 @@ def _map(first: Affine) -> dict[str, Any]:
 
 
 def _agreement(contract: Mapping[str, Any], model: Any, since: str | None) -> dict[str, Any]:
-    wrong, unknown = graph.disagreements(contract, model, since=since)
+    wrong, unknown = list[str](), list[str]()
+    for view in contracts.views_of(contract):
+        told = graph.disagreements(view, model, since=since)
+        word = f"{view['input']['name']}: " if "pictures" in contract else ""
+        for found, texts in zip((wrong, unknown), told, strict=True):
+            found += [f"{word}{text}" for text in texts if f"{word}{text}" not in found]
     return {"agrees": not wrong, "wrong": wrong, "not_compared": unknown}
 
 

@@ -67,6 +67,8 @@ def graph_effect(model: ir.Model, channels: int, *, name: str | None = None, lay
     raw = None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
     sides = [picture.batch or 1, picture.channels or channels, picture.height or SIDE, picture.width or SIDE]
     sides.append((picture.frames or FRAMES) if "T" in picture.layout else 1)
+    if picture.is_whole:
+        return InputEffect(stopped=(f"its input, which takes whole numbers of {picture.value.dtype}",))
     if math.prod(sides) > MOST_VALUES:
         return InputEffect(stopped=(f"its input, whose {math.prod(sides):,} values are too many to try it",))
     tops = BRIGHTEST if raw is None else (UNITS[raw],)

@@ -21,7 +21,8 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     told = [f"{description['path']}: {description['kind']}"]
     if contract is None:
         return [*told, *_foreign(description), *_picture_lines(description.get("picture"))]
-    return [*told, *_pixels(contract), *_network(contract), *_checked(description)]
+    pictures = [line for view in contracts.views_of(contract) for line in _pixels(view)]
+    return [*told, *pictures, *_notes(contract), *_network(contract), *_checked(description)]
 
 
 def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
@@ -52,12 +53,19 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
             else f"not folded: {fold['reason']}"
         )
         yield f"fold     {name}: {done}"
+
+
+def _notes(contract: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"note     {note}" for note in contract["notes"])
+    if contract.get("given"):
+        yield f"note     {', '.join(contract['given'])}: taken as pixels by the file that it was made from, too"
 
 
 def _network(contract: Mapping[str, Any]) -> Iterator[str]:
     """What else it takes, what it answers, and which network it is."""
-    yield from (f"input    {other['name']}: {other['dtype']} {other['shape']}" for other in contract["other_inputs"])
+    told = [entry["name"] for entry in contract.get("pictures", ())]
+    others = [other for other in contract["other_inputs"] if other["name"] not in told]
+    yield from (f"input    {other['name']}: {other['dtype']} {other['shape']}" for other in others)
     yield from (f"output   {output['name']}: {output['dtype']} {output['shape']}" for output in contract["outputs"])
     labels = contract["labels"]
     if labels:
@@ -94,6 +102,7 @@ def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
         return [f"picture  {picture['reason']}"]
     operations = picture["operations"]
     takes = "" if picture["takes"] is None else f", {picture['takes']}"
+    takes += "" if picture["whole"] is None else f", whole numbers of {picture['whole']}"
     found = [f"picture  {picture['input']}, {picture['layout']}{takes}"]
     found += [f"reads    {operation}" for operation in operations[:8]] + ["         ..."] * (len(operations) > 8)
     found += [f"does     {first['text']}" for first in picture["maps"]]

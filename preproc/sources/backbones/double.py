@@ -31,7 +31,7 @@ class Reference:
                 results.append(named_outputs(run(self.module, picture), self.names))
         return {name: torch.cat([result[name] for result in results]).numpy() for name in self.names}
 
-    def others(self, batch: int) -> dict[str, NDArray[Any]]:  # noqa: ARG002 - as verify.Truth says
+    def others(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:  # noqa: ARG002 - as verify.Truth says
         """A network in Python takes the picture alone."""
         return {}
 

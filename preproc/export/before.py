@@ -1,0 +1,35 @@
+"""A file of preproc that has pictures without preprocessing, still: what of its contract goes on to hold."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import graph
+from ..bundle import KEY
+from ..bundle import contract as contracts
+from ..errors import PreprocError
+from ..sources import FurtherPicture
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def contract_before(model: "ir.Model", file: Path, names: Sequence[str]) -> Mapping[str, Any] | None:
+    """The contract of a model whose graph does what that says, and of whose pictures the named inputs are none; else None."""
+    if KEY not in model.metadata_props or not names:
+        return None
+    try:
+        contract = contracts.read(model.metadata_props[KEY], file)
+        wrong = [text for view in contracts.views_of(contract) for text in graph.disagreements(view, model)[0]]
+    except PreprocError:
+        return None
+    return None if wrong or set(names) & set(_pictures(contract)) else contract
+
+
+def given_of(contract: Mapping[str, Any] | None) -> list[FurtherPicture]:
+    """The pictures that the model of this contract takes as pixels."""
+    return [] if contract is None else contracts.further_of(contract, given=_pictures(contract))
+
+
+def _pictures(contract: Mapping[str, Any]) -> list[str]:
+    return [view["input"]["name"] for view in contracts.views_of(contract)]

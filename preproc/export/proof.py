@@ -1,0 +1,105 @@
+"""What is true, as a value; and of several pictures of one file, each of which is varied in its turn, as one."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..bundle import contract as contracts
+from ..sources import Recipe
+from ..steps import Size
+from ..verify import NOISE, Case, Control, Noticed, OutputTruth, Power
+
+
+@dataclass(frozen=True)
+class Proof:
+    """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
+    noticed: see measure_power().  bare_in: the runtime that the bare network was measured in there; None: in none.
+    sizes: (height, width) of the pixels where a side is free.  against: what the cases come from, for people.
+    rounded_once: whether float32 gives the correctly rounded model-ready tensor where the steps are not folded.
+    original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
+    why there are none."""
+
+    cases: tuple[Case, ...]
+    golden: tuple[Case, ...]
+    power: Power
+    noticed: Noticed
+    bare_in: str | None
+    sizes: tuple[Size, ...]
+    against: str
+    rounded_once: bool = False
+    original: tuple[Case, ...] | None = None
+    ready_error: float = 0.0
+    no_original: str = ""
+
+
+BEFORE = "its picture was attached before"
+"""Why the pipeline that it was published as is not run."""
+
+
+def joined(views: Sequence[Recipe], proofs: Sequence[Proof]) -> Proof:
+    """Of recipes that see one file from each of its pictures. Every known mistake is made in each picture by itself, and says in which; a
+    case has the name of the picture that it varies."""
+    if len(views) == 1 and views[0].takes == contracts.INPUT:
+        return proofs[0]
+    power, noticed = _power(views, proofs)
+    first = proofs[0]
+    cases = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.cases]
+    golden = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.golden]
+    against = f"{first.against.rpartition(',')[0]}, {len(cases)} inputs"
+    once = all(proof.rounded_once for proof in proofs)
+    made = replace(first, cases=tuple(cases), golden=tuple(golden), power=power, noticed=noticed, against=against, rounded_once=once)
+    return made if views[0].takes == contracts.INPUT else replace(made, original=None, no_original=BEFORE)
+
+
+def _case(view: Recipe, case: Case) -> Case:
+    """With the file's input `pixels` as its pixels. What is ready of another picture is not kept: the bare network is fed by the first."""
+    if view.takes == contracts.INPUT:
+        return case
+    others = {name: array for name, array in case.others.items() if name != contracts.INPUT}
+    name = f"{re.sub('[^A-Za-z0-9_-]', '_', view.takes)}-{case.name}"
+    return replace(case, name=name, pixels=case.others[contracts.INPUT], others={view.takes: case.pixels, **others}, ready=None)
+
+
+def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Noticed]:
+    """What all of them would have noticed: the largest scales and errors, every picture's mistakes, the largest of the smallest shifts."""
+    powers = [proof.power for proof in proofs]
+    scale = {name: max(power.scale[name] for power in powers) for name in powers[0].scale}
+    controls = tuple(_control(view, control, power, scale) for view, power in zip(views, powers, strict=True) for control in power.controls)
+
+    def noticed(tolerance: float) -> float | None:
+        shifts = [proof.noticed(tolerance) for proof in proofs]
+        known = [shift for shift in shifts if shift is not None]
+        return max(known) if len(known) == len(shifts) else None
+
+    return replace(
+        powers[0],
+        scale=scale,
+        bare_error=max(power.bare_error for power in powers),
+        tolerance=max(power.tolerance for power in powers),
+        controls=controls,
+        slack=max(power.slack for power in powers),
+        truths={name: _truth([power.truths[name] for power in powers]) for name in powers[0].truths},
+        steps=max(power.steps for power in powers),
+        unresolved=_sums([power.unresolved for power in powers]),
+        values=_sums([power.values for power in powers]),
+        untouched=tuple(name for name in powers[0].untouched if all(name in power.untouched for power in powers)),
+    ), noticed
+
+
+def _truth(truths: Sequence[OutputTruth]) -> OutputTruth:
+    """The weakest, with the largest error."""
+    weakest = next((truth for truth in truths if truth.kind == NOISE), truths[0])
+    return replace(weakest, error=max(truth.error for truth in truths))
+
+
+def _control(view: Recipe, control: Control, power: Power, scale: Mapping[str, float]) -> Control:
+    """Named after its picture, and relative to the scale of all."""
+    share = {name: power.scale[name] / scale[name] if scale[name] else 1.0 for name in control.movements}
+    movement = None if control.movement is None else control.movement * min(share.values(), default=1.0)
+    movements = {name: value * share[name] for name, value in control.movements.items()}
+    return replace(control, name=f"{view.takes}: {control.name}", movement=movement, movements=movements)
+
+
+def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    names = dict.fromkeys(name for each in counts for name in each)
+    return {name: sum(each.get(name, 0) for each in counts) for name in names}
