@@ -49,7 +49,7 @@ class Reader:
         for other in range(tracked.rank):
             tracked = tracked if other == axis else tracked.gathered(other)
             if other != axis and tracked.places.shape[other] > 1:
-                raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-not-affine")
+                raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-moved-pixels")
         read = (tracked.holding(0.0) if pads_zero else tracked).spread(axis)
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
         slots = read.slots.take(read.places.reshape(-1))
