@@ -58,7 +58,8 @@ class Tracked:
         return found[0] if len(found) == 1 else None
 
     def is_plain(self, axis: int) -> bool:
-        return bool(self.places.shape[axis] == 1)
+        """Whether it is none of channels, of which there may be one."""
+        return bool(self.places.shape[axis] == 1) and self.order[axis] != "C"
 
     def gather(self, axis: int, table: NDArray[np.integer]) -> "Tracked":
         """What stands at these positions of an axis, which gives way to the table's axes: of none for a single position."""
@@ -155,7 +156,10 @@ class Tracked:
 
     def gathered(self, axis: int) -> "Tracked":
         """Undoes spread(): an axis along which nothing but the pixel changes is plain again. Itself where that is not so."""
-        rows, side = self.slots.take(self.places.reshape(-1)), self.places.shape[axis]
+        side = self.places.shape[axis]
+        if side == 1:
+            return self
+        rows = self.slots.take(self.places.reshape(-1))
         channel, phase, scale, offset = (
             np.moveaxis(values.reshape(self.places.shape), axis, 0).reshape(side, -1)
             for values in (rows.channel, rows.phase, rows.scale, rows.offset)
@@ -238,7 +242,7 @@ class Tracked:
 
     def padded(self, pads: Sequence[tuple[int, int]], value: float | None) -> "Tracked":
         """With a border, so many before and behind along each axis, that holds a constant; None: copies of pixels."""
-        if any(any(pad) and (not self.is_plain(axis) or self.order[axis] == "C") for axis, pad in enumerate(pads)):
+        if any(any(pad) and not self.is_plain(axis) for axis, pad in enumerate(pads)):
             raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
         bordered = self.mixed([side + sum(pad) for side, pad in zip(self.shape, pads, strict=True)], ("pad", tuple(pads), value))
         return bordered if value is None or not any(map(any, pads)) else bordered.holding(value)
