@@ -15,7 +15,7 @@ class Reader:
     """A convolution, or a product with a matrix, that reads the tracked input.
 
     weight, bias: their names in the model, bias None if it has none.  takes_bias: whether one can be given to it.
-    pad: the constant in its padding, or None.  slots: what stands along the axis that it sums over.
+    pads: the constants in its padding.  slots: what stands along the axis that it sums over.
     channels: the picture's.  moves, order: as Tracked's.
     direct: whether nothing on the way reads how many channels there are.  turned: whether the weight is (in, out), not (out, in, *kernel).
     ordered: as Tracked's.
@@ -24,7 +24,7 @@ class Reader:
     weight: str
     bias: str | None
     groups: int
-    pad: float | None
+    pads: tuple[float, ...]
     slots: Slots
     channels: int
     moves: tuple[Any, ...] = ()
@@ -32,7 +32,7 @@ class Reader:
     takes_bias: bool = True
     direct: bool = True
     turned: bool = False
-    ordered: bool = False
+    ordered: int = 0
 
     @staticmethod
     def of(
@@ -55,12 +55,12 @@ class Reader:
         read = (tracked.holding(0.0) if pads_zero else tracked).spread(axis)
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
         slots = read.slots.take(read.places.reshape(-1))
-        return Reader(weight, bias, groups, read.pad, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered)
+        return Reader(weight, bias, groups, read.pads, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered)
 
     @property
-    def fixed(self) -> float | None:
-        """The number that has to mean the same behind the fold as before: what its border holds, or 0 where it has no place for a bias."""
-        return 0.0 if self.pad is None and not self.takes_bias else self.pad
+    def fixed(self) -> tuple[float, ...]:
+        """The numbers that mean the same behind the fold as before: what its border holds, or 0 where there is no place for a bias."""
+        return self.pads if self.pads or self.takes_bias else (0.0,)
 
 
 class Trail:
