@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from ..sources import Recipe
-from ..steps import Affine, channels_out, split_affine_end
+from ..steps import Affine, channels_out, output_size, split_affine_end
 from ..verify import Truth, ready_size_of
 from ..verify.runtimes import OnnxReference
 
@@ -53,7 +53,7 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
         untouched=graph.untouched(model, picture.value),
     )
     truth = open_one(file)
-    minus = None if affine is None else graph.uncorrected_border(picture, affine)
+    minus = None if affine is None else graph.uncorrected_border(picture, affine, size=output_size(recipe.steps, recipe.pixels.size))
     wrong = None if minus is None else (open_one(graph.to_bytes(model), folder=file.absolute().parent), minus)
     return Truths(truth, truth, wrong, "the original file fed by float64 steps")
 

@@ -17,7 +17,8 @@ from .factors import factors
 from .slots import Slots
 
 MOST = 1 << 20
-"""Numbers along the axis that is summed over: a picture of 512x512 pixels in four channels, flattened."""
+"""Numbers along the axis that is summed over: a picture of 512x512 pixels in four channels, flattened. A longer side stands for a free
+one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,8 @@ class Tracked:
         return found[0] if len(found) == 1 else None
 
     def is_plain(self, axis: int) -> bool:
-        return bool(self.places.shape[axis] == 1)
+        """Whether it is none of channels, of which there may be one."""
+        return bool(self.places.shape[axis] == 1) and self.order[axis] != "C"
 
     def gather(self, axis: int, table: NDArray[np.integer]) -> "Tracked":
         """What stands at these positions of an axis, which gives way to the table's axes: of none for a single position."""
@@ -107,12 +109,13 @@ class Tracked:
         """The same numbers in another shape. Where plain axes and channels come onto one axis, the pixels there become phases."""
         if math.prod(shape) != math.prod(self.shape) or 0 in shape:
             raise NotFoldableError(
-                f"a value of the shape {self.shape} is reshaped to {tuple(shape)} before the first convolution", name="fold-moved-pixels"
+                f"a value of the shape {told(self.shape)} is reshaped to {told(shape)} before the first convolution",
+                name="fold-moved-pixels",
             )
         parts = factors(self.shape, shape, mixable=[self.is_plain(axis) for axis in range(self.rank)])
         if parts is None:
             raise NotFoldableError(
-                f"channels are mixed with positions where {self.shape} is reshaped to {tuple(shape)}", name="fold-moved-pixels"
+                f"channels are mixed with positions where {told(self.shape)} is reshaped to {told(shape)}", name="fold-moved-pixels"
             )
         sides = [1 if part.old is None or self.is_plain(part.old) else part.size for part in parts]
         plain = [(part.size, part.old, part.new) for part, side in zip(parts, sides, strict=True) if side == 1]
@@ -144,7 +147,8 @@ class Tracked:
             return self
         if len(self.slots) * side > MOST or self.slots.phase.max() > (1 << 62) // side:
             raise NotFoldableError(
-                "channels and positions come onto one axis that is longer than could be told apart", name="fold-moved-pixels"
+                f"channels and positions come onto one axis, of {told([side])} of them, which is more than can be told apart",
+                name="fold-moved-pixels",
             )
         turn = np.arange(side).reshape([side if at == axis else 1 for at in range(self.rank)])
         moves = (*self.moves, ("spread", self._number(axis)))
@@ -152,7 +156,10 @@ class Tracked:
 
     def gathered(self, axis: int) -> "Tracked":
         """Undoes spread(): an axis along which nothing but the pixel changes is plain again. Itself where that is not so."""
-        rows, side = self.slots.take(self.places.reshape(-1)), self.places.shape[axis]
+        side = self.places.shape[axis]
+        if side == 1:
+            return self
+        rows = self.slots.take(self.places.reshape(-1))
         channel, phase, scale, offset = (
             np.moveaxis(values.reshape(self.places.shape), axis, 0).reshape(side, -1)
             for values in (rows.channel, rows.phase, rows.scale, rows.offset)
@@ -235,7 +242,7 @@ class Tracked:
 
     def padded(self, pads: Sequence[tuple[int, int]], value: float | None) -> "Tracked":
         """With a border, so many before and behind along each axis, that holds a constant; None: copies of pixels."""
-        if any(any(pad) and (not self.is_plain(axis) or self.order[axis] == "C") for axis, pad in enumerate(pads)):
+        if any(any(pad) and not self.is_plain(axis) for axis, pad in enumerate(pads)):
             raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
         bordered = self.mixed([side + sum(pad) for side, pad in zip(self.shape, pads, strict=True)], ("pad", tuple(pads), value))
         return bordered if value is None or not any(map(any, pads)) else bordered.holding(value)
@@ -247,6 +254,10 @@ class Tracked:
     def _number(self, axis: int) -> int:
         """Of a plain axis among those: what moves() are told by."""
         return sum(self.is_plain(at) and self.shape[at] > 1 for at in range(axis))
+
+
+def told(shape: Sequence[int]) -> str:
+    return f"({', '.join('free' if side > MOST else str(side) for side in shape)})"
 
 
 def _together(letters: Sequence[str]) -> str:

@@ -49,8 +49,8 @@ class Reader:
     ) -> "Reader":
         """axis: that it sums over."""
         for other in range(tracked.rank):
-            tracked = tracked if other == axis or tracked.is_plain(other) else tracked.gathered(other)
-            if other != axis and not tracked.is_plain(other):
+            tracked = tracked if other == axis else tracked.gathered(other)
+            if other != axis and tracked.places.shape[other] > 1:
                 raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-not-affine")
         read = (tracked.holding(0.0) if pads_zero else tracked).spread(axis)
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)

@@ -172,7 +172,7 @@ REFUSED = {
     "along other axes": (lambda x: Reader.of(x.permute([0, 2, 3, 1]), weight="w", bias=None, channels=3), "on axis 1"),
     "mixed": (lambda x: x.permute([0, 2, 3, 1]).reshape([2, 8, 18, 2]), "channels are mixed with positions"),
     "another size": (lambda x: x.reshape([2, 3, 8, 13]), r"of the shape \(2, 3, 8, 12\) is reshaped to"),
-    "too long": (lambda _: Tracked.picture("NCHW", (1, 3, 2048, 2048)).reshape([1, 3 << 22]), "longer than could be told apart"),
+    "too long": (lambda _: Tracked.picture("NCHW", (1, 3, 2048, 2048)).reshape([1, 3 << 22]), "more than can be told apart"),
     "beyond the end": (lambda x: x.gather(3, np.array([12])), "position 12 is taken of an axis of 12"),
     "no side of one": (lambda x: x.squeeze(3), "an axis of 12 is squeezed"),
     "windows of channels": (lambda x: x.windows(1, 2, 1), "windows of channels"),
