@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import NotFoldableError
+from ..errors import NotFoldableError, PreprocError
 from ..steps import Affine
 from .slots import Slots
 from .tracked import Tracked
@@ -51,7 +51,7 @@ class Reader:
         for other in range(tracked.rank):
             tracked = tracked if other == axis else tracked.gathered(other)
             if other != axis and tracked.places.shape[other] > 1:
-                raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-not-affine")
+                raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-moved-pixels")
         read = (tracked.holding(0.0) if pads_zero else tracked).spread(axis)
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
         slots = read.slots.take(read.places.reshape(-1))
@@ -75,6 +75,11 @@ class Trail:
     @staticmethod
     def no_convolution(what: str) -> NotFoldableError:
         return NotFoldableError(f"{what} reads the input, which is not a convolution", name="fold-not-convolution")
+
+    def refuse(self, error: PreprocError, where: str) -> None:
+        """where: names the node, unless the message does; empty: nowhere in particular."""
+        told = str(error) if not where or where in str(error) else f"{error} ({where})"
+        self.refusals.append(NotFoldableError(told, name=error.name))
 
     def check(self) -> None:
         """Raises the first refusal, or that there is nothing to fold into."""
