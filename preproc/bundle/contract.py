@@ -44,27 +44,25 @@ def make_contract(
     """JSON-ready. outputs, others: name, dtype and shape of each output, and of what an .onnx file takes beside the picture.
     fold: per format, what was done.  notes: what else somebody should know.
     sizes: (height, width) of the pixels that were verified, where a side is free."""
-    pixels = recipe.pixels
-    return (
-        {
-            "format": "preproc-contract",
-            "version": 1,
-            "name": recipe.name,
-            "input": {"name": INPUT, "layout": pixels.layout, "color": pixels.color, "dtype": pixels.dtype, "shape": _shape(pixels)},
-            "other_inputs": list(others),
-            "steps": [step.spec() for step in recipe.steps],
-            "steps_from": recipe.steps_from,
-            "outputs": list(outputs),
-            "labels": list(labels),
-            "fold": dict(fold),
-            "tolerance": recipe.export.tolerance,
-            "notes": list(notes),
-            "backbone": _backbone(recipe.backbone)
-            | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
-        }
-        | ({"tf32": True} if recipe.export.tf32 else {})
-        | ({"verified_sizes": [list(size) for size in sizes]} if sizes else {})
-    )
+    pixels, more = recipe.pixels, dict[str, Any]()
+    more |= {"tf32": True} if recipe.export.tf32 else {}
+    more |= {"verified_sizes": [list(size) for size in sizes]} if sizes else {}
+    return {
+        "format": "preproc-contract",
+        "version": 1,
+        "name": recipe.name,
+        "input": {"name": INPUT, "layout": pixels.layout, "color": pixels.color, "dtype": pixels.dtype, "shape": _shape(pixels)},
+        "other_inputs": list(others),
+        "steps": [step.spec() for step in recipe.steps],
+        "steps_from": recipe.steps_from,
+        "outputs": list(outputs),
+        "labels": list(labels),
+        "fold": dict(fold),
+        "tolerance": recipe.export.tolerance,
+        "notes": list(notes),
+        "backbone": _backbone(recipe.backbone)
+        | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
+    } | more
 
 
 def _shape(pixels: PixelsSpec) -> list[int | str]:
