@@ -107,6 +107,10 @@ def attach(
         force=force,
     )
     sizes = check_verify_sizes(verify_sizes) if verify_sizes else ()
+    if sizes and not verify:
+        raise PreprocError(
+            f"verify_sizes: expected for a file that is verified, got {list(sizes)} for one that is not", name="option-without-effect"
+        )
     tolerance = None if tolerance is None else check_tolerance(tolerance)
     recipe = replace(recipe, steps_from=steps_from, export={"tolerance": tolerance, "verify_sizes": sizes})
     if form in FORMS:
