@@ -230,7 +230,7 @@ def test_a_traceback_ends_in_what_explains_it():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["verify"], ["verify", "a", "--runtme", "x"], ["exprot"], ["attach", "a", "-o", "b", "--tolerance", "x"]]
+    "arguments", [["export"], ["verify", "a", "--runtme", "x"], ["exprot"], ["attach", "a", "-o", "b", "--tolerance", "x"]]
 )
 def test_what_typer_refuses_has_a_name_too(arguments):
     done = run(*arguments, "--json", check=2)
