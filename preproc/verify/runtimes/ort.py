@@ -94,7 +94,9 @@ class OrtCpu(Runtime):
         try:
             parts: Sequence[Any] = self.session.get_provider_graph_assignment_info()
         except AttributeError as error:
-            raise VerificationError("expected an onnxruntime that says where each node runs (1.24 or newer), got an older one") from error
+            raise VerificationError(
+                "expected an onnxruntime that says where each node runs (1.24 or newer), got an older one", name="runtime-absent"
+            ) from error
         return parts
 
     def _session(self, ort: Any, model: str | bytes, options: Any) -> Any:
