@@ -68,7 +68,8 @@ def attach(
             check_choice(field, value, known)
     first, later, pixels = _front(steps, pixels, model_color)
     _check_names(onnx_in, out, bare=bare, verify=verify)
-    model = graph.load(onnx_in)
+    progress(f"reading {onnx_in.name}")
+    model = graph.load(onnx_in, progress)
     if bare:
         _check_weights(onnx_in, out, model)
     recipe = _recipe(
@@ -86,7 +87,7 @@ def attach(
     recipe, notes = _in_form(recipe, model, form)
     if verify:
         check_images(recipe, images)
-    job = file_job(recipe, model)
+    job = file_job(recipe, model, progress)
     job = dataclasses.replace(job, notes=(*job.notes, *notes))
     del model  # as large as its weights
     if bare:

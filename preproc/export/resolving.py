@@ -9,7 +9,7 @@ from .. import graph
 from ..bundle.inspection import graph_effect
 from ..errors import PreprocError, RecipeError
 from ..folding import InputEffect, guard
-from ..host import Progress
+from ..host import Progress, silent
 from ..sources import FORMATS, USUAL, Recipe, replace
 from ..steps import Normalize, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
@@ -48,7 +48,9 @@ def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mappin
                 f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}',
                 name="unknown-choice",
             )
-        return file_job(recipe, graph.load(recipe.resolve(str(recipe.backbone.weights))))
+        file = recipe.resolve(str(recipe.backbone.weights))
+        progress(f"reading {file.name}")
+        return file_job(recipe, graph.load(file, progress), progress)
     from ..sources.backbones import agreement, load_backbone, published_weights
 
     _check_installed(recipe)
@@ -70,7 +72,7 @@ def _check_installed(recipe: Recipe) -> None:
     onnxruntime()
 
 
-def file_job(recipe: Recipe, model: "ir.Model") -> Job:
+def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent) -> Job:
     """A network that is an .onnx file, loaded as `model`: its outputs named, its batch as it is, refused if it normalizes its input a
     second time."""
     file = recipe.resolve(str(recipe.backbone.weights))
@@ -87,7 +89,7 @@ def file_job(recipe: Recipe, model: "ir.Model") -> Job:
     check_opset(recipe, model)
     notes = _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
     size = sum(each.stat().st_size for each in (file, *(file.parent / name for name in graph.beside(model))))
-    sha256, load = graph.fingerprint(file, model), functools.partial(graph.load, file)
+    sha256, load = graph.fingerprint(file, model, progress), functools.partial(graph.load, file, progress)
     return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
 
 
