@@ -90,7 +90,8 @@ def attach(
         raise PreprocError(f"expected different inputs, got {', '.join(names)}", name="conflicting-options")
     first, later, pixels = _front(steps, pixels, model_color)
     _check_names(onnx_in, out, bare=bare, verify=verify)
-    model = graph.load(onnx_in)
+    progress(f"reading {onnx_in.name}")
+    model = graph.load(onnx_in, progress)
     if bare:
         _check_weights(onnx_in, out, model)
     before = contract_before(model, onnx_in, names)
@@ -117,7 +118,7 @@ def attach(
         recipe = in_form(recipe, str(form))
     if verify:
         check_images(recipe, images)
-    job = dataclasses.replace(file_job(recipe, model, any_form=form == "auto"), before=before)
+    job = dataclasses.replace(file_job(recipe, model, progress, any_form=form == "auto"), before=before)
     del model  # as large as its weights
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)

@@ -13,7 +13,7 @@ from .. import graph
 from ..bundle.inspection import graph_effect
 from ..errors import PreprocError, RecipeError
 from ..folding import InputEffect, guard
-from ..host import Progress
+from ..host import Progress, silent
 from ..sources import FORMATS, FRAMES, USUAL, FurtherPicture, PixelsSpec, Recipe, replace
 from ..steps import PIXEL_DTYPES, Affine, Geometry, Normalize, Resampling, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
@@ -54,7 +54,9 @@ def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mappin
                 f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}',
                 name="unknown-choice",
             )
-        return file_job(recipe, graph.load(recipe.resolve(str(recipe.backbone.weights))))
+        file = recipe.resolve(str(recipe.backbone.weights))
+        progress(f"reading {file.name}")
+        return file_job(recipe, graph.load(file, progress), progress)
     from ..sources.backbones import agreement, load_backbone, published_weights
 
     _check_installed(recipe)
@@ -76,7 +78,7 @@ def _check_installed(recipe: Recipe) -> None:
     onnxruntime()
 
 
-def file_job(recipe: Recipe, model: "ir.Model", *, any_form: bool = False) -> Job:
+def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, any_form: bool = False) -> Job:
     """A network that is an .onnx file, loaded as `model`: its outputs named, its batch as it is, refused if it normalizes its input a
     second time. any_form: as in_opset()'s."""
     file = recipe.resolve(str(recipe.backbone.weights))
@@ -93,13 +95,14 @@ def file_job(recipe: Recipe, model: "ir.Model", *, any_form: bool = False) -> Jo
         notes += (f"the number of frames is free: verified with {FRAMES}",)
     notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
     size = sum(each.stat().st_size for each in (file, *(file.parent / name for name in graph.beside(model))))
-    sha256, load = graph.fingerprint(file, raised), functools.partial(_load, file, raised.opset_imports.get("", 0))
+    sha256 = graph.fingerprint(file, raised, progress)
+    load = functools.partial(_load, file, raised.opset_imports.get("", 0), progress)
     return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
 
 
-def _load(file: Path, opset: int) -> "ir.Model":
+def _load(file: Path, opset: int, progress: Progress) -> "ir.Model":
     """As file_job() took it: of that opset."""
-    model = graph.load(file)
+    model = graph.load(file, progress)
     return model if model.opset_imports.get("", 0) == opset else graph.raised(model, opset)[0]
 
 
