@@ -122,7 +122,9 @@ def _against_original(
     files = {str(RUNTIMES[name].file) for name in names}
     with tempfile.TemporaryDirectory() as folder:
         bare = bare_network(recipe, backbone, proof.cases, files, Path(folder))
-        return report_on(place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, progress=progress)
+        return report_on(
+            place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, ours=place == bundle.folder, progress=progress
+        )
 
 
 def _folded(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | None":
