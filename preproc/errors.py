@@ -114,4 +114,4 @@ def shortened(text: str, most: int = 300) -> str:
     return f"{text[:end]} ..."
 
 
-_ORT = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S+ failed:|/onnxruntime_src/\S+:\d+ .*?\)( const)? (?=[A-Z\[])")
+_ORT = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S+ failed:|/onnxruntime_src/\S+:\d+ .*?\)( const)? (?=[A-Za-z\[])")

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "preproc"
 ORDER = tuple(
-    "host host.decoding steps oracle stats.sums stats.places stats.counting stats.engines stats stats.output "  # noqa: SIM905
+    "host host.decoding steps oracle oracle.files stats.sums stats.places stats.counting stats.engines stats stats.output "  # noqa: SIM905
     "sources.published sources sources.backbones layers folding folding.modules graph "
     "verify.runtimes verify bundle bundle.inspection export.formats export.serving export cli".split()
 )
@@ -18,7 +18,10 @@ ORDER = tuple(
 MOST_ROOMS = 12
 FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
-ONNX = {"graph/builder.py", "graph/constants.py", "graph/files.py", "graph/messages.py", "graph/reading.py", "graph/writing.py"}
+ONNX = {
+    f"graph/{name}.py" for name in ("builder", "constants", "files", "messages", "operators", "quantized", "raising", "reading", "writing")
+}
+ONNX |= {"oracle/files/moving.py", "oracle/files/pointwise.py", "oracle/files/reading.py"}
 ONNXRUNTIME = {"verify/runtimes/ort.py"}
 TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
 OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec")

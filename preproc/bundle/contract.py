@@ -8,7 +8,18 @@ from typing import Any
 
 from .. import steps
 from ..errors import BundleError, PreprocError, first_line
-from ..sources import BackboneSpec, Front, FurtherPicture, PixelsSpec, Recipe, check_tolerance, parse_front, parse_recipe, replace
+from ..sources import (
+    BackboneSpec,
+    Front,
+    FurtherPicture,
+    PixelsSpec,
+    Recipe,
+    check_tolerance,
+    check_verify_sizes,
+    parse_front,
+    parse_recipe,
+    replace,
+)
 
 KEY = "preproc.contract"
 """Its key in ONNX metadata_props."""
@@ -40,26 +51,32 @@ def make_contract(
     constants_agree: str,
     labels: Sequence[str],
     notes: Sequence[str],
+    sizes: Sequence[steps.Size],
 ) -> dict[str, Any]:
     """JSON-ready. outputs, others: name, dtype and shape of each output, and of what an .onnx file takes beside the picture.
-    fold: per format, what was done.  notes: what else somebody should know."""
+    fold: per format, what was done.  notes: what else somebody should know.
+    sizes: (height, width) of the pixels that were verified, where a side is free."""
     pixels = recipe.pixels
-    return {
-        "format": "preproc-contract",
-        "version": 1,
-        "name": recipe.name,
-        "input": {"name": INPUT} | _pixels(pixels),
-        "other_inputs": list(others),
-        "steps": [step.spec() for step in recipe.steps],
-        "steps_from": recipe.steps_from,
-        "outputs": list(outputs),
-        "labels": list(labels),
-        "fold": dict(fold),
-        "tolerance": recipe.export.tolerance,
-        "notes": list(notes),
-        "backbone": _backbone(recipe.backbone)
-        | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
-    } | ({"tf32": True} if recipe.export.tf32 else {})
+    return (
+        {
+            "format": "preproc-contract",
+            "version": 1,
+            "name": recipe.name,
+            "input": {"name": INPUT} | _pixels(pixels),
+            "other_inputs": list(others),
+            "steps": [step.spec() for step in recipe.steps],
+            "steps_from": recipe.steps_from,
+            "outputs": list(outputs),
+            "labels": list(labels),
+            "fold": dict(fold),
+            "tolerance": recipe.export.tolerance,
+            "notes": list(notes),
+            "backbone": _backbone(recipe.backbone)
+            | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
+        }
+        | ({"tf32": True} if recipe.export.tf32 else {})
+        | ({"verified_sizes": [list(size) for size in sizes]} if sizes else {})
+    )
 
 
 def picture(recipe: Recipe, fold: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +154,7 @@ def _pixels(pixels: PixelsSpec) -> dict[str, Any]:
 
 def _shape(pixels: PixelsSpec) -> list[int | str]:
     """Numbers, and the names of the sides that are free."""
-    height, width = pixels.size or ("height", "width")
+    height, width = (word if side is None else side for side, word in zip(pixels.size, ("height", "width"), strict=True))
     sides = {"N": pixels.batch or "N", "T": pixels.frames or "frames", "C": pixels.channels, "H": height, "W": width}
     return [sides[axis] for axis in pixels.whole_layout]
 
@@ -189,6 +206,7 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
         told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
+        told += ["verified_sizes" not in contract or bool(check_verify_sizes(contract["verified_sizes"]))]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
         told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
     except (KeyError, TypeError, AttributeError, ValueError, PreprocError) as error:
@@ -210,7 +228,8 @@ def _front(contract: Mapping[str, Any]) -> dict[str, Any]:
     size = [sides["H"], sides["W"]]
     return {
         "pixels": {key: contract["input"][key] for key in ("color", "dtype")}
-        | {"layout": f"N{layout[-3:]}", "size": size if isinstance(size[0], int) else "dynamic", "channels": sides["C"]}
+        | {"layout": f"N{layout[-3:]}", "channels": sides["C"]}
+        | {"size": [side if isinstance(side, int) else "dynamic" for side in size]}
         | ({"batch": sides["N"]} if isinstance(sides.get("N"), int) else {}),
         "steps": [step.spec() for step in steps_of(contract)[1:]],
     }
@@ -229,7 +248,8 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         "backbone": backbone,
         "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"}
         | {"tf32": contract.get("tf32", False)}
-        | ({} if contract.get("tolerance") is None else {"tolerance": contract["tolerance"]}),
+        | ({} if contract.get("tolerance") is None else {"tolerance": contract["tolerance"]})
+        | ({"verify_sizes": contract["verified_sizes"]} if "verified_sizes" in contract else {}),
     }
     names = tuple(output["name"] for output in contract["outputs"])  # not through parse_recipe(): an .onnx file's may be any
     made = replace(

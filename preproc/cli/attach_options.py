@@ -5,8 +5,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import PreprocError, check_choice
-from ..sources import PixelsSpec, load_front, published
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, UNITS, Resampling, Statistics, Step, check_pillow, constants_steps, plausibility, preset
+from ..sources import PixelsSpec, check_verify_sizes, load_front, published
+from ..steps import (
+    COLORS,
+    LAYOUTS,
+    PIXEL_DTYPES,
+    UNITS,
+    Resampling,
+    Sides,
+    Size,
+    Statistics,
+    Step,
+    check_pillow,
+    constants_steps,
+    plausibility,
+    preset,
+    with_pillow,
+)
+from .geometry_options import GEOMETRY, geometry_steps
 
 Choice = tuple[Sequence[Step], PixelsSpec, str, str | None]
 """The steps, the pixels, the model's colour order, and where the steps were published."""
@@ -16,8 +32,9 @@ BY_HAND = ("--mean", "--std", "--units")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """As they were given; None: not. layout, color, dtype: None for NHWC, RGB, uint8.  pillow: of what is published, 12 or 13.
-    backend: as published.from_huggingface()'s.  constants_because: as steps.Normalize's, of mean and std and of what is published."""
+    """As they were given; None: not. layout, color, dtype: None for NHWC, RGB, uint8.  pillow: of a resize, 12 or 13.
+    backend: as published.from_huggingface()'s.  constants_because: as steps.Normalize's, of mean and std and of what is published.
+    letterbox, resize, crop, interpolation: as geometry_steps()'s, beside a preset or a mean."""
 
     preset: str | None = None
     mean: str | None = None
@@ -35,6 +52,10 @@ class Options:
     size: str | None = None
     pillow: int | None = None
     constants_because: str | None = None
+    letterbox: str | None = None
+    resize: str | None = None
+    crop: str | None = None
+    interpolation: str | None = None
 
 
 def steps_and_pixels(given: Options) -> Choice:
@@ -57,10 +78,10 @@ def _chosen(given: Options) -> str:
             "ImageNet",
             name="missing-constants",
         )
-    by_hand = (*BY_HAND, "--recipe")
+    of_steps = ("--preset", *BY_HAND, *GEOMETRY)
     of_pixels = ("--layout", "--color", "--dtype")
-    alone = {"--preset": (*by_hand, *PUBLISHED), "--recipe": ("--preset", *BY_HAND, *of_pixels, *PUBLISHED, "--pillow")}
-    alone |= {name: ("--preset", "--model-color", *by_hand, *(other for other in PUBLISHED if other != name)) for name in PUBLISHED}
+    alone = {"--preset": (*BY_HAND, "--recipe", *PUBLISHED), "--recipe": (*of_steps, *of_pixels, *PUBLISHED, "--pillow")}
+    alone |= {name: (*of_steps, "--model-color", "--recipe", *(other for other in PUBLISHED if other != name)) for name in PUBLISHED}
     for name, others in alone.items():
         beside = [other for other in others if said[other] is not None]
         if said[name] is not None and beside:
@@ -68,9 +89,9 @@ def _chosen(given: Options) -> str:
                 f"expected {name} without {' and '.join(beside)}, which it says itself, got both", name="conflicting-options"
             )
     if given.pillow is not None:
-        if chosen[0] not in PUBLISHED:
+        if chosen[0] not in PUBLISHED and given.resize is None:
             raise PreprocError(
-                f"--pillow: expected beside one of {', '.join(PUBLISHED)}, whose resizes it is of, got it with {chosen[0]}",
+                f"--pillow: expected beside one of {', '.join(PUBLISHED)} or --resize, whose resizes it is of, got it with {chosen[0]}",
                 name="option-without-effect",
             )
         check_pillow(given.pillow, "--pillow")
@@ -99,15 +120,19 @@ def _of_a_publisher(given: Options, pixels: PixelsSpec) -> Choice:
         if plausibility.BECAUSE not in str(error):
             raise
         raise PreprocError(str(error).replace(plausibility.BECAUSE, plausibility.BECAUSE_OPTION)) from error
-    if given.pillow is not None and not any(isinstance(step, Resampling) and step.pillow is not None for step in found.steps):
-        raise PreprocError(
-            "--pillow: expected a resize of Pillow's, whose order of passes it says, got none in what is published: "
-            + ", ".join(map(str, found.steps)),
-            name="option-without-effect",
-        )
+    _check_ordered(given, found.steps)
     if pixels.dtype != "uint8":
         raise PreprocError(f"expected --dtype uint8 for what is published for 8 bits, got {pixels.dtype}", name="pixel-dtype")
     return found.steps, pixels, found.color, found.origin
+
+
+def _check_ordered(given: Options, steps: Sequence[Step]) -> None:
+    """Raises PreprocError if a Pillow was said, and no step has an order of passes."""
+    if given.pillow is not None and not any(isinstance(step, Resampling) and step.pillow is not None for step in steps):
+        raise PreprocError(
+            f"--pillow: expected a resize of Pillow's, whose order of passes it says, got none in {', '.join(map(str, steps))}",
+            name="option-without-effect",
+        )
 
 
 def _published(given: Options) -> published.Published:
@@ -141,7 +166,12 @@ def _of_constants(given: Options, pixels: PixelsSpec) -> Choice:
             name="channel-mismatch",
         )
     trained_on = model_color or known.color
-    steps = constants_steps(known, color=trained_on, origin=origin, pixel_dtype=pixels.dtype, constants_because=given.constants_because)
+    moving = geometry_steps(letterbox=given.letterbox, resize=given.resize, crop=given.crop, interpolation=given.interpolation)
+    _check_ordered(given, moving)
+    normalizing = constants_steps(
+        known, color=trained_on, origin=origin, pixel_dtype=pixels.dtype, constants_because=given.constants_because
+    )
+    steps = (*with_pillow(moving, given.pillow), *normalizing)
     return steps, replace(pixels, channels=pixels.channels or len(known.mean)), trained_on, None
 
 
@@ -160,7 +190,7 @@ def _pixels(given: Options) -> PixelsSpec:
     check_choice("--layout", layout, LAYOUTS)
     check_choice("--color", color, COLORS)
     check_choice("--dtype", dtype, PIXEL_DTYPES)
-    size = None if given.size is None else _size(given.size)
+    size = (None, None) if given.size is None else _size(given.size)
     return PixelsSpec(layout=layout, color=color, dtype=dtype, size=size, channels=len(COLORS[color]))
 
 
@@ -171,14 +201,29 @@ def _model_color(given: Options) -> str | None:
     return given.model_color.upper()
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str) -> Sides:
     try:
-        height, width = (int(part) for part in text.split(","))
+        height, width = (None if part.strip() == "*" else int(part) for part in text.split(","))
     except ValueError as error:
-        raise PreprocError(f"expected --size to be height and width, as 224,224, got {text!r}", name="option-value") from error
-    if min(height, width) < 1:
+        raise PreprocError(
+            f"expected --size to be height and width, as 224,224, or with * for a side that stays as the model has it, got {text!r}",
+            name="option-value",
+        ) from error
+    if any(side is not None and side < 1 for side in (height, width)):
         raise PreprocError(f"expected --size of at least 1,1, got {text!r}", name="option-value")
     return height, width
+
+
+def verify_sizes(texts: Sequence[str]) -> tuple[Size, ...]:
+    """Of --verify-size, as often as it was given. Raises PreprocError."""
+    sizes = []
+    for text in texts:
+        try:
+            height, width = map(int, text.split(","))
+        except ValueError as error:
+            raise PreprocError(f"expected --verify-size to be height and width, as 320,480, got {text!r}", name="option-value") from error
+        sizes.append((height, width))
+    return check_verify_sizes(sizes) if sizes else ()
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

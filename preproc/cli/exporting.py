@@ -116,15 +116,32 @@ def attach(
         str | None, typer.Option("--timm", metavar="NAME|FILE", help="Of timm's weights, as resnet50.a1_in1k; or a config.json.")
     ] = None,
     torchvision: Annotated[str | None, typer.Option("--torchvision", metavar="WEIGHTS", help="As ResNet50_Weights.IMAGENET1K_V2.")] = None,
+    letterbox: Annotated[
+        str | None, typer.Option("--letterbox", metavar="H,W", help="The whole picture in a border, as YOLO's; beside --preset or --mean.")
+    ] = None,
+    resize: Annotated[
+        str | None,
+        typer.Option("--resize", metavar="H,W|N", help="As torchvision's, or N for the shorter side; beside --preset or --mean."),
+    ] = None,
+    crop: Annotated[str | None, typer.Option("--crop", metavar="H,W", help="The middle, behind --resize.")] = None,
+    interpolation: Annotated[
+        str | None, typer.Option("--interpolation", metavar="NAME", help="Of --resize: bilinear (default), bicubic, ...")
+    ] = None,
     pillow: Annotated[
-        int | None, typer.Option("--pillow", metavar="12|13", help="Whose order of passes a published resize has; default: as installed.")
+        int | None, typer.Option("--pillow", metavar="12|13", help="Whose order of passes a resize has; default: as installed.")
     ] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="NHWC (default) or NCHW: what the caller has.")] = None,
     color: Annotated[str | None, typer.Option("--color", help="RGB (default), BGR, RGBA, BGRA, GRAY or ANY: what the caller has.")] = None,
     model_color: Annotated[str | None, typer.Option("--model-color", help="What it was trained on; default: as the constants.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="uint8 (default) or uint16: what the caller has.")] = None,
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
-    size: Annotated[str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open.")] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open; * for a side that stays so, as 48,*.")
+    ] = None,
+    verify_size: Annotated[
+        list[str] | None,
+        typer.Option("--verify-size", metavar="H,W", help="Of pixels to verify with where a side is free; default: found. Repeatable."),
+    ] = None,
     form: Annotated[
         str | None,
         typer.Option("--form", metavar="fast|exact", help="Of resizes; default: fast, if the model's opset has it."),
@@ -141,7 +158,8 @@ def attach(
     """Put preprocessing in front of an .onnx file, verified against the original."""
     from ..bundle import Bundle
     from ..export import attach as put
-    from .attach_options import Options, steps_and_pixels
+    from ..steps import Geometry
+    from .attach_options import Options, steps_and_pixels, verify_sizes
 
     given = Options(
         preset=preset,
@@ -160,8 +178,14 @@ def attach(
         size=size,
         pillow=pillow,
         constants_because=constants_because,
+        letterbox=letterbox,
+        resize=resize,
+        crop=crop,
+        interpolation=interpolation,
     )
     steps, pixels, trained_on, steps_from = steps_and_pixels(given)
+    if letterbox or resize or crop:
+        say(f"{out.name}: pixels are moved by " + ", ".join(str(step) for step in steps if isinstance(step, Geometry)))
     made = put(
         model,
         out,
@@ -177,6 +201,7 @@ def attach(
         steps_from=steps_from,
         tolerance=tolerance,
         form=form or ("auto" if recipe is None else None),
+        verify_sizes=verify_sizes(verify_size or ()),
         progress=progress_of(out.name),
     )
     report = made.report if isinstance(made, Bundle) else made

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -237,9 +237,15 @@ def _of_file(file: Path, preset: str | None, folder: Path) -> tuple[str, str | N
         or_else="as the preset's" if trained == "BGR" else "say BGR if it was",
         which=f'input = {_quoted(picture["input"])}\nlayout = "{picture["layout"]}"\n' if len(described["inputs"]) > 1 else "",
     )
-    size = f"{picture['size']} # as the file has it" if picture["size"] else '"dynamic" # as the file has it, or [height, width]'
+    told = "as the file has it" if picture["size"] and None not in picture["size"] else "as the file has it, or [height, width]"
+    size = f"{_sides(picture['size'])} # {told}"
     pixels = PIXELS.format(color=color, size=size) + (f"channels = {picture['channels']}\n" if color == "ANY" else "")
     return f"{top}{pixels}\n{steps}".rstrip() + "\n" + EXPORT.format(formats='["onnx"]'), left
+
+
+def _sides(size: Sequence[int | None] | None) -> str:
+    """As a recipe says them."""
+    return '"dynamic"' if size is None else json.dumps(["dynamic" if side is None else side for side in size])
 
 
 def _steps(picture: Mapping[str, Any], preset: str | None) -> tuple[str, str | None]:

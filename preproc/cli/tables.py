@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ..host import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ..verify import Control, Power, Report, Result
 
@@ -38,6 +38,8 @@ def print_report(report: "Report") -> None:
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
     console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")
+    for line in _truths(power):
+        console.print(line)
     if power.mixed:
         console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
     if report.tf32:
@@ -53,6 +55,19 @@ def print_report(report: "Report") -> None:
     if original is not None and not original.reason:
         console.print(_verdicts(f"{report.name}: {original.name} through PIL, {original.pictures} photographs", original.results))
         console.print(f"  its model-ready tensors differ from the float64 reference's by {original.ready_error:.1e} of the largest value")
+
+
+def _truths(power: "Power") -> "Iterator[str]":
+    """What each output was compared with, where that is told."""
+    for name, truth in power.truths.items():
+        if not truth.reason:
+            yield f"  {name}: compared with float64; the original's own float32 is {truth.error:.1e} from it"
+        else:
+            own = f"compared with the original in its own float32, whose noise is {truth.error:.1e}, not with float64"
+            yield f"  {name}: {own}: {truth.reason}"
+    if power.steps:
+        room = "a runtime may be off by so much more" if power.room else "no room is made, for the steps give the correctly rounded values"
+        yield f"  one rounding of the model-ready tensor moves the original by {power.steps:.1e}, for it decides steps inside: {room}"
 
 
 def _told(control: "Control", power: "Power") -> str | None:

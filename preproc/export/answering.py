@@ -1,6 +1,7 @@
 """What each runtime answers: the report on files, against the truth or, where that is not at hand, against golden samples."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +33,20 @@ def report_on(
     module: the model in Python, for the runtimes that take one.  bare: the network alone, for what it errs by.  tf32: allow it, whatever
     the contract says.
     """
-    rounds = [proof.cases] if proof.original is None else [proof.cases, proof.original]
+    folded = any(entry["folded"] for entry in contract["fold"].values())
+    tight = replace(proof.power, room=0.0 if proof.rounded_once and not folded else proof.power.steps)
+    rounds = [(proof.cases, tight)]
+    if proof.original is not None:  # whose model-ready tensors have other roundings
+        rounds.append((proof.original, replace(proof.power, room=proof.power.steps)))
     runtimes = make_runtimes(names, contract, module, tf32=tf32)
-    results, *compared = _ask(
-        place, runtimes, rounds, proof.power, lambda runtime: bare.error(runtime, proof.cases, proof.power.scale), progress
-    )
+
+    def alone(runtime: Runtime) -> float | None:
+        known = runtime.name == proof.bare_in
+        return proof.power.bare_error if known else bare.error(runtime, proof.cases, proof.power.scale)
+
+    results, *compared = _ask(place, runtimes, rounds, alone, progress)
     progress("looking for the smallest mistake that shows")
-    power = settled(proof.power, results, proof.noticed)
+    power = settled(tight, results, proof.noticed)
     original = None
     if contract.get("steps_from") is not None:
         name = title(contract["steps_from"])
@@ -54,7 +62,7 @@ def report_on_golden(bundle: Bundle, place: Path, names: Sequence[str], *, why_n
     contract, cases = bundle.contract, bundle.golden()
     runtimes = make_runtimes(names, contract, None, why_not=why_not, tf32=tf32)
     progress(f"verifying {', '.join(names)} on the golden samples")
-    (results,) = _ask(place, runtimes, [cases], bundle.report.power, bundle.report.bare_error, progress)
+    (results,) = _ask(place, runtimes, [(cases, bundle.report.power)], bundle.report.bare_error, progress)
     original = None
     if contract.get("steps_from") is not None:
         original = Original(title(contract["steps_from"]), reason="it takes the original backbone, which was not asked for")
@@ -78,16 +86,16 @@ def _allowed(contract: Mapping[str, Any], tf32: bool) -> bool:
 def _ask(
     place: Path,
     runtimes: Sequence[Runtime],
-    rounds: Sequence[Sequence[Case]],
-    power: Power,
+    rounds: Sequence[tuple[Sequence[Case], Power]],
     bare: Callable[[Runtime], float | None],
     progress: Progress,
 ) -> list[tuple[Result, ...]]:
-    """What each runtime answers in each round of cases. bare: what the bare network errs by in a runtime; None: not known."""
+    """What each runtime answers in each round of cases, and by which power it is judged. bare: what the bare network errs by in a runtime;
+    None: not known."""
     alone, in_turn = {runtime.name: bare(runtime) for runtime in paced(runtimes, "running the bare network", progress)}, InTurn(runtimes)
 
-    def answer(runtime: Runtime, cases: Sequence[Case]) -> Result:
+    def answer(runtime: Runtime, cases: Sequence[Case], power: Power) -> Result:
         file = place / (runtime.file or "") if place.is_dir() else place
         return judge(runtime, file, cases, power, bare=alone[runtime.name], progress=progress)
 
-    return [tuple(answer(runtime, cases) for runtime in in_turn) for cases in rounds]
+    return [tuple(answer(runtime, cases, power) for runtime in in_turn) for cases, power in rounds]

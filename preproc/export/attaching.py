@@ -1,7 +1,7 @@
 """Preprocessing in front of an .onnx file that exists already: a recipe whose backbone is that file. No torch."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,26 @@ from ..bundle import KEY, MANIFEST, Bundle, check_target
 from ..bundle import contract as contracts
 from ..errors import PreprocError, check_choice
 from ..host import Progress, silent, targets
-from ..sources import FOLDS, BackboneSpec, ExportSpec, FurtherPicture, PixelsSpec, Recipe, check_name, check_tolerance, replace, taken_as
-from ..steps import COLORS, FAST, FORMS, NETWORK_LAYOUTS, FromPixels, Geometry, Resampling, Step
+from ..sources import (
+    FOLDS,
+    BackboneSpec,
+    ExportSpec,
+    FurtherPicture,
+    PixelsSpec,
+    Recipe,
+    check_name,
+    check_tolerance,
+    check_verify_sizes,
+    replace,
+    taken_as,
+)
+from ..steps import COLORS, FORMS, NETWORK_LAYOUTS, FromPixels, Geometry, Sides, Step
 from ..verify import Report
 from .before import contract_before, given_of
 from .exporter import publish_bundle, publish_file
 from .job import check_images
-from .resolving import check_opset, file_job
+from .opsets import in_form
+from .resolving import file_job
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -33,7 +46,7 @@ def attach(
     onnx_in: str | Path,
     out: str | Path,
     *,
-    steps: "Pipeline | Sequence[Layer | Step]",
+    steps: "Pipeline | Layer | Step | Iterable[Layer | Step]",
     pixels: PixelsSpec | None = None,
     model_color: str | None = None,
     input_name: str | Sequence[str] | None = None,
@@ -45,14 +58,16 @@ def attach(
     steps_from: str | None = None,
     tolerance: float | None = None,
     form: str | None = None,
+    verify_sizes: Sequence[tuple[int, int]] = (),
     progress: Progress = silent,
 ) -> Bundle | Report | None:
     """Writes the model `onnx_in` with `steps` in front of it, verified against the original file, which is not touched.
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; size None: as the model has it, or where the steps resize
-    any. A FromPixels at the front says what the caller has and what order the model was trained on, all but the size.
+    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is
+    None: as the model has it, or where the steps resize, any. A FromPixels at the front says what the caller has and what order the model
+    was trained on, all but the size.
     model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might; or
     several, each of which gets the same steps. A file that attach() made of a model with more pictures is taken, too, with one of these.
     model_layout: what that one takes, one of steps.NETWORK_LAYOUTS; None: as the graph reads it, or its shape tells.
@@ -60,7 +75,8 @@ def attach(
     images: a folder of your own pictures to verify with.  steps_from: where the steps were published, for the contract.
     tolerance: how far a runtime may be from the original file, relative to the largest output; None: see verify.Power.bounds().
     form: of resizes, "fast" or "exact", in place of what the steps say; "auto": exact where the model's opset is too old for the steps' own
-    and the pixels are of one size.
+    and the pixels are of one size. An opset that is too old all the same is raised, where that changes nothing of what the model computes.
+    verify_sizes: (height, width) of pixels to verify with, where a side is free; (): those that the model takes are looked for.
     Raises VerificationError if the new file differs from the original, PreprocError if the model does not fit.
     """
     onnx_in, out = Path(onnx_in), Path(out)
@@ -90,12 +106,15 @@ def attach(
         fold=fold,
         force=force,
     )
-    recipe = replace(recipe, steps_from=steps_from, export={"tolerance": None if tolerance is None else check_tolerance(tolerance)})
-    recipe, notes = _in_form(recipe, model, form)
+    sizes = check_verify_sizes(verify_sizes) if verify_sizes else ()
+    tolerance = None if tolerance is None else check_tolerance(tolerance)
+    recipe = replace(recipe, steps_from=steps_from, export={"tolerance": tolerance, "verify_sizes": sizes})
+    if form in FORMS:
+        recipe = in_form(recipe, str(form))
     if verify:
         check_images(recipe, images)
-    job = file_job(recipe, model)
-    job = dataclasses.replace(job, notes=(*job.notes, *notes), before=before)
+    job = dataclasses.replace(file_job(recipe, model, any_form=form == "auto"), before=before)
+    del model  # as large as its weights
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)
     return publish_bundle(job, out, images=images, progress=progress)
@@ -135,7 +154,7 @@ def _check_weights(onnx_in: Path, out: Path, model: "ir.Model") -> None:
 
 
 def _front(
-    given: "Pipeline | Sequence[Layer | Step]", pixels: PixelsSpec | None, model_color: str | None
+    given: "Pipeline | Layer | Step | Iterable[Layer | Step]", pixels: PixelsSpec | None, model_color: str | None
 ) -> tuple[FromPixels, tuple[Step, ...], PixelsSpec]:
     """The FromPixels, given or made, what is behind it, and what the caller has."""
     sequence = vocabulary.as_steps(given)
@@ -152,7 +171,7 @@ def _front(
         raise PreprocError(
             'expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none', name="shape-unknown"
         )
-    size, batch = (None, None) if pixels is None else (pixels.size, pixels.batch)
+    size, batch = ((None, None), None) if pixels is None else (pixels.size, pixels.batch)
     told = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
     if pixels not in (None, told):
         raise PreprocError(
@@ -163,32 +182,6 @@ def _front(
             f"expected model_color= as the FromPixels in front of the steps says, {first.to}, got {model_color}", name="conflicting-options"
         )
     return first, later, told
-
-
-def _in_form(recipe: Recipe, model: "ir.Model", form: str | None) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with its resizes in that form, and what there is to know of it."""
-    if form != "auto":  # file_job() says whether the model's opset has it
-        return recipe if form is None else _with_form(recipe, form), ()
-    try:
-        check_opset(recipe, model)
-    except PreprocError as error:
-        exact = _with_form(recipe, "exact")
-        if exact == recipe:
-            raise
-        if recipe.pixels.size is None:
-            raise PreprocError(f"{error}; or say the pixels' size (--size H,W): the exact form of resizes takes older ones") from error
-        opset = model.opset_imports.get("", 0)
-        return exact, (f"resizes are in the exact form, for a model of opset {opset} has no nodes for the fast one",)
-    return recipe, ()
-
-
-def _with_form(recipe: Recipe, form: str) -> Recipe:
-    """But lanczos, box and hamming, which have one form."""
-    steps = [
-        dataclasses.replace(step, form=form) if isinstance(step, Resampling) and step.smooth and step.interpolation in FAST else step
-        for step in recipe.steps
-    ]
-    return replace(recipe, steps=tuple(steps))
 
 
 def _check_replaceable(out: Path) -> None:
@@ -229,7 +222,7 @@ def _recipe(
         )
     vocabulary.check(sequence, channels=pixels.channels)
     resized = any(isinstance(step, Geometry) for step in sequence)
-    specs = [dataclasses.replace(pixels, size=pixels.size or (None if resized else size), batch=None) for size in sizes]
+    specs = [dataclasses.replace(pixels, size=pixels.size if resized else _where_free(pixels.size, size), batch=None) for size in sizes]
     further = [
         FurtherPicture(takes=taken_as(taker), input=taker, color=sequence[0].to, pixels=spec, steps=sequence, layout=model_layout)
         for taker, spec in zip(names[1:], specs[1:], strict=False)
@@ -252,3 +245,9 @@ def _recipe(
         takes=contracts.INPUT if before is None else taken_as(names[0]),
         further=(*further, *given_of(before)),
     )
+
+
+def _where_free(own: Sides, other: Sides) -> Sides:
+    """The sides, the others' where they are free."""
+    height, width = (side if had is None else had for had, side in zip(own, other, strict=True))
+    return height, width

@@ -1,5 +1,6 @@
 """The bare network, in every runtime: what it errs by there without us is no fault of the preprocessing."""
 
+import functools
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,13 @@ def bare_network(
     """
     names = recipe.backbone.outputs
     if isinstance(backbone, Path):
-        loaded = graph.load(backbone)
-        picture = graph.picture_input(loaded, recipe.backbone.input, recipe.backbone.layout)
-        return Bare({"model.onnx": backbone}, None, names, picture.arrange, beside(recipe, loaded).others)
+
+        @functools.cache
+        def fed() -> "tuple[graph.Picture, Given]":
+            loaded = graph.load(backbone)
+            return graph.picture_input(loaded, recipe.backbone.input, recipe.backbone.layout), beside(recipe, loaded).others
+
+        return Bare({"model.onnx": backbone}, None, names, lambda ready: fed()[0].arrange(ready), lambda ready: fed()[1](ready))
     import torch
     from torch import nn
 
@@ -70,18 +75,18 @@ def bare_network(
     ready = [case.ready for case in cases if case.ready is not None]
     second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
     example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
-    free, model, module = recipe.ready_size is None, Model(nn.Identity(), backbone.module), backbone.module
+    size, model, module = recipe.ready_size, Model(nn.Identity(), backbone.module), backbone.module
 
     def write_onnx(path: Path) -> None:
         graph.save(
-            exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, dynamic_size=free),
+            exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, size=size),
             path,
         )
 
     writers: dict[str, Callable[[Path], None]] = {
         "model.onnx": write_onnx,
         "model.pt": lambda path: export_torchscript(model, example, path, tf32=recipe.export.tf32, extra={}),
-        "model.pt2": lambda path: export_pt2(model, example, path, layout="NCHW", dynamic_size=free, extra={}),
+        "model.pt2": lambda path: export_pt2(model, example, path, layout="NCHW", size=size, extra={}),
     }
     written = {}
     for name, write in writers.items():

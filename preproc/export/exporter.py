@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
-from ..host import Progress, silent, targets
+from ..host import Progress, memory, silent, targets
 from ..sources import Recipe
 from ..verify import QUICK, Report, Result, is_exact
 from ..verify.runtimes import RUNTIMES, those_for
@@ -36,7 +36,7 @@ def export_bundle(
     formats: Sequence[str] | None = None,
     images: str | Path | None = None,
     example: "Tensor | NDArray[Any] | None" = None,
-    size: str | tuple[int, int] | None = None,
+    size: str | tuple[int | str | None, int | str | None] | None = None,
     name: str | None = None,
     labels: Sequence[str] | str | Path | None = None,
     outputs: Sequence[str] = (),
@@ -45,6 +45,7 @@ def export_bundle(
     opset: int | None = None,
     tolerance: float | None = None,
     tf32: bool = False,
+    verify_sizes: Sequence[tuple[int, int]] = (),
     quick: bool = False,
     progress: Progress = silent,
 ) -> Bundle:
@@ -57,11 +58,13 @@ def export_bundle(
 
     For a Model, what a recipe says itself, and with the recipe's words (models/README.md):
     example: (N, H, W, C) or (N, C, H, W) pixels, of the size that the file shall take.  size: (height, width), or "dynamic", where the
-    network allows it or the pipeline resizes to one size: then the example's is one of many. One of the two is needed.
+    network allows it or the pipeline resizes to one size: then the example's is one of many; (48, None) or (48, "dynamic") frees one side.
+    One of the two is needed.
     name: the model's, in its contract; default: the network's class.  labels: one per class, or a text file with one per line.
     outputs: the names of its outputs.  override: the reason why a network that normalizes its input itself is fed with normalized values.
     fold: auto, off or require.  opset: of model.onnx, 18 or newer.  tolerance: how far every runtime may be from the reference, relative
     to its largest output, in place of what the bare network errs by.  tf32: whether CUDA devices may compute in TF32.
+    verify_sizes: (height, width) of pixels to verify with, where a side is free; (): those that the network takes are looked for.
     A Model is exported as it is in eval mode, from a copy; it stays as it is.
 
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
@@ -83,6 +86,7 @@ def export_bundle(
         "opset": opset,
         "tolerance": tolerance,
         "tf32": tf32 or None,
+        "verify_sizes": verify_sizes or None,
     }
     job = job_of(recipe_or_model, formats, {key: value for key, value in said.items() if value is not None}, progress)
     if quick:
@@ -103,9 +107,9 @@ def _check_replaceable_quickly(out_dir: Path) -> None:
 def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progress: Progress, quick: bool = False) -> Bundle:
     """Writes, verifies and publishes."""
     recipe = job.recipe
-    targets.check_place(out_dir, size=job.size())
+    targets.check_place(out_dir, size=job.size)
     if not isinstance(job.backbone, Path):  # the bare network is written, too
-        targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size())
+        targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size)
     bare_onnx = exported(job, progress)  # in front of what takes longer: not every network can be
     proof = prove(recipe, job.backbone, images=images_of(recipe, images), quick=quick, progress=progress)
     _check_labels(job, proof)
@@ -114,6 +118,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         with targets.writing(Path(beside) / "bare"):
             bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
         written = write_files(job, bare_onnx, proof, new, progress)
+        memory.release(job.size)
         made = hashes(new)
         names = those_for(made, in_python=written.module is not None)
         progress(f"verifying {', '.join(names)}")
@@ -136,12 +141,13 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     Returns what was verified, or None where verify is False. Raises as export_bundle() does, and then writes nothing.
     """
     proof, report = None, None
-    targets.check_place(out, size=job.size())
+    targets.check_place(out, size=job.size)
     if verify:
         proof = prove(job.recipe, job.backbone, images=images_of(job.recipe, images), progress=progress)
     with _beside(out) as folder:
         new = Path(folder) / out.name
         written = write_onnx(job, proof, new, progress)
+        memory.release(job.size)
         if proof is not None:
             names = those_for(("model.onnx",), in_python=False)
             progress(f"verifying {', '.join(names)}")

@@ -8,7 +8,8 @@ from ..bundle import Bundle, steps_of, to_recipe
 from ..errors import BundleError
 from ..host import MODELS
 from ..sources import OWN_CODE, Recipe, load_recipe, replace
-from ..steps import PILLOWS, Step
+from ..steps import PILLOWS, Step, known
+from ..verify import sizes_of
 from .resolving import with_outputs
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ def rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Path
     contract = bundle.contract
     outputs = tuple(output["name"] for output in contract["outputs"])
     recipe = replace(_find_recipe(bundle, path), backbone={"outputs": outputs})
+    if known(recipe.pixels.size) is None:
+        sizes = contract.get("verified_sizes") or sizes_of(replace(recipe, export={"verify_sizes": ()}))
+        recipe = replace(recipe, export={"verify_sizes": tuple((height, width) for height, width in sizes)})
     if recipe.backbone.source == "onnx":
         from .. import graph
 

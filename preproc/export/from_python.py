@@ -16,6 +16,7 @@ from ..sources import (
     check_opset,
     check_size,
     check_tolerance,
+    check_verify_sizes,
     read_labels,
 )
 from ..steps import FromPixels, channels_in
@@ -42,6 +43,7 @@ def recipe_of(
     opset: int = ExportSpec.opset,
     tolerance: float | None = None,
     tf32: bool = False,
+    verify_sizes: object = (),
 ) -> "tuple[Recipe, Backbone]":
     """A recipe for a Model that somebody built in Python; the model itself is not touched."""
     import torch
@@ -75,7 +77,14 @@ def recipe_of(
         ),
         pixels=pixels,
         steps=sequence,
-        export=ExportSpec(formats=formats, fold=fold, opset=check_opset(opset), tolerance=tolerance, tf32=tf32),
+        export=ExportSpec(
+            formats=formats,
+            fold=fold,
+            opset=check_opset(opset),
+            tolerance=tolerance,
+            tf32=tf32,
+            verify_sizes=check_verify_sizes(verify_sizes) if verify_sizes else (),
+        ),
         labels=read_labels(labels),
     )
     return recipe, backbone
@@ -83,7 +92,7 @@ def recipe_of(
 
 def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[Any] | None", size: object) -> PixelsSpec:
     """What the caller has: of the example's size, or of `size` where that is said. channels: where the steps tell."""
-    sides = None if size is None else check_size(size)
+    sides = (None, None) if size is None else check_size(size)
     if example is None and channels is None:
         raise PreprocError(
             f'expected example=, a batch of pixels, for their number of channels, which color = "{first.color}" and the other steps do not '
@@ -111,9 +120,10 @@ def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[
                 name="shape-mismatch",
             )
         given = (int(shape[1]), int(shape[2])) if nhwc else (int(shape[2]), int(shape[3]))
-        if sides is not None and sides != given:
+        if any(side not in (None, own) for side, own in zip(sides, given, strict=True)):
             raise PreprocError(
-                f'expected size= to be the example\'s height and width, {given}, or "dynamic", got {sides}', name="shape-mismatch"
+                f'expected size= to be the example\'s height and width, {given}, or "dynamic" for one of them or both, got {size}',
+                name="shape-mismatch",
             )
         sides = given if size is None else sides
     assert channels is not None

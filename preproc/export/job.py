@@ -1,11 +1,10 @@
 """What is to be made, as a value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import graph
 from ..sources import Recipe
 from ..verify import inputs
 
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Job:
     """Everything that the files are made from. backbone: a network in Python, or the .onnx file that is one.
-    model: that file, loaded, for the steps to be put in front of.  example: of a network in Python, two pictures as the model takes them,
-    and what the steps make of them.  before: the contract that a file has already, whose pictures it goes on taking."""
+    load: reads that file, for the steps to be put in front of, when they are: it is as large as its weights.  size: about how many bytes
+    the files will have: those of the weights, in each format.  example: of a network in Python, two pictures as the model takes them, and
+    what the steps make of them.  before: the contract that a file has already, whose pictures it goes on taking."""
 
     recipe: Recipe
     backbone: "Backbone | Path"
@@ -30,7 +30,8 @@ class Job:
     trained: bool
     labels: Sequence[str]
     notes: tuple[str, ...]
-    model: "ir.Model | None" = None
+    size: int
+    load: "Callable[[], ir.Model] | None" = None
     example: "tuple[Tensor, Tensor] | None" = None
     before: Mapping[str, Any] | None = None
 
@@ -45,14 +46,6 @@ class Job:
         """The example as the backbone takes it, (2, C, H, W) float32."""
         assert self.example is not None
         return self.example[1]
-
-    def size(self) -> int:
-        """About how many bytes the files will have: those of the weights, in each format."""
-        if isinstance(self.backbone, Path):
-            beside = () if self.model is None else graph.beside(self.model)
-            return sum(file.stat().st_size for file in (self.backbone, *(self.backbone.parent / name for name in beside)))
-        module = self.backbone.module
-        return len(self.recipe.export.formats) * sum(value.nbytes for value in (*module.parameters(), *module.buffers()))
 
 
 def images_of(recipe: Recipe, images: str | Path | None) -> Path | None:

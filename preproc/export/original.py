@@ -14,7 +14,7 @@ from ..host import Progress
 from ..oracle import reference
 from ..sources import Recipe
 from ..sources.published import original, through_floats, title
-from ..steps import PILLOWS, Resampling, Step, installed_pillow, with_pillow
+from ..steps import PILLOWS, Resampling, Size, Step, installed_pillow, with_pillow
 from ..verify import Case, Given, Truth, has_ties, inputs, with_unresolved
 
 MOST_READY = 1e-5
@@ -22,7 +22,7 @@ MOST_READY = 1e-5
 
 
 def through_original(
-    recipe: Recipe, bare: Truth, given: Given, sizes: Sequence[tuple[int, int]], scale: Mapping[str, float], progress: Progress
+    recipe: Recipe, bare: Truth, given: Given, sizes: Sequence[Size], scale: Mapping[str, float], progress: Progress
 ) -> tuple[list[Case], float]:
     """Photographs of all sizes through the Python pipeline that the steps were published as, and the bare backbone in float32; and how far
     its model-ready tensors are from the reference's. Raises NotAtHandError, with the reason: also where the Pillow that is installed here

@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 
 from ..bundle import contract as contracts
 from ..sources import Recipe
+from ..steps import Size
 from ..verify import Case, Control, Noticed, Power
 
 
 @dataclass(frozen=True)
 class Proof:
     """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
-    noticed: see measure_power().  against: what the cases come from, for people.
+    noticed: see measure_power().  bare_in: the runtime that the bare network was measured in there; None: in none.
+    sizes: (height, width) of the pixels where a side is free.  against: what the cases come from, for people.
+    rounded_once: whether float32 gives the correctly rounded model-ready tensor where the steps are not folded.
     original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
     why there are none."""
 
@@ -20,7 +23,10 @@ class Proof:
     golden: tuple[Case, ...]
     power: Power
     noticed: Noticed
+    bare_in: str | None
+    sizes: tuple[Size, ...]
     against: str
+    rounded_once: bool = False
     original: tuple[Case, ...] | None = None
     ready_error: float = 0.0
     no_original: str = ""

@@ -2,27 +2,37 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ..errors import NotAtHandError, PreprocError
+from ..errors import NotAtHandError
 from ..host import Progress, silent
 from ..sources import Recipe
-from ..steps import Geometry
-from ..verify import QUICK, inputs, make_cases, measure_power, sizes_of, with_own_slack
+from ..steps import Geometry, Size, known, rounds_once
+from ..verify import (
+    FLOAT64,
+    NOISE,
+    QUICK,
+    Power,
+    inputs,
+    known_of,
+    make_cases,
+    measure_power,
+    scale_of,
+    sizes_of,
+    with_own_slack,
+)
 from .original import through_original
 from .proof import Proof, joined
-from .truths import truths_of
+from .sizing import with_sizes
+from .truths import ORIGINAL_FILE, truths_of
 
 if TYPE_CHECKING:
     from ..sources.backbones import Backbone
 
-MOST_VALUES = 200_000_000
-"""In one batch: a gigabyte and a half in float64."""
 GOLDEN = (f"{inputs.PHOTO}astronaut", f"{inputs.MADE}astronaut", "noise", "border-impulse", "low-contrast")
 """The inputs that become golden samples, behind the first images of the user's own."""
 OWN_GOLDEN = 3
@@ -49,7 +59,9 @@ def prove(
 def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, quick: bool, progress: Progress) -> Proof:
     """Of the recipe's own picture."""
     truths = truths_of(recipe, backbone)  # first: it refuses outputs that cannot be compared
-    progress("computing the float64 reference")
+    recipe = with_sizes(recipe, lambda ready: truths.bare(ready).values(), progress)
+    stage = "computing the float64 reference" if truths.file is None else "running the original file"
+    progress(stage)
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
     cases = make_cases(
@@ -59,8 +71,14 @@ def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, 
         front=recipe.pixels.front(),
         several=all(pixels.rows is None for pixels in (recipe.pixels, *(other.pixels for other in recipe.further))),
         given=truths.given,
+        stage=stage,
         progress=progress,
     )
+    scale = scale_of(cases)
+    roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, scale=scale, usual=sizes[0])
+    evaluated = None
+    if truths.file is not None:
+        evaluated = known_of(roomy(cases=cases), truths.file, recipe.steps, scale, progress=progress)
     own = [name for name, _ in pictures if name.startswith(inputs.OWN)][:OWN_GOLDEN]
     golden = tuple(case for case in cases if case.name in (*own, *GOLDEN))
     power, noticed = measure_power(
@@ -70,12 +88,24 @@ def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, 
         cases,
         golden,
         uncorrected=truths.uncorrected,
+        known=evaluated,
         asked=recipe.export.tolerance,
         progress=progress,
     )
-    roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, scale=power.scale, usual=sizes[0])
+    if evaluated is not None:
+        names = {case.name for case in golden}
+        golden = tuple(dataclasses.replace(case, slack=0.0) for case in evaluated.cases if case.name in names)
+    verified = roomy(cases=cases) if evaluated is None else evaluated.cases
+    against = f"{_against(truths.name, power)}, {len(cases)} inputs"
     proof = Proof(
-        tuple(roomy(cases=cases)), golden, dataclasses.replace(power, quick=quick), noticed, f"{truths.name}, {len(cases)} inputs"
+        tuple(verified),
+        golden,
+        dataclasses.replace(power, quick=quick),
+        noticed,
+        truths.bare_in,
+        () if known(recipe.pixels.size) else tuple(sizes),
+        against,
+        rounds_once(recipe.steps, recipe.pixels.channels),
     )
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
@@ -86,12 +116,17 @@ def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, 
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)
 
 
-def _pictures(recipe: Recipe, sizes: Sequence[tuple[int, int]], images: Path | None, *, quick: bool) -> list[tuple[str, NDArray[Any]]]:
-    """Of all sizes, by their names; those of another size than the first say it. Raises PreprocError for batches that are too large."""
+def _against(name: str, power: Power) -> str:
+    """What a report says that it compares with; of an .onnx file how much of that is float64."""
+    if name != ORIGINAL_FILE:
+        return name
+    kinds = {truth.kind for truth in power.truths.values()}
+    return f"{name} in float64" if kinds == {FLOAT64} else f"{name} in its own float32" if kinds == {NOISE} else f"{name} partly in float64"
+
+
+def _pictures(recipe: Recipe, sizes: Sequence[Size], images: Path | None, *, quick: bool) -> list[tuple[str, NDArray[Any]]]:
+    """Of all sizes, by their names; those of another size than the first say it."""
     pixels, moving = recipe.pixels, any(isinstance(step, Geometry) for step in recipe.steps)
-    values = math.prod((*pixels.front(), *pixels.shape(1, sizes[0])))
-    if values > MOST_VALUES:
-        raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}", name="too-large")
     pictures = []
     for size in sizes:
         own = list(inputs.from_folder(images, pixels, size)) if images else []

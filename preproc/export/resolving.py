@@ -1,11 +1,11 @@
 """Recipe or Model -> what is to be made: the network, how it is fed, and what is known of its weights."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from .. import graph
 from ..bundle.inspection import graph_effect
@@ -13,11 +13,14 @@ from ..errors import PreprocError, RecipeError
 from ..folding import InputEffect, guard
 from ..host import Progress
 from ..sources import FORMATS, FRAMES, USUAL, FurtherPicture, PixelsSpec, Recipe, replace
-from ..steps import PIXEL_DTYPES, Affine, Geometry, Normalize, Resampling, channels_out, check, plausibility
+from ..steps import Normalize, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
 from ..verify.runtimes import onnxruntime
 from .from_python import recipe_of
 from .job import Job
+from .opsets import in_opset
+from .sizing import with_sizes
+from .whole import check_whole
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -72,20 +75,38 @@ def _check_installed(recipe: Recipe) -> None:
     onnxruntime()
 
 
-def file_job(recipe: Recipe, model: "ir.Model") -> Job:
+def file_job(recipe: Recipe, model: "ir.Model", *, any_form: bool = False) -> Job:
     """A network that is an .onnx file, loaded as `model`: its outputs named, its batch as it is, refused if it normalizes its input a
-    second time."""
+    second time. any_form: as in_opset()'s."""
     file = recipe.resolve(str(recipe.backbone.weights))
     graph.check(model, file)
     outputs = _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
-    own = dataclasses.asdict(_as_taken(recipe, model))
+    taken = _as_taken(recipe, model)
+    own = {"batch": taken.batch, "axes": taken.axes, "frames": taken.frames}
     recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
-    notes = tuple(dict.fromkeys(note for view in recipe.views() for note in _fitting(view, model)))
+    for view in recipe.views():
+        _check_fits(view, model)
+    recipe, raised, told = _in_opset(recipe, model, any_form=any_form)
+    notes = (*dict.fromkeys(note for view in recipe.views() for note in _guarded(view, raised)), *told)
     if any(pixels.axes == "NT" and pixels.frames is None for pixels in (recipe.pixels, *(other.pixels for other in further))):
         notes += (f"the number of frames is free: verified with {FRAMES}",)
     notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
-    return Job(recipe, file, "unknown", file.name, graph.fingerprint(file, model), True, recipe.labels, notes, model)
+    size = sum(each.stat().st_size for each in (file, *(file.parent / name for name in graph.beside(model))))
+    sha256, load = graph.fingerprint(file, raised), functools.partial(_load, file, raised.opset_imports.get("", 0))
+    return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
+
+
+def _in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Recipe, ir.Model, tuple[str, ...]]":
+    """in_opset() for the steps of every picture."""
+    views, notes = list[Recipe](), list[str]()
+    for view in recipe.views():
+        view, model, told = in_opset(view, model, any_form=any_form)
+        views.append(view)
+        notes += told
+    steps_of = {view.takes: view.steps for view in views}
+    further = tuple(dataclasses.replace(other, steps=steps_of.get(other.takes, other.steps)) for other in recipe.further)
+    return dataclasses.replace(views[0], further=further), model, tuple(dict.fromkeys(notes))
 
 
 def _as_taken(taker: "Recipe | FurtherPicture", model: "ir.Model") -> PixelsSpec:
@@ -95,49 +116,27 @@ def _as_taken(taker: "Recipe | FurtherPicture", model: "ir.Model") -> PixelsSpec
     return dataclasses.replace(taker.pixels, batch=picture.batch, axes=picture.axes, frames=picture.frames)
 
 
-def _fitting(recipe: Recipe, model: "ir.Model") -> tuple[str, ...]:
-    """The notes of a recipe that fits the model. Raises PreprocError for others."""
-    which = recipe.backbone.input, recipe.backbone.layout
-    picture, ready = graph.picture_input(model, *which), channels_out(recipe.steps, recipe.pixels.channels)
+def _check_fits(recipe: Recipe, model: "ir.Model") -> None:
+    """Raises PreprocError where what the steps make does not fit the model."""
+    picture, ready = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout), _channels(recipe)
     picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
     if picture.is_whole:
-        _check_whole(recipe, picture)
-    check_opset(recipe, model)
-    return _guard(recipe, graph_effect(model, ready, name=which[0], layout=which[1]))
+        check_whole(recipe, picture)
 
 
-def _check_whole(recipe: Recipe, picture: graph.Picture) -> None:
-    """Raises PreprocError unless the steps make of every pixel a whole number that the model's input holds."""
-    assert picture.value.dtype is not None
-    dtype, channels = picture.value.dtype.numpy(), recipe.pixels.channels
-    made, limits = check(recipe.steps, channels=channels), np.iinfo(dtype)
-    affine = Affine.identity(channels)
-    for step in recipe.steps:
-        found = Affine.identity(affine.channels_out) if isinstance(step, Geometry) else step.affine(affine.channels_out)
-        if found is None or (isinstance(step, Resampling) and not step.rounds):
-            raise _not_whole(picture, f"{step.name}, whose values are not")
-        affine = affine.then(found)
-    scales, offsets = (np.abs(numbers - np.rint(numbers)).max() for numbers in (affine.matrix, affine.offset))
-    if max(scales * PIXEL_DTYPES[recipe.pixels.dtype], offsets) > 1e-3:
-        raise _not_whole(picture, guard.described(affine))
-    if made is not None and (min(made.low) < limits.min - 0.5 or max(made.high) > limits.max + 0.5):
-        raise _not_whole(picture, f"values in {made}")
+def _channels(recipe: Recipe) -> int:
+    """That the steps make."""
+    return channels_out(recipe.steps, recipe.pixels.channels)
 
 
-def _not_whole(picture: graph.Picture, got: str) -> PreprocError:
-    assert picture.value.dtype is not None
-    limits = np.iinfo(picture.value.dtype.numpy())
-    return PreprocError(
-        f"expected steps that make whole numbers of {limits.min}..{limits.max}, which {picture.value.name} takes, got {got}: as --mean 128 "
-        "--std 1 --units 0-255 does for int8",
-        name="pixel-dtype",
-    )
+def _guarded(recipe: Recipe, model: "ir.Model") -> tuple[str, ...]:
+    return _guard(recipe, graph_effect(model, _channels(recipe), name=recipe.backbone.input, layout=recipe.backbone.layout))
 
 
-def check_opset(recipe: Recipe, model: "ir.Model") -> None:
-    """Raises PreprocError if the nodes of the recipe's steps are of a newer opset than the model."""
-    dtype = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout).computes
-    graph.check_opset(model, dtype, recipe.steps, channels=recipe.pixels.channels, size=recipe.pixels.size)
+def _load(file: Path, opset: int) -> "ir.Model":
+    """As file_job() took it: of that opset."""
+    model = graph.load(file)
+    return model if model.opset_imports.get("", 0) == opset else graph.raised(model, opset)[0]
 
 
 def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:
@@ -175,13 +174,17 @@ def _constants(recipe: Recipe) -> Iterator[str]:
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:
     """A network in Python: refused if it normalizes its input a second time, its outputs named."""
     from ..folding.modules import module_effect
+    from ..sources.backbones import answered
 
+    recipe = with_sizes(recipe, lambda ready: answered(backbone.module, ready), progress)
     progress("looking at what the backbone does to its input")
     example = _example(recipe)
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, example[1])))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
-    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, example=example)
+    values = (*backbone.module.parameters(), *backbone.module.buffers())
+    size = len(recipe.export.formats) * sum(value.nbytes for value in values)
+    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example)
 
 
 def _example(recipe: Recipe) -> "tuple[Tensor, Tensor]":

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,27 +11,38 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
+from ..host import memory
 from ..sources import Recipe
 from ..steps import Affine, channels_out, split_affine_end
-from ..verify import Given, Truth, ready_size_of
-from ..verify.runtimes import OnnxReference
+from ..verify import FileTruths, Given, Truth, ready_size_of
+from ..verify.runtimes import OnnxReference, OrtCpu
 from .companions import beside
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from .. import graph
     from ..sources.backbones import Backbone
+
+ORIGINAL_FILE = "the original file"
 
 
 @dataclass(frozen=True)
 class Truths:
-    """reference: the backbone in float64 (an .onnx file: in ONNX Runtime).  bare: in float32.  uncorrected: with the offset in the bias of
-    its padded first convolution, and what is then to be subtracted from its input; None where that would be right.  name: of the
-    reference, for people.  given: what the file that is verified takes beside the picture."""
+    """reference: the backbone in float64 (an .onnx file: in ONNX Runtime, in its own precision; known mistakes are asked of that, and told
+    by what it answers to the right pixels).  bare: in float32.  bare_in: the runtime that this is, fed batch by batch; None where it is
+    asked picture by picture.  uncorrected: opens the backbone with the offset in the bias of its padded first convolution, and says what is
+    then to be subtracted from its input; None where that would be right.  name: of the reference, for people.  given: what the file that is
+    verified takes beside the picture."""
 
     reference: Truth
     bare: Truth
-    uncorrected: tuple[Truth, NDArray[Any]] | None
+    bare_in: str | None
+    uncorrected: Callable[[], tuple[Truth, NDArray[Any]] | None]
     name: str
     given: Given
+    file: FileTruths | None = None
+    """Of an .onnx file: where the float64 is from."""
 
 
 def truths_of(recipe: Recipe, backbone: "Backbone | Path") -> Truths:
@@ -42,23 +54,46 @@ def truths_of(recipe: Recipe, backbone: "Backbone | Path") -> Truths:
 
 
 def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
+    """The wrong network is read from the file again, for neither this one nor that is held longer than it is asked."""
     from .. import graph
 
-    model, folder = graph.load(file), file.absolute().parent
-    picture = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout)
+    folder = file.absolute().parent
+
+    def loaded() -> "tuple[ir.Model, graph.Picture]":
+        model = graph.load(file)
+        return model, graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout)
+
+    model, picture = loaded()
     around = beside(recipe, model)
     open_one = functools.partial(
         OnnxReference,
         names=recipe.backbone.outputs,
         image=str(picture.value.name),
-        arrange=picture.arrange,
+        laid_out=picture.laid_out,
         others=around.others,
         untouched=graph.untouched(model, picture.value),
     )
-    truth = open_one(graph.to_bytes(model), folder=folder) if graph.freed(model) else open_one(file)
-    minus = None if affine is None else graph.uncorrected_border(picture, affine)
-    wrong = None if minus is None else (open_one(graph.to_bytes(model), folder=folder), minus)
-    return Truths(truth, truth, wrong, "the original file fed by float64 steps", around.given)
+    original = functools.partial(open_one, file)
+    if graph.freed(model):  # ONNX Runtime would hold its sides of 0 for such
+        original = functools.partial(open_one, graph.to_bytes(model), folder=folder)
+    del model, picture
+
+    def uncorrected() -> tuple[Truth, NDArray[Any]] | None:
+        if affine is None:
+            return None
+        model, picture = loaded()
+        minus = graph.uncorrected_border(picture, affine)
+        if minus is None:
+            return None
+        wrong = graph.to_bytes(model)
+        del model, picture
+        memory.release(file.stat().st_size)
+        return open_one(wrong, folder=folder), minus
+
+    memory.release(file.stat().st_size)
+    truth = original()
+    file_truths = FileTruths(file, truth, functools.partial(original, optimized=False))
+    return Truths(truth, truth, OrtCpu.name, uncorrected, ORIGINAL_FILE, around.given, file_truths)
 
 
 def _in_python(recipe: Recipe, backbone: "Backbone", affine: Affine | None) -> Truths:
@@ -68,8 +103,14 @@ def _in_python(recipe: Recipe, backbone: "Backbone", affine: Affine | None) -> T
     from ..sources.backbones import Reference
 
     names = recipe.backbone.outputs
-    double, wrong_module = Reference(backbone.module, names), copy.deepcopy(backbone.module).double()
-    example = torch.zeros(2, channels_out(recipe.steps, recipe.pixels.channels), *ready_size_of(recipe), dtype=torch.float64)
-    minus = None if affine is None else uncorrected_border(wrong_module, affine, example)
-    bare = Reference(backbone.module, names, dtype=torch.float32)
-    return Truths(double, bare, None if minus is None else (Reference(wrong_module, names), minus), "float64 reference", double.others)
+
+    def uncorrected() -> tuple[Truth, NDArray[Any]] | None:
+        if affine is None:
+            return None
+        wrong = copy.deepcopy(backbone.module).double()
+        example = torch.zeros(2, channels_out(recipe.steps, recipe.pixels.channels), *ready_size_of(recipe), dtype=torch.float64)
+        minus = uncorrected_border(wrong, affine, example)
+        return None if minus is None else (Reference(wrong, names), minus)
+
+    double, single = Reference(backbone.module, names), Reference(backbone.module, names, dtype=torch.float32)
+    return Truths(double, single, None, uncorrected, "float64 reference", double.others)

@@ -49,7 +49,7 @@ def exported(job: Job, progress: Progress) -> "ir.Model | None":
         job.ready,
         outputs=recipe.backbone.outputs,
         opset=recipe.export.opset,
-        dynamic_size=recipe.ready_size is None,
+        size=recipe.ready_size,
     )
 
 
@@ -109,8 +109,7 @@ def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], fo
         from .formats import export_pt2
 
         progress("writing model.pt2")
-        layout, free = recipe.pixels.layout, recipe.pixels.size is None
-        export_pt2(folded.model, job.pixels, folder / FILES["pt2"], layout=layout, dynamic_size=free, extra=extra)
+        export_pt2(folded.model, job.pixels, folder / FILES["pt2"], layout=recipe.pixels.layout, size=recipe.pixels.size, extra=extra)
 
 
 def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
@@ -145,6 +144,7 @@ def _contract(
         constants_agree=job.constants_agree,
         labels=job.labels,
         notes=notes,
+        sizes=() if proof is None else proof.sizes,
     )
     if "onnx" in fold:
         made["fold"]["onnx"]["stamp"] = graph.stamp(made)
@@ -171,8 +171,8 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
         model, done = bare, _attach_of(recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW")
         made.append(done)
     else:
-        assert job.model is not None
-        model = job.model
+        assert job.load is not None
+        model = job.load()
         for position, view in enumerate(views):
             again = position > 0 or job.before is not None
             model, done = _attached_to_file(model, view, _attach_of(view, again=again))

@@ -1,4 +1,4 @@
-"""What is done to the convolutions that read the input, wherever they lie: the fold, and the mistake that is known of it.
+"""What is done to the operations that read the input, wherever they lie: the fold, and the mistake that is known of it.
 
 modules/ and graph/ find them, and say where their weights lie and how they are written.
 """
@@ -6,22 +6,26 @@ modules/ and graph/ find them, and say where their weights lie and how they are 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
 from ..steps import Affine
-from .arithmetic import Array, FoldPlan, border_error, fold_conv, uncorrected_bias
-from .trail import Reader, common_through
+from .arithmetic import folded_weights, uncorrected_bias
+from .planning import FoldPlan
+from .trail import Reader
+
+Array = NDArray[np.float64]
 
 
 class Convolution(Protocol):
-    """One that reads the input, and may be changed in place."""
+    """One that reads the input, and may be changed in place; or a product with a matrix, which is one of a single pixel."""
 
     @property
     def reader(self) -> Reader: ...
 
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """weight: (channels_out, channels_in / groups, height, width).  bias: (channels_out,) or None. Raises NotFoldableError."""
+        """weight: (channels_out, channels_in / groups, *kernel).  bias: (channels_out,) or None. Raises NotFoldableError."""
 
     def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
         """Other ones in their place; None: as it is. Raises NotFoldableError where there is no place for a bias."""
@@ -32,28 +36,43 @@ def rewrite(found: Sequence[Convolution], plan: FoldPlan) -> None:
 
     Raises NotFoldableError with the reason.
     """
-    new = [fold_conv(*item.weights(), plan, pad=item.reader.pad, groups=item.reader.groups) for item in found]
+    new = [folded_weights(*item.weights(), plan, item.reader, after) for item, after in zip(found, plan.after, strict=True)]
     for item, (weight, bias) in zip(found, new, strict=True):
         item.put(weight, bias)
+
+
+def border_error(reader: Reader, affine: Affine) -> Array | None:
+    """What folding `affine` without correcting the border gets wrong, as a number that is subtracted from each channel of the network's
+    input, (channels_out,): how far a raw pixel of the padding's value is mapped from the padding.
+
+    None if it is not, for then that fold happens to be right; or if there is no padding, or no such numbers.
+    """
+    if reader.pad is None or not reader.slots.scale.all():
+        return None
+    off = (reader.slots(affine(np.full(affine.channels_in, reader.pad))) - reader.pad) / reader.slots.scale
+    error = np.zeros(affine.channels_out)
+    error[reader.slots.channel] = off
+    return error if error.any() and np.allclose(error[reader.slots.channel], off, rtol=1e-12) else None
 
 
 def spoil_border(found: Sequence[Convolution], affine: Affine) -> Array | None:
     """The negative control of verify: makes the mistake, in place, of folding the offset into the bias of a padded convolution.
 
-    Where the padding should hold v it then acts as if it held p = T(A(v)), and conv(u) padded with p equals
-    conv(u - (p - v)) padded with v, plus W (p - v) in the bias. The bias is changed here; what has to be subtracted from the
+    Where the padding should hold v it then acts as if it held p = T(A(v)), T what the network does in front, and conv(u) padded with p
+    equals conv(u - (p - v)) padded with v, plus W (p - v) in the bias. The bias is changed here; what has to be subtracted from the
     network's input is returned, (C,). None where that fold would be right, or cannot be made.
     """
     try:
-        through = common_through([item.reader for item in found])
-        back = None if through is None else through.inverse()
-        pads = [item.reader.pad for item in found if item.reader.pad is not None]
-        error = border_error(affine if through is None else affine.then(through), pads[0]) if pads else None
-        if error is None:
+        errors = [error for item in found if (error := border_error(item.reader, affine)) is not None]
+        if not errors:
             return None
-        biases = [uncorrected_bias(*item.weights(), error, groups=item.reader.groups) for item in found]
+        slots = [item.reader.slots for item in found]
+        biases = [
+            uncorrected_bias(*item.weights(), each.scale * errors[0][each.channel], groups=item.reader.groups)
+            for item, each in zip(found, slots, strict=True)
+        ]
         for item, bias in zip(found, biases, strict=True):
             item.put(None, bias)
     except PreprocError:
         return None
-    return error if back is None else back.matrix @ error
+    return errors[0]

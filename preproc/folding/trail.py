@@ -1,162 +1,70 @@
-"""Following the input's channels through a graph: what both folds know of a value between the input and the first convolution.
-
-The torch and the ONNX fold each translate their own operators into these few. Whatever is not here is not a map on channels.
-"""
+"""What a walk through a graph meets, and the first linear operations that it finds: what a fold has to know of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from ..steps import Affine
-from .arithmetic import FoldPlan, plan_fold
+from .slots import Slots
+from .tracked import Tracked
 
 
 @dataclass(frozen=True, eq=False)
-class Tracked:
-    """A value that is an affine map of the input's channels, position by position.
-
-    map: from the input's channels to this value's.  axis: where its channels are, or None for one channel whose axis is gone.
-    rank: how many dimensions it has.  pad: the constant that was padded around it, or None.
-    direct: whether nothing on the way counts on the number of channels.
-    order: the picture's axes as they stand now.
-    """
-
-    map: Affine
-    axis: int | None = 1
-    rank: int = 4
-    pad: float | None = None
-    direct: bool = True
-    order: str = "NCHW"
-
-    @property
-    def is_input(self) -> bool:
-        """Whether the channels are still the input's own."""
-        return self.map.is_identity
-
-    def take(self, axis: int, rows: Sequence[int]) -> "Tracked":
-        """Slicing or gathering: only channels may be left out."""
-        if axis != self.axis:
-            raise NotFoldableError("the picture is cut before the first convolution", name="fold-moved-pixels")
-        rows = list(rows)
-        return replace(self, map=Affine(self.map.matrix[rows], self.map.offset[rows]), direct=False)
-
-    def select(self, axis: int, index: int) -> "Tracked":
-        """One channel, its axis dropped."""
-        return replace(self.take(axis, [index]), axis=None, rank=self.rank - 1, order=self.order.replace("C", ""))
-
-    def unsqueeze(self, axis: int) -> "Tracked":
-        """A new axis of one: that of channels where they have none, else that of the batch, which one picture may lack."""
-        if self.axis is not None and ("N" in self.order or axis > 0):
-            raise NotFoldableError("the picture gets another dimension before the first convolution", name="fold-moved-pixels")
-        if self.axis is not None:
-            return replace(self, axis=self.axis + 1, rank=self.rank + 1, order=f"N{self.order}")
-        return replace(self, axis=axis, rank=self.rank + 1, order=f"{self.order[:axis]}C{self.order[axis:]}")
-
-    def squeeze(self, axis: int) -> "Tracked":
-        """An axis of one goes: that of the batch."""
-        if self.axis is None or axis != 0 or self.order[:1] != "N":
-            raise NotFoldableError("the picture loses a dimension before the first convolution", name="fold-moved-pixels")
-        return replace(self, axis=self.axis - 1, rank=self.rank - 1, order=self.order[1:])
-
-    def permute(self, order: Sequence[int]) -> "Tracked":
-        moved = "".join(self.order[axis] for axis in order) if len(order) == len(self.order) else self.order
-        return replace(self, axis=None if self.axis is None else list(order).index(self.axis), order=moved)
-
-    def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
-        """x * scale + offset, with constants of any shape that broadcasts along the channels only."""
-        if self.pad is not None:
-            raise NotFoldableError("the picture is padded before its values are re-mapped", name="fold-padding")
-        channels = self.map.channels_out
-        diagonal = Affine.diagonal(self._per_channel(scale, channels), self._per_channel(offset, channels))
-        return replace(self, map=self.map.then(diagonal), direct=False)
-
-    def times(self, constant: Any) -> "Tracked":
-        return self.then(constant, 0.0)
-
-    def plus(self, constant: Any) -> "Tracked":
-        return self.then(1.0, constant)
-
-    def minus(self, constant: Any) -> "Tracked":
-        return self.then(1.0, -constant)
-
-    def taken_from(self, constant: Any) -> "Tracked":
-        return self.then(-1.0, constant)
-
-    def over(self, constant: Any) -> "Tracked":
-        return self.then(1.0 / constant, 0.0)
-
-    def batch_norm(self, *, scale: Any, bias: Any, mean: Any, variance: Any, epsilon: float) -> "Tracked":
-        """Inference's BatchNorm: (x - mean) / sqrt(variance + epsilon) * scale + bias, arrays of one number per channel."""
-        factor = np.asarray(scale, np.float64) / np.sqrt(np.asarray(variance, np.float64) + epsilon)
-        shape = [-1 if axis == self.axis else 1 for axis in range(self.rank)]
-        offset = np.asarray(bias, np.float64) - np.asarray(mean, np.float64) * factor
-        return self.then(factor.reshape(shape), offset.reshape(shape))
-
-    def padded(self, value: float) -> "Tracked":
-        if self.pad not in (None, value):
-            raise NotFoldableError(
-                f"the picture is padded twice before the first convolution, with {self.pad} and {value}", name="fold-padding"
-            )
-        return replace(self, pad=float(value))
-
-    def _per_channel(self, constant: NDArray[Any] | float, channels: int) -> NDArray[np.float64]:
-        values = np.asarray(constant, np.float64)
-        shape = (1,) * (self.rank - values.ndim) + values.shape
-        allowed = [channels if axis == self.axis else 1 for axis in range(self.rank)]
-        if len(shape) != self.rank or any(side not in (1, most) for side, most in zip(shape, allowed, strict=True)):
-            raise NotFoldableError(
-                f"the input is combined with a constant of shape {values.shape}, which is not one number per channel",
-                name="fold-not-affine",
-            )
-        return np.broadcast_to(values.reshape(-1), channels)
-
-
-def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
-    """Channels put together again."""
-    first = parts[0]
-    if any((part.axis, part.rank, part.pad) != (axis, first.rank, first.pad) for part in parts):
-        raise NotFoldableError(
-            "the picture is put together from parts before the first convolution, not channel by channel", name="fold-moved-pixels"
-        )
-    stacked = Affine(np.concatenate([part.map.matrix for part in parts]), np.concatenate([part.map.offset for part in parts]))
-    return replace(first, map=stacked, direct=False)
-
-
-@dataclass(frozen=True)
 class Reader:
-    """A convolution that reads the tracked input.
+    """A convolution, or a product with a matrix, that reads the tracked input.
 
-    weight, bias: their names in the model, bias None if it has none.  pad: the constant in its padding, or None.
-    through: the channel map between the backbone's input and it, or None.  direct, order: as Tracked's.
+    weight, bias: their names in the model, bias None if it has none.  takes_bias: whether one can be given to it.
+    pad: the constant in its padding, or None.  slots: what stands along the axis that it sums over.
+    channels: the picture's.  moves, order: as Tracked's.
+    direct: whether nothing on the way reads how many channels there are.  turned: whether the weight is (in, out), not (out, in, *kernel).
     """
 
     weight: str
     bias: str | None
     groups: int
     pad: float | None
-    through: Affine | None
-    direct: bool = True
+    slots: Slots
+    channels: int
+    moves: tuple[Any, ...] = ()
     order: str = "NCHW"
+    takes_bias: bool = True
+    direct: bool = True
+    turned: bool = False
 
     @staticmethod
-    def of(tracked: Tracked, *, weight: str, bias: str | None, groups: int, pads_zero: bool) -> "Reader":
-        if tracked.axis != 1 or tracked.rank not in (4, 5):
-            raise NotFoldableError("the first convolution does not read the channels on axis 1", name="fold-not-affine")
-        if pads_zero:
-            tracked = tracked.padded(0.0)
-        return Reader(weight, bias, groups, tracked.pad, None if tracked.is_input else tracked.map, tracked.direct, tracked.order)
+    def of(
+        tracked: Tracked,
+        *,
+        weight: str,
+        bias: str | None,
+        channels: int,
+        axis: int = 1,
+        groups: int = 1,
+        pads_zero: bool = False,
+        takes_bias: bool = True,
+        turned: bool = False,
+    ) -> "Reader":
+        """axis: that it sums over."""
+        if not all(tracked.is_plain(other) for other in range(tracked.rank) if other != axis):
+            raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-not-affine")
+        read = (tracked.holding(0.0) if pads_zero else tracked).spread(axis)
+        order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
+        slots = read.slots.take(read.places.reshape(-1))
+        return Reader(weight, bias, groups, read.pad, slots, channels, read.moves, order, takes_bias, turned=turned)
+
+    @property
+    def fixed(self) -> float | None:
+        """The number that has to mean the same behind the fold as before: what its border holds, or 0 where it has no place for a bias."""
+        return 0.0 if self.pad is None and not self.takes_bias else self.pad
 
 
 class Trail:
-    """What a walk through a graph meets. tracked: values that are maps of the input's channels, by the graph's own objects.
+    """What a walk through a graph meets. tracked: values that are the picture's numbers, by the graph's own objects.
     refusals: why no fold can follow."""
 
     def __init__(self) -> None:
-        self.tracked: dict[Any, Tracked] = {}
+        self.tracked: dict[Any, Any] = {}
         self.readers: list[Reader] = []
         self.refusals: list[NotFoldableError] = []
 
@@ -173,22 +81,11 @@ class Trail:
 
 
 def common_through(readers: Sequence[Reader]) -> Affine | None:
-    """The one channel map in front of all readers. Raises NotFoldableError if they have different ones."""
-    first = readers[0].through
-    for reader in readers[1:]:
-        other = reader.through
-        if (first is None) != (other is None) or (first is not None and other is not None and not first.close_to(other, tolerance=0)):
-            raise NotFoldableError("several convolutions read the input, each through another channel map", name="fold-several-readers")
-    return first
-
-
-def plan_for(readers: Sequence[Reader], affine: Affine) -> FoldPlan:
-    """The plan that serves all readers. Raises NotFoldableError with the reason if none does."""
-    plan = plan_fold(affine, [reader.pad for reader in readers], through=common_through(readers))
-    changed = plan.constant is not None or affine.channels_in != affine.channels_out
-    if changed and not all(reader.direct for reader in readers):
-        raise NotFoldableError(
-            "the backbone handles its channels one by one before the first convolution, and their number would change",
-            name="fold-channel-count",
-        )
-    return plan
+    """The one channel map in front of all readers, None for the identity. Raises NotFoldableError if they have different ones."""
+    found = [reader.slots.through(reader.channels) for reader in readers]
+    first = found[0]
+    if first is None:
+        raise NotFoldableError("the pixels that are put side by side are not all mapped alike", name="fold-several-readers")
+    if any(other is None or not first.close_to(other, tolerance=0) for other in found):
+        raise NotFoldableError("several convolutions read the input, each through another channel map", name="fold-several-readers")
+    return None if first.is_identity else first

@@ -10,9 +10,10 @@ from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
 from .messages import beside, freed, inlined
-from .nodes import check_opset
+from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
+from .raising import raised
 from .reach import untouched
 from .reading import read_metadata
 from .walk import follow
@@ -28,7 +29,6 @@ __all__ = [
     "attach",
     "beside",
     "check",
-    "check_opset",
     "constant",
     "disagreements",
     "fingerprint",
@@ -36,12 +36,14 @@ __all__ = [
     "freed",
     "inlined",
     "load",
+    "needed_opset",
     "of_sizes",
     "opened",
     "others",
     "output_types",
     "picture_input",
     "promised_others",
+    "raised",
     "read_metadata",
     "record",
     "save",

@@ -14,7 +14,7 @@ from ..folding import common_through, described
 from ..steps import Affine
 from .builder import Moved
 from .constants import constant
-from .first_convolutions import Convolution
+from .first_convolutions import First
 from .picture import any_picture, other_inputs, sides
 from .walk import Walk, follow
 
@@ -165,12 +165,11 @@ def _digests(trail: Walk) -> list[str]:
     return sorted(_digest(found) for found in trail.found)
 
 
-def _digest(found: Convolution) -> str:
+def _digest(found: First) -> str:
     digest = hashlib.sha256()
-    for value in found.node.inputs[1:]:
-        if value is not None:
-            array = np.ascontiguousarray(constant(value))
-            digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    for value in found.constants:
+        array = np.ascontiguousarray(constant(value))
+        digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
     settings = {name: str(found.node.attributes[name].value) for name in SETTINGS if name in found.node.attributes}
     digest.update(json.dumps(settings, sort_keys=True).encode())
     return digest.hexdigest()

@@ -5,6 +5,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..sources import PixelsSpec
+from ..steps import Sides
 from .builder import Builder
 from .frame import Numbers, Side
 
@@ -15,20 +16,20 @@ def entering(b: Builder, value: ir.Value, pixels: PixelsSpec) -> ir.Value:
         case "":
             return b.on_axes("Unsqueeze", value, [0])
         case "NT":
-            sides = {"C": pixels.channels} | dict(zip("HW", pixels.size or (None, None), strict=True))
+            sides = {"C": pixels.channels} | dict(zip("HW", pixels.size, strict=True))
             return _reshaped(b, value, [-1, *_told(b, value, [sides[axis] for axis in pixels.layout[1:]], 2)])
     return value
 
 
-def leaving(b: Builder, value: ir.Value, pixels: PixelsSpec, given: ir.Value, *, size: tuple[int, int] | None, layout: str) -> ir.Value:
-    """What the steps made of the pixels `given`, (N, C, H, W), as a model of that layout takes it. size: its (height, width), or None
-    where it is free."""
+def leaving(b: Builder, value: ir.Value, pixels: PixelsSpec, given: ir.Value, *, size: Sides, layout: str) -> ir.Value:
+    """What the steps made of the pixels `given`, (N, C, H, W), as a model of that layout takes it. size: its (height, width), None
+    for a side that is free."""
     match pixels.axes:
         case "":
             value = b.on_axes("Squeeze", value, [0])
         case "NT":
             frames = _told(b, given, [pixels.frames], 1)
-            own = _told(b, value, [b.channels, *(size or (None, None))], 1)
+            own = _told(b, value, [b.channels, *size], 1)
             value = _reshaped(b, value, [-1, *frames, *own])
     order = [f"{pixels.axes}CHW".index(axis) for axis in layout]
     return value if order == sorted(order) else b.add("Transpose", value, perm=order)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
+from ..steps import Sides
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,10 @@ class Moved:
 
 class Builder:
     """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last.
-    size: of the pixels, (height, width), or None where it is free.  prefix: of the names.
+    size: of the pixels, (height, width), None where a side is free.  prefix: of the names.
     moved: the pixels behind resizes and crops, if there are some."""
 
-    def __init__(
-        self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: tuple[int, int] | None = None, prefix: str = "preproc"
-    ) -> None:
+    def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: Sides = (None, None), prefix: str = "preproc") -> None:
         self.dtype, self.channels, self.opset, self.size, self.prefix = dtype, channels, opset, size, prefix
         self.step = "these steps"
         self.moved: Moved | None = None
@@ -47,7 +46,7 @@ class Builder:
             needed = next((opset for opset in range(self.opset, NEWEST + 1) if _has(opset, op, len(inputs), attributes)), NEWEST)
             raise PreprocError(
                 f"expected a model of opset {needed} or newer for {self.step}, whose {op} came with it, got opset {self.opset}; "
-                "convert it with onnx.version_converter",
+                "export it again with a newer opset",
                 name="opset-too-old",
             )
         name = f"{self.prefix}/{len(self.nodes)}_{op}"

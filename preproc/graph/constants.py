@@ -1,44 +1,55 @@
 """What a value of a graph holds, if it depends on no input: initializers, Constant nodes, and nodes that compute with these; and what an
 attribute does."""
 
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import onnx
+import onnx.numpy_helper
 import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from ..errors import NotFoldableError, first_line
+from .quantized import DequantizeLinear, QuantizeLinear
 
 _NOT_CONSTANT = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
+NOTHING: Mapping[ir.Value, NDArray[Any]] = MappingProxyType({})
 
 
-def constant(value: ir.Value | None) -> NDArray[Any]:
-    """The array. Raises NotFoldableError if it is computed from an input, may be overridden by callers, or is an output, too.
+def constant(value: ir.Value | None, given: Mapping[ir.Value, NDArray[Any]] = NOTHING) -> NDArray[Any]:
+    """The array. given: what is known of values that are computed.
+
+    Raises NotFoldableError if it is computed from an input, may be overridden by callers, or is an output, too.
 
     Weights that nodes make of constants (old exporters write ConstantOfShape) are evaluated by onnx's reference implementation.
     """
     if value is None:
         raise NotFoldableError("a value is left out where a constant is needed", name="fold-computed-value")
+    if value in given:
+        return given[value]
     if value.is_graph_output():
         raise NotFoldableError(f"{value.name} is an output of the model, too", name="fold-shared-weight")
     if value.is_graph_input():
         raise NotFoldableError(f"{value.name} can be overridden by callers, for it is an input too", name="fold-shared-weight")
     if value.const_value is not None:
         return value.const_value.numpy()
-    nodes = _makers(value)
+    nodes = _makers(value, given)
     proto = onnx.helper.make_graph(
         [ir.to_proto(node) for node in nodes],
         "constants",
         [],
         [onnx.helper.make_empty_tensor_value_info(str(value.name))],
-        [ir.to_proto(tensor) for tensor in _tensors(nodes)],
+        [ir.to_proto(tensor) for tensor in _tensors(nodes)]
+        + [onnx.numpy_helper.from_array(array, str(known.name)) for known, array in given.items()],
     )
     graph = nodes[0].graph
     assert graph is not None
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
     try:
-        evaluator: Any = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets))
+        old = [QuantizeLinear, DequantizeLinear] if graph.opset_imports.get("", 0) < 19 else []
+        evaluator: Any = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets), new_ops=old)
         array: NDArray[Any] = evaluator.run(None, {})[0]
     except Exception as error:  # onnx's reference raises whatever NumPy does with a wrong or an unusual node
         raise NotFoldableError(
@@ -53,12 +64,14 @@ def attribute(node: ir.Node, name: str, default: Any) -> Any:
     return default if found is None else found.value
 
 
-def _makers(value: ir.Value) -> list[ir.Node]:
-    """The nodes that make `value`, in the graph's order. Raises NotFoldableError if one of them is not constant."""
+def _makers(value: ir.Value, given: Collection[ir.Value]) -> list[ir.Node]:
+    """The nodes that make `value` of constants and what is given, in the graph's order. Raises NotFoldableError if there are others."""
     refusal = NotFoldableError(f"{value.name} is computed, not a constant", name="fold-computed-value")
     nodes, waiting = set[ir.Node](), [value]
     while waiting:
         current = waiting.pop()
+        if current in given:
+            continue
         node = current.producer()
         if current.is_graph_input() or (node is None and current.const_value is None):
             raise refusal

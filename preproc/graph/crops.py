@@ -11,16 +11,16 @@ import numpy as np
 import onnx_ir as ir
 
 from ..errors import PreprocError
-from ..steps import CenterCrop, Geometry, Letterbox, Pad, Resize
+from ..steps import CenterCrop, Geometry, Letterbox, Pad, Resize, Sides
 from .builder import Builder
-from .frame import Frame, Numbers, Side, shape_of
+from .frame import Frame, Numbers, Side, sides_of
 from .resize import new_sides, resample
 
 
-def geometry(b: Builder, steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, size: tuple[int, int] | None) -> ir.Value:
-    """The nodes of the steps, from uint8 pixels to grey levels (N, C, H, W) in the builder's dtype. size: of the pixels, or None where it
+def geometry(b: Builder, steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, size: Sides) -> ir.Value:
+    """The nodes of the steps, from uint8 pixels to grey levels (N, C, H, W) in the builder's dtype. size: of the pixels, None where a side
     is free."""
-    height, width = size or shape_of(b, pixels, layout.index("H"))
+    height, width = sides_of(b, pixels, layout.index("H"), size)
     frame = Frame(b, pixels, layout, ir.DataType.UINT8, height, width)
     for step in steps:
         b.step = step.name

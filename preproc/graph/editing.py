@@ -13,7 +13,6 @@ from ..sources import PixelsSpec
 from ..steps import Affine, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
 from .axes import entering, leaving
 from .builder import Builder, Moved
-from .constants import constant
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
@@ -112,24 +111,26 @@ def _plan(
         return collapse_steps(steps, channels), None, Attached(False, "fold = off")
     try:
         kept, affine = split_affine_end(steps, channels=ready)
-        found = first_convolutions(picture, ready)
+        walk = follow(picture, ready)
+        walk.check()
+        found = walk.found
         for item in found:
-            takes = constant(item.node.inputs[1]).shape[1] * item.reader.groups
-            given = ready if item.reader.through is None else item.reader.through.channels_out
+            takes, given = item.weights()[0].shape[1] * item.reader.groups, len(item.reader.slots)
             if takes != given:
                 raise PreprocError(
                     f"expected steps that make the {takes} channels which the first convolution reads, got {given}", name="channel-mismatch"
                 )
-        readers = [item.reader for item in found]
-        plan = plan_for(readers, affine)
+        plan = plan_for([item.reader for item in found], affine, lambda count: [item.reader for item in first_convolutions(picture, count)])
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
         rewrite(found, plan)
+        if plan.constant is not None or affine.channels_in != affine.channels_out:
+            walk.forget_shapes()
     except NotFoldableError as error:
         if fold == "require":
             raise
         return collapse_steps(steps, channels), None, Attached(False, str(error))
-    names = {str(item.node.inputs[1].name) for item in found if item.node.inputs[1] is not None}
+    names = {str(item.constants[0].name) for item in found}
     return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, tuple(sorted(names)))
 
 
@@ -142,7 +143,7 @@ def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
 
 
 def _pixel_shape(picture: Picture, pixels: PixelsSpec, word: str) -> ir.Shape:
-    """The old input's batch, height and width, symbols included, but for a size that the pixels fix, or leave free where the model's is
+    """The old input's batch, height and width, symbols included, but for a side that the pixels fix, or leave free where the model's is
     not. word: in front of our own names of free sides: sides of one name are of one size."""
     shape = picture.value.shape
     assert shape is not None
@@ -151,7 +152,8 @@ def _pixel_shape(picture: Picture, pixels: PixelsSpec, word: str) -> ir.Shape:
         axis: ir.SymbolicDim(f"{word}{name}") if isinstance(old[axis], int) else old[axis]
         for axis, name in (("H", "height"), ("W", "width"))
     }
-    new = old | {"C": pixels.channels} | (free if pixels.size is None else dict(zip("HW", pixels.size, strict=True)))
+    fixed = {axis: side for axis, side in zip("HW", pixels.size, strict=True) if side is not None}
+    new = old | {"C": pixels.channels} | free | fixed
     return ir.Shape([new[axis] for axis in pixels.whole_layout])
 
 

@@ -10,11 +10,8 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import BundleError, first_line
-from .messages import all_tensors, beside, in_nodes, messages, model_of
+from .messages import all_tensors, beside, in_nodes, light, messages, model_of
 from .reading import read
-
-SMALL = 4096
-"""Bytes up to which ONNX's check is given an initializer's values: those that say shapes are small."""
 
 
 def load(path: str | Path) -> ir.Model:
@@ -120,17 +117,11 @@ def _check_weights(model: ir.Model, path: str | Path) -> None:
 def check(model: ir.Model, name: str | Path, *, full: bool = True) -> None:
     """ONNX's own check of everything but large weights, if it is full with shapes and types. Raises BundleError about the file `name`."""
     parts = messages(model)
-    proto, listed = onnx.ModelProto(), {value.name for value in parts.graph.input}
-    proto.CopyFrom(parts.head)
-    proto.graph.CopyFrom(parts.graph)
     try:
         for tensor in parts.tensors:
             if tensor.data_location != onnx.TensorProto.EXTERNAL:
                 onnx.checker.check_tensor(tensor)
-            if tensor.ByteSize() <= SMALL and tensor.data_location != onnx.TensorProto.EXTERNAL:
-                proto.graph.initializer.append(tensor)
-            elif tensor.name not in listed:
-                proto.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        proto = light(parts)
         shapeless = [value.type.tensor_type for value in (*proto.graph.input, *proto.graph.output) if _has_no_shape(value)]
         for kind in shapeless:
             kind.shape.SetInParent()  # the check wants one, which runtimes do without

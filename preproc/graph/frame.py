@@ -7,6 +7,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from ..steps import Sides
 from .builder import Builder
 
 Side = int | ir.Value
@@ -42,9 +43,15 @@ class Frame:
         return replace(self, value=self.b.add("Transpose", self.value, perm=perm), layout=layout)
 
 
-def shape_of(b: Builder, pixels: ir.Value, rows: int) -> tuple[ir.Value, ir.Value]:
+def sides_of(b: Builder, pixels: ir.Value, rows: int, size: Sides) -> tuple[Side, Side]:
+    """Height and width: numbers, or read from the pixels' shape where they are free. rows: the axis of the height."""
+    height, width = size
+    if height is not None and width is not None:
+        return height, width
     shape = b.add("Shape", pixels)
-    return b.add("Gather", shape, np.array([rows], np.int64)), b.add("Gather", shape, np.array([rows + 1], np.int64))
+    free = (b.add("Gather", shape, np.array([axis], np.int64)) if side is None else side for axis, side in enumerate(size, start=rows))
+    height_now, width_now = free
+    return height_now, width_now
 
 
 def ratio(b: Builder, old: Side, new: Side) -> ir.Value:

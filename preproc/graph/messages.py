@@ -15,6 +15,8 @@ import onnx_ir as ir
 
 UNLISTED = 4
 """The IR version from which on initializers need not be listed among the inputs; listed, they may be overridden by callers."""
+SMALL = 4096
+"""Bytes up to which ONNX's check is given an initializer's values: those that say shapes are small."""
 _KEY = "preproc.original"
 
 
@@ -70,19 +72,36 @@ def inlined(model: ir.Model, functions: Iterable[tuple[str, str]]) -> ir.Model:
     proto = onnx.inliner.inline_selected_functions(proto, list(functions))
     del proto.graph.initializer[:]
     proto.graph.initializer.extend(parts.tensors)
-    return model_of(proto, model.meta[_KEY].folder, model.meta[_KEY].files, model.meta[_KEY].freed)
+    return model_of(proto, *origin_of(model))
+
+
+def origin_of(model: ir.Model) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:
+    """The folder that a loaded model was in, the names of the other files that it had weights in, and freed()."""
+    original: Original = model.meta[_KEY]
+    return original.folder, original.files, original.freed
+
+
+def light(parts: Messages) -> onnx.ModelProto:
+    """A copy without its weights but for those of at most SMALL bytes; the others are among its inputs, with their types."""
+    proto, listed = onnx.ModelProto(), {value.name for value in parts.graph.input}
+    proto.CopyFrom(parts.head)
+    proto.graph.CopyFrom(parts.graph)
+    for tensor in parts.tensors:
+        if tensor.ByteSize() <= SMALL and tensor.data_location != onnx.TensorProto.EXTERNAL:
+            proto.graph.initializer.append(tensor)
+        elif tensor.name not in listed:
+            proto.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return proto
 
 
 def beside(model: ir.Model) -> tuple[str, ...]:
     """The names of the other files that a loaded model had weights in."""
-    original: Original = model.meta[_KEY]
-    return original.files
+    return origin_of(model)[1]
 
 
 def freed(model: ir.Model) -> tuple[str, ...]:
     """The names of the inputs of a loaded model with sides that its file declares as 0 or -1."""
-    original: Original = model.meta[_KEY]
-    return original.freed
+    return origin_of(model)[2]
 
 
 def messages(model: ir.Model) -> Messages:
@@ -132,7 +151,12 @@ def _tensor(original: Original, value: ir.Value) -> onnx.TensorProto:
 
 
 def _put_nodes(original: Original, graph: ir.Graph) -> None:
-    """New nodes are inserted; of the others only inputs are ever changed."""
+    """New nodes are inserted, those that are no longer there go, with what is said of their values; of others only inputs ever change."""
+    for position in reversed(range(len(original.nodes))):
+        if original.nodes[position].graph is not graph:
+            gone = original.graph.node[position].output
+            _replace(original.graph.value_info, [info for info in original.graph.value_info if info.name not in gone])
+            del original.nodes[position], original.graph.node[position]
     known = set(original.nodes)
     for position, node in enumerate(graph):
         if node not in known:
@@ -148,9 +172,17 @@ def _put_inputs(nodes: Any, protos: Any) -> None:
             proto.input[:] = names
         for attribute in proto.attribute:
             if attribute.HasField("g"):
-                _put_inputs(node.attributes[attribute.name].as_graph(), attribute.g.node)
+                _put_subgraph(node.attributes[attribute.name].as_graph(), attribute.g)
             for inner, graph in zip(node.attributes[attribute.name].as_graphs() if attribute.graphs else (), attribute.graphs, strict=True):
-                _put_inputs(inner, graph.node)
+                _put_subgraph(inner, graph)
+
+
+def _put_subgraph(graph: ir.Graph, proto: onnx.GraphProto) -> None:
+    """Where nodes and initializers may be gone, too."""
+    made = {value.name for node in graph for value in node.outputs}
+    _replace(proto.node, [node for node in proto.node if not node.output or any(name in made for name in node.output)])
+    _replace(proto.initializer, [tensor for tensor in proto.initializer if tensor.name in graph.initializers])
+    _put_inputs(graph, proto.node)
 
 
 def _put_values(original: Original, graph: ir.Graph) -> None:
@@ -173,9 +205,11 @@ def _put_values(original: Original, graph: ir.Graph) -> None:
     _replace(proto.input, kept)
     outputs = {known.name: known for known in proto.output}
     _replace(proto.output, [outputs.get(str(value.name)) or ir.to_proto(value) for value in graph.outputs])
-    changed = {name for name, (_, tensor) in original.tensors.items() if name in weights and not _fits(tensor, proto.value_info)}
-    if changed | gone:
-        _replace(proto.value_info, [info for info in proto.value_info if info.name not in changed | gone])
+    gone |= {name for name, (_, tensor) in original.tensors.items() if name in weights and not _fits(tensor, proto.value_info)}
+    shapeless = {str(value.name) for node in graph for value in node.outputs if value.shape is None}
+    gone |= {info.name for info in proto.value_info if info.name in shapeless and info.type.tensor_type.HasField("shape")}
+    if gone:
+        _replace(proto.value_info, [info for info in proto.value_info if info.name not in gone])
 
 
 def _successor(known: onnx.ValueInfoProto, made: onnx.ValueInfoProto) -> onnx.ValueInfoProto:

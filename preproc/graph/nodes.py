@@ -16,12 +16,14 @@ from ..steps import (
     MinMaxScale,
     Normalize,
     Rescale,
+    Sides,
     Standardize,
     Step,
     collapse_steps,
 )
 from .builder import Builder, Moved
 from .crops import geometry
+from .raising import NEWEST, OLDEST
 
 
 def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
@@ -119,6 +121,11 @@ def _channel_affine(b: Builder, step: ChannelAffine, x: ir.Value) -> ir.Value:
     scale = affine.matrix[np.arange(len(index)), index]
     if not affine.is_diagonal:
         x = b.add("Gather", x, index.astype(np.int64), axis=1)
+    once = affine.rounded_once()
+    if once is not None:
+        mean, std = once
+        x = b.add("Sub", x, b.per_channel(mean)) if mean.any() else x
+        return b.add("Div", x, b.per_channel(std))
     if (scale != 1).any():
         x = b.add("Mul", x, b.per_channel(scale))
     if affine.offset.any():
@@ -164,11 +171,24 @@ _NODES: dict[type[Step], Callable[[Builder, Any, ir.Value], ir.Value]] = {
 }
 
 
-def check_opset(model: ir.Model, dtype: ir.DataType, steps: Sequence[Step], *, channels: int, size: tuple[int, int] | None) -> None:
-    """Raises PreprocError if the nodes of these steps are of a newer opset than the model, or not for pixels of this size: what attach()
-    would raise, before anything else is done. dtype: of the model's floats.  channels, size: of the pixels, as Builder's."""
-    builder = Builder(dtype, channels, opset=model.opset_imports.get("", 0), size=size)
-    build(builder, collapse_steps(steps, channels), ir.Value(name="pixels"))
+def needed_opset(opset: int, dtype: ir.DataType, steps: Sequence[Step], *, channels: int, size: Sides) -> tuple[int, str]:
+    """The oldest opset, from `opset` on, that has nodes for these steps, and the step that an older one has none for: what attach() would
+    miss, before anything else is done.
+
+    dtype: of the model's floats.  channels, size: of the pixels, as Builder's. Raises PreprocError where the steps are not for pixels of
+    this size, and for an opset in which nothing broadcasts.
+    """
+    left, step = collapse_steps(steps, channels), ""
+    while True:
+        builder = Builder(dtype, channels, opset=opset, size=size)
+        try:
+            build(builder, left, ir.Value(name="pixels"))
+        except PreprocError as error:
+            if error.name != "opset-too-old" or opset < OLDEST or opset >= NEWEST:
+                raise
+            opset, step = opset + 1, builder.step
+        else:
+            return opset, step
 
 
 def append_channel(b: Builder, constant: float, x: ir.Value) -> ir.Value:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .. import folding
 from ..errors import PreprocError
 from ..sources import FRAMES, PixelsSpec
-from ..steps import NETWORK_LAYOUTS
+from ..steps import NETWORK_LAYOUTS, Sides
 from . import layout as layouts
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
@@ -46,8 +46,8 @@ class Picture:
         return "NT" if "T" in self.layout else "N" if "N" in self.layout else ""
 
     @property
-    def size(self) -> tuple[int, int] | None:
-        return None if self.height is None or self.width is None else (self.height, self.width)
+    def size(self) -> Sides:
+        return self.height, self.width
 
     @property
     def is_whole(self) -> bool:
@@ -75,17 +75,25 @@ class Picture:
         return {"": 1, "N": len(ready), "NT": len(ready) // (self.frames or FRAMES)}[self.axes]
 
     def arrange(self, ready: NDArray[Any]) -> NDArray[Any]:
-        """(N, C, H, W) values as the model takes them, in its dtype; of a batch of frames those of one picture behind the other."""
+        """(N, C, H, W) values as the model takes them, in its dtype."""
         assert self.value.dtype is not None
+        return np.ascontiguousarray(self.laid_out(ready).astype(self.value.dtype.numpy()))
+
+    def laid_out(self, ready: NDArray[Any]) -> NDArray[Any]:
+        """(N, C, H, W) values with the axes that the model takes; of a batch of frames those of one picture behind the other;
+        whole numbers in the model's dtype."""
         front = {"": (), "N": (-1,), "NT": (-1, self.frames or FRAMES)}[self.axes]
         order = [f"{self.axes}CHW".index(axis) for axis in self.layout]
-        turned, dtype = ready.reshape(*front, *ready.shape[1:]).transpose(order), self.value.dtype.numpy()
-        if self.is_whole:
-            limits = np.iinfo(dtype)
-            turned = np.clip(np.rint(turned), limits.min, limits.max)
-        return np.ascontiguousarray(turned.astype(dtype))
+        turned = ready.reshape(*front, *ready.shape[1:]).transpose(order)
+        if not self.is_whole:
+            return turned
+        assert self.value.dtype is not None
+        dtype = self.value.dtype.numpy()
+        limits = np.iinfo(dtype)
+        whole: NDArray[Any] = np.clip(np.rint(turned), limits.min, limits.max).astype(dtype)
+        return whole
 
-    def check_fits(self, pixels: PixelsSpec, *, channels: int, size: tuple[int, int] | None) -> None:
+    def check_fits(self, pixels: PixelsSpec, *, channels: int, size: Sides) -> None:
         """Raises PreprocError unless the model takes what the steps make of these pixels: so many channels, this (height, width), None
         where it is free, and their batch."""
         name = self.value.name
@@ -103,7 +111,7 @@ class Picture:
             raise PreprocError(
                 f"expected a model with {pixels.batch or 'a free'} batch, got {self.batch or 'a free one'} in {name}", name="shape-mismatch"
             )
-        for side, want, have in zip(("height", "width"), size or (None, None), (self.height, self.width), strict=True):
+        for side, want, have in zip(("height", "width"), size, self.size, strict=True):
             if have not in (None, want):
                 which = "[pixels] size" if size == pixels.size else "the steps"
                 raise PreprocError(

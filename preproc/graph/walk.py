@@ -5,15 +5,16 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from ..errors import NotFoldableError
-from ..folding import Tracked, Trail
-from ..steps import Affine
-from .first_convolutions import Convolution, reader_of
+from ..folding import Trail
+from .first_convolutions import FIRST, First
+from .moves import Tracks, shape_of, split
+from .moves import picture as start
 from .picture import FLOATS, RAW, Picture
-from .rules import RULES, split
+from .rules import RULES
 
 
-def first_convolutions(picture: Picture, channels: int) -> list[Convolution]:
-    """The convolutions that read the values of the picture. Raises NotFoldableError if anything else does."""
+def first_convolutions(picture: Picture, channels: int) -> list[First]:
+    """The convolutions, and products with a matrix, that read the values of the picture. Raises NotFoldableError if anything else does."""
     walk = follow(picture, channels)
     walk.check()
     return walk.found
@@ -22,15 +23,10 @@ def first_convolutions(picture: Picture, channels: int) -> list[Convolution]:
 def follow(picture: Picture, channels: int) -> "Walk":
     """What the graph does to the picture before the first operations that are no maps on channels."""
     walk = Walk(picture, channels)
-    counted = False
     for node in walk.graph.all_nodes():  # those of subgraphs, which may read the picture as well
-        if not any(value in walk.tracked for value in node.inputs if value is not None):
-            continue
-        if node.op_type == "Shape" and node.domain in ("", "ai.onnx"):
-            counted = True  # it reads no values, but how many channels there are
-        else:
+        if any(value in walk.tracked for value in node.inputs if value is not None):
             walk.visit(node)
-    if counted:
+    if walk.tracked.sizes:  # nobody tells what is made of the number of channels
         walk.found = [replace(item, reader=replace(item.reader, direct=False)) for item in walk.found]
     if any(value.is_graph_output() for value in walk.tracked):
         walk.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input", name="fold-not-convolution"))
@@ -42,13 +38,15 @@ class Walk(Trail):
 
     def __init__(self, picture: Picture, channels: int) -> None:
         super().__init__()
+        self.tracked: Tracks = Tracks()
         producer = picture.value.producer()  # of pixels that were resized and cropped
         graph = picture.value.graph if producer is None else producer.graph
         if not isinstance(graph, ir.Graph):
             raise NotFoldableError("the input belongs to no graph", name="fold-not-convolution")
         self.graph = graph
-        self.dtype, self.found, self.strangers = picture.value.dtype, list[Convolution](), list[ir.Node]()
-        self.tracked[picture.value] = Tracked(Affine.identity(channels), axis=picture.axis, rank=len(picture.layout), order=picture.layout)
+        self.dtype, self.found, self.strangers = picture.value.dtype, list[First](), list[ir.Node]()
+        self.channels = channels
+        self.tracked[picture.value] = start(picture.layout, picture.value, channels)
 
     def visit(self, node: ir.Node) -> None:
         if not node.outputs:
@@ -62,14 +60,23 @@ class Walk(Trail):
             told = f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}"
             self.refusals.append(NotFoldableError(told, name="fold-untraceable"))
 
+    def forget_shapes(self) -> None:
+        """What the graph declares of values that the picture makes with as many channels as it had."""
+        for value in self.tracked:
+            if value.producer() is not None:
+                value.shape = None
+
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
             self.strangers.append(node)
             raise self.no_convolution(f"{node.domain}::{node.op_type}")
-        if node.op_type == "Conv":
-            reader = reader_of(node, self.tracked)
-            self.readers.append(reader)
-            self.found.append(Convolution(node, reader, self.graph))
+        if node.op_type == "Shape":
+            shape_of(self.tracked, node)
+            return
+        find = FIRST.get(node.op_type)
+        if find is not None:
+            self.found.append(find(node, self.tracked, self.channels, self.graph))
+            self.readers.append(self.found[-1].reader)
             return
         if node.op_type == "Split":
             self.tracked |= zip(node.outputs, split(self.tracked, node), strict=True)

@@ -1,5 +1,6 @@
 """Writing ONNX files: in a stream, each initializer by itself, so that a file is never in memory twice; and weights in a second file."""
 
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +24,9 @@ PIECE = 1 << 20
 
 def to_bytes(model: ir.Model) -> bytes:
     """The file in memory. Weights in other files stay there, named as they were."""
-    return b"".join(_pieces(messages(model)))
+    made = io.BytesIO()
+    made.writelines(_pieces(messages(model)))
+    return made.getvalue()
 
 
 def save(model: ir.Model, path: Path) -> None:

@@ -4,7 +4,7 @@ In: paths and words of the user. Out: the same, checked, or one line that says w
 Never: anything of pictures or models; and nothing heavy is imported, for every command passes here.
 """
 
-from . import children, scratch, targets, terminal, threads
+from . import children, memory, scratch, targets, terminal, threads
 from .examples import MODELS, PACKED, contents, page, recipe_file
 from .installed import INSTALL_ONE, PACKAGES, WHEELS, versions
 from .progress import Progress, paced, silent
@@ -18,6 +18,7 @@ __all__ = [
     "Progress",
     "children",
     "contents",
+    "memory",
     "paced",
     "page",
     "recipe_file",

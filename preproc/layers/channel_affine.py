@@ -16,7 +16,8 @@ class ChannelAffine(Layer):
 
     x: (N, C, H, W) float.  y: (N, C', H, W), same dtype.
     matrix: C' rows of C numbers.  offset: C' numbers (default: zeros).
-    A diagonal matrix runs as one multiply and one add, a selection as an index, a scaled selection as both, anything else as
+    A diagonal matrix runs as one multiply and one add (as one subtraction and one division where float32 then rounds once), a
+    selection as an index, a scaled selection as both, anything else as
     one multiply-add per input channel: a 1x1 convolution that autocast does not round to half precision.
     Raises PreprocError if they are not, or if x has another rank or channel count.
     """
@@ -40,6 +41,13 @@ class ChannelAffine(Layer):
         index = np.argmax(affine.matrix != 0, axis=1)
         if not affine.is_diagonal:
             self.parts.append(Select(tuple(index.tolist()), device=device))
+        once = affine.rounded_once()
+        if once is not None:
+            mean, std = once
+            if mean.any():
+                self.parts.append(_Subtract(mean.tolist(), device=device, dtype=dtype))
+            self.parts.append(_Divide(std.tolist(), device=device, dtype=dtype))
+            return
         scale = affine.matrix[np.arange(len(index)), index]
         if (scale != 1).any():
             self.parts.append(_Multiply(scale.tolist(), device=device, dtype=dtype))
@@ -72,6 +80,28 @@ class _Add(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.offset.to(x.dtype)
+
+
+class _Subtract(nn.Module):
+    mean: Tensor
+
+    def __init__(self, mean: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        self.register_buffer("mean", per_channel(mean, device, dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - self.mean.to(x.dtype)
+
+
+class _Divide(nn.Module):
+    std: Tensor
+
+    def __init__(self, std: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        self.register_buffer("std", per_channel(std, device, dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / self.std.to(x.dtype)
 
 
 class _Mix(nn.Module):

@@ -47,7 +47,7 @@ class Resize(Layer):
         super().__init__(step)
         self.shorter = step.size if isinstance(step.size, int) else 0
         self.most = step.max_size or 0
-        self.height, self.width = step.fixed_size() or (0, 0)
+        self.height, self.width = (0, 0) if isinstance(step.size, int) else step.size
         self.resample = _sampler(step)
 
     def forward(self, x: Tensor) -> Tensor:

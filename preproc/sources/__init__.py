@@ -6,7 +6,18 @@ Never: a key that nobody reads, a default for constants, a weight or a network (
 
 from .parsing import load_front, load_recipe, parse_front, parse_recipe
 from .recipe import FRAMES, USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, replace, taken_as
-from .words import FOLDS, FORMATS, OWN_CODE, check_name, check_opset, check_output_name, check_size, check_tolerance, read_labels
+from .words import (
+    FOLDS,
+    FORMATS,
+    OWN_CODE,
+    check_name,
+    check_opset,
+    check_output_name,
+    check_size,
+    check_tolerance,
+    check_verify_sizes,
+    read_labels,
+)
 
 __all__ = [
     "FOLDS",
@@ -25,6 +36,7 @@ __all__ = [
     "check_output_name",
     "check_size",
     "check_tolerance",
+    "check_verify_sizes",
     "load_front",
     "load_recipe",
     "parse_front",

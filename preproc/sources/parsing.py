@@ -14,7 +14,7 @@ from . import published
 from .network import inputs_of, parse_backbone
 from .recipe import USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, taken_as
 from .table import Table, Value
-from .words import FOLDS, FORMATS, check_name, check_opset, check_size, check_tolerance, read_labels
+from .words import FOLDS, FORMATS, check_name, check_opset, check_size, check_tolerance, check_verify_sizes, read_labels
 
 
 def load_recipe(path: str | Path, *, pillow: int | None = None) -> Recipe:
@@ -29,7 +29,8 @@ def load_front(path: str | Path, *, model_color: str | None = None) -> Front:
 
 def parse_front(data: Mapping[str, Any], *, folder: Path, model_color: str | None = None) -> Front:
     """What TOML's tables say of the pixels and of what is done to them, for a network that is known otherwise: [pixels], [[steps]] or
-    steps_from, and [backbone] color, or `model_color` where there is none. The rest may be there, and is not read. Raises RecipeError."""
+    steps_from, and [backbone] color, or `model_color` where there is none. [pixels] size may be left out, which is "dynamic". The rest may
+    be there, and is not read. Raises RecipeError."""
     top = Table(data, "")
     table = top.table("backbone", {})
     color = table.choice("color", COLORS) if "color" in table.data else model_color
@@ -40,7 +41,7 @@ def parse_front(data: Mapping[str, Any], *, folder: Path, model_color: str | Non
     if model_color not in (None, color):
         raise RecipeError(f"[backbone] color: expected {model_color}, as --model-color says, got {color}", name="conflicting-options")
     source, name, weights = (table.text(key, None) for key in ("source", "name", "weights"))
-    found = _front(top, BackboneSpec(source=source or "none", color=color, name=name, weights=weights), folder, None)
+    found = _front(top, BackboneSpec(source=source or "none", color=color, name=name, weights=weights), folder, None, sized=False)
     top.taken += ["name", "labels", "export"]
     table.taken += [field.name for field in dataclasses.fields(BackboneSpec)]
     top.finish()
@@ -92,7 +93,8 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = 
     )
 
 
-def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | None) -> "Front":
+def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | None, *, sized: bool = True) -> "Front":
+    """sized: [pixels] size must not be left out."""
     pixels = top.table("pixels")
     first = FromPixels(
         layout=pixels.choice("layout", LAYOUTS),
@@ -117,7 +119,8 @@ def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | Non
         steps.check(sequence, channels=channels)
     except PreprocError as error:
         raise RecipeError(f"[[steps]]: {error}") from error
-    size, batch = pixels.checked("size", check_size), pixels.number("batch", None)
+    size = pixels.checked("size", check_size) if sized else pixels.checked("size", check_size, None)
+    batch = pixels.number("batch", None)
     pixels.finish()
     spec = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
     return Front(spec, sequence, backbone.color, None if known is None else known.origin)
@@ -210,6 +213,7 @@ def _export(table: "Table", folder: Path) -> ExportSpec:
         images=None if images is None else folder / images,
         tolerance=table.checked("tolerance", check_tolerance, None),
         tf32=table.flag("tf32", False),
+        verify_sizes=table.checked("verify_sizes", check_verify_sizes, ()),
     )
     table.finish()
     return spec

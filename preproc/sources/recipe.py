@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import steps
-from ..steps import Step
+from ..steps import Sides, Size, Step
 
 USUAL = ("onnx", "torchscript")
 """The formats of a recipe that names none."""
@@ -38,14 +38,14 @@ FRAMES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class PixelsSpec:
-    """What the caller has. size: (height, width), or None where both are dynamic.  channels: only for color = "ANY".  batch: None where it
-    is free; a number where an .onnx file fixes it.  axes: what is in front of a picture's own, as an .onnx file has it: "N", a batch; "",
-    nothing; "NT", a batch of so many `frames`, None where their number is free."""
+    """What the caller has. size: (height, width), each a number, or None where it is free; None for both: (None, None).  channels: only for
+    color = "ANY".  batch: None where it is free; a number where an .onnx file fixes it.  axes: what is in front of a picture's own, as an
+    .onnx file has it: "N", a batch; "", nothing; "NT", a batch of so many `frames`, None where their number is free."""
 
     layout: str
     color: str
     dtype: str
-    size: tuple[int, int] | None
+    size: Sides
     channels: int
     batch: int | None = None
     axes: str = "N"
@@ -66,9 +66,14 @@ class PixelsSpec:
         sides = {"N": self.batch or batch, "T": self.frames or FRAMES}
         return tuple(sides[axis] for axis in self.axes)
 
-    def shape(self, batch: int, size: tuple[int, int] | None = None) -> tuple[int, ...]:
-        """The shape of a batch of pixels, with `size` where it is dynamic."""
-        height, width = self.size or size or (64, 64)
+    def __post_init__(self) -> None:
+        given: object = self.size
+        if given is None:
+            object.__setattr__(self, "size", (None, None))
+
+    def shape(self, batch: int, size: Size = (64, 64)) -> tuple[int, ...]:
+        """The shape of a batch of pixels, with `size` where a side is free."""
+        height, width = (other if own is None else own for own, other in zip(self.size, size, strict=True))
         return (batch, height, width, self.channels) if self.layout == "NHWC" else (batch, self.channels, height, width)
 
 
@@ -76,7 +81,8 @@ class PixelsSpec:
 class ExportSpec:
     """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from.
     tolerance: how far a runtime may be from the reference, relative to the largest output; None: as far as the bare network's own error in
-    that runtime makes necessary.  tf32: whether CUDA devices may compute in TF32."""
+    that runtime makes necessary.  tf32: whether CUDA devices may compute in TF32.  verify_sizes: (height, width) of the pixels to verify
+    with, where a side is free; (): those that the network takes are looked for."""
 
     formats: tuple[str, ...] = USUAL
     fold: str = "auto"
@@ -84,6 +90,7 @@ class ExportSpec:
     images: Path | None = None
     tolerance: float | None = None
     tf32: bool = False
+    verify_sizes: tuple[Size, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,8 +159,8 @@ class Recipe:
         return dataclasses.replace(seen, takes=chosen.takes, pixels=chosen.pixels, steps=chosen.steps)
 
     @property
-    def ready_size(self) -> tuple[int, int] | None:
-        """(height, width) of what the backbone gets; None where it is free."""
+    def ready_size(self) -> Sides:
+        """(height, width) of what the backbone gets; None where a side is free."""
         return steps.output_size(self.steps, self.pixels.size)
 
     def resolve(self, name: str) -> Path:

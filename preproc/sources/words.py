@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..errors import RecipeError
+from ..steps import Sides, Size
 from .recipe import ExportSpec
 
 SOURCES = ("embedded", "torchvision", "timm", "checkpoint", "import", "onnx")
@@ -40,14 +41,25 @@ def check_output_name(name: str) -> None:
         )
 
 
-def check_size(value: object) -> tuple[int, int] | None:
-    """(height, width), or None for "dynamic". Raises RecipeError."""
-    if isinstance(value, str) and value == "dynamic":
-        return None
-    sides = list(value) if isinstance(value, (list, tuple)) else []
-    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
-        raise RecipeError(f'size: expected [height, width] or "dynamic", got {value!r}')
-    return sides[0], sides[1]
+def check_size(value: object) -> Sides:
+    """(height, width), each a number, or None where it is "dynamic" or None; "dynamic" alone stands for both. Raises RecipeError."""
+    sides = ["dynamic", "dynamic"] if isinstance(value, str) and value == "dynamic" else value
+    found = [None if side in ("dynamic", None) else side for side in sides] if isinstance(sides, (list, tuple)) else []
+    if len(found) != 2 or not all(side is None or _is_side(side) for side in found):
+        raise RecipeError(f'size: expected [height, width], of which each may be "dynamic", or "dynamic" for both, got {value!r}')
+    return found[0], found[1]
+
+
+def check_verify_sizes(value: object) -> tuple[Size, ...]:
+    """(height, width) of each, at least one. Raises RecipeError."""
+    sizes = [tuple(size) if isinstance(size, (list, tuple)) else () for size in value] if isinstance(value, (list, tuple)) else []
+    if not sizes or not all(len(size) == 2 and all(map(_is_side, size)) for size in sizes):
+        raise RecipeError(f"verify_sizes: expected a list of [height, width], as [[320, 480], [480, 320]], got {value!r}")
+    return tuple((height, width) for height, width in sizes)
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def read_labels(value: object, folder: Path = Path()) -> tuple[str, ...]:

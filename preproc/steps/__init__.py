@@ -7,10 +7,10 @@ Never: pixels. A step is data; oracle/, layers/ and graph/ interpret it independ
 from . import plausibility, presets
 from .affine import Affine
 from .base import Step, ValueRange
-from .collapse import collapse_steps, split_affine_end, subtract_steps
+from .collapse import collapse_steps, rounds_once, split_affine_end, subtract_steps
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
-from .geometry import Geometry, output_size
+from .geometry import Geometry, Sides, Size, known, output_size
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, NETWORK_LAYOUTS, PIXEL_DTYPES, FromPixels
 from .plausibility import BECAUSE
@@ -45,6 +45,8 @@ __all__ = [
     "Resampling",
     "Rescale",
     "Resize",
+    "Sides",
+    "Size",
     "Standardize",
     "Statistics",
     "Step",
@@ -58,11 +60,13 @@ __all__ = [
     "compose",
     "constants_steps",
     "installed_pillow",
+    "known",
     "output_size",
     "parse",
     "plausibility",
     "preset",
     "presets",
+    "rounds_once",
     "split_affine_end",
     "subtract_steps",
     "with_pillow",

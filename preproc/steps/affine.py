@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from ..errors import PreprocError
 
 Array = NDArray[np.float64]
+_COMPOSED = 16 * float(np.finfo(np.float64).eps)
+"""How far the roundings of composed steps may be from the number that they mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,28 @@ class Affine:
         if not (scale != 0).all() or not np.allclose(np.abs(self.matrix).sum(axis=1), np.abs(scale)):
             return None
         return -self.offset / scale, 1 / scale
+
+    def rounded_once(self) -> tuple[Array, Array] | None:
+        """(mean, std) of a monomial map, one of each per row, if (x - mean) / std on whole numbers below 2^16 is the correctly rounded
+        value in float32: the mean is a multiple of 1/256, so that nothing is rounded before the division, and float32 holds the std. As
+        x * scale + offset, which rounds twice and the scale first, what a level means may come out beside a tie on which it lies. None
+        where that form computes the same, for the scale is a power of two, and where there is no such mean and std."""
+        if not self.is_monomial:
+            return None
+        scale = self.matrix.sum(axis=1)
+        if (np.frexp(np.abs(scale))[0] == 0.5).all():
+            return None
+        mean, std = np.round(-self.offset / scale * 256) / 256, (1 / scale).astype(np.float32).astype(np.float64)
+        near = np.allclose(-mean * scale, self.offset, rtol=_COMPOSED, atol=0) and np.allclose(std * scale, 1, rtol=_COMPOSED, atol=0)
+        return (mean, std) if near and bool((np.abs(mean) < 2**16).all()) else None
+
+    @property
+    def is_rounded_once(self) -> bool:
+        """Whether float32 gives the correctly rounded value: in the form above, or with a scale that is a power of two."""
+        if not self.is_monomial:
+            return False
+        exact = (np.frexp(np.abs(self.matrix.sum(axis=1)))[0] == 0.5).all() and (self.offset.astype(np.float32) == self.offset).all()
+        return bool(exact) or self.rounded_once() is not None
 
     def close_to(self, other: "Affine", *, tolerance: float = 1e-5) -> bool:
         """Whether both do the same to grey levels, up to the digits in which constants are published."""

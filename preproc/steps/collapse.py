@@ -33,6 +33,12 @@ def collapse_steps(sequence: Sequence[Step], channels: int) -> list[Step]:
     return collapsed + as_steps(run)
 
 
+def rounds_once(sequence: Sequence[Step], channels: int) -> bool:
+    """Whether the collapsed steps, as both forms compute them in float32, give the correctly rounded value of each whole pixel."""
+    kept = [step for step in collapse_steps(sequence, channels) if not isinstance(step, FromPixels)]
+    return all(isinstance(step, ChannelAffine) and step.affine(step.channels()).is_rounded_once for step in kept)
+
+
 def as_steps(affine: Affine) -> list[Step]:
     if affine.is_identity:
         return []

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ..errors import PreprocError, check_choice
 from .fields import MOST_SIDE, is_whole, set_fill, set_size
-from .geometry import Geometry, Size
+from .geometry import Geometry, Sides, Size
 
 ROUNDINGS = ("half_even", "floor", "trunc")
 """Of the half pixel where a crop starts, or its border."""
@@ -33,7 +33,7 @@ class CenterCrop(Geometry):
     def output_size(self, size: Size) -> Size:  # noqa: ARG002
         return self.size
 
-    def fixed_size(self) -> Size:
+    def output_sides(self, sides: Sides) -> Sides:  # noqa: ARG002
         return self.size
 
 
@@ -60,3 +60,7 @@ class Pad(Geometry):
     def output_size(self, size: Size) -> Size:
         left, top, right, bottom = self.padding
         return size[0] + top + bottom, size[1] + left + right
+
+    def output_sides(self, sides: Sides) -> Sides:
+        (height, width), (left, top, right, bottom) = sides, self.padding
+        return None if height is None else height + top + bottom, None if width is None else width + left + right

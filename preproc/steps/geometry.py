@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import overload
 
 from ..errors import PreprocError
 from .base import Step, ValueRange
 
 Size = tuple[int, int]
 """(height, width)"""
+Sides = tuple[int | None, int | None]
+"""(height, width), None where a side is free."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +24,9 @@ class Geometry(Step):
         """(height, width) of what it makes of a picture of that size. Raises PreprocError where that would have no pixels."""
         raise NotImplementedError
 
-    def fixed_size(self) -> Size | None:
-        """(height, width) of what it makes of any picture, or None where that depends on the picture."""
-        return None
+    def output_sides(self, sides: Sides) -> Sides:  # noqa: ARG002
+        """As output_size(), where one side is free, or both."""
+        return None, None
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
         """Grey levels stay where they are; what fills a border comes with its own."""
@@ -37,9 +40,20 @@ class Geometry(Step):
         return ValueRange(tuple(min(low, fill) for low in incoming.low), tuple(max(high, fill) for high in incoming.high))
 
 
-def output_size(steps: Iterable[Step], size: Size | None) -> Size | None:
-    """(height, width) behind the steps of a picture of that size; None where the size is free and stays so."""
+@overload
+def output_size(steps: Iterable[Step], size: Size) -> Size: ...
+@overload
+def output_size(steps: Iterable[Step], size: Sides) -> Sides: ...
+def output_size(steps: Iterable[Step], size: Sides) -> Sides:
+    """(height, width) behind the steps of a picture of that size; None where a side is free, and stays so."""
     for step in steps:
         if isinstance(step, Geometry):
-            size = step.fixed_size() if size is None else step.output_size(size)
+            both = known(size)
+            size = step.output_sides(size) if both is None else step.output_size(both)
     return size
+
+
+def known(sides: Sides) -> Size | None:
+    """Both sides, if none is free."""
+    height, width = sides
+    return None if height is None or width is None else (height, width)

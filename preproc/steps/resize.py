@@ -7,7 +7,7 @@ from typing import ClassVar
 from ..errors import PreprocError, check_choice
 from .base import Step, ValueRange
 from .fields import MOST_SIDE, set_fill, set_side, set_size
-from .geometry import Geometry, Size
+from .geometry import Geometry, Sides, Size
 
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos", "box", "hamming")
 FAST = ("bilinear", "bicubic")
@@ -134,8 +134,9 @@ class Resize(Resampling):
             )
         return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
 
-    def fixed_size(self) -> Size | None:
-        return None if isinstance(self.size, int) else self.size
+    def output_sides(self, sides: Sides) -> Sides:  # noqa: ARG002
+        """Which of the sides is the shorter one is not known where one is free."""
+        return (None, None) if isinstance(self.size, int) else self.size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +167,7 @@ class Letterbox(Resampling):
     def output_size(self, size: Size) -> Size:  # noqa: ARG002
         return self.size
 
-    def fixed_size(self) -> Size:
+    def output_sides(self, sides: Sides) -> Sides:  # noqa: ARG002
         return self.size
 
 

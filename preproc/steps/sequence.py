@@ -47,18 +47,15 @@ def parse(table: Mapping[str, Any], *, pillow: int | None = None) -> Step:
 
 
 def as_steps(given: object) -> tuple[Step, ...]:
-    """The steps of a Pipeline, or of a sequence of layers or steps. Raises PreprocError for anything else."""
+    """The steps of a Pipeline, of a layer or step, or of any sequence of these. Raises PreprocError for anything else."""
+    step = getattr(given, "step", given)
+    if isinstance(step, Step):
+        return (step,)
     if callable(getattr(given, "steps", None)):  # by what it has: a Pipeline is torch's
         given = given.steps()  # type: ignore[attr-defined]
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise PreprocError(f"expected a Pipeline, or a list of layers or steps, got {type(given).__name__}", name="wrong-object")
-    found: list[Step] = []
-    for item in given:
-        step = getattr(item, "step", item)
-        if not isinstance(step, Step):
-            raise PreprocError(f"expected layers or steps of preproc, got {type(item).__name__}", name="wrong-object")
-        found.append(step)
-    return tuple(found)
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise PreprocError(f"expected a Pipeline, or layers or steps of preproc, got {type(given).__name__}", name="wrong-object")
+    return tuple(found for item in given for found in as_steps(item))
 
 
 def channels_in(steps: Sequence[Step]) -> int | None:

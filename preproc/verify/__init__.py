@@ -7,40 +7,48 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 from . import inputs
 from .cases import Case, Given, Truth
 from .controls import Noticed, measure_power, settled
-from .difference import agree, is_exact
+from .difference import agree, is_exact, scale_of
+from .doubling import FileTruths, known_of
 from .judging import bare_error, check_known, judge
 from .making import make_cases
-from .power import QUICK, Control, Power
+from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
 from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
-from .sizes import ready_size_of, sizes_of
+from .sizes import candidates, ready_size_of, sizes_of
 from .slack import with_own_slack
 from .together import unresolved_together
 from .unresolved import has_ties, with_unresolved
 
 __all__ = [
     "FAILED",
+    "FLOAT64",
     "INCONCLUSIVE",
+    "NOISE",
     "PASSED",
     "QUICK",
     "Case",
     "Control",
+    "FileTruths",
     "Given",
     "Noticed",
     "Original",
+    "OutputTruth",
     "Power",
     "Report",
     "Result",
     "Truth",
     "agree",
     "bare_error",
+    "candidates",
     "check_known",
     "has_ties",
     "inputs",
     "is_exact",
     "judge",
+    "known_of",
     "make_cases",
     "measure_power",
     "ready_size_of",
+    "scale_of",
     "settled",
     "sizes_of",
     "unresolved_together",

@@ -1,6 +1,6 @@
 """What is asked and what is true of it, as values; and the parts of a sequence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,9 +16,11 @@ class Truth(Protocol):
     in NumPy's. mixed: what computed in less than float64.  per_picture: whether each output has a row for each picture, whatever else is in
     the batch; else the batch is fed as it is.  untouched: the outputs that no value of the picture goes into."""
 
-    mixed: set[str]
     per_picture: bool
     untouched: frozenset[str]
+
+    @property
+    def mixed(self) -> Collection[str]: ...
 
     def __call__(self, x: NDArray[Any]) -> Mapping[str, NDArray[Any]]: ...
 

@@ -12,8 +12,9 @@ from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import PIXEL_DTYPES, MinMaxNormalize, MinMaxScale, Normalize, Resampling, Rescale, Standardize, Step
 from .cases import Case, Truth, parts
-from .difference import is_exact, largest_error, movements, scale_of
-from .power import SHIFT, Control, Power
+from .difference import differences, is_exact, movements, scale_of
+from .doubling import Known
+from .power import FLOAT64, SHIFT, Control, OutputTruth, Power
 from .report import Result
 from .runtimes import Outputs
 from .slack import with_slack
@@ -23,6 +24,8 @@ ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False, "
 STAGE = "making the known mistakes on the reference"
 Prepare = Callable[[Case], NDArray[np.float64]]
 """Makes the model-ready tensor of a case, rightly or wrongly."""
+Uncorrected = Callable[[], tuple[Truth, NDArray[np.float64]] | None]
+"""Opens a network with a mistake inside, when it is asked: it is as large as the original."""
 Noticed = Callable[[float], float | None]
 """The smallest shift of the mean, in grey levels, that exceeds a tolerance; None if none does."""
 
@@ -34,19 +37,22 @@ def measure_power(
     cases: Sequence[Case],
     chosen: Sequence[Case],
     *,
-    uncorrected: tuple[Truth, NDArray[np.float64]] | None,
+    uncorrected: Uncorrected,
+    known: Known | None = None,
     asked: float | None = None,
     progress: Progress = silent,
 ) -> tuple[Power, Noticed]:
     """Makes the known mistakes on the reference and measures how far they move the outputs on the `chosen` cases, the golden samples:
     whoever verifies with these alone has this power, whoever verifies with all cases has at least this.
 
-    bare: the backbone in float32.  uncorrected: the backbone whose first convolution has the offset in its bias without the border's
-    correction, and what to subtract from its input; None where nothing is zero-padded.  asked: the recipe's tolerance.
+    bare: the backbone in float32.  uncorrected: opens the backbone whose first convolution has the offset in its bias without the border's
+    correction, and says what to subtract from its input; None where nothing is zero-padded.  known: what the outputs of an .onnx file are
+    compared with; None: with what `cases` expect.  asked: the recipe's tolerance.
     Returns also what finds the smallest shift of the mean that exceeds a tolerance: settled() asks when all tolerances are known.
     """
     scale = scale_of(cases)
-    bare_error = max(largest_error(bare(case.ready), case, scale) for case in cases if case.ready is not None)
+    known = known or Known(tuple(cases), _truths(bare, cases, scale))
+    bare_error = max((truth.error for truth in known.truths.values()), default=0.0)
     slack = max(case.slack for case in with_slack(sequence, truth, chosen, scale))
     mistakes = _Mistakes(sequence, truth, chosen, scale)
     progress(STAGE)
@@ -59,7 +65,18 @@ def measure_power(
         return None if one is None else _smallest(lambda levels: mistakes.shifted_by(levels).movement or 0.0, one, tolerance)
 
     power = Power(
-        scale, bare_error, 0.0, tuple(controls), None, tuple(sorted(truth.mixed)), slack, asked, **_resolution(cases), untouched=untouched
+        scale,
+        bare_error,
+        0.0,
+        tuple(controls),
+        None,
+        tuple(sorted(truth.mixed)),
+        slack,
+        asked,
+        **_resolution(cases),
+        untouched=untouched,
+        truths=known.truths,
+        steps=known.steps,
     )
     return replace(power, tolerance=power.bounds(bare_error)[0]), noticed
 
@@ -68,6 +85,12 @@ def settled(power: Power, results: Sequence[Result], noticed: Noticed) -> Power:
     """With the largest of the tolerances that runtimes were judged by, and the smallest shift that exceeds it."""
     tolerance = max((result.tolerance for result in results if result.tolerance is not None), default=power.tolerance)
     return replace(power, tolerance=tolerance, smallest_shift=noticed(tolerance))
+
+
+def _truths(bare: Truth, cases: Sequence[Case], scale: Mapping[str, float]) -> dict[str, OutputTruth]:
+    """Of a reference in float64."""
+    found = [differences(bare(case.ready), case, scale) for case in cases if case.ready is not None]
+    return {name: OutputTruth(FLOAT64, max(each[name] for each in found)) for name in scale}
 
 
 class _Mistakes:
@@ -106,12 +129,13 @@ class _Mistakes:
         """The mean off by so many grey levels of 0..255."""
         return self.control("", self._shift(levels))
 
-    def border(self, uncorrected: tuple[Truth, NDArray[np.float64]] | None) -> Control:
+    def border(self, uncorrected: Uncorrected) -> Control:
         """The offset folded into the bias of a padded convolution."""
         name = "uncorrected border"
-        if uncorrected is None:
+        opened = uncorrected()
+        if opened is None:
             return Control(name, None, "no constant padding, or no offset, in front of the first convolution")
-        wrong, minus = uncorrected
+        wrong, minus = opened
         return self._moved(name, [wrong(_ready(case) - minus[:, None, None]) for case in self.chosen])
 
     def _moved(self, name: str, outputs: Sequence[Outputs]) -> Control:

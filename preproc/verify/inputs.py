@@ -12,7 +12,7 @@ from PIL import Image
 from ..errors import PreprocError, first_line
 from ..host.decoding import KINDS, ImageFile, is_array, is_picture, orientation, read_array
 from ..sources import PixelsSpec
-from ..steps import COLORS, PIXEL_DTYPES
+from ..steps import COLORS, PIXEL_DTYPES, Sides, Size
 
 Pixels = NDArray[Any]
 PHOTOGRAPHS = Path(__file__).parent / "pictures"
@@ -99,10 +99,18 @@ def photographs(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str
 
 
 def one_picture(file: Path, pixels: PixelsSpec) -> Pixels:
-    """A picture as the model takes it, a batch of one, read as from_folder() does, the first frame of several; scaled where the model takes
-    one size only. Raises PreprocError for no picture."""
+    """A picture as the model takes it, a batch of one, read as from_folder() does, the first frame of several; scaled to the sides that the
+    model fixes: where one is free, with its ratio kept. Raises PreprocError for no picture."""
     _, picture = next(_pictures(file, pixels))
-    return _batch(picture if pixels.size is None else _scaled(picture, pixels.size), pixels)
+    return _batch(_scaled(picture, _fitted(picture.shape[:2], pixels.size)), pixels)
+
+
+def _fitted(size: Size, sides: Sides) -> Size:
+    """The size of a picture whose sides are these, and as they are where both are free."""
+    (height, width), (new_height, new_width) = size, sides
+    if new_height is None:
+        return (height, width) if new_width is None else (max(1, round(height * new_width / width)), new_width)
+    return new_height, max(1, round(width * new_height / height)) if new_width is None else new_width
 
 
 def notes(path: Path) -> list[str]:

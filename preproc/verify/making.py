@@ -25,12 +25,13 @@ def make_cases(
     front: Sequence[int] = (1,),
     several: bool = True,
     given: Given | None = None,
+    stage: str = "computing the float64 reference",
     progress: Progress = silent,
 ) -> list[Case]:
     """Every picture alone, and if `several` a batch of five different ones of each size. Where there may be ties, with those.
 
     front: how many pictures stand in front of a picture's own axes: (1,); (), no batch; (3,), a fixed batch; (1, 4), frames. Of more than
-    one they are different pictures, called after the first.
+    one they are different pictures, called after the first.  stage: what progress says.
     given: what the file that is verified takes beside the picture; None: what the original does.
     """
     given = given or truth.others
@@ -39,7 +40,7 @@ def make_cases(
         by_size.setdefault(pixels.shape[1:], []).append((name, pixels))
     cases = []
     all_of_them = [(same, position) for same in by_size.values() for position in range(len(same))]
-    for same, position in paced(all_of_them, "computing the float64 reference", progress):
+    for same, position in paced(all_of_them, stage, progress):
         together = [same[(position + further) % len(same)][1] for further in range(math.prod(front))]
         pixels = np.concatenate(together)
         ready = reference.apply(sequence, pixels)

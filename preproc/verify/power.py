@@ -31,15 +31,34 @@ class Control:
 
 
 @dataclass(frozen=True)
+class OutputTruth:
+    """What an output is compared with. kind: FLOAT64, the original evaluated in float64; or NOISE, the original itself in its own float32.
+    error: relative; with FLOAT64 how far the original's float32 is from it, with NOISE how far the original is from itself: optimized and
+    not, in a batch and alone, fed with values one rounding away.  reason: why there is no float64; "" where there is."""
+
+    kind: str
+    error: float
+    reason: str = ""
+
+
+FLOAT64, NOISE = "float64", "noise"
+
+
+@dataclass(frozen=True)
 class Power:
     """What the verification would have noticed. scale: each output's largest magnitude on the reference; 1 for those in `exact`.
-    bare_error: relative error of the bare backbone in float32, in torch on the CPU.  tolerance: the largest of the runtimes' own, see
-    bounds().  smallest_shift: of the mean, in grey levels of 0..255, that exceeds it; None if none up to 255 does, or the pipeline removes
-    every shift.  slack: how much of the tolerance is for the roundings of a fast resize.  asked: the tolerance that the recipe says.
+    bare_error: relative error of the bare backbone in float32 on the CPU; of an .onnx file without a float64 form its noise.
+    tolerance: the largest of the runtimes' own, see bounds().  smallest_shift: of the mean, in grey levels of 0..255,
+    that exceeds it; None if none up to 255 does, or the pipeline removes every shift.  slack: how much of the tolerance is for the
+    roundings of a fast resize.  asked: the tolerance that the recipe says.
     quick: whether it was measured on a few inputs only: then nothing passes.  exact: the outputs that are compared for equality, whose
     error is the share of their values that are others.  unresolved: by output, how many values over all inputs were not compared, for a few
     roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there.
-    untouched: the outputs that no value of the picture goes into: no mistake can show there, and what they are is all that is verified."""
+    untouched: the outputs that no value of the picture goes into: no mistake can show there, and what they are is all that is verified.
+    truths: what each output is compared with; {} in older reports.  steps: how far one rounding of the model-ready tensor moves the
+    original, where that is more than any noise: it decides a step there (QuantizeLinear on a tie, a threshold); else 0.  room: as much,
+    where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A runtime that is
+    off by more than its tolerance is judged by a tolerance that is so much larger."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -54,10 +73,14 @@ class Power:
     unresolved: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, int] = field(default_factory=dict)
     untouched: tuple[str, ...] = ()
+    truths: Mapping[str, OutputTruth] = field(default_factory=dict)
+    steps: float = 0.0
+    room: float = 0.0
 
     def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
         """How far a runtime may be from the reference to pass, and how far before it fails: ten times what the bare network errs by there,
-        a thousandth at most (a hundredth in TF32), beyond which it is not noise but wrong. Between the two it is inconclusive.
+        or the original's own noise; a thousandth at most (a hundredth in TF32), beyond which it is not noise but wrong. Between the two it
+        is inconclusive.
 
         bare: what the bare network errs by in that runtime; None where nobody has measured it: then as all runtimes together.
         reduced: whether that runtime multiplies in less than float32, as it was told to.
@@ -66,7 +89,8 @@ class Power:
             return self.asked, self.asked
         if bare is None:
             return self.tolerance, max(self.tolerance, MARGIN * min(self.bare_error, MOST) + self.slack)
-        most = max(MOST if self.mixed else LEAST, MARGIN * bare)
+        noise = max((truth.error for truth in self.truths.values() if truth.kind == NOISE), default=0.0)
+        most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * noise)
         passes, fails = (MOST_REDUCED, MOST_REDUCED) if reduced else (MOST, MARGIN * MOST)
         return min(most, passes) + self.slack, min(most, fails) + self.slack
 

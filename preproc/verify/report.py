@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .power import Control, Power
+from .power import Control, OutputTruth, Power
 from .runtimes import RUNTIMES, Runtime
 
 PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "absent"
@@ -87,6 +87,7 @@ class Report:
         power = dict(data["power"])
         power["controls"] = tuple(Control(**control) for control in power["controls"])
         power |= {key: tuple(power.get(key, ())) for key in ("exact", "untouched")}
+        power["truths"] = {name: OutputTruth(**truth) for name, truth in power.get("truths", {}).items()}
         fields = {key: value for key, value in data.items() if key != "ok"}
         fields |= {"power": Power(**power), "results": tuple(Result(**result) for result in data["results"])}
         if data.get("original"):

@@ -41,7 +41,7 @@ def backbone(name: str) -> nn.Module:
 
 
 def bare_file(name: str) -> ir.Model:
-    return export_backbone(backbone(name), torch.zeros(2, 3, 224, 224), outputs=["logits"], opset=18, dynamic_size=False)
+    return export_backbone(backbone(name), torch.zeros(2, 3, 224, 224), outputs=["logits"], opset=18, size=(224, 224))
 
 
 def embedded_file(name: str, fold: str) -> ir.Model:

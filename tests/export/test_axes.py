@@ -63,7 +63,7 @@ CASES = {
     "NCTHW, free frames": (["N", 3, "T", 12, 16], [], {"weight": W3, "batch": "N"}, "NTHWC", ["N", "frames", 12, 16, 3], True),
     "NTCHW": (["N", 4, 3, 12, 16], SECOND, {"weight": W3, "batch": "N"}, "NTHWC", ["N", 4, 12, 16, 3], True),
     "NTCHW, one batch": ([1, 4, 3, 12, 16], SECOND, {"weight": W3}, "NTHWC", [1, 4, 12, 16, 3], True),
-    "NTCHW as pictures": (["N", 4, 3, 12, 16], TOGETHER, {"batch": None}, "NTHWC", ["N", 4, 12, 16, 3], False),
+    "NTCHW as pictures": (["N", 4, 3, 12, 16], TOGETHER, {"batch": None}, "NTHWC", ["N", 4, 12, 16, 3], True),
 }
 
 

@@ -150,7 +150,7 @@ def test_an_onnx_file_as_a_backbone(tmp_path, exported):
     from preproc.export.formats import export_backbone
 
     module = load_backbone(DIGITS).module
-    bare = export_backbone(module, torch.zeros(2, 3, 32, 32), outputs=["y"], opset=18, dynamic_size=False)
+    bare = export_backbone(module, torch.zeros(2, 3, 32, 32), outputs=["y"], opset=18, size=(32, 32))
     graph.save(bare, tmp_path / "bare.onnx")
     before = (tmp_path / "bare.onnx").read_bytes()
     recipe = replace(DIGITS, folder=tmp_path, backbone={"source": "onnx", "weights": "bare.onnx"}, export={"formats": ("onnx",)})

@@ -1,5 +1,7 @@
 """What a recipe can say can be said in Python, with pipelines, layers, tensors and arrays as people have them."""
 
+import copy
+
 import numpy as np
 import onnx
 import pytest
@@ -67,7 +69,7 @@ def test_free_sizes_names_labels_and_opset_as_in_a_recipe(tmp_path, rng):
     [
         ({"example": ARRAY}, (64, 48)),
         ({"example": torch.from_numpy(ARRAY)}, (64, 48)),
-        ({"example": ARRAY, "size": "dynamic"}, None),
+        ({"example": ARRAY, "size": "dynamic"}, (None, None)),
         ({"example": ARRAY, "size": [64, 48]}, (64, 48)),
         ({"size": (64, 48)}, (64, 48)),
     ],
@@ -80,7 +82,7 @@ def test_the_size_is_the_examples_or_what_is_said(said, size):
 def test_photographs_of_any_size():
     """Free pixels, one size for the network: resize and crop are in the file."""
     recipe = recipe_of(PHOTOGRAPHS, size="dynamic")
-    assert (recipe.pixels.size, recipe.ready_size) == (None, (32, 32))
+    assert (recipe.pixels.size, recipe.ready_size) == ((None, None), (32, 32))
 
 
 def test_the_other_words_of_a_recipe():
@@ -149,7 +151,19 @@ def test_what_is_no_tensor_is_one_line(take, wrong):
         take(wrong)
 
 
-@pytest.mark.parametrize("steps", [PIPELINE, list(PIPELINE.layers), PIPELINE.steps()], ids=["pipeline", "layers", "steps"])
+SPELT = {
+    "pipeline": PIPELINE,
+    "half": copy.deepcopy(PIPELINE).half().eval(),
+    "meta": copy.deepcopy(PIPELINE).to("meta"),
+    "layers": list(PIPELINE.layers),
+    "sequential": PIPELINE.layers,
+    "nested": nn.Sequential(PIPELINE.layers[0], nn.Sequential(*PIPELINE.layers[1:])),
+    "steps": PIPELINE.steps(),
+}
+"""One pipeline: a file's constants are those of the steps, in float64, whatever the layers were cast to."""
+
+
+@pytest.mark.parametrize("steps", SPELT.values(), ids=SPELT)
 def test_attach_takes_pipelines_layers_and_steps(tmp_path, steps):
     """A FromPixels in front says all that pixels= would."""
     source = hand_made(tmp_path)
@@ -168,8 +182,10 @@ def test_attach_says_what_is_missing_or_differs(tmp_path):
         ({"steps": [Rescale()]}, "expected a FromPixels first, which says what the caller has, or pixels="),
         ({"steps": PIPELINE, "pixels": grey}, "expected pixels= as the FromPixels in front of the steps says, .*BGR.*, got .*GRAY"),
         ({"steps": PIPELINE, "model_color": "BGR"}, "expected model_color= as the FromPixels .* says, RGB, got BGR"),
-        ({"steps": [nn.ReLU()]}, "expected layers or steps of preproc, got ReLU"),
-        ({"steps": "imagenet"}, "expected a Pipeline, or a list of layers or steps, got str"),
+        ({"steps": [nn.ReLU()]}, "expected a Pipeline, or layers or steps of preproc, got ReLU"),
+        ({"steps": [*PIPELINE.steps(), {"step": "rescale"}]}, "expected a Pipeline, or layers or steps of preproc, got dict"),
+        ({"steps": "imagenet"}, "expected a Pipeline, or layers or steps of preproc, got str"),
+        ({"steps": MODEL}, "expected a Pipeline, or layers or steps of preproc, got Model"),
         ({"steps": any_color}, 'with the number of channels, for color = "ANY" does not say it'),
     ):
         with pytest.raises(PreprocError, match=message):
@@ -179,6 +195,7 @@ def test_attach_says_what_is_missing_or_differs(tmp_path):
 
 def test_as_steps_keeps_the_steps():
     assert as_steps(PIPELINE) == as_steps(list(PIPELINE.layers)) == PIPELINE.steps()
+    assert as_steps(PIPELINE.layers[0]) == as_steps(PIPELINE.steps()[0]) == PIPELINE.steps()[:1]
 
 
 def test_a_bundle_of_a_network_from_python_is_shown_and_says_what_it_lacks(tmp_path):

@@ -162,41 +162,11 @@ def test_the_model_has_to_take_what_the_steps_make(tmp_path):
         put(file, tmp_path / "no", steps=[Resize(size=24), *STEPS])
 
 
-def test_old_models_get_the_exact_form_or_a_clear_line(tmp_path):
+def test_old_models_take_the_exact_form_as_they_are(tmp_path):
     file = hand_made(tmp_path, shape=("N", 3, 24, 20), opset=13)
-    with pytest.raises(PreprocError, match="opset 18 or newer for resize"):
-        put(file, tmp_path / "no", steps=[Resize(size=(24, 20)), *STEPS])
-    assert put(file, tmp_path / "out", steps=[Resize(size=(24, 20), form="exact"), *STEPS], size=(50, 41)).report.ok
-
-
-def test_auto_takes_the_exact_form_where_the_fast_one_has_no_nodes(tmp_path):
-    steps = [Resize(size=(24, 20)), *STEPS]
-    for opset in (13, 18):
-        (tmp_path / str(opset)).mkdir()
-    old, new = (hand_made(tmp_path / str(opset), shape=("N", 3, 24, 20), opset=opset) for opset in (13, 18))
-    taken = put(old, tmp_path / "old", steps=steps, size=(50, 41), form="auto")
-    assert taken.report.ok
-    assert [step.get("form") for step in taken.contract["steps"]][1] == "exact"
-    assert "resizes are in the exact form, for a model of opset 13 has no nodes for the fast one" in taken.contract["notes"]
-    assert put(new, tmp_path / "new", steps=steps, size=(50, 41), form="auto").contract["steps"][1]["form"] == "fast"
-    assert put(new, tmp_path / "said", steps=steps, size=(50, 41), form="exact").contract["steps"][1]["form"] == "exact"
-    with pytest.raises(
-        PreprocError, match=r"opset 18 or newer for resize.*; or say the pixels' size \(--size H,W\): the exact form"
-    ) as caught:
-        put(old, tmp_path / "no", steps=steps, form="auto")
-    assert caught.value.name == "opset-too-old"
-
-
-def test_an_opset_that_is_too_old_is_refused_before_the_reference(tmp_path, monkeypatch):
-    def never(*_, **__):
-        raise AssertionError
-
-    monkeypatch.setattr("preproc.export.exporter.prove", never)
-    file = hand_made(tmp_path, shape=("N", 3, 24, 20), opset=9)
-    for form in (None, "fast", "auto", "exact"):
-        with pytest.raises(PreprocError, match=r"expected a model of opset 1[08] or newer for resize"):
-            put(file, tmp_path / "no", steps=[Resize(size=(24, 20)), *STEPS], size=(50, 41), form=form)
-    assert not (tmp_path / "no").exists()
+    bundle = put(file, tmp_path / "out", steps=[Resize(size=(24, 20), form="exact"), *STEPS], size=(50, 41))
+    assert bundle.report.ok
+    assert onnx.load(bundle.folder / "model.onnx").opset_import[0].version == 13
 
 
 def test_a_recipe_says_where_geometry_is_wrong():

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preproc.errors import NotFoldableError, PreprocError
-from preproc.folding import border_error, fold_conv
-from preproc.folding.arithmetic import plan_fold
+from preproc.folding import Reader, plan_for
+from preproc.folding.arithmetic import folded_weights
+from preproc.folding.convolutions import border_error
+from preproc.folding.slots import Slots
 from preproc.steps import Affine
 
 IMAGENET = Affine.diagonal(1 / (255 * np.array([0.229, 0.224, 0.225])), -np.array([0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225])
@@ -25,6 +27,23 @@ def conv(x, weight, bias, *, padding, pad, groups=1, **options):
         x = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)), constant_values=pad)
     tensors = [None if value is None else torch.from_numpy(np.asarray(value)) for value in (x, weight, bias)]
     return torch.nn.functional.conv2d(*tensors, groups=groups, **options).numpy()
+
+
+def reader_of(channels, pad=None, *, groups=1, scale=1.0, offset=0.0, takes_bias=True):
+    """Of a convolution that reads `channels` of the picture, scaled and shifted."""
+    slots = Slots.of_channels(channels).then(np.broadcast_to(scale, channels), np.broadcast_to(offset, channels))
+    return Reader("w", None, groups, pad, slots, channels, takes_bias=takes_bias)
+
+
+def plan_of(affine, pads, **options):
+    readers = [reader_of(affine.channels_out, pad, **options) for pad in pads]
+    return readers, plan_for(readers, affine, lambda channels: [reader_of(channels, pad, **options) for pad in pads])
+
+
+def folded(weight, bias, affine, pad, **options):
+    """The plan, and the weights of the one convolution that it is for."""
+    (reader,), plan = plan_of(affine, [pad], **options)
+    return plan, *folded_weights(weight, bias, plan, reader, *plan.after)
 
 
 def left_at_run_time(x, plan):
@@ -60,8 +79,7 @@ def test_folded_equals_unfolded_border_included(case):
     bias = rng.normal(size=6) if case["bias"] else None
     options = {"padding": case["padding"], "pad": case["pad"], "stride": case["stride"], "dilation": case["dilation"]}
     want = conv(apply(affine, x), weight, bias, groups=groups, **options)
-    plan = plan_fold(affine, [case["pad"]])
-    new_weight, new_bias = fold_conv(weight, bias, plan, pad=case["pad"], groups=groups)
+    plan, new_weight, new_bias = folded(weight, bias, affine, case["pad"], groups=groups)
     got = conv(left_at_run_time(x, plan), new_weight, new_bias, groups=groups, **options)
     assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
 
@@ -70,22 +88,22 @@ def test_folded_equals_unfolded_border_included(case):
 def test_a_channel_map_inside_the_backbone_stays_where_it_is(seed, pad):
     """GoogLeNet's transform_input, which re-maps what ImageNet's Normalize made."""
     rng = np.random.default_rng(seed)
-    through = Affine.diagonal(rng.uniform(0.3, 2, 3), rng.normal(size=3))
+    scale, offset = rng.uniform(0.3, 2, 3), rng.normal(size=3)
+    through = Affine.diagonal(scale, offset)
     weight, x = rng.normal(size=(4, 3, 3, 3)), rng.integers(0, 256, (1, 3, 8, 9)).astype(np.float64)
     want = conv(apply(through, apply(BGR, x)), weight, None, padding=(1, 1), pad=pad)
-    plan = plan_fold(BGR, [pad], through=through)
-    new_weight, new_bias = fold_conv(weight, None, plan, pad=pad)
+    plan, new_weight, new_bias = folded(weight, None, BGR, pad, scale=scale, offset=offset)
     got = conv(apply(through, left_at_run_time(x, plan)), new_weight, new_bias, padding=(1, 1), pad=pad)
     assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
 
 
 def test_one_shift_serves_a_padded_and_an_unpadded_convolution(rng):
     x = rng.integers(0, 256, (1, 3, 8, 8)).astype(np.float64)
-    plan = plan_fold(IMAGENET, [0.0, None])
-    for pad, size in ((0.0, 3), (None, 1)):
+    readers, plan = plan_of(IMAGENET, [0.0, None])
+    for reader, after, pad, size in zip(readers, plan.after, (0.0, None), (3, 1), strict=True):
         weight = rng.normal(size=(4, 3, size, size))
         want = conv(apply(IMAGENET, x), weight, None, padding=(1, 1), pad=pad)
-        new_weight, new_bias = fold_conv(weight, None, plan, pad=pad)
+        new_weight, new_bias = folded_weights(weight, None, plan, reader, after)
         got = conv(left_at_run_time(x, plan), new_weight, new_bias, padding=(1, 1), pad=pad)
         assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
 
@@ -95,22 +113,34 @@ def test_one_shift_serves_a_padded_and_an_unpadded_convolution(rng):
     [("imagenet", None, "cast"), ("imagenet", 0.0, "subtract"), ("RGBA", 0.0, "subtract"), ("GRAY", 0.0, "append"), ("GRAY", None, "cast")],
 )
 def test_form_left_at_run_time(affine, pad, form):
-    assert plan_fold(AFFINES[affine], [pad]).form == form
+    assert plan_of(AFFINES[affine], [pad])[1].form == form
 
 
 def test_a_rescale_alone_leaves_only_the_cast():
-    assert plan_fold(Affine.diagonal([1 / 255] * 3, [0.0] * 3), [0.0]).form == "cast"
+    assert plan_of(Affine.diagonal([1 / 255] * 3, [0.0] * 3), [0.0])[1].form == "cast"
+
+
+@pytest.mark.parametrize("affine", ["imagenet", "BGR", "RGBA", "GRAY", "mixing"])
+def test_without_a_place_for_a_bias_the_offset_is_subtracted(affine, rng):
+    """A product with a matrix, to which nothing is added."""
+    total, weight = AFFINES[affine], rng.normal(size=(4, 3))
+    x = rng.integers(0, 256, (1, total.channels_in, 5, 7)).astype(np.float64)
+    plan, new_weight, new_bias = folded(weight, None, total, None, takes_bias=False)
+    assert new_bias is None
+    got = np.einsum("oc,nchw->nohw", new_weight, left_at_run_time(x, plan))
+    np.testing.assert_allclose(got, np.einsum("oc,nchw->nohw", weight, apply(total, x)), rtol=1e-10, atol=1e-10)
 
 
 def test_the_uncorrected_fold_would_be_wrong_on_the_border_only(rng):
     x, weight = rng.integers(0, 256, (1, 3, 9, 9)).astype(np.float64), rng.normal(size=(4, 3, 3, 3))
     want = conv(apply(IMAGENET, x), weight, None, padding=(1, 1), pad=0.0)
-    naive_weight, naive_bias = fold_conv(weight, None, plan_fold(IMAGENET, [None]), pad=None)
+    _, naive_weight, naive_bias = folded(weight, None, IMAGENET, None)
     error = np.abs(conv(x, naive_weight, naive_bias, padding=(1, 1), pad=0.0) - want)
     assert error[:, :, 1:-1, 1:-1].max() < 1e-9
     assert error[:, :, 0].max() > 0.1
-    assert border_error(IMAGENET, 0.0) is not None
-    assert border_error(Affine.diagonal([2.0], [0.0]), 0.0) is None
+    np.testing.assert_allclose(border_error(reader_of(3, 0.0), IMAGENET), IMAGENET.offset)
+    assert border_error(reader_of(1, 0.0), Affine.diagonal([2.0], [0.0])) is None
+    assert border_error(reader_of(3), IMAGENET) is None
 
 
 def test_the_bias_comes_from_the_rounded_weights(rng):
@@ -120,7 +150,7 @@ def test_the_bias_comes_from_the_rounded_weights(rng):
     weight = (weight - weight.mean(axis=(1, 2, 3), keepdims=True)).astype(np.float16)  # else the rounding of a large bias hides it
     x = rng.normal(0.7 * 255, 3, (1, 3, 9, 9))
     want = conv(apply(narrow, x), weight.astype(np.float64), None, padding=(0, 0), pad=None)
-    new_weight, new_bias = fold_conv(weight, None, plan_fold(narrow, [None]), pad=None)
+    _, new_weight, new_bias = folded(weight, None, narrow, None)
     assert new_weight.dtype == np.float16
     exact = weight.astype(np.float64) / (255 * 0.02)
     exact_bias = (weight.astype(np.float64).sum(axis=(2, 3)) @ narrow.offset).astype(np.float16)
@@ -132,16 +162,22 @@ def test_the_bias_comes_from_the_rounded_weights(rng):
 
 
 @pytest.mark.parametrize(
-    ("affine", "pads", "through", "reason"),
+    ("affine", "readers", "reason"),
     [
-        (IMAGENET, [0.0, 1.0], None, "padded with different constants"),
-        (RGBA, [0.0], Affine.diagonal([2.0] * 3, [0.0] * 3), "re-maps its 3 channels"),
-        (IMAGENET, [None], Affine(np.ones((3, 3)), np.zeros(3)), "has no inverse"),
+        (IMAGENET, [reader_of(3, 0.0), reader_of(3, 1.0)], "padded with different constants"),
+        (GRAY, [reader_of(3, 0.0, scale=2.0, offset=0.5)], "behind the backbone's own channel map"),
+        (RGBA, [reader_of(3, 0.0, scale=(2.0, 1.0, 3.0))], "their number would change: the multiplication takes 3 channels"),
+        (IMAGENET, [reader_of(3, scale=(1.0, 0.0, 1.0))], "has no inverse"),
+        (IMAGENET, [reader_of(3, 0.0), reader_of(3, 0.0, offset=0.5)], "each through another channel map"),
+        (IMAGENET, [reader_of(3, 1.0, takes_bias=False)], "no place for a bias"),
     ],
 )
-def test_plan_refuses_with_the_reason(affine, pads, through, reason):
+def test_plan_refuses_with_the_reason(affine, readers, reason):
+    def again(channels):
+        raise NotFoldableError(f"the multiplication takes 3 channels, got {channels}")
+
     with pytest.raises(NotFoldableError, match=reason):
-        plan_fold(affine, pads, through=through)
+        plan_for(readers, affine, again)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +186,12 @@ def test_plan_refuses_with_the_reason(affine, pads, through, reason):
 )
 def test_groups_refuse_with_the_reason(affine, groups, pad, reason):
     with pytest.raises(NotFoldableError, match=reason):
-        fold_conv(np.ones((3, 1, 3, 3)), None, plan_fold(affine, [pad]), pad=pad, groups=groups)
+        folded(np.ones((3, 1, 3, 3)), None, affine, pad, groups=groups)
 
 
 def test_channel_counts_have_to_match():
     with pytest.raises(NotFoldableError, match="reads 4 channels, the pipeline makes 3"):
-        fold_conv(np.ones((2, 4, 1, 1)), None, plan_fold(IMAGENET, [None]), pad=None)
+        folded(np.ones((2, 4, 1, 1)), None, IMAGENET, None)
     with pytest.raises(PreprocError, match="expected 3 channels, got 1"):
         Affine.identity(1).then(IMAGENET)
     with pytest.raises(PreprocError, match="finite"):
@@ -167,11 +203,11 @@ def test_weights_that_are_no_numbers_are_not_folded(wrong):
     weight = np.ones((2, 3, 3, 3), np.float32)
     weight[1, 2, 0, 0] = wrong
     with pytest.raises(NotFoldableError, match="not all finite numbers"):
-        fold_conv(weight, None, plan_fold(IMAGENET, [None]), pad=None)
+        folded(weight, None, IMAGENET, None)
     with pytest.raises(NotFoldableError, match="not all finite numbers"):
-        fold_conv(np.ones_like(weight), np.float32([0, wrong]), plan_fold(IMAGENET, [None]), pad=None)
+        folded(np.ones_like(weight), np.float32([0, wrong]), IMAGENET, None)
 
 
 def test_weights_that_would_overflow_are_not_folded():
     with pytest.raises(NotFoldableError, match="no finite float32 numbers"):
-        fold_conv(np.full((2, 3, 3, 3), 3e38, np.float32), None, plan_fold(Affine.diagonal([2.0] * 3, [0.0] * 3), [None]), pad=None)
+        folded(np.full((2, 3, 3, 3), 3e38, np.float32), None, Affine.diagonal([2.0] * 3, [0.0] * 3), None)

@@ -170,7 +170,7 @@ def test_init_for_torchvision(name, file, weights):
     made, left = write_recipe(torchvision=name)
     assert (str(made), left) == (file, None)
     recipe = load_recipe(made)
-    assert (recipe.backbone.weights, recipe.pixels.size, recipe.ready_size) == (weights, None, (224, 224))
+    assert (recipe.backbone.weights, recipe.pixels.size, recipe.ready_size) == (weights, (None, None), (224, 224))
     assert recipe.steps_from
 
 

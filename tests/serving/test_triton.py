@@ -46,7 +46,7 @@ def triton(tmp_path_factory):
     (folder / "repo" / "bare" / "1").mkdir(parents=True)
     (folder / "repo" / "bare" / "config.pbtxt").write_text(config)
     backbone = load_backbone(load_recipe(ROOT / "models" / "digits.toml")).module
-    bare = export_backbone(backbone, torch.zeros(2, 3, 32, 32), outputs=["logits"], opset=18, dynamic_size=False)
+    bare = export_backbone(backbone, torch.zeros(2, 3, 32, 32), outputs=["logits"], opset=18, size=(32, 32))
     (folder / "repo" / "bare" / "1" / "model.onnx").write_bytes(graph.to_bytes(bare))
     with Triton(folder / "repo", folder) as server:
         yield server

@@ -154,6 +154,23 @@ def test_pixels_and_steps_alone_for_a_network_that_is_known_otherwise(tmp_path):
     assert load_front(whole).steps == load_recipe(whole).steps
 
 
+READ = ('color = "RGB"', 'layout = "NHWC"', 'color = "BGR"', 'step = "rescale"', 'step = "normalize"', 'preset = "imagenet"')
+"""Of GOOD, for a network that is known otherwise."""
+
+
+@pytest.mark.parametrize("line", [line for line in GOOD.splitlines() if "=" in line])
+def test_nothing_is_demanded_that_is_not_read(tmp_path, line):
+    file = tmp_path / "front.toml"
+    file.write_text(GOOD.replace(f"{line}\n", ""))
+    if line in READ:
+        with pytest.raises(RecipeError):
+            load_front(file)
+        return
+    front, whole = load_front(file), load(tmp_path, GOOD)
+    assert (front.steps, front.color) == (whole.steps, "RGB")
+    assert front.pixels == (dataclasses.replace(whole.pixels, size=None) if line.startswith("size") else whole.pixels)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

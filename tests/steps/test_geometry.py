@@ -77,6 +77,6 @@ def test_geometry_stands_on_eight_bit_grey_levels(steps, message):
 
 
 def test_output_sizes():
-    assert output_size([Resize(size=256), CenterCrop(size=224)], None) == (224, 224)
-    assert output_size([Resize(size=256)], None) is None
+    assert output_size([Resize(size=256), CenterCrop(size=224)], (None, None)) == (224, 224)
+    assert output_size([Resize(size=256)], (None, None)) == (None, None)
     assert output_size([Resize(size=256), Pad(padding=2)], (300, 400)) == (260, 345)

@@ -91,7 +91,7 @@ def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]
     return {
         "input": picture.value.name,
         "layout": picture.layout,
-        "size": picture.size and list(picture.size),
+        "size": list(picture.size) if any(picture.size) else None,
         "channels": picture.channels,
         "takes": None if raw is None else f"raw pixels, {raw}{', or values quantized to them' if picture.is_quantized else ''}",
         "whole": str(picture.value.dtype).lower() if picture.is_whole else None,

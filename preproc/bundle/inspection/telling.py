@@ -31,7 +31,9 @@ def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
 def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
     """What a file takes, and what is done to it."""
     image = contract["input"]
+    sizes = ", ".join(f"{height}x{width}" for height, width in contract.get("verified_sizes", ()))
     yield f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}"
+    yield from [f"sizes    verified with {sizes}"] * bool(sizes)
     for number, step in enumerate(contracts.steps_of(contract), start=1):
         yield f"step {number}   {step}"
     if contract.get("steps_from"):

@@ -1,49 +1,72 @@
 """Which dimensions of an exported graph are free, and the one refusal where a backbone does not allow it."""
 
 import contextlib
+import re
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import torch
 
 from ...errors import PreprocError
 from ...folding.modules import reason, unheard
+from ...steps import Sides
 
 SECONDS = 120.0
 """How long an export with dynamic height and width may take: some backbones would not finish in hours."""
+Made = TypeVar("Made")
+_MULTIPLE = re.compile(r"^ *(height|width) = (\d+)\*_\1 *$", re.MULTILINE)
 
 
-def free_dimensions(layout: str, *, dynamic_size: bool) -> tuple[dict[int, Any]]:
-    """torch.export's dynamic_shapes for the one input: the batch, and height and width where they are dynamic."""
+def exported(export: Callable[[tuple[dict[int, Any]]], Made], layout: str, size: Sides) -> Made:
+    """What `export` makes with torch.export's dynamic_shapes for the one input: the batch is free, so are height and width where `size` has
+    None. Where torch says that such a side has to be a multiple of a number, which networks demand that halve a picture and put the halves
+    together again, it is one."""
+    axes = {name: layout.index(name[0].upper()) for name, side in zip(("height", "width"), size, strict=True) if side is None}
     free: dict[int, Any] = {0: torch.export.Dim("N")}
-    if dynamic_size:
-        height = layout.index("H")
-        free |= {height: torch.export.Dim("height"), height + 1: torch.export.Dim("width")}
-    return (free,)
+    try:
+        return export((free | {axis: torch.export.Dim(name) for name, axis in axes.items()},))
+    except Exception as error:  # torch raises whatever the model's code meets
+        multiples = _multiples(error)
+        if not multiples:
+            raise
+    sides = {axis: multiples.get(name, 1) * torch.export.Dim(f"_{name}") for name, axis in axes.items()}
+    return export((free | sides,))
+
+
+def _multiples(error: BaseException | None) -> dict[str, int]:
+    """What torch suggests in this error, or in those that it came from, of which a side has to be a multiple."""
+    while error is not None:
+        found = _MULTIPLE.findall(str(error))
+        if found:
+            return {name: int(number) for name, number in found}
+        error = error.__cause__ or error.__context__
+    return {}
 
 
 @contextlib.contextmanager
-def exporting(format_name: str, *, dynamic_size: bool) -> Iterator[None]:
+def exporting(format_name: str, size: Sides) -> Iterator[None]:
     """Around an export: torch's warnings are its own affair, and whatever it raises becomes one line."""
+    is_free = None in size
     try:
-        with warnings.catch_warnings(), unheard(), _time_limit(SECONDS if dynamic_size else None):
+        with warnings.catch_warnings(), unheard(), _time_limit(SECONDS if is_free else None):
             warnings.simplefilter("ignore")
             yield
     except TimeoutError as error:
-        raise _refused(format_name, dynamic_size, f"no result after {SECONDS:g} seconds") from error
+        raise _refused(format_name, size, f"no result after {SECONDS:g} seconds") from error
     except OSError:  # a full disk
         raise
     except Exception as error:  # torch raises whatever the model's code meets
-        raise _refused(format_name, dynamic_size, reason(error)) from error
+        raise _refused(format_name, size, reason(error)) from error
 
 
-def _refused(format_name: str, dynamic_size: bool, told: str) -> PreprocError:
-    if dynamic_size:
+def _refused(format_name: str, size: Sides, told: str) -> PreprocError:
+    if None in size:
+        said = '"dynamic"' if size == (None, None) else "[" + ", ".join('"dynamic"' if side is None else str(side) for side in size) + "]"
         return PreprocError(
-            f'[pixels] size: expected [height, width] for this backbone, got "dynamic", which torch.export refuses: {told}',
+            f"[pixels] size: expected [height, width] for this backbone, got {said}, which torch.export refuses: {told}",
             name="not-exportable",
         )
     return PreprocError(f"expected a backbone that {format_name} can export, got: {told}", name="not-exportable")

@@ -1,6 +1,7 @@
 """A torch backbone as a bare ONNX model. The preprocessing is put in front of it by graph/, as for any other file."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import onnx_ir as ir
 import torch
@@ -8,25 +9,31 @@ from torch import Tensor, nn
 
 from ...errors import PreprocError
 from ...graph import strip
-from .dynamic import exporting, free_dimensions
+from ...steps import Sides
+from .dynamic import exported, exporting
 
 
-def export_backbone(backbone: nn.Module, example: Tensor, *, outputs: Sequence[str], opset: int, dynamic_size: bool) -> ir.Model:
+def export_backbone(backbone: nn.Module, example: Tensor, *, outputs: Sequence[str], opset: int, size: Sides) -> ir.Model:
     """The backbone alone, (N, C, H, W) float in, with a dynamic batch; stripped of everything about this machine.
 
-    example: model-ready, a batch of at least 2.  Raises PreprocError with torch's reason.
+    example: model-ready, a batch of at least 2.  size: height and width, None where they are free.  Raises
+    PreprocError with torch's reason.
     """
-    with exporting("torch.onnx", dynamic_size=dynamic_size):
-        program = torch.onnx.export(
+
+    def export(free: tuple[dict[int, Any]]) -> Any:
+        return torch.onnx.export(
             backbone,
             (example,),
             dynamo=True,
             input_names=["preproc_ready"],
             output_names=list(outputs),
-            dynamic_shapes=free_dimensions("NCHW", dynamic_size=dynamic_size),
+            dynamic_shapes=free,
             opset_version=opset,
             verbose=False,
         )
+
+    with exporting("torch.onnx", size):
+        program = exported(export, "NCHW", size)
     assert program is not None
     model: ir.Model = program.model
     if model.opset_imports.get("") != opset:

@@ -10,7 +10,8 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from ...layers import Model
-from .dynamic import exporting, free_dimensions
+from ...steps import Sides
+from .dynamic import exported, exporting
 
 TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
 """What torch.export notes of the code and of this machine's paths."""
@@ -22,14 +23,15 @@ MAY_RETURN_ITS_INPUT = (ATEN.dropout.default, ATEN.alpha_dropout.default, ATEN.f
 """Operators whose schemas do not say so."""
 
 
-def export_pt2(model: Model, example: Tensor, path: Path, *, layout: str, dynamic_size: bool, extra: Mapping[str, str]) -> None:
+def export_pt2(model: Model, example: Tensor, path: Path, *, layout: str, size: Sides, extra: Mapping[str, str]) -> None:
     """Writes `path`, for torch.export.load, with a dynamic batch.
 
-    example: pixels in `layout`, a batch of at least 2.  extra: the archive's extra files by name.
+    example: pixels in `layout`, a batch of at least 2.  size: height and width, None where they are free.
+    extra: the archive's extra files by name.
     Raises PreprocError with torch's reason.
     """
-    with torch.no_grad(), exporting("torch.export", dynamic_size=dynamic_size):
-        program = torch.export.export(model, (example,), dynamic_shapes=free_dimensions(layout, dynamic_size=dynamic_size), strict=False)
+    with torch.no_grad(), exporting("torch.export", size):
+        program = exported(lambda free: torch.export.export(model, (example,), dynamic_shapes=free, strict=False), layout, size)
         program._example_inputs = None  # they would be pickled
         for module in program.graph_module.modules():
             if isinstance(module, fx.GraphModule):

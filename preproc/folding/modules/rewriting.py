@@ -15,7 +15,7 @@ from ...errors import NotFoldableError, PreprocError, first_line
 from ...layers import Model, Pipeline
 from ...steps import Affine, split_affine_end, subtract_steps
 from .. import Reader, plan_for, rewrite, spoil_border
-from .walk import first_convolutions
+from .walk import TAKING_BIAS, first_convolutions
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,11 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
     with torch.no_grad():
         ready = model.pipeline(example)
     kept, affine = split_affine_end(model.pipeline.steps(), channels=ready.shape[1])
-    readers = first_convolutions(model.backbone, ready)
-    plan = plan_for(readers, affine)
+    found = first_convolutions(model.backbone, ready)
+    readers = found(ready.shape[1])
+    plan = plan_for(readers, affine, found)
     backbone = copy.deepcopy(model.backbone)
+    found.stand_in(backbone)
     convolutions = [_Convolution(backbone, reader) for reader in readers]
     rewrite(convolutions, plan)
     like = next(model.pipeline.buffers(), ready)
@@ -115,23 +117,22 @@ class _Convolution:
             raise NotFoldableError(
                 "the weights are bfloat16, which NumPy has no arithmetic for; fold in float32 and convert then", name="fold-dtype"
             )
-        return weight.detach().cpu().numpy(), None if bias is None else bias.detach().cpu().numpy()
+        array = weight.detach().cpu().numpy()
+        return array.T if self.reader.turned else array, None if bias is None else bias.detach().cpu().numpy()
 
     def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
         owner, weight_name = self._place(self.reader.weight)
         old = self._get(self.reader.weight)
         if weight is not None:
-            setattr(owner, weight_name, _like(old, weight))
-            if isinstance(owner, nn.Conv2d):
-                owner.in_channels = weight.shape[1] * self.reader.groups
+            setattr(owner, weight_name, _like(old, np.ascontiguousarray(weight.T if self.reader.turned else weight)))
+            if isinstance(owner, TAKING_BIAS):
+                setattr(owner, "in_features" if isinstance(owner, nn.Linear) else "in_channels", weight.shape[1] * self.reader.groups)
         if bias is None:
             return
         if self.reader.bias is not None:
             setattr(*self._place(self.reader.bias), _like(old, bias))
-        elif isinstance(owner, nn.Conv2d) and weight_name == "weight":
-            owner.bias = _like(old, bias)
         else:
-            raise _needs_a_bias(self.reader.weight)
+            owner.bias = _like(old, bias)
 
     def given_a_bias(self) -> nn.Module | None:
         """The module that has a bias now where it was read without one."""
@@ -158,9 +159,11 @@ def uncorrected_border(backbone: nn.Module, affine: Affine, example: Tensor) -> 
     to be made.
     """
     try:
-        readers = first_convolutions(backbone, example)
+        found = first_convolutions(backbone, example)
+        readers = found(example.shape[1])
     except PreprocError:
         return None
+    found.stand_in(backbone)
     return spoil_border([_Convolution(backbone, reader) for reader in readers], affine)
 
 

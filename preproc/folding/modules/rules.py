@@ -1,4 +1,4 @@
-"""What torch.export's operators do to channels: each by its name."""
+"""What torch.export's operators do to the picture's numbers: each by its name. Those that only move them are in moves.py."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from torch import fx
 
 from ...errors import NotFoldableError
-from .. import Tracked, concatenate
+from .. import Tracked
+from .moves import MOVES, Made
 from .values import Values, arguments_of
 
 
@@ -17,48 +18,6 @@ def _same(walk: Values, node: fx.Node) -> Tracked:
     return walk.of(source)
 
 
-def _axis(node: fx.Node, axis: int) -> int:
-    return axis % len(node.args[0].meta["val"].shape)  # type: ignore[union-attr]
-
-
-def _slice(walk: Values, node: fx.Node) -> Tracked:
-    arguments = arguments_of(node)
-    axis = _axis(node, arguments.get("dim", 0))
-    length = node.args[0].meta["val"].shape[axis]  # type: ignore[union-attr]
-    rows = range(length)[slice(arguments.get("start"), arguments.get("end"), arguments.get("step", 1))]
-    source = walk.of(node.args[0])
-    return source if len(rows) == length and axis != source.axis else source.take(axis, rows)
-
-
-def _select(walk: Values, node: fx.Node) -> Tracked:
-    _, axis, index = node.args
-    return walk.of(node.args[0]).select(_axis(node, axis), index)  # type: ignore[arg-type]
-
-
-def _unsqueeze(walk: Values, node: fx.Node) -> Tracked:
-    return walk.of(node.args[0]).unsqueeze(arguments_of(node)["dim"] % len(node.meta["val"].shape))
-
-
-def _index(walk: Values, node: fx.Node) -> Tracked:
-    """x[:, [2, 1, 0]]."""
-    indices = node.args[1]
-    chosen = [(axis, index) for axis, index in enumerate(indices) if index is not None]  # type: ignore[arg-type]
-    if len(chosen) != 1:
-        raise NotFoldableError("the input is indexed along several axes before the first convolution", name="fold-moved-pixels")
-    ((axis, index),) = chosen
-    rows = walk.constant(index)
-    if rows.ndim != 1:
-        raise NotFoldableError("the input is indexed with a table before the first convolution", name="fold-moved-pixels")
-    return walk.of(node.args[0]).take(axis, [int(row) for row in rows])
-
-
-def _flip(walk: Values, node: fx.Node) -> Tracked:
-    source, (axis, *more) = walk.of(node.args[0]), arguments_of(node)["dims"]
-    if more:
-        raise NotFoldableError("the picture is flipped along several axes before the first convolution", name="fold-moved-pixels")
-    return source.take(_axis(node, axis), range(source.map.channels_out)[::-1])
-
-
 def _addcmul(walk: Values, node: fx.Node) -> Tracked:
     arguments = arguments_of(node)
     offset, left, right = arguments["self"], arguments["tensor1"], arguments["tensor2"]
@@ -66,26 +25,13 @@ def _addcmul(walk: Values, node: fx.Node) -> Tracked:
     return walk.of(x).then(walk.constant(factor) * arguments.get("value", 1), walk.constant(offset))
 
 
-def _cat(walk: Values, node: fx.Node) -> Tracked:
-    arguments = arguments_of(node)
-    return concatenate([walk.of(part) for part in arguments["tensors"]], arguments.get("dim", 0) % len(node.meta["val"].shape))
-
-
-def _permute(walk: Values, node: fx.Node) -> Tracked:
-    order = arguments_of(node)["dims"]
-    return walk.of(node.args[0]).permute([axis % len(order) for axis in order])
-
-
 def _pad(walk: Values, node: fx.Node) -> Tracked:
     arguments = arguments_of(node)
-    pads, source = arguments["pad"], walk.of(node.args[0])
-    if not any(pads):
-        return source
-    if any(pads[4:]) or source.axis != 1 or source.rank != 4:
-        raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
-    if arguments.get("mode", "constant") != "constant":
-        return source
-    return source.padded(arguments.get("value") or 0.0)
+    given, source = arguments["pad" if "pad" in arguments else "padding"], walk.of(node.args[0])
+    pairs = list(zip(given[::2], given[1::2], strict=True))[::-1]  # from the last axis on
+    pads = [(0, 0)] * (source.rank - len(pairs)) + pairs
+    copies = "constant" not in str(node.target) and arguments.get("mode", "reflect" if "padding" in arguments else "constant") != "constant"
+    return source.padded(pads, None if copies else arguments.get("value") or 0.0)
 
 
 def _batch_norm(walk: Values, node: fx.Node) -> Tracked:
@@ -93,8 +39,6 @@ def _batch_norm(walk: Values, node: fx.Node) -> Tracked:
     source = walk.of(arguments["input"])
     if arguments.get("training"):
         raise NotFoldableError("a BatchNorm in training mode reads the input", name="fold-not-affine")
-    if source.axis != 1:
-        raise NotFoldableError("a BatchNorm reads the input along another axis than its channels", name="fold-not-affine")
     weight, bias = (
         default if arguments[key] is None else walk.constant(arguments[key]) for key, default in (("weight", 1.0), ("bias", 0.0))
     )
@@ -118,7 +62,8 @@ def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[
     return rule
 
 
-RULES: dict[str, Callable[[Values, fx.Node], Tracked]] = {
+RULES: dict[str, Callable[[Values, fx.Node], Made]] = {
+    **MOVES,
     **dict.fromkeys(
         (
             "aten.alias.default",
@@ -135,21 +80,13 @@ RULES: dict[str, Callable[[Values, fx.Node], Tracked]] = {
         ),
         _same,
     ),
-    "aten.slice.Tensor": _slice,
-    "aten.select.int": _select,
-    "aten.unsqueeze.default": _unsqueeze,
-    "aten.index.Tensor": _index,
-    "aten.flip.default": _flip,
     "aten.addcmul.default": _addcmul,
-    "aten.cat.default": _cat,
-    "aten.permute.default": _permute,
     "aten.pad.default": _pad,
     "aten.constant_pad_nd.default": _pad,
     "aten.batch_norm.default": _batch_norm,
     "aten._native_batch_norm_legit_no_training.default": _batch_norm,
-    "<built-in function getitem>": lambda walk, node: walk.of(node.args[0]),  # of the tuple that the line above gives
-    "aten.reflection_pad2d.default": _same,
-    "aten.replication_pad2d.default": _same,
+    "aten.reflection_pad2d.default": _pad,
+    "aten.replication_pad2d.default": _pad,
     **dict.fromkeys(("aten.mul.Tensor", "aten.mul.Scalar"), _arithmetic(Tracked.times, swapped=Tracked.times)),
     **dict.fromkeys(("aten.add.Tensor", "aten.add.Scalar"), _arithmetic(Tracked.plus, swapped=Tracked.plus)),
     **dict.fromkeys(("aten.sub.Tensor", "aten.sub.Scalar"), _arithmetic(Tracked.minus, swapped=Tracked.taken_from)),

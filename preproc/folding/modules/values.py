@@ -55,7 +55,8 @@ class Values(Trail):
     def of(self, node: Any) -> Tracked:
         if node not in self.tracked:
             raise NotFoldableError("the input is combined with a computed value before the first convolution", name="fold-computed-value")
-        return self.tracked[node]
+        found: Tracked = self.tracked[node]
+        return found
 
     def constant(self, value: Any) -> Any:
         """A Python number, or the values of a node that depends on parameters, buffers and constants only."""

@@ -8,47 +8,69 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...errors import NotFoldableError, PreprocError
-from ...steps import Affine
 from .. import Reader, Tracked
+from .moves import shape_of
+from .plain import stand_in
 from .rules import RULES
 from .tracing import reason, unheard
 from .values import Values, arguments_of
 
+TAKING_BIAS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+"""Modules that read a bias as soon as they have one."""
+_PRODUCTS = frozenset(("aten.linear.default", "aten.matmul.default", "aten.mm.default"))
 
-def first_convolutions(backbone: nn.Module, example: Tensor) -> list[Reader]:
-    """The convolutions that read the values of the backbone's input, found in torch.export's graph.
 
-    example: (N, C, H, W) float, model-ready.  Raises NotFoldableError with the reason if anything else reads them.
+class Found:
+    """What finds the convolutions, and products with a matrix, that read the values of the backbone's input, if that has so many channels.
+
+    plain: those that stand in for modules which compute their weights, by these modules' names.
     """
-    walk = _walk(backbone, example)
-    walk.check()
-    return walk.readers
+
+    def __init__(self, exported: torch.export.ExportedProgram, backbone: nn.Module) -> None:
+        self.exported, self.backbone, self.plain = exported, backbone, dict[str, nn.Conv2d]()
+
+    def __call__(self, channels: int) -> list[Reader]:
+        """Raises NotFoldableError with the reason if anything else reads them."""
+        walk = _Walk(self.exported, self.backbone, channels)
+        if walk.met_written:  # rare, and as slow as the export: the same graph without operations that write into their arguments
+            walk = _Walk(self.exported.run_decompositions({}), self.backbone, channels)
+        walk.check()
+        self.plain = walk.plain
+        return walk.readers
+
+    def stand_in(self, backbone: nn.Module) -> None:
+        """Makes every reader's weight a parameter, in place."""
+        for path, convolution in self.plain.items():
+            backbone.set_submodule(path, convolution)
 
 
-def _walk(backbone: nn.Module, example: Tensor) -> "_Walk":
+def first_convolutions(backbone: nn.Module, example: Tensor) -> Found:
+    """In torch.export's graph. example: (N, C, H, W) float, model-ready.  Raises NotFoldableError where there is none."""
+    return Found(_exported(backbone, example), backbone)
+
+
+def _exported(backbone: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
     if len(example) < 2:
         example = example.expand(2, *example.shape[1:])
     try:
         with torch.no_grad(), warnings.catch_warnings(), unheard():
             warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
-            exported = torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
+            return torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
     except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
         raise NotFoldableError(f"torch.export cannot read the backbone: {reason(error)}", name="fold-untraceable") from error
-    walk = _Walk(exported, example.shape[1])
-    if walk.met_written:  # rare, and as slow as the export: the same graph without operations that write into their arguments
-        walk = _Walk(exported.run_decompositions({}), example.shape[1])
-    return walk
 
 
 class _Walk(Values):
-    """Translates torch.export's operators into Tracked's, from the input to the convolutions."""
+    """Translates torch.export's operators into Tracked's, from the input to the convolutions. plain: as Found's."""
 
-    def __init__(self, exported: torch.export.ExportedProgram, channels: int) -> None:
+    def __init__(self, exported: torch.export.ExportedProgram, backbone: nn.Module, channels: int) -> None:
         super().__init__(exported)
+        self.backbone, self.channels, self.plain = backbone, channels, dict[str, nn.Conv2d]()
         (image,) = exported.graph_signature.user_inputs[:1]
         for node in self.nodes:
             if node.op == "placeholder" and node.name == image:
-                self.tracked[node] = Tracked(Affine.identity(channels))
+                batch, _, *sides = shape_of(node)
+                self.tracked[node] = Tracked.picture("NCHW", [batch, channels, *sides])
             elif any(source in self.tracked for source in node.all_input_nodes):
                 self.met_written |= any(source in self.written for source in node.all_input_nodes)
                 self.visit(node)
@@ -65,30 +87,57 @@ class _Walk(Values):
         name = str(node.target)
         if name.startswith(("aten.sym_size", "aten._assert_tensor_metadata", "aten.sym_numel")):
             return
-        if name.startswith("aten.conv2d"):
-            self.readers.append(self._reader(node))
+        if name.startswith(("aten.conv1d", "aten.conv2d", "aten.conv3d")):
+            self.readers.append(self._convolution(node))
+            return
+        if name in _PRODUCTS and isinstance(node.args[0], fx.Node) and node.args[0] in self.tracked:
+            self.readers.append(self._product(node))
             return
         rule = RULES.get(name)
         if rule is None:
             raise self.no_convolution(name)
         self.tracked[node] = rule(self, node)
 
-    def _reader(self, node: fx.Node) -> Reader:
+    def _convolution(self, node: fx.Node) -> Reader:
         arguments = arguments_of(node)
-        weight, bias = self._parameter(arguments["weight"], "weight"), arguments.get("bias")
+        source, weight, bias = self.of(arguments["input"]), arguments["weight"], arguments.get("bias")
         padding = arguments.get("padding", 0)
-        kernel = self.values[weight].shape[2:]
         if isinstance(padding, str):
-            pads_zero = padding == "same" and max(kernel) > 1
+            pads_zero = padding == "same" and max(shape_of(weight)[2:]) > 1
         else:
             pads_zero = max(padding if isinstance(padding, (list, tuple)) else [padding]) > 0
-        return Reader.of(
-            self.of(arguments["input"]),
-            weight=weight,
-            bias=None if bias is None else self._parameter(bias, "bias"),
-            groups=arguments.get("groups", 1),
-            pads_zero=pads_zero,
-        )
+        options = {"axis": 1, "groups": arguments.get("groups", 1), "pads_zero": pads_zero}
+        if len(shape_of(weight)) != 4 or all(value is None or value.name in self.constants for value in (weight, bias)):
+            return self._reader(source, self._parameter(weight, "weight"), bias, **options)
+        path, made = stand_in(self.backbone, node, self._tensor(weight), None if bias is None else self._tensor(bias), self.tracked)
+        self.plain[path] = made
+        return Reader.of(source, weight=f"{path}.weight", bias=None if bias is None else f"{path}.bias", channels=self.channels, **options)
+
+    def _tensor(self, node: Any) -> Tensor:
+        """What is computed from constants."""
+        found = self._evaluate(node)
+        if not isinstance(found, Tensor):
+            raise NotFoldableError(
+                "the weight of the first convolution is computed from what only a run tells, or from the picture",
+                name="fold-computed-value",
+            )
+        return found
+
+    def _product(self, node: fx.Node) -> Reader:
+        """x @ weight, or x @ weight.T + bias."""
+        source = self.of(node.args[0])
+        weight = self._parameter(node.args[1], "weight")
+        if self.values[weight].ndim != 2 or source.rank < 2:
+            raise self.no_convolution(str(node.target))
+        turned = str(node.target) != "aten.linear.default"
+        return self._reader(source, weight, arguments_of(node).get("bias"), axis=source.rank - 1, turned=turned)
+
+    def _reader(self, source: Tracked, weight: str, bias: Any, **options: Any) -> Reader:
+        name = None if bias is None else self._parameter(bias, "bias")
+        owner, _, attribute = weight.rpartition(".")
+        module = self.backbone.get_submodule(owner)
+        takes_bias = bias is not None or (isinstance(module, TAKING_BIAS) and attribute == "weight" and not options.get("turned"))
+        return Reader.of(source, weight=weight, bias=name, channels=self.channels, takes_bias=takes_bias, **options)
 
     def _parameter(self, node: Any, word: str) -> str:
         if not isinstance(node, fx.Node) or node.name not in self.constants:

@@ -7,12 +7,13 @@ Never: a pickle; code that a bundle names.
 from .base import Backbone
 from .double import Reference
 from .loading import agreement, load_backbone, published_weights
-from .outputs import name_outputs, named_outputs
+from .outputs import answered, name_outputs, named_outputs
 
 __all__ = [
     "Backbone",
     "Reference",
     "agreement",
+    "answered",
     "load_backbone",
     "name_outputs",
     "named_outputs",

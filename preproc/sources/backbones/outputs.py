@@ -3,9 +3,13 @@
 import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from ...errors import PreprocError, first_line
 from .. import check_output_name
@@ -85,6 +89,16 @@ class Selected(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...] | Tensor:
         values = tuple(_values(self.network(x), self.keys))
         return values if len(values) > 1 else values[0]
+
+
+def answered(module: nn.Module, ready: NDArray[np.float64]) -> list[NDArray[Any]]:
+    """All tensors in the module's answer to `ready`, (N, C, H, W), in float32. Raises PreprocError as run() does, and where it takes other
+    than one picture."""
+    _check_one_input(module)
+    with torch.inference_mode():
+        leaves = pytree.tree_leaves(run(module, torch.from_numpy(ready.astype(np.float32))))
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    return [(tensor.double() if tensor.is_floating_point() else tensor).numpy() for tensor in tensors]
 
 
 def run(module: nn.Module, picture: Tensor) -> object:

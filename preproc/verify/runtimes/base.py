@@ -11,7 +11,7 @@ Outputs = Mapping[str, NDArray[Any]]
 
 
 class Runtime:
-    """open() a file once, run() it on batches of pixels, then proof() says on what it ran.
+    """open() a file, run() it on batches of pixels, then proof() says on what it ran; close() it.
 
     open() raises RuntimeAbsentError where this machine cannot run it; proof() raises VerificationError where it ran elsewhere.
     """
@@ -37,3 +37,6 @@ class Runtime:
     def proof(self) -> str:
         """One line: what ran where."""
         raise NotImplementedError
+
+    def close(self) -> None:
+        """Lets the file go: the next runtime opens it, too. It may be opened again."""

@@ -56,6 +56,9 @@ class OpenVinoCpu(Runtime):
             raise VerificationError(f"expected it to run on the CPU in f32, got {', '.join(devices)} in {precision.get_type_name()}")
         return f"openvino {self.version.partition('-')[0]}, CPU, f32"
 
+    def close(self) -> None:
+        self.__dict__.pop("model", None)
+
 
 def _reason(error: RuntimeError) -> str:
     """Without the places in its source."""

@@ -1,6 +1,7 @@
 """ONNX Runtime. The only module that imports onnxruntime."""
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
-from ...host import INSTALL_ONE, WHEELS, threads
+from ...host import INSTALL_ONE, WHEELS, memory, threads
 from .base import Outputs, Runtime
 
 
@@ -71,6 +72,7 @@ class OrtCpu(Runtime):
         with contextlib.suppress(Exception):  # older versions know no such key; proof() then has less to say
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         self.session = self._session(ort, str(path), options)
+        memory.trim(path.stat().st_size)
         self.outputs = [output.name for output in self.session.get_outputs()]
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
@@ -80,6 +82,10 @@ class OrtCpu(Runtime):
 
     def proof(self) -> str:
         return f"onnxruntime {onnxruntime().__version__}, {self._count()} on {', '.join(self.session.get_providers())}"
+
+    def close(self) -> None:
+        if self.__dict__.pop("session", None) is not None:
+            memory.trim(self.path.stat().st_size)
 
     def _count(self) -> str:
         return f"{sum(len(part.get_nodes()) for part in self._assignment())} nodes"
@@ -91,14 +97,14 @@ class OrtCpu(Runtime):
             raise VerificationError("expected an onnxruntime that says where each node runs (1.24 or newer), got an older one") from error
         return parts
 
-    def _session(self, ort: Any, path: str, options: Any) -> Any:
+    def _session(self, ort: Any, model: str | bytes, options: Any) -> Any:
         try:
             # Its own fallback prints on stdout, and would run another provider than the one that was asked for.
-            return ort.InferenceSession(path, options, providers=[self._provider()], enable_fallback=0)
+            return ort.InferenceSession(model, options, providers=[self._provider()], enable_fallback=0)
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
             if type(error).__module__.startswith("onnxruntime"):
                 raise BundleError(
-                    f"{Path(path).name}: expected a file that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
+                    f"{self.path.name}: expected a file that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
                 ) from error
             raise
 
@@ -117,17 +123,22 @@ class OrtCuda(OrtCpu):
         return self.tf32
 
     def open(self, path: Path) -> None:
-        ort = onnxruntime()
+        ort, self.path = onnxruntime(), path
         if self.provider not in ort.get_available_providers():
             raise RuntimeAbsentError(f"this onnxruntime is built without the CUDA provider{_both()}: onnxruntime-gpu[cuda,cudnn] has it")
         ort.set_default_logger_severity(4)
         try:
-            with contextlib.suppress(Exception), _quiet_stdout():
-                ort.preload_dlls()
+            if _has_driver():  # else 200 MB of libraries would be loaded for nothing
+                with contextlib.suppress(Exception), _quiet_stdout():
+                    ort.preload_dlls()
+            self._check_loads(ort)
             super().open(path)
         finally:
             ort.set_default_logger_severity(2)
-        if self.provider not in self.session.get_providers():
+
+    def _check_loads(self, ort: Any) -> None:
+        """Raises RuntimeAbsentError where a session falls back to the CPU: one of a single node, for a file would be opened there."""
+        if self.provider not in self._session(ort, _IDENTITY, _options(ort)).get_providers():
             raise RuntimeAbsentError(f"{_NOT_LOADED}: onnxruntime fell back to the CPU{_both()}")
 
     def proof(self) -> str:
@@ -148,9 +159,9 @@ class OrtCuda(OrtCpu):
         precision = "TF32" if self.tf32 else "TF32 off"
         return f"onnxruntime {onnxruntime().__version__}, {total - shapes} nodes on CUDA, {shapes} integer nodes on the CPU, {precision}"
 
-    def _session(self, ort: Any, path: str, options: Any) -> Any:
+    def _session(self, ort: Any, model: str | bytes, options: Any) -> Any:
         try:
-            return super()._session(ort, path, options)
+            return super()._session(ort, model, options)
         except RuntimeError as error:  # onnxruntime 1.24 raises where later ones fall back with a log line
             raise RuntimeAbsentError(f"{_NOT_LOADED}: {first_line(error)}{_both()}") from error
 
@@ -158,7 +169,21 @@ class OrtCuda(OrtCpu):
         return (self.provider, {"use_tf32": "1" if self.tf32 else "0"})
 
 
+_IDENTITY = (
+    b'\x08\x07:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01b\x0f\n\x01y\x12'
+    b"\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
+"""A small .onnx file: y = Identity(x), of opset 13."""
 _NOT_LOADED = "the CUDA provider did not load (no device, or a CUDA library is missing)"
+
+
+def _has_driver() -> bool:
+    """Whether there is a driver of CUDA devices, without which nothing of CUDA runs."""
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return False
 
 
 def _both() -> str:
@@ -194,13 +219,16 @@ def _quiet_stdout() -> Iterator[None]:
 class OnnxReference:
     """The original ONNX file in ONNX Runtime on the CPU, fed with floats: the reference where a backbone is a file.
 
-    It computes in the file's own precision, so `mixed` says so. model: the file, or an edited one in memory whose weights in other files
-    are in `folder`.  names: of the outputs that are wanted.  image: the input that takes the picture.  arrange: makes of
-    (N, C, H, W) what that takes; None: float32.  others: the further inputs' values beside that.
-    untouched: as verify.Truth's.
+    It computes in the file's own precision: verify.known_of() says what that is worth.
+
+    model: the file, or an edited one in memory whose weights in other files are in `folder`.  names: of the outputs that are wanted.
+    image: the input that takes the picture.  laid_out: makes of (N, C, H, W) values the axes which that has; None: they are its own.
+    others: the further inputs' values beside that.  untouched: as verify.Truth's.
+    optimized: whether ONNX Runtime may rewrite the graph.
     """
 
     per_picture = False
+    mixed = frozenset[str]()
 
     def __init__(
         self,
@@ -208,26 +236,31 @@ class OnnxReference:
         names: Sequence[str],
         *,
         image: str,
-        arrange: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+        laid_out: Callable[[NDArray[Any]], NDArray[Any]] = lambda ready: ready,
         others: Callable[[NDArray[Any]], Mapping[str, NDArray[Any]]] = lambda _: {},
         untouched: frozenset[str] = frozenset(),
         folder: Path | None = None,
+        optimized: bool = True,
     ) -> None:
         ort = onnxruntime()
         options = _options(ort)
+        if not optimized:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         try:
             source = model if isinstance(model, bytes) else str(model)
             self.session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+            memory.trim(len(model) if isinstance(model, bytes) else model.stat().st_size)
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
             raise PreprocError(
                 f"expected a model that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
             ) from error
         self.names, self.image, self.others, self.untouched = tuple(names), image, others, untouched
-        self.arrange = arrange or (lambda ready: ready.astype(np.float32))
+        self.laid_out = laid_out
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
         self.free = not isinstance(taken.shape[0], int)
+        self.kind = np.dtype(taken.type.removeprefix("tensor(").removesuffix(")").replace("float", "float32"))
         for output in self.session.get_outputs():
             if output.name in names and output.type not in COMPARED:
                 raise PreprocError(
@@ -235,13 +268,17 @@ class OnnxReference:
                     "model before it, or name the other outputs only in a recipe",
                     name="output-unfit",
                 )
-        self.mixed = {"the original file in ONNX Runtime, in its own precision"}
+
+    def feeds(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """All inputs, for x: (N, C, H, W), the model's batch, whose dtype the picture keeps."""
+        return {self.image: self.laid_out(x), **self.others(x)}
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """x: (N, C, H, W), the model's batch; fed as it is."""
-        batch = self.arrange(x)
+        """x: as feeds() takes it."""
+        feeds = self.feeds(x)
+        batch = feeds[self.image]
         try:
-            outputs: list[NDArray[Any]] = self.session.run(list(self.names), {self.image: batch, **self.others(x)})
+            outputs: list[NDArray[Any]] = self.session.run(list(self.names), feeds | {self.image: batch.astype(self.kind)})
         except Exception as error:  # as above
             mend = (
                 "its batch is declared as free, and is not"

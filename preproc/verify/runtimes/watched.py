@@ -51,6 +51,9 @@ class Watched(Runtime):
                 raise known from error
             raise
 
+    def close(self) -> None:
+        self.runtime.close()
+
 
 class Gone(Runtime):
     """What cannot run in this process any more, nor in another one."""

@@ -47,7 +47,7 @@ def model():
 
 
 def exported(tmp_path):
-    export_pt2(model(), PIXELS, tmp_path / "m.pt2", layout="NHWC", dynamic_size=False, extra={"contract.json": "{}"})
+    export_pt2(model(), PIXELS, tmp_path / "m.pt2", layout="NHWC", size=PIXELS.shape[1:3], extra={"contract.json": "{}"})
     return tmp_path / "m.pt2"
 
 
@@ -145,7 +145,7 @@ def test_a_view_behind_what_was_written_is_a_reshape(tmp_path):
             return x.view(x.shape[0], -1)
 
     network = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")), Usual().eval())
-    export_pt2(network, PIXELS, tmp_path / "m.pt2", layout="NHWC", dynamic_size=False, extra={})
+    export_pt2(network, PIXELS, tmp_path / "m.pt2", layout="NHWC", size=PIXELS.shape[1:3], extra={})
     targets = [node.target for node in torch.export.load(tmp_path / "m.pt2").graph.nodes]
     assert ATEN.relu_.default in targets
     assert ATEN.reshape.default in targets

@@ -1,0 +1,94 @@
+"""The sizes of pixels to verify with: where a side is free such as the network takes."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PreprocError, first_line
+from ..host import Progress
+from ..oracle import reference
+from ..sources import Recipe, replace
+from ..steps import Size, known
+from ..verify import candidates, inputs, sizes_of
+
+Answer = Callable[[NDArray[np.float64]], Iterable[NDArray[Any]]]
+"""What the bare network answers to a model-ready (N, C, H, W). Raises PreprocError where it refuses that."""
+REFUSES = "network-refuses-picture"
+MOST_VALUES = 200_000_000
+"""In one batch: a gigabyte and a half in float64."""
+
+
+def with_sizes(recipe: Recipe, answer: Answer, progress: Progress) -> Recipe:
+    """The recipe with the sizes that are verified, where a side of its pixels is free: those that it says, or the first candidates with
+    which the network runs, on one picture of noise each. Such to which it answers NaNs, or nothing at all, come last: the size may be why.
+
+    Raises PreprocError for sizes that are no answer, and with the network's own words where it takes none.
+    """
+    said = recipe.export.verify_sizes
+    _check(recipe, sizes_of(recipe))
+    if known(recipe.pixels.size) is not None:
+        return recipe
+    ran, tried, words = list[Size](), list[Size](), ""
+    for sizes in [list(said)] if said else candidates(recipe):
+        tried += sizes
+        try:
+            whole = False not in [_answers(recipe, answer, size) for size in sizes]  # every one is tried
+        except PreprocError as error:
+            if error.name != REFUSES:
+                raise
+            words = str(error)
+            continue
+        ran = sizes if whole or not ran else ran
+        if whole:
+            break
+    if not ran:
+        mend = "say others" if said else "say some that it takes"
+        raise PreprocError(
+            f"expected sizes to verify with that the network takes, got none among {_listed(tried)}: it refuses {words}; {mend} with "
+            "--verify-size H,W (in a recipe [export] verify_sizes), or fix the size of the pixels",
+            name=REFUSES,
+        )
+    if not said:
+        progress(f"sizes to verify with: {_listed(ran)}" + (f", for the network refuses {words}" if words else ""))
+    return replace(recipe, export={"verify_sizes": tuple(ran)})
+
+
+def _check(recipe: Recipe, sizes: Sequence[Size]) -> None:
+    """Raises PreprocError for sizes that the pixels cannot have, or too large ones."""
+    pixels, said = recipe.pixels, recipe.export.verify_sizes
+    if said and known(pixels.size) is not None:
+        raise PreprocError(
+            f"verify_sizes: expected with a side of the pixels that is free, got {_listed(said)} for pixels of one size, "
+            f"{_listed(sizes)}, which are verified with that",
+            name="option-without-effect",
+        )
+    for size in sizes:
+        if any(side not in (None, own) for side, own in zip(pixels.size, size, strict=True)):
+            wanted = "x".join("any" if side is None else str(side) for side in pixels.size)
+            raise PreprocError(
+                f"verify_sizes: expected sizes that the pixels can have, {wanted}, got {_listed([size])}", name="shape-mismatch"
+            )
+        values = math.prod((*pixels.front(), *pixels.shape(1, size)))
+        if values > MOST_VALUES:
+            raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}", name="too-large")
+
+
+def _answers(recipe: Recipe, answer: Answer, size: Size) -> bool:
+    """Whether the network answers numbers to a picture of that size. Raises PreprocError, whose message begins with the size, where it
+    refuses it."""
+    noise = dict(inputs.standard(recipe.pixels, size))["noise"]
+    ready = reference.apply(recipe.steps, np.concatenate([noise] * math.prod(recipe.pixels.front())))
+    try:
+        values = list(answer(ready))
+    except PreprocError as error:
+        if error.name != REFUSES:
+            raise
+        raise PreprocError(f"{_listed([size])}: {first_line(error.__cause__ or error)}", name=REFUSES) from error
+    return any(value.size for value in values) and all(np.isfinite(value).all() for value in values if value.dtype.kind == "f")
+
+
+def _listed(sizes: Sequence[Size]) -> str:
+    return ", ".join(f"{height}x{width}" for height, width in dict.fromkeys(sizes))

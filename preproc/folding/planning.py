@@ -1,0 +1,120 @@
+"""One exact form of the fold for all operations that read the picture: what stays in front of them, what their weights take up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NotFoldableError
+from ..steps import Affine
+from .slots import Slots
+from .trail import Reader, common_through
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class FoldPlan:
+    """How an affine map in front of the first linear operations goes into their weights, and what stays at run time.
+
+    affine: A, pixels to model-ready values, which the weights take up.  after: for each reader, what stands along its axis behind the fold.
+    At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
+    holds `constant` everywhere is appended.
+    """
+
+    affine: Affine
+    after: tuple[Slots, ...]
+    shift: Array
+    constant: float | None = None
+
+    @property
+    def form(self) -> str:
+        """'cast', 'subtract' or 'append': what is left at run time besides the cast."""
+        return "append" if self.constant is not None else "subtract" if self.shift.any() else "cast"
+
+
+def plan_for(readers: Sequence[Reader], affine: Affine, again: Callable[[int], Sequence[Reader]]) -> FoldPlan:
+    """Chooses one exact form for all operations that read the input.
+
+    affine: A, pixels to model-ready values.  again: the readers of the same network when it is given so many channels.
+
+    An operation should see t = a A(x) + b along its axis, a and b by channel, and v in its padding. We feed it t' = a (x - s) + b, so
+    the weights have to take up G with G(t') = t. Padding holds v before and after, so exactness on the border asks G(v) = v:
+    s = d - (v - b) / a, where a A(d) + b = v. A padded value then *is* the pixel d. Where nothing is padded any s serves: s = 0. Where
+    there is no place for a bias, G has to be linear, which is the same with v = 0.
+    Where no pixel d maps to v (one grey channel spread over three unequal means), a constant channel k = v + 1 is appended:
+    the weights tell inside (k) from padding (v) by it. The pixel that comes nearest to v is subtracted all the same, so that the
+    large constants cancel before they are rounded.
+
+    Raises NotFoldableError with the reason.
+    """
+    fixed = [reader for reader in readers if reader.fixed is not None]
+    for reader in readers:
+        reader.slots.check_invertible()
+        if not reader.takes_bias and reader.pad:
+            raise NotFoldableError(
+                f"{reader.weight} is padded with {reader.pad:g} and has no place for a bias that would correct it", name="fold-padding"
+            )
+    if not fixed:
+        return FoldPlan(affine, _behind(readers, affine, again, appended=0), np.zeros(affine.channels_in))
+    pixel = _padding_pixel(fixed, affine)
+    if pixel is not None:
+        after = _behind(readers, affine, again, appended=0)
+        return FoldPlan(affine, after, _shift(readers, after, pixel))
+    value = _one_padding(fixed)
+    after = _behind(readers, affine, again, appended=1)
+    return FoldPlan(affine, after, affine.nearest(np.full(affine.channels_out, value)), value + 1.0)
+
+
+def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:
+    """The pixel d with a A(d) + b = v wherever there is padding, (channels_in,); None if there is none."""
+    rows = np.concatenate(
+        [np.stack([r.slots.channel, r.slots.scale, r.slots.offset, np.full(len(r.slots), r.fixed)], axis=1) for r in fixed]
+    )
+    channel, scale, offset, value = np.unique(rows, axis=0).T
+    which = channel.astype(np.int64)
+    total = Affine(affine.matrix[which] * scale[:, None], affine.offset[which] * scale + offset)
+    return total.solve(value)
+
+
+def _shift(readers: Sequence[Reader], after: Sequence[Slots], pixel: Array) -> Array:
+    """s, which has to be the same for every operation and every phase."""
+    shifts: list[set[float]] = [set() for _ in pixel]
+    for reader, slots in zip(readers, after, strict=True):
+        if reader.fixed is not None:
+            for channel, back in set(zip(slots.channel.tolist(), ((reader.fixed - slots.offset) / slots.scale).tolist(), strict=True)):
+                shifts[channel].add(float(pixel[channel] - back))
+    if any(len(each) > 1 for each in shifts):
+        raise NotFoldableError("several convolutions read the input, each through another channel map", name="fold-several-readers")
+    return np.array([each.pop() if each else 0.0 for each in shifts])
+
+
+def _one_padding(fixed: Sequence[Reader]) -> float:
+    """The constant in all paddings, where a channel can tell them from the picture."""
+    values = sorted({reader.fixed for reader in fixed if reader.fixed is not None})
+    if len(values) > 1:
+        raise NotFoldableError(
+            f"the convolutions that read the input are padded with different constants: {values}", name="fold-several-readers"
+        )
+    if common_through(fixed) is not None:
+        raise NotFoldableError(
+            f"no pixel maps to the padding value {values[0]:g} behind the backbone's own channel map", name="fold-padding"
+        )
+    return values[0]
+
+
+def _behind(readers: Sequence[Reader], affine: Affine, again: Callable[[int], Sequence[Reader]], *, appended: int) -> tuple[Slots, ...]:
+    """What stands along each reader's axis if the network is given as many channels as the pixels have, and the appended ones."""
+    channels = affine.channels_in + appended
+    if channels == affine.channels_out:
+        return tuple(reader.slots for reader in readers)
+    refused = "the backbone handles its channels one by one before the first convolution, and their number would change"
+    try:
+        found = again(channels)
+    except NotFoldableError as error:
+        raise NotFoldableError(f"{refused}: {error}", name="fold-channel-count") from error
+    alike = [(reader.weight, reader.pad, reader.moves) for reader in readers] == [(other.weight, other.pad, other.moves) for other in found]
+    if not alike or not all(reader.direct for reader in readers):
+        raise NotFoldableError(refused, name="fold-channel-count")
+    return tuple(reader.slots for reader in found)

@@ -1,0 +1,86 @@
+"""What stands along the axis that a linear operation sums over: which channel of the picture each number is. NumPy only.
+
+In front of a convolution that reads the picture itself these are its channels. Behind a space-to-depth they are the channels of several
+pixels side by side, one phase per pixel: S(M x + o) = (M (x) I) S(x) + o (x) 1, so that a map on channels is the same map in every phase.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NotFoldableError
+from ..steps import Affine
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """scale * x[channel] + offset for each of J numbers, where x are the channels of one pixel: the same pixel for all of one phase.
+
+    channel, phase: (J,) int64.  scale, offset: (J,) float64.
+    """
+
+    channel: Indices
+    phase: Indices
+    scale: Array
+    offset: Array
+
+    @staticmethod
+    def of_channels(channels: int) -> "Slots":
+        return Slots(np.arange(channels), np.zeros(channels, np.int64), np.ones(channels), np.zeros(channels))
+
+    def __len__(self) -> int:
+        return len(self.channel)
+
+    def __call__(self, x: Array) -> Array:
+        """The numbers where every pixel is x, (channels,)."""
+        values: Array = self.scale * x[self.channel] + self.offset
+        return values
+
+    @property
+    def are_bare(self) -> bool:
+        """Whether they are the picture's own numbers, neither scaled nor shifted."""
+        return bool((self.scale == 1).all() and not self.offset.any())
+
+    def take(self, rows: NDArray[np.integer]) -> "Slots":
+        return Slots(self.channel[rows], self.phase[rows], self.scale[rows], self.offset[rows])
+
+    def then(self, scale: Array | float, offset: Array | float) -> "Slots":
+        return replace(self, scale=self.scale * scale, offset=self.offset * scale + offset)
+
+    def spread(self, count: int) -> "Slots":
+        """Each of them `count` times, one behind the other, each time of another pixel."""
+        rows, turn = np.divmod(np.arange(len(self) * count), count)
+        taken = self.take(rows)
+        return replace(taken, phase=taken.phase * count + turn)
+
+    def through(self, channels: int) -> Affine | None:
+        """The map on channels that makes the numbers of each phase; None where the phases are made by different ones."""
+        order = np.argsort(self.phase, kind="stable")
+        phases, counts = np.unique(self.phase, return_counts=True)
+        if len(set(counts.tolist())) != 1:
+            return None
+        rows = [values[order].reshape(len(phases), -1) for values in (self.channel, self.scale, self.offset)]
+        if any((each != each[0]).any() for each in rows):
+            return None
+        channel, scale, offset = (each[0] for each in rows)
+        return Affine(np.eye(channels)[channel] * scale[:, None], offset)
+
+    def partners(self, phase: Indices, channel: int) -> Indices:
+        """Where this channel of the same pixel stands, for each phase of (K,); -1 where it does not. The first of several."""
+        where = np.flatnonzero(self.channel == channel)
+        if not len(where):
+            return np.full(len(phase), -1)
+        known, first = np.unique(self.phase[where], return_index=True)
+        found = np.minimum(np.searchsorted(known, phase), len(known) - 1)
+        return np.where(known[found] == phase, where[first[found]], -1)
+
+    def check_invertible(self) -> None:
+        """Raises NotFoldableError for numbers that have lost the channel they come from."""
+        if not self.scale.all():
+            raise NotFoldableError(
+                "the backbone multiplies a channel by 0 before the first convolution, which has no inverse", name="fold-padding"
+            )

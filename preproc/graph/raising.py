@@ -1,0 +1,169 @@
+"""A graph in a newer opset, where that changes nothing of what it computes.
+
+Between the opsets 7 and 18 most operators only came to take more: types, inputs, attributes whose defaults mean what was. For them the
+number is all that changes. The others are in operators.py, each with how its new definition says what the old one said, or why it cannot.
+
+onnx.version_converter is no way here: it writes the file anew through a representation that has no functions, metadata or training
+information, and makes of an old Upsample or Resize, which have no word for where their pixels lie, one of half_pixel, which they are not.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx
+import onnx.defs
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from ..errors import PreprocError
+from .messages import Messages, light, messages, model_of, origin_of
+from .operators import REWRITES, Spot
+
+OLDEST, NEWEST = 7, 18
+"""Opsets between which a graph is raised: those in which an operator broadcasts, up to the newest that a step has need of."""
+OURS = ("", "ai.onnx")
+"""The names of ONNX's own domain."""
+
+
+def raised(model: ir.Model, opset: int) -> tuple[ir.Model, tuple[str, ...]]:
+    """The loaded model in that opset, `model` staying as it is; and the operators that are written otherwise, to the same effect.
+
+    Functions and subgraphs are raised with it; nodes of other domains, and all initializers, keep their messages. Raises PreprocError
+    naming the node where an operator does not say any more what it said.
+    """
+    parts, proto = messages(model), onnx.ModelProto()
+    proto.CopyFrom(parts.head)
+    proto.graph.CopyFrom(parts.graph)
+    old = _version(proto.opset_import)
+    if not OLDEST <= old <= opset <= NEWEST:
+        raise PreprocError(f"expected to raise an opset of {OLDEST} to {NEWEST}, got one from {old} to {opset}", name="opset-too-old")
+    work = _Work(opset, _known(parts), _types(parts), frozenset(_read(proto)), set(_names(proto)))
+    for training in proto.training_info:
+        work.nodes(training.initialization.node, old)
+        work.nodes(training.algorithm.node, old)
+    work.nodes(proto.graph.node, old)
+    _set_version(proto.opset_import, opset)
+    for function in proto.functions:
+        its_own = _version(function.opset_import)
+        if OLDEST <= its_own < opset:
+            work.nodes(function.node, its_own)
+            _set_version(function.opset_import, opset)
+    proto.graph.initializer.extend(parts.tensors)
+    told = tuple(f"{op} ({count})" if count > 1 else op for op, count in sorted(work.changed.items()))
+    return model_of(proto, *origin_of(model)), told
+
+
+@dataclass
+class _Work:
+    """opset: to which everything is raised.  known, types, read, taken: as Spot's.  changed: how many nodes are written otherwise."""
+
+    opset: int
+    known: Mapping[str, NDArray[Any]]
+    types: Mapping[str, tuple[int, int | None]]
+    read: frozenset[str]
+    taken: set[str]
+    changed: Counter[str] = field(default_factory=Counter)
+
+    def nodes(self, nodes: Any, old: int) -> None:
+        """In place, subgraphs included."""
+        made: list[onnx.NodeProto] = []
+        for node in nodes:
+            for attribute in node.attribute:
+                for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                    self.nodes(graph.node, old)
+            spot = Spot(node, self.opset, self.known, self.types, self.read, self.taken)
+            if node.domain in OURS:
+                self.raise_one(spot, old)
+            made += [*spot.before, onnx.NodeProto.FromString(node.SerializeToString()), *spot.behind]
+        del nodes[:]
+        nodes.extend(made)
+
+    def raise_one(self, spot: Spot, old: int) -> None:
+        """Through all opsets in which its operator was defined anew."""
+        op, before = spot.node.op_type, spot.node.SerializeToString()
+        if not _has(op, old):
+            raise spot.refusal(f"ONNX has no such operator in opset {old}")
+        for opset in range(old + 1, self.opset + 1):
+            if onnx.defs.get_schema(spot.node.op_type, opset).since_version == opset and (spot.node.op_type, opset) in REWRITES:
+                REWRITES[spot.node.op_type, opset](spot)
+        if onnx.defs.get_schema(spot.node.op_type, self.opset).deprecated:
+            raise spot.refusal(f"opset {self.opset} has it no more")
+        if spot.node.SerializeToString() != before:
+            self.changed[op] += 1
+
+
+def _has(op: str, opset: int) -> bool:
+    try:
+        return not onnx.defs.get_schema(op, opset).deprecated
+    except onnx.defs.SchemaError:
+        return False
+
+
+def _version(imports: Iterable[onnx.OperatorSetIdProto]) -> int:
+    return next((entry.version for entry in imports if entry.domain in OURS), 0)
+
+
+def _set_version(imports: Iterable[onnx.OperatorSetIdProto], opset: int) -> None:
+    for entry in imports:
+        if entry.domain in OURS:
+            entry.version = opset
+
+
+def _known(parts: Messages) -> dict[str, NDArray[Any]]:
+    """The values of small initializers and Constant nodes, by name."""
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in light(parts).graph.initializer}
+    for node in parts.graph.node:
+        value = next((held.t for held in node.attribute if held.name == "value" and held.HasField("t")), None)
+        if node.op_type == "Constant" and node.domain in OURS and value is not None:
+            found[node.output[0]] = numpy_helper.to_array(value)
+    return found
+
+
+def _types(parts: Messages) -> dict[str, tuple[int, int | None]]:
+    """Of each value the dtype, as ONNX numbers them, and the rank, as far as ONNX can infer them."""
+    inferred, found = onnx.shape_inference.infer_shapes(light(parts)).graph, dict[str, tuple[int, int | None]]()
+    for graph in _graphs(inferred):
+        found |= {tensor.name: (tensor.data_type, len(tensor.dims)) for tensor in graph.initializer}
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            kind = value.type.tensor_type
+            found[value.name] = (kind.elem_type, len(kind.shape.dim) if kind.HasField("shape") else None)
+    return found
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """It, and the graphs in its nodes."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from _graphs(inner)
+
+
+def _all_graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    yield from _graphs(proto.graph)
+    for training in proto.training_info:
+        yield from _graphs(training.initialization)
+        yield from _graphs(training.algorithm)
+    for function in proto.functions:
+        yield from _graphs(onnx.GraphProto(node=function.node))
+
+
+def _read(proto: onnx.ModelProto) -> Iterator[str]:
+    """The names of values that somebody reads."""
+    for graph in _all_graphs(proto):
+        yield from (value.name for value in graph.output)
+        for node in graph.node:
+            yield from node.input
+    for function in proto.functions:
+        yield from function.output
+
+
+def _names(proto: onnx.ModelProto) -> Iterator[str]:
+    """That no new value may have."""
+    for graph in _all_graphs(proto):
+        yield from (value.name for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer))
+        for node in graph.node:
+            yield from (node.name, *node.input, *node.output)

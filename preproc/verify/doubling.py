@@ -1,0 +1,157 @@
+"""What an .onnx file's outputs are compared with: its evaluation in float64, or where that is not to be had the file itself, whose float32
+has a noise that is measured."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import VerificationError, first_line
+from ..host import Progress, paced, silent
+from ..oracle import reference
+from ..steps import Step
+from .cases import Case, Truth
+from .difference import differences, is_exact
+from .power import FLOAT64, MOST, NOISE, OutputTruth
+
+MOST_WORK = 2e12
+"""Multiply-adds in float64 for all cases together: some minutes on one core. A resnet50 takes 4e9 for a picture of 224 x 224."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What outputs are compared with. cases: with these expected outputs.  truths: what each output's is.  steps: as Power's."""
+
+    cases: tuple[Case, ...]
+    truths: Mapping[str, OutputTruth] = field(default_factory=dict)
+    steps: float = 0.0
+
+
+class Fed(Protocol):
+    """The file in its own precision, as OnnxReference."""
+
+    names: tuple[str, ...]
+
+    def feeds(self, x: NDArray[Any]) -> Mapping[str, NDArray[Any]]: ...
+
+    def __call__(self, x: NDArray[Any]) -> Mapping[str, NDArray[Any]]: ...
+
+
+@dataclass(frozen=True)
+class FileTruths:
+    """An .onnx file in three ways. single: in ONNX Runtime, in the file's own precision.  plain: opens it there unoptimized."""
+
+    path: Path
+    single: Fed
+    plain: Callable[[], Truth]
+
+    def double(self) -> "Callable[[NDArray[Any], float], dict[str, NDArray[Any]]]":
+        """Of (N, C, H, W) float64, and so many multiply-adds at most, the outputs in float64. Raises NotInDoubleError, here or there."""
+        from ..oracle.files import DoubleFile
+
+        file, single = DoubleFile(self.path), self.single
+
+        def evaluate(x: NDArray[Any], most: float) -> dict[str, NDArray[Any]]:
+            return file(single.feeds(x), single.names, most=most)
+
+        return evaluate
+
+
+def known_of(
+    cases: Sequence[Case], file: FileTruths, sequence: Sequence[Step], scale: Mapping[str, float], *, progress: Progress = silent
+) -> Known:
+    """The cases, whose outputs the file answered in its own precision, with its outputs in float64 wherever these are within MOST of them:
+    else rounding decides steps inside, or what is evaluated is not what ONNX Runtime computes, and either way float64 is no truth of it."""
+    progress("computing the float64 reference")
+    readies = [reference.apply(sequence, case.pictures) if case.ready is None else case.ready for case in cases]
+    doubled = _doubled(cases, readies, file, progress)
+    moved = _moved_by_a_rounding(cases, file, scale, progress)
+    names = list(cases[0].expected)
+    truths = {name: OutputTruth(NOISE, 0.0, doubled) for name in names} if isinstance(doubled, str) else {}
+    if not isinstance(doubled, str):
+        truths = {name: _judged([_apart(name, case, found, scale) for case, found in zip(cases, doubled, strict=True)]) for name in names}
+        cases = [_with(case, found, truths) for case, found in zip(cases, doubled, strict=True)]
+    if any(truth.kind == NOISE for truth in truths.values()):
+        noise = _noise(cases, readies, file, scale, progress)
+        small = {name: value if value <= MOST else 0.0 for name, value in moved.items()}
+        truths = {
+            name: replace(truth, error=max(noise[name], small[name])) if truth.kind == NOISE else truth for name, truth in truths.items()
+        }
+    return Known(tuple(cases), truths, max((value for value in moved.values() if value > MOST), default=0.0))
+
+
+def _doubled(
+    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, progress: Progress
+) -> list[dict[str, NDArray[Any]]] | str:
+    """The outputs of each case in float64, or why there are none."""
+    from ..oracle.files import NotInDoubleError
+
+    found = []
+    try:
+        evaluate = file.double()
+        for case, ready in paced(list(zip(cases, readies, strict=True)), "computing the float64 reference", progress):
+            outputs = evaluate(ready, MOST_WORK / len(cases))
+            found.append({name: _like(outputs[name], values) for name, values in case.expected.items()})
+    except NotInDoubleError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - an evaluation that stops, of whatever class, is one that is not to be had
+        return f"its evaluation in float64 stops: {type(error).__name__}: {first_line(error)}"
+    return found
+
+
+def _like(values: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
+    """In the dtype of the file's own answer, where that is no float."""
+    return values.astype(expected.dtype) if is_exact(expected) and is_exact(values) else values
+
+
+def _apart(name: str, case: Case, found: Mapping[str, NDArray[Any]], scale: Mapping[str, float]) -> float:
+    """How far the file's own answer is from this one; infinitely where it is of another kind."""
+    truth = replace(case, expected={name: found[name]})
+    try:
+        return differences({name: case.expected[name]}, truth, scale)[name]
+    except VerificationError:
+        return float("inf")
+
+
+def _judged(apart: Sequence[float]) -> OutputTruth:
+    error = max(apart)
+    if error <= MOST:
+        return OutputTruth(FLOAT64, error)
+    far = f"is {error:.1e} from it" if np.isfinite(error) else "answers something else"
+    return OutputTruth(NOISE, 0.0, f"in ONNX Runtime the file {far} there, more than roundings explain but where they decide steps")
+
+
+def _with(case: Case, found: Mapping[str, NDArray[Any]], truths: Mapping[str, OutputTruth]) -> Case:
+    return replace(case, expected={name: found[name] if truths[name].kind == FLOAT64 else old for name, old in case.expected.items()})
+
+
+def _noise(
+    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, scale: Mapping[str, float], progress: Progress
+) -> dict[str, float]:
+    """By output: how far the file is from itself, unoptimized, and in a batch."""
+    plain, worst = file.plain(), dict.fromkeys(scale, 0.0)
+    for case, ready in paced(list(zip(cases, readies, strict=True)), "measuring the file's own noise", progress):
+        for answer in (plain, file.single) if case.ready is None else (plain,):
+            worst = _larger(worst, differences(answer(ready), case, scale))
+    return worst
+
+
+def _moved_by_a_rounding(cases: Sequence[Case], file: FileTruths, scale: Mapping[str, float], progress: Progress) -> dict[str, float]:
+    """By output of floats: how far one rounding of every ready value moves the file's answer."""
+    rng, worst = np.random.default_rng(0), dict.fromkeys(scale, 0.0)
+    for case in paced([case for case in cases if case.ready is not None], "measuring what one rounding moves", progress):
+        assert case.ready is not None
+        single = case.ready.astype(np.float32)
+        towards = np.where(rng.random(single.shape) < 0.5, np.float32(-np.inf), np.float32(np.inf))
+        got = file.single(np.nextafter(single, towards).astype(np.float64))
+        floats = [name for name, values in case.expected.items() if not is_exact(values) and got[name].shape == values.shape]
+        only = replace(case, expected={name: case.expected[name] for name in floats})
+        worst = _larger(worst, differences({name: got[name] for name in floats}, only, scale))
+    return worst
+
+
+def _larger(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {name: max(value, other.get(name, 0.0)) for name, value in one.items()}
