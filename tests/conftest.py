@@ -2,8 +2,9 @@
 
 import contextlib
 import functools
+import gc
 import hashlib
-import importlib
+import pkgutil
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,24 +29,36 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 
-REGISTRATION = "torch.onnx._internal.exporter._registration"
+ASKED_ONCE = (
+    "torch.onnx._internal.exporter._registration.onnxscript_apis.get_torchlib_ops",
+    "torch.onnx._internal.exporter._schemas.op_signature_from_function",
+    "torch._export.utils._materialize_cpp_cia_ops",
+)
+"""torch.onnx.export parses the source of all 500 functions of onnxscript's torchlib each time, asks each for its signature, and the
+dispatcher for all operators once per namespace: two thirds of its time, and the answers are the same ones."""
 
 
-def parse_torchlib_once() -> None:
-    """torch.onnx.export parses the source of all 500 functions of onnxscript's torchlib each time, a second; they are the same ones.
-    The function is torch's own affair: under another name it is left alone, and the tests take longer."""
-    with contextlib.suppress(ImportError):
-        apis = getattr(importlib.import_module(REGISTRATION), "onnxscript_apis", None)
-        if hasattr(apis, "get_torchlib_ops"):
-            apis.get_torchlib_ops = functools.cache(apis.get_torchlib_ops)
+def ask_once(path: str) -> None:
+    """They are torch's own affair: under another name they are left alone, and the tests take longer."""
+    with contextlib.suppress(ImportError, AttributeError):
+        place, _, name = path.rpartition(".")
+        owner = pkgutil.resolve_name(place)
+        setattr(owner, name, functools.cache(getattr(owner, name)))
 
 
-parse_torchlib_once()
+for path in ASKED_ONCE:
+    ask_once(path)
 
 needs_avx2 = pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),
     reason="torch uses no AVX2 here, without which torchvision resizes uint8 tensors through floats",
 )
+
+
+def pytest_collection_finish() -> None:
+    """What torch and the others have imported stays: the collector need not look at it again, a tenth of an export's time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

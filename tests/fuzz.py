@@ -121,7 +121,12 @@ def main(count: int, first: int = 0) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         originals = []
-        for options in ({}, {"opset": 9, "ir_version": 3}, {"shape": ("N", 3, "h", "w"), "metadata": {"a": "b"}}):
+        for options in (
+            {},
+            {"opset": 9, "ir_version": 3},
+            {"shape": ("N", 3, "h", "w"), "metadata": {"a": "b"}},
+            {"shape": (1, 3, 24, "w")},
+        ):
             originals.append(hand_made(folder, **options).read_bytes())
         answers = collections.Counter[str]()
         for seed in range(first, first + count):

@@ -230,7 +230,7 @@ def fresh(pixels: PixelsSpec, size: tuple[int, int]) -> list[np.ndarray]:
     """Pictures that verify has not: noise in blocks of many sizes, at other sizes where the model takes any."""
     rng, found = np.random.default_rng(99), []
     for block in (1, 2, 5, 11):
-        height, width = size if pixels.size is not None else (size[0] + 7 * block, size[1] + 3 * block)
+        height, width = size if None not in pixels.size else (size[0] + 7 * block, size[1] + 3 * block)
         small = rng.integers(0, 256, (-(-height // block), -(-width // block), pixels.channels))
         picture = np.kron(small, np.ones((block, block, 1), int))[:height, :width].astype(np.uint8)
         found.append(picture[None] if pixels.layout == "NHWC" else picture.transpose(2, 0, 1)[None])

@@ -75,11 +75,12 @@ def put(file, out, **options):
 
 def alone(steps, *, size=None, channels=3, opset=18, dtype=ir.DataType.FLOAT, batch="N"):
     """The steps as a whole model, its bytes: "pixels" as a leading from_pixels takes them, else (N, C, H, W) of dtype; "ready" out.
-    size: (height, width) of the pixels; None: free.  channels: where no from_pixels says how many."""
+    size: (height, width) of the pixels; None: free, one of them or both.  channels: where no from_pixels says how many."""
     first = steps[0]
     raw = isinstance(first, FromPixels)
     channels = (first.channels() or channels) if raw else channels
-    height, width = size or ("h", "w")
+    size = size or (None, None)
+    height, width = (name if side is None else side for side, name in zip(size, "hw", strict=True))
     shape = [batch, height, width, channels] if raw and first.layout == "NHWC" else [batch, channels, height, width]
     kind = ir.DataType[first.pixel_dtype.upper()] if raw else dtype
     builder = Builder(dtype, channels, opset=opset, size=size)

@@ -25,7 +25,7 @@ def recipes() -> Iterator[Recipe]:
     """Those in models/, and a network whose averages over large maps only ONNX Runtime adds up badly."""
     for file in sorted((ROOT / "models").glob("*.toml")):
         recipe = load_recipe(file)
-        formats = FORMATS if recipe.pixels.size is not None else FORMATS[:2]  # torch 2.11 and later write no pt2 of free sizes
+        formats = FORMATS if None not in recipe.pixels.size else FORMATS[:2]  # torch 2.11 and later write no pt2 of free sizes
         embedded = recipe.backbone.source == "embedded"
         yield recipe if embedded else replace(recipe, backbone={"weights": "random", "seed": 0}, export={"formats": formats})
     large = load_recipe(ROOT / "models" / "resnet50.toml")

@@ -1,7 +1,7 @@
 """pyproject's bounds, the newest versions and the oldest are one statement, and the tests need no plugin but their own."""
 
-import importlib
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -82,15 +82,20 @@ def test_the_readmes_installation_for_the_cpu_has_every_library():
     assert set(line.split()) == needed - {"torch", "torchvision", "onnxruntime-gpu"}
 
 
-def test_a_torch_that_names_its_own_otherwise_is_left_alone(monkeypatch):
-    registration, other = importlib.import_module(conftest.REGISTRATION), types.SimpleNamespace()
-    monkeypatch.setattr(registration, "onnxscript_apis", other)
-    conftest.parse_torchlib_once()
+@pytest.mark.parametrize("path", conftest.ASKED_ONCE)
+def test_a_torch_that_names_its_own_otherwise_is_left_alone(path, monkeypatch):
+    """And the torch that is here has the name, so that it is asked once."""
+    place, _, name = path.rpartition(".")
+    owner, other = pkgutil.resolve_name(place), types.SimpleNamespace()
+    assert hasattr(getattr(owner, name), "cache_info")
+    around, _, last = place.rpartition(".")
+    monkeypatch.setattr(pkgutil.resolve_name(around), last, other)
+    monkeypatch.setitem(sys.modules, place, other)
+    conftest.ask_once(path)
     assert vars(other) == {}
-    monkeypatch.delattr(registration, "onnxscript_apis")
-    conftest.parse_torchlib_once()
-    monkeypatch.setitem(sys.modules, conftest.REGISTRATION, None)
-    conftest.parse_torchlib_once()
+    monkeypatch.delattr(pkgutil.resolve_name(around), last)
+    monkeypatch.setitem(sys.modules, place, None)
+    conftest.ask_once(path)
 
 
 def test_no_plugin_of_this_machine_is_loaded(tmp_path):

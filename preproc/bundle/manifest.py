@@ -44,9 +44,9 @@ class Bundle:
         outputs, others = ([value["name"] for value in self.contract[key]] for key in ("outputs", "other_inputs"))
         return [read_golden(self.folder, name, outputs, others, self.manifest["files"]) for name in self.manifest["golden"]]
 
-    def against_golden(self) -> str:
-        """What a report says that compares with the golden samples."""
-        return f"{len(self.manifest['golden'])} golden samples ({self.report.against.split(',')[0]} of the export)"
+    def against_golden(self, count: int | None = None) -> str:
+        """What a report says that compares with the golden samples, or so many of them."""
+        return f"{count or len(self.manifest['golden'])} golden samples ({self.report.against.split(',')[0]} of the export)"
 
 
 def open_bundle(folder: str | Path) -> Bundle:

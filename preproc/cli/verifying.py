@@ -25,6 +25,10 @@ def verify(
         Path | None,
         typer.Option("--model", metavar="FILE.onnx", help="Made of the bundle's since, as by an optimizer: judged in its place."),
     ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", metavar="X", help="What --model may differ by, as 1e-2 for float16; default: the bundle's."),
+    ] = None,
     tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 on CUDA devices; convolutions in model.pt do as exported.")] = False,
     _count: Threads = None,
     as_json: Json = False,
@@ -33,7 +37,9 @@ def verify(
     from ..export import verify_bundle
 
     told = progress_of(bundle.absolute().name)
-    report = verify_bundle(bundle, runtimes=runtimes, images=images, recipe=recipe, model=model, tf32=tf32, progress=told)
+    report = verify_bundle(
+        bundle, runtimes=runtimes, images=images, recipe=recipe, model=model, tolerance=tolerance, tf32=tf32, progress=told
+    )
     if as_json:
         tell(json.dumps(report.to_json(), indent=2))
     else:

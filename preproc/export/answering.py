@@ -12,6 +12,7 @@ from ..verify import Case, Original, Power, Report, Result, judge, settled
 from ..verify.runtimes import RUNTIMES, InTurn, Runtime, made
 from .bare import Bare
 from .proof import Proof
+from .substitutes import Substitute
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,18 +58,30 @@ def report_on(
     return Report(str(contract["name"]), proof.against, agree, power, results, asked, original, _allowed(contract, tf32))
 
 
-def report_on_golden(bundle: Bundle, place: Path, names: Sequence[str], *, why_not: str, tf32: bool, progress: Progress) -> Report:
-    """Verifies the files in `place`, as report_on() does, by a bundle's golden samples. why_not: why there is no network in Python."""
-    contract, cases = bundle.contract, bundle.golden()
+def report_on_golden(
+    bundle: Bundle,
+    other: Substitute | None,
+    names: Sequence[str],
+    *,
+    why_not: str,
+    tolerance: float | None,
+    tf32: bool,
+    progress: Progress,
+) -> Report:
+    """Verifies a bundle's files, or the other one, as report_on() does, by its golden samples. why_not: why there is no network in Python.
+    tolerance: in place of the bundle's own."""
+    contract, power, place = bundle.contract, bundle.report.power, bundle.folder if other is None else other.path
+    cases = bundle.golden() if other is None else other.fitting(bundle.golden())
+    power = power if tolerance is None else replace(power, asked=tolerance)
     runtimes = make_runtimes(names, contract, None, why_not=why_not, tf32=tf32)
     progress(f"verifying {', '.join(names)} on the golden samples")
-    (results,) = _ask(place, runtimes, [(cases, bundle.report.power)], bundle.report.bare_error, progress)
+    (results,) = _ask(place, runtimes, [(cases, power)], bundle.report.bare_error, progress)
     original = None
     if contract.get("steps_from") is not None:
         original = Original(title(contract["steps_from"]), reason="it takes the original backbone, which was not asked for")
     agree, asked = str(contract["backbone"]["constants_agree"]), tuple(case.name for case in cases)
-    allowed, against = _allowed(contract, tf32), bundle.against_golden()
-    return Report(str(contract["name"]), against, agree, bundle.report.power, results, asked, original, allowed)
+    allowed, against = _allowed(contract, tf32), bundle.against_golden(len(cases))
+    return Report(str(contract["name"]), against, agree, power, results, asked, original, allowed)
 
 
 def make_runtimes(

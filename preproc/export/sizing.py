@@ -1,5 +1,6 @@
 """The sizes of pixels to verify with: where a side is free such as the network takes."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,25 +12,28 @@ from ..errors import PreprocError, first_line
 from ..host import Progress
 from ..oracle import reference
 from ..sources import Recipe, replace
-from ..steps import Size, known
+from ..steps import Geometry, Size, known
 from ..verify import candidates, inputs, sizes_of
 
 Answer = Callable[[NDArray[np.float64]], Iterable[NDArray[Any]]]
 """What the bare network answers to a model-ready (N, C, H, W). Raises PreprocError where it refuses that."""
 REFUSES = "network-refuses-picture"
+ROWS = (32, 48, 64)
+"""Of lines of text, as recognizers take them: their files may leave a height free that is none."""
 MOST_VALUES = 200_000_000
 """In one batch: a gigabyte and a half in float64."""
 
 
 def with_sizes(recipe: Recipe, answer: Answer, progress: Progress) -> Recipe:
-    """The recipe with the sizes that are verified, where a side of its pixels is free: those that it says, or the first candidates with
-    which the network runs, on one picture of noise each. Such to which it answers NaNs, or nothing at all, come last: the size may be why.
+    """The recipe with the sizes that are verified, where a side of what the network gets is free: those that it says, or the first
+    candidates with which the network runs, on one picture of noise each. Such to which it answers NaNs, or nothing at all, come last: the
+    size may be why.
 
     Raises PreprocError for sizes that are no answer, and with the network's own words where it takes none.
     """
     said = recipe.export.verify_sizes
     _check(recipe, sizes_of(recipe))
-    if known(recipe.pixels.size) is not None:
+    if known(recipe.pixels.size) is not None or known(recipe.ready_size) is not None:
         return recipe
     ran, tried, words = list[Size](), list[Size](), ""
     for sizes in [list(said)] if said else candidates(recipe):
@@ -48,12 +52,21 @@ def with_sizes(recipe: Recipe, answer: Answer, progress: Progress) -> Recipe:
         mend = "say others" if said else "say some that it takes"
         raise PreprocError(
             f"expected sizes to verify with that the network takes, got none among {_listed(tried)}: it refuses {words}; {mend} with "
-            "--verify-size H,W (in a recipe [export] verify_sizes), or fix the size of the pixels",
+            f"--verify-size H,W (in a recipe [export] verify_sizes){'' if said else _rows(recipe, answer)}",
             name=REFUSES,
         )
     if not said:
         progress(f"sizes to verify with: {_listed(ran)}" + (f", for the network refuses {words}" if words else ""))
     return replace(recipe, export={"verify_sizes": tuple(ran)})
+
+
+def _rows(recipe: Recipe, answer: Answer) -> str:
+    """The end of a refusal: how the size of the pixels may be fixed, for a network that takes lines of text."""
+    found, moved = [], any(isinstance(step, Geometry) for step in recipe.steps)
+    for rows in ROWS if recipe.pixels.size == (None, None) and not moved else ():
+        with contextlib.suppress(PreprocError):
+            found += [f"--size {rows},*"] * all(_answers(recipe, answer, (rows, width)) for width in (128, 112))
+    return ", or fix the size of the pixels" + (f": it takes {' or '.join(found)}" if found else "")
 
 
 def _check(recipe: Recipe, sizes: Sequence[Size]) -> None:
@@ -79,7 +92,7 @@ def _check(recipe: Recipe, sizes: Sequence[Size]) -> None:
 def _answers(recipe: Recipe, answer: Answer, size: Size) -> bool:
     """Whether the network answers numbers to a picture of that size. Raises PreprocError, whose message begins with the size, where it
     refuses it."""
-    noise = dict(inputs.standard(recipe.pixels, size))["noise"]
+    noise = next(picture for name, picture in inputs.standard(recipe.pixels, size) if name == "noise")
     ready = reference.apply(recipe.steps, np.concatenate([noise] * math.prod(recipe.pixels.front())))
     try:
         values = list(answer(ready))

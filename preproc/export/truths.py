@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError
 from ..host import memory
 from ..sources import Recipe
-from ..steps import Affine, channels_out, split_affine_end
+from ..steps import Affine, channels_out, known, split_affine_end
 from ..verify import FileTruths, Given, Truth, ready_size_of
 from ..verify.runtimes import OnnxReference, OrtCpu
 from .companions import beside
@@ -82,7 +82,7 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
         if affine is None:
             return None
         model, picture = loaded()
-        minus = graph.uncorrected_border(picture, affine)
+        minus = graph.uncorrected_border(picture, affine, size=known(recipe.ready_size))
         if minus is None:
             return None
         wrong = graph.to_bytes(model)

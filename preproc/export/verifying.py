@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from ..bundle import MANIFEST, Bundle, front_of, open_bundle, strays
 from ..errors import BundleError, PreprocError
 from ..host import Progress, silent, versions
-from ..sources import Recipe
+from ..sources import Recipe, check_tolerance
 from ..verify import FAILED, Report, Result, check_known, inputs, sizes_of
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
 from .bare import bare_network
 from .finding import rebuild
+from .proof import Proof
 from .proving import prove
+from .substitutes import Substitute, substitute
 from .writing import fold_module
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def verify_bundle(
     images: str | Path | None = None,
     recipe: str | Path | None = None,
     model: str | Path | None = None,
+    tolerance: float | None = None,
     tf32: bool = False,
     progress: Progress = silent,
 ) -> Report:
@@ -43,15 +46,23 @@ def verify_bundle(
     that need no torch are asked for) against the bundle's golden samples.  runtimes: names; None: all that the bundle has files for.
     images: a folder of your own pictures, which needs the backbone.  recipe: where the bundle's recipe is, if not in models/, or the .onnx
     file that it was made from, if that is not in the working directory.  model: an .onnx file that was made of the bundle's since
-    (optimized, simplified, converted), to be judged in its place.  progress: is told each stage, and how far long ones are. Raises
-    BundleError if a file differs from the manifest.
+    (optimized, simplified, converted), to be judged in its place, on the inputs that it takes.  tolerance: how far that one may be from
+    the reference, relative to its largest output, in place of what the bundle's own may.  progress: is told each stage, and how far long
+    ones are. Raises BundleError if a file differs from the manifest, PreprocError if `model` does not take what the bundle promises.
     """
     progress("checking the files")
     bundle = open_bundle(bundle_dir)
     for stray in strays(bundle):
         progress(f"note: {stray} is not in {MANIFEST}: it is not verified")
-    place = bundle.folder if model is None else _checked(Path(model))
-    names = _names(bundle, runtimes) if model is None else _names_for(place, runtimes)
+    if tolerance is not None and model is None:
+        raise PreprocError(
+            "expected tolerance beside model, which it is for, got it without: a bundle has its own", name="option-without-effect"
+        )
+    other = None if model is None else substitute(Path(model), bundle.contract)
+    names = _names(bundle, runtimes) if other is None else _names_for(other.path, runtimes)
+    asked_for = None if tolerance is None else check_tolerance(tolerance)
+    if other is not None and other.note() is not None:
+        progress(f"note: {other.note()}")
     asked = images is not None or recipe is not None
     made_of_a_file = bundle.contract["backbone"]["source"] == "onnx"
     found, why_not = None, "not asked for"
@@ -68,11 +79,24 @@ def verify_bundle(
                 name = None if isinstance(error, PreprocError) else "not-installed"
                 raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}{where}", name=name) from error
     if found is None:
-        report = report_on_golden(bundle, place, names, why_not=why_not, tf32=tf32, progress=progress)
+        report = report_on_golden(bundle, other, names, why_not=why_not, tolerance=asked_for, tf32=tf32, progress=progress)
     else:
-        report = _against_original(bundle, place, *found, names, None if images is None else Path(images), tf32, progress)
-    name = report.name if model is None else f"{place.name}, in place of {report.name}/model.onnx"
+        proof = prove(*found, images=None if images is None else Path(images), progress=progress)
+        report = _against_original(bundle, other, *found, names, _judged_by(proof, other, asked_for), tf32, progress)
+    name = report.name if other is None else f"{other.path.name}, in place of {report.name}/model.onnx"
     return dataclasses.replace(_with_versions(report, bundle.manifest["versions"]), name=name)
+
+
+def _judged_by(proof: Proof, other: Substitute | None, tolerance: float | None) -> Proof:
+    """With the inputs that the file takes, and the tolerance that was asked for."""
+    if tolerance is not None:
+        proof = dataclasses.replace(proof, power=dataclasses.replace(proof.power, asked=tolerance))
+    if other is None:
+        return proof
+    cases, original = other.fitting(proof.cases), tuple(filter(other.takes, proof.original or ()))
+    against = f"{proof.against.rpartition(', ')[0]}, {len(cases)} inputs"
+    reason = proof.no_original or ("" if original else "the file takes none of its pictures")
+    return dataclasses.replace(proof, cases=cases, against=against, original=original or None, no_original=reason)
 
 
 def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
@@ -90,12 +114,6 @@ def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
     return names
 
 
-def _checked(model: Path) -> Path:
-    if not model.is_file():
-        raise PreprocError(f"{model}: expected an .onnx file to judge, got nothing there", name="nothing-there")
-    return model
-
-
 def _names_for(model: Path, runtimes: Sequence[str] | None) -> Sequence[str]:
     """Of the runtimes that are asked of an .onnx file. Raises PreprocError for one that runs others."""
     check_known(runtimes or (), RUNTIMES)
@@ -107,21 +125,21 @@ def _names_for(model: Path, runtimes: Sequence[str] | None) -> Sequence[str]:
 
 def _against_original(
     bundle: Bundle,
-    place: Path,
+    other: Substitute | None,
     recipe: Recipe,
     backbone: "Backbone | Path",
     names: Sequence[str],
-    images: Path | None,
+    proof: Proof,
     tf32: bool,
     progress: Progress,
 ) -> Report:
     """On all inputs, against a fresh reference."""
-    proof = prove(recipe, backbone, images=images, progress=progress)
     progress(f"verifying {', '.join(names)}")
     module = _folded(recipe, backbone)
     files = {str(RUNTIMES[name].file) for name in names}
     with tempfile.TemporaryDirectory() as folder:
         bare = bare_network(recipe, backbone, proof.cases, files, Path(folder))
+        place = bundle.folder if other is None else other.path
         return report_on(place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, progress=progress)
 
 

@@ -157,7 +157,8 @@ def _contract(
 
 
 def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
-    model.metadata_props.update({contracts.KEY: _compact(contract), **contracts.standard_metadata(contract)})
+    own = {contracts.KEY: _compact(contract), graph.WRITTEN: graph.digests(model)}
+    model.metadata_props.update(own | contracts.standard_metadata(contract))
     graph.check(model, path.name)
     graph.save(model, path)
 

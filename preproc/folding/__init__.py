@@ -7,10 +7,11 @@ Never: a mean in the bias of a zero-padded convolution.
 from . import guard
 from .convolutions import rewrite, spoil_border
 from .guard import RAW, InputEffect, described
+from .joining import concatenate
 from .look import Look, clearest, is_single
 from .planes import BRIGHTEST, Planes, Rows
 from .planning import plan_for
-from .tracked import Tracked, concatenate
+from .tracked import Tracked
 from .trail import Reader, Trail, common_through
 
 __all__ = [

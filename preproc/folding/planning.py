@@ -56,12 +56,24 @@ def plan_for(readers: Sequence[Reader], affine: Affine, again: Callable[[int], S
             raise NotFoldableError(
                 f"{reader.weight} is padded with {reader.pad:g} and has no place for a bias that would correct it", name="fold-padding"
             )
+    ordered = any(reader.ordered for reader in readers)
+    if ordered and not (affine.is_monomial and (affine.matrix >= 0).all()):
+        raise NotFoldableError(
+            "the backbone takes the largest of several pixels before the first convolution, and the steps mix the channels or turn their "
+            "order around",
+            name="fold-not-affine",
+        )
     if not fixed:
         return FoldPlan(affine, _behind(readers, affine, again, appended=0), np.zeros(affine.channels_in))
     pixel = _padding_pixel(fixed, affine)
     if pixel is not None:
         after = _behind(readers, affine, again, appended=0)
         return FoldPlan(affine, after, _shift(readers, after, pixel))
+    if ordered:
+        raise NotFoldableError(
+            "no pixel maps to the padding value, and no appended channel tells what is the largest of pixels and padding",
+            name="fold-padding",
+        )
     value = _one_padding(fixed)
     after = _behind(readers, affine, again, appended=1)
     return FoldPlan(affine, after, affine.nearest(np.full(affine.channels_out, value)), value + 1.0)

@@ -17,7 +17,8 @@ from .factors import factors
 from .slots import Slots
 
 MOST = 1 << 20
-"""Numbers along the axis that is summed over: a picture of 512x512 pixels in four channels, flattened."""
+"""Numbers along the axis that is summed over: a picture of 512x512 pixels in four channels, flattened. A longer side stands for a free
+one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Tracked:
     broadcast to the shape: an axis of one here and of more there is a plain one, along which nothing but the pixel changes.
     moves: what was done to plain axes, so that in two values with the same moves the same phase is the same pixel.
     pad: the constant that was padded around it, or None.  order: the picture's axes as they stand now.
+    ordered: whether some of its numbers are the largest of several.
     """
 
     shape: tuple[int, ...]
@@ -36,6 +38,7 @@ class Tracked:
     order: tuple[str, ...]
     moves: tuple[Any, ...] = ()
     pad: float | None = None
+    ordered: bool = False
 
     @staticmethod
     def picture(order: str, shape: Sequence[int]) -> "Tracked":
@@ -68,8 +71,8 @@ class Tracked:
         if not self.is_plain(axis):
             return replace(self, shape=shape, places=np.take(self.places, table, axis), order=order)
         places = self.places.reshape(self.places.shape[:axis] + (1,) * table.ndim + self.places.shape[axis + 1 :])
-        moved = ("gather", self._number(axis), table.shape, table.tobytes())
-        return replace(self, shape=shape, places=places, order=order, moves=(*self.moves, moved))
+        moved = () if side == 1 and table.ndim == 0 else (("gather", self._number(axis), table.shape, table.tobytes()),)
+        return replace(self, shape=shape, places=places, order=order, moves=self.moves + moved)
 
     def slice(self, axis: int, start: int | None, stop: int | None, step: int | None) -> "Tracked":
         """As Python's slices."""
@@ -93,21 +96,25 @@ class Tracked:
         return replace(self, shape=shape, places=self.places.transpose(order), order=letters, moves=moves)  # type: ignore[arg-type]
 
     def unsqueeze(self, axis: int) -> "Tracked":
-        return self.reshape([*self.shape[:axis], 1, *self.shape[axis:]])
+        shape, letter = (*self.shape[:axis], 1, *self.shape[axis:]), "1" if "C" in self.order else "C"
+        return replace(self, shape=shape, places=np.expand_dims(self.places, axis), order=(*self.order[:axis], letter, *self.order[axis:]))
 
     def squeeze(self, axis: int) -> "Tracked":
-        return self.reshape([*self.shape[:axis], *self.shape[axis + 1 :]])
+        if self.shape[axis] != 1:
+            raise NotFoldableError(f"an axis of {self.shape[axis]} is squeezed before the first convolution", name="fold-untraceable")
+        return self.gather(axis, np.array(0))
 
     def reshape(self, shape: Sequence[int]) -> "Tracked":
         """The same numbers in another shape. Where plain axes and channels come onto one axis, the pixels there become phases."""
         if math.prod(shape) != math.prod(self.shape) or 0 in shape:
             raise NotFoldableError(
-                f"a value of the shape {self.shape} is reshaped to {tuple(shape)} before the first convolution", name="fold-moved-pixels"
+                f"a value of the shape {told(self.shape)} is reshaped to {told(shape)} before the first convolution",
+                name="fold-moved-pixels",
             )
         parts = factors(self.shape, shape, mixable=[self.is_plain(axis) for axis in range(self.rank)])
         if parts is None:
             raise NotFoldableError(
-                f"channels are mixed with positions where {self.shape} is reshaped to {tuple(shape)}", name="fold-moved-pixels"
+                f"channels are mixed with positions where {told(self.shape)} is reshaped to {told(shape)}", name="fold-moved-pixels"
             )
         sides = [1 if part.old is None or self.is_plain(part.old) else part.size for part in parts]
         plain = [(part.size, part.old, part.new) for part, side in zip(parts, sides, strict=True) if side == 1]
@@ -124,7 +131,11 @@ class Tracked:
             if part.new in mixed:
                 split = split.spread(number)
         groups = [[number for number, part in enumerate(parts) if part.new == axis] for axis in range(len(shape))]
-        order = tuple(_together([split.order[number] for number in group]) for group in groups)
+        order = tuple(
+            _together([split.order[number] for number in group])
+            or (self.order[axis] if self.shape[: axis + 1] == tuple(shape[: axis + 1]) else "1")
+            for axis, group in enumerate(groups)
+        )
         sides = [math.prod(split.places.shape[number] for number in group) for group in groups]
         return replace(split, shape=tuple(shape), places=split.places.reshape(sides), order=order)
 
@@ -135,11 +146,25 @@ class Tracked:
             return self
         if len(self.slots) * side > MOST or self.slots.phase.max() > (1 << 62) // side:
             raise NotFoldableError(
-                "channels and positions come onto one axis that is longer than could be told apart", name="fold-moved-pixels"
+                f"channels and positions come onto one axis, of {told([side])} of them, which is more than can be told apart",
+                name="fold-moved-pixels",
             )
         turn = np.arange(side).reshape([side if at == axis else 1 for at in range(self.rank)])
         moves = (*self.moves, ("spread", self._number(axis)))
         return replace(self, slots=self.slots.spread(side), places=self.places * side + turn, moves=moves)
+
+    def gathered(self, axis: int) -> "Tracked":
+        """Undoes spread(): an axis along which nothing but the pixel changes is plain again. Itself where that is not so."""
+        rows, side = self.slots.take(self.places.reshape(-1)), self.places.shape[axis]
+        channel, phase, scale, offset = (
+            np.moveaxis(values.reshape(self.places.shape), axis, 0).reshape(side, -1)
+            for values in (rows.channel, rows.phase, rows.scale, rows.offset)
+        )
+        steps = phase - phase[0]
+        if any((values != values[0]).any() for values in (channel, scale, offset)) or (steps != steps[:, :1]).any():
+            return self
+        moved = ("gathered", axis, tuple(steps[:, 0].tolist()))
+        return replace(self, places=self.places.take([0], axis), moves=(*self.moves, moved))
 
     def windows(self, axis: int, size: int, step: int, dilation: int = 1) -> "Tracked":
         """Windows along a plain axis: of each, the first position stays there, the others are a new last axis. As torch.Tensor.unfold()."""
@@ -156,6 +181,10 @@ class Tracked:
         if not all(map(self.is_plain, changed)):
             raise NotFoldableError("channels are mixed with each other before the first convolution", name="fold-moved-pixels")
         return replace(self, shape=tuple(shape), moves=(*self.moves, (what, tuple(map(self._number, changed)))))
+
+    def compared(self, shape: Sequence[int], what: Any) -> "Tracked":
+        """Each number the largest of several along plain axes. what: names which."""
+        return replace(self.mixed(shape, what), ordered=True)
 
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
         """x * scale + offset, with constants of any shape that broadcasts along the channels only."""
@@ -227,46 +256,9 @@ class Tracked:
         return sum(self.is_plain(at) and self.shape[at] > 1 for at in range(axis))
 
 
+def told(shape: Sequence[int]) -> str:
+    return f"({', '.join('free' if side > MOST else str(side) for side in shape)})"
+
+
 def _together(letters: Sequence[str]) -> str:
-    return letters[0] if len(letters) == 1 else f"({''.join(letters)})" if letters else "1"
-
-
-def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
-    """Put together again: channels, or the pixels of several moves side by side."""
-    first = parts[0]
-    shapes = [part.shape[:axis] + part.shape[axis + 1 :] for part in parts]
-    if any(shape != shapes[0] for shape in shapes) or any(part.rank != first.rank for part in parts):
-        raise NotFoldableError(
-            f"values of the shapes {', '.join(str(part.shape) for part in parts)} are put together", name="fold-untraceable"
-        )
-    if any(part.pad != first.pad for part in parts):
-        raise NotFoldableError(
-            "parts of the picture with different paddings are put together before the first convolution", name="fold-padding"
-        )
-    shape = (*first.shape[:axis], sum(part.shape[axis] for part in parts), *first.shape[axis + 1 :])
-    order = tuple(each[0] if len(set(each)) == 1 else "|".join(each) for each in zip(*(part.order for part in parts), strict=True))
-    if all(_same(part, first) and part.is_plain(axis) for part in parts):  # more of the same channels
-        return replace(first, shape=shape, order=order, moves=(("joined", axis, tuple((part.moves, part.shape[axis]) for part in parts)),))
-    parts = [part.spread(axis) for part in parts]
-    ways = list(dict.fromkeys(part.moves for part in parts))
-    tops = {way: max(int(part.slots.phase.max()) + 1 for part in parts if part.moves == way) for way in ways}
-    starts = dict(zip(ways, np.cumsum([0, *tops.values()]).tolist(), strict=False))
-    sides = np.broadcast_shapes(*(part.places[(slice(None),) * axis + (slice(1),)].shape for part in parts))
-    rows, places = 0, list[NDArray[np.int64]]()
-    for part in parts:
-        whole = (*sides[:axis], part.shape[axis], *sides[axis + 1 :])
-        places.append(np.broadcast_to(part.places, whole) + rows)
-        rows += len(part.slots)
-    slots = Slots(
-        np.concatenate([part.slots.channel for part in parts]),
-        np.concatenate([part.slots.phase + starts[part.moves] for part in parts]),
-        np.concatenate([part.slots.scale for part in parts]),
-        np.concatenate([part.slots.offset for part in parts]),
-    )
-    moves = first.moves if len(ways) == 1 else (("joined", tuple(ways)),)
-    return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves)
-
-
-def _same(one: Tracked, other: Tracked) -> bool:
-    pairs = [(getattr(one.slots, name), getattr(other.slots, name)) for name in ("channel", "phase", "scale", "offset")]
-    return all(np.array_equal(*pair) for pair in [*pairs, (one.places, other.places)])
+    return letters[0] if len(letters) == 1 else f"({''.join(letters)})" if letters else ""

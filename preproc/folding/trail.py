@@ -18,6 +18,7 @@ class Reader:
     pad: the constant in its padding, or None.  slots: what stands along the axis that it sums over.
     channels: the picture's.  moves, order: as Tracked's.
     direct: whether nothing on the way reads how many channels there are.  turned: whether the weight is (in, out), not (out, in, *kernel).
+    ordered: as Tracked's.
     """
 
     weight: str
@@ -31,6 +32,7 @@ class Reader:
     takes_bias: bool = True
     direct: bool = True
     turned: bool = False
+    ordered: bool = False
 
     @staticmethod
     def of(
@@ -46,12 +48,14 @@ class Reader:
         turned: bool = False,
     ) -> "Reader":
         """axis: that it sums over."""
-        if not all(tracked.is_plain(other) for other in range(tracked.rank) if other != axis):
-            raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-not-affine")
+        for other in range(tracked.rank):
+            tracked = tracked if other == axis or tracked.is_plain(other) else tracked.gathered(other)
+            if other != axis and not tracked.is_plain(other):
+                raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-not-affine")
         read = (tracked.holding(0.0) if pads_zero else tracked).spread(axis)
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
         slots = read.slots.take(read.places.reshape(-1))
-        return Reader(weight, bias, groups, read.pad, slots, channels, read.moves, order, takes_bias, turned=turned)
+        return Reader(weight, bias, groups, read.pad, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered)
 
     @property
     def fixed(self) -> float | None:

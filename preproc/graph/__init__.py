@@ -15,21 +15,30 @@ from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
 from .raising import raised
 from .reach import untouched
-from .reading import read_metadata
+from .reading import declared_inputs, read_metadata
 from .walk import follow
 from .writing import save, to_bytes
+from .written import NOTHING, REWRITTEN, VALUES, WEIGHTS, WRITTEN, changed_since, digests
 
 __all__ = [
     "HALF",
+    "NOTHING",
     "RAW",
+    "REWRITTEN",
+    "VALUES",
+    "WEIGHTS",
+    "WRITTEN",
     "Attached",
     "Picture",
     "alone",
     "any_picture",
     "attach",
     "beside",
+    "changed_since",
     "check",
     "constant",
+    "declared_inputs",
+    "digests",
     "disagreements",
     "fingerprint",
     "follow",

@@ -17,7 +17,21 @@ from .constants import constant
 from .first_convolutions import First
 from .picture import any_picture, other_inputs, sides
 from .walk import Walk, follow
+from .written import REWRITTEN, VALUES, WEIGHTS
 
+OPAQUE = frozenset(
+    (
+        "ConvInteger",
+        "ConvTranspose",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "MatMulInteger",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QuantizeLinear",
+    )
+)
+"""ONNX's own operators of other arithmetic, in which a convolution may be hidden."""
 SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape")
 
 
@@ -48,41 +62,80 @@ def stamp(contract: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def disagreements(contract: Mapping[str, Any], model: ir.Model) -> tuple[list[str], list[str]]:
-    """What the graph does not do as its contract says, and what cannot be compared, each in one sentence."""
+def disagreements(contract: Mapping[str, Any], model: ir.Model, *, since: str | None = None) -> tuple[list[str], list[str]]:
+    """What the graph does not do as its contract says, and what cannot be compared, each in one sentence.
+
+    since: what of the file has changed since it was written, as changed_since() tells. Where another program has written the graph anew,
+    other nodes and weights may do the same: what only these would tell is not compared.
+    """
     wrong = [*_values(contract, model)]
-    fold, image = contract["fold"].get("onnx", {}), contract["input"]
-    if fold.get("stamp") != stamp(contract):
+    if contract["fold"].get("onnx", {}).get("stamp") != stamp(contract):
         wrong.append("expected the steps and pixels that the file was made with, got others in the contract")
-    if wrong:
-        return wrong, []
-    unknown = []
-    channels = image["shape"][image["layout"].index("C")]
-    moved = fold.get("moved")
+    unknown: list[str] = []
+    if not wrong:
+        wrong, unknown = _on_the_way(contract, model, anew=since == REWRITTEN)
+    return [*wrong, *([_CHANGED[since]] if since in _CHANGED else [])], unknown
+
+
+def _on_the_way(contract: Mapping[str, Any], model: ir.Model, *, anew: bool) -> tuple[list[str], list[str]]:
+    """As disagreements(), of what is done to the pixels up to the first convolutions."""
+    fold, image, unknown = contract["fold"]["onnx"], contract["input"], list[str]()
+    channels, moved = image["shape"][image["layout"].index("C")], fold.get("moved")
     behind = channels if moved is None else moved.get("channels", channels)
     if moved is not None:
         digest = _nodes_digest(model, moved["to"])
         if digest is None:
-            return wrong, ["resizes and crops, and what comes behind them: another program has renamed their values"]
+            return [], ["resizes and crops, and what comes behind them: another program has renamed their values"]
+        if digest != moved["sha256"] and anew:
+            return [], [f"resizes and crops, and what comes behind them: {_ANEW}"]
         if digest != moved["sha256"]:
             return ["expected the resizes and crops that the file was made with, got others"], []
     trail = _follow(model, image["name"], image["layout"], channels, moved)
+    opaque = _opaque(trail)
+    if opaque is not None and fold["effective"] is not None:
+        return [], [f"what is done to the pixels: {opaque} reads them, into which this does not look"]
     if fold["effective"] is None:
         unknown.append(f"what is done to the pixels is no map on channels: {fold['effective_reason']}")
     else:
-        promised = Affine(fold["effective"]["matrix"], fold["effective"]["offset"])
-        try:
-            found, axes = _effective(trail, behind), _axes(trail)
-            if not found.close_to(promised):
-                wrong.append(f"expected in front of the first convolution {described(promised)}, got {described(found)}")
-            if axes != fold["axes"]:
-                wrong.append(f"expected in front of the first convolution the axes {fold['axes']}, got {axes}: is the picture turned?")
-        except NotFoldableError as error:
-            wrong.append(f"expected in front of the first convolution {described(promised)}, got something else: {error}")
-    if fold["sha256"] is not None and not wrong and _digests(trail) != fold["sha256"]:
+        wrong = _effect(fold, trail, behind)
+        if wrong:
+            return wrong, unknown
+    if fold["sha256"] is not None and _digests(trail) != fold["sha256"]:
         names = ", ".join(fold["convolutions"])
-        wrong.append(f"expected the convolutions that took the normalization up, got others in place of {names}: is it still in them?")
-    return wrong, unknown
+        if anew:
+            return [], [*unknown, f"the convolutions that took the normalization up, {names}: {_ANEW}"]
+        return [f"expected the convolutions that took the normalization up, got others in place of {names}: is it still in them?"], unknown
+    return [], unknown
+
+
+def _effect(fold: Mapping[str, Any], trail: Walk, channels: int) -> list[str]:
+    """What is wrong with the map in front of the first convolutions, and with the order of the picture's axes there."""
+    promised, wrong = Affine(fold["effective"]["matrix"], fold["effective"]["offset"]), []
+    try:
+        found, axes = _effective(trail, channels), _axes(trail)
+        if not found.close_to(promised):
+            wrong.append(f"expected in front of the first convolution {described(promised)}, got {described(found)}")
+        if axes != fold["axes"]:
+            wrong.append(f"expected in front of the first convolution the axes {fold['axes']}, got {axes}: is the picture turned?")
+    except NotFoldableError as error:
+        wrong.append(f"expected in front of the first convolution {described(promised)}, got something else: {error}")
+    return wrong
+
+
+_ANEW = "another program has written them anew"
+_CHANGED = {
+    WEIGHTS: "expected the weights that preproc wrote, got others in its graph: the file is damaged, or somebody has put them in",
+    VALUES: "expected the graph that preproc wrote, got another one of the same length: the file is damaged, or somebody has changed it",
+}
+
+
+def _opaque(trail: Walk) -> str | None:
+    """An operator that reads the pixels and may hold a convolution, or what was in front of it, in a form of its own."""
+    for node in trail.graph.all_nodes():
+        foreign = node.domain not in ("", "ai.onnx")
+        if (foreign or node.op_type in OPAQUE) and any(value in trail.tracked for value in node.inputs if value is not None):
+            return f"{node.domain}::{node.op_type}" if foreign else node.op_type
+    return None
 
 
 def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:

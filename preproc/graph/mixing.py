@@ -78,6 +78,18 @@ def _reduce(tracks: Tracks, node: ir.Node) -> Tracked:
     return made.reshape([side for axis, side in enumerate(shape) if axis not in axes])
 
 
+def _expand(tracks: Tracks, node: ir.Node) -> Tracked:
+    """The same numbers again and again: sides of one grow."""
+    source, wanted = tracks.source(node), tracks.numbers(node, 1, "shape")
+    rank = max(source.rank, len(wanted))
+    grown = source.reshape((1,) * (rank - source.rank) + source.shape)
+    wanted = [1] * (rank - len(wanted)) + wanted
+    shape = [one if other == 1 else other for one, other in zip(grown.shape, wanted, strict=True)]
+    if any(one not in (1, other) for one, other in zip(grown.shape, shape, strict=True)):
+        raise NotFoldableError(f"a value of the shape {source.shape} is expanded to {wanted}", name="fold-untraceable")
+    return grown.mixed(shape, _told(node, wanted))
+
+
 _SAME = ("SAME_UPPER", "SAME_LOWER")
 
 
@@ -109,6 +121,7 @@ def _told(node: ir.Node, more: Sequence[Any] = ()) -> tuple[Any, ...]:
 
 MIXING: dict[str, Callable[[Tracks, ir.Node], Tracked]] = {
     "AveragePool": _average_pool,
+    "Expand": _expand,
     "MaxPool": _max_pool,
     "GlobalAveragePool": _global,
     "GlobalMaxPool": _global,

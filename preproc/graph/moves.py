@@ -12,8 +12,8 @@ from ..errors import NotFoldableError
 from ..folding import Tracked, concatenate
 from .constants import attribute, constant
 
-FREE = {"N": 2 * 1009, "T": 48 * 1021, "H": 2688 * 1013, "W": 2688 * 1019}
-"""What stands for a free side: a prime that nothing else is a multiple of, times what networks divide sides by."""
+FREE = {"N": 2 * 524309, "T": 48 * 21851, "H": 1344 * 787, "W": 1344 * 797}
+"""What stands for a free side: a prime that nothing else is a multiple of, times what networks divide sides by, and larger than MOST."""
 
 
 class Tracks(dict[ir.Value, Tracked]):
@@ -37,10 +37,11 @@ class Tracks(dict[ir.Value, Tracked]):
         return attribute(node, name, default)
 
 
-def picture(order: str, value: ir.Value, channels: int) -> Tracked:
-    """The picture's value, of the layout `order`."""
+def start(order: str, value: ir.Value, channels: int, size: tuple[int, int] | None) -> Tracked:
+    """The picture, of the layout `order`. size: its height and width, where the value's are free."""
     sides = value.shape if value.shape is not None and len(value.shape) == len(order) else [None] * len(order)
-    shape = [side if isinstance(side, int) and side > 0 else FREE.get(axis, 1) for axis, side in zip(order, sides, strict=True)]
+    free = FREE | dict(zip("HW", size or (), strict=False))
+    shape = [side if isinstance(side, int) and side > 0 else free.get(axis, 1) for axis, side in zip(order, sides, strict=True)]
     shape[order.index("C")] = channels
     return Tracked.picture(order, shape)
 
@@ -116,7 +117,9 @@ def _unsqueeze(tracks: Tracks, node: ir.Node) -> Tracked:
 def _squeeze(tracks: Tracks, node: ir.Node) -> Tracked:
     source, axes = tracks.source(node), tracks.numbers(node, 1, "axes")
     gone = [axis % source.rank for axis in axes] if axes else [axis for axis, side in enumerate(source.shape) if side == 1]
-    return source.reshape([side for axis, side in enumerate(source.shape) if axis not in gone])
+    for axis in sorted(gone, reverse=True):
+        source = source.squeeze(axis)
+    return source
 
 
 def _space_to_depth(tracks: Tracks, node: ir.Node) -> Tracked:

@@ -34,6 +34,29 @@ def read(path: str | Path) -> onnx.ModelProto:
     return proto
 
 
+def declared_inputs(path: str | Path) -> dict[str, tuple[str, list[int | str | None] | None]]:
+    """Each input's dtype, and its shape: numbers, names of free sides, None where nothing is known. The weights are not read. Raises
+    BundleError as read() does."""
+    proto, rest = onnx.ModelProto(), bytearray()
+
+    def graph(file: IO[bytes], end: int) -> None:
+        other = bytearray()
+        for number, start, length in _fields(file, end):
+            if number == INITIALIZER and length is not None:
+                file.seek(length, 1)
+            else:
+                other.extend(start + _exactly(file, length or 0))
+        proto.graph.MergeFromString(bytes(other))
+
+    _read(path, rest, graph)
+    found = {}
+    for value in proto.graph.input:
+        kind = value.type.tensor_type
+        sides = [(dim.dim_value or dim.dim_param or None) for dim in kind.shape.dim] if kind.HasField("shape") else None
+        found[value.name] = (onnx.TensorProto.DataType.Name(kind.elem_type).lower(), sides)
+    return found
+
+
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The file's metadata_props. The graph is not looked at. Raises BundleError as read() does."""
     proto, rest = onnx.ModelProto(), bytearray()

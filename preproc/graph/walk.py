@@ -7,22 +7,21 @@ import onnx_ir as ir
 from ..errors import NotFoldableError
 from ..folding import Trail
 from .first_convolutions import FIRST, First
-from .moves import Tracks, shape_of, split
-from .moves import picture as start
+from .moves import Tracks, shape_of, split, start
 from .picture import FLOATS, RAW, Picture
 from .rules import RULES
 
 
-def first_convolutions(picture: Picture, channels: int) -> list[First]:
+def first_convolutions(picture: Picture, channels: int, size: tuple[int, int] | None = None) -> list[First]:
     """The convolutions, and products with a matrix, that read the values of the picture. Raises NotFoldableError if anything else does."""
-    walk = follow(picture, channels)
+    walk = follow(picture, channels, size)
     walk.check()
     return walk.found
 
 
-def follow(picture: Picture, channels: int) -> "Walk":
-    """What the graph does to the picture before the first operations that are no maps on channels."""
-    walk = Walk(picture, channels)
+def follow(picture: Picture, channels: int, size: tuple[int, int] | None = None) -> "Walk":
+    """What the graph does to the picture before its first linear operations. size: (height, width), where the graph leaves them free."""
+    walk = Walk(picture, channels, size)
     for node in walk.graph.all_nodes():  # those of subgraphs, which may read the picture as well
         if any(value in walk.tracked for value in node.inputs if value is not None):
             walk.visit(node)
@@ -36,7 +35,7 @@ def follow(picture: Picture, channels: int) -> "Walk":
 class Walk(Trail):
     """Translates ONNX's operators into Tracked's, from the input to the convolutions. strangers: the nodes of other domains on the way."""
 
-    def __init__(self, picture: Picture, channels: int) -> None:
+    def __init__(self, picture: Picture, channels: int, size: tuple[int, int] | None) -> None:
         super().__init__()
         self.tracked: Tracks = Tracks()
         producer = picture.value.producer()  # of pixels that were resized and cropped
@@ -46,7 +45,7 @@ class Walk(Trail):
         self.graph = graph
         self.dtype, self.found, self.strangers = picture.value.dtype, list[First](), list[ir.Node]()
         self.channels = channels
-        self.tracked[picture.value] = start(picture.layout, picture.value, channels)
+        self.tracked[picture.value] = start(picture.layout, picture.value, channels, size)
 
     def visit(self, node: ir.Node) -> None:
         if not node.outputs:

@@ -146,7 +146,7 @@ def parity(title: str, recipe: Recipe, folder: Path, on: Device) -> "Iterator[En
         bundle = export_bundle(
             recipe,
             folder / recipe.name,
-            formats=FORMATS if recipe.pixels.size else FORMATS[:2],  # torch 2.11 cannot write pt2 of free sizes
+            formats=FORMATS if None not in recipe.pixels.size else FORMATS[:2],  # torch 2.11 cannot write pt2 of free sizes
             progress=lambda text: print(text, flush=True),
         )
         report: Report | None = bundle.report

@@ -1,11 +1,12 @@
 """The options of preproc attach that take the steps from what is published."""
 
 import json
+import tomllib
 
 import pytest
 from timm.models import get_pretrained_cfg
 
-from preproc.cli.attach_options import Options, steps_and_pixels
+from preproc.cli.attach_options import Options, steps_and_pixels, verify_sizes
 from preproc.errors import PreprocError
 from preproc.export import attach
 from preproc.sources import published
@@ -81,3 +82,36 @@ def test_attach_with_the_backend_for_tensors(tmp_path, name):
         steps_and_pixels(Options(huggingface=config, backend="torchvision", pillow=12))
     with pytest.raises(PreprocError, match="--backend: expected beside --huggingface, which it is of, got it with --preset"):
         steps_and_pixels(Options(preset="imagenet", backend="torchvision"))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("48,64", (48, 64)), ("48,*", (48, None)), ("*, 64", (None, 64)), ("*,*", (None, None)), (None, (None, None))]
+)
+def test_sides_are_said_one_by_one(text, size):
+    assert steps_and_pixels(Options(preset="imagenet", size=text))[1].size == size
+
+
+@pytest.mark.parametrize("text", ["48", "*", "48,64,3", "a,b", "48,", "48,0", "-1,*", "*,0"])
+def test_sizes_that_are_none(text):
+    with pytest.raises(PreprocError, match="expected --size"):
+        steps_and_pixels(Options(preset="imagenet", size=text))
+
+
+def test_sizes_to_verify_with_are_said_as_often_as_there_are_some():
+    assert verify_sizes([]) == ()
+    assert verify_sizes(["320,480", "96, 64"]) == ((320, 480), (96, 64))
+    for text in ("320", "320,*", "0,4", "1,2,3"):
+        with pytest.raises(PreprocError, match=r"verify[-_]size"):
+            verify_sizes([text])
+
+
+def test_one_free_side_on_the_command_line(tmp_path):
+    file = hand_made(tmp_path, shape=("N", 3, "h", "w"))
+    options = ["--preset", "imagenet", "--size", "16,*", "--verify-size", "16,24", "--verify-size", "16,9"]
+    done = run("attach", file, "-o", tmp_path / "out", *options, check=0)
+    assert "24 inputs" in done.stdout
+    told = run("inspect", tmp_path / "out", check=0).stdout
+    assert "['N', 16, 'width', 3]" in told
+    assert "sizes    verified with 16x24, 16x9" in told
+    run("init", "--onnx", hand_made(tmp_path, shape=("N", 3, 16, "w")), "-o", tmp_path / "r.toml", check=0)
+    assert tomllib.loads((tmp_path / "r.toml").read_text())["pixels"]["size"] == [16, "dynamic"]

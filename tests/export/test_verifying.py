@@ -108,13 +108,13 @@ def test_a_text_is_no_list_of_runtimes(exported):
 def test_what_was_attached_to_a_file_is_compared_with_that_file(tmp_path, monkeypatch):
     bundle = put(hand_made(tmp_path), tmp_path / "out").folder
     monkeypatch.chdir(ROOT)
-    assert verify_bundle(bundle).against.endswith("golden samples (the original file fed by float64 steps of the export)")
+    assert verify_bundle(bundle).against.endswith("golden samples (the original file in float64 of the export)")
     named = verify_bundle(bundle, recipe=tmp_path / "m.onnx")
     monkeypatch.chdir(tmp_path)
     found = verify_bundle(bundle)
     for report in (named, found):
         assert report.ok
-        assert report.against.startswith("the original file fed by float64 steps, 1")
+        assert report.against.startswith("the original file in float64, 1")
     assert verify_bundle(bundle, runtimes=["ort-cpu"]).against.startswith("4 golden samples")
     monkeypatch.chdir(ROOT)
     with pytest.raises(BundleError, match=r"say where it is: --recipe FILE\.onnx"):

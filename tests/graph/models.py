@@ -25,7 +25,7 @@ def imagenet(color="RGB", layout="NHWC"):
     return [FromPixels(layout=layout, color=color), Rescale(), Normalize.preset("imagenet")]
 
 
-def model(nodes, constants, *, kind=DOUBLE, opset=18, outputs=("y",), channels=3, inputs=()):
+def model(nodes, constants, *, kind=DOUBLE, opset=18, outputs=("y",), channels=3, inputs=(), rank=4):
     """A model of hand-made nodes that reads `x` (N, channels, h, w)."""
     np_type = helper.tensor_dtype_to_np_dtype(kind)
     initializers = [
@@ -35,7 +35,7 @@ def model(nodes, constants, *, kind=DOUBLE, opset=18, outputs=("y",), channels=3
         nodes,
         "g",
         [helper.make_tensor_value_info("x", kind, ["N", channels, "h", "w"]), *inputs],
-        [helper.make_tensor_value_info(name, kind, [None] * 4) for name in outputs],
+        [helper.make_tensor_value_info(name, kind, [None] * rank) for name in outputs],
         initializers,
     )
     return ir.from_proto(helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=10))

@@ -1,6 +1,7 @@
 """ONNX nodes that resize, crop and pad: equal to the oracle, or as near as their form is said to be."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -13,6 +14,7 @@ from preproc.graph.builder import Builder
 from preproc.graph.nodes import build
 from preproc.oracle import reference
 from preproc.steps import (
+    FAST,
     PILLOWS,
     CenterCrop,
     FromPixels,
@@ -77,7 +79,8 @@ def test_nodes_that_interpolate_nothing_are_the_oracle(step, layout):
             expected = reference.apply([first, step], x)
         except PreprocError:
             continue
-        for made in (dynamic, session([first, step], size)):
+        fixed = [session([first, step], sides) for sides in (size, (size[0], None), (None, size[1]))]
+        for made in (dynamic, *fixed):
             assert np.array_equal(made.run(None, {"pixels": x})[0], expected), size
 
 
@@ -127,6 +130,17 @@ def test_the_fast_form_is_close(size, interpolation, order):
     assert size != (300, 64) or interpolation == "bicubic" or np.abs(reference.apply([steps[0], aliased], x) - expected).max() > 20
 
 
+@pytest.mark.parametrize("interpolation", FAST)
+def test_the_fast_form_with_one_free_side_is_that_with_two(interpolation):
+    for step in (Resize(size=40, interpolation=interpolation), Letterbox(size=(50, 60), interpolation=interpolation, antialias=True)):
+        steps, x = [FromPixels(layout="NHWC"), step], in_layout(noise((120, 70)), "NHWC")
+        expected = session(steps, None).run(None, {"pixels": x})[0]
+        for sides in ((120, None), (None, 70)):
+            assert np.array_equal(session(steps, sides).run(None, {"pixels": x})[0], expected)
+        with pytest.raises(PreprocError, match='expected pixels of one static size for form = "exact"'):
+            session([steps[0], replace(step, form="exact")], (120, None))
+
+
 def test_halves_are_rounded_up_in_floats_too():
     """Many sums of 0 and 255 are a half, some of which a float32 sum misses by a rounding."""
     x = np.where(noise((375, 500))[:1] > 127, np.uint8(255), np.uint8(0))
@@ -136,7 +150,7 @@ def test_halves_are_rounded_up_in_floats_too():
 
 def kinds_of(steps, size):
     """The operators of their nodes, in order."""
-    builder = Builder(ir.DataType.FLOAT, 3, size=size)
+    builder = Builder(ir.DataType.FLOAT, 3, size=size or (None, None))
     build(builder, steps, ir.Value(name="pixels"))
     return [node.op_type for node in builder.nodes]
 

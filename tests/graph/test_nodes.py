@@ -3,15 +3,29 @@
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 
 from preproc import graph
 from preproc.graph.builder import Builder
 from preproc.graph.editing import insert
 from preproc.graph.nodes import build
+from preproc.layers import Pipeline
 from preproc.oracle import reference
-from preproc.steps import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
-from preproc.verify.runtimes import onnxruntime
+from preproc.steps import (
+    ChannelAffine,
+    FromPixels,
+    LocalResponseNorm,
+    MinMaxNormalize,
+    MinMaxScale,
+    Normalize,
+    Rescale,
+    Standardize,
+    collapse_steps,
+    rounds_once,
+)
+from preproc.verify.runtimes import evaluate, onnxruntime
 from tests.graph.models import CHANNELS, FLOAT, model, node, pixels, spec
+from tests.onnx_files import alone
 
 NODES = {
     "rescale": ([Rescale(scale=1 / 127.5, offset=-1)], "RGB"),
@@ -30,6 +44,15 @@ NODES = {
     "rgba": ([Rescale(), Normalize.preset("imagenet")], "RGBA"),
 }
 
+ONCE = [
+    *(
+        ("uint8", Rescale(scale=scale, offset=offset))
+        for scale, offset in ((1 / 255, 0), (2 / 255, -1), (1 / 127.5, -1), (1 / 128, -127.5 / 128))
+    ),
+    *(("uint8", Normalize(mean=(mean,), std=(std,), unit="0-255")) for mean, std in ((127.5, 127.5), (100.25, 57.0), (0.0, 3.0))),
+    ("uint16", Rescale(scale=1 / 65535)),
+]
+
 
 def prepended(steps, color, layout, channels):
     """A model that returns what `steps` make, negated; no step collapsed."""
@@ -41,6 +64,28 @@ def prepended(steps, color, layout, channels):
     value = ir.Value(name="pixels", shape=ir.Shape(["N", None, None, None]), type=ir.TensorType(ir.DataType.UINT8))
     insert(made.graph, made.graph.inputs[0], value, builder, build(builder, steps, value))
     return made
+
+
+@pytest.mark.parametrize(("dtype", "step"), ONCE)
+def test_every_level_is_rounded_once_in_file_and_layers(dtype, step):
+    """float32 of what float64 computes, level by level: what lies on a tie stays there."""
+    top = {"uint8": 255, "uint16": 65535}[dtype]
+    steps = [FromPixels(layout="NCHW", color="GRAY", to="GRAY", pixel_dtype=dtype), step]
+    assert rounds_once(steps, 1)
+    levels = np.arange(top + 1, dtype=dtype).reshape(1, 1, 16, -1)
+    want = reference.apply(steps, levels).astype(np.float32)
+    (made,) = evaluate(alone(collapse_steps(steps, 1)), [{"pixels": levels}])
+    np.testing.assert_array_equal(made[0], want)
+    layers = Pipeline.from_steps(steps).collapse()(torch.from_numpy(levels))
+    np.testing.assert_array_equal(layers.numpy(), want)
+
+
+def test_other_constants_are_not_said_to_be_rounded_once():
+    steps = [FromPixels(layout="NCHW"), Rescale(), Normalize.preset("imagenet")]
+    assert not rounds_once(steps, 3)
+    assert not rounds_once([*steps[:1], Standardize()], 3)
+    assert rounds_once([*steps[:1], Rescale(scale=0.25, offset=-0.5)], 3)
+    assert not rounds_once([*steps[:1], Rescale(scale=0.25, offset=-1 / 3)], 3)
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW", "collapsed"])

@@ -8,6 +8,7 @@ import pytest
 from preproc.errors import RecipeError
 from preproc.sources import load_front, load_recipe, parse_recipe, replace
 from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.verify import sizes_of
 from tests.conftest import ROOT
 
 GOOD = """
@@ -45,6 +46,22 @@ def test_a_good_recipe(tmp_path):
         recipe.name = "x"
 
 
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        ('"dynamic"', (None, None)),
+        ('[64, "dynamic"]', (64, None)),
+        ('["dynamic", 48]', (None, 48)),
+        ('["dynamic", "dynamic"]', (None, None)),
+    ],
+)
+def test_sides_are_free_one_by_one(tmp_path, said, size):
+    recipe = load(tmp_path, GOOD.replace("[64, 48]", said) + "[export]\nverify_sizes = [[64, 48], [64, 96]]")
+    assert recipe.pixels.size == recipe.ready_size == size
+    assert recipe.pixels.shape(2, (64, 48)) == (2, 64, 48, 3)
+    assert sizes_of(recipe) == list(recipe.export.verify_sizes) == [(64, 48), (64, 96)]
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / "models").glob("*.toml")), ids=lambda file: file.stem)
 def test_shipped_recipes_load(file):
     assert load_recipe(file).name == file.stem
@@ -69,6 +86,11 @@ def test_shipped_recipes_load(file):
         ("[64, 48]", "[64]", r"\[pixels\] size: expected \[height, width\]"),
         ("[64, 48]", "[64, 0]", r"\[pixels\] size: expected"),
         ("[64, 48]", '"dynamc"', r"\[pixels\] size: expected"),
+        ("[64, 48]", '[64, "dynamc"]', r"\[pixels\] size: expected"),
+        ("[64, 48]", '["dynamic"]', r"\[pixels\] size: expected"),
+        ("[64, 48]", '"dynamic"\n[export]\nverify_sizes = []', r"\[export\] verify_sizes: expected a list of \[height, width\]"),
+        ("[64, 48]", '"dynamic"\n[export]\nverify_sizes = [320, 480]', r"\[export\] verify_sizes: expected a list of \[height, width\]"),
+        ("[64, 48]", '"dynamic"\n[export]\nverify_sizes = [[320, "dynamic"]]', r"\[export\] verify_sizes: expected a list"),
         ("[64, 48]", "[64, 48]\nchannels = 4", r"\[pixels\] channels: expected 3"),
         ('color = "BGR"', 'color = "ANY"', r"set both to ANY"),
         ('step = "rescale"', 'step = "rescal"', r"\[\[steps\]\] number 1: .*did you mean 'rescale'"),
@@ -145,7 +167,7 @@ def test_pixels_and_steps_alone_for_a_network_that_is_known_otherwise(tmp_path):
     file = tmp_path / "front.toml"
     file.write_text(FRONT)
     front = load_front(file, model_color="RGB")
-    assert (front.pixels.color, front.pixels.size, front.color) == ("BGR", None, "RGB")
+    assert (front.pixels.color, front.pixels.size, front.color) == ("BGR", (None, None), "RGB")
     assert front.steps == (FromPixels(layout="NHWC", color="BGR", to="RGB"), Rescale())
     file.write_text(f'{FRONT}[backbone]\ncolor = "GRAY"\n')
     with pytest.raises(RecipeError, match="color: expected RGB, as --model-color says, got GRAY"):

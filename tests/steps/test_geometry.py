@@ -6,6 +6,7 @@ from preproc.errors import PreprocError
 from preproc.steps import (
     CenterCrop,
     FromPixels,
+    Letterbox,
     Pad,
     Rescale,
     Resize,
@@ -80,3 +81,20 @@ def test_output_sizes():
     assert output_size([Resize(size=256), CenterCrop(size=224)], (None, None)) == (224, 224)
     assert output_size([Resize(size=256)], (None, None)) == (None, None)
     assert output_size([Resize(size=256), Pad(padding=2)], (300, 400)) == (260, 345)
+
+
+@pytest.mark.parametrize(
+    ("step", "sides", "expected"),
+    [
+        (Pad(padding=(1, 2, 3, 4)), (48, None), (54, None)),
+        (Pad(padding=(1, 2, 3, 4)), (None, 48), (None, 52)),
+        (Resize(size=32), (48, None), (None, None)),  # which one is the shorter?
+        (Resize(size=(32, 40)), (48, None), (32, 40)),
+        (Letterbox(size=32), (48, None), (32, 32)),
+        (CenterCrop(size=32), (None, 48), (32, 32)),
+        (Rescale(), (48, None), (48, None)),
+    ],
+    ids=str,
+)
+def test_output_sizes_of_one_free_side(step, sides, expected):
+    assert output_size([step], sides) == expected

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
-from preproc.verify import Case, Power, judge
+from preproc.verify import FLOAT64, NOISE, Case, OutputTruth, Power, judge
 from preproc.verify.power import MOST_REDUCED, Control
 from tests.conftest import ROOT
 from tests.verify.fake import CASES, EXPECTED, POWER, Fake
@@ -81,6 +81,16 @@ def off(by):
         (5e-5, None, {"tolerance": 7e-5}, "passed", None),
         (5e-5, 1e-8, {"mixed": ("it",)}, "passed", None),
         (3e-4, 1e-8, {"slack": 4e-4}, "passed", None),
+        (5e-5, 1e-8, {"truths": {"y": OutputTruth(NOISE, 6e-6)}}, "passed", None),
+        (7e-5, 1e-8, {"truths": {"y": OutputTruth(NOISE, 6e-6)}}, "failed", "tolerance 6.0e-05"),
+        (3e-4, 1e-8, {"truths": {"y": OutputTruth(NOISE, 1.0)}}, "inconclusive", "can account for"),
+        (2e-3, 1e-8, {"truths": {"y": OutputTruth(NOISE, 1.0)}}, "failed", "tolerance 1.0e-04"),
+        (5e-5, 1e-8, {"truths": {"y": OutputTruth(FLOAT64, 6e-6)}}, "failed", "tolerance 4.0e-06"),
+        (5e-3, 1e-8, {"steps": 6e-3}, "failed", "tolerance 4.0e-06"),
+        (5e-3, 1e-8, {"steps": 6e-3, "room": 6e-3}, "passed", None),
+        (7e-3, 1e-8, {"steps": 6e-3, "room": 6e-3}, "failed", "error 7.00e-03"),
+        (5e-2, 1e-8, {"steps": 6e-2, "room": 6e-2}, "inconclusive", "less than 10 tolerances of 6.0e-02"),
+        (5e-3, 1e-8, {"room": 6e-3, "asked": 1e-4}, "failed", "tolerance 1.0e-04"),
     ],
 )
 def test_verdicts_between_the_bounds(error, bare, changes, verdict, reason):
@@ -88,6 +98,14 @@ def test_verdicts_between_the_bounds(error, bare, changes, verdict, reason):
     result = judge(off(error), ROOT, cases, power(**changes), bare=bare)
     assert (result.verdict, result.bare) == (verdict, bare)
     assert reason is None or reason in str(result.reason)
+
+
+def test_room_for_steps_is_made_only_where_it_is_needed():
+    """And the tolerance says it."""
+    cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), {"y": np.array([[1.0]])})]
+    near, far = (judge(off(error), ROOT, cases, power(room=6e-2), bare=1e-8) for error in (3e-6, 3e-2))
+    assert (near.verdict, near.tolerance) == ("passed", 4e-6)
+    assert (far.verdict, far.tolerance) == ("inconclusive", pytest.approx(6e-2 + 4e-6))
 
 
 def test_what_was_seen_to_be_wrong_stays_wrong_when_the_device_runs_full():

@@ -47,7 +47,7 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
             "verdicts": {result.runtime: result.verdict for result in bundle.report.results},
         }
         if "model.onnx" in bundle.manifest["files"]:
-            found["agreement"] = _agreement(bundle.contract, graph.load(bundle.folder / "model.onnx"))
+            found["agreement"] = _agreement(bundle.contract, graph.load(bundle.folder / "model.onnx"), graph.NOTHING)
         return found
     if not path.is_file():
         raise BundleError(f"{path}: expected a bundle or a model file, got nothing there", name="nothing-there")
@@ -59,17 +59,20 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
     model = graph.load(path)
     text = model.metadata_props.get(contracts.KEY)
     contract = None if text is None else contracts.read(text, path)
+    since = None if contract is None else graph.changed_since(model)
     return {
         "kind": "ONNX file",
         "path": str(path),
         "contract": contract,
         "size": path.stat().st_size,
+        "producer": " ".join(filter(None, (model.producer_name, model.producer_version))),
         "ir_version": model.ir_version,
         "opsets": dict(model.opset_imports),
         "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
         "outputs": [_value(value) for value in model.graph.outputs],
         "picture": _picture(model, input_name, model_layout or (None if contract is None else contract["input"]["layout"])),
-        "agreement": None if contract is None else _agreement(contract, model),
+        "since": since,
+        "agreement": None if contract is None else _agreement(contract, model, since),
     }
 
 
@@ -115,10 +118,10 @@ def _map(first: Affine) -> dict[str, Any]:
     return told | {"matrix": first.matrix.tolist(), "offset": first.offset.tolist()}
 
 
-def _agreement(contract: Mapping[str, Any], model: Any) -> dict[str, Any]:
+def _agreement(contract: Mapping[str, Any], model: Any, since: str | None) -> dict[str, Any]:
     wrong, unknown = list[str](), list[str]()
     for view in contracts.views_of(contract):
-        told = graph.disagreements(view, model)
+        told = graph.disagreements(view, model, since=since)
         word = f"{view['input']['name']}: " if "pictures" in contract else ""
         for found, texts in zip((wrong, unknown), told, strict=True):
             found += [f"{word}{text}" for text in texts]

@@ -3,8 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ... import graph
 from ...sources.published import title
 from .. import contract as contracts
+
+_SINCE = {
+    graph.NOTHING: "as preproc wrote it",
+    graph.WEIGHTS: "not as preproc wrote it: other weights in the same graph",
+    graph.VALUES: "not as preproc wrote it: something else in a graph of the same length",
+    None: "whether it is as preproc wrote it is not told: it holds no digests",
+}
 
 
 def lines(description: Mapping[str, Any]) -> list[str]:
@@ -18,8 +26,8 @@ def lines(description: Mapping[str, Any]) -> list[str]:
 
 
 def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
-    """Of a file that preproc has not made."""
-    yield "no contract of preproc inside: this file was not made by preproc"
+    """Of a file without a contract."""
+    yield "no contract of preproc inside: what follows is read from the file itself"
     yield from (f"{word:8} {description[key]}" for word, key in (("holds", "holds"), ("note", "hint")) if description.get(key))
     if "opsets" in description:
         opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in description["opsets"].items())
@@ -72,12 +80,19 @@ def _checked(description: Mapping[str, Any]) -> Iterator[str]:
     """What its verification said, and whether its graph still is what its contract says."""
     if "verdicts" in description:
         yield "verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items())
+    if "since" in description:
+        yield f"file     {_SINCE.get(description['since']) or _rewritten(description)}"
     agreement = description.get("agreement")
     if agreement is not None:
         yield from (f"DIFFERS  the graph is not what the contract says: {text}" for text in agreement["wrong"])
         yield from (f"graph    not compared: {text}" for text in agreement["not_compared"])
         if agreement["agrees"]:
             yield "graph    agrees with the contract" + (" otherwise" if agreement["not_compared"] else "")
+
+
+def _rewritten(description: Mapping[str, Any]) -> str:
+    named = f" (its producer: {description['producer']})" if description["producer"] else ""
+    return f"made since, by another program, of one that preproc wrote{named}; not verified: `preproc verify BUNDLE --model FILE` judges it"
 
 
 def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:

@@ -32,8 +32,8 @@ def exported(export: Callable[[tuple[dict[int, Any]]], Made], layout: str, size:
         multiples = _multiples(error)
         if not multiples:
             raise
-    sides = {axis: multiples.get(name, 1) * torch.export.Dim(f"_{name}") for name, axis in axes.items()}
-    return export((free | sides,))
+    sides = {name: multiples[name] * torch.export.Dim(f"_{name}") if name in multiples else torch.export.Dim(name) for name in axes}
+    return export((free | {axes[name]: side for name, side in sides.items()},))
 
 
 def _multiples(error: BaseException | None) -> dict[str, int]:

@@ -118,6 +118,18 @@ def _reshape(walk: Values, node: fx.Node) -> Tracked:
     return walk.of(node.args[0]).reshape(shape_of(node))
 
 
+def _squeeze(walk: Values, node: fx.Node) -> Tracked:
+    source = walk.of(node.args[0])
+    axes = _axes(node, node.args[1]) if len(node.args) > 1 else range(source.rank)
+    for axis in sorted(axes, reverse=True):
+        source = source.squeeze(axis) if source.shape[axis] == 1 else source
+    return source
+
+
+def _unsqueeze(walk: Values, node: fx.Node) -> Tracked:
+    return walk.of(node.args[0]).unsqueeze(arguments_of(node)["dim"] % len(shape_of(node)))
+
+
 def _pixel_unshuffle(walk: Values, node: fx.Node) -> Tracked:
     source, side = walk.of(node.args[0]), int(node.args[1])  # type: ignore[arg-type]
     *front, channels, height, width = source.shape
@@ -180,13 +192,11 @@ MOVES: dict[str, Callable[[Values, fx.Node], Made]] = {
             "aten._unsafe_view.default",
             "aten.flatten.using_ints",
             "aten.unflatten.int",
-            "aten.squeeze.default",
-            "aten.squeeze.dim",
-            "aten.squeeze.dims",
-            "aten.unsqueeze.default",
         ),
         _reshape,
     ),
+    **dict.fromkeys(("aten.squeeze.default", "aten.squeeze.dim", "aten.squeeze.dims"), _squeeze),
+    "aten.unsqueeze.default": _unsqueeze,
     "aten.pixel_unshuffle.default": _pixel_unshuffle,
     "aten.unfold.default": _unfold,
     "aten.im2col.default": _im2col,

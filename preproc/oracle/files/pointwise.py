@@ -101,10 +101,10 @@ def _normalized(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
     return np.asarray(less / np.sqrt((less * less).mean(axis=axes, keepdims=True) + epsilon))
 
 
-def layer_normalization(node: Node, x: Array, scale: Array, bias: Array | None = None) -> Array:
+def _layer_normalization(node: Node, x: Array, scale: Array, bias: Array | None = None, epsilon: float = 1e-5) -> Array:
     if len([name for name in node.outputs if name]) > 1:
         raise node.refuse("answers its statistics")
-    y = _normalized(x, tuple(range(node.get("axis", -1) % x.ndim, x.ndim)), node.get("epsilon", 1e-5)) * scale
+    y = _normalized(x, tuple(range(node.get("axis", -1) % x.ndim, x.ndim)), node.get("epsilon", epsilon)) * scale
     return y if bias is None else y + bias
 
 
@@ -159,7 +159,7 @@ def _each(function: Callable[..., Any]) -> Form:
 def _skip_layer_normalization(
     node: Node, x: Array, skip: Array, scale: Array, shift: Array | None = None, bias: Array | None = None
 ) -> Array:
-    return layer_normalization(node, x + skip if bias is None else x + skip + bias, scale, shift)
+    return _layer_normalization(node, x + skip if bias is None else x + skip + bias, scale, shift, 1e-12)
 
 
 _NUMPY = {
@@ -186,12 +186,12 @@ POINTWISE: Mapping[str, Form] = {name: _each(function) for name, function in _NU
     "Elu": lambda node, x: np.where(x < 0, node.get("alpha", 1.0) * np.expm1(np.minimum(x, 0)), x),
     "Gelu": _gelu,
     "GroupNormalization": _group_normalization,
-    "HardSigmoid": lambda node, x: np.clip(node.get("alpha", float(np.float32(0.2))) * x + node.get("beta", 0.5), 0, 1),
+    "HardSigmoid": lambda node, x: np.clip(node.get("alpha", 0.2) * x + node.get("beta", 0.5), 0, 1),
     "InstanceNormalization": _instance_normalization,
     "IsInf": lambda node, x: np.isinf(x) & (((x > 0) & node.get("detect_positive", 1)) | ((x < 0) & node.get("detect_negative", 1))) > 0,
     "LRN": _lrn,
-    "LayerNormalization": layer_normalization,
-    "LeakyRelu": lambda node, x: np.where(x < 0, node.get("alpha", float(np.float32(0.01))) * x, x),
+    "LayerNormalization": _layer_normalization,
+    "LeakyRelu": lambda node, x: np.where(x < 0, node.get("alpha", 0.01) * x, x),
     "LogSoftmax": _log_softmax,
     "LpNormalization": _lp_normalization,
     "Max": _reduced(np.maximum),

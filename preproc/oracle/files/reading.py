@@ -31,8 +31,8 @@ class Node:
     reads: frozenset[str]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An attribute."""
-        return self.attributes.get(name, default)
+        """An attribute. A default that is a float is the nearest float32, as attributes are."""
+        return self.attributes.get(name, float(np.float32(default)) if isinstance(default, float) else default)
 
     def refuse(self, what: str) -> NotInDoubleError:
         return NotInDoubleError(f"{self.kind} {self.name!r} {what}")

@@ -197,6 +197,7 @@ def test_the_contract_keeps_the_key_and_the_notes(tmp_path):
         constants_agree="unknown",
         labels=(),
         notes=job.notes,
+        sizes=(),
     )
     assert to_recipe(contract).backbone.checkpoint_key == "model_ema"
 

@@ -1,0 +1,55 @@
+"""Values that are put together again."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NotFoldableError
+from .slots import Slots
+from .tracked import Tracked
+
+
+def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
+    """Put together again: channels, or the pixels of several moves side by side."""
+    first, ordered = parts[0], any(part.ordered for part in parts)
+    shapes = [part.shape[:axis] + part.shape[axis + 1 :] for part in parts]
+    if any(shape != shapes[0] for shape in shapes) or any(part.rank != first.rank for part in parts):
+        raise NotFoldableError(
+            f"values of the shapes {', '.join(str(part.shape) for part in parts)} are put together", name="fold-untraceable"
+        )
+    if any(part.pad != first.pad for part in parts):
+        raise NotFoldableError(
+            "parts of the picture with different paddings are put together before the first convolution", name="fold-padding"
+        )
+    shape = (*first.shape[:axis], sum(part.shape[axis] for part in parts), *first.shape[axis + 1 :])
+    order = tuple(each[0] if len(set(each)) == 1 else "|".join(each) for each in zip(*(part.order for part in parts), strict=True))
+    if all(_same(part, first) and part.is_plain(axis) for part in parts):  # more of the same channels
+        moves = (("joined", axis, tuple((part.moves, part.shape[axis]) for part in parts)),)
+        return replace(first, shape=shape, order=order, moves=moves, ordered=ordered)
+    for at in range(first.rank):
+        if at == axis or not all(part.is_plain(at) for part in parts):
+            parts = [part.spread(at) for part in parts]
+    ways = list(dict.fromkeys(part.moves for part in parts))
+    tops = {way: max(int(part.slots.phase.max()) + 1 for part in parts if part.moves == way) for way in ways}
+    starts = dict(zip(ways, np.cumsum([0, *tops.values()]).tolist(), strict=False))
+    sides = np.broadcast_shapes(*(part.places[(slice(None),) * axis + (slice(1),)].shape for part in parts))
+    rows, places = 0, list[NDArray[np.int64]]()
+    for part in parts:
+        whole = (*sides[:axis], part.shape[axis], *sides[axis + 1 :])
+        places.append(np.broadcast_to(part.places, whole) + rows)
+        rows += len(part.slots)
+    slots = Slots(
+        np.concatenate([part.slots.channel for part in parts]),
+        np.concatenate([part.slots.phase + starts[part.moves] for part in parts]),
+        np.concatenate([part.slots.scale for part in parts]),
+        np.concatenate([part.slots.offset for part in parts]),
+    )
+    moves = first.moves if len(ways) == 1 else (("joined", tuple(ways)),)
+    return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves, ordered=ordered)
+
+
+def _same(one: Tracked, other: Tracked) -> bool:
+    pairs = [(getattr(one.slots, name), getattr(other.slots, name)) for name in ("channel", "phase", "scale", "offset")]
+    return all(np.array_equal(*pair) for pair in [*pairs, (one.places, other.places)])
