@@ -234,6 +234,21 @@ def test_pictures_of_every_shape(tmp_path, shapes, steps):
     assert verify_bundle(bundle.folder, recipe=file).ok
 
 
+@pytest.mark.parametrize("sides", [("h", "w"), (None, None)])
+def test_an_input_that_is_no_picture_yet_has_the_sides_of_the_one_that_is(tmp_path, sides):
+    """A network that compares two pictures wants them of one size, whatever that is."""
+    file = stereo(tmp_path, (["N", 3, *sides], ["N", 3, *sides]))
+    proto = onnx.load(file)
+    proto.graph.node.insert(0, node("Sub", ["left", "right"], ["apart"]))
+    next(each for each in proto.graph.node if each.op_type == "Conv").input[0] = "apart"
+    onnx.save(proto, file)
+    sizes = [(10, 12), (14, 9)]
+    assert put(file, tmp_path / "one.onnx", "left", verify_sizes=sizes).ok
+    bundle = put(tmp_path / "one.onnx", tmp_path / "two", "right", verify_sizes=sizes)
+    assert bundle.report.ok
+    assert {case.pixels.shape == case.others["pixels_right"].shape for case in bundle.golden()} == {True}
+
+
 def test_a_recipe_says_several_inputs(tmp_path):
     stereo(tmp_path)
     recipe = {
