@@ -93,7 +93,7 @@ def attach(
     model = graph.load(onnx_in)
     if bare:
         _check_weights(onnx_in, out, model)
-    before = contract_before(model, onnx_in, names)
+    before, names = contract_before(model, onnx_in, names, model_layout)
     recipe = _recipe(
         model,
         onnx_in,
@@ -216,8 +216,8 @@ def _recipe(
         raise PreprocError(f"{file}: {error}{told}") from error
     if ours and not force:
         raise PreprocError(
-            f"{file}: expected a bare model, or one with another picture, called by --input, got one with a contract of preproc inside, "
-            "whose input is not that contract's any more; --force attaches all the same",
+            f"{file}: expected a bare model, got one with a contract of preproc inside, whose input is not that contract's any more; "
+            "--force attaches all the same",
             name="pixels-already",
         )
     vocabulary.check(sequence, channels=pixels.channels)

@@ -244,7 +244,7 @@ def test_an_input_that_is_no_picture_yet_has_the_sides_of_the_one_that_is(tmp_pa
     onnx.save(proto, file)
     sizes = [(10, 12), (14, 9)]
     assert put(file, tmp_path / "one.onnx", "left", verify_sizes=sizes).ok
-    bundle = put(tmp_path / "one.onnx", tmp_path / "two", "right", verify_sizes=sizes)
+    bundle = put(tmp_path / "one.onnx", tmp_path / "two", None, verify_sizes=sizes)  # no other takes floats
     assert bundle.report.ok
     assert {case.pixels.shape == case.others["pixels_right"].shape for case in bundle.golden()} == {True}
 
