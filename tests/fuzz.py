@@ -17,7 +17,14 @@ import onnx
 from preproc import graph
 from preproc.bundle.inspection import describe, lines
 from preproc.errors import PreprocError
+from preproc.export import attach
+from preproc.sources import PixelsSpec
+from preproc.steps import Rescale
+from tests.export.test_axes import CASES, network
+from tests.export.test_several_pictures import stereo
 from tests.onnx_files import hand_made, put
+
+SPEC = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=(None, None), channels=3)
 
 
 def mutated(data: bytes, seed: int) -> bytes:
@@ -128,6 +135,10 @@ def main(count: int, first: int = 0) -> None:
             {"shape": (1, 3, 24, "w")},
         ):
             originals.append(hand_made(folder, **options).read_bytes())
+        originals += [network(folder, *CASES[case][:2], **CASES[case][2]).read_bytes() for case in ("CHW", "NTCHW as pictures")]
+        attach(stereo(folder), folder / "one.onnx", steps=(Rescale(),), pixels=SPEC, input_name="left", verify=False)
+        originals.append((folder / "one.onnx").read_bytes())
+        (folder / "one.onnx").unlink()
         answers = collections.Counter[str]()
         for seed in range(first, first + count):
             print(seed, end="\r", file=sys.stderr)

@@ -65,9 +65,9 @@ def attach(
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is None: as the model has it, or
-    where the steps resize, any. A FromPixels at the front says what the caller has and what order the model was trained on, all but the
-    size.
+    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is
+    None: as the model has it, or where the steps resize, any. A FromPixels at the front says what the caller has and what order the model
+    was trained on, all but the size.
     model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might; or
     several, each of which gets the same steps. A file that attach() made of a model with more pictures is taken, too, with one of these.
     model_layout: what that one takes, one of steps.NETWORK_LAYOUTS; None: as the graph reads it, or its shape tells.
@@ -94,7 +94,7 @@ def attach(
     model = graph.load(onnx_in, progress)
     if bare:
         _check_weights(onnx_in, out, model)
-    before = contract_before(model, onnx_in, names)
+    before, names = contract_before(model, onnx_in, names, model_layout)
     recipe = _recipe(
         model,
         onnx_in,
@@ -221,8 +221,8 @@ def _recipe(
         raise PreprocError(f"{file}: {error}{told}") from error
     if ours and not force:
         raise PreprocError(
-            f"{file}: expected a bare model, or one with another picture, called by --input, got one with a contract of preproc inside, "
-            "whose input is not that contract's any more; --force attaches all the same",
+            f"{file}: expected a bare model, got one with a contract of preproc inside, whose input is not that contract's any more; "
+            "--force attaches all the same",
             name="pixels-already",
         )
     vocabulary.check(sequence, channels=pixels.channels)

@@ -1,6 +1,6 @@
 """A file of preproc that has pictures without preprocessing, still: what of its contract goes on to hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +14,20 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-def contract_before(model: "ir.Model", file: Path, names: Sequence[str]) -> Mapping[str, Any] | None:
-    """The contract of a model whose graph does what that says, and of whose pictures the named inputs are none; else None."""
-    if KEY not in model.metadata_props or not names:
-        return None
+def contract_before(
+    model: "ir.Model", file: Path, names: tuple[str, ...], layout: str | None
+) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
+    """The contract of a model whose graph does what that says, and of whose pictures the named inputs are none; else None. And the names,
+    or that of the one input that takes prepared values. layout: of these inputs, as attach() has it."""
+    if KEY not in model.metadata_props:
+        return None, names
     try:
+        others = names or (str(graph.picture_input(model, None, layout).value.name),)
         contract = contracts.read(model.metadata_props[KEY], file)
         wrong = [text for view in contracts.views_of(contract) for text in graph.disagreements(view, model)[0]]
     except PreprocError:
-        return None
-    return None if wrong or set(names) & set(_pictures(contract)) else contract
+        return None, names
+    return (None, names) if wrong or set(others) & set(_pictures(contract)) else (contract, others)
 
 
 def given_of(contract: Mapping[str, Any] | None) -> list[FurtherPicture]:

@@ -39,8 +39,9 @@ def load(path: str | Path, progress: Progress = silent) -> ir.Model:
         raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error.__cause__ or error)}", name="not-a-model") from error
     values = [*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()]
     values += [value for node in model.graph.all_nodes() for value in (*node.inputs, *node.outputs) if value is not None]
-    if not all(isinstance(value.name, str) for value in values):
-        raise BundleError(f"{path}: expected an ONNX file, got one whose names are not UTF-8", name="not-a-model")
+    texts = [*(value.name for value in values), *model.metadata_props, *model.metadata_props.values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise BundleError(f"{path}: expected an ONNX file, got one whose names or metadata are not UTF-8", name="not-a-model")
     check(model, path, full=False)
     _check_weights(model, path)
     return model

@@ -16,14 +16,15 @@ Others = Callable[[NDArray[Any]], dict[str, NDArray[Any]]]
 
 
 def others(model: ir.Model, picture: Picture, *, but: Container[str] = ()) -> Others:
-    """The same arrays for every picture: floats between 0.5 and 1.5, whole numbers and booleans 1; free sides are 1, the batch is the
-    picture's. but: inputs that are fed otherwise. Raises PreprocError for inputs that are no numbers."""
-    batch = _batch(picture)
-    made = [(str(value.name), *_row(value, batch)) for value in other_inputs(model, picture) if value.name not in but]
+    """The same arrays for every picture: floats between 0.5 and 1.5, whole numbers and booleans 1; free sides are 1, but the batch is the
+    picture's, and so are sides that are called as its height or width. but: inputs that are fed otherwise. Raises PreprocError for inputs
+    that are no numbers."""
+    values = [value for value in other_inputs(model, picture) if value.name not in but]
+    for value in values:
+        _check(value)
 
     def of(ready: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        size = picture.rows(ready)
-        return {name: np.broadcast_to(row, (size, *row.shape[1:])).copy() if batched else row for name, row, batched in made}
+        return {str(value.name): _array(value, picture, ready) for value in values}
 
     return of
 
@@ -57,13 +58,36 @@ def _is_batch(side: object, batch: object) -> bool:
     return not isinstance(side, int) and side == batch
 
 
-def _row(value: ir.Value, batch: object) -> tuple[NDArray[Any], bool]:
+def _check(value: ir.Value) -> None:
     if value.dtype is None or value.shape is None or value.dtype == ir.DataType.STRING:
         raise PreprocError(
             f"expected inputs of numbers and of a known rank, got {value.name}: {value.dtype} {value.shape}", name="several-inputs"
         )
-    batched = len(value.shape) > 0 and _is_batch(value.shape[0], batch)
-    shape = tuple(side if isinstance(side, int) and side > 0 else 1 for side in value.shape)
+
+
+def _array(value: ir.Value, picture: Picture, ready: NDArray[Any]) -> NDArray[Any]:
+    assert value.dtype is not None
+    assert value.shape is not None
+    shape = tuple(
+        side if isinstance(side, int) and side > 0 else _as_pictures(value, at, picture, ready) for at, side in enumerate(value.shape)
+    )
     rng = np.random.default_rng(zlib.crc32(str(value.name).encode()))
-    kind = value.dtype.numpy()
-    return (rng.uniform(0.5, 1.5, shape) if value.dtype.is_floating_point() else np.ones(shape)).astype(kind), batched
+    made = rng.uniform(0.5, 1.5, shape) if value.dtype.is_floating_point() else np.ones(shape)
+    if shape and _is_batch(value.shape[0], _batch(picture)):
+        made = np.repeat(made, picture.rows(ready), axis=0)
+    array: NDArray[Any] = made.astype(value.dtype.numpy())
+    return array
+
+
+def _as_pictures(value: ir.Value, at: int, picture: Picture, ready: NDArray[Any]) -> int:
+    """How long a free side is: the picture's height or width where it is called so, or has no name and is where the picture has that."""
+    assert picture.value.shape is not None
+    assert value.shape is not None
+    side, alike = value.shape[at], len(value.shape) == len(picture.layout)
+    for axis, length in (("H", ready.shape[2]), ("W", ready.shape[3])):
+        place = picture.layout.index(axis)
+        own = picture.value.shape[place]
+        unnamed = isinstance(side, ir.SymbolicDim) and side.value is None
+        if not isinstance(own, int) and side == own and (not unnamed or (alike and at == place)):
+            return int(length)
+    return 1

@@ -21,6 +21,7 @@ from tests.damage import edit_onnx
 
 node = helper.make_node
 STEPS = (Rescale(), Normalize.preset("imagenet"))
+OTHERS = (Rescale(), Normalize(mean=(0.4, 0.5, 0.3), std=(0.2, 0.3, 0.25), unit="0-1"))
 INCEPTION = (Rescale(), Normalize.preset("inception"))
 SHAPE = ["N", 3, 10, 12]
 
@@ -136,19 +137,16 @@ def test_a_file_that_does_not_do_what_its_contract_says_is_attached_to_by_force_
         put(tmp_path / "one.onnx", tmp_path / "two.onnx", "right")
 
 
-SWAPPED = {"preproc/1_Mul": "preproc/pixels_right/1_Mul", "preproc/2_Add": "preproc/pixels_right/2_Add"}
-
-
 @pytest.mark.parametrize("mistake", ["constants swapped", "colours of one"])
 def test_what_is_wrong_in_one_picture_is_noticed(tmp_path, mistake):
     file = stereo(tmp_path)
     put(file, tmp_path / "one.onnx", "left", fold="off")
-    bundle = put(tmp_path / "one.onnx", tmp_path / "two", "right", steps=INCEPTION, fold="off")
+    bundle = put(tmp_path / "one.onnx", tmp_path / "two", "right", steps=OTHERS, fold="off")
 
     def change(model):
-        nodes = {each.name: each for each in model.graph}
-        pairs = [(name, f"preproc/pixels_right/{name.removeprefix('preproc/')}") for name in nodes if name.count("/") == 1]
-        pairs = [(nodes[one], nodes[other]) for one, other in pairs if nodes[one].op_type in ("Mul", "Add")]
+        ours = [each for each in model.graph if each.name.startswith("preproc/") and each.op_type in ("Mul", "Div", "Add", "Sub")]
+        right = [each for each in ours if each.name.startswith("preproc/pixels_right/")]
+        pairs = list(zip([each for each in ours if each not in right], right, strict=False))
         assert pairs
         for one, other in pairs if mistake == "constants swapped" else ():
             left, right = one.inputs[1], other.inputs[1]
@@ -229,10 +227,26 @@ def test_pictures_of_every_shape(tmp_path, shapes, steps):
         with pytest.raises(PreprocError, match="expected height 8, which the model's input right has, got 10"):
             put(file, tmp_path / "out", ["left", "right"], steps=steps)
         return
-    bundle = put(file, tmp_path / "out", ["left", "right"], steps=steps)
+    sizes = [(10, 12), (14, 9)] if shapes[0][2] == "h" else ()
+    bundle = put(file, tmp_path / "out", ["left", "right"], steps=steps, verify_sizes=sizes)
     assert bundle.report.ok, [result.reason for result in bundle.report.results]
     assert describe(bundle.folder)["agreement"]["agrees"]
     assert verify_bundle(bundle.folder, recipe=file).ok
+
+
+@pytest.mark.parametrize("sides", [("h", "w"), (None, None)])
+def test_an_input_that_is_no_picture_yet_has_the_sides_of_the_one_that_is(tmp_path, sides):
+    """A network that compares two pictures wants them of one size, whatever that is."""
+    file = stereo(tmp_path, (["N", 3, *sides], ["N", 3, *sides]))
+    proto = onnx.load(file)
+    proto.graph.node.insert(0, node("Sub", ["left", "right"], ["apart"]))
+    next(each for each in proto.graph.node if each.op_type == "Conv").input[0] = "apart"
+    onnx.save(proto, file)
+    sizes = [(10, 12), (14, 9)]
+    assert put(file, tmp_path / "one.onnx", "left", verify_sizes=sizes).ok
+    bundle = put(tmp_path / "one.onnx", tmp_path / "two", None, verify_sizes=sizes)  # no other takes floats
+    assert bundle.report.ok
+    assert {case.pixels.shape == case.others["pixels_right"].shape for case in bundle.golden()} == {True}
 
 
 def test_a_recipe_says_several_inputs(tmp_path):
