@@ -156,7 +156,7 @@ def test_an_onnx_file_as_a_backbone(tmp_path, exported):
     bundle = export_bundle(recipe, tmp_path / "bundle")
     (result,) = [result for result in bundle.report.results if result.verdict != "absent"]
     assert (result.runtime, result.verdict) == ("ort-cpu", "passed")
-    assert "original file in ONNX Runtime" in bundle.report.power.mixed[0]
+    assert {name: truth.kind for name, truth in bundle.report.power.truths.items()} == {"y": "float64"}
     assert bundle.contract["fold"]["onnx"]["form"] == "subtract"
     assert {control.name: control.movement is not None for control in bundle.report.power.controls}["uncorrected border"]
     assert (tmp_path / "bare.onnx").read_bytes() == before
