@@ -67,9 +67,8 @@ class PixelsSpec:
         return tuple(sides[axis] for axis in self.axes)
 
     def __post_init__(self) -> None:
-        given: object = self.size
-        if given is None:
-            object.__setattr__(self, "size", (None, None))
+        given: Any = self.size
+        object.__setattr__(self, "size", (None, None) if given is None else tuple(given))
 
     def shape(self, batch: int, size: Size = (64, 64)) -> tuple[int, ...]:
         """The shape of a batch of pixels, with `size` where a side is free."""
