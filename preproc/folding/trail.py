@@ -16,7 +16,7 @@ class Reader:
 
     weight, bias: their names in the model, bias None if it has none.  takes_bias: whether one can be given to it.
     pads: the constants in its padding.  slots: what stands along the axis that it sums over.
-    channels: the picture's.  moves, order: as Tracked's.
+    channels: the picture's.  moves: as Tracked's.  order: as Tracked's, in one text; of several pixels side by side with the slots' digest.
     direct: whether nothing on the way reads how many channels there are.  turned: whether the weight is (in, out), not (out, in, *kernel).
     ordered: as Tracked's.
     """
@@ -55,6 +55,7 @@ class Reader:
         read = (tracked.holding(0.0) if pads_zero else tracked).spread(axis)
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
         slots = read.slots.take(read.places.reshape(-1))
+        order = f"{order}, {slots.digest}" if slots.phase.any() else order
         return Reader(weight, bias, groups, read.pads, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered)
 
     @property

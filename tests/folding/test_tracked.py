@@ -142,7 +142,7 @@ def test_a_focus_is_four_pixels_of_three_channels():
     reader = check(focus(Both.picture()), 1)
     assert reader.slots.channel.tolist() == [0, 1, 2] * 4
     assert reader.slots.phase.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
-    assert reader.order == "N C H[::2]|H[1::2]|H[::2]|H[1::2] W[::2]|W[::2]|W[1::2]|W[1::2]"
+    assert reader.order == f"N C H[::2]|H[1::2]|H[::2]|H[1::2] W[::2]|W[::2]|W[1::2]|W[1::2], {reader.slots.digest}"
     gray = check(focus(Both.picture((2, 1, 8, 12))), 1)
     assert gray.slots.channel.tolist() == [0] * 4
     assert len(set(gray.slots.phase.tolist())) == 4
