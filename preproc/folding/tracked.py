@@ -107,7 +107,7 @@ class Tracked:
 
     def reshape(self, shape: Sequence[int]) -> "Tracked":
         """The same numbers in another shape. Where plain axes and channels come onto one axis, the pixels there become phases."""
-        if math.prod(shape) != math.prod(self.shape) or 0 in shape:
+        if math.prod(shape) != math.prod(self.shape) or min(shape, default=1) < 1:
             raise NotFoldableError(
                 f"a value of the shape {told(self.shape)} is reshaped to {told(shape)} before the first convolution",
                 name="fold-moved-pixels",
@@ -257,7 +257,8 @@ class Tracked:
 
 
 def told(shape: Sequence[int]) -> str:
-    return f"({', '.join('free' if side > MOST else str(side) for side in shape)})"
+    """Of what stands for a free side, nothing but that."""
+    return f"({', '.join('free' if side > MOST >> 4 else str(side) for side in shape)})"
 
 
 def _together(letters: Sequence[str]) -> str:
