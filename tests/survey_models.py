@@ -2,7 +2,7 @@
 
 torchvision: every classification model. timm: of every family, which is what a name starts with, the smallest member.
 For each model: folded, or refused with the reason; and the error at the outputs of the convolutions that were rewritten, relative to
-their largest value, the zero-padded border included. Writes tests/survey/<zoo>.md, unless models are named.
+their largest value, the zero-padded border included. Writes tests/survey/<zoo>.md; where models are named, their rows in it.
 """
 
 import gc
@@ -97,37 +97,48 @@ ZOOS = {
 }
 
 
+def rows_of(page: Path) -> dict[str, str]:
+    """By the model's name."""
+    lines = page.read_text(encoding="utf-8").splitlines() if page.is_file() else []
+    return {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ") and not line.startswith("| model ")}
+
+
+def is_wrong(row: str) -> bool:
+    error = row.removesuffix(" |").rpartition("| ")[2].strip()
+    return bool(error) and not float(error) <= 1e-9
+
+
 def main(zoo: str, *names: str) -> None:
     warnings.simplefilter("ignore")
     HERE.mkdir(exist_ok=True)
     make, all_names, title, package = ZOOS[zoo]
-    rows, folded, wrong = [], 0, 0
-    chosen = names or all_names()
-    for name in chosen:
+    page = HERE / f"{zoo}.md"
+    rows = rows_of(page) if names else {}
+    left_out = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("Left out, ")] if names else []
+    for name in names or all_names():
         torch.manual_seed(0)
         backbone, size = make(name)
         result, error, seconds = examine(backbone.eval().double(), size)
-        folded += result.folded
-        wrong += error is not None and not error <= 1e-9
         cells = [name, result.form or "refused", ", ".join(result.convolutions) or result.reason, "" if error is None else f"{error:.1e}"]
-        rows.append("| " + " | ".join(map(str, cells)) + " |")
-        print(rows[-1], f"{seconds:.1f} s", flush=True)
+        rows[name] = "| " + " | ".join(map(str, cells)) + " |"
+        print(rows[name], f"{seconds:.1f} s", flush=True)
         del backbone, result
         gc.collect()
+    left_out += [f"Left out, for their size: {', '.join(LEFT_OUT)}."] if LEFT_OUT else []
+    folded, wrong = sum("| refused |" not in row for row in rows.values()), sum(map(is_wrong, rows.values()))
     head = [
         f"# The fold on {title}",
         "",
         f"`make survey`, torch {torch.__version__}, {zoo} {package.__version__}, random weights, float64, BGR pixels with ImageNet's "
-        f"statistics: {folded} of {len(chosen)} folded, {wrong} wrong (error above 1e-9).",
+        f"statistics: {folded} of {len(rows)} folded, {wrong} wrong (error above 1e-9).",
         "",
-        *([f"Left out, for their size: {', '.join(LEFT_OUT)}.", ""] if LEFT_OUT else []),
+        *(line for text in left_out for line in (text, "")),
         "form: what is left at run time besides the cast. error: at the rewritten convolutions, relative, the border included.",
         "",
         "| model | form | convolution, or why not | error |",
         "|---|---|---|--:|",
     ]
-    if not names:
-        (HERE / f"{zoo}.md").write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
+    page.write_text("\n".join([*head, *(rows[name] for name in sorted(rows))]) + "\n", encoding="utf-8")
     print(head[2])
     if wrong:
         sys.exit(1)

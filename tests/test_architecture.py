@@ -18,7 +18,15 @@ ORDER = tuple(
 MOST_ROOMS = 12
 FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
-ONNX = {"graph/builder.py", "graph/constants.py", "graph/files.py", "graph/messages.py", "graph/reading.py", "graph/writing.py"}
+ONNX = {
+    "graph/builder.py",
+    "graph/constants.py",
+    "graph/files.py",
+    "graph/messages.py",
+    "graph/quantized.py",
+    "graph/reading.py",
+    "graph/writing.py",
+}
 ONNXRUNTIME = {"verify/runtimes/ort.py"}
 TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
 OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec")

@@ -15,13 +15,13 @@ from .tracked import MOST, Tracked, shortened, told
 
 def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
     """Put together again: channels, or the pixels of several moves side by side."""
-    first = parts[0]
+    first, ordered = parts[0], max(part.ordered for part in parts)
     shapes = [part.shape[:axis] + part.shape[axis + 1 :] for part in parts]
     if any(shape != shapes[0] for shape in shapes) or any(part.rank != first.rank for part in parts):
         raise NotFoldableError(
             f"values of the shapes {', '.join(str(part.shape) for part in parts)} are put together", name="fold-untraceable"
         )
-    if any(part.pad != first.pad for part in parts):
+    if any(part.pads != first.pads for part in parts):
         raise NotFoldableError(
             "parts of the picture with different paddings are put together before the first convolution", name="fold-padding"
         )
@@ -29,7 +29,8 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
     letters = zip(*(part.order for part in parts), strict=True)
     order = tuple(each[0] if len(set(each)) == 1 else shortened("|".join(each)) for each in letters)
     if all(_same(part, first) and part.is_plain(axis) for part in parts):  # more of the same channels
-        return replace(first, shape=shape, order=order, moves=_joined([(axis, part.moves, part.shape[axis]) for part in parts]))
+        moves = _joined([(axis, part.moves, part.shape[axis]) for part in parts])
+        return replace(first, shape=shape, order=order, moves=moves, ordered=ordered)
     for at in range(first.rank):
         if at == axis or not all(part.is_plain(at) for part in parts):
             parts = [part.spread(at) for part in parts]
@@ -51,7 +52,7 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
         np.concatenate([part.slots.offset for part in parts]),
     )
     moves = parts[0].moves if len(ways) == 1 else _joined(ways)
-    return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves)
+    return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves, ordered=ordered)
 
 
 def _joined(ways: Sequence[Any]) -> tuple[Any, ...]:

@@ -31,7 +31,8 @@ class Tracked:
     shape: its sides.  slots: the numbers that differ in more than the pixel they are of.  places: which of them each number is, to be
     broadcast to the shape: an axis of one here and of more there is a plain one, along which nothing but the pixel changes.
     moves: what was done to plain axes, so that in two values with the same moves the same phase is the same pixel.
-    pad: the constant that was padded around it, or None.  order: the picture's axes as they stand now.
+    pads: the constants that were padded around it.  order: the picture's axes as they stand now.
+    ordered: 1 if some of its numbers are the largest of several, 2 if of several that a border was among, else 0.
     """
 
     shape: tuple[int, ...]
@@ -39,7 +40,8 @@ class Tracked:
     places: NDArray[np.int64]
     order: tuple[str, ...]
     moves: tuple[Any, ...] = ()
-    pad: float | None = None
+    pads: tuple[float, ...] = ()
+    ordered: int = 0
 
     @staticmethod
     def picture(order: str, shape: Sequence[int]) -> "Tracked":
@@ -187,6 +189,10 @@ class Tracked:
             raise NotFoldableError("channels are mixed with each other before the first convolution", name="fold-moved-pixels")
         return replace(self, shape=tuple(shape), moves=(*self.moves, (what, tuple(map(self._number, changed)))))
 
+    def compared(self, shape: Sequence[int], what: Any) -> "Tracked":
+        """Each number the largest of several along plain axes. what: names which."""
+        return replace(self.mixed(shape, what), ordered=2 if self.pads else max(self.ordered, 1))
+
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
         """x * scale + offset, with constants of any shape that broadcasts along the channels only."""
         scale, offset = np.broadcast_arrays(np.asarray(scale, np.float64), np.asarray(offset, np.float64))
@@ -203,11 +209,11 @@ class Tracked:
                 raise NotFoldableError(
                     f"the input is combined with a constant of shape {given}, which is not one number per channel", name="fold-not-affine"
                 )
-        pads = set() if self.pad is None else set((self.pad * scale + offset).flat)
-        if len(pads) > 1:
+        pads = [set((pad * scale + offset).flat) for pad in self.pads]
+        if any(len(values) > 1 for values in pads):
             raise NotFoldableError("the picture is padded before its values are re-mapped", name="fold-padding")
         shape = tuple(max(each) for each in zip(self.shape, whole, strict=True))
-        grown = replace(self, shape=shape, pad=float(pads.pop()) if pads else None)
+        grown = replace(self, shape=shape, pads=tuple(sorted({float(value) for values in pads for value in values})))
         if scale.size == 1:
             return replace(grown, slots=self.slots.then(scale.item(), offset.item()))
         places = np.broadcast_to(self.places, np.broadcast_shapes(self.places.shape, sides))
@@ -246,11 +252,7 @@ class Tracked:
 
     def holding(self, value: float) -> "Tracked":
         """With a border of this constant, which the convolution makes itself."""
-        if self.pad not in (None, value):
-            raise NotFoldableError(
-                f"the picture is padded twice before the first convolution, with {self.pad} and {value}", name="fold-padding"
-            )
-        return replace(self, pad=float(value))
+        return replace(self, pads=tuple(sorted({*self.pads, float(value)})))
 
     def _number(self, axis: int) -> int:
         """Of a plain axis among those: what moves() are told by."""

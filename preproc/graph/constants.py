@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from ..errors import NotFoldableError, first_line
+from .quantized import DequantizeLinear, QuantizeLinear
 
 _NOT_CONSTANT = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
 NOTHING: Mapping[ir.Value, NDArray[Any]] = MappingProxyType({})
@@ -47,7 +48,8 @@ def constant(value: ir.Value | None, given: Mapping[ir.Value, NDArray[Any]] = NO
     assert graph is not None
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
     try:
-        evaluator: Any = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets))
+        old = [QuantizeLinear, DequantizeLinear] if graph.opset_imports.get("", 0) < 19 else []
+        evaluator: Any = ReferenceEvaluator(onnx.helper.make_model(proto, opset_imports=opsets), new_ops=old)
         array: NDArray[Any] = evaluator.run(None, {})[0]
     except Exception as error:  # onnx's reference raises whatever NumPy does with a wrong or an unusual node
         raise NotFoldableError(

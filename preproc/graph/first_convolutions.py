@@ -13,6 +13,7 @@ from ..errors import NotFoldableError
 from ..folding import Reader, Trail
 from .constants import attribute, constant
 from .moves import Tracks
+from .unread import drop
 
 Place = tuple[ir.Node, int]
 """An input of a node."""
@@ -135,18 +136,19 @@ FIRST: dict[str, Callable[[ir.Node, Tracks, int, ir.Graph], First]] = {"Conv": _
 
 
 def _replace(graph: ir.Graph, node: ir.Node, index: int, array: NDArray[Any]) -> None:
-    """A new initializer of `graph` for one input of a node; the old one goes if nobody else reads it."""
+    """A new initializer of `graph` for one input of a node; the old one, and what made it, goes if nobody else reads it."""
     old = node.inputs[index] if index < len(node.inputs) else None
     name = f"preproc/{node.name or node.outputs[0].name}/bias" if old is None else f"{old.name}"
-    if old is not None and len(old.uses()) == 1 and graph.initializers.get(name) is old:
-        graph.initializers.pop(name)
-    elif old is not None:
+    alone = old is not None and len(old.uses()) == 1 and graph.initializers.get(name) is old
+    if old is not None and not alone:
         name += "/preproc"
-    while name in graph.initializers:
+    while name in graph.initializers and not alone:
         name += "+"
     value = ir.Value(name=name, const_value=ir.tensor(np.array(array, order="C"), name=name))
     value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
-    graph.register_initializer(value)
     if index >= len(node.inputs):
         node.resize_inputs(index + 1)
     node.replace_input_with(index, value)
+    if old is not None:
+        drop(old)
+    graph.register_initializer(value)

@@ -125,7 +125,12 @@ def _tensor(original: Original, value: ir.Value) -> onnx.TensorProto:
 
 
 def _put_nodes(original: Original, graph: ir.Graph) -> None:
-    """New nodes are inserted; of the others only inputs are ever changed."""
+    """New nodes are inserted, those that are no longer there go, with what is said of their values; of others only inputs ever change."""
+    for position in reversed(range(len(original.nodes))):
+        if original.nodes[position].graph is not graph:
+            gone = original.graph.node[position].output
+            _replace(original.graph.value_info, [info for info in original.graph.value_info if info.name not in gone])
+            del original.nodes[position], original.graph.node[position]
     known = set(original.nodes)
     for position, node in enumerate(graph):
         if node not in known:
@@ -141,9 +146,17 @@ def _put_inputs(nodes: Any, protos: Any) -> None:
             proto.input[:] = names
         for attribute in proto.attribute:
             if attribute.HasField("g"):
-                _put_inputs(node.attributes[attribute.name].as_graph(), attribute.g.node)
+                _put_subgraph(node.attributes[attribute.name].as_graph(), attribute.g)
             for inner, graph in zip(node.attributes[attribute.name].as_graphs() if attribute.graphs else (), attribute.graphs, strict=True):
-                _put_inputs(inner, graph.node)
+                _put_subgraph(inner, graph)
+
+
+def _put_subgraph(graph: ir.Graph, proto: onnx.GraphProto) -> None:
+    """Where nodes and initializers may be gone, too."""
+    made = {value.name for node in graph for value in node.outputs}
+    _replace(proto.node, [node for node in proto.node if not node.output or any(name in made for name in node.output)])
+    _replace(proto.initializer, [tensor for tensor in proto.initializer if tensor.name in graph.initializers])
+    _put_inputs(graph, proto.node)
 
 
 def _put_values(original: Original, graph: ir.Graph) -> None:

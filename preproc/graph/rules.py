@@ -9,6 +9,7 @@ import onnx_ir as ir
 from ..errors import NotFoldableError
 from ..folding import Tracked
 from .constants import attribute, constant
+from .mixing import MIXING
 from .moves import MOVES, Tracks
 
 
@@ -56,6 +57,7 @@ def _arithmetic(
 
 RULES: dict[str, Callable[[Tracks, ir.Node], Tracked]] = {
     **MOVES,
+    **MIXING,
     "Identity": _same,
     "Cast": _same,
     "Dropout": _same,

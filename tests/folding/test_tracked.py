@@ -208,7 +208,7 @@ def test_what_does_not_hold_for_every_pixel_is_refused(name):
 
 def test_a_padded_border_is_mapped_with_the_picture():
     padded = Tracked.picture("NCHW", SHAPE).padded([(0, 0), (0, 0), (1, 1), (1, 1)], 0.5)
-    assert padded.then(2.0, 1.0).pad == 2.0
+    assert padded.then(2.0, 1.0).pads == (2.0,)
     assert padded.shape == (2, 3, 10, 14)
     with pytest.raises(NotFoldableError, match="padded before its values are re-mapped"):
         padded.then(np.array([1.0, 2.0, 3.0]).reshape(3, 1, 1), 0.0)

@@ -67,6 +67,7 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
     readers = found(ready.shape[1])
     plan = plan_for(readers, affine, found)
     backbone = copy.deepcopy(model.backbone)
+    found.stand_in(backbone)
     convolutions = [_Convolution(backbone, reader) for reader in readers]
     rewrite(convolutions, plan)
     like = next(model.pipeline.buffers(), ready)
@@ -158,9 +159,11 @@ def uncorrected_border(backbone: nn.Module, affine: Affine, example: Tensor) -> 
     to be made.
     """
     try:
-        readers = first_convolutions(backbone, example)(example.shape[1])
+        found = first_convolutions(backbone, example)
+        readers = found(example.shape[1])
     except PreprocError:
         return None
+    found.stand_in(backbone)
     return spoil_border([_Convolution(backbone, reader) for reader in readers], affine)
 
 

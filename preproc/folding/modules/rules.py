@@ -7,6 +7,7 @@ from torch import fx
 
 from ...errors import NotFoldableError
 from .. import Tracked
+from .mixing import MIXING
 from .moves import MOVES, Made
 from .values import Values, arguments_of
 
@@ -64,6 +65,7 @@ def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[
 
 RULES: dict[str, Callable[[Values, fx.Node], Made]] = {
     **MOVES,
+    **MIXING,
     **dict.fromkeys(
         (
             "aten.alias.default",

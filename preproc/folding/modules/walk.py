@@ -2,7 +2,6 @@
 
 import copy
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, fx, nn
 from ...errors import NotFoldableError, PreprocError
 from .. import Reader, Tracked
 from .moves import shape_of
+from .plain import module_of, stand_in
 from .rules import RULES
 from .tracing import reason, unheard
 from .values import Values, arguments_of
@@ -20,22 +20,33 @@ TAKING_BIAS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _PRODUCTS = frozenset(("aten.linear.default", "aten.matmul.default", "aten.mm.default"))
 
 
-def first_convolutions(backbone: nn.Module, example: Tensor) -> Callable[[int], list[Reader]]:
-    """What finds the convolutions, and products with a matrix, that read the values of the backbone's input, in torch.export's graph, if
-    the input has so many channels.
+class Found:
+    """What finds the convolutions, and products with a matrix, that read the values of the backbone's input, if that has so many channels.
 
-    example: (N, C, H, W) float, model-ready.  Raises NotFoldableError with the reason if anything else reads them.
+    plain: those that stand in for modules which compute their weights, by these modules' names.
     """
-    exported = _exported(backbone, example)
 
-    def found(channels: int) -> list[Reader]:
-        walk = _Walk(exported, backbone, channels)
+    def __init__(self, exported: torch.export.ExportedProgram, backbone: nn.Module) -> None:
+        self.exported, self.backbone, self.plain = exported, backbone, dict[str, nn.Conv2d]()
+
+    def __call__(self, channels: int) -> list[Reader]:
+        """Raises NotFoldableError with the reason if anything else reads them."""
+        walk = _Walk(self.exported, self.backbone, channels)
         if walk.met_written:  # rare, and as slow as the export: the same graph without operations that write into their arguments
-            walk = _Walk(exported.run_decompositions({}), backbone, channels)
+            walk = _Walk(self.exported.run_decompositions({}), self.backbone, channels)
         walk.check()
+        self.plain = walk.plain
         return walk.readers
 
-    return found
+    def stand_in(self, backbone: nn.Module) -> None:
+        """Makes every reader's weight a parameter, in place."""
+        for path, convolution in self.plain.items():
+            backbone.set_submodule(path, convolution)
+
+
+def first_convolutions(backbone: nn.Module, example: Tensor) -> Found:
+    """In torch.export's graph. example: (N, C, H, W) float, model-ready.  Raises NotFoldableError where there is none."""
+    return Found(_exported(backbone, example), backbone)
 
 
 def _exported(backbone: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
@@ -50,11 +61,11 @@ def _exported(backbone: nn.Module, example: Tensor) -> torch.export.ExportedProg
 
 
 class _Walk(Values):
-    """Translates torch.export's operators into Tracked's, from the input to the convolutions."""
+    """Translates torch.export's operators into Tracked's, from the input to the convolutions. plain: as Found's."""
 
     def __init__(self, exported: torch.export.ExportedProgram, backbone: nn.Module, channels: int) -> None:
         super().__init__(exported)
-        self.backbone, self.channels = backbone, channels
+        self.backbone, self.channels, self.plain = backbone, channels, dict[str, nn.Conv2d]()
         (image,) = exported.graph_signature.user_inputs[:1]
         for node in self.nodes:
             if node.op == "placeholder" and node.name == image:
@@ -68,7 +79,8 @@ class _Walk(Values):
         try:
             self._visit(node)
         except PreprocError as error:
-            self.refusals.append(error if isinstance(error, NotFoldableError) else NotFoldableError(str(error), name=error.name))
+            path = module_of(node)
+            self.refuse(error, f"in module {path}" if path else "")
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "output":
@@ -89,14 +101,28 @@ class _Walk(Values):
 
     def _convolution(self, node: fx.Node) -> Reader:
         arguments = arguments_of(node)
-        weight, bias = self._parameter(arguments["weight"], "weight"), arguments.get("bias")
+        source, weight, bias = self.of(arguments["input"]), arguments["weight"], arguments.get("bias")
         padding = arguments.get("padding", 0)
-        kernel = self.values[weight].shape[2:]
         if isinstance(padding, str):
-            pads_zero = padding == "same" and max(kernel) > 1
+            pads_zero = padding == "same" and max(shape_of(weight)[2:]) > 1
         else:
             pads_zero = max(padding if isinstance(padding, (list, tuple)) else [padding]) > 0
-        return self._reader(self.of(arguments["input"]), weight, bias, axis=1, groups=arguments.get("groups", 1), pads_zero=pads_zero)
+        options = {"axis": 1, "groups": arguments.get("groups", 1), "pads_zero": pads_zero}
+        if len(shape_of(weight)) != 4 or all(value is None or value.name in self.constants for value in (weight, bias)):
+            return self._reader(source, self._parameter(weight, "weight"), bias, **options)
+        path, made = stand_in(self.backbone, node, self._tensor(weight), None if bias is None else self._tensor(bias), self.tracked)
+        self.plain[path] = made
+        return Reader.of(source, weight=f"{path}.weight", bias=None if bias is None else f"{path}.bias", channels=self.channels, **options)
+
+    def _tensor(self, node: Any) -> Tensor:
+        """What is computed from constants."""
+        found = self._evaluate(node)
+        if not isinstance(found, Tensor):
+            raise NotFoldableError(
+                "the weight of the first convolution is computed from what only a run tells, or from the picture",
+                name="fold-computed-value",
+            )
+        return found
 
     def _product(self, node: fx.Node) -> Reader:
         """x @ weight, or x @ weight.T + bias."""

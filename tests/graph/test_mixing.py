@@ -1,0 +1,186 @@
+"""Resizes, averages and maxima between the picture and the first convolutions, several of them side by side, border included."""
+
+import copy
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from preproc import graph
+from preproc.errors import NotFoldableError
+from preproc.folding import Tracked
+from preproc.oracle import reference
+from preproc.steps import FromPixels, Rescale
+from tests.graph.models import W, conv, evaluate, imagenet, model, node, pixels, spec
+
+SIZE = (12, 11)
+ROI = {"none": np.array([], np.float32), "roi": np.float32([0.2, -0.1, 1.3, 0.8])}
+
+
+def resize(sizes, **options):
+    """scales where they are floats."""
+    array = np.asarray(sizes)
+    if array.dtype.kind == "f":
+        return [helper.make_node("Resize", ["in", "none", "k"], ["out"], **options)], ROI | {"k": array.astype(np.float32)}
+    names = ["in", "roi" if options["coordinate_transformation_mode"] == "tf_crop_and_resize" else "none", "", "k"]
+    return [helper.make_node("Resize", names, ["out"], axes=[2, 3], **options)], ROI | {"k": array}
+
+
+pools = st.fixed_dictionaries(
+    {
+        "op": st.sampled_from(["AveragePool", "MaxPool"]),
+        "kernel_shape": st.tuples(st.integers(2, 4), st.integers(2, 4)).map(list),
+        "strides": st.tuples(st.integers(1, 3), st.integers(1, 3)).map(list),
+        "pads": st.sampled_from([[0, 0, 0, 0], [1, 0, 0, 1], [1, 1, 1, 1]]),
+        "count_include_pad": st.integers(0, 1),
+    }
+)
+resizes = st.fixed_dictionaries(
+    {
+        "sizes": st.sampled_from([[5, 13], [14, 6], [1.0, 1.0, 0.6, 1.4], [1.0, 1.0, 2.0, 1.0]]),
+        "mode": st.sampled_from(["nearest", "linear", "cubic"]),
+        "coordinate_transformation_mode": st.sampled_from(["half_pixel", "asymmetric", "align_corners", "tf_crop_and_resize"]),
+        "extrapolation_value": st.sampled_from([0.0, 7.0]),
+    }
+)
+
+
+def path(case):
+    """Nodes from `in` to `out`."""
+    if isinstance(case, list):
+        return copy.deepcopy(case), {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
+    if "sizes" in case:
+        options = {key: value for key, value in case.items() if key != "sizes"}
+        crops = case["coordinate_transformation_mode"] == "tf_crop_and_resize"
+        if not crops or isinstance(case["sizes"][0], float):
+            options.pop("extrapolation_value")
+            options |= {"coordinate_transformation_mode": "half_pixel"} if crops else {}
+        return resize(case["sizes"], **options)
+    options = {key: value for key, value in case.items() if key not in ("op", "count_include_pad")}
+    options |= {"count_include_pad": case["count_include_pad"]} if case["op"] == "AveragePool" else {}
+    return [helper.make_node(case["op"], ["in"], ["out"], **options)], {}
+
+
+def through(*nodes, source="x", name="a", **constants):
+    """The nodes between `source` and `name`, their own values and constants called after that."""
+    names = {"in": source, "out": name, "": ""}
+    for each in nodes:
+        each.input[:] = [names.get(value, f"{name}/{value}") for value in each.input]
+        each.output[:] = [names.get(value, f"{name}/{value}") for value in each.output]
+    return list(nodes), {f"{name}/{key}": value for key, value in constants.items()}
+
+
+def network(cases, pads):
+    """A stem for each of the ways, and one of the picture itself; their outputs, one behind the other."""
+    nodes, constants, outputs = [conv("w", output="y0", pads=pads)], {"w": W}, ["y0"]
+    for turn, case in enumerate(cases, start=1):
+        made, values = path(case)
+        more, given = through(*made, name=f"a{turn}", **values)
+        nodes += [*more, conv("w", source=f"a{turn}", output=f"y{turn}", pads=pads)]
+        constants |= given
+        outputs.append(f"y{turn}")
+    return model(nodes, constants, outputs=outputs)
+
+
+def answers(made, name, value):
+    return ReferenceEvaluator(ir.to_proto(made)).run(None, {name: value})
+
+
+def difference(case, cases, pads, color="BGR"):
+    """The fold's largest error, as a share; or why it is refused."""
+    steps, x = imagenet(color), pixels(color, size=SIZE, seed=case)
+    want = answers(network(cases, pads), "x", reference.apply(steps, x))
+    made = network(cases, pads)
+    done = graph.attach(made, steps, spec(color), fold="auto")
+    if not done.folded:
+        return done.reason
+    return max(np.abs(one - other).max() / np.abs(other).max() for one, other in zip(answers(made, "pixels", x), want, strict=True))
+
+
+@settings(max_examples=25)
+@given(
+    st.integers(0, 2**16),
+    st.lists(st.one_of(pools, resizes), min_size=1, max_size=2),
+    st.sampled_from([[0] * 4, [1] * 4]),
+    st.sampled_from(["BGR", "RGBA", "GRAY"]),
+)
+def test_several_scales_of_a_picture_fold_border_included(seed, cases, pads, color):
+    got = difference(seed, cases, pads, color)
+    if isinstance(got, str):
+        assert color == "GRAY", got
+        assert any(case.get("extrapolation_value") for case in cases), got
+    else:
+        assert got <= (2e-6 if any(case.get("mode") == "cubic" for case in cases) else 1e-9)  # onnx's cubic weights are float32
+
+
+AVERAGE = {"op": "AveragePool", "kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1}
+EXTRAPOLATED = {"sizes": [5, 13], "mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 7.0}
+OF_A_BORDER = [helper.make_node("Pad", ["in", "pads"], ["p"]), helper.make_node("MaxPool", ["p"], ["out"], kernel_shape=[2, 2])]
+MAXIMA = {"op": "MaxPool", "kernel_shape": [2, 3], "strides": [1, 2], "pads": [0, 0, 0, 0]}
+
+
+@pytest.mark.parametrize("case", [AVERAGE, EXTRAPOLATED], ids=["zero-padded average", "extrapolation"])
+def test_a_border_that_is_not_followed_is_seen(case, monkeypatch):
+    """The wrong fold: as if the weights summed to one at the border, too."""
+    assert difference(0, [case], [0] * 4) <= 1e-9
+    monkeypatch.setattr(Tracked, "holding", lambda self, _: self)
+    assert difference(0, [case], [0] * 4) > 1e-2
+
+
+def negated(color):
+    return [FromPixels(layout="NHWC", color=color), Rescale(scale=-1 / 255), Rescale(offset=0.5, scale=1)]
+
+
+def test_maxima_of_values_whose_order_the_steps_turn_around_are_refused_and_their_fold_would_be_seen(monkeypatch):
+    monkeypatch.setattr("tests.graph.test_mixing.imagenet", negated)
+    assert "turn their order around" in difference(0, [MAXIMA], [0] * 4)
+    monkeypatch.setattr(Tracked, "compared", Tracked.mixed)
+    assert difference(0, [MAXIMA], [0] * 4) > 1e-2
+
+
+def test_borders_of_different_constants_fold_where_a_pixel_maps_to_zero():
+    assert difference(0, [EXTRAPOLATED], [1] * 4) <= 1e-9
+    assert difference(0, [EXTRAPOLATED, AVERAGE], [0] * 4) <= 1e-9
+    assert "different constants, 0, 7, and no pixel maps to 0" in difference(0, [EXTRAPOLATED], [1] * 4, "GRAY")
+    assert difference(0, [MAXIMA], [1] * 4, "GRAY") <= 1e-9  # the border comes later
+    assert "no pixel maps to the padding value" in difference(0, [OF_A_BORDER], [0] * 4, "GRAY")
+    assert difference(0, [OF_A_BORDER], [0] * 4) <= 1e-9
+
+
+def test_what_is_read_besides_is_refused():
+    for nodes, constants, reason in (
+        (
+            [helper.make_node("MaxPool", ["x"], ["a", "places"], kernel_shape=[2, 2]), conv(source="a")],
+            {},
+            "where the picture's maxima are",
+        ),
+        ([node("ReduceMean", "x axes", "a"), conv(source="a")], {"axes": np.array([1])}, "ReduceMean mixes the channels"),
+        (
+            [node("Transpose", "x", "t", perm=[0, 2, 3, 1]), node("AveragePool", "t", "a", kernel_shape=[2, 2]), conv(source="a")],
+            {},
+            "AveragePool mixes the channels",
+        ),
+        ([node("GlobalMaxPool", "x", "g"), node("Sub", "x g", "a"), conv(source="a")], {}, "combined with itself"),
+        ([helper.make_node("Resize", ["x", "", "k"], ["a"]), conv(source="a")], {"k": np.float32([1, 2, 1, 1])}, "channels are mixed"),
+    ):
+        made = model(nodes, {"w": W} | constants)
+        with pytest.raises(NotFoldableError, match=reason):
+            graph.attach(made, imagenet(), spec(), fold="require")
+
+
+def test_global_averages_fold():
+    nodes = [
+        node("GlobalAveragePool", "x", "g"),
+        node("ReduceMean", "x axes", "m"),
+        conv("w1", source="g", output="p"),
+        conv("w1", source="m", output="q"),
+        node("Add", "p q", "y"),
+    ]
+    made, x = model(nodes, {"w1": W[:, :, :1, :1], "axes": np.array([2, -1])}), pixels("BGR")
+    want = evaluate(made, "x", reference.apply(imagenet("BGR"), x))
+    graph.attach(made, imagenet("BGR"), spec("BGR"), fold="require")
+    assert np.abs(evaluate(made, "pixels", x) - want).max() <= 1e-9 * np.abs(want).max()
