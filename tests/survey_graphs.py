@@ -1,9 +1,9 @@
 """python -m tests.survey_graphs COUNT [FIRST]: the fold on random graphs, in float64 by onnx's reference implementation.
 
-Each seed is a network of one to three first layers, a convolution or a product with a matrix, each behind a chain of what stands in front of
-such layers: borders, pools, resizes, cuts, maps of channels, space-to-depth by slices or by its operator, patches; at times something that no
-fold can follow. The seeds FIRST.. are attached with random steps; the first answer that differs from that of the network as it was, fed with
-what float64 steps make of the pixels, ends it. Prints how many folded, in which form, and how many were refused, and why.
+Each seed is a network of one to three first layers, a convolution or a product with a matrix, each behind a chain of what stands in front
+of such layers: borders, pools, resizes, cuts, maps of channels, space-to-depth by slices or by its operator, patches; at times something
+that no fold can follow. The seeds FIRST.. are attached with random steps; the first answer that differs from that of the network as it was,
+fed with what float64 steps make of the pixels, ends it. Prints how many folded, in which form, and how many were refused, and why.
 """
 
 import collections

@@ -18,8 +18,6 @@ from torchvision.models.googlenet import BasicConv2d
 from preproc import graph
 from preproc.errors import PreprocError, RecipeError, VerificationError
 from preproc.export import export_bundle, formats, verify_bundle, writing
-from preproc.folding import fold_conv
-from preproc.folding.arithmetic import plan_fold
 from preproc.graph import nodes
 from preproc.layers import FromPixels, LocalResponseNorm, Normalize, Pipeline, Rescale, Standardize, prepend
 from preproc.sources import load_recipe, parse_recipe, replace
@@ -31,6 +29,7 @@ from preproc.verify.runtimes import onnxruntime
 from preproc.verify.runtimes.ort import OrtCuda
 from tests.conftest import ROOT
 from tests.damage import edit_onnx, rehash, replace_weight
+from tests.folding.mistakes import as_unpadded
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
 pytestmark = pytest.mark.usefixtures("digits_written_once")
@@ -148,12 +147,7 @@ def test_normalization_twice_in_a_zoo_model(make, tmp_path):
 
 def test_the_mean_in_the_bias_of_a_padded_convolution(monkeypatch, tmp_path):
     """What other tools do when they fold a mean (no thread: nobody sees it). A padded zero would be black instead of the mean."""
-
-    def uncorrected(readers, affine):
-        return plan_fold(affine, [None for _ in readers])
-
-    monkeypatch.setattr("preproc.graph.editing.plan_for", uncorrected)
-    monkeypatch.setattr("preproc.folding.convolutions.fold_conv", lambda *given, **options: fold_conv(*given, **options | {"pad": None}))
+    as_unpadded(monkeypatch)
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance .*; nothing was published") as caught:
         export_bundle(DIGITS, tmp_path / "digits", formats=["onnx"])
     error = next(result.error for result in caught.value.report.results if result.runtime == "ort-cpu")

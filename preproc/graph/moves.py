@@ -98,8 +98,8 @@ def _reshape(tracks: Tracks, node: ir.Node) -> Tracked:
     source, wanted = tracks.source(node), tracks.numbers(node, 1, "shape")
     if not attribute(node, "allowzero", 0):
         wanted = [source.shape[axis] if side == 0 else side for axis, side in enumerate(wanted)]
-    known = math.prod(side for side in wanted if side != -1)
-    return source.reshape([math.prod(source.shape) // (known or 1) if side == -1 else side for side in wanted])
+    left, over = divmod(math.prod(source.shape), math.prod(side for side in wanted if side != -1) or 1)
+    return source.reshape(wanted if over else [left if side == -1 else side for side in wanted])
 
 
 def _flatten(tracks: Tracks, node: ir.Node) -> Tracked:

@@ -169,7 +169,7 @@ def test_the_fold_looks_into_functions(tmp_path):
 def test_functions_stay_where_nothing_is_folded(tmp_path):
     bundle = put(with_function(tmp_path, twice=True), tmp_path / "out")
     assert bundle.report.ok
-    assert "ReduceMax reads the input" in bundle.contract["fold"]["onnx"]["reason"]
+    assert "ReduceMax mixes the channels" in bundle.contract["fold"]["onnx"]["reason"]
     assert [function.name for function in onnx.load(bundle.folder / "model.onnx").functions] == ["Stem", "Twice"]
 
 

@@ -9,14 +9,12 @@ from preproc.errors import PreprocError, VerificationError
 from preproc.export import export_bundle, verify_bundle
 from preproc.export.proving import prove
 from preproc.export.resolving import with_outputs
-from preproc.folding import convolutions
-from preproc.folding import trail as tracking
-from preproc.folding.arithmetic import plan_fold
 from preproc.layers import Normalize, Rescale
 from preproc.sources import load_recipe
 from preproc.sources.backbones import load_backbone
 from preproc.steps import ChannelAffine
 from tests.conftest import ROOT
+from tests.folding.mistakes import as_unpadded
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
 pytestmark = pytest.mark.usefixtures("digits_written_once")
@@ -56,9 +54,7 @@ def test_export_refuses_to_publish_a_wrong_pipeline(name, tmp_path, monkeypatch)
 @pytest.mark.parametrize(("made", "runtime"), [("onnx", "ort-cpu"), ("torchscript", "torch-cpu")])
 def test_export_refuses_to_publish_an_uncorrected_border(made, runtime, tmp_path, monkeypatch):
     """The fold as other tools do it: the offset in the bias, as if nothing were padded."""
-    real = convolutions.fold_conv
-    monkeypatch.setattr(tracking, "plan_fold", lambda affine, _, through=None: plan_fold(affine, [None], through=through))
-    monkeypatch.setattr(convolutions, "fold_conv", lambda *args, pad, **options: real(*args, pad=None, **options))  # noqa: ARG005
+    as_unpadded(monkeypatch)
     with pytest.raises(VerificationError, match=f"{runtime}: error .* nothing was published"):
         export_bundle(DIGITS, tmp_path / "digits", formats=[made])
     assert list(tmp_path.iterdir()) == []

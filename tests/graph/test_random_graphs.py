@@ -3,7 +3,7 @@
 import pytest
 
 from preproc.folding import Tracked
-from tests.survey_graphs import one
+from tests.survey_graphs import main, one
 
 
 @pytest.mark.parametrize("seed", range(16))
@@ -17,5 +17,4 @@ def test_a_wrong_fold_is_seen(monkeypatch):
     """As if no border held anything."""
     monkeypatch.setattr(Tracked, "holding", lambda self, _: self)
     with pytest.raises(AssertionError, match="cast, error"):
-        for seed in range(16):
-            one(seed)
+        main(16)

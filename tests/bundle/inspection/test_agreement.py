@@ -49,6 +49,26 @@ def test_a_torch_network_agrees_and_what_is_no_map_on_channels_is_not_compared(t
     assert "is no map on channels: " in agreement["not_compared"][0]
 
 
+def scales():
+    """Two scales of the picture, of which one counts zeros at its border and the other is stretched, in front of hand_made()'s stem."""
+    return [
+        helper.make_node("AveragePool", ["image"], ["half"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], count_include_pad=1),
+        helper.make_node("Constant", [], ["twice"], value_floats=[1.0, 1.0, 2.0, 2.0]),
+        helper.make_node("Resize", ["half", "", "twice"], ["first"], mode="linear"),
+    ]
+
+
+def test_a_file_that_mixes_pixels_first_agrees_and_another_mean_in_it_is_seen(tmp_path):
+    bundle = put(hand_made(tmp_path, nodes=scales()), tmp_path / "out", fold="require")
+    assert bundle.report.ok
+    file = bundle.folder / "model.onnx"
+    assert describe(file)["agreement"] == {"agrees": True, "wrong": [], "not_compared": []}
+    model = graph.load(file)
+    other_mean(model)
+    graph.save(model, tmp_path / "other.onnx")
+    assert "expected in front of the first convolution" in describe(tmp_path / "other.onnx")["agreement"]["wrong"][0]
+
+
 def other_mean(model):
     (shift,) = (node for node in model.graph if node.op_type in ("Add", "Sub") and node.name.startswith("preproc"))
     held = shift.inputs[1]

@@ -1,0 +1,20 @@
+"""The fold as other tools make it."""
+
+import dataclasses
+
+from preproc.folding import plan_for
+from preproc.folding.arithmetic import folded_weights
+
+
+def as_unpadded(monkeypatch):
+    """The offset in the bias of every first convolution, as if nothing were padded."""
+
+    def plan(readers, *rest):
+        return plan_for([dataclasses.replace(reader, pad=None) for reader in readers], *rest)
+
+    def weights(weight, bias, plan, reader, after):
+        return folded_weights(weight, bias, plan, dataclasses.replace(reader, pad=None), after)
+
+    for engine in ("graph.editing", "folding.modules.rewriting"):
+        monkeypatch.setattr(f"preproc.{engine}.plan_for", plan)
+    monkeypatch.setattr("preproc.folding.convolutions.folded_weights", weights)
