@@ -1,4 +1,5 @@
-"""Mutated model files: attach refuses them in one line or writes a verified file, and never anything else.
+"""Mutated model files: attach refuses them in one line or writes a verified file, and never anything else; so do inspect, also of files
+of ours, and the raising of opsets.
 
 python -m tests.fuzz COUNT [FIRST] runs the seeds FIRST.. in this process and prints what came out; the first wrong answer ends it with
 the seed. The test suite runs 400 (tests/bundle/test_bad_files.py), make survey 20,000.
@@ -17,7 +18,7 @@ import onnx
 from preproc import graph
 from preproc.bundle.inspection import describe, lines
 from preproc.errors import PreprocError
-from tests.onnx_files import hand_made, put
+from tests.onnx_files import hand_made, old_network, put
 
 
 def mutated(data: bytes, seed: int) -> bytes:
@@ -110,6 +111,7 @@ def one(folder: Path, original: bytes, seed: int) -> str:
     assert file.read_bytes() == before
     assert {path.name for path in folder.iterdir()} <= {"m.onnx"} | ({out.name, f"{out.name}.data"} if answer == "written" else set())
     assert refused(lambda: lines(describe(file))) in ("refused", "written")
+    assert refused(lambda: graph.raised(graph.load(file), graph.raising.NEWEST)) in ("refused", "written")
     if answer == "written":
         graph.load(out if out.is_file() else out / "model.onnx")
         shutil.rmtree(out) if out.is_dir() else out.unlink()
@@ -123,6 +125,10 @@ def main(count: int, first: int = 0) -> None:
         originals = []
         for options in ({}, {"opset": 9, "ir_version": 3}, {"shape": ("N", 3, "h", "w"), "metadata": {"a": "b"}}):
             originals.append(hand_made(folder, **options).read_bytes())
+        originals.append(old_network(folder).read_bytes())
+        put(folder / "m.onnx", folder / "ours.onnx", verify=False)
+        originals.append((folder / "ours.onnx").read_bytes())
+        (folder / "ours.onnx").unlink()
         answers = collections.Counter[str]()
         for seed in range(first, first + count):
             print(seed, end="\r", file=sys.stderr)
