@@ -1,4 +1,5 @@
-"""Mutated model files: attach refuses them in one line or writes a verified file, and never anything else.
+"""Mutated model files: attach refuses them in one line or writes a verified file, and never anything else; so do inspect, also of files
+of ours, and the raising of opsets.
 
 python -m tests.fuzz COUNT [FIRST] runs the seeds FIRST.. in this process and prints what came out; the first wrong answer ends it with
 the seed. The test suite runs 400 (tests/bundle/test_bad_files.py), make survey 20,000.
@@ -22,7 +23,7 @@ from preproc.sources import PixelsSpec
 from preproc.steps import Rescale
 from tests.export.test_axes import CASES, network
 from tests.export.test_several_pictures import stereo
-from tests.onnx_files import hand_made, put
+from tests.onnx_files import hand_made, old_network, put
 
 SPEC = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=(None, None), channels=3)
 
@@ -117,6 +118,7 @@ def one(folder: Path, original: bytes, seed: int) -> str:
     assert file.read_bytes() == before
     assert {path.name for path in folder.iterdir()} <= {"m.onnx"} | ({out.name, f"{out.name}.data"} if answer == "written" else set())
     assert refused(lambda: lines(describe(file))) in ("refused", "written")
+    assert refused(lambda: graph.raised(graph.load(file), graph.raising.NEWEST)) in ("refused", "written")
     if answer == "written":
         graph.load(out if out.is_file() else out / "model.onnx")
         shutil.rmtree(out) if out.is_dir() else out.unlink()
@@ -139,6 +141,10 @@ def main(count: int, first: int = 0) -> None:
         attach(stereo(folder), folder / "one.onnx", steps=(Rescale(),), pixels=SPEC, input_name="left", verify=False)
         originals.append((folder / "one.onnx").read_bytes())
         (folder / "one.onnx").unlink()
+        originals.append(old_network(folder).read_bytes())
+        put(folder / "m.onnx", folder / "ours.onnx", verify=False)
+        originals.append((folder / "ours.onnx").read_bytes())
+        (folder / "ours.onnx").unlink()
         answers = collections.Counter[str]()
         for seed in range(first, first + count):
             print(seed, end="\r", file=sys.stderr)

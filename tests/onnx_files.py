@@ -57,6 +57,34 @@ def hand_made(
     return tmp_path / "m.onnx"
 
 
+def old_network(tmp_path):
+    """Of opset 9, with operators that newer ones write otherwise."""
+    rng, names = np.random.default_rng(3), ("scale", "shift", "mean", "var")
+    weights = {"w": rng.normal(size=(3, 3, 3, 3))} | {name: rng.uniform(0.5, 1.5, 3) for name in names}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["c", *names], ["n"]),
+        helper.make_node("Clip", ["n"], ["r"], min=0.0, max=6.0),
+        helper.make_node("Dropout", ["r"], ["d", "mask"], ratio=0.3),
+        helper.make_node("Pad", ["d"], ["p"], pads=[0, 0, 1, 1, 0, 0, 0, 0], value=0.5),
+        helper.make_node("Slice", ["p"], ["s"], starts=[1, 0], ends=[9, 20], axes=[2, 3]),
+        helper.make_node("Upsample", ["s", "twice"], ["u"]),
+        helper.make_node("ReduceMean", ["u"], ["y"], axes=[2, 3], keepdims=0),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 24, 20])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])],
+        [
+            *(numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()),
+            numpy_helper.from_array(np.float32([1, 1, 2, 2]), "twice"),
+        ],
+    )
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 9)], ir_version=4), tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
 def single(tmp_path):
     """A number per picture, (N,)."""
     file = hand_made(tmp_path, opset=13)

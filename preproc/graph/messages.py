@@ -119,7 +119,8 @@ def messages(model: ir.Model) -> Messages:
     for key, text in model.metadata_props.items():
         known = [entry for entry in original.head.metadata_props if entry.key == key]
         entry = known[0] if known else original.head.metadata_props.add(key=key)
-        entry.value = text
+        if entry.value != text:  # what is not UTF-8 cannot be put back
+            entry.value = text
     return Messages(original.head, original.graph, tensors)
 
 

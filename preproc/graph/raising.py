@@ -7,6 +7,7 @@ onnx.version_converter is no way here: it writes the file anew through a represe
 information, and makes of an old Upsample or Resize, which have no word for where their pixels lie, one of half_pixel, which they are not.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -124,8 +125,10 @@ def _known(parts: Messages) -> dict[str, NDArray[Any]]:
 
 def _types(parts: Messages) -> dict[str, tuple[int, int | None]]:
     """Of each value the dtype, as ONNX numbers them, and the rank, as far as ONNX can infer them."""
-    inferred, found = onnx.shape_inference.infer_shapes(light(parts)).graph, dict[str, tuple[int, int | None]]()
-    for graph in _graphs(inferred):
+    proto, found = light(parts), dict[str, tuple[int, int | None]]()
+    with contextlib.suppress(onnx.shape_inference.InferenceError):  # shapes that contradict each other: what is declared is left
+        proto = onnx.shape_inference.infer_shapes(proto)
+    for graph in _graphs(proto.graph):
         found |= {tensor.name: (tensor.data_type, len(tensor.dims)) for tensor in graph.initializer}
         for value in (*graph.input, *graph.output, *graph.value_info):
             kind = value.type.tensor_type

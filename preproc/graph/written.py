@@ -28,7 +28,7 @@ def digests(model: ir.Model) -> str:
     for name, value in sorted(model.graph.initializers.items()):
         tensor = value.const_value
         if tensor is not None:
-            weights.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+            weights.update(f"{name} {_kind(tensor)}".encode())
             weights.update(_content(tensor))
             if isinstance(tensor, ir.ExternalTensor):
                 tensor.release()
@@ -89,10 +89,17 @@ def _of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
 
 def _value(attribute: onnx.AttributeProto) -> str:
     value = onnx.helper.get_attribute_value(attribute) if not attribute.ref_attr_name else ""
-    if not isinstance(value, onnx.TensorProto):
+    if isinstance(value, onnx.TensorProto):
+        held = ir.serde.deserialize_tensor(value)
+        return f"{_kind(held)} {hashlib.sha256(_content(held)).hexdigest()}"
+    if isinstance(value, (int, float, str, bytes, list)) and not attribute.tensors:
         return str(value)
-    held = ir.serde.deserialize_tensor(value)
-    return f"{held.dtype} {held.shape} {hashlib.sha256(_content(held)).hexdigest()}"
+    return bytes(attribute.SerializeToString(deterministic=True)).hex()
+
+
+def _kind(tensor: ir.TensorProtocol) -> str:
+    """Its dtype, as ONNX numbers them, and its shape."""
+    return f"{tensor.dtype.value} {list(tensor.numpy().shape)}"
 
 
 def _content(tensor: ir.TensorProtocol) -> bytes | memoryview:

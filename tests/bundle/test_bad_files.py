@@ -155,7 +155,7 @@ def test_mutated_files_never_give_anything_but_a_refusal_or_a_verified_file():
     assert done.returncode == 0, done.stderr[-2000:]
     refused, written = (int(part.split()[0]) for part in done.stdout.split(","))
     assert refused + written == 400
-    assert min(refused, written) > 10
+    assert min(refused, written) > 5
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
