@@ -65,9 +65,9 @@ def attach(
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is
-    None: as the model has it, or where the steps resize, any. A FromPixels at the front says what the caller has and what order the model
-    was trained on, all but the size.
+    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is None: as the model has it, or
+    where the steps resize, any. A FromPixels at the front says what the caller has and what order the model was trained on, all but the
+    size.
     model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might; or
     several, each of which gets the same steps. A file that attach() made of a model with more pictures is taken, too, with one of these.
     model_layout: what that one takes, one of steps.NETWORK_LAYOUTS; None: as the graph reads it, or its shape tells.

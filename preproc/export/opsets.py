@@ -2,12 +2,13 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import graph
 from ..errors import PreprocError
 from ..sources import Recipe, replace
-from ..steps import FAST, Resampling, known
+from ..steps import FAST, Resampling, Step, known
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -17,12 +18,16 @@ EXACT = 11
 
 
 def in_form(recipe: Recipe, form: str) -> Recipe:
-    """With its resizes in that form, but lanczos, box and hamming, which have one form."""
-    steps = [
+    """With its resizes in that form, but lanczos, box and hamming, which have one form; those in front of further pictures, too."""
+    further = [other if other.given else dataclasses.replace(other, steps=_in_form(other.steps, form)) for other in recipe.further]
+    return replace(recipe, steps=_in_form(recipe.steps, form), further=tuple(further))
+
+
+def _in_form(steps: Sequence[Step], form: str) -> tuple[Step, ...]:
+    return tuple(
         dataclasses.replace(step, form=form) if isinstance(step, Resampling) and step.smooth and step.interpolation in FAST else step
-        for step in recipe.steps
-    ]
-    return replace(recipe, steps=tuple(steps))
+        for step in steps
+    )
 
 
 def in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Recipe, ir.Model, tuple[str, ...]]":
@@ -33,7 +38,8 @@ def in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Rec
     """
     have, notes = model.opset_imports.get("", 0), tuple[str, ...]()
     need, step = _needed(recipe, model)
-    if need > have and any_form and known(recipe.pixels.size) is not None:
+    sized = all(known(view.pixels.size) is not None for view in recipe.views())
+    if need > have and any_form and sized:
         exact = in_form(recipe, "exact")
         with contextlib.suppress(PreprocError):  # sizes for which it is not exact
             less, which = _needed(exact, model)
@@ -46,7 +52,7 @@ def in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Rec
         model, rewritten = graph.raised(model, need)
         graph.check(model, str(recipe.backbone.weights))
     except PreprocError as error:
-        sizeless = any_form and known(recipe.pixels.size) is None and have >= EXACT and in_form(recipe, "exact") != recipe
+        sizeless = any_form and not sized and have >= EXACT and in_form(recipe, "exact") != recipe
         other = f"; or say the pixels' size (--size H,W): from opset {EXACT} on resizes of one size have a form of their own"
         raise PreprocError(
             f"expected a model of opset {need} or newer for {step}, got opset {have}, which cannot be raised without a change: {error}; "
@@ -58,7 +64,9 @@ def in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Rec
 
 
 def _needed(recipe: Recipe, model: "ir.Model") -> tuple[int, str]:
-    """The oldest opset for the steps, from the model's own on, and for which of them."""
-    dtype = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout).computes
-    have, pixels = model.opset_imports.get("", 0), recipe.pixels
-    return graph.needed_opset(have, dtype, recipe.steps, channels=pixels.channels, size=pixels.size)
+    """The oldest opset for the steps in front of all pictures, from the model's own on, and for which of them."""
+    have, found = model.opset_imports.get("", 0), list[tuple[int, str]]()
+    for view in recipe.views():
+        dtype = graph.picture_input(model, view.backbone.input, view.backbone.layout).computes
+        found.append(graph.needed_opset(have, dtype, view.steps, channels=view.pixels.channels, size=view.pixels.size))
+    return max(found, key=lambda each: each[0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ..bundle import contract as contracts
 from ..sources import Recipe
 from ..steps import Size
-from ..verify import Case, Control, Noticed, Power
+from ..verify import NOISE, Case, Control, Noticed, OutputTruth, Power
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def joined(views: Sequence[Recipe], proofs: Sequence[Proof]) -> Proof:
     cases = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.cases]
     golden = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.golden]
     against = f"{first.against.rpartition(',')[0]}, {len(cases)} inputs"
-    made = replace(first, cases=tuple(cases), golden=tuple(golden), power=power, noticed=noticed, against=against)
+    once = all(proof.rounded_once for proof in proofs)
+    made = replace(first, cases=tuple(cases), golden=tuple(golden), power=power, noticed=noticed, against=against, rounded_once=once)
     return made if views[0].takes == contracts.INPUT else replace(made, original=None, no_original=BEFORE)
 
 
@@ -77,10 +78,18 @@ def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Not
         tolerance=max(power.tolerance for power in powers),
         controls=controls,
         slack=max(power.slack for power in powers),
+        truths={name: _truth([power.truths[name] for power in powers]) for name in powers[0].truths},
+        steps=max(power.steps for power in powers),
         unresolved=_sums([power.unresolved for power in powers]),
         values=_sums([power.values for power in powers]),
         untouched=tuple(name for name in powers[0].untouched if all(name in power.untouched for power in powers)),
     ), noticed
+
+
+def _truth(truths: Sequence[OutputTruth]) -> OutputTruth:
+    """The weakest, with the largest error."""
+    weakest = next((truth for truth in truths if truth.kind == NOISE), truths[0])
+    return replace(weakest, error=max(truth.error for truth in truths))
 
 
 def _control(view: Recipe, control: Control, power: Power, scale: Mapping[str, float]) -> Control:

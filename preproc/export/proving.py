@@ -12,19 +12,7 @@ from ..errors import NotAtHandError
 from ..host import Progress, silent
 from ..sources import Recipe
 from ..steps import Geometry, Size, known, rounds_once
-from ..verify import (
-    FLOAT64,
-    NOISE,
-    QUICK,
-    Power,
-    inputs,
-    known_of,
-    make_cases,
-    measure_power,
-    scale_of,
-    sizes_of,
-    with_own_slack,
-)
+from ..verify import FLOAT64, NOISE, QUICK, Power, inputs, known_of, make_cases, measure_power, scale_of, sizes_of, with_own_slack
 from .original import through_original
 from .proof import Proof, joined
 from .sizing import with_sizes

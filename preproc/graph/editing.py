@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError, PreprocError
 from ..folding import plan_for, rewrite, spoil_border
 from ..sources import PixelsSpec
-from ..steps import Affine, Step, channels_out, collapse_steps, known, output_size, split_affine_end, subtract_steps
+from ..steps import Affine, Sides, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
 from .axes import entering, leaving
 from .builder import Builder, Moved
 from .messages import UNLISTED, inlined
@@ -57,7 +57,7 @@ def attach(
     picture.check_fits(pixels, channels=ready, size=size)
     prefix = _check_names(model, taker, name, again=again)
     opset = model.opset_imports.get("", 0)
-    left, constant, done = _plan(picture, known(size), steps, pixels.channels, ready, fold, opset)
+    left, constant, done = _plan(picture, size, steps, pixels.channels, ready, fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
@@ -104,7 +104,7 @@ def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: s
 
 
 def _plan(
-    picture: Picture, size: tuple[int, int] | None, steps: Sequence[Step], channels: int, ready: int, fold: str, opset: int
+    picture: Picture, size: Sides, steps: Sequence[Step], channels: int, ready: int, fold: str, opset: int
 ) -> tuple[list[Step], float | None, Attached]:
     """Folds if it is asked for and possible: the steps that stay, the channel to append, and what was done."""
     if fold == "off":
@@ -174,7 +174,7 @@ def insert(graph: ir.Graph, old: ir.Value, new: ir.Value, builder: Builder, outp
     graph.inputs[list(graph.inputs).index(old)] = new
 
 
-def uncorrected_border(picture: Picture, affine: Affine, *, size: tuple[int, int] | None = None) -> NDArray[np.float64] | None:
+def uncorrected_border(picture: Picture, affine: Affine, *, size: Sides = (None, None)) -> NDArray[np.float64] | None:
     """Makes the known mistake, in place, in the model whose picture input this is: see folding.spoil_border(). size: as follow()'s.
 
     Returns what has to be subtracted from the input, (C,), or None where there is no mistake to be made.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from ..folding import Tracked, concatenate
+from ..steps import Sides
 from .constants import attribute, constant
 
 FREE = {"N": 2 * 524309, "T": 48 * 21851, "H": 1344 * 787, "W": 1344 * 797}
@@ -37,10 +38,10 @@ class Tracks(dict[ir.Value, Tracked]):
         return attribute(node, name, default)
 
 
-def start(order: str, value: ir.Value, channels: int, size: tuple[int, int] | None) -> Tracked:
+def start(order: str, value: ir.Value, channels: int, size: Sides) -> Tracked:
     """The picture, of the layout `order`. size: its height and width, where the value's are free."""
     sides = value.shape if value.shape is not None and len(value.shape) == len(order) else [None] * len(order)
-    free = FREE | dict(zip("HW", size or (), strict=False))
+    free = FREE | {axis: side for axis, side in zip("HW", size, strict=True) if side is not None}
     shape = [side if isinstance(side, int) and side > 0 else free.get(axis, 1) for axis, side in zip(order, sides, strict=True)]
     shape[order.index("C")] = channels
     return Tracked.picture(order, shape)

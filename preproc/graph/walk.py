@@ -6,20 +6,21 @@ import onnx_ir as ir
 
 from ..errors import NotFoldableError
 from ..folding import Trail
+from ..steps import Sides
 from .first_convolutions import FIRST, First
 from .moves import Tracks, shape_of, split, start
 from .picture import FLOATS, RAW, Picture
 from .rules import RULES
 
 
-def first_convolutions(picture: Picture, channels: int, size: tuple[int, int] | None = None) -> list[First]:
+def first_convolutions(picture: Picture, channels: int, size: Sides = (None, None)) -> list[First]:
     """The convolutions, and products with a matrix, that read the values of the picture. Raises NotFoldableError if anything else does."""
     walk = follow(picture, channels, size)
     walk.check()
     return walk.found
 
 
-def follow(picture: Picture, channels: int, size: tuple[int, int] | None = None) -> "Walk":
+def follow(picture: Picture, channels: int, size: Sides = (None, None)) -> "Walk":
     """What the graph does to the picture before its first linear operations. size: (height, width), where the graph leaves them free."""
     walk = Walk(picture, channels, size)
     for node in walk.graph.all_nodes():  # those of subgraphs, which may read the picture as well
@@ -35,7 +36,7 @@ def follow(picture: Picture, channels: int, size: tuple[int, int] | None = None)
 class Walk(Trail):
     """Translates ONNX's operators into Tracked's, from the input to the convolutions. strangers: the nodes of other domains on the way."""
 
-    def __init__(self, picture: Picture, channels: int, size: tuple[int, int] | None) -> None:
+    def __init__(self, picture: Picture, channels: int, size: Sides) -> None:
         super().__init__()
         self.tracked: Tracks = Tracks()
         producer = picture.value.producer()  # of pixels that were resized and cropped

@@ -223,8 +223,7 @@ class OnnxReference:
 
     model: the file, or an edited one in memory whose weights in other files are in `folder`.  names: of the outputs that are wanted.
     image: the input that takes the picture.  laid_out: makes of (N, C, H, W) values the axes which that has; None: they are its own.
-    others: the further inputs' values beside that.  untouched: as verify.Truth's.
-    optimized: whether ONNX Runtime may rewrite the graph.
+    others: the further inputs' values beside that.  untouched: as verify.Truth's.  optimized: whether ONNX Runtime may rewrite the graph.
     """
 
     per_picture = False
@@ -261,7 +260,7 @@ class OnnxReference:
         self.laid_out = laid_out
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
         self.free = not isinstance(taken.shape[0], int)
-        self.kind = np.dtype(taken.type.removeprefix("tensor(").removesuffix(")").replace("float", "float32"))
+        self.kind = np.dtype({"float": "float32", "double": "float64"}.get(word := taken.type[7:-1], word))
         for output in self.session.get_outputs():
             if output.name in names and output.type not in COMPARED:
                 raise PreprocError(
@@ -271,8 +270,9 @@ class OnnxReference:
                 )
 
     def feeds(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """All inputs, for x: (N, C, H, W), the model's batch, whose dtype the picture keeps."""
-        return {self.image: self.laid_out(x), **self.others(x)}
+        """All inputs, for x: (N, C, H, W), the model's batch, whose dtype a picture of floats keeps."""
+        picture = self.laid_out(x)
+        return {self.image: picture if self.kind.kind == "f" else picture.astype(self.kind), **self.others(x)}
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """x: as feeds() takes it."""
