@@ -39,6 +39,7 @@ SPELLINGS = {
     "plain": lambda x: (x - M) / S,
     "folded": lambda x: x * (1 / S) - M / S,
     "as kornia": lambda x: ((x.reshape(x.shape[0], x.shape[1], -1) - MEAN.view(1, 3, 1)) / STD.view(1, 3, 1)).reshape(x.shape),
+    "in blocks": lambda x: F.pixel_shuffle((F.pixel_unshuffle(x, 2) - M.repeat_interleave(4, 1)) / S.repeat_interleave(4, 1), 2),
     "a fifth axis": lambda x: ((x[:, None] - M[None]) / S[None])[:, 0],
     "unsqueezed": lambda x: ((x.unsqueeze(2) - M.unsqueeze(2)) / S.unsqueeze(2)).squeeze(2),
     "padded first": lambda x: (F.pad(x, (1, 1, 1, 1)) - M) / S,

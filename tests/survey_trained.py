@@ -1,6 +1,7 @@
 """python -m tests.survey_trained FOLDER: trained files of others, preprocessing put in front of each, told in tests/survey/trained.md.
 
-FOLDER: where they lie. They are no part of this project: FILES says where each is from and what its own program feeds it.
+FOLDER: where they lie. They are no part of this project: FILES says where each is from and what its own program feeds it. Readers of text
+are verified with pages that are drawn here, too, for there is no text in the photographs.
 """
 
 import hashlib
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageDraw, ImageFont
+
 from preproc.host import versions
 from tests.bench.processes import PEAK
 from tests.conftest import ROOT
@@ -28,10 +31,14 @@ code = app(["attach", *sys.argv[1:], "--json"], standalone_mode=False)
 """
     + PEAK
 )
+TEXT = "--images PAGES"
 HALVES = "--mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --units 0-1"
 GRAY = "--color GRAY --mean 0.5 --std 0.5 --units 0-1"
 PLAIN = "--mean 0,0,0 --std 1,1,1"
 RAPID, DDDD, EXTENSIONS = "rapidocr-onnxruntime 1.4.4", "ddddocr 1.6.1", "microsoft/onnxruntime-extensions"
+
+
+LINES = ("Total 1,284.50 EUR", "brown fox jumps", "inside the model", "pixels to answers", "abcdef 0123456", "no second guess")
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,10 @@ class Trained:
 
 
 FILES = {
-    "ch_PP-OCRv4_det_infer.onnx": Trained(RAPID, f"{HALVES} --color BGR --model-color BGR"),
-    "ch_PP-OCRv4_rec_infer.onnx": Trained(RAPID, f"{HALVES} --color BGR --model-color BGR --size 48,*"),
+    "ch_PP-OCRv4_det_infer.onnx": Trained(
+        RAPID, f"{HALVES} --color BGR --model-color BGR --verify-size 320,480 --verify-size 480,320 {TEXT}"
+    ),
+    "ch_PP-OCRv4_rec_infer.onnx": Trained(RAPID, f"{HALVES} --color BGR --model-color BGR --size 48,* {TEXT}"),
     "ch_ppocr_mobile_v2.0_cls_infer.onnx": Trained(RAPID, f"{HALVES} --color BGR --model-color BGR --size 48,192"),
     "common_det.onnx": Trained(DDDD, f"{PLAIN} --units 0-255 --color BGR --model-color BGR"),
     "common.onnx": Trained(DDDD, GRAY),
@@ -56,10 +65,24 @@ FILES = {
 }
 
 
+def draw_pages(folder: Path) -> None:
+    """Two pages of text, in the font that Pillow has with it."""
+    folder.mkdir()
+    for number, paper in enumerate(("white", "khaki")):
+        page = Image.new("RGB", (640, 480), paper)
+        draw = ImageDraw.Draw(page)
+        for line in range(6):
+            text = LINES[(line + number) % len(LINES)]
+            draw.text((20, 20 + 75 * line), text, fill=(20 * line, 10, 120 * number), font=ImageFont.load_default(48))
+        page.save(folder / f"{number}.png")
+
+
 def attach(file: Path, options: str) -> Mapping[str, Any]:
     """The report, with the seconds of the whole process and its peak memory in bytes; or what it was refused with."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", ATTACH, str(file), "-o", f"{folder}/bundle", *options.split()]
+        draw_pages(Path(folder) / "pages")
+        given = options.replace("PAGES", f"{folder}/pages").split()
+        command = [sys.executable, "-c", ATTACH, str(file), "-o", f"{folder}/bundle", *given]
         start = time.perf_counter()
         done = subprocess.run(
             command, cwd=ROOT, env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"}, check=False, capture_output=True, text=True
@@ -84,7 +107,7 @@ def row(folder: Path, name: str, trained: Trained) -> str:
         return f"{front} | | | | | refused: {made['refused']} |"
     power = made["report"]["power"]
     (ran,) = [result for result in made["report"]["results"] if result["runtime"] == "ort-cpu"]
-    truth = "noise" if power["mixed"] else "float64"
+    truth = ", ".join(sorted({each["kind"] for each in power["truths"].values()}))
     shift = "none" if power["smallest_shift"] is None else f"{power['smallest_shift']:.2g}"
     return (
         f"{front} {made['seconds']:.1f} | {made['peak'] / 1e6:.0f} | {truth} | {power['bare_error']:.1e} | {ran['tolerance']:.1e} | "
@@ -99,10 +122,11 @@ def main() -> None:
     PAGE.write_text(
         f"""# Trained files of others
 
-Written by `python -m tests.survey_trained FOLDER` ({told}), on whatever machine that was. truth: what the new file was compared with, the
-original evaluated in float64, or itself with its own noise measured.
+Written by `python -m tests.survey_trained FOLDER` ({told}). truth: what the new file was compared with, the original evaluated in float64,
+or itself, with its noise measured; own error: how far the original in ONNX Runtime is from that; shift: of the mean, the smallest that
+shows, in grey levels. PAGES: two pages of text, drawn.
 
-| file | from | attached with | MB | seconds | peak memory, MB | truth | its own float32 error | tolerance | error | smallest mean shift that shows, grey levels | verdict |
+| file | from | attached with | MB | seconds | peak memory, MB | truth | own error | tolerance | error | shift | verdict |
 |---|---|---|--:|--:|--:|---|--:|--:|--:|--:|---|
 """
         + "\n".join(rows)

@@ -57,24 +57,26 @@ def make_contract(
     fold: per format, what was done.  notes: what else somebody should know.
     sizes: (height, width) of the pixels that were verified, where a side is free."""
     pixels = recipe.pixels
-    said = {
-        "format": "preproc-contract",
-        "version": 1,
-        "name": recipe.name,
-        "input": {"name": INPUT} | _pixels(pixels),
-        "other_inputs": list(others),
-        "steps": [step.spec() for step in recipe.steps],
-        "steps_from": recipe.steps_from,
-        "outputs": list(outputs),
-        "labels": list(labels),
-        "fold": dict(fold),
-        "tolerance": recipe.export.tolerance,
-        "notes": list(notes),
-        "backbone": _backbone(recipe.backbone)
-        | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
-    }
-    said |= {"tf32": True} if recipe.export.tf32 else {}
-    return said | ({"verified_sizes": [list(size) for size in sizes]} if sizes else {})
+    return (
+        {
+            "format": "preproc-contract",
+            "version": 1,
+            "name": recipe.name,
+            "input": {"name": INPUT} | _pixels(pixels),
+            "other_inputs": list(others),
+            "steps": [step.spec() for step in recipe.steps],
+            "steps_from": recipe.steps_from,
+            "outputs": list(outputs),
+            "labels": list(labels),
+            "fold": dict(fold),
+            "tolerance": recipe.export.tolerance,
+            "notes": list(notes),
+            "backbone": _backbone(recipe.backbone)
+            | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
+        }
+        | ({"tf32": True} if recipe.export.tf32 else {})
+        | ({"verified_sizes": [list(size) for size in sizes]} if sizes else {})
+    )
 
 
 def picture(recipe: Recipe, fold: Mapping[str, Any]) -> dict[str, Any]:

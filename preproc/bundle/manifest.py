@@ -1,6 +1,5 @@
 """A bundle on disk: its manifest, and every file checked against it. No torch."""
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BundleError
-from ..host import versions
+from ..host import Progress, digest, silent, versions
 from ..sources import check_name
 from ..verify import Case, Report, agree
 from . import contract as contracts
@@ -146,14 +145,13 @@ def torch_contract(path: Path) -> dict[str, Any] | None:
 
 
 def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest([path])
 
 
-def hashes(folder: Path) -> dict[str, dict[str, Any]]:
+def hashes(folder: Path, progress: Progress = silent) -> dict[str, dict[str, Any]]:
     """Size and sha256 of every file below a folder, by relative name."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
-    return {file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files}
+    return {file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": digest([file], progress)} for file in files}
 
 
 def write_manifest(folder: Path, *, contract: Mapping[str, Any], golden: list[str], report: Report) -> dict[str, Any]:

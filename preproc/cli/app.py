@@ -77,6 +77,8 @@ def main() -> None:
     except SystemExit as ended:
         if _interrupted(ended):
             _fail("interrupted", code=INTERRUPTED)
+        if usage := _usage(ended):
+            _fail(usage, "wrong-usage", code=2)
         raise
     except KeyboardInterrupt:
         _fail("interrupted", code=INTERRUPTED)
@@ -93,6 +95,12 @@ def main() -> None:
 def _interrupted(ended: SystemExit) -> bool:
     """Typer makes Ctrl-C an exit without a word."""
     return ended.__context__ is not None and isinstance(ended.__context__.__cause__, KeyboardInterrupt)
+
+
+def _usage(ended: SystemExit) -> str:
+    """What typer has told already, in a frame, of options and arguments that a command does not have; "" where it is none of that."""
+    told: Callable[[], str] = getattr(ended.__context__, "format_message", str)
+    return told() if ended.code == 2 else ""
 
 
 def _fail(text: str, name: str | None = None, *, report: "Report | None" = None, code: int = 1) -> NoReturn:

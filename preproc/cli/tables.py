@@ -67,7 +67,7 @@ def _truths(power: "Power") -> "Iterator[str]":
             yield f"  {name}: {own}: {truth.reason}"
     if power.steps:
         room = "a runtime may be off by so much more" if power.room else "no room is made, for the steps give the correctly rounded values"
-        yield f"  one rounding of the model-ready tensor moves the original by {power.steps:.1e}, for it decides steps inside: {room}"
+        yield f"  one rounding of the model-ready tensor moves the original by {power.steps:.1e}: {room}"
 
 
 def _told(control: "Control", power: "Power") -> str | None:

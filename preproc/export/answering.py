@@ -27,15 +27,16 @@ def report_on(
     module: "nn.Module | None",
     bare: Bare,
     tf32: bool = False,
+    ours: bool = True,
     progress: Progress,
 ) -> Report:
     """Verifies the files in the folder `place`, or the one file `place`, which carry `contract`, in the named runtimes.
 
     module: the model in Python, for the runtimes that take one.  bare: the network alone, for what it errs by.  tf32: allow it, whatever
-    the contract says.
+    the contract says.  ours: whether the files are as they were written; what somebody made of them since may round otherwise.
     """
     folded = any(entry["folded"] for entry in contract["fold"].values())
-    tight = replace(proof.power, room=0.0 if proof.rounded_once and not folded else proof.power.steps)
+    tight = replace(proof.power, room=0.0 if proof.rounded_once and ours and not folded else proof.power.steps)
     rounds = [(proof.cases, tight)]
     if proof.original is not None:  # whose model-ready tensors have other roundings
         rounds.append((proof.original, replace(proof.power, room=proof.power.steps)))

@@ -65,9 +65,9 @@ def attach(
 
     out: a folder, for a bundle, which is returned; or a name that ends in .onnx, for the bare file, whose report is returned. Weights
     that are in other files stay outside: they go into one file beside the new model.
-    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is None: as the model has it, or
-    where the steps resize, any. A FromPixels at the front says what the caller has and what order the model was trained on, all but the
-    size.
+    steps: a Pipeline, or its layers or their steps.  pixels: what the caller has; a side of its size that is
+    None: as the model has it, or where the steps resize, any. A FromPixels at the front says what the caller has and what order the model
+    was trained on, all but the size.
     model_color: that order; default: as FromPixels says, or RGB.  input_name: the one that takes the picture, of several that might; or
     several, each of which gets the same steps. A file that attach() made of a model with more pictures is taken, too, with one of these.
     model_layout: what that one takes, one of steps.NETWORK_LAYOUTS; None: as the graph reads it, or its shape tells.
@@ -90,7 +90,8 @@ def attach(
         raise PreprocError(f"expected different inputs, got {', '.join(names)}", name="conflicting-options")
     first, later, pixels = _front(steps, pixels, model_color)
     _check_names(onnx_in, out, bare=bare, verify=verify)
-    model = graph.load(onnx_in)
+    progress(f"reading {onnx_in.name}")
+    model = graph.load(onnx_in, progress)
     if bare:
         _check_weights(onnx_in, out, model)
     before, names = contract_before(model, onnx_in, names, model_layout)
@@ -107,13 +108,17 @@ def attach(
         force=force,
     )
     sizes = check_verify_sizes(verify_sizes) if verify_sizes else ()
+    if sizes and not verify:
+        raise PreprocError(
+            f"verify_sizes: expected for a file that is verified, got {list(sizes)} for one that is not", name="option-without-effect"
+        )
     tolerance = None if tolerance is None else check_tolerance(tolerance)
     recipe = replace(recipe, steps_from=steps_from, export={"tolerance": tolerance, "verify_sizes": sizes})
     if form in FORMS:
         recipe = in_form(recipe, str(form))
     if verify:
         check_images(recipe, images)
-    job = dataclasses.replace(file_job(recipe, model, any_form=form == "auto"), before=before)
+    job = dataclasses.replace(file_job(recipe, model, progress, any_form=form == "auto"), before=before)
     del model  # as large as its weights
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)

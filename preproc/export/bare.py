@@ -61,11 +61,11 @@ def bare_network(
     if isinstance(backbone, Path):
 
         @functools.cache
-        def taken() -> tuple[graph.Picture, Given]:
-            model = graph.load(backbone)
-            return graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout), beside(recipe, model).others
+        def fed() -> "tuple[graph.Picture, Given]":
+            loaded = graph.load(backbone)
+            return graph.picture_input(loaded, recipe.backbone.input, recipe.backbone.layout), beside(recipe, loaded).others
 
-        return Bare({"model.onnx": backbone}, None, names, lambda ready: taken()[0].arrange(ready), lambda ready: taken()[1](ready))
+        return Bare({"model.onnx": backbone}, None, names, lambda ready: fed()[0].arrange(ready), lambda ready: fed()[1](ready))
     import torch
     from torch import nn
 

@@ -61,9 +61,8 @@ def _layout(other: FurtherPicture) -> str | None:
 def _pixels(other: FurtherPicture, rows: int, size: tuple[int, int], turn: int) -> NDArray[Any]:
     """As the file takes them that is made. size: of the ready values that they go with, where theirs is free."""
     moving = any(isinstance(step, Geometry) for step in other.steps)
-    height, width = (SIDE, SIDE) if moving else size
-    size = other.pixels.size[0] or height, other.pixels.size[1] or width
-    photographs: Sequence[NDArray[Any]] = [picture for _, _, picture in inputs.photographs(other.pixels, size)]
+    height, width = (own or (SIDE if moving else side) for own, side in zip(other.pixels.size, size, strict=True))
+    photographs: Sequence[NDArray[Any]] = [picture for _, _, picture in inputs.photographs(other.pixels, (height, width))]
     front = other.pixels.front(rows)
     chosen = [photographs[(turn + number) % len(photographs)] for number in range(math.prod(front[1:]))]
     one = np.concatenate(chosen).reshape(front[1:] + chosen[0].shape[1:])

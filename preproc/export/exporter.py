@@ -119,7 +119,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
             bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
         written = write_files(job, bare_onnx, proof, new, progress)
         memory.release(job.size)
-        made = hashes(new)
+        made = hashes(new, progress)
         names = those_for(made, in_python=written.module is not None)
         progress(f"verifying {', '.join(names)}")
         if equal_bundle(out_dir, written.contract, made, proof.golden) and _is_settled(job, out_dir):
@@ -151,7 +151,7 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
         if proof is not None:
             names = those_for(("model.onnx",), in_python=False)
             progress(f"verifying {', '.join(names)}")
-            made = hashes(new.parent)
+            made = hashes(new.parent, progress)
             bare = bare_network(job.recipe, job.backbone, proof.cases, ("model.onnx",), new.parent)
             report = _verified(new, written, proof, bare, names, progress)
             _check_unchanged(out, new.parent, made)

@@ -64,9 +64,7 @@ def in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Rec
 
 
 def _needed(recipe: Recipe, model: "ir.Model") -> tuple[int, str]:
-    """The oldest opset for the steps in front of all pictures, from the model's own on, and for which of them."""
-    have, found = model.opset_imports.get("", 0), list[tuple[int, str]]()
-    for view in recipe.views():
-        dtype = graph.picture_input(model, view.backbone.input, view.backbone.layout).computes
-        found.append(graph.needed_opset(have, dtype, view.steps, channels=view.pixels.channels, size=view.pixels.size))
-    return max(found, key=lambda each: each[0])
+    """The oldest opset for the steps, from the model's own on, and for which of them."""
+    dtype = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout).computes
+    have, pixels = model.opset_imports.get("", 0), recipe.pixels
+    return graph.needed_opset(have, dtype, recipe.steps, channels=pixels.channels, size=pixels.size)

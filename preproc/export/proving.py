@@ -12,7 +12,19 @@ from ..errors import NotAtHandError
 from ..host import Progress, silent
 from ..sources import Recipe
 from ..steps import Geometry, Size, known, rounds_once
-from ..verify import FLOAT64, NOISE, QUICK, Power, inputs, known_of, make_cases, measure_power, scale_of, sizes_of, with_own_slack
+from ..verify import (
+    FLOAT64,
+    NOISE,
+    QUICK,
+    Power,
+    inputs,
+    known_of,
+    make_cases,
+    measure_power,
+    scale_of,
+    sizes_of,
+    with_own_slack,
+)
 from .original import through_original
 from .proof import Proof, joined
 from .sizing import with_sizes
@@ -22,7 +34,8 @@ if TYPE_CHECKING:
     from ..sources.backbones import Backbone
 
 GOLDEN = (f"{inputs.PHOTO}astronaut", f"{inputs.MADE}astronaut", "noise", "border-impulse", "low-contrast")
-"""The inputs that become golden samples, behind the first images of the user's own."""
+"""The inputs that become golden samples, behind the first images of the user's own; where the network gets several sizes, a noise of the
+second one, too."""
 OWN_GOLDEN = 3
 """So many of these."""
 SKETCH = GOLDEN[:3]
@@ -68,7 +81,8 @@ def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, 
     if truths.file is not None:
         evaluated = known_of(roomy(cases=cases), truths.file, recipe.steps, scale, progress=progress)
     own = [name for name, _ in pictures if name.startswith(inputs.OWN)][:OWN_GOLDEN]
-    golden = tuple(case for case in cases if case.name in (*own, *GOLDEN))
+    others = [] if known(recipe.ready_size) else [_name("noise", size, sizes) for size in sizes[1:2]]
+    golden = tuple(case for case in cases if case.name in (*own, *GOLDEN, *others))
     power, noticed = measure_power(
         recipe.steps,
         truths.reference,
@@ -124,5 +138,9 @@ def _pictures(recipe: Recipe, sizes: Sequence[Size], images: Path | None, *, qui
         if moving and size != sizes[0]:  # large ones cost time, and what follows the resize has seen the others
             kept = ("noise", inputs.PHOTO, inputs.MADE, inputs.OWN)
             named = [(name, picture) for name, picture in named if name.startswith(kept)]
-        pictures += [(name if size == sizes[0] else f"{name}-{size[0]}x{size[1]}", picture) for name, picture in named]
+        pictures += [(_name(name, size, sizes), picture) for name, picture in named]
     return pictures
+
+
+def _name(name: str, size: Size, sizes: Sequence[Size]) -> str:
+    return name if size == sizes[0] else f"{name}-{size[0]}x{size[1]}"

@@ -7,21 +7,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .. import graph
 from ..bundle.inspection import graph_effect
 from ..errors import PreprocError, RecipeError
 from ..folding import InputEffect, guard
-from ..host import Progress
+from ..host import Progress, silent
 from ..sources import FORMATS, FRAMES, USUAL, FurtherPicture, PixelsSpec, Recipe, replace
-from ..steps import PIXEL_DTYPES, Affine, Geometry, Normalize, Resampling, channels_out, check, plausibility
+from ..steps import Normalize, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
 from ..verify.runtimes import onnxruntime
 from .from_python import recipe_of
 from .job import Job
 from .opsets import in_opset
 from .sizing import with_sizes
+from .whole import check_whole
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -54,7 +53,9 @@ def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mappin
                 f'{recipe.name}: expected formats = ["onnx"] for a backbone that is an .onnx file, got {list(recipe.export.formats)}',
                 name="unknown-choice",
             )
-        return file_job(recipe, graph.load(recipe.resolve(str(recipe.backbone.weights))))
+        file = recipe.resolve(str(recipe.backbone.weights))
+        progress(f"reading {file.name}")
+        return file_job(recipe, graph.load(file, progress), progress)
     from ..sources.backbones import agreement, load_backbone, published_weights
 
     _check_installed(recipe)
@@ -76,31 +77,39 @@ def _check_installed(recipe: Recipe) -> None:
     onnxruntime()
 
 
-def file_job(recipe: Recipe, model: "ir.Model", *, any_form: bool = False) -> Job:
+def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, any_form: bool = False) -> Job:
     """A network that is an .onnx file, loaded as `model`: its outputs named, its batch as it is, refused if it normalizes its input a
     second time. any_form: as in_opset()'s."""
     file = recipe.resolve(str(recipe.backbone.weights))
     graph.check(model, file)
     outputs = _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
-    own = dataclasses.asdict(_as_taken(recipe, model))
+    taken = _as_taken(recipe, model)
+    own = {"batch": taken.batch, "axes": taken.axes, "frames": taken.frames}
     recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
     for view in recipe.views():
         _check_fits(view, model)
-    recipe, raised, told = in_opset(recipe, model, any_form=any_form)
-    notes = (*dict.fromkeys(note for view in recipe.views() for note in _notes(view, raised)), *told)
+    recipe, raised, told = _in_opset(recipe, model, any_form=any_form)
+    notes = (*dict.fromkeys(note for view in recipe.views() for note in _guarded(view, raised)), *told)
     if any(pixels.axes == "NT" and pixels.frames is None for pixels in (recipe.pixels, *(other.pixels for other in further))):
         notes += (f"the number of frames is free: verified with {FRAMES}",)
     notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
     size = sum(each.stat().st_size for each in (file, *(file.parent / name for name in graph.beside(model))))
-    sha256, load = graph.fingerprint(file, raised), functools.partial(_load, file, raised.opset_imports.get("", 0))
+    sha256 = graph.fingerprint(file, raised, progress)
+    load = functools.partial(_load, file, raised.opset_imports.get("", 0), progress)
     return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
 
 
-def _load(file: Path, opset: int) -> "ir.Model":
-    """As file_job() took it: of that opset."""
-    model = graph.load(file)
-    return model if model.opset_imports.get("", 0) == opset else graph.raised(model, opset)[0]
+def _in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Recipe, ir.Model, tuple[str, ...]]":
+    """in_opset() for the steps of every picture."""
+    views, notes = list[Recipe](), list[str]()
+    for view in recipe.views():
+        view, model, told = in_opset(view, model, any_form=any_form)
+        views.append(view)
+        notes += told
+    steps_of = {view.takes: view.steps for view in views}
+    further = tuple(dataclasses.replace(other, steps=steps_of.get(other.takes, other.steps)) for other in recipe.further)
+    return dataclasses.replace(views[0], further=further), model, tuple(dict.fromkeys(notes))
 
 
 def _as_taken(taker: "Recipe | FurtherPicture", model: "ir.Model") -> PixelsSpec:
@@ -111,44 +120,26 @@ def _as_taken(taker: "Recipe | FurtherPicture", model: "ir.Model") -> PixelsSpec
 
 
 def _check_fits(recipe: Recipe, model: "ir.Model") -> None:
-    """Raises PreprocError for a recipe that does not fit the model."""
-    picture = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout)
-    picture.check_fits(recipe.pixels, channels=channels_out(recipe.steps, recipe.pixels.channels), size=recipe.ready_size)
+    """Raises PreprocError where what the steps make does not fit the model."""
+    picture, ready = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout), _channels(recipe)
+    picture.check_fits(recipe.pixels, channels=ready, size=recipe.ready_size)
     if picture.is_whole:
-        _check_whole(recipe, picture)
+        check_whole(recipe, picture)
 
 
-def _notes(recipe: Recipe, model: "ir.Model") -> tuple[str, ...]:
-    ready = channels_out(recipe.steps, recipe.pixels.channels)
-    return _guard(recipe, graph_effect(model, ready, name=recipe.backbone.input, layout=recipe.backbone.layout))
+def _channels(recipe: Recipe) -> int:
+    """That the steps make."""
+    return channels_out(recipe.steps, recipe.pixels.channels)
 
 
-def _check_whole(recipe: Recipe, picture: graph.Picture) -> None:
-    """Raises PreprocError unless the steps make of every pixel a whole number that the model's input holds."""
-    assert picture.value.dtype is not None
-    dtype, channels = picture.value.dtype.numpy(), recipe.pixels.channels
-    made, limits = check(recipe.steps, channels=channels), np.iinfo(dtype)
-    affine = Affine.identity(channels)
-    for step in recipe.steps:
-        found = Affine.identity(affine.channels_out) if isinstance(step, Geometry) else step.affine(affine.channels_out)
-        if found is None or (isinstance(step, Resampling) and not step.rounds):
-            raise _not_whole(picture, f"{step.name}, whose values are not")
-        affine = affine.then(found)
-    scales, offsets = (np.abs(numbers - np.rint(numbers)).max() for numbers in (affine.matrix, affine.offset))
-    if max(scales * PIXEL_DTYPES[recipe.pixels.dtype], offsets) > 1e-3:
-        raise _not_whole(picture, guard.described(affine))
-    if made is not None and (min(made.low) < limits.min - 0.5 or max(made.high) > limits.max + 0.5):
-        raise _not_whole(picture, f"values in {made}")
+def _guarded(recipe: Recipe, model: "ir.Model") -> tuple[str, ...]:
+    return _guard(recipe, graph_effect(model, _channels(recipe), name=recipe.backbone.input, layout=recipe.backbone.layout))
 
 
-def _not_whole(picture: graph.Picture, got: str) -> PreprocError:
-    assert picture.value.dtype is not None
-    limits = np.iinfo(picture.value.dtype.numpy())
-    return PreprocError(
-        f"expected steps that make whole numbers of {limits.min}..{limits.max}, which {picture.value.name} takes, got {got}: as --mean 128 "
-        "--std 1 --units 0-255 does for int8",
-        name="pixel-dtype",
-    )
+def _load(file: Path, opset: int, progress: Progress) -> "ir.Model":
+    """As file_job() took it: of that opset."""
+    model = graph.load(file, progress)
+    return model if model.opset_imports.get("", 0) == opset else graph.raised(model, opset)[0]
 
 
 def _choose(recipe: Recipe, own: tuple[str, ...]) -> tuple[str, ...]:

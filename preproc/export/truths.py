@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError
 from ..host import memory
 from ..sources import Recipe
-from ..steps import Affine, channels_out, output_size, split_affine_end
+from ..steps import Affine, channels_out, split_affine_end
 from ..verify import FileTruths, Given, Truth, ready_size_of
 from ..verify.runtimes import OnnxReference, OrtCpu
 from .companions import beside
@@ -33,7 +33,7 @@ class Truths:
     by what it answers to the right pixels).  bare: in float32.  bare_in: the runtime that this is, fed batch by batch; None where it is
     asked picture by picture.  uncorrected: opens the backbone with the offset in the bias of its padded first convolution, and says what is
     then to be subtracted from its input; None where that would be right.  name: of the reference, for people.  given: what the file that is
-    verified takes beside the picture.  file: of an .onnx file, where the float64 is from."""
+    verified takes beside the picture."""
 
     reference: Truth
     bare: Truth
@@ -42,6 +42,7 @@ class Truths:
     name: str
     given: Given
     file: FileTruths | None = None
+    """Of an .onnx file: where the float64 is from."""
 
 
 def truths_of(recipe: Recipe, backbone: "Backbone | Path") -> Truths:
@@ -81,7 +82,7 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
         if affine is None:
             return None
         model, picture = loaded()
-        minus = graph.uncorrected_border(picture, affine, size=output_size(recipe.steps, recipe.pixels.size))
+        minus = graph.uncorrected_border(picture, affine, size=recipe.ready_size)
         if minus is None:
             return None
         wrong = graph.to_bytes(model)

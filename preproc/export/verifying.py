@@ -140,7 +140,7 @@ def _against_original(
     with tempfile.TemporaryDirectory() as folder:
         bare = bare_network(recipe, backbone, proof.cases, files, Path(folder))
         place = bundle.folder if other is None else other.path
-        return report_on(place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, progress=progress)
+        return report_on(place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, ours=other is None, progress=progress)
 
 
 def _folded(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | None":

@@ -67,7 +67,7 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
         fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
     contract = _contract(job, fold, entries, _told(notes, progress), onnx_model, proof)
     if onnx_model is not None:
-        _save_onnx(onnx_model, contract, folder / FILES["onnx"])
+        _save_onnx(onnx_model, contract, folder / FILES["onnx"], progress)
     if folded is not None:
         _write_torch(job, folded, contract, folder, progress)
     return Written(contract, None if folded is None else folded.model)
@@ -78,7 +78,7 @@ def write_onnx(job: Job, proof: Proof | None, path: Path, progress: Progress) ->
     progress(f"writing {path.name}")
     model, entries, notes = _attached(job, None)
     contract = _contract(job, {"onnx": entries[0]}, entries, _told(notes, progress), model, proof)
-    _save_onnx(model, contract, path)
+    _save_onnx(model, contract, path, progress)
     return Written(contract, None)
 
 
@@ -156,11 +156,11 @@ def _contract(
     return contracts.with_pictures(made, pictures, job.before)
 
 
-def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path) -> None:
+def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path, progress: Progress) -> None:
     own = {contracts.KEY: _compact(contract), graph.WRITTEN: graph.digests(model)}
     model.metadata_props.update(own | contracts.standard_metadata(contract))
     graph.check(model, path.name)
-    graph.save(model, path)
+    graph.save(model, path, progress)
 
 
 def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[str, Any]], tuple[str, ...]]":

@@ -30,7 +30,7 @@ def folded_weights(
     total, old_bias = _checked(weight, bias, len(reader.slots), reader.groups)
     if plan.constant is not None and reader.groups > 1:
         raise NotFoldableError("a grouped convolution cannot read an appended constant channel", name="fold-channel-count")
-    folded = _contract(total, _matrix(plan, reader), reader, after)
+    folded = _contract(total, _matrix(plan), reader, after)
     rounded = as_dtype(folded, weight.dtype)
     if not reader.takes_bias:
         return rounded, bias
@@ -39,21 +39,15 @@ def folded_weights(
     return rounded, None if bias is None and not new_bias.any() else as_dtype(new_bias, weight.dtype)
 
 
-def _matrix(plan: FoldPlan, reader: Reader) -> Array:
-    """From what is left at run time to model-ready values, but for a constant. An appended channel k tells inside from the padding v:
-    W k + B = W c inside and W M v + W1 v + B = W v in the padding give W1 = W (c - v + M v) and B = W c - k W1."""
-    matrix = plan.affine.matrix
-    if plan.constant is None:
-        return matrix
-    value = reader.fixed
-    step = np.zeros(len(matrix)) if value is None else plan.affine(plan.shift) - value + matrix.sum(axis=1) * value
-    return np.concatenate([matrix, step[:, None]], axis=1)
+def _matrix(plan: FoldPlan) -> Array:
+    """From what is left at run time to model-ready values, but for a constant."""
+    return plan.affine.matrix if plan.extra is None else np.concatenate([plan.affine.matrix, plan.extra[:, None]], axis=1)
 
 
 def _anchor(plan: FoldPlan, reader: Reader, after: Slots) -> tuple[Array, Array]:
     """p and q = G(p), along the reader's axis."""
-    if plan.constant is None and reader.pad is not None:
-        return np.full(len(after), reader.pad), np.full(len(reader.slots), reader.pad)
+    if plan.constant is None and reader.pads:
+        return np.full(len(after), reader.pads[0]), np.full(len(reader.slots), reader.pads[0])
     pixel = plan.shift if plan.constant is not None else plan.affine.nearest(np.zeros(plan.affine.channels_out))
     left = np.append(pixel - plan.shift, [] if plan.constant is None else plan.constant)
     return after(left), reader.slots(plan.affine(pixel))

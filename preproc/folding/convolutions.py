@@ -47,9 +47,9 @@ def border_error(reader: Reader, affine: Affine) -> Array | None:
 
     None if it is not, for then that fold happens to be right; or if there is no padding, or no such numbers.
     """
-    if reader.pad is None or not reader.slots.scale.all():
+    if not reader.pads or not reader.slots.scale.all():
         return None
-    off = (reader.slots(affine(np.full(affine.channels_in, reader.pad))) - reader.pad) / reader.slots.scale
+    off = (reader.slots(affine(np.full(affine.channels_in, reader.pads[0]))) - reader.pads[0]) / reader.slots.scale
     error = np.zeros(affine.channels_out)
     error[reader.slots.channel] = off
     return error if error.any() and np.allclose(error[reader.slots.channel], off, rtol=1e-12) else None

@@ -13,13 +13,13 @@ from .tracked import Tracked
 
 def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
     """Put together again: channels, or the pixels of several moves side by side."""
-    first, ordered = parts[0], any(part.ordered for part in parts)
+    first, ordered = parts[0], max(part.ordered for part in parts)
     shapes = [part.shape[:axis] + part.shape[axis + 1 :] for part in parts]
     if any(shape != shapes[0] for shape in shapes) or any(part.rank != first.rank for part in parts):
         raise NotFoldableError(
             f"values of the shapes {', '.join(str(part.shape) for part in parts)} are put together", name="fold-untraceable"
         )
-    if any(part.pad != first.pad for part in parts):
+    if any(part.pads != first.pads for part in parts):
         raise NotFoldableError(
             "parts of the picture with different paddings are put together before the first convolution", name="fold-padding"
         )

@@ -20,13 +20,14 @@ class FoldPlan:
 
     affine: A, pixels to model-ready values, which the weights take up.  after: for each reader, what stands along its axis behind the fold.
     At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
-    holds `constant` everywhere is appended.
+    holds `constant` everywhere is appended, of which each of A's channels takes up `extra` times as much, (channels_out,).
     """
 
     affine: Affine
     after: tuple[Slots, ...]
     shift: Array
     constant: float | None = None
+    extra: Array | None = None
 
     @property
     def form(self) -> str:
@@ -43,20 +44,20 @@ def plan_for(readers: Sequence[Reader], affine: Affine, again: Callable[[int], S
     the weights have to take up G with G(t') = t. Padding holds v before and after, so exactness on the border asks G(v) = v:
     s = d - (v - b) / a, where a A(d) + b = v. A padded value then *is* the pixel d. Where nothing is padded any s serves: s = 0. Where
     there is no place for a bias, G has to be linear, which is the same with v = 0.
-    Where no pixel d maps to v (one grey channel spread over three unequal means), a constant channel k = v + 1 is appended:
-    the weights tell inside (k) from padding (v) by it. The pixel that comes nearest to v is subtracted all the same, so that the
-    large constants cancel before they are rounded.
+    Where no pixel d maps to v (one grey channel spread over three unequal means), or there are several v, a constant channel is appended:
+    see _appended().
 
     Raises NotFoldableError with the reason.
     """
-    fixed = [reader for reader in readers if reader.fixed is not None]
+    fixed = [reader for reader in readers if reader.fixed]
     for reader in readers:
         reader.slots.check_invertible()
-        if not reader.takes_bias and reader.pad:
+        if not reader.takes_bias and any(reader.pads):
             raise NotFoldableError(
-                f"{reader.weight} is padded with {reader.pad:g} and has no place for a bias that would correct it", name="fold-padding"
+                f"{reader.weight} is padded with {_listed(reader.pads)} and has no place for a bias that would correct it",
+                name="fold-padding",
             )
-    ordered = any(reader.ordered for reader in readers)
+    ordered = max(reader.ordered for reader in readers)
     if ordered and not (affine.is_monomial and (affine.matrix >= 0).all()):
         raise NotFoldableError(
             "the backbone takes the largest of several pixels before the first convolution, and the steps mix the channels or turn their "
@@ -69,20 +70,21 @@ def plan_for(readers: Sequence[Reader], affine: Affine, again: Callable[[int], S
     if pixel is not None:
         after = _behind(readers, affine, again, appended=0)
         return FoldPlan(affine, after, _shift(readers, after, pixel))
-    if ordered:
+    if ordered == 2:
         raise NotFoldableError(
             "no pixel maps to the padding value, and no appended channel tells what is the largest of pixels and padding",
             name="fold-padding",
         )
-    value = _one_padding(fixed)
-    after = _behind(readers, affine, again, appended=1)
-    return FoldPlan(affine, after, affine.nearest(np.full(affine.channels_out, value)), value + 1.0)
+    shift, constant, extra = _appended(fixed, affine)
+    if not extra.any():
+        return FoldPlan(affine, _behind(readers, affine, again, appended=0), shift)
+    return FoldPlan(affine, _behind(readers, affine, again, appended=1), shift, constant, extra)
 
 
 def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:
     """The pixel d with a A(d) + b = v wherever there is padding, (channels_in,); None if there is none."""
     rows = np.concatenate(
-        [np.stack([r.slots.channel, r.slots.scale, r.slots.offset, np.full(len(r.slots), r.fixed)], axis=1) for r in fixed]
+        [np.stack([r.slots.channel, r.slots.scale, r.slots.offset, np.full(len(r.slots), v)], axis=1) for r in fixed for v in r.fixed]
     )
     channel, scale, offset, value = np.unique(rows, axis=0).T
     which = channel.astype(np.int64)
@@ -94,26 +96,42 @@ def _shift(readers: Sequence[Reader], after: Sequence[Slots], pixel: Array) -> A
     """s, which has to be the same for every operation and every phase."""
     shifts: list[set[float]] = [set() for _ in pixel]
     for reader, slots in zip(readers, after, strict=True):
-        if reader.fixed is not None:
-            for channel, back in set(zip(slots.channel.tolist(), ((reader.fixed - slots.offset) / slots.scale).tolist(), strict=True)):
+        for value in reader.fixed:
+            for channel, back in set(zip(slots.channel.tolist(), ((value - slots.offset) / slots.scale).tolist(), strict=True)):
                 shifts[channel].add(float(pixel[channel] - back))
     if any(len(each) > 1 for each in shifts):
         raise NotFoldableError("several convolutions read the input, each through another channel map", name="fold-several-readers")
     return np.array([each.pop() if each else 0.0 for each in shifts])
 
 
-def _one_padding(fixed: Sequence[Reader]) -> float:
-    """The constant in all paddings, where a channel can tell them from the picture."""
-    values = sorted({reader.fixed for reader in fixed if reader.fixed is not None})
-    if len(values) > 1:
-        raise NotFoldableError(
-            f"the convolutions that read the input are padded with different constants: {values}", name="fold-several-readers"
-        )
+def _appended(fixed: Sequence[Reader], affine: Affine) -> tuple[Array, float, Array]:
+    """The shift, the constant k of an appended channel, and what of it A's channels take up, e.
+
+    Inside, that channel holds k and in the padding v, as all channels there do. With A(x) = M x + c, c what the subtracted pixel becomes,
+    the weights see G(u, k) = M u + e k + o, and G is c + M u inside and v in the padding, wherever that mixes with the picture, too.
+    One v: k = v + 1 and e = c - v + M v; the subtracted pixel is the one that comes nearest to v, so that the large constants cancel before
+    they are rounded. Several: k = 0, e = 1 - M 1 and o = 0, for M v + (1 - M 1) v = v whatever v is; that asks c = 0 of a pixel.
+    """
+    values = sorted({value for reader in fixed for value in reader.fixed})
     if common_through(fixed) is not None:
         raise NotFoldableError(
-            f"no pixel maps to the padding value {values[0]:g} behind the backbone's own channel map", name="fold-padding"
+            f"no pixel maps to the padding value {_listed(values)} behind the backbone's own channel map", name="fold-padding"
         )
-    return values[0]
+    sums = affine.matrix.sum(axis=1)
+    if len(values) == 1:
+        nearest = affine.nearest(np.full(affine.channels_out, values[0]))
+        return nearest, values[0] + 1.0, affine(nearest) - values[0] + sums * values[0]
+    black = affine.solve(np.zeros(affine.channels_out))
+    if black is None:
+        raise NotFoldableError(
+            f"what reads the input is padded with different constants, {_listed(values)}, and no pixel maps to 0",
+            name="fold-several-readers",
+        )
+    return black, 0.0, 1 - sums
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def _behind(readers: Sequence[Reader], affine: Affine, again: Callable[[int], Sequence[Reader]], *, appended: int) -> tuple[Slots, ...]:
@@ -126,7 +144,9 @@ def _behind(readers: Sequence[Reader], affine: Affine, again: Callable[[int], Se
         found = again(channels)
     except NotFoldableError as error:
         raise NotFoldableError(f"{refused}: {error}", name="fold-channel-count") from error
-    alike = [(reader.weight, reader.pad, reader.moves) for reader in readers] == [(other.weight, other.pad, other.moves) for other in found]
+    alike = [(reader.weight, reader.pads, reader.moves) for reader in readers] == [
+        (other.weight, other.pads, other.moves) for other in found
+    ]
     if not alike or not all(reader.direct for reader in readers):
         raise NotFoldableError(refused, name="fold-channel-count")
     return tuple(reader.slots for reader in found)

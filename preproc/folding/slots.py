@@ -4,6 +4,7 @@ In front of a convolution that reads the picture itself these are its channels. 
 pixels side by side, one phase per pixel: S(M x + o) = (M (x) I) S(x) + o (x) 1, so that a map on channels is the same map in every phase.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +45,12 @@ class Slots:
     def are_bare(self) -> bool:
         """Whether they are the picture's own numbers, neither scaled nor shifted."""
         return bool((self.scale == 1).all() and not self.offset.any())
+
+    @property
+    def digest(self) -> str:
+        """Of which channel of which pixel stands where: 12 digits of a sha256."""
+        held = np.stack([self.channel, self.phase]).astype("<i8")
+        return hashlib.sha256(held.tobytes()).hexdigest()[:12]
 
     def take(self, rows: NDArray[np.integer]) -> "Slots":
         return Slots(self.channel[rows], self.phase[rows], self.scale[rows], self.offset[rows])

@@ -28,8 +28,8 @@ class Tracked:
     shape: its sides.  slots: the numbers that differ in more than the pixel they are of.  places: which of them each number is, to be
     broadcast to the shape: an axis of one here and of more there is a plain one, along which nothing but the pixel changes.
     moves: what was done to plain axes, so that in two values with the same moves the same phase is the same pixel.
-    pad: the constant that was padded around it, or None.  order: the picture's axes as they stand now.
-    ordered: whether some of its numbers are the largest of several.
+    pads: the constants that were padded around it.  order: the picture's axes as they stand now.
+    ordered: 1 if some of its numbers are the largest of several, 2 if of several that a border was among, else 0.
     """
 
     shape: tuple[int, ...]
@@ -37,8 +37,8 @@ class Tracked:
     places: NDArray[np.int64]
     order: tuple[str, ...]
     moves: tuple[Any, ...] = ()
-    pad: float | None = None
-    ordered: bool = False
+    pads: tuple[float, ...] = ()
+    ordered: int = 0
 
     @staticmethod
     def picture(order: str, shape: Sequence[int]) -> "Tracked":
@@ -58,7 +58,8 @@ class Tracked:
         return found[0] if len(found) == 1 else None
 
     def is_plain(self, axis: int) -> bool:
-        return bool(self.places.shape[axis] == 1)
+        """Whether it is none of channels, of which there may be one."""
+        return bool(self.places.shape[axis] == 1) and self.order[axis] != "C"
 
     def gather(self, axis: int, table: NDArray[np.integer]) -> "Tracked":
         """What stands at these positions of an axis, which gives way to the table's axes: of none for a single position."""
@@ -155,7 +156,10 @@ class Tracked:
 
     def gathered(self, axis: int) -> "Tracked":
         """Undoes spread(): an axis along which nothing but the pixel changes is plain again. Itself where that is not so."""
-        rows, side = self.slots.take(self.places.reshape(-1)), self.places.shape[axis]
+        side = self.places.shape[axis]
+        if side == 1:
+            return self
+        rows = self.slots.take(self.places.reshape(-1))
         channel, phase, scale, offset = (
             np.moveaxis(values.reshape(self.places.shape), axis, 0).reshape(side, -1)
             for values in (rows.channel, rows.phase, rows.scale, rows.offset)
@@ -184,7 +188,7 @@ class Tracked:
 
     def compared(self, shape: Sequence[int], what: Any) -> "Tracked":
         """Each number the largest of several along plain axes. what: names which."""
-        return replace(self.mixed(shape, what), ordered=True)
+        return replace(self.mixed(shape, what), ordered=2 if self.pads else max(self.ordered, 1))
 
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
         """x * scale + offset, with constants of any shape that broadcasts along the channels only."""
@@ -202,11 +206,11 @@ class Tracked:
                 raise NotFoldableError(
                     f"the input is combined with a constant of shape {given}, which is not one number per channel", name="fold-not-affine"
                 )
-        pads = set() if self.pad is None else set((self.pad * scale + offset).flat)
-        if len(pads) > 1:
+        pads = [set((pad * scale + offset).flat) for pad in self.pads]
+        if any(len(values) > 1 for values in pads):
             raise NotFoldableError("the picture is padded before its values are re-mapped", name="fold-padding")
         shape = tuple(max(each) for each in zip(self.shape, whole, strict=True))
-        grown = replace(self, shape=shape, pad=float(pads.pop()) if pads else None)
+        grown = replace(self, shape=shape, pads=tuple(sorted({float(value) for values in pads for value in values})))
         if scale.size == 1:
             return replace(grown, slots=self.slots.then(scale.item(), offset.item()))
         places = np.broadcast_to(self.places, np.broadcast_shapes(self.places.shape, sides))
@@ -238,18 +242,14 @@ class Tracked:
 
     def padded(self, pads: Sequence[tuple[int, int]], value: float | None) -> "Tracked":
         """With a border, so many before and behind along each axis, that holds a constant; None: copies of pixels."""
-        if any(any(pad) and (not self.is_plain(axis) or self.order[axis] == "C") for axis, pad in enumerate(pads)):
+        if any(any(pad) and not self.is_plain(axis) for axis, pad in enumerate(pads)):
             raise NotFoldableError("channels are padded before the first convolution", name="fold-padding")
         bordered = self.mixed([side + sum(pad) for side, pad in zip(self.shape, pads, strict=True)], ("pad", tuple(pads), value))
         return bordered if value is None or not any(map(any, pads)) else bordered.holding(value)
 
     def holding(self, value: float) -> "Tracked":
         """With a border of this constant, which the convolution makes itself."""
-        if self.pad not in (None, value):
-            raise NotFoldableError(
-                f"the picture is padded twice before the first convolution, with {self.pad} and {value}", name="fold-padding"
-            )
-        return replace(self, pad=float(value))
+        return replace(self, pads=tuple(sorted({*self.pads, float(value)})))
 
     def _number(self, axis: int) -> int:
         """Of a plain axis among those: what moves() are told by."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import NotFoldableError
+from ..errors import NotFoldableError, PreprocError
 from ..steps import Affine
 from .slots import Slots
 from .tracked import Tracked
@@ -15,8 +15,8 @@ class Reader:
     """A convolution, or a product with a matrix, that reads the tracked input.
 
     weight, bias: their names in the model, bias None if it has none.  takes_bias: whether one can be given to it.
-    pad: the constant in its padding, or None.  slots: what stands along the axis that it sums over.
-    channels: the picture's.  moves, order: as Tracked's.
+    pads: the constants in its padding.  slots: what stands along the axis that it sums over.
+    channels: the picture's.  moves: as Tracked's.  order: as Tracked's, in one text; of several pixels side by side with the slots' digest.
     direct: whether nothing on the way reads how many channels there are.  turned: whether the weight is (in, out), not (out, in, *kernel).
     ordered: as Tracked's.
     """
@@ -24,7 +24,7 @@ class Reader:
     weight: str
     bias: str | None
     groups: int
-    pad: float | None
+    pads: tuple[float, ...]
     slots: Slots
     channels: int
     moves: tuple[Any, ...] = ()
@@ -32,7 +32,7 @@ class Reader:
     takes_bias: bool = True
     direct: bool = True
     turned: bool = False
-    ordered: bool = False
+    ordered: int = 0
 
     @staticmethod
     def of(
@@ -49,18 +49,19 @@ class Reader:
     ) -> "Reader":
         """axis: that it sums over."""
         for other in range(tracked.rank):
-            tracked = tracked if other == axis or tracked.is_plain(other) else tracked.gathered(other)
-            if other != axis and not tracked.is_plain(other):
-                raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-not-affine")
+            tracked = tracked if other == axis else tracked.gathered(other)
+            if other != axis and tracked.places.shape[other] > 1:
+                raise NotFoldableError(f"the first convolution does not read the channels on axis {axis}", name="fold-moved-pixels")
         read = (tracked.holding(0.0) if pads_zero else tracked).spread(axis)
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
         slots = read.slots.take(read.places.reshape(-1))
-        return Reader(weight, bias, groups, read.pad, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered)
+        order = f"{order}, {slots.digest}" if slots.phase.any() else order
+        return Reader(weight, bias, groups, read.pads, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered)
 
     @property
-    def fixed(self) -> float | None:
-        """The number that has to mean the same behind the fold as before: what its border holds, or 0 where it has no place for a bias."""
-        return 0.0 if self.pad is None and not self.takes_bias else self.pad
+    def fixed(self) -> tuple[float, ...]:
+        """The numbers that mean the same behind the fold as before: what its border holds, or 0 where there is no place for a bias."""
+        return self.pads if self.pads or self.takes_bias else (0.0,)
 
 
 class Trail:
@@ -75,6 +76,11 @@ class Trail:
     @staticmethod
     def no_convolution(what: str) -> NotFoldableError:
         return NotFoldableError(f"{what} reads the input, which is not a convolution", name="fold-not-convolution")
+
+    def refuse(self, error: PreprocError, where: str) -> None:
+        """where: names the node, unless the message does; empty: nowhere in particular."""
+        told = str(error) if not where or where in str(error) else f"{error} ({where})"
+        self.refusals.append(NotFoldableError(told, name=error.name))
 
     def check(self) -> None:
         """Raises the first refusal, or that there is nothing to fold into."""

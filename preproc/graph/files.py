@@ -1,7 +1,6 @@
 """ONNX files: reading and checking; and the metadata that a file carries."""
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +9,18 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import BundleError, first_line
+from ..host import Progress, digest, silent
 from .messages import all_tensors, beside, in_nodes, light, messages, model_of
 from .reading import read
 
 
-def load(path: str | Path) -> ir.Model:
+def load(path: str | Path, progress: Progress = silent) -> ir.Model:
     """Raises BundleError with the file's name if it is not an ONNX file. Weights in files of their own stay there.
 
     Older files list every initializer among their inputs, for they had to: here they are initializers only. Sides of inputs and outputs
     that some exporters declare as 0 or -1 are free, which is what these mean by it.
     """
-    proto = read(path)
+    proto = read(path, progress)
     try:
         if not proto.graph.output:
             raise BundleError(f"{path}: expected an ONNX file, got one without a graph", name="not-a-model")
@@ -139,14 +139,10 @@ def _has_no_shape(value: onnx.ValueInfoProto) -> bool:
     return value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
 
 
-def fingerprint(path: str | Path, model: ir.Model) -> str:
+def fingerprint(path: str | Path, model: ir.Model, progress: Progress = silent) -> str:
     """sha256 of the file that `model` was loaded from; if it has weights in other files, of it and then of these, in the order of their
     names."""
-    digest = hashlib.sha256()
-    for file in [Path(path), *(Path(path).parent / name for name in beside(model))]:
-        with file.open("rb") as source:
-            hashlib.file_digest(source, lambda: digest)
-    return digest.hexdigest()
+    return digest([Path(path), *(Path(path).parent / name for name in beside(model))], progress)
 
 
 def output_types(path: str | Path) -> dict[str, ir.DataType]:

@@ -80,16 +80,17 @@ class Picture:
         return np.ascontiguousarray(self.laid_out(ready).astype(self.value.dtype.numpy()))
 
     def laid_out(self, ready: NDArray[Any]) -> NDArray[Any]:
-        """(N, C, H, W) values with the axes that the model takes, rounded where it takes whole numbers; of a batch of frames
-        those of one picture behind the other."""
+        """(N, C, H, W) values with the axes that the model takes; of a batch of frames those of one picture behind the other;
+        whole numbers in the model's dtype."""
         front = {"": (), "N": (-1,), "NT": (-1, self.frames or FRAMES)}[self.axes]
         order = [f"{self.axes}CHW".index(axis) for axis in self.layout]
         turned = ready.reshape(*front, *ready.shape[1:]).transpose(order)
         if not self.is_whole:
             return turned
         assert self.value.dtype is not None
-        limits = np.iinfo(self.value.dtype.numpy())
-        whole: NDArray[Any] = np.clip(np.rint(turned), limits.min, limits.max)
+        dtype = self.value.dtype.numpy()
+        limits = np.iinfo(dtype)
+        whole: NDArray[Any] = np.clip(np.rint(turned), limits.min, limits.max).astype(dtype)
         return whole
 
     def check_fits(self, pixels: PixelsSpec, *, channels: int, size: Sides) -> None:

@@ -8,6 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ..errors import BundleError, first_line
+from ..host import Progress, Stage, silent
 
 GRAPH, INITIALIZER = 7, 5
 """Field numbers in ModelProto and GraphProto."""
@@ -16,13 +17,14 @@ _MOST = 10
 """Bytes of a varint."""
 
 
-def read(path: str | Path) -> onnx.ModelProto:
+def read(path: str | Path, progress: Progress = silent) -> onnx.ModelProto:
     """The file, without weights in other files. Raises BundleError with its name if it is not an ONNX file."""
     proto, rest = onnx.ModelProto(), bytearray()
 
     def graph(file: IO[bytes], end: int) -> None:
-        other = bytearray()
+        other, stage = bytearray(), Stage(f"reading {Path(path).name}", end, progress, in_bytes=True)
         for number, start, length in _fields(file, end):
+            stage.at(file.tell())
             if number == INITIALIZER and length is not None:
                 proto.graph.initializer.add().MergeFromString(_exactly(file, length))
             else:

@@ -55,7 +55,7 @@ class Walk(Trail):
         try:
             self._visit(node)
         except NotFoldableError as error:
-            self.refusals.append(error)
+            self.refuse(error, f"at {node.op_type} {node.name or node.outputs[0].name}")
         except Exception as error:  # noqa: BLE001 - a node that is not as ONNX says, a step of 0: whatever Python makes of it
             told = f"{node.op_type} {node.name or node.outputs[0].name} cannot be followed: {error}"
             self.refusals.append(NotFoldableError(told, name="fold-untraceable"))

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import PreprocError
+from ..host import Progress, Stage, silent
 from .messages import Messages, messages
 from .reading import GRAPH, INITIALIZER
 
@@ -29,18 +30,26 @@ def to_bytes(model: ir.Model) -> bytes:
     return made.getvalue()
 
 
-def save(model: ir.Model, path: Path) -> None:
+def save(model: ir.Model, path: Path, progress: Progress = silent) -> None:
     """Writes one file; weights that were in files of their own, or that are more than protobuf holds, go into `<name>.data` beside it.
     Same model, same bytes."""
     parts = messages(model)
     beside = [str(value.name) for value in model.graph.initializers.values() if isinstance(value.const_value, ir.ExternalTensor)]
-    if sum(tensor.ByteSize() for tensor in parts.tensors) > EXTERNAL_ABOVE:
+    size = sum(tensor.ByteSize() for tensor in parts.tensors)
+    if size > EXTERNAL_ABOVE:
         beside = [tensor.name for tensor in parts.tensors if tensor.ByteSize() > INSIDE]
     if beside:
         with path.with_name(f"{path.name}.data").open("wb") as data:
-            parts = Messages(parts.head, parts.graph, list(_outside(model, parts.tensors, set(beside), data)))
+            size += sum(
+                value.const_value.nbytes for value in model.graph.initializers.values() if isinstance(value.const_value, ir.ExternalTensor)
+            )
+            stage = Stage(f"writing {Path(data.name).name}", size, progress, in_bytes=True)
+            parts = Messages(parts.head, parts.graph, list(_outside(model, parts.tensors, set(beside), data, stage)))
+    stage = Stage(f"writing {path.name}", size, progress, in_bytes=True)
     with path.open("wb") as file:
-        file.writelines(_pieces(parts))
+        for piece in _pieces(parts):
+            file.write(piece)
+            stage.at(file.tell())
 
 
 def _pieces(parts: Messages) -> Iterator[bytes]:
@@ -69,7 +78,9 @@ def _start(field: int, length: int) -> bytes:
     return bytes([*found, length])
 
 
-def _outside(model: ir.Model, tensors: Iterable[onnx.TensorProto], beside: set[str], data: IO[bytes]) -> Iterator[onnx.TensorProto]:
+def _outside(
+    model: ir.Model, tensors: Iterable[onnx.TensorProto], beside: set[str], data: IO[bytes], stage: Stage
+) -> Iterator[onnx.TensorProto]:
     """The tensors, those called in `beside` without their bytes, which go into `data`; what was shared stays shared."""
     places: dict[tuple[Any, ...], tuple[int, int]] = {}
     for tensor in tensors:
@@ -81,6 +92,7 @@ def _outside(model: ir.Model, tensors: Iterable[onnx.TensorProto], beside: set[s
         key = (str(held.path), held.offset or 0, held.nbytes) if isinstance(held, ir.ExternalTensor) else (tensor.name,)
         if key not in places:
             places[key] = _append(data, held)
+            stage.at(data.tell())
         made = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, doc_string=tensor.doc_string)
         made.metadata_props.extend(tensor.metadata_props)
         made.data_location = onnx.TensorProto.EXTERNAL

@@ -6,8 +6,9 @@ Never: anything of pictures or models; and nothing heavy is imported, for every 
 
 from . import children, memory, scratch, targets, terminal, threads
 from .examples import MODELS, PACKED, contents, page, recipe_file
+from .hashing import digest
 from .installed import INSTALL_ONE, PACKAGES, WHEELS, versions
-from .progress import Progress, paced, silent
+from .progress import Progress, Stage, paced, silent
 
 __all__ = [
     "INSTALL_ONE",
@@ -16,8 +17,10 @@ __all__ = [
     "PACKED",
     "WHEELS",
     "Progress",
+    "Stage",
     "children",
     "contents",
+    "digest",
     "memory",
     "paced",
     "page",

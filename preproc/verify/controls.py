@@ -52,7 +52,7 @@ def measure_power(
     """
     scale = scale_of(cases)
     known = known or Known(tuple(cases), _truths(bare, cases, scale))
-    bare_error = max((truth.error for truth in known.truths.values()), default=0.0)
+    bare_error = max((truth.error for truth in known.truths.values() if truth.kind == FLOAT64), default=0.0)
     slack = max(case.slack for case in with_slack(sequence, truth, chosen, scale))
     mistakes = _Mistakes(sequence, truth, chosen, scale)
     progress(STAGE)

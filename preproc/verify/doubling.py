@@ -135,7 +135,7 @@ def _judged(apart: Sequence[float]) -> OutputTruth:
     if error <= MOST:
         return OutputTruth(FLOAT64, error)
     far = f"is {error:.1e} from it" if np.isfinite(error) else "answers something else"
-    return OutputTruth(NOISE, 0.0, f"in ONNX Runtime the file {far} there, more than roundings explain but where they decide steps")
+    return OutputTruth(NOISE, 0.0, f"in ONNX Runtime the file {far}, and {MOST:g} at most is taken for rounding")
 
 
 def _with(case: Case, found: Mapping[str, NDArray[Any]], truths: Mapping[str, OutputTruth]) -> Case:

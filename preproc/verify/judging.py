@@ -101,7 +101,9 @@ class _Tally:
         result = replace(self.so_far(), ran=ran)
         if self.over > self.limit:
             alone = self.bare is not None and self.bare > MARGIN * MOST
-            reason = self.wrong + (f"; the bare network alone errs by {self.bare:.1e} in this runtime" if alone else "")
+            most = max(self.power.scale.values())
+            hint = f", and answers {most:.1e} at most here: pictures of what it is made for (--images) may tell more"
+            reason = self.wrong + (f"; the bare network alone errs by {self.bare:.1e} in this runtime{hint}" if alone else "")
             known = result.error if np.isfinite(result.error or 0.0) else None  # JSON has no infinity
             return replace(result, reason=reason, error=known)
         weakness = self.power.weakness(self.tolerance, self.bare)

@@ -47,7 +47,7 @@ FLOAT64, NOISE = "float64", "noise"
 @dataclass(frozen=True)
 class Power:
     """What the verification would have noticed. scale: each output's largest magnitude on the reference; 1 for those in `exact`.
-    bare_error: relative error of the bare backbone in float32 on the CPU; of an .onnx file without a float64 form its noise.
+    bare_error: relative error of the bare backbone in float32 on the CPU, 0 where it is what the outputs are compared with.
     tolerance: the largest of the runtimes' own, see bounds().  smallest_shift: of the mean, in grey levels of 0..255,
     that exceeds it; None if none up to 255 does, or the pipeline removes every shift.  slack: how much of the tolerance is for the
     roundings of a fast resize.  asked: the tolerance that the recipe says.
@@ -56,7 +56,7 @@ class Power:
     roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there.
     untouched: the outputs that no value of the picture goes into: no mistake can show there, and what they are is all that is verified.
     truths: what each output is compared with; {} in older reports.  steps: how far one rounding of the model-ready tensor moves the
-    original, where that is more than any noise: it decides a step there (QuantizeLinear on a tie, a threshold); else 0.  room: as much,
+    original, where that is more than MOST, as it is where it decides a step (QuantizeLinear on a tie, a threshold); else 0.  room: as much,
     where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A runtime that is
     off by more than its tolerance is judged by a tolerance that is so much larger."""
 
@@ -77,6 +77,11 @@ class Power:
     steps: float = 0.0
     room: float = 0.0
 
+    @property
+    def noise(self) -> float:
+        """How far the original is from itself, in the outputs that are compared with it."""
+        return max((truth.error for truth in self.truths.values() if truth.kind == NOISE), default=0.0)
+
     def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
         """How far a runtime may be from the reference to pass, and how far before it fails: ten times what the bare network errs by there,
         or the original's own noise; a thousandth at most (a hundredth in TF32), beyond which it is not noise but wrong. Between the two it
@@ -88,9 +93,8 @@ class Power:
         if self.asked is not None:
             return self.asked, self.asked
         if bare is None:
-            return self.tolerance, max(self.tolerance, MARGIN * min(self.bare_error, MOST) + self.slack)
-        noise = max((truth.error for truth in self.truths.values() if truth.kind == NOISE), default=0.0)
-        most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * noise)
+            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, self.noise), MOST) + self.slack)
+        most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * self.noise)
         passes, fails = (MOST_REDUCED, MOST_REDUCED) if reduced else (MOST, MARGIN * MOST)
         return min(most, passes) + self.slack, min(most, fails) + self.slack
 

@@ -28,13 +28,10 @@ def test_export_verify_inspect_as_in_the_readme(tmp_path):
     assert "folded into features.0.weight, the cast and one subtraction left" in inspected
 
 
-def test_json_is_one_document_and_nothing_else(exported, tmp_path):
+def test_json_is_one_document_and_nothing_else(exported):
+    """An export's, too, whose libraries print much: tests/host/test_installations.py."""
     told = {}
-    for arguments in (
-        ["verify", exported.folder, "--runtime", "ort-cpu"],
-        ["inspect", exported.folder],
-        ["export", DIGITS, "-o", tmp_path],
-    ):
+    for arguments in (["verify", exported.folder, "--runtime", "ort-cpu"], ["inspect", exported.folder]):
         told[arguments[0]] = json.loads(in_a_process(*arguments, "--json", check=0).stdout)
     report = told["verify"]
     assert report["ok"] is True

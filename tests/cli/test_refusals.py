@@ -141,8 +141,9 @@ def export(tables):
 def met(kind, code):
     """The message and the name of what an example meets."""
     if kind == "console":
-        done = run(*shlex.split(code.partition("\n")[0])[2:], check=1, cwd=".")
+        done = run(*shlex.split(code.partition("\n")[0])[2:], cwd=".")
         line = done.stderr.splitlines()[-1]
+        assert done.returncode == (2 if line.endswith("[wrong-usage]") else 1)
         return line, line.rpartition("[")[2].removesuffix("]")
     with pytest.raises(PreprocError) as caught:
         export(code) if kind == "toml" else exec(compile(code, "example", "exec"), {"__name__": "example"})
@@ -226,6 +227,18 @@ def test_a_traceback_ends_in_what_explains_it():
     told = "".join(traceback.format_exception(wrapped(RecipeError)))
     assert told.count("preproc explain step-value") == 1
     assert "preproc explain recipe-value" not in told
+
+
+@pytest.mark.parametrize(
+    "arguments", [["export"], ["verify", "a", "--runtme", "x"], ["exprot"], ["attach", "a", "-o", "b", "--tolerance", "x"]]
+)
+def test_what_typer_refuses_has_a_name_too(arguments):
+    done = run(*arguments, "--json", check=2)
+    told = json.loads(done.stdout)
+    assert told["name"] == "wrong-usage"
+    assert done.stderr.splitlines()[-1] == f"preproc: error: {told['error']} [wrong-usage]"
+    bare = run(check=2)  # the help
+    assert "wrong-usage" not in bare.stderr
 
 
 @pytest.mark.parametrize("command", [["inspect", "no.onnx"], ["export", "no.toml"]])

@@ -1,15 +1,18 @@
 """The bare network is measured alone, and a user may say the tolerance."""
 
+import gc
 from dataclasses import replace
 
+import onnx_ir as ir
 import pytest
 from torch import nn
 
 from preproc.errors import PreprocError
 from preproc.export import export_bundle, verify_bundle
-from preproc.export.bare import bare_network
+from preproc.export.bare import Bare, bare_network
+from preproc.host import memory
 from preproc.sources import load_recipe
-from preproc.verify.runtimes import OrtCpu
+from preproc.verify.runtimes import OnnxReference, OrtCpu
 from preproc.verify.runtimes.pytorch import TorchScriptCpu
 from tests.conftest import ROOT
 from tests.export.exported import published, ran
@@ -37,6 +40,34 @@ def test_the_bare_network_is_measured_on_what_the_reference_makes_ready(tmp_path
     broken = replace(network, files={"model.onnx": tmp_path / "nothing.onnx"})
     assert broken.error(OrtCpu(), proof.cases, proof.power.scale) is None
     assert recipe.export.tolerance is None
+
+
+def test_one_copy_of_a_file_is_held_at_a_time(tmp_path, monkeypatch):
+    """Not the graph while its sessions are open, but for the reference's; and what was measured in a runtime is not run there again."""
+    held, asked = [], []
+    monkeypatch.setattr(memory, "LARGE", 0)
+    before = {id(thing) for thing in gc.get_objects() if type(thing) is ir.Graph}
+
+    def watched(kind, method):
+        real = getattr(kind, method)
+
+        def watching(*given, **options):
+            held.append([thing for thing in gc.get_objects() if type(thing) is ir.Graph and id(thing) not in before])
+            return real(*given, **options)
+
+        monkeypatch.setattr(kind, method, watching)
+
+    watched(OnnxReference, "__init__")
+    watched(OrtCpu, "open")
+    monkeypatch.setattr(Bare, "error", lambda _, runtime, *__: asked.append(runtime.name))
+    gc.disable()  # what is let go is collected at once, not by luck
+    try:
+        bundle = put(hand_made(tmp_path), tmp_path / "out")
+    finally:
+        gc.enable()
+    assert held == [[], [], []]  # the reference, the one with an uncorrected border, what was written
+    assert "ort-cpu" not in asked
+    assert ran(bundle.report)["ort-cpu"].bare == bundle.report.power.bare_error
 
 
 @pytest.mark.parametrize("wrong", [0, 1, -1e-3, "1e-3", True, float("nan")])

@@ -37,11 +37,10 @@ def test_grey_pixels_keep_their_digits_in_front_of_a_padded_convolution(tmp_path
     assert {entry["form"] for entry in bundle.contract["fold"].values()} == {"append"}
 
 
-@pytest.mark.parametrize("fold", ["auto", "off"])
-def test_a_recipe_without_fold_gives_the_same_numbers(tmp_path, fold, exported, rng):
-    bundle = export_bundle(replace(DIGITS, export={"fold": fold}), tmp_path / "digits", formats=["onnx"])
+def test_a_recipe_without_fold_gives_the_same_numbers(tmp_path, exported, rng):
+    bundle = export_bundle(replace(DIGITS, export={"fold": "off"}), tmp_path / "digits", formats=["onnx"])
     assert bundle.report.ok
-    assert bundle.contract["fold"]["onnx"]["folded"] == (fold == "auto")
+    assert [one.contract["fold"]["onnx"]["folded"] for one in (exported, bundle)] == [True, False]
     runtimes = [OrtCpu(), OrtCpu()]
     pixels = rng.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     for runtime, folder in zip(runtimes, (bundle.folder, exported.folder), strict=True):

@@ -130,6 +130,12 @@ def test_a_damaged_file_with_one_free_side_fails(tmp_path):
     recognizer(tmp_path)
     report = verify_bundle(right.folder, recipe=tmp_path / "m.onnx", model=narrow.folder / "model.onnx", runtimes=["ort-cpu"])
     assert report.results[0].verdict == "failed"
+    wide = put(recognizer(tmp_path, bake=90), tmp_path / "wide", verify_sizes=[(16, 70), (16, 90)])  # where the second size alone tells
+    recognizer(tmp_path)
+    right = put(tmp_path / "m.onnx", tmp_path / "small", verify_sizes=[(16, 70), (16, 100)])
+    for asked in ({"recipe": tmp_path / "m.onnx"}, {}):  # and among the golden samples, too
+        report = verify_bundle(right.folder, model=wide.folder / "model.onnx", runtimes=["ort-cpu"], **asked)
+        assert (report.results[0].verdict, "100" in report.results[0].worst) == ("failed", True)
     damaged = onnx.load(right.folder / "model.onnx")
     weight = next(tensor for tensor in damaged.graph.initializer if len(tensor.dims) == 4 and tensor.dims[2] == 16)
     values = numpy_helper.to_array(weight).copy()
@@ -174,7 +180,7 @@ def test_sizes_that_somebody_says(tmp_path):
     bundle = put(file, tmp_path / "out", verify_sizes=[(20, 30), (30, 20)])
     assert bundle.report.ok
     assert sizes(bundle) == [(20, 30), (30, 20)]
-    assert {case.pixels.shape[1:3] for case in bundle.golden()} == {(20, 30)}
+    assert [case.pixels.shape[1:3] for case in bundle.golden()] == [(20, 30)] * 4 + [(30, 20)]
 
 
 @pytest.mark.parametrize(
@@ -242,6 +248,9 @@ def test_nothing_is_run_for_a_file_that_is_not_verified(tmp_path):
     put(skipping(tmp_path, 10), tmp_path / "out.onnx", verify=False, progress=told.append)
     assert not any("sizes" in line for line in told)
     assert "verified_sizes" not in describe(tmp_path / "out.onnx")["contract"]
+    with pytest.raises(PreprocError, match="verify_sizes: expected for a file that is verified") as refusal:
+        put(skipping(tmp_path, 10), tmp_path / "out.onnx", verify=False, verify_sizes=[(20, 30)])
+    assert refusal.value.name == "option-without-effect"
 
 
 def test_bundles_from_before_are_verified_with_the_usual_sizes(tmp_path):

@@ -32,7 +32,8 @@ def conv(x, weight, bias, *, padding, pad, groups=1, **options):
 def reader_of(channels, pad=None, *, groups=1, scale=1.0, offset=0.0, takes_bias=True):
     """Of a convolution that reads `channels` of the picture, scaled and shifted."""
     slots = Slots.of_channels(channels).then(np.broadcast_to(scale, channels), np.broadcast_to(offset, channels))
-    return Reader("w", None, groups, pad, slots, channels, takes_bias=takes_bias)
+    pads = pad if isinstance(pad, tuple) else () if pad is None else (pad,)
+    return Reader("w", None, groups, pads, slots, channels, takes_bias=takes_bias)
 
 
 def plan_of(affine, pads, **options):
@@ -108,6 +109,33 @@ def test_one_shift_serves_a_padded_and_an_unpadded_convolution(rng):
         assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
 
 
+@given(
+    st.integers(0, 2**16),
+    st.sampled_from(["imagenet", "BGR", "RGBA", "mixing", "shift"]),
+    st.lists(st.sampled_from([0.0, 1.0, -0.5, 114.0]), min_size=2, max_size=3, unique=True),
+)
+def test_borders_of_several_constants_fold_and_what_averages_over_them(seed, name, values):
+    """One operation behind them all, and one behind each."""
+    shift = Affine(np.eye(3), np.array([-104.0, -117.0, -123.0]))
+    affine, rng = {**AFFINES, "shift": shift}[name], np.random.default_rng(seed)
+    x = rng.integers(0, 256, (2, affine.channels_in, 7, 6)).astype(np.float64)
+
+    def bordered(x, values):
+        for value in values:
+            x = np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 2)), constant_values=value)
+        return torch.nn.functional.avg_pool2d(torch.from_numpy(x), 2, 1).numpy()
+
+    ways = [tuple(values), *((value,) for value in values)]
+    readers, plan = plan_of(affine, ways)
+    assert plan.form == ("subtract" if name == "shift" else "append")
+    for reader, after, way in zip(readers, plan.after, ways, strict=True):
+        weight, bias = rng.normal(size=(4, 3, 3, 3)), rng.normal(size=4)
+        want = conv(bordered(apply(affine, x), way), weight, bias, padding=(0, 0), pad=None)
+        new = folded_weights(weight, bias, plan, reader, after)
+        got = conv(bordered(left_at_run_time(x, plan), way), *new, padding=(0, 0), pad=None)
+        assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
+
+
 @pytest.mark.parametrize(
     ("affine", "pad", "form"),
     [("imagenet", None, "cast"), ("imagenet", 0.0, "subtract"), ("RGBA", 0.0, "subtract"), ("GRAY", 0.0, "append"), ("GRAY", None, "cast")],
@@ -164,7 +192,8 @@ def test_the_bias_comes_from_the_rounded_weights(rng):
 @pytest.mark.parametrize(
     ("affine", "readers", "reason"),
     [
-        (IMAGENET, [reader_of(3, 0.0), reader_of(3, 1.0)], "padded with different constants"),
+        (GRAY, [reader_of(3, 0.0), reader_of(3, 1.0)], "padded with different constants, 0, 1, and no pixel maps to 0"),
+        (IMAGENET, [reader_of(3, (0.0, 1.0), scale=2.0)], "behind the backbone's own channel map"),
         (GRAY, [reader_of(3, 0.0, scale=2.0, offset=0.5)], "behind the backbone's own channel map"),
         (RGBA, [reader_of(3, 0.0, scale=(2.0, 1.0, 3.0))], "their number would change: the multiplication takes 3 channels"),
         (IMAGENET, [reader_of(3, scale=(1.0, 0.0, 1.0))], "has no inverse"),

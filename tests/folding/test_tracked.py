@@ -142,7 +142,7 @@ def test_a_focus_is_four_pixels_of_three_channels():
     reader = check(focus(Both.picture()), 1)
     assert reader.slots.channel.tolist() == [0, 1, 2] * 4
     assert reader.slots.phase.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
-    assert reader.order == "N C H[::2]|H[1::2]|H[::2]|H[1::2] W[::2]|W[::2]|W[1::2]|W[1::2]"
+    assert reader.order == f"N C H[::2]|H[1::2]|H[::2]|H[1::2] W[::2]|W[::2]|W[1::2]|W[1::2], {reader.slots.digest}"
     gray = check(focus(Both.picture((2, 1, 8, 12))), 1)
     assert gray.slots.channel.tolist() == [0] * 4
     assert len(set(gray.slots.phase.tolist())) == 4
@@ -193,7 +193,7 @@ def test_what_does_not_hold_for_every_pixel_is_refused(name):
 
 def test_a_padded_border_is_mapped_with_the_picture():
     padded = Tracked.picture("NCHW", SHAPE).padded([(0, 0), (0, 0), (1, 1), (1, 1)], 0.5)
-    assert padded.then(2.0, 1.0).pad == 2.0
+    assert padded.then(2.0, 1.0).pads == (2.0,)
     assert padded.shape == (2, 3, 10, 14)
     with pytest.raises(NotFoldableError, match="padded before its values are re-mapped"):
         padded.then(np.array([1.0, 2.0, 3.0]).reshape(3, 1, 1), 0.0)

@@ -1,10 +1,12 @@
 """Long work tells its stages, and how long the rest takes."""
 
+import onnx
 import pytest
 
 from preproc.errors import PreprocError
 from preproc.export import verify_bundle
-from preproc.host import paced, progress
+from preproc.host import Stage, paced, progress
+from tests.onnx_files import hand_made, put
 
 
 @pytest.fixture
@@ -32,6 +34,29 @@ def test_what_is_short_says_nothing(clock):
     for _ in paced(range(40), "counting", told.append):
         clock.now += 0.1
     assert told == []
+
+
+def test_bytes_are_told_in_gigabytes(clock):
+    told = []
+    stage = Stage("reading m.onnx", 2_000_000_000, told.append, in_bytes=True)
+    for done in (500_000_000, 1_000_000_000):
+        clock.now += 4
+        stage.at(done)
+    assert told == ["reading m.onnx: 1.0 of 2.0 GB, about 8 s left"]
+
+
+def test_attach_tells_how_far_a_large_file_is_read_hashed_and_written(monkeypatch, tmp_path):
+    """Weights inside, and beside the file."""
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    file = hand_made(tmp_path)
+    (tmp_path / "beside").mkdir()
+    onnx.save(onnx.load(file), tmp_path / "beside" / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    for given, written in ((file, "model.onnx"), (tmp_path / "beside" / "m.onnx", "model.onnx.data")):
+        told = []
+        assert put(given, tmp_path / written.replace(".", "-"), progress=told.append).report.ok
+        assert told[0] == "reading m.onnx"
+        for stage in ("reading m.onnx", "hashing m.onnx", f"writing {written}", f"hashing {written}", "computing the float64 reference"):
+            assert any(line.startswith(f"{stage}: ") and line.endswith(" s left") for line in told), (stage, told)
 
 
 def test_verify_tells_its_stages(bundle):

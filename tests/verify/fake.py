@@ -11,7 +11,7 @@ class Fake(Runtime):
     name, file = "ort-cpu", None
 
     def __init__(self, answer, *, absent=None, proof=None):
-        self.answer, self.absent, self.proven = answer, absent, proof
+        self.answer, self.absent, self.proven, self.closed = answer, absent, proof, False
 
     def open(self, path):  # noqa: ARG002
         if self.absent:
@@ -24,6 +24,9 @@ class Fake(Runtime):
         if self.proven:
             raise self.proven
         return "a fake"
+
+    def close(self):
+        self.closed = True
 
 
 EXPECTED = {"y": np.array([[1.0, 2.0]])}

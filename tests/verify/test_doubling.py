@@ -73,7 +73,7 @@ def test_a_batch_is_put_together_from_its_pictures_but_where_an_output_is_whole(
 def test_each_output_by_itself():
     found = known(lambda x: right(x) | {"z": right(x)["z"] + 2e-4})
     assert [truth.kind for truth in found.truths.values()] == [FLOAT64, NOISE]
-    assert "the file is 2.0e-04 from it there, more than roundings explain" in found.truths["z"].reason
+    assert "the file is 2.0e-04 from it, and 0.0001 at most is taken for rounding" in found.truths["z"].reason
     np.testing.assert_array_equal(found.cases[0].expected["z"], single(READY[:1])["z"])
     np.testing.assert_array_equal(found.cases[0].expected["y"], right(READY[:1])["y"])
 

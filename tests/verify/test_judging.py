@@ -32,6 +32,7 @@ def test_judge(runtime, verdict, reason):
     result = judge(runtime, ROOT, CASES, POWER)
     assert result.verdict == verdict
     assert reason is None or re.search(reason, str(result.reason))
+    assert runtime.closed
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _agreement(contract: Mapping[str, Any], model: Any, since: str | None) -> di
         told = graph.disagreements(view, model, since=since)
         word = f"{view['input']['name']}: " if "pictures" in contract else ""
         for found, texts in zip((wrong, unknown), told, strict=True):
-            found += [f"{word}{text}" for text in texts if f"{word}{text}" not in found]
+            found += [f"{word}{text}" for text in texts]
     return {"agrees": not wrong, "wrong": wrong, "not_compared": unknown}
 
 

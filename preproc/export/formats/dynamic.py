@@ -20,7 +20,7 @@ Made = TypeVar("Made")
 _MULTIPLE = re.compile(r"^ *(height|width) = (\d+)\*_\1 *$", re.MULTILINE)
 
 
-def exported(export: Callable[[tuple[dict[int, Any]]], Made], layout: str, size: Sides) -> Made:
+def with_free_sides(export: Callable[[tuple[dict[int, Any]]], Made], layout: str, size: Sides) -> Made:
     """What `export` makes with torch.export's dynamic_shapes for the one input: the batch is free, so are height and width where `size` has
     None. Where torch says that such a side has to be a multiple of a number, which networks demand that halve a picture and put the halves
     together again, it is one."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...errors import PreprocError
 from ...graph import strip
 from ...steps import Sides
-from .dynamic import exported, exporting
+from .dynamic import exporting, with_free_sides
 
 
 def export_backbone(backbone: nn.Module, example: Tensor, *, outputs: Sequence[str], opset: int, size: Sides) -> ir.Model:
@@ -33,7 +33,7 @@ def export_backbone(backbone: nn.Module, example: Tensor, *, outputs: Sequence[s
         )
 
     with exporting("torch.onnx", size):
-        program = exported(export, "NCHW", size)
+        program = with_free_sides(export, "NCHW", size)
     assert program is not None
     model: ir.Model = program.model
     if model.opset_imports.get("") != opset:

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from ...layers import Model
 from ...steps import Sides
-from .dynamic import exported, exporting
+from .dynamic import exporting, with_free_sides
 
 TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
 """What torch.export notes of the code and of this machine's paths."""
@@ -31,7 +31,7 @@ def export_pt2(model: Model, example: Tensor, path: Path, *, layout: str, size: 
     Raises PreprocError with torch's reason.
     """
     with torch.no_grad(), exporting("torch.export", size):
-        program = exported(lambda free: torch.export.export(model, (example,), dynamic_shapes=free, strict=False), layout, size)
+        program = with_free_sides(lambda free: torch.export.export(model, (example,), dynamic_shapes=free, strict=False), layout, size)
         program._example_inputs = None  # they would be pickled
         for module in program.graph_module.modules():
             if isinstance(module, fx.GraphModule):

@@ -66,9 +66,13 @@ def _stack(node: fx.Node) -> list[str]:
     return [re.sub(r"@\d+", "", str(path)) for path, _ in node.meta.get("nn_module_stack", {}).values()]
 
 
+def module_of(node: fx.Node) -> str:
+    """The name of the innermost module around it; empty in the network's own forward."""
+    return ["", *_stack(node)][-1]
+
+
 def _owner(node: fx.Node) -> str:
-    """The name of the innermost module around it."""
-    path = (["", *_stack(node)])[-1]
+    path = module_of(node)
     if not path:
         raise NotFoldableError(
             "the weight of the first convolution is computed in the network's own forward: give the convolution a module of its own",

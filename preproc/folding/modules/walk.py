@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from ...errors import NotFoldableError, PreprocError
 from .. import Reader, Tracked
 from .moves import shape_of
-from .plain import stand_in
+from .plain import module_of, stand_in
 from .rules import RULES
 from .tracing import reason, unheard
 from .values import Values, arguments_of
@@ -79,7 +79,8 @@ class _Walk(Values):
         try:
             self._visit(node)
         except PreprocError as error:
-            self.refusals.append(error if isinstance(error, NotFoldableError) else NotFoldableError(str(error), name=error.name))
+            path = module_of(node)
+            self.refuse(error, f"in module {path}" if path else "")
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "output":

@@ -45,11 +45,11 @@ def _flatten(node: Node, x: Array) -> Array:
 
 def _squeeze(node: Node, x: Array, axes: Array | None = None) -> Array:
     chosen = node.get("axes", axes)
-    return x.squeeze(None if chosen is None else tuple(int(axis) for axis in chosen))
+    return x.squeeze(None if chosen is None else tuple(int(axis) for axis in np.atleast_1d(chosen)))
 
 
 def _unsqueeze(node: Node, x: Array, axes: Array | None = None) -> Array:
-    return np.expand_dims(x, tuple(int(axis) for axis in node.get("axes", axes)))
+    return np.expand_dims(x, tuple(int(axis) for axis in np.atleast_1d(node.get("axes", axes))))
 
 
 def _split(node: Node, x: Array, sizes: Array | None = None) -> tuple[Array, ...]:
@@ -146,14 +146,16 @@ def _depth_to_space(node: Node, x: Array) -> Array:
 
 
 def _space_to_depth(node: Node, x: Array) -> Array:
+    if node.get("mode", "DCR") != "DCR":
+        raise node.refuse("has another order")
     n, c, h, w = x.shape
     b = node.get("blocksize")
     return x.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4).reshape(n, c * b * b, h // b, w // b)
 
 
 def _range(_: Node, start: Array, limit: Array, delta: Array) -> Array:
-    count = max(0, int(np.ceil((limit - start) / delta)))
-    return np.asarray(start + np.arange(count) * delta, start.dtype)
+    first, last, step = (value.reshape(-1)[0] for value in (start, limit, delta))
+    return np.asarray(first + np.arange(max(0, int(np.ceil((last - first) / step)))) * step, start.dtype)
 
 
 def _one_hot(node: Node, index: Array, depth: Array, values: Array) -> Array:

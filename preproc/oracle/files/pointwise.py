@@ -134,6 +134,12 @@ def _lp_normalization(node: Node, x: Array) -> Array:
     return np.asarray(x / np.linalg.norm(x, node.get("p", 2), axis=node.get("axis", -1), keepdims=True))
 
 
+def _dropout(node: Node, x: Array, ratio: Array | None = None, training: Array | None = None) -> tuple[Array, ...]:  # noqa: ARG001
+    if training is not None and training.any():
+        raise node.refuse("is one for training")
+    return (x, np.ones(x.shape, bool))[: len(node.outputs)]
+
+
 def _modulo(node: Node, x: Array, y: Array) -> Array:
     return np.asarray(np.fmod(x, y) if node.get("fmod", 0) else np.mod(x, y))
 
@@ -182,7 +188,7 @@ POINTWISE: Mapping[str, Form] = {name: _each(function) for name, function in _NU
     "Celu": lambda node, x: np.maximum(x, 0) + np.minimum(0, node.get("alpha", 1.0) * np.expm1(x / node.get("alpha", 1.0))),
     "Clip": _clip,
     "Div": _divide,
-    "Dropout": lambda node, x, *_: (x, np.ones(x.shape, bool))[: len(node.outputs)],
+    "Dropout": _dropout,
     "Elu": lambda node, x: np.where(x < 0, node.get("alpha", 1.0) * np.expm1(np.minimum(x, 0)), x),
     "Gelu": _gelu,
     "GroupNormalization": _group_normalization,

@@ -105,7 +105,7 @@ def _conv_transpose(node: Node, x: Array, w: Array, bias: Array | None = None) -
     """w: (C, M / group, ...)."""
     n, groups = x.ndim - 2, node.get("group", 1)
     window = _window(node, w.shape[2:], x.shape[2:])
-    more = node.get("output_padding", [0] * n)
+    more = list(node.get("output_padding", [0] * n))
     whole = [step * (size - 1) + reach for step, size, reach in zip(window.strides, x.shape[2:], window.reach, strict=True)]
     before, behind = list(window.before), list(window.behind)
     auto, asked = node.get("auto_pad", "NOTSET"), node.get("output_shape")
@@ -114,6 +114,7 @@ def _conv_transpose(node: Node, x: Array, w: Array, bias: Array | None = None) -
     if asked is not None:
         asked = asked[-n:]
         for at in range(n):
+            more[at] += max(0, asked[at] - whole[at] - more[at])
             total = whole[at] + more[at] - asked[at]
             before[at] = total // 2 if auto == "SAME_UPPER" else total - total // 2
             behind[at] = total - before[at]

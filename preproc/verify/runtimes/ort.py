@@ -94,7 +94,9 @@ class OrtCpu(Runtime):
         try:
             parts: Sequence[Any] = self.session.get_provider_graph_assignment_info()
         except AttributeError as error:
-            raise VerificationError("expected an onnxruntime that says where each node runs (1.24 or newer), got an older one") from error
+            raise VerificationError(
+                "expected an onnxruntime that says where each node runs (1.24 or newer), got an older one", name="runtime-absent"
+            ) from error
         return parts
 
     def _session(self, ort: Any, model: str | bytes, options: Any) -> Any:
@@ -223,7 +225,8 @@ class OnnxReference:
 
     model: the file, or an edited one in memory whose weights in other files are in `folder`.  names: of the outputs that are wanted.
     image: the input that takes the picture.  laid_out: makes of (N, C, H, W) values the axes which that has; None: they are its own.
-    others: the further inputs' values beside that.  untouched: as verify.Truth's.  optimized: whether ONNX Runtime may rewrite the graph.
+    others: the further inputs' values beside that.  untouched: as verify.Truth's.
+    optimized: whether ONNX Runtime may rewrite the graph.
     """
 
     per_picture = False
@@ -270,9 +273,8 @@ class OnnxReference:
                 )
 
     def feeds(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """All inputs, for x: (N, C, H, W), the model's batch, whose dtype a picture of floats keeps."""
-        picture = self.laid_out(x)
-        return {self.image: picture if self.kind.kind == "f" else picture.astype(self.kind), **self.others(x)}
+        """All inputs, for x: (N, C, H, W), the model's batch, whose dtype the picture keeps."""
+        return {self.image: self.laid_out(x), **self.others(x)}
 
     def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """x: as feeds() takes it."""

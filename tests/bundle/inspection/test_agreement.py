@@ -234,6 +234,24 @@ def test_a_file_whose_contract_is_gone_is_not_said_to_be_somebody_elses(tmp_path
     assert "no contract of preproc inside: what follows is read from the file itself" in lines(describe(tmp_path / "bare.onnx"))
 
 
+def test_pixels_that_stand_side_by_side_are_told_apart(tmp_path):
+    """A space-to-depth of which a convolution reads one pixel of each block: another one is another graph."""
+    nodes = [
+        helper.make_node("SpaceToDepth", ["image"], ["deep"], blocksize=2),
+        *[helper.make_node("Constant", [], [name], value_ints=[value]) for name, value in (("from", 3), ("to", 6), ("axis", 1))],
+        helper.make_node("Slice", ["deep", "from", "to", "axis"], ["first"], name="slice"),
+    ]
+    bundle = put(hand_made(tmp_path, nodes=nodes), tmp_path / "out", size=(24, 20), fold="require")
+    assert describe(bundle.folder / "model.onnx")["agreement"] == {"agrees": True, "wrong": [], "not_compared": []}
+    model = onnx.load(bundle.folder / "model.onnx")
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.output[0] in ("from", "to"):
+            node.attribute[0].ints[0] += 3
+    onnx.save(model, tmp_path / "changed.onnx")
+    (wrong,) = describe(tmp_path / "changed.onnx")["agreement"]["wrong"]
+    assert re.search(r"the axes N \(HWC\) H W, \w{12}, got N \(HWC\) H W, \w{12}: is the picture turned", wrong)
+
+
 @pytest.mark.parametrize(
     "text", ["{}", "nonsense", "[]", '{"format": "preproc-contract", "version": 1}', '{"format": "preproc-contract", "version": 2}']
 )

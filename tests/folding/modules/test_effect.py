@@ -29,6 +29,16 @@ def test_a_torch_module(spelling):
     check(module_effect(Net((SPELLINGS | IN_PYTHON)[spelling]).eval(), torch.zeros(2, 3, 24, 24)), spelling)
 
 
+def test_a_focus_without_a_normalization_has_none():
+    def focus(x):
+        return F.conv2d(torch.cat([x[..., top::2, left::2] for top in (0, 1) for left in (0, 1)], 1), torch.ones(4, 12, 3, 3))
+
+    effect = module_effect(_Only(focus), torch.zeros(2, 3, 24, 24))
+    assert guard.normalizes(effect) is False
+    assert not effect.stopped
+    assert guard.normalizes(module_effect(_Only(lambda x: focus(x.sigmoid())), torch.zeros(2, 3, 24, 24))) is None
+
+
 KEEPING = {
     "flip": lambda x: x.flip(2),
     "pad": lambda x: F.pad(x, (1, 2, 0, 1)),

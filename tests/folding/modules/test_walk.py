@@ -129,7 +129,6 @@ REFUSED = {
         lambda: Stem(lambda m, x: m.conv(F.pad(x.permute(0, 2, 3, 1), (1, 0))[..., :3].permute(0, 3, 1, 2))),
         "channels are padded",
     ),
-    "pad twice": (lambda: Stem(lambda m, x: m.conv(F.pad(x, (1, 1), value=1.0))), "padded twice"),
     "returned": (lambda: nn.Identity(), "returns its input"),
     "no reader": (lambda: Stem(lambda m, x: m.scale * x.shape[2]), "no convolution reads the input"),
     "data dependent": (lambda: Stem(lambda m, x: m.conv(x) if x.sum() > 0 else x), "torch.export cannot read"),
@@ -153,5 +152,5 @@ def test_refusals_say_why_and_leave_the_collapsed_affine_in_front(name):
 
 def test_readers_are_named_as_in_the_state_dict():
     (reader,) = first_convolutions(Stem(TRANSPARENT["transform_input"]).eval(), torch.zeros(1, 3, 8, 8, **double))(3)
-    assert (reader.weight, reader.bias, reader.pad) == ("conv.weight", "conv.bias", 0.0)
+    assert (reader.weight, reader.bias, reader.pads) == ("conv.weight", "conv.bias", (0.0,))
     assert not reader.slots.are_bare

@@ -18,7 +18,9 @@ def value(name, kind=TensorProto.FLOAT, shape=None):
 
 
 def saved(nodes, folder, *, weights=None, functions=(), external=False, opset=17, outputs=("y",)):
-    tensors = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
+    tensors = [
+        array if isinstance(array, onnx.TensorProto) else numpy_helper.from_array(array, name) for name, array in (weights or {}).items()
+    ]
     graph = helper.make_graph(nodes, "g", [value("x", shape=["n", 3])], [onnx.ValueInfoProto(name=name) for name in outputs], tensors)
     imports = [helper.make_opsetid("", opset), helper.make_opsetid("ours", 1)]
     made = helper.make_model(graph, opset_imports=imports, functions=functions, ir_version=8)
@@ -88,14 +90,20 @@ def test_functions_of_the_model(tmp_path):
             [helper.make_node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16), helper.make_node("Cast", ["h"], ["y"], to=1)],
             "makes float16 of its",
         ),
-        ([helper.make_node("Add", ["x", "half"], ["y"])], "holds numbers of float16"),
+        ([helper.make_node("Mul", ["half", "half"], ["h"]), helper.make_node("Cast", ["h"], ["y"], to=1)], "answers float16"),
+        ([helper.make_node("Cast", ["brain"], ["y"], to=1)], "holds numbers of bfloat16"),
     ],
 )
 def test_what_has_no_float64_form_says_why(nodes, reason, tmp_path):
+    weights = {"half": np.ones(3, np.float16), "brain": helper.make_tensor("brain", TensorProto.BFLOAT16, [3], [1.0] * 3)}
+    file = saved(nodes, tmp_path, weights={name: values for name, values in weights.items() if name in nodes[0].input})
     with pytest.raises(NotInDoubleError, match=reason):
-        DoubleFile(saved(nodes, tmp_path, weights={"half": np.ones(3, np.float16)} if "half" in nodes[0].input else None))(
-            {"x": X.astype(np.float64)}, ("y",)
-        )
+        DoubleFile(file)({"x": X.astype(np.float64)}, ("y",))
+
+
+def test_weights_that_are_only_kept_in_half_precision(tmp_path):
+    nodes = [helper.make_node("Cast", ["half"], ["w"], to=TensorProto.FLOAT), helper.make_node("Mul", ["x", "w"], ["y"])]
+    agrees(saved(nodes, tmp_path, weights={"half": np.full(3, 1 / 3, np.float16)}))
 
 
 def test_a_form_that_loses_digits_is_seen(tmp_path, monkeypatch):

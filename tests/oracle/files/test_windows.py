@@ -71,7 +71,7 @@ def test_transposed_convolutions(told, groups, more, tmp_path_factory):
 
 def test_a_transposed_convolution_of_an_asked_size(tmp_path):
     inputs = [values(1, 2, 4, 5), values(2, 3, 3, 3, seed=1)]
-    for told in ({"output_shape": [9, 10]}, {"output_shape": [8, 10], "auto_pad": "SAME_UPPER"}):
+    for told in ({"output_shape": [9, 10]}, {"output_shape": [10, 11]}, {"output_shape": [8, 10], "auto_pad": "SAME_UPPER"}):
         check("ConvTranspose", inputs, tmp_path, strides=[2, 2], **told)
 
 

@@ -12,9 +12,9 @@ from preproc.bundle import open_bundle
 from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
 from preproc.export import verify_bundle
 from preproc.verify import judge
-from preproc.verify.runtimes import RUNTIMES, OrtCpu, load_torchscript
+from preproc.verify.runtimes import RUNTIMES, OrtCpu, load_torchscript, onnxruntime
 from preproc.verify.runtimes.openvino import OpenVinoCpu
-from preproc.verify.runtimes.ort import OrtCuda
+from preproc.verify.runtimes.ort import _IDENTITY, OrtCuda
 from preproc.verify.runtimes.pytorch import TorchCpu, TorchCuda, TorchScriptCpu, _tf32
 
 
@@ -118,6 +118,42 @@ def test_a_cuda_session_that_is_really_the_cpu_fails(cuda, parts, message):
     """onnxruntime #23372: providers=["CUDAExecutionProvider"] and a log line, and the CPU computes."""
     with pytest.raises(VerificationError, match=message):
         cuda(*parts).proof()
+
+
+@pytest.mark.parametrize("kind", [OrtCpu, OpenVinoCpu])
+def test_a_file_that_was_let_go_may_be_opened_again(kind, exported):
+    if kind is OpenVinoCpu:
+        pytest.importorskip("openvino")
+    runtime, pixels = kind(), exported.golden()[0].pixels
+    answers = []
+    for _ in range(2):
+        runtime.open(exported.folder / "model.onnx")
+        answers.append(runtime.run(pixels)["logits"])
+        runtime.close()
+        assert not {"session", "model"} & vars(runtime).keys()
+    runtime.close()
+    np.testing.assert_array_equal(*answers)
+
+
+def test_without_a_cuda_device_no_file_is_opened_for_it(exported, monkeypatch):
+    """One node is: a fallback to the CPU would hold the weights, and the libraries for a device 200 MB."""
+    opened, real = [], onnxruntime().InferenceSession
+
+    def session(model, *rest, **options):
+        opened.append(len(model))
+        return real(model, *rest, **options)
+
+    def never():
+        raise AssertionError("the libraries were loaded")
+
+    monkeypatch.setattr(OrtCuda, "_provider", lambda _: CPU)
+    monkeypatch.setattr("preproc.verify.runtimes.ort._has_driver", lambda: False)
+    monkeypatch.setattr(onnxruntime(), "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(onnxruntime(), "preload_dlls", never, raising=False)
+    monkeypatch.setattr(onnxruntime(), "InferenceSession", session)
+    with pytest.raises(RuntimeAbsentError, match="fell back to the CPU"):
+        OrtCuda().open(exported.folder / "model.onnx")
+    assert opened == [len(_IDENTITY)]
 
 
 def test_a_session_without_the_cuda_provider_is_absent(exported, monkeypatch):

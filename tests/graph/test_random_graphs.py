@@ -1,0 +1,21 @@
+"""The first of the random graphs of `make survey`: folded exactly or refused; a fold that is wrong is seen."""
+
+import pytest
+
+from preproc.folding import Tracked
+from tests.survey_graphs import one
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_random_graphs_fold_or_are_refused(seed):
+    answer, error = one(seed)
+    assert answer in ("cast", "subtract", "append") or answer.startswith("refused: ")
+    assert error <= 1e-9
+
+
+def test_a_wrong_fold_is_seen(monkeypatch):
+    """As if no border held anything."""
+    monkeypatch.setattr(Tracked, "holding", lambda self, _: self)
+    with pytest.raises(AssertionError, match="cast, error"):
+        for seed in range(16):
+            one(seed)
