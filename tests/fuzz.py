@@ -21,8 +21,7 @@ from preproc.errors import PreprocError
 from preproc.export import attach
 from preproc.sources import PixelsSpec
 from preproc.steps import Rescale
-from tests.export.test_axes import CASES, network
-from tests.export.test_several_pictures import stereo
+from tests.inputs_of_files import CASES, network, stereo
 from tests.onnx_files import hand_made, old_network, put
 
 SPEC = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=(None, None), channels=3)

@@ -17,54 +17,9 @@ from preproc.sources import PixelsSpec
 from preproc.steps import Letterbox, Normalize, Rescale, Standardize
 from preproc.verify.runtimes import onnxruntime
 from tests.damage import edit_onnx, replace_weight
+from tests.inputs_of_files import CASES, COMPUTED, SECOND, TOGETHER, TURNED, UNSQUEEZED, W2, W3, network, node
 
-node = helper.make_node
 STEPS = (Rescale(), Normalize.preset("imagenet"))
-RNG = np.random.default_rng(3)
-W2, W3 = (RNG.normal(size=(8, 3, *[3] * rank)).astype(np.float32) for rank in (2, 3))
-HEAD = RNG.normal(size=(8, 4)).astype(np.float32)
-
-
-def network(folder, shape, front, *, opset=13, weight=W2, pads=1, image="image", batch=1):
-    """front: nodes that make "first" of the picture; then a convolution up to (batch, 4) scores that react to everything."""
-    kernel = weight.ndim - 2
-    nodes = [
-        *front,
-        node("Conv", ["first" if front else image, "w", "b"], ["c"], pads=[pads] * 2 * kernel, name="conv"),
-        node("Relu", ["c"], ["r"]),
-        node("GlobalAveragePool", ["r"], ["g"]),
-        node("Flatten", ["g"], ["f"]),
-        node("MatMul", ["f", "h"], ["y"]),
-    ]
-    arrays = {"w": weight, "b": RNG.normal(size=8).astype(np.float32), "h": HEAD, "zero": np.array([0], np.int64)}
-    arrays |= {"pictures": np.array([-1, 3, 12, 16], np.int64)}
-    arrays |= {name: np.array([number], np.int64) for name, number in (("two", 2), ("five", 5), ("all", -1))}
-    inputs = [helper.make_tensor_value_info(image, TensorProto.FLOAT, shape)]
-    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 4])]
-    made = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(array, name) for name, array in arrays.items()])
-    file = folder / "m.onnx"
-    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), file)
-    return file
-
-
-UNSQUEEZED = [node("Unsqueeze", ["image", "zero"], ["first"])]
-OLD = [node("Unsqueeze", ["image"], ["first"], axes=[0])]
-TURNED = [node("Transpose", ["image"], ["t"], perm=[2, 0, 1]), node("Unsqueeze", ["t", "zero"], ["first"])]
-TOGETHER = [node("Reshape", ["image", "pictures"], ["first"])]
-SECOND = [node("Transpose", ["image"], ["first"], perm=[0, 2, 1, 3, 4])]
-COMPUTED = [node("Shape", ["image"], ["sides"]), node("Slice", ["sides", "two", "five"], ["own"])]
-COMPUTED += [node("Concat", ["all", "own"], ["as pictures"], axis=0), node("Reshape", ["image", "as pictures"], ["first"])]
-CASES = {
-    "CHW": ([3, 12, 16], UNSQUEEZED, {}, "HWC", [12, 16, 3], True),
-    "CHW, free sides": ([3, "h", "w"], UNSQUEEZED, {}, "HWC", ["height", "width", 3], True),
-    "CHW, opset 11": ([3, 12, 16], OLD, {"opset": 11}, "HWC", [12, 16, 3], True),
-    "HWC": ([12, 16, 3], TURNED, {}, "HWC", [12, 16, 3], True),
-    "NCTHW": (["N", 3, 4, 12, 16], [], {"weight": W3, "batch": "N"}, "NTHWC", ["N", 4, 12, 16, 3], True),
-    "NCTHW, free frames": (["N", 3, "T", 12, 16], [], {"weight": W3, "batch": "N"}, "NTHWC", ["N", "frames", 12, 16, 3], True),
-    "NTCHW": (["N", 4, 3, 12, 16], SECOND, {"weight": W3, "batch": "N"}, "NTHWC", ["N", 4, 12, 16, 3], True),
-    "NTCHW, one batch": ([1, 4, 3, 12, 16], SECOND, {"weight": W3}, "NTHWC", [1, 4, 12, 16, 3], True),
-    "NTCHW as pictures": (["N", 4, 3, 12, 16], TOGETHER, {"batch": None}, "NTHWC", ["N", 4, 12, 16, 3], True),
-}
 
 
 def put(file, out, **options):

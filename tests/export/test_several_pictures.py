@@ -5,7 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from preproc import graph
 from preproc.bundle.inspection import describe, lines
@@ -18,34 +18,11 @@ from preproc.steps import FromPixels, Letterbox, Normalize, Rescale, Resize
 from preproc.verify import inputs
 from preproc.verify.runtimes import onnxruntime
 from tests.damage import edit_onnx
+from tests.inputs_of_files import SHAPE, node, stereo
 
-node = helper.make_node
 STEPS = (Rescale(), Normalize.preset("imagenet"))
 OTHERS = (Rescale(), Normalize(mean=(0.4, 0.5, 0.3), std=(0.2, 0.3, 0.25), unit="0-1"))
 INCEPTION = (Rescale(), Normalize.preset("inception"))
-SHAPE = ["N", 3, 10, 12]
-
-
-def stereo(folder, shapes=(SHAPE, SHAPE), *, apart=False, blind=False, opset=13):
-    """Scores of what "left" and "right" have not in common; apart: convolutions of their own.  blind: of "right" hardly anything."""
-    rng = np.random.default_rng(5)
-    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in (("w", (8, 3, 3, 3)), ("v", (8, 3, 3, 3)), ("h", (8, 4)))}
-    arrays |= {"b": rng.normal(size=8).astype(np.float32), "little": np.float32(1e-9 if blind else 0.7)}
-    nodes = [
-        node("Conv", ["left", "w", "b"], ["a"], pads=[1] * 4),
-        node("Conv", ["right", "v" if apart else "w", "b"], ["c"], pads=[1] * 4),
-        *(node("Relu", [name], [f"r{name}"]) for name in "ac"),
-        *(node("GlobalAveragePool", [f"r{name}"], [f"g{name}"]) for name in "ac"),
-        node("Mul", ["gc", "little"], ["d"]),
-        node("Sub", ["ga", "d"], ["e"]),
-        node("Flatten", ["e"], ["f"]),
-        node("MatMul", ["f", "h"], ["y"]),
-    ]
-    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in zip(("left", "right"), shapes, strict=True)]
-    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [shapes[0][0] if len(shapes[0]) == 4 else 1, 4])]
-    made = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(array, name) for name, array in arrays.items()])
-    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), folder / "m.onnx")
-    return folder / "m.onnx"
 
 
 def put(file, out, names, *, steps=STEPS, color="RGB", layout="NHWC", **options):
