@@ -63,7 +63,7 @@ def bare_network(
         @functools.cache
         def fed() -> "tuple[graph.Picture, Given]":
             loaded = graph.load(backbone)
-            return graph.picture_input(loaded, recipe.backbone.input, recipe.backbone.layout), beside(recipe, loaded).others
+            return graph.picture_input(loaded, recipe.backbone.input, recipe.backbone.layout).alone(), beside(recipe, loaded).others
 
         return Bare({"model.onnx": backbone}, None, names, lambda ready: fed()[0].arrange(ready), lambda ready: fed()[1](ready))
     import torch

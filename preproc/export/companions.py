@@ -37,7 +37,8 @@ def beside(recipe: Recipe, model: "ir.Model") -> Beside:
     constants = graph.others(model, picture, but=[other.input for other in recipe.further])
     if not recipe.further:
         return Beside(constants, constants)
-    inputs_of = [graph.any_picture(model, other.input, _layout(other)) for other in recipe.further]
+    inputs_of = [graph.any_picture(model, other.input, _layout(other)).alone() for other in recipe.further]
+    picture = picture.alone()
 
     @functools.cache
     def pixels(rows: int, size: tuple[int, int]) -> dict[str, NDArray[Any]]:

@@ -69,7 +69,7 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
         OnnxReference,
         names=recipe.backbone.outputs,
         image=str(picture.value.name),
-        laid_out=picture.laid_out,
+        laid_out=picture.alone().laid_out,
         others=around.others,
         untouched=graph.untouched(model, picture.value),
     )

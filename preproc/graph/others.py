@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
-from .picture import Picture, other_inputs, sides
+from .picture import Picture, apart, other_inputs, sides
 
 Others = Callable[[NDArray[Any]], dict[str, NDArray[Any]]]
 """The picture's ready values, (N, C, H, W) -> the arrays."""
@@ -19,7 +19,8 @@ def others(model: ir.Model, picture: Picture, *, but: Container[str] = ()) -> Ot
     """The same arrays for every picture: floats between 0.5 and 1.5, whole numbers and booleans 1; free sides are 1, but the batch is the
     picture's, and so are sides that are called as its height or width. but: inputs that are fed otherwise. Raises PreprocError for inputs
     that are no numbers."""
-    values = [value for value in other_inputs(model, picture) if value.name not in but]
+    values = [apart(value) for value in other_inputs(model, picture) if value.name not in but]
+    picture = picture.alone()
     for value in values:
         _check(value)
 

@@ -1,6 +1,6 @@
 """The input of a graph that takes the picture, and its layout: said, seen in the graph, or told by its shape."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,10 @@ class Picture:
     height: int | None
     width: int | None
     frames: int | None = None
+
+    def alone(self) -> "Picture":
+        """Without the graph, which is as large as its weights: to lay out what the model takes."""
+        return replace(self, value=apart(self.value))
 
     @property
     def axes(self) -> str:
@@ -152,6 +156,11 @@ def any_picture(model: ir.Model, name: str | None = None, layout: str | None = N
     if value is None:
         raise PreprocError(f"no input takes a picture: {listed}", name="no-picture-input")
     return _picture(model, value, layout)
+
+
+def apart(value: ir.Value) -> ir.Value:
+    """What an input says of itself, without its graph."""
+    return ir.Value(name=value.name, shape=value.shape, type=value.type)
 
 
 def sides(value: ir.Value | None) -> list[int | str | None] | None:
