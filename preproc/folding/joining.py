@@ -1,14 +1,16 @@
 """Values that are put together again."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from .slots import Slots
-from .tracked import Tracked
+from .tracked import MOST, Tracked, shortened, told
 
 
 def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
@@ -24,13 +26,16 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
             "parts of the picture with different paddings are put together before the first convolution", name="fold-padding"
         )
     shape = (*first.shape[:axis], sum(part.shape[axis] for part in parts), *first.shape[axis + 1 :])
-    order = tuple(each[0] if len(set(each)) == 1 else "|".join(each) for each in zip(*(part.order for part in parts), strict=True))
+    letters = zip(*(part.order for part in parts), strict=True)
+    order = tuple(each[0] if len(set(each)) == 1 else shortened("|".join(each)) for each in letters)
     if all(_same(part, first) and part.is_plain(axis) for part in parts):  # more of the same channels
-        moves = (("joined", axis, tuple((part.moves, part.shape[axis]) for part in parts)),)
+        moves = _joined([(axis, part.moves, part.shape[axis]) for part in parts])
         return replace(first, shape=shape, order=order, moves=moves, ordered=ordered)
     for at in range(first.rank):
         if at == axis or not all(part.is_plain(at) for part in parts):
             parts = [part.spread(at) for part in parts]
+    if sum(len(part.slots) for part in parts) > MOST:
+        raise NotFoldableError(f"parts of the picture are put together to {told(shape)}", name="fold-moved-pixels")
     ways = list(dict.fromkeys(part.moves for part in parts))
     tops = {way: max(int(part.slots.phase.max()) + 1 for part in parts if part.moves == way) for way in ways}
     starts = dict(zip(ways, np.cumsum([0, *tops.values()]).tolist(), strict=False))
@@ -46,8 +51,13 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
         np.concatenate([part.slots.scale for part in parts]),
         np.concatenate([part.slots.offset for part in parts]),
     )
-    moves = first.moves if len(ways) == 1 else (("joined", tuple(ways)),)
+    moves = parts[0].moves if len(ways) == 1 else _joined(ways)
     return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves, ordered=ordered)
+
+
+def _joined(ways: Sequence[Any]) -> tuple[Any, ...]:
+    """Of what was done to each part, a digest: parts of parts of parts would be told without end."""
+    return (("joined", hashlib.sha256(repr(ways).encode()).hexdigest()),)
 
 
 def _same(one: Tracked, other: Tracked) -> bool:

@@ -4,6 +4,7 @@ The torch and the ONNX fold each translate their own operators into these few. T
 not matter which pixel a number is from: only which channel it is, and which numbers are of the same pixel.
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from .slots import Slots
 MOST = 1 << 20
 """Numbers along the axis that is summed over: a picture of 512x512 pixels in four channels, flattened. A longer side stands for a free
 one."""
+LONGEST = 100
+"""Letters that tell of an axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,5 +264,10 @@ def told(shape: Sequence[int]) -> str:
     return f"({', '.join('free' if side > MOST >> 4 else str(side) for side in shape)})"
 
 
+def shortened(text: str) -> str:
+    """Itself, or 12 digits of its sha256, so that what is made of what was made does not grow without end."""
+    return text if len(text) <= LONGEST else hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def _together(letters: Sequence[str]) -> str:
-    return letters[0] if len(letters) == 1 else f"({''.join(letters)})" if letters else ""
+    return letters[0] if len(letters) == 1 else shortened(f"({''.join(letters)})") if letters else ""

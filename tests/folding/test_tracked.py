@@ -168,6 +168,21 @@ def test_what_is_unfolded_and_folded_back_is_a_picture_again():
     assert len(set(reader.slots.phase.tolist())) == 1
 
 
+def doubled(tracked, times):
+    return tracked if times == 0 else doubled(concatenate([tracked, tracked], 1), times - 1)
+
+
+def test_parts_of_parts_are_followed_to_some_length_only():
+    """A file may double a value forty times; nobody has the memory to run it."""
+    tracked = Tracked.picture("NCHW", SHAPE)
+    for _ in range(40):
+        tracked = concatenate([tracked.slice(2, None, None, -1), tracked], 3)
+        tracked = tracked.reshape([*tracked.shape[:2], tracked.shape[2] * tracked.shape[3], 1]).reshape(tracked.shape)
+    assert len("".join(tracked.order)) < 1000
+    with pytest.raises(NotFoldableError, match="parts of the picture are put together"):
+        doubled(tracked, 40)
+
+
 REFUSED = {
     "along other axes": (lambda x: Reader.of(x.permute([0, 2, 3, 1]), weight="w", bias=None, channels=3), "on axis 1"),
     "mixed": (lambda x: x.permute([0, 2, 3, 1]).reshape([2, 8, 18, 2]), "channels are mixed with positions"),
