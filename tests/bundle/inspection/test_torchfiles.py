@@ -178,9 +178,9 @@ def test_show_takes_every_file_with_a_contract(exported, tmp_path):
 
     steps = load_recipe(ROOT / "models" / "digits.toml").steps
     for name in ("", "model.onnx", "model.pt", "manifest.json"):
-        shown = _front(exported.folder / name)
+        shown = _front(exported.folder / name, None)
         assert [step.name for step in shown.steps] == [step.name for step in steps]
-    assert _front(ROOT / "models" / "digits.toml").steps == steps
+    assert _front(ROOT / "models" / "digits.toml", None).steps == steps
     torch.save(STATE, tmp_path / "w.pt")
     shutil.copy(ROOT / "models" / "digits.safetensors", tmp_path)
     for name in ("w.pt", "digits.safetensors"):
