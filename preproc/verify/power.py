@@ -93,10 +93,10 @@ class Power:
         if self.asked is not None:
             return self.asked, self.asked
         if bare is None:
-            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, self.noise), MOST) + self.slack)
+            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, self.noise), MOST) + 2 * self.slack)
         most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * self.noise)
         passes, fails = (MOST_REDUCED, MOST_REDUCED) if reduced else (MOST, MARGIN * MOST)
-        return min(most, passes) + self.slack, min(most, fails) + self.slack
+        return min(most, passes) + self.slack, min(most, fails) + 2 * self.slack  # where these roundings are is luck
 
     def weakness(self, tolerance: float | None = None, bare: float | None = None) -> str | None:
         """Why a pass would mean nothing with this tolerance, of a runtime in which the bare network errs by `bare`; or None."""
