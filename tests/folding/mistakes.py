@@ -10,10 +10,10 @@ def as_unpadded(monkeypatch):
     """The offset in the bias of every first convolution, as if nothing were padded."""
 
     def plan(readers, *rest):
-        return plan_for([dataclasses.replace(reader, pad=None) for reader in readers], *rest)
+        return plan_for([dataclasses.replace(reader, pads=()) for reader in readers], *rest)
 
     def weights(weight, bias, plan, reader, after):
-        return folded_weights(weight, bias, plan, dataclasses.replace(reader, pad=None), after)
+        return folded_weights(weight, bias, plan, dataclasses.replace(reader, pads=()), after)
 
     for engine in ("graph.editing", "folding.modules.rewriting"):
         monkeypatch.setattr(f"preproc.{engine}.plan_for", plan)

@@ -111,7 +111,7 @@ def test_a_fold_that_fails_half_way_changes_nothing():
     [
         (lambda: model([conv()], {"w": W}, channels=4), "expected a model that takes 3 channels, as the steps make, got 4 in x"),
         (lambda: model([conv()], {"w": W}, inputs=[helper.make_tensor_value_info("z", DOUBLE, [1, 3, 4, 4])]), "one input"),
-        (lambda: model([node("Gather", "x i", "y")], {"i": np.array([0])}, kind=TensorProto.INT64), "a float picture"),
+        (lambda: model([node("Gather", "x i", "y")], {"i": np.array([0])}, kind=TensorProto.BOOL), "a float picture"),
     ],
 )
 def test_models_that_do_not_fit_are_refused(make, message):
