@@ -105,14 +105,16 @@ class Reductions(nn.Module):
 
 
 def is_right(report, formats=3):
-    """Every runtime that ran passed, by a tolerance of its own, which comes from what the bare network errs by in it."""
+    """Every runtime that ran passed, by a tolerance of its own for each output, which comes from what the bare network errs by in it
+    there."""
     results = ran(report)
     assert len(results) == formats + 1, results
     for result in results.values():
         assert result.verdict == "passed", result
         assert result.bare is not None
-        assert result.tolerance == pytest.approx(min(max(LEAST, MARGIN * result.bare), MOST))
-        assert result.error <= result.tolerance
+        for name, part in result.parts.items():
+            assert part.tolerance == pytest.approx(min(max(LEAST, MARGIN * part.bare, MARGIN * report.power.truths[name].rounding), MOST))
+            assert part.error <= part.tolerance
     assert report.power.tolerance == max(result.tolerance for result in results.values())
 
 
