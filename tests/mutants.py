@@ -272,9 +272,9 @@ def _judged(name: str, recipe: object, backbone: object, bundle: object, folder:
 
     def told(kind: str, what: str, file: Path, runtime: str, original: Path, wrong: list[str]) -> Planted:
         fresh_one = functools.partial(made, RUNTIMES[runtime], None, recipe.backbone.outputs)
-        bare = network.error(fresh_one(), known.cases, known.power.scale)
+        bare = network.errors(fresh_one(), known.cases, known.power.parts)
         result = judge(fresh_one(), file, known.cases, known.power, bare=bare)
-        tolerance = known.power.bounds(bare)[0]
+        tolerance = known.power.tolerance if result.tolerance is None else result.tolerance
         noticed = f"verify: {result.reason}"[:90] if result.verdict == FAILED else None
         if noticed is None and wrong:
             noticed = f"inspect: {wrong[0]}"[:90]

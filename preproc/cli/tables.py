@@ -38,7 +38,7 @@ def print_report(report: "Report") -> None:
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
     console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")
-    for line in _truths(power):
+    for line in (*_groups(power), *_truths(power)):
         console.print(line)
     if power.mixed:
         console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
@@ -57,11 +57,19 @@ def print_report(report: "Report") -> None:
         console.print(f"  its model-ready tensors differ from the float64 reference's by {original.ready_error:.1e} of the largest value")
 
 
+def _groups(power: "Power") -> "Iterator[str]":
+    """Which channels of an output are compared by themselves."""
+    for output in dict.fromkeys(part.output for part in power.groups.values()):
+        own = [f"{key} up to {part.scale:.3g}" for key, part in power.groups.items() if part.output == output]
+        yield f"  {output} has channels of {len(own)} units, each compared relative to its own: {'; '.join(own)}"
+
+
 def _truths(power: "Power") -> "Iterator[str]":
     """What each output was compared with, where that is told."""
     for name, truth in power.truths.items():
         if not truth.reason:
-            yield f"  {name}: compared with float64; the original's own float32 is {truth.error:.1e} from it"
+            more = f", and one rounding of its input moves it by {truth.rounding:.1e}" if truth.rounding > truth.error else ""
+            yield f"  {name}: compared with float64; the original's own float32 is {truth.error:.1e} from it{more}"
         else:
             own = f"compared with the original in its own float32, whose noise is {truth.error:.1e}, not with float64"
             yield f"  {name}: {own}: {truth.reason}"
@@ -87,4 +95,7 @@ def _verdicts(title: str, results: "Sequence[Result]") -> Any:
         numbers = ("" if value is None else f"{value:.1e}" for value in (result.error, result.bare, result.tolerance))
         top1 = "" if result.top1 is None else f"{result.top1:.1%}"
         table.add_row(result.runtime, result.verdict, *numbers, top1, result.reason or result.ran)
+        for name, part in result.parts.items() if len(result.parts) > 1 else ():
+            own = ("" if value is None else f"{value:.1e}" for value in (part.error, part.bare, part.tolerance))
+            table.add_row(f"  {name}", "", *own)
     return table

@@ -42,9 +42,9 @@ def report_on(
         rounds.append((proof.original, replace(proof.power, room=proof.power.steps)))
     runtimes = make_runtimes(names, contract, module, tf32=tf32)
 
-    def alone(runtime: Runtime) -> float | None:
+    def alone(runtime: Runtime) -> dict[str, float] | None:
         known = runtime.name == proof.bare_in
-        return proof.power.bare_error if known else bare.error(runtime, proof.cases, proof.power.scale)
+        return proof.power.bare_errors if known else bare.errors(runtime, proof.cases, proof.power.parts)
 
     results, *compared = _ask(place, runtimes, rounds, alone, progress)
     progress("looking for the smallest mistake that shows")
@@ -76,7 +76,7 @@ def report_on_golden(
     power = power if tolerance is None else replace(power, asked=tolerance)
     runtimes = make_runtimes(names, contract, None, why_not=why_not, tf32=tf32)
     progress(f"verifying {', '.join(names)} on the golden samples")
-    (results,) = _ask(place, runtimes, [(cases, power)], bundle.report.bare_error, progress)
+    (results,) = _ask(place, runtimes, [(cases, power)], bundle.report.bare_errors, progress)
     original = None
     if contract.get("steps_from") is not None:
         original = Original(title(contract["steps_from"]), reason="it takes the original backbone, which was not asked for")
@@ -101,11 +101,11 @@ def _ask(
     place: Path,
     runtimes: Sequence[Runtime],
     rounds: Sequence[tuple[Sequence[Case], Power]],
-    bare: Callable[[Runtime], float | None],
+    bare: Callable[[Runtime], Mapping[str, float] | None],
     progress: Progress,
 ) -> list[tuple[Result, ...]]:
-    """What each runtime answers in each round of cases, and by which power it is judged. bare: what the bare network errs by in a runtime;
-    None: not known."""
+    """What each runtime answers in each round of cases, and by which power it is judged. bare: what the bare network errs by in a runtime,
+    by part; None: not known."""
     alone, in_turn = {runtime.name: bare(runtime) for runtime in paced(runtimes, "running the bare network", progress)}, InTurn(runtimes)
 
     def answer(runtime: Runtime, cases: Sequence[Case], power: Power) -> Result:

@@ -13,7 +13,7 @@ from .. import graph
 from ..errors import PreprocError
 from ..host import targets
 from ..sources import Recipe
-from ..verify import Case, Given, bare_error
+from ..verify import Case, Given, Part, bare_errors
 from ..verify.runtimes import Runtime, made
 from .companions import beside
 
@@ -36,12 +36,12 @@ class Bare:
     arrange: Callable[[NDArray[np.float32]], NDArray[Any]]
     others: Given = lambda _: {}
 
-    def error(self, runtime: Runtime, cases: Sequence[Case], scale: Mapping[str, float]) -> float | None:
-        """What the bare network errs by in another runtime of this kind; None where it was not written, or does not run there."""
+    def errors(self, runtime: Runtime, cases: Sequence[Case], parts: Mapping[str, Part]) -> dict[str, float] | None:
+        """By part, what the bare network errs by in another runtime of this kind; None where it was not written, or does not run there."""
         if runtime.file not in (self.files if self.module is None else (None, *self.files)):
             return None
         again = made(type(runtime), self.module, self.outputs, tf32=runtime.reduced)
-        return bare_error(again, self.files.get(str(runtime.file), Path()), cases, scale, self.arrange, self.others)
+        return bare_errors(again, self.files.get(str(runtime.file), Path()), cases, parts, self.arrange, self.others)
 
 
 def bare_network(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ..bundle import contract as contracts
 from ..sources import Recipe
 from ..steps import Size
-from ..verify import NOISE, Case, Control, Noticed, OutputTruth, Power
+from ..verify import NOISE, Case, Control, Noticed, OutputTruth, Part, Power
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,19 @@ def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Not
     """What all of them would have noticed: the largest scales and errors, every picture's mistakes, the largest of the smallest shifts."""
     powers = [proof.power for proof in proofs]
     scale = {name: max(power.scale[name] for power in powers) for name in powers[0].scale}
-    controls = tuple(_control(view, control, power, scale) for view, power in zip(views, powers, strict=True) for control in power.controls)
+    groups = {key: replace(part, scale=max(power.groups[key].scale for power in powers)) for key, part in powers[0].groups.items()}
+    parts = replace(powers[0], scale=scale, groups=groups).parts
+    controls = tuple(_control(view, control, power, parts) for view, power in zip(views, powers, strict=True) for control in power.controls)
 
-    def noticed(tolerance: float) -> float | None:
-        shifts = [proof.noticed(tolerance) for proof in proofs]
+    def noticed(tolerances: Mapping[str, float]) -> float | None:
+        shifts = [proof.noticed(tolerances) for proof in proofs]
         known = [shift for shift in shifts if shift is not None]
         return max(known) if len(known) == len(shifts) else None
 
     return replace(
         powers[0],
         scale=scale,
+        groups=groups,
         bare_error=max(power.bare_error for power in powers),
         tolerance=max(power.tolerance for power in powers),
         controls=controls,
@@ -89,12 +92,13 @@ def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Not
 def _truth(truths: Sequence[OutputTruth]) -> OutputTruth:
     """The weakest, with the largest error."""
     weakest = next((truth for truth in truths if truth.kind == NOISE), truths[0])
-    return replace(weakest, error=max(truth.error for truth in truths))
+    return replace(weakest, error=max(truth.error for truth in truths), rounding=max(truth.rounding for truth in truths))
 
 
-def _control(view: Recipe, control: Control, power: Power, scale: Mapping[str, float]) -> Control:
+def _control(view: Recipe, control: Control, power: Power, parts: Mapping[str, Part]) -> Control:
     """Named after its picture, and relative to the scale of all."""
-    share = {name: power.scale[name] / scale[name] if scale[name] else 1.0 for name in control.movements}
+    own = power.parts
+    share = {key: own[key].scale / parts[key].scale if parts[key].scale else 1.0 for key in control.movements}
     movement = None if control.movement is None else control.movement * min(share.values(), default=1.0)
     movements = {name: value * share[name] for name, value in control.movements.items()}
     return replace(control, name=f"{view.takes}: {control.name}", movement=movement, movements=movements)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,13 @@ from ..verify import (
     FLOAT64,
     NOISE,
     QUICK,
+    Part,
     Power,
     inputs,
     known_of,
     make_cases,
     measure_power,
-    scale_of,
+    parts_of,
     sizes_of,
     with_own_slack,
 )
@@ -54,11 +55,17 @@ def prove(
     for note in [] if images is None else inputs.notes(images):
         progress(note)
     views = recipe.views()
-    return joined(views, [_proof(view, backbone, images, quick=quick, progress=progress) for view in views])
+    proofs = list[Proof]()
+    for view in views:
+        like = proofs[0].power.parts if proofs else None
+        proofs.append(_proof(view, backbone, images, like, quick=quick, progress=progress))
+    return joined(views, proofs)
 
 
-def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, quick: bool, progress: Progress) -> Proof:
-    """Of the recipe's own picture."""
+def _proof(
+    recipe: Recipe, backbone: "Backbone | Path", images: Path | None, like: Mapping[str, Part] | None, *, quick: bool, progress: Progress
+) -> Proof:
+    """Of the recipe's own picture. like: as parts_of()'s."""
     truths = truths_of(recipe, backbone)  # first: it refuses outputs that cannot be compared
     recipe = with_sizes(recipe, lambda ready: truths.bare(ready).values(), progress)
     stage = "computing the float64 reference" if truths.file is None else "running the original file"
@@ -75,11 +82,11 @@ def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, 
         stage=stage,
         progress=progress,
     )
-    scale = scale_of(cases)
-    roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, scale=scale, usual=sizes[0])
+    parts = parts_of(cases, like)
+    roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, parts=parts, usual=sizes[0])
     evaluated = None
     if truths.file is not None:
-        evaluated = known_of(roomy(cases=cases), truths.file, recipe.steps, scale, progress=progress)
+        evaluated = known_of(roomy(cases=cases), truths.file, recipe.steps, parts, progress=progress)
     own = [name for name, _ in pictures if name.startswith(inputs.OWN)][:OWN_GOLDEN]
     others = [] if known(recipe.ready_size) else [_name("noise", size, sizes) for size in sizes[1:2]]
     golden = tuple(case for case in cases if case.name in (*own, *GOLDEN, *others))
@@ -90,6 +97,7 @@ def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, 
         cases,
         golden,
         uncorrected=truths.uncorrected,
+        parts=parts,
         known=evaluated,
         asked=recipe.export.tolerance,
         progress=progress,
@@ -112,7 +120,7 @@ def _proof(recipe: Recipe, backbone: "Backbone | Path", images: Path | None, *, 
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
     try:
-        compared, ready_error = through_original(recipe, truths.bare, truths.given, sizes, power.scale, progress)
+        compared, ready_error = through_original(recipe, truths.bare, truths.given, sizes, parts, progress)
     except NotAtHandError as error:
         return dataclasses.replace(proof, no_original=str(error))
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)

@@ -7,10 +7,11 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 from . import inputs
 from .cases import Case, Given, Truth
 from .controls import Noticed, measure_power, settled
-from .difference import agree, is_exact, scale_of
+from .difference import agree
 from .doubling import FileTruths, known_of
-from .judging import bare_error, check_known, judge
+from .judging import bare_errors, check_known, judge
 from .making import make_cases
+from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
 from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
 from .sizes import candidates, ready_size_of, sizes_of
@@ -32,12 +33,13 @@ __all__ = [
     "Noticed",
     "Original",
     "OutputTruth",
+    "Part",
     "Power",
     "Report",
     "Result",
     "Truth",
     "agree",
-    "bare_error",
+    "bare_errors",
     "candidates",
     "check_known",
     "has_ties",
@@ -47,8 +49,8 @@ __all__ = [
     "known_of",
     "make_cases",
     "measure_power",
+    "parts_of",
     "ready_size_of",
-    "scale_of",
     "settled",
     "sizes_of",
     "unresolved_together",

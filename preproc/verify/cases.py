@@ -1,4 +1,4 @@
-"""What is asked and what is true of it, as values; and the parts of a sequence."""
+"""What is asked and what is true of it, as values; and a sequence divided."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class Case:
         return height, width
 
 
-def parts(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequence[Step]]:
+def divided(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequence[Step]]:
     """The first step, it and those that move pixels, and the others. Raises PreprocError for steps that do not start at pixels."""
     first = sequence[0]
     if not isinstance(first, FromPixels):

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import PIXEL_DTYPES, MinMaxNormalize, MinMaxScale, Normalize, Resampling, Rescale, Standardize, Step
-from .cases import Case, Truth, parts
-from .difference import differences, is_exact, movements, scale_of
-from .doubling import Known
-from .power import FLOAT64, SHIFT, Control, OutputTruth, Power
+from .cases import Case, Truth, divided
+from .difference import differences, movements
+from .doubling import Known, moved_by_a_rounding
+from .parts import Part, is_exact, scale_of
+from .power import FLOAT64, MOST, SHIFT, Control, OutputTruth, Power
 from .report import Result
 from .runtimes import Outputs
 from .slack import with_slack
@@ -26,8 +27,8 @@ Prepare = Callable[[Case], NDArray[np.float64]]
 """Makes the model-ready tensor of a case, rightly or wrongly."""
 Uncorrected = Callable[[], tuple[Truth, NDArray[np.float64]] | None]
 """Opens a network with a mistake inside, when it is asked: it is as large as the original."""
-Noticed = Callable[[float], float | None]
-"""The smallest shift of the mean, in grey levels, that exceeds a tolerance; None if none does."""
+Noticed = Callable[[Mapping[str, float]], float | None]
+"""The smallest shift of the mean, in grey levels, that exceeds the tolerance of each part of floats; None if none does."""
 
 
 def measure_power(
@@ -38,6 +39,7 @@ def measure_power(
     chosen: Sequence[Case],
     *,
     uncorrected: Uncorrected,
+    parts: Mapping[str, Part],
     known: Known | None = None,
     asked: float | None = None,
     progress: Progress = silent,
@@ -46,27 +48,28 @@ def measure_power(
     whoever verifies with these alone has this power, whoever verifies with all cases has at least this.
 
     bare: the backbone in float32.  uncorrected: opens the backbone whose first convolution has the offset in its bias without the border's
-    correction, and says what to subtract from its input; None where nothing is zero-padded.  known: what the outputs of an .onnx file are
-    compared with; None: with what `cases` expect.  asked: the recipe's tolerance.
+    correction, and says what to subtract from its input; None where nothing is zero-padded.  parts: see parts_of().
+    known: what the outputs of an .onnx file are compared with; None: with what `cases` expect.  asked: the recipe's tolerance.
     Returns also what finds the smallest shift of the mean that exceeds a tolerance: settled() asks when all tolerances are known.
     """
-    scale = scale_of(cases)
-    known = known or Known(tuple(cases), _truths(bare, cases, scale))
-    bare_error = max((truth.error for truth in known.truths.values() if truth.kind == FLOAT64), default=0.0)
-    slack = max(case.slack for case in with_slack(sequence, truth, chosen, scale))
-    mistakes = _Mistakes(sequence, truth, chosen, scale)
+    known = known or Known(tuple(cases), _truths(bare, cases, parts, progress))
+    slack = max(case.slack for case in with_slack(sequence, truth, chosen, parts))
+    mistakes = _Mistakes(sequence, truth, chosen, parts)
     progress(STAGE)
     controls = [mistakes.control(name, prepare) for name, prepare in paced(list(mistakes.named().items()), STAGE, progress)]
     controls.append(mistakes.border(uncorrected))
+    scale = scale_of(parts)
     untouched = tuple(name for name in scale if name in truth.untouched)
 
-    def noticed(tolerance: float) -> float | None:
-        one = controls[0].movement
-        return None if one is None else _smallest(lambda levels: mistakes.shifted_by(levels).movement or 0.0, one, tolerance)
+    def noticed(tolerances: Mapping[str, float]) -> float | None:
+        def excess(shift: Control) -> float:
+            return min((shift.movements[key] / tolerances[key] for key in mistakes.least_of), default=0.0)
+
+        return None if controls[0].movement is None else _smallest(lambda levels: excess(mistakes.shifted_by(levels)), excess(controls[0]))
 
     power = Power(
         scale,
-        bare_error,
+        max((truth.error for truth in known.truths.values() if truth.kind == FLOAT64), default=0.0),
         0.0,
         tuple(controls),
         None,
@@ -77,28 +80,35 @@ def measure_power(
         untouched=untouched,
         truths=known.truths,
         steps=known.steps,
+        groups={key: part for key, part in parts.items() if part.axis is not None},
     )
-    return replace(power, tolerance=power.bounds(bare_error)[0]), noticed
+    errors = power.bare_errors
+    return replace(power, tolerance=max(power.bounds(key, errors[key])[0] for key in parts)), noticed
 
 
 def settled(power: Power, results: Sequence[Result], noticed: Noticed) -> Power:
-    """With the largest of the tolerances that runtimes were judged by, and the smallest shift that exceeds it."""
-    tolerance = max((result.tolerance for result in results if result.tolerance is not None), default=power.tolerance)
-    return replace(power, tolerance=tolerance, smallest_shift=noticed(tolerance))
+    """With the largest of the tolerances that runtimes were judged by, and the smallest shift that exceeds each part's."""
+    known = [result.parts for result in results if result.parts]
+    tolerances = {key: max((parts[key].tolerance for parts in known), default=power.tolerance) for key in power.parts}
+    return replace(power, tolerance=max(tolerances.values()), smallest_shift=noticed(tolerances))
 
 
-def _truths(bare: Truth, cases: Sequence[Case], scale: Mapping[str, float]) -> dict[str, OutputTruth]:
+def _truths(bare: Truth, cases: Sequence[Case], parts: Mapping[str, Part], progress: Progress) -> dict[str, OutputTruth]:
     """Of a reference in float64."""
-    found = [differences(bare(case.ready), case, scale) for case in cases if case.ready is not None]
-    return {name: OutputTruth(FLOAT64, max(each[name] for each in found)) for name in scale}
+    found = [differences(bare(case.ready), case, parts) for case in cases if case.ready is not None]
+    moved = moved_by_a_rounding(cases, bare, parts, progress)
+    small = {key: value if value <= MOST else 0.0 for key, value in moved.items()}
+    return {key: OutputTruth(FLOAT64, max(each[key] for each in found), rounding=small[key]) for key in parts}
 
 
 class _Mistakes:
     """The mistakes that can be made in these steps, on the chosen cases."""
 
-    def __init__(self, sequence: Sequence[Step], truth: Truth, chosen: Sequence[Case], scale: Mapping[str, float]) -> None:
-        self.sequence, self.truth, self.chosen, self.scale = sequence, truth, chosen, scale
-        self.first, self.front, self.later = parts(sequence)
+    def __init__(self, sequence: Sequence[Step], truth: Truth, chosen: Sequence[Case], parts: Mapping[str, Part]) -> None:
+        self.sequence, self.truth, self.chosen = sequence, truth, chosen
+        self.parts = {key: part for key, part in parts.items() if part.output not in truth.untouched}
+        self.least_of = _least_of(self.parts, chosen)
+        self.first, self.front, self.later = divided(sequence)
 
     def named(self) -> dict[str, Prepare]:
         """Each by its name, as a preparation."""
@@ -139,22 +149,24 @@ class _Mistakes:
         return self._moved(name, [wrong(_ready(case) - minus[:, None, None]) for case in self.chosen])
 
     def _moved(self, name: str, outputs: Sequence[Outputs]) -> Control:
-        return _moved(
-            name, outputs, self.chosen, {output: scale for output, scale in self.scale.items() if output not in self.truth.untouched}
-        )
+        return _moved(name, outputs, self.chosen, self.parts)
 
     def _shift(self, levels: float) -> Prepare:
         step = levels * PIXEL_DTYPES[self.first.pixel_dtype] / 255
         return lambda case: reference.apply(self.later, reference.apply(self.front, case.pictures) + step)
 
 
-def _moved(name: str, outputs: Sequence[Outputs], cases: Sequence[Case], scale: Mapping[str, float]) -> Control:
-    """How far a mistake moves the output of `scale` that it moves least: one that reacts to nothing makes the verdict inconclusive."""
-    of_cases = [movements(got, case, scale) for got, case in zip(outputs, cases, strict=True)]
+def _moved(name: str, outputs: Sequence[Outputs], cases: Sequence[Case], parts: Mapping[str, Part]) -> Control:
+    """How far a mistake moves the part that it moves least: one that reacts to nothing makes the verdict inconclusive."""
+    of_cases = [movements(got, case, parts) for got, case in zip(outputs, cases, strict=True)]
     most = sys.float_info.max  # a mistake that overflows: JSON has no infinity
-    each = {output: min(most, max(found[output] for found in of_cases)) for output in scale}
-    floats = [output for output in scale if not is_exact(cases[0].expected[output])]
-    return Control(name, min((each[output] for output in floats or scale), default=0.0), movements=each)
+    each = {key: min(most, max(found[key] for found in of_cases)) for key in parts}
+    return Control(name, min((each[key] for key in _least_of(parts, cases)), default=0.0), movements=each)
+
+
+def _least_of(parts: Mapping[str, Part], cases: Sequence[Case]) -> list[str]:
+    """The parts of floats; where there are none, all."""
+    return [key for key, part in parts.items() if not is_exact(cases[0].expected[part.output])] or list(parts)
 
 
 def _resolution(cases: Sequence[Case]) -> dict[str, Any]:
@@ -176,11 +188,12 @@ def _ready(case: Case) -> NDArray[np.float64]:
     return case.ready
 
 
-def _smallest(shifted: Callable[[float], float], one: float, tolerance: float) -> float | None:
-    """The smallest shift that was seen to move the outputs by more than the tolerance; started where a linear model puts it."""
-    levels = max(tolerance / one, 1e-9) if one > 0 else 1.0
+def _smallest(excess: Callable[[float], float], one: float) -> float | None:
+    """The smallest shift that was seen to move the outputs by more than the tolerances; started where a linear model puts it. one: how many
+    tolerances a shift by one level moves them."""
+    levels = max(1 / one, 1e-9) if one > 0 else 1.0
     while levels <= 255:
-        if shifted(levels) > tolerance:
+        if excess(levels) > 1:
             return levels
         levels *= 1.25
     return None

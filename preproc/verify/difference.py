@@ -1,6 +1,6 @@
 """How far outputs are from what was expected: floats by their size, integers, booleans and strings by the share that is not equal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,23 +8,9 @@ from numpy.typing import NDArray
 
 from ..errors import VerificationError
 from .cases import Case
+from .parts import Part, is_exact, parts_of
 from .power import LEAST
 from .runtimes import Outputs
-
-
-def is_exact(values: NDArray[Any]) -> bool:
-    """Whether they are compared for equality: integers, booleans and strings are, floats are not."""
-    return values.dtype.kind not in "fc"
-
-
-def scale_of(cases: Iterable[Case]) -> dict[str, float]:
-    """What an error is relative to, by output: the largest magnitude of all cases; 1 for what is compared for equality."""
-    scale: dict[str, float] = {}
-    for case in cases:
-        for name, values in case.expected.items():
-            largest = 1.0 if is_exact(values) else float(np.abs(values).max(initial=0.0))
-            scale[name] = max(scale.get(name, 0.0), largest)
-    return scale
 
 
 def top1(got: Outputs, case: Case) -> tuple[int, int]:
@@ -35,31 +21,23 @@ def top1(got: Outputs, case: Case) -> tuple[int, int]:
     return agreed, sum(len(expected[name]) for name in scores)
 
 
-def differences(got: Outputs, case: Case, scale: Mapping[str, float]) -> dict[str, float]:
-    """By output: the largest difference of floats, relative to its scale, infinite where a value is not finite; of others the share of
-    the values that are not equal. What the case says is unresolved is not compared.
+def differences(got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, float]:
+    """By part of the case's outputs: the largest difference of floats, relative to its scale, infinite where a value is not finite; of
+    others the share of the values that are not equal. What the case says is unresolved is not compared.
 
     Raises VerificationError if the names, shapes or dtypes of the outputs differ: of floats the kind, of others the dtype.
     """
     if list(got) != list(case.expected):
         raise VerificationError(f"expected the outputs {', '.join(case.expected)}, got {', '.join(got)}")
-    return {name: _difference(name, got[name], values, scale[name], case.unresolved.get(name)) for name, values in case.expected.items()}
+    return {key: _difference(got[part.output], case, part) for key, part in parts.items() if part.output in case.expected}
 
 
-def largest_error(got: Outputs, case: Case, scale: Mapping[str, float]) -> float:
-    """The largest of the differences. Raises as they do."""
-    return max(differences(got, case, scale).values(), default=0.0)
-
-
-def movements(got: Outputs, case: Case, scale: Mapping[str, float]) -> dict[str, float]:
-    """As differences(), of what the original answers to something else, in the outputs of `scale`: another number of rows is a movement,
-    by 1."""
+def movements(got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, float]:
+    """As differences(), of what the original answers to something else, in these parts: another number of rows is a movement, by 1."""
     found = {}
-    for name in scale:
-        values = case.expected[name]
-        unresolved = case.unresolved.get(name)
-        same = got[name].shape == values.shape or _nothing_left(unresolved)
-        found[name] = _difference(name, got[name], values, scale[name], unresolved) if same else 1.0
+    for key, part in parts.items():
+        same = got[part.output].shape == case.expected[part.output].shape or _nothing_left(case.unresolved.get(part.output))
+        found[key] = _difference(got[part.output], case, part) if same else 1.0
     return found
 
 
@@ -71,10 +49,12 @@ def agree(one: Case, other: Case) -> bool:
         return False
     if any(is_exact(one.expected[name]) != is_exact(other.expected[name]) for name in one.expected):
         return False
-    return largest_error(one.expected, other, scale_of([one])) <= LEAST
+    whole = parts_of([one], {name: Part(name, 0.0) for name in one.expected})
+    return max(differences(one.expected, other, whole).values(), default=0.0) <= LEAST
 
 
-def _difference(name: str, got: NDArray[Any], values: NDArray[Any], scale: float, unresolved: NDArray[np.bool_] | None) -> float:
+def _difference(got: NDArray[Any], case: Case, part: Part) -> float:
+    name, values, unresolved = part.output, case.expected[part.output], case.unresolved.get(part.output)
     if got.shape != values.shape and not (_nothing_left(unresolved) and got.ndim == values.ndim):
         raise VerificationError(f"expected {name} of shape {values.shape}, got {got.shape}")
     as_texts_or_floats = not is_exact(values) or values.dtype.kind == "U"
@@ -82,13 +62,14 @@ def _difference(name: str, got: NDArray[Any], values: NDArray[Any], scale: float
         raise VerificationError(f"expected {name} in a dtype like {values.dtype}, got {got.dtype}")
     if _nothing_left(unresolved):
         return 0.0
-    resolved = True if unresolved is None else ~unresolved
+    resolved = True if unresolved is None else ~part.of(unresolved)
+    got, values = part.of(got), part.of(values)
     if is_exact(values):
         return float(np.mean((got != values) & resolved)) if values.size else 0.0
     if not np.isfinite(got).all() or not np.isfinite(values).all():
         return float("inf")
     difference = float((np.abs(got.astype(np.float64) - values) * resolved).max(initial=0.0))
-    return difference / scale if scale > 0 else difference
+    return difference / part.scale if part.scale > 0 else difference
 
 
 def _nothing_left(unresolved: NDArray[np.bool_] | None) -> bool:

@@ -14,8 +14,10 @@ from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import Step
 from .cases import Case, Truth
-from .difference import differences, is_exact
+from .difference import differences
+from .parts import Part, is_exact
 from .power import FLOAT64, MOST, NOISE, OutputTruth
+from .runtimes import Outputs
 
 MOST_WORK = 2e12
 """Multiply-adds in float64 for all cases together: some minutes on one core. A resnet50 takes 4e9 for a picture of 224 x 224."""
@@ -61,25 +63,26 @@ class FileTruths:
 
 
 def known_of(
-    cases: Sequence[Case], file: FileTruths, sequence: Sequence[Step], scale: Mapping[str, float], *, progress: Progress = silent
+    cases: Sequence[Case], file: FileTruths, sequence: Sequence[Step], parts: Mapping[str, Part], *, progress: Progress = silent
 ) -> Known:
     """The cases, whose outputs the file answered in its own precision, with its outputs in float64 wherever these are within MOST of them:
     else rounding decides steps inside, or what is evaluated is not what ONNX Runtime computes, and either way float64 is no truth of it."""
     progress("computing the float64 reference")
     readies = [reference.apply(sequence, case.pictures) if case.ready is None else case.ready for case in cases]
     doubled = _doubled(cases, readies, file, progress)
-    moved = _moved_by_a_rounding(cases, file, scale, progress)
-    names = list(cases[0].expected)
-    truths = {name: OutputTruth(NOISE, 0.0, doubled) for name in names} if isinstance(doubled, str) else {}
+    moved = moved_by_a_rounding(cases, file.single, parts, progress)
+    truths = {key: OutputTruth(NOISE, 0.0, doubled) for key in parts} if isinstance(doubled, str) else {}
     if not isinstance(doubled, str):
-        truths = {name: _judged([_apart(name, case, found, scale) for case, found in zip(cases, doubled, strict=True)]) for name in names}
-        cases = [_with(case, found, truths) for case, found in zip(cases, doubled, strict=True)]
-    if any(truth.kind == NOISE for truth in truths.values()):
-        noise = _noise(cases, readies, file, scale, progress)
-        small = {name: value if value <= MOST else 0.0 for name, value in moved.items()}
-        truths = {
-            name: replace(truth, error=max(noise[name], small[name])) if truth.kind == NOISE else truth for name, truth in truths.items()
-        }
+        for name in cases[0].expected:
+            truths |= _judged([_apart(name, case, found, parts) for case, found in zip(cases, doubled, strict=True)])
+        kinds = {part.output: truths[key].kind for key, part in parts.items()}
+        cases = [_with(case, found, kinds) for case, found in zip(cases, doubled, strict=True)]
+    small = {key: value if value <= MOST else 0.0 for key, value in moved.items()}
+    of_itself = any(truth.kind == NOISE for truth in truths.values())
+    noise = _noise(cases, readies, file, parts, progress) if of_itself else {}
+    for key, truth in truths.items():
+        own = truth.kind == NOISE
+        truths[key] = replace(truth, error=max(noise[key], small[key])) if own else replace(truth, rounding=small[key])
     return Known(tuple(cases), truths, max((value for value in moved.values() if value > MOST), default=0.0))
 
 
@@ -121,49 +124,54 @@ def _like(values: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
     return values.astype(expected.dtype) if is_exact(expected) and is_exact(values) else values
 
 
-def _apart(name: str, case: Case, found: Mapping[str, NDArray[Any]], scale: Mapping[str, float]) -> float:
-    """How far the file's own answer is from this one; infinitely where it is of another kind."""
+def _apart(name: str, case: Case, found: Mapping[str, NDArray[Any]], parts: Mapping[str, Part]) -> dict[str, float]:
+    """How far the file's own answer is from this one, by part; infinitely where it is of another kind."""
     truth = replace(case, expected={name: found[name]})
     try:
-        return differences({name: case.expected[name]}, truth, scale)[name]
+        return differences({name: case.expected[name]}, truth, parts)
     except VerificationError:
-        return float("inf")
+        return {key: float("inf") for key, part in parts.items() if part.output == name}
 
 
-def _judged(apart: Sequence[float]) -> OutputTruth:
-    error = max(apart)
+def _judged(apart: Sequence[Mapping[str, float]]) -> dict[str, OutputTruth]:
+    """Of one output's parts: all of them are of one kind."""
+    errors = {key: max(each[key] for each in apart) for key in apart[0]}
+    error = max(errors.values())
     if error <= MOST:
-        return OutputTruth(FLOAT64, error)
+        return {key: OutputTruth(FLOAT64, error) for key, error in errors.items()}
     far = f"is {error:.1e} from it" if np.isfinite(error) else "answers something else"
-    return OutputTruth(NOISE, 0.0, f"in ONNX Runtime the file {far}, and {MOST:g} at most is taken for rounding")
+    return dict.fromkeys(errors, OutputTruth(NOISE, 0.0, f"in ONNX Runtime the file {far}, and {MOST:g} at most is taken for rounding"))
 
 
-def _with(case: Case, found: Mapping[str, NDArray[Any]], truths: Mapping[str, OutputTruth]) -> Case:
-    return replace(case, expected={name: found[name] if truths[name].kind == FLOAT64 else old for name, old in case.expected.items()})
+def _with(case: Case, found: Mapping[str, NDArray[Any]], kinds: Mapping[str, str]) -> Case:
+    return replace(case, expected={name: found[name] if kinds[name] == FLOAT64 else old for name, old in case.expected.items()})
 
 
 def _noise(
-    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, scale: Mapping[str, float], progress: Progress
+    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, parts: Mapping[str, Part], progress: Progress
 ) -> dict[str, float]:
     """By output: how far the file is from itself, unoptimized, and in a batch."""
-    plain, worst = file.plain(), dict.fromkeys(scale, 0.0)
+    plain, worst = file.plain(), dict.fromkeys(parts, 0.0)
     for case, ready in paced(list(zip(cases, readies, strict=True)), "measuring the file's own noise", progress):
         for answer in (plain, file.single) if case.ready is None else (plain,):
-            worst = _larger(worst, differences(answer(ready), case, scale))
+            worst = _larger(worst, differences(answer(ready), case, parts))
     return worst
 
 
-def _moved_by_a_rounding(cases: Sequence[Case], file: FileTruths, scale: Mapping[str, float], progress: Progress) -> dict[str, float]:
-    """By output of floats: how far one rounding of every ready value moves the file's answer."""
-    rng, worst = np.random.default_rng(0), dict.fromkeys(scale, 0.0)
+def moved_by_a_rounding(
+    cases: Sequence[Case], single: Callable[[NDArray[Any]], Outputs], parts: Mapping[str, Part], progress: Progress
+) -> dict[str, float]:
+    """By part of floats: how far the answers to every ready value moved by one rounding are from what the cases expect. single: answers in
+    float32."""
+    rng, worst = np.random.default_rng(0), dict.fromkeys(parts, 0.0)
     for case in paced([case for case in cases if case.ready is not None], "measuring what one rounding moves", progress):
         assert case.ready is not None
-        single = case.ready.astype(np.float32)
-        towards = np.where(rng.random(single.shape) < 0.5, np.float32(-np.inf), np.float32(np.inf))
-        got = file.single(np.nextafter(single, towards).astype(np.float64))
+        ready = case.ready.astype(np.float32)
+        towards = np.where(rng.random(ready.shape) < 0.5, np.float32(-np.inf), np.float32(np.inf))
+        got = single(np.nextafter(ready, towards).astype(np.float64))
         floats = [name for name, values in case.expected.items() if not is_exact(values) and got[name].shape == values.shape]
         only = replace(case, expected={name: case.expected[name] for name in floats})
-        worst = _larger(worst, differences({name: got[name] for name in floats}, only, scale))
+        worst = _larger(worst, differences({name: got[name] for name in floats}, only, parts))
     return worst
 
 

@@ -1,8 +1,9 @@
 """One runtime, one file, all cases -> a verdict. Whatever goes wrong is one, too."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,33 @@ from numpy.typing import NDArray
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, did_you_mean, first_line
 from ..host import Progress, paced, silent
 from .cases import Case, Given
-from .difference import differences, largest_error, top1
+from .difference import differences, top1
+from .parts import Part
 from .power import MARGIN, MOST, Power
-from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, Result
+from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, PartResult, Result
 from .runtimes import Outputs, Runtime
 
 
 def judge(
-    runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, *, bare: float | None = None, progress: Progress = silent
+    runtime: Runtime,
+    path: Path,
+    cases: Sequence[Case],
+    power: Power,
+    *,
+    bare: Mapping[str, float] | None = None,
+    progress: Progress = silent,
 ) -> Result:
     """Runs every case in one runtime. Whatever goes wrong is a verdict, never an exception.
 
-    bare: what the bare network errs by in this runtime, see bare_error().
+    bare: what the bare network errs by in this runtime, by part, see bare_errors().
     """
     with contextlib.closing(runtime):
         return _judged(runtime, path, cases, power, bare, progress)
 
 
-def _judged(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, bare: float | None, progress: Progress) -> Result:
+def _judged(
+    runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, bare: Mapping[str, float] | None, progress: Progress
+) -> Result:
     try:
         runtime.open(path)
     except RuntimeAbsentError as absence:
@@ -54,88 +64,113 @@ def _judged(runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, b
         return replace(tally.so_far(), reason=f"{type(problem).__name__}: {first_line(problem)}")
 
 
-class _Tally:
-    """What one runtime's answers come to. over: the largest error, less what a case may have more than others; wrong: it in words."""
+@dataclass
+class _Part:
+    """One part's errors. over: the largest, less what a case may have more than others; wrong: it in words."""
 
-    def __init__(self, runtime: Runtime, first: str, power: Power, bare: float | None) -> None:
-        self.power, self.bare = power, bare
-        self.tolerance, self.limit = power.bounds(bare, reduced=runtime.reduced)
-        self.result = Result(runtime.name, FAILED, error=0.0, worst=first, bare=bare, tolerance=self.tolerance)
-        self.agreed, self.asked, self.over, self.wrong = 0, 0, 0.0, ""
+    bare: float | None
+    tolerance: float
+    limit: float
+    error: float = 0.0
+    over: float = 0.0
+    wrong: str = ""
+
+
+class _Tally:
+    """What one runtime's answers come to, part by part."""
+
+    def __init__(self, runtime: Runtime, first: str, power: Power, bare: Mapping[str, float] | None) -> None:
+        self.power, self.bare, self.parts = power, bare, dict[str, _Part]()
+        for key in power.parts:
+            own = None if bare is None else bare[key]
+            self.parts[key] = _Part(own, *power.bounds(key, own, reduced=runtime.reduced))
+        self.result = Result(runtime.name, FAILED, error=0.0, worst=first, bare=None if bare is None else max(bare.values(), default=0.0))
+        self.agreed, self.asked = 0, 0
 
     def add(self, case: Case, got: Outputs) -> None:
         """Raises VerificationError where the outputs are others."""
-        each = differences(got, case, self.power.scale)
-        output = max(each, key=lambda name: each[name])
-        error = each[output]
-        if error > (self.result.error or 0.0):
-            self.result = replace(self.result, error=error, worst=case.name)
         own = 0.0 if self.power.asked is not None else max(0.0, case.slack - self.power.slack)
-        if error - own > max(self.tolerance, self.over):
-            share = f", the share of {output} that is not equal" if output in self.power.exact else ""
-            self.over, self.wrong = error - own, f"error {error:.2e} on {case.name}, tolerance {self.tolerance + own:.1e}{share}"
+        for key, error in differences(got, case, self.power.parts).items():
+            part = self.parts[key]
+            part.error = max(part.error, error)
+            if error > (self.result.error or 0.0):
+                self.result = replace(self.result, error=error, worst=case.name)
+            if error - own > max(part.tolerance, part.over):
+                where = f" in {key}" if len(self.parts) > 1 else ""
+                share = f", the share of {key} that is not equal" if key in self.power.exact else where
+                part.over, part.wrong = error - own, f"error {error:.2e} on {case.name}, tolerance {part.tolerance + own:.1e}{share}"
         right, of = top1(got, case)
         self.agreed, self.asked = self.agreed + right, self.asked + of
         self.result = replace(self.result, pictures=self.result.pictures + len(case.pictures))
 
     def _widen(self, room: float) -> None:
         """Makes room for what one rounding of the model-ready tensor moves in the original."""
-        self.tolerance, self.limit = self.tolerance + room, self.limit + room
-        self.result = replace(self.result, tolerance=self.tolerance)
-        if self.over <= self.tolerance:
-            self.wrong = ""
+        for part in self.parts.values():
+            part.tolerance, part.limit = part.tolerance + room, part.limit + room
+
+    def _wrong(self) -> _Part | None:
+        """The part that is further off than it may be by most, if one is."""
+        wrong = [part for part in self.parts.values() if part.over > part.tolerance]
+        return max(wrong, key=lambda part: part.over / part.limit, default=None)
 
     def stopped(self, reason: str) -> Result:
         """The runtime ran no further: absent, unless it was wrong before."""
-        if self.over > self.limit:
-            return replace(self.result, reason=f"{self.wrong}; then, {reason}")
+        wrong = self._wrong()
+        if wrong is not None and wrong.over > wrong.limit:
+            return replace(self.so_far(), top1=None, reason=f"{wrong.wrong}; then, {reason}")
         return Result(self.result.runtime, ABSENT, reason)
 
     def so_far(self) -> Result:
-        return replace(self.result, top1=self.agreed / self.asked if self.asked else None)
+        """JSON has no infinity."""
+        most = sys.float_info.max
+        parts = {key: PartResult(min(part.error, most), part.bare, part.tolerance) for key, part in self.parts.items()}
+        tolerance = max(part.tolerance for part in self.parts.values())
+        return replace(self.result, tolerance=tolerance, parts=parts, top1=self.agreed / self.asked if self.asked else None)
 
     def verdict(self, ran: str) -> Result:
         """Of a runtime that answered all cases. ran: what ran where."""
-        if self.power.room and self.over > self.tolerance and self.power.asked is None:
+        if self.power.room and self._wrong() and self.power.asked is None:
             self._widen(self.power.room)
-        result = replace(self.so_far(), ran=ran)
-        if self.over > self.limit:
-            alone = self.bare is not None and self.bare > MARGIN * MOST
+        result, wrong = replace(self.so_far(), ran=ran), self._wrong()
+        if wrong is not None and wrong.over > wrong.limit:
+            alone = wrong.bare is not None and wrong.bare > MARGIN * MOST
             most = max(self.power.scale.values())
             hint = f", and answers {most:.1e} at most here: pictures of what it is made for (--images) may tell more"
-            reason = self.wrong + (f"; the bare network alone errs by {self.bare:.1e} in this runtime{hint}" if alone else "")
+            reason = wrong.wrong + (f"; the bare network alone errs by {wrong.bare:.1e} in this runtime{hint}" if alone else "")
             known = result.error if np.isfinite(result.error or 0.0) else None  # JSON has no infinity
             return replace(result, reason=reason, error=known)
-        weakness = self.power.weakness(self.tolerance, self.bare)
-        if self.wrong and weakness is None:
-            errs = self.bare or self.power.bare_error
-            weakness = f"{self.wrong}, which the bare network alone, {errs:.1e} from float64 here, can account for"
+        weakness = self.power.weakness({key: part.tolerance for key, part in self.parts.items()}, self.bare)
+        if wrong is not None and weakness is None:
+            errs = wrong.bare or self.power.bare_error
+            weakness = f"{wrong.wrong}, which the bare network alone, {errs:.1e} from float64 here, can account for"
         return replace(result, verdict=INCONCLUSIVE if weakness else PASSED, reason=weakness)
 
 
-def bare_error(
+def bare_errors(
     runtime: Runtime,
     path: Path,
     cases: Sequence[Case],
-    scale: Mapping[str, float],
+    parts: Mapping[str, Part],
     arrange: Callable[[NDArray[np.float32]], NDArray[Any]],
     others: Given = lambda _: {},
-) -> float | None:
-    """The largest error of the bare network in this runtime, fed with the reference's ready values; None where it does not run there.
+) -> dict[str, float] | None:
+    """By part, the largest error of the bare network in this runtime, fed with the reference's ready values; None where it does not run
+    there.
 
     path: of the bare network's file.  arrange: (N, C, H, W) float32 as that file takes it.  others: what it takes beside that.
     """
-    worst = 0.0
+    worst = dict.fromkeys(parts, 0.0)
     try:
         with contextlib.closing(runtime):
             runtime.open(path)
             for case in cases:
                 if case.ready is not None:
                     got = runtime.run(arrange(case.ready.astype(np.float32)), others(case.ready))
-                    worst = max(worst, largest_error({name: got[name] for name in case.expected}, case, scale))
+                    found = differences({name: got[name] for name in case.expected}, case, parts)
+                    worst = {key: max(value, found[key]) for key, value in worst.items()}
     except Exception:  # noqa: BLE001 - what it cannot run, judge() reports of the file that is published
         return None
-    return worst if np.isfinite(worst) else None
+    return worst if np.isfinite(list(worst.values())).all() else None
 
 
 def check_known(names: Sequence[str], known: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import Step
 from .cases import Case, Given, Truth
-from .difference import is_exact, scale_of
+from .parts import is_exact, parts_of
 from .together import batches
 from .unresolved import has_ties, with_unresolved
 
@@ -47,10 +47,10 @@ def make_cases(
         pixels = pixels.reshape(*front, *pixels.shape[1:])
         cases.append(Case(same[position][0], pixels, truth(ready), given(ready), ready=ready))
     _check_finite(cases)
-    scale, ties = scale_of(cases), has_ties(cases)
+    parts, ties = parts_of(cases), has_ties(cases)
     if ties:
-        cases = with_unresolved(cases, truth, scale, progress=progress)
-    together_too = batches(cases, truth, scale, given=given, ties=ties) if several else []
+        cases = with_unresolved(cases, truth, parts, progress=progress)
+    together_too = batches(cases, truth, parts, given=given, ties=ties) if several else []
     _check_finite(together_too)
     return cases + together_too
 

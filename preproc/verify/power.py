@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .parts import Part
+
 MOST = 1e-4
 """The largest tolerance, relative to the reference's largest magnitude."""
 MOST_REDUCED = 1e-2
@@ -22,7 +24,7 @@ SHIFT = "mean shifted by one grey level"
 class Control:
     """A known mistake, made on purpose on the reference. movement: how far it moves the outputs that are floats, relative, that which it
     moves least; where there are none, the others; None: it cannot happen here.  reason: why it cannot.
-    movements: each output's; of one that is compared for equality the share of its values that are others. {} in older reports."""
+    movements: each part's; of one that is compared for equality the share of its values that are others. {} in older reports."""
 
     name: str
     movement: float | None
@@ -32,13 +34,16 @@ class Control:
 
 @dataclass(frozen=True)
 class OutputTruth:
-    """What an output is compared with. kind: FLOAT64, the original evaluated in float64; or NOISE, the original itself in its own float32.
-    error: relative; with FLOAT64 how far the original's float32 is from it, with NOISE how far the original is from itself: optimized and
-    not, in a batch and alone, fed with values one rounding away.  reason: why there is no float64; "" where there is."""
+    """What an output, or a part of it, is compared with. kind: FLOAT64, the original evaluated in float64; or NOISE, the original itself in
+    its own float32.  error: relative; with FLOAT64 how far the original's float32 is from it, with NOISE how far the original is
+    from itself: optimized and not, in a batch and alone, fed with values one rounding away.  reason: why there is no float64; ""
+    where there is.  rounding: how far one rounding of every value of the model-ready tensor moves the original, where that is MOST at most
+    and is not in `error` already; it is one draw of the noise as `error` is, and either may be lucky."""
 
     kind: str
     error: float
     reason: str = ""
+    rounding: float = 0.0
 
 
 FLOAT64, NOISE = "float64", "noise"
@@ -55,7 +60,8 @@ class Power:
     error is the share of their values that are others.  unresolved: by output, how many values over all inputs were not compared, for a few
     roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there.
     untouched: the outputs that no value of the picture goes into: no mistake can show there, and what they are is all that is verified.
-    truths: what each output is compared with; {} in older reports.  steps: how far one rounding of the model-ready tensor moves the
+    groups: by name, the parts of outputs whose channels have units of their own; {} in older reports.
+    truths: what each part is compared with; {} in older reports.  steps: how far one rounding of the model-ready tensor moves the
     original, where that is more than MOST, as it is where it decides a step (QuantizeLinear on a tie, a threshold); else 0.  room: as much,
     where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A runtime that is
     off by more than its tolerance is judged by a tolerance that is so much larger."""
@@ -76,63 +82,92 @@ class Power:
     truths: Mapping[str, OutputTruth] = field(default_factory=dict)
     steps: float = 0.0
     room: float = 0.0
+    groups: Mapping[str, Part] = field(default_factory=dict)
 
     @property
-    def noise(self) -> float:
-        """How far the original is from itself, in the outputs that are compared with it."""
-        return max((truth.error for truth in self.truths.values() if truth.kind == NOISE), default=0.0)
+    def parts(self) -> dict[str, Part]:
+        """What is compared by itself, by its name: each output, or each group of its channels."""
+        grouped = {part.output for part in self.groups.values()}
+        return {name: Part(name, value) for name, value in self.scale.items() if name not in grouped} | dict(self.groups)
 
-    def bounds(self, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
-        """How far a runtime may be from the reference to pass, and how far before it fails: ten times what the bare network errs by there,
-        or the original's own noise; a thousandth at most (a hundredth in TF32), beyond which it is not noise but wrong. Between the two it
-        is inconclusive.
+    @property
+    def bare_errors(self) -> dict[str, float]:
+        """By part, of the bare backbone in float32 on the CPU; 0 where it is what the output is compared with."""
+        return {key: truth.error if truth.kind == FLOAT64 else 0.0 for key, truth in self.truths.items()}
 
-        bare: what the bare network errs by in that runtime; None where nobody has measured it: then as all runtimes together.
+    def bounds(self, part: str, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
+        """How far a runtime may be from the reference in this part to pass, and how far before it fails: ten times what the bare
+        network errs by there, or the original's own noise, or what one rounding of its input moves; a thousandth at most (a hundredth
+        in TF32), beyond which it is not noise but wrong. Between the two it is inconclusive.
+
+        bare: what the bare network errs by there in that runtime; None where nobody has measured it: then as all runtimes together.
         reduced: whether that runtime multiplies in less than float32, as it was told to.
         """
         if self.asked is not None:
             return self.asked, self.asked
+        truth = self.truths.get(part)
+        noise = 0.0 if truth is None else truth.error if truth.kind == NOISE else truth.rounding
         if bare is None:
-            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, self.noise), MOST) + 2 * self.slack)
-        most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * self.noise)
+            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, noise), MOST) + 2 * self.slack)
+        most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * noise)
         passes, fails = (MOST_REDUCED, MOST_REDUCED) if reduced else (MOST, MARGIN * MOST)
         return min(most, passes) + self.slack, min(most, fails) + 2 * self.slack  # where these roundings are is luck
 
-    def weakness(self, tolerance: float | None = None, bare: float | None = None) -> str | None:
-        """Why a pass would mean nothing with this tolerance, of a runtime in which the bare network errs by `bare`; or None."""
+    def weakness(self, tolerances: Mapping[str, float] | None = None, bares: Mapping[str, float] | None = None) -> str | None:
+        """Why a pass would mean nothing with these tolerances, of a runtime in which the bare network errs by `bares`, by part; or None."""
         if self.quick:
             return f"quick: {QUICK}"
-        tolerance, bare = self.tolerance if tolerance is None else tolerance, self.bare_error if bare is None else bare
-        flat = [name for name, value in self.scale.items() if value == 0 and name not in self.untouched]
-        if flat:
-            return f"the reference's output {flat[0]} is zero for every input"
-        if bare > tolerance:
-            return f"the bare backbone in float32 is itself {bare:.1e} from float64, more than the tolerance of {tolerance:.1e}"
+        tolerances = tolerances or self._everywhere(self.tolerance)
+        bares = bares or self._everywhere(self.bare_error)
+        for key, part in self.parts.items():
+            if part.scale == 0 and part.output not in self.untouched:
+                return f"the reference's output {key} is zero for every input"
+        for key, bare in bares.items():
+            if bare > tolerances[key]:
+                where = f" in {key}" if len(bares) > 1 else ""
+                most = tolerances[key]
+                return f"the bare backbone in float32 is itself {bare:.1e} from float64{where}, more than the tolerance of {most:.1e}"
         possible = [control for control in self.controls if control.movement is not None]
         if not possible:
             return "none of the known mistakes could show: there is nothing to compare the tolerance with"
-        still = [name for name in self._steps() if all(name in self.hidden_from(control, tolerance) for control in possible)]
-        if still:
-            return f"none of the known mistakes would move {still[0]} by {MARGIN:g} tolerances of {tolerance:.1e}"
-        blind = [control for control in possible if not self._shows(control, tolerance)]
-        if blind:
-            moved = ", ".join(f"{control.name} {control.movement:.1e}" for control in blind)
-            return f"these mistakes would move the outputs by less than {MARGIN:g} tolerances of {tolerance:.1e}: {moved}"
+        for name in self._steps():
+            if all(name in self.hidden_from(control, tolerances) for control in possible):
+                return f"none of the known mistakes would move {name} by {MARGIN:g} tolerances of {tolerances[name]:.1e}"
+        for key in self._floats() or list(self.parts)[:1]:
+            blind = [control for control in possible if not self._shows(control, key, tolerances)]
+            if blind:
+                moved = ", ".join(f"{control.name} {_movement(control, key):.1e}" for control in blind)
+                what = key if len(self.parts) > 1 else "the outputs"
+                return f"these mistakes would move {what} by less than {MARGIN:g} tolerances of {tolerances[key]:.1e}: {moved}"
         return None
 
-    def hidden_from(self, control: Control, tolerance: float | None = None) -> list[str]:
+    def hidden_from(self, control: Control, tolerances: Mapping[str, float] | None = None) -> list[str]:
         """The outputs compared for equality in which a mistake that can happen would not have shown."""
-        least = MARGIN * (self.tolerance if tolerance is None else tolerance)
-        return [name for name in self._steps() if control.movement is not None and control.movements.get(name, 0.0) < least]
+        tolerances = tolerances or self._everywhere(self.tolerance)
+        return [
+            name for name in self._steps() if control.movement is not None and control.movements.get(name, 0.0) < MARGIN * tolerances[name]
+        ]
 
-    def _shows(self, control: Control, tolerance: float) -> bool:
-        """In every output of floats. Where there are none: in any other one, but for the smallest mistake, of which the report says whether
-        it would have: integers are steps."""
+    def _everywhere(self, value: float) -> dict[str, float]:
+        return dict.fromkeys(self.parts, value)
+
+    def _shows(self, control: Control, part: str, tolerances: Mapping[str, float]) -> bool:
+        """In a part of floats. Where there are none: in any other output, but for the smallest mistake, of which the report says whether it
+        would have: integers are steps."""
         steps = self._steps()
-        if steps and len(steps) == len(self.scale) - len(self.untouched):
-            return control.name == SHIFT or len(self.hidden_from(control, tolerance)) < len(steps)
-        return (control.movement or 0.0) >= MARGIN * tolerance
+        if steps and not self._floats():
+            return control.name == SHIFT or len(self.hidden_from(control, tolerances)) < len(steps)
+        return _movement(control, part) >= MARGIN * tolerances[part]
+
+    def _floats(self) -> list[str]:
+        """The parts that are compared by their size and depend on the picture."""
+        return [key for key, part in self.parts.items() if part.output not in self.exact and part.output not in self.untouched]
 
     def _steps(self) -> list[str]:
         """The outputs that are compared for equality and depend on the picture: they move by steps."""
         return [name for name in self.exact if name not in self.untouched]
+
+
+def _movement(control: Control, part: str) -> float:
+    """How far a mistake moves a part; in older reports that which it moves least."""
+    return control.movements.get(part, control.movement or 0.0)

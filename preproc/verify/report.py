@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .parts import Part
 from .power import Control, OutputTruth, Power
 from .runtimes import RUNTIMES, Runtime
 
@@ -11,10 +12,20 @@ PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "abse
 
 
 @dataclass(frozen=True)
+class PartResult:
+    """In one part of the outputs: the largest error, what the bare network errs by there and what may be, all relative to its scale."""
+
+    error: float
+    bare: float | None
+    tolerance: float
+
+
+@dataclass(frozen=True)
 class Result:
-    """One runtime's verdict. error: the largest, relative to the output's scale.  worst: the input it happened on.
+    """One runtime's verdict. error: the largest, relative to the part's scale.  worst: the input it happened on.
     top1: share of pictures whose largest output is the reference's.  ran: what ran where.  bare: what the bare network errs by in this
-    runtime, fed with the reference's ready values; None where it was not run.  tolerance: what this runtime may err by."""
+    runtime, fed with the reference's ready values; None where it was not run.  tolerance: what this runtime may err by.  parts: these three
+    in each part of the outputs, of which they are the largest here; {} in older reports, and where the runtime did not run."""
 
     runtime: str
     verdict: str
@@ -26,6 +37,16 @@ class Result:
     ran: str | None = None
     bare: float | None = None
     tolerance: float | None = None
+    parts: Mapping[str, PartResult] = field(default_factory=dict)
+
+    def bare_of(self, part: str) -> float:
+        """What the bare network errs by in this part; in older reports in all of them."""
+        own = self.parts[part].bare if part in self.parts else None
+        return own if own is not None else self.bare or 0.0
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Result":
+        return Result(**(dict(data) | {"parts": {key: PartResult(**part) for key, part in data.get("parts", {}).items()}}))
 
 
 @dataclass(frozen=True)
@@ -68,12 +89,13 @@ class Report:
     def failed(self) -> bool:
         return any(result.verdict == FAILED for result in self.verdicts())
 
-    def bare_error(self, runtime: Runtime) -> float | None:
-        """What the bare network erred by in this runtime as it was measured; else in those that run the same file, or in all: the worst."""
+    def bare_errors(self, runtime: Runtime) -> dict[str, float] | None:
+        """By part, what the bare network erred by in this runtime as it was measured; else in those that run the same file, or in all: the
+        worst."""
         known = [result for result in self.results if result.bare is not None]
         same = [result for result in known if runtime.file is not None and _file(result.runtime) == runtime.file]
         chosen = [result for result in known if result.runtime == runtime.name] or same or known
-        return max((result.bare for result in chosen if result.bare is not None), default=None)
+        return {key: max(result.bare_of(key) for result in chosen) for key in self.power.parts} if chosen else None
 
     def verdicts(self) -> tuple[Result, ...]:
         """Of all runtimes, against the reference and against the original pipeline."""
@@ -88,10 +110,11 @@ class Report:
         power["controls"] = tuple(Control(**control) for control in power["controls"])
         power |= {key: tuple(power.get(key, ())) for key in ("exact", "untouched")}
         power["truths"] = {name: OutputTruth(**truth) for name, truth in power.get("truths", {}).items()}
+        power["groups"] = {key: Part(**part | {"channels": tuple(part["channels"])}) for key, part in power.get("groups", {}).items()}
         fields = {key: value for key, value in data.items() if key != "ok"}
-        fields |= {"power": Power(**power), "results": tuple(Result(**result) for result in data["results"])}
+        fields |= {"power": Power(**power), "results": tuple(Result.from_json(result) for result in data["results"])}
         if data.get("original"):
-            results = tuple(Result(**result) for result in data["original"]["results"])
+            results = tuple(Result.from_json(result) for result in data["original"]["results"])
             fields["original"] = Original(**(data["original"] | {"results": results}))
         return Report(**fields)
 

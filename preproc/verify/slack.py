@@ -5,36 +5,37 @@ from dataclasses import replace
 
 from ..oracle import drawn, is_fast, reference, rounded_otherwise
 from ..steps import Step
-from .cases import Case, Truth, parts
+from .cases import Case, Truth, divided
 from .difference import movements
+from .parts import Part
 
 
-def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], scale: Mapping[str, float]) -> list[Case]:
+def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], parts: Mapping[str, Part]) -> list[Case]:
     """The cases, each with its own slack where the steps have a resize in the fast form."""
-    first, front, later = parts(sequence)
+    first, front, later = divided(sequence)
     if not is_fast(front):
         return list(cases)
 
     def slack(case: Case) -> float:
         wrong = drawn(reference.apply(front, case.pictures), *rounded_otherwise(sequence, case.size(first.layout)))
-        return max(max(movements(truth(reference.apply(later, levels)), case, scale).values()) for levels in wrong)
+        return max(max(movements(truth(reference.apply(later, levels)), case, parts).values()) for levels in wrong)
 
     return [replace(case, slack=slack(case)) for case in cases]
 
 
 def with_own_slack(
-    sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], scale: Mapping[str, float], usual: tuple[int, int]
+    sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], parts: Mapping[str, Part], usual: tuple[int, int]
 ) -> list[Case]:
     """The cases; those of a size that may be rounded otherwise in more places than the golden samples, which are of the size `usual`, with
     a slack of their own. Where these places are is luck: twice what one draw of them does."""
-    first, front, _ = parts(sequence)
+    first, front, _ = divided(sequence)
     share, most = rounded_otherwise(sequence, usual)
 
     def own(case: Case) -> Case:
         more = rounded_otherwise(sequence, case.size(first.layout))
         if len(front) == 1 or (more[0] <= share and more[1] <= most):
             return case
-        (slack,) = with_slack(sequence, truth, [case], scale)
+        (slack,) = with_slack(sequence, truth, [case], parts)
         return replace(slack, slack=2 * slack.slack)
 
     return [own(case) for case in cases]

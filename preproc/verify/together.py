@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .cases import Case, Given, Truth
 from .difference import differences
+from .parts import Part
 from .power import MOST
 from .unresolved import with_unresolved
 
@@ -16,7 +17,7 @@ TOGETHER = 5
 """Pictures in a batch."""
 
 
-def batches(singles: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, given: Given, ties: bool) -> list[Case]:
+def batches(singles: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, given: Given, ties: bool) -> list[Case]:
     """Five different pictures of each size, from the cases of each alone. An output that has a row for each picture, whatever else is in
     the batch, is put together from these; any other one is the reference's answer to the batch itself, and its name is in `whole`.
 
@@ -25,10 +26,10 @@ def batches(singles: Sequence[Case], truth: Truth, scale: Mapping[str, float], *
     by_size: dict[tuple[int, ...], list[Case]] = {}
     for case in singles:
         by_size.setdefault(case.pixels.shape[1:], []).append(case)
-    return [_batch(same[:: max(1, len(same) // TOGETHER)][:TOGETHER], truth, scale, given=given, ties=ties) for same in by_size.values()]
+    return [_batch(same[:: max(1, len(same) // TOGETHER)][:TOGETHER], truth, parts, given=given, ties=ties) for same in by_size.values()]
 
 
-def _batch(chosen: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, given: Given, ties: bool) -> Case:
+def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, given: Given, ties: bool) -> Case:
     pixels = np.concatenate([case.pixels for case in chosen])
     title = f"batch of {len(chosen)} ({'x'.join(map(str, chosen[0].pixels.shape[1:]))})"
     names = list(chosen[0].expected)
@@ -39,10 +40,10 @@ def _batch(chosen: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, 
     if truth.per_picture:
         return Case(title, pixels, joined, given(ready), unresolved=masks)
     made = Case(title, pixels, truth(ready), given(ready), ready=ready)
-    apart = {name for name, values in joined.items() if _are_rows_of(made.expected[name], values, name, masks, scale)}
+    apart = {name for name, values in joined.items() if _are_rows_of(made.expected[name], values, name, masks, parts)}
     whole = frozenset(set(names) - apart)
     if whole and ties:
-        (made,) = with_unresolved([made], truth, scale)
+        (made,) = with_unresolved([made], truth, parts)
     return replace(
         made,
         expected={name: joined[name] if name in apart else made.expected[name] for name in names},
@@ -72,10 +73,10 @@ def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
 
 
 def _are_rows_of(
-    answer: NDArray[Any], joined: NDArray[Any], name: str, masks: Mapping[str, NDArray[np.bool_]], scale: Mapping[str, float]
+    answer: NDArray[Any], joined: NDArray[Any], name: str, masks: Mapping[str, NDArray[np.bool_]], parts: Mapping[str, Part]
 ) -> bool:
     """Whether the batch's answer is that of its pictures alone."""
     if answer.shape != joined.shape or answer.dtype.kind != joined.dtype.kind:
         return False
     case = Case("", np.zeros(0), {name: joined}, unresolved={name: masks[name]} if name in masks else {})
-    return differences({name: answer}, case, scale)[name] <= MOST
+    return max(differences({name: answer}, case, parts).values()) <= MOST

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..host import Progress, paced, silent
 from .cases import Case, Truth
-from .difference import is_exact
+from .parts import Part, is_exact
 from .power import LEAST, MOST
 
 PAIRS = 2
@@ -28,20 +28,20 @@ def has_ties(cases: Sequence[Case]) -> bool:
 
 
 def with_unresolved(
-    cases: Sequence[Case], truth: Truth, scale: Mapping[str, float], *, by: float = LEAST, progress: Progress = silent
+    cases: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, by: float = LEAST, progress: Progress = silent
 ) -> list[Case]:
     """The cases, those whose ready tensor is known with what a change of it by the roundings of the steps moves in the original.
 
     by: how large these are, relative to the largest ready value.
     """
     return [
-        case if case.ready is None else replace(case, unresolved=_unresolved(truth, case.ready, case.expected, scale, by))
+        case if case.ready is None else replace(case, unresolved=_unresolved(truth, case.ready, case.expected, parts, by))
         for case in paced(list(cases), "looking for ties", progress)
     ]
 
 
 def _unresolved(
-    truth: Truth, ready: NDArray[Any], expected: Mapping[str, NDArray[Any]], scale: Mapping[str, float], by: float
+    truth: Truth, ready: NDArray[Any], expected: Mapping[str, NDArray[Any]], parts: Mapping[str, Part], by: float
 ) -> dict[str, NDArray[np.bool_]]:
     found = {name: np.zeros(values.shape, bool) for name, values in expected.items()}
     rows = set()
@@ -50,8 +50,12 @@ def _unresolved(
             values = expected[name]
             if got.shape != values.shape:
                 rows.add(name)
+            elif is_exact(values):
+                found[name] |= got != values
             else:
-                found[name] |= got != values if is_exact(values) else np.abs(got - values) > MOST * scale[name]
+                for part in parts.values():
+                    if part.output == name:
+                        found[name][part.index()] |= part.of(np.abs(got - values)) > MOST * part.scale
     found |= {name: np.array(True) for name in rows}
     return {name: mask for name, mask in found.items() if mask.any()}
 

@@ -24,7 +24,7 @@ def test_the_bare_network_is_measured_on_what_the_reference_makes_ready(tmp_path
     file = hand_made(tmp_path)
     recipe = replace(load_recipe(ROOT / "models" / "digits.toml"))
     bundle = put(file, tmp_path / "out")
-    assert {result.bare for result in ran(bundle.report).values()} == {bundle.report.power.bare_error}  # it was measured there
+    assert {result.bare for result in ran(bundle.report).values()} == {bundle.report.power.bare_error}  # the same file, the same runtime
     steps = bundle.contract["steps"]
     assert steps[0]["step"] == "from_pixels"
     from preproc.bundle import to_recipe
@@ -33,12 +33,14 @@ def test_the_bare_network_is_measured_on_what_the_reference_makes_ready(tmp_path
     told = to_recipe(bundle.contract)
     proof = prove(replace(told, backbone=replace(told.backbone, weights=str(file))), file)
     network = bare_network(told, file, proof.cases, ("model.onnx",), tmp_path)
-    assert 0.0 < network.error(OrtCpu(), proof.cases, proof.power.scale) < 1e-5
+    (name,) = proof.power.parts
+    assert 0 < proof.power.bare_error < 1e-5
+    assert network.errors(OrtCpu(), proof.cases, proof.power.parts) == {name: proof.power.bare_error}
     twice = replace(network, arrange=lambda ready: 2 * ready)
-    assert twice.error(OrtCpu(), proof.cases, proof.power.scale) > 0.1
-    assert network.error(TorchScriptCpu(), proof.cases, proof.power.scale) is None
+    assert twice.errors(OrtCpu(), proof.cases, proof.power.parts)[name] > 0.1
+    assert network.errors(TorchScriptCpu(), proof.cases, proof.power.parts) is None
     broken = replace(network, files={"model.onnx": tmp_path / "nothing.onnx"})
-    assert broken.error(OrtCpu(), proof.cases, proof.power.scale) is None
+    assert broken.errors(OrtCpu(), proof.cases, proof.power.parts) is None
     assert recipe.export.tolerance is None
 
 
@@ -59,7 +61,7 @@ def test_one_copy_of_a_file_is_held_at_a_time(tmp_path, monkeypatch):
 
     watched(OnnxReference, "__init__")
     watched(OrtCpu, "open")
-    monkeypatch.setattr(Bare, "error", lambda _, runtime, *__: asked.append(runtime.name))
+    monkeypatch.setattr(Bare, "errors", lambda _, runtime, *__: asked.append(runtime.name))
     gc.disable()  # what is let go is collected at once, not by luck
     try:
         bundle = put(hand_made(tmp_path), tmp_path / "out")

@@ -2,6 +2,7 @@
 rounding decides are no excuse where none is made."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import onnx
@@ -32,7 +33,17 @@ def test_the_report_says_what_each_output_was_compared_with(tmp_path, capsys):
     print_report(made.report)
     assert "scores/out:0: compared with float64; the original's own float32 is" in capsys.readouterr().out
     told = json.loads((tmp_path / "out" / "manifest.json").read_text())["report"]
-    assert told["power"]["truths"]["scores/out:0"] == {"kind": FLOAT64, "error": truth.error, "reason": ""}
+    assert (
+        told["power"]["truths"]["scores/out:0"]
+        == asdict(truth)
+        == {
+            "kind": FLOAT64,
+            "error": truth.error,
+            "reason": "",
+            "rounding": truth.rounding,
+        }
+    )
+    assert 0 < truth.rounding < 3e-6
     for later in ("truths", "steps", "room"):  # as reports were before
         del told["power"][later]
     assert Report.from_json(told).power.truths == {}

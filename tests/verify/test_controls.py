@@ -7,7 +7,7 @@ from torch import nn
 
 from preproc.export import export_bundle
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, Standardize, prepend
-from preproc.verify import Case
+from preproc.verify import Case, Part
 from preproc.verify.controls import _moved
 
 
@@ -36,7 +36,7 @@ def test_a_blind_network_is_inconclusive_published_and_says_so(tmp_path, factor,
 
 def test_an_output_that_reacts_to_nothing_is_not_hidden_by_one_that_does():
     cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), {"a": np.array([[1.0]]), "b": np.array([[1.0]])})]
-    assert _moved("", [{"a": np.array([[3.0]]), "b": np.array([[1.0]])}], cases, {"a": 1.0, "b": 1.0}).movement == 0.0
+    assert _moved("", [{"a": np.array([[3.0]]), "b": np.array([[1.0]])}], cases, {"a": Part("a", 1.0), "b": Part("b", 1.0)}).movement == 0.0
 
 
 def test_an_invariant_pipeline_in_front_of_a_constant_is_inconclusive(tmp_path):

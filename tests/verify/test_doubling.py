@@ -7,7 +7,7 @@ import pytest
 
 from preproc.oracle.files import NotInDoubleError
 from preproc.steps import FromPixels, Rescale
-from preproc.verify import FLOAT64, NOISE, Case, FileTruths, doubling, known_of
+from preproc.verify import FLOAT64, NOISE, Case, FileTruths, Part, doubling, known_of
 
 STEPS = (FromPixels(layout="NHWC"), Rescale())
 PIXELS = np.random.default_rng(4).integers(0, 256, (2, 3, 4, 3), dtype=np.uint8)
@@ -47,7 +47,7 @@ def fake(double, *, alone=single, plain=single):
 def known(double, *, alone=single, plain=single, expected=None):
     """Of a picture, and of two, whose ready tensor is not kept."""
     cases = [Case("one", PIXELS[:1], (expected or alone)(READY[:1]), ready=READY[:1]), Case("two", PIXELS, (expected or alone)(READY))]
-    return known_of(cases, fake(double, alone=alone, plain=plain), STEPS, {"y": 1.0, "z": 1.0})
+    return known_of(cases, fake(double, alone=alone, plain=plain), STEPS, {"y": Part("y", 1.0), "z": Part("z", 1.0)})
 
 
 def test_float64_is_the_truth_where_rounding_explains_the_difference():
@@ -65,7 +65,7 @@ def test_a_batch_is_put_together_from_its_pictures_but_where_an_output_is_whole(
     for whole in (frozenset[str](), frozenset({"z"})):
         asked.clear()
         cases = [*pictures, Case("both", PIXELS, single(READY), whole=whole)]
-        found = known_of(cases, fake(lambda x: asked.append(len(x)) or right(x)), STEPS, {"y": 1.0, "z": 1.0})
+        found = known_of(cases, fake(lambda x: asked.append(len(x)) or right(x)), STEPS, {"y": Part("y", 1.0), "z": Part("z", 1.0)})
         np.testing.assert_array_equal(found.cases[2].expected["y"], right(READY)["y"])
         assert asked == [1, 1, *([2] if whole else [])]
 
@@ -134,5 +134,5 @@ def test_the_work_is_shared_by_the_cases(monkeypatch):
     file = fake(right)
     monkeypatch.setattr(type(file), "double", lambda _: lambda x, most: asked.append(most) or right(x))
     cases = [Case(str(at), PIXELS, single(READY), ready=READY) for at in range(4)]
-    known_of(cases, file, STEPS, {"y": 1.0, "z": 1.0})
+    known_of(cases, file, STEPS, {"y": Part("y", 1.0), "z": Part("z", 1.0)})
     assert asked == [2.5e5] * 4

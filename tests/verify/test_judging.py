@@ -96,7 +96,7 @@ def off(by):
 )
 def test_verdicts_between_the_bounds(error, bare, changes, verdict, reason):
     cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), {"y": np.array([[1.0]])})]
-    result = judge(off(error), ROOT, cases, power(**changes), bare=bare)
+    result = judge(off(error), ROOT, cases, power(**changes), bare=None if bare is None else {"y": bare})
     assert (result.verdict, result.bare) == (verdict, bare)
     assert reason is None or reason in str(result.reason)
 
@@ -104,7 +104,7 @@ def test_verdicts_between_the_bounds(error, bare, changes, verdict, reason):
 def test_room_for_steps_is_made_only_where_it_is_needed():
     """And the tolerance says it."""
     cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), {"y": np.array([[1.0]])})]
-    near, far = (judge(off(error), ROOT, cases, power(room=6e-2), bare=1e-8) for error in (3e-6, 3e-2))
+    near, far = (judge(off(error), ROOT, cases, power(room=6e-2), bare={"y": 1e-8}) for error in (3e-6, 3e-2))
     assert (near.verdict, near.tolerance) == ("passed", 4e-6)
     assert (far.verdict, far.tolerance) == ("inconclusive", pytest.approx(6e-2 + 4e-6))
 
@@ -117,15 +117,17 @@ def test_what_was_seen_to_be_wrong_stays_wrong_when_the_device_runs_full():
 
     expected = {"y": np.array([[1.0]])}
     cases = [Case(name, np.full((1, 2, 2, 3), value, np.uint8), expected) for value, name in enumerate(("one", "two"))]
-    result = judge(Fake(answer), ROOT, cases, power(), bare=1e-8)
+    result = judge(Fake(answer), ROOT, cases, power(), bare={"y": 1e-8})
     assert (result.verdict, "error 8.00e+00 on one" in result.reason, "out of memory" in result.reason) == ("failed", True, True)
-    assert judge(Fake(answer), ROOT, cases[1:], power(), bare=1e-8).verdict == "absent"
+    assert judge(Fake(answer), ROOT, cases[1:], power(), bare={"y": 1e-8}).verdict == "absent"
 
 
 def test_a_device_that_dies_behind_the_last_answer_is_one_line():
     expected = {"y": np.array([[1.0]])}
     cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), expected)]
-    result = judge(Fake(lambda _: expected, proof=RuntimeError("CUDA error: an illegal memory access")), ROOT, cases, power(), bare=1e-8)
+    result = judge(
+        Fake(lambda _: expected, proof=RuntimeError("CUDA error: an illegal memory access")), ROOT, cases, power(), bare={"y": 1e-8}
+    )
     assert (result.verdict, result.reason) == ("failed", "RuntimeError: CUDA error: an illegal memory access")
 
 
@@ -135,6 +137,6 @@ def test_a_runtime_that_was_told_to_use_tf32_has_room_for_it():
     class Tf32(Fake):
         reduced = True
 
-    assert judge(Tf32(lambda _: {"y": np.array([[1.002]])}), ROOT, cases, power(), bare=4e-4).verdict == "passed"
-    assert judge(Fake(lambda _: {"y": np.array([[1.002]])}), ROOT, cases, power(), bare=4e-4).verdict == "failed"
-    assert power().bounds(2e-3, reduced=True) == (MOST_REDUCED, MOST_REDUCED)
+    assert judge(Tf32(lambda _: {"y": np.array([[1.002]])}), ROOT, cases, power(), bare={"y": 4e-4}).verdict == "passed"
+    assert judge(Fake(lambda _: {"y": np.array([[1.002]])}), ROOT, cases, power(), bare={"y": 4e-4}).verdict == "failed"
+    assert power().bounds("y", 2e-3, reduced=True) == (MOST_REDUCED, MOST_REDUCED)

@@ -5,8 +5,8 @@ import pytest
 
 from preproc.errors import VerificationError
 from preproc.steps import FromPixels, Rescale
-from preproc.verify import Case, Control, Power, Report, Result, agree, judge, make_cases
-from preproc.verify.difference import differences, movements, scale_of
+from preproc.verify import Case, Control, Part, Power, Report, Result, agree, judge, make_cases, parts_of
+from preproc.verify.difference import differences, movements
 from preproc.verify.power import SHIFT
 from preproc.verify.together import unresolved_together
 from preproc.verify.unresolved import has_ties
@@ -21,7 +21,7 @@ def case(values, **options):
 
 
 def differing(got, expected, **options):
-    return differences({"y": np.asarray(got)}, case(expected, **options), scale_of([case(expected)]))["y"]
+    return differences({"y": np.asarray(got)}, case(expected, **options), parts_of([case(expected)]))["y"]
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_an_unresolved_number_of_rows_leaves_the_dtype_and_the_rank():
 
 def test_another_number_of_rows_is_a_movement_but_where_it_is_unresolved():
     got = {"y": np.array([1.0, 2.0])}
-    assert movements(got, case([1.0]), {"y": 1.0}) == {"y": 1.0}
-    assert movements(got, case([1.0], unresolved={"y": np.array(True)}), {"y": 1.0}) == {"y": 0.0}
+    assert movements(got, case([1.0]), {"y": Part("y", 1.0)}) == {"y": 1.0}
+    assert movements(got, case([1.0], unresolved={"y": np.array(True)}), {"y": Part("y", 1.0)}) == {"y": 0.0}
 
 
 def test_samples_of_integers_agree_where_they_are_equal():

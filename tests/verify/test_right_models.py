@@ -105,14 +105,16 @@ class Reductions(nn.Module):
 
 
 def is_right(report, formats=3):
-    """Every runtime that ran passed, by a tolerance of its own, which comes from what the bare network errs by in it."""
+    """Every runtime that ran passed, by a tolerance of its own for each output, which comes from what the bare network errs by in it
+    there."""
     results = ran(report)
     assert len(results) == formats + 1, results
     for result in results.values():
         assert result.verdict == "passed", result
         assert result.bare is not None
-        assert result.tolerance == pytest.approx(min(max(LEAST, MARGIN * result.bare), MOST))
-        assert result.error <= result.tolerance
+        for name, part in result.parts.items():
+            assert part.tolerance == pytest.approx(min(max(LEAST, MARGIN * part.bare, MARGIN * report.power.truths[name].rounding), MOST))
+            assert part.error <= part.tolerance
     assert report.power.tolerance == max(result.tolerance for result in results.values())
 
 
@@ -202,8 +204,11 @@ def test_golden_samples_are_judged_by_the_error_that_was_measured(average):
     stored = ran(average.report)["ort-cpu"]
     assert (known.verdict, known.bare, known.tolerance) == ("passed", stored.bare, stored.tolerance)
     report = average.report
-    assert report.bare_error(TorchScriptCpu()) == ran(report)["torchscript-cpu"].bare
+    (name,) = report.power.scale
+    assert report.bare_errors(TorchScriptCpu()) == {name: ran(report)["torchscript-cpu"].bare}
     only = replace(report, results=tuple(result for result in report.results if result.runtime == "ort-cpu"))
-    assert only.bare_error(TorchScriptCpu()) == stored.bare
-    assert report.bare_error(Fake(None)) == max(result.bare for result in ran(report).values())  # a server, which may be any of them
-    assert replace(report, results=()).bare_error(OrtCpu()) is None
+    assert only.bare_errors(TorchScriptCpu()) == {name: stored.bare}
+    assert report.bare_errors(Fake(None)) == {
+        name: max(result.bare for result in ran(report).values())
+    }  # a server, which may be any of them
+    assert replace(report, results=()).bare_errors(OrtCpu()) is None
