@@ -1,5 +1,6 @@
 """The commands that make files: export, init, attach."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,7 +103,7 @@ def attach(
         typer.Option("--constants-because", metavar="REASON", help="Why a mean and std that look like something else are right."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels, steps and [backbone] color are taken.")
+        Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe whose pixels, steps and backbone's color are taken.")
     ] = None,
     huggingface: Annotated[
         Path | None,
@@ -158,7 +159,7 @@ def attach(
     """Put preprocessing in front of an .onnx file, verified against the original."""
     from ..bundle import Bundle
     from ..export import attach as put
-    from ..steps import Geometry
+    from ..steps import Geometry, Resampling
     from .attach_options import Options, steps_and_pixels, verify_sizes
 
     given = Options(
@@ -185,7 +186,9 @@ def attach(
     )
     steps, pixels, trained_on, steps_from = steps_and_pixels(given)
     if letterbox or resize or crop:
-        say(f"{out.name}: pixels are moved by " + ", ".join(str(step) for step in steps if isinstance(step, Geometry)))
+        geometry = [step for step in steps if isinstance(step, Geometry)]
+        shown = [dataclasses.replace(step, form=form) if form and isinstance(step, Resampling) else step for step in geometry]
+        say(f"{out.name}: pixels are moved by {', '.join(map(str, shown))}")
     made = put(
         model,
         out,

@@ -32,7 +32,7 @@ def print_report(report: "Report") -> None:
         console.print(f"not compared with {original.name}: {original.reason}")
     console.print(table)
     if power.asked is not None:
-        console.print(f"  tolerance {power.asked:.1e} of the largest output, as the recipe says")
+        console.print(f"  tolerance {power.asked:.1e} of the largest output, as was asked for")
     elif power.slack:
         console.print(f"  of the tolerance, {power.slack:.1e} of the largest output is for the roundings of a fast resize")
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"

@@ -74,6 +74,7 @@ def report_on_golden(
     contract, power, place = bundle.contract, bundle.report.power, bundle.folder if other is None else other.path
     cases = bundle.golden() if other is None else other.fitting(bundle.golden())
     power = power if tolerance is None else replace(power, asked=tolerance)
+    power = power if other is None else replace(power, room=power.steps)
     runtimes = make_runtimes(names, contract, None, why_not=why_not, tf32=tf32)
     progress(f"verifying {', '.join(names)} on the golden samples")
     (results,) = _ask(place, runtimes, [(cases, power)], bundle.report.bare_errors, progress)

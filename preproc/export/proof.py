@@ -69,7 +69,7 @@ def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Not
     controls = tuple(_control(view, control, power, parts) for view, power in zip(views, powers, strict=True) for control in power.controls)
 
     def noticed(tolerances: Mapping[str, float]) -> float | None:
-        shifts = [proof.noticed(tolerances) for proof in proofs]
+        shifts = [proof.noticed(_rescaled(tolerances, parts, proof.power.parts)) for proof in proofs]
         known = [shift for shift in shifts if shift is not None]
         return max(known) if len(known) == len(shifts) else None
 
@@ -80,13 +80,18 @@ def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Not
         bare_error=max(power.bare_error for power in powers),
         tolerance=max(power.tolerance for power in powers),
         controls=controls,
-        slack=max(power.slack for power in powers),
+        slack=sum(power.slack for power in powers),  # every picture is resized
         truths={name: _truth([power.truths[name] for power in powers]) for name in powers[0].truths},
         steps=max(power.steps for power in powers),
         unresolved=_sums([power.unresolved for power in powers]),
         values=_sums([power.values for power in powers]),
         untouched=tuple(name for name in powers[0].untouched if all(name in power.untouched for power in powers)),
     ), noticed
+
+
+def _rescaled(tolerances: Mapping[str, float], parts: Mapping[str, Part], own: Mapping[str, Part]) -> dict[str, float]:
+    """Relative to the scale that one picture's proof has of its own."""
+    return {key: value * (parts[key].scale / own[key].scale if own[key].scale else 1.0) for key, value in tolerances.items()}
 
 
 def _truth(truths: Sequence[OutputTruth]) -> OutputTruth:

@@ -31,7 +31,7 @@ def _not_whole(picture: graph.Picture, got: str) -> PreprocError:
     assert picture.value.dtype is not None
     limits = np.iinfo(picture.value.dtype.numpy())
     return PreprocError(
-        f"expected steps that make whole numbers of {limits.min}..{limits.max}, which {picture.value.name} takes, got {got}: as --mean 128 "
-        "--std 1 --units 0-255 does for int8",
+        f"expected steps that make whole numbers of {limits.min}..{limits.max}, which {picture.value.name} takes, got {got}: as, a "
+        "number per channel, --mean 128,128,128 --std 1,1,1 --units 0-255 does for int8",
         name="pixel-dtype",
     )

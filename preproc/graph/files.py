@@ -132,6 +132,8 @@ def check(model: ir.Model, name: str | Path, *, full: bool = True) -> None:
         if full:
             onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, TypeError) as error:
+        if "No Op registered for" in str(error):
+            return  # ONNX Runtime's optimizer writes operators of newer opsets, and runs them; what does not run is said when it is run
         raise BundleError(f"{name}: expected a valid ONNX file, got: {first_line(error)}", name="not-a-model") from error
 
 

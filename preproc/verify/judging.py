@@ -142,7 +142,8 @@ class _Tally:
         weakness = self.power.weakness({key: part.tolerance for key, part in self.parts.items()}, self.bare)
         if wrong is not None and weakness is None:
             errs = wrong.bare or self.power.bare_error
-            weakness = f"{wrong.wrong}, which the bare network alone, {errs:.1e} from float64 here, can account for"
+            resize = "the roundings of a fast resize or " if self.power.slack else ""
+            weakness = f"{wrong.wrong}, which {resize}the bare network alone, {errs:.1e} from float64 here, can account for"
         return replace(result, verdict=INCONCLUSIVE if weakness else PASSED, reason=weakness)
 
 
