@@ -63,7 +63,7 @@ def measure_power(
 
     def noticed(tolerances: Mapping[str, float]) -> float | None:
         def excess(shift: Control) -> float:
-            return min((shift.movements[key] / tolerances[key] for key in mistakes.least_of), default=0.0)
+            return min((shift.movements.get(key, 0.0) / tolerances[key] for key in mistakes.least_of), default=0.0)
 
         return None if controls[0].movement is None else _smallest(lambda levels: excess(mistakes.shifted_by(levels)), excess(controls[0]))
 
