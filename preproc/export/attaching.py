@@ -110,7 +110,7 @@ def attach(
     sizes = check_verify_sizes(verify_sizes) if verify_sizes else ()
     if sizes and not verify:
         raise PreprocError(
-            f"verify_sizes: expected for a file that is verified, got {list(sizes)} for one that is not", name="option-without-effect"
+            "--verify-size (verify_sizes): expected for a file that is verified, got it for one that is not", name="option-without-effect"
         )
     tolerance = None if tolerance is None else check_tolerance(tolerance)
     recipe = replace(recipe, steps_from=steps_from, export={"tolerance": tolerance, "verify_sizes": sizes})
@@ -217,7 +217,8 @@ def _recipe(
     try:
         sizes = [graph.picture_input(model, name, model_layout).size for name in names or (None,)]
     except PreprocError as error:
-        told = "; it was made by preproc: attach to the original instead" if ours else "; `preproc inspect` tells more"
+        made = ours and error.name == "pixels-already"
+        told = "; it was made by preproc: attach to the original instead" if made else "; `preproc inspect` tells more"
         raise PreprocError(f"{file}: {error}{told}") from error
     if ours and not force:
         raise PreprocError(

@@ -248,7 +248,7 @@ def test_nothing_is_run_for_a_file_that_is_not_verified(tmp_path):
     put(skipping(tmp_path, 10), tmp_path / "out.onnx", verify=False, progress=told.append)
     assert not any("sizes" in line for line in told)
     assert "verified_sizes" not in describe(tmp_path / "out.onnx")["contract"]
-    with pytest.raises(PreprocError, match="verify_sizes: expected for a file that is verified") as refusal:
+    with pytest.raises(PreprocError, match="expected for a file that is verified") as refusal:
         put(skipping(tmp_path, 10), tmp_path / "out.onnx", verify=False, verify_sizes=[(20, 30)])
     assert refusal.value.name == "option-without-effect"
 
