@@ -27,7 +27,8 @@ def exact_resize(frame: Frame, step: Resampling, height: Side, width: Side) -> F
     if len(sides) < 4:
         mend = 'form = "fast" takes any' if step.interpolation in FAST else f"no other form computes {step.interpolation}"
         raise PreprocError(
-            f'{step.name}: expected pixels of one static size for form = "exact", got a dynamic one (--size H,W says it); {mend}', name="shape-unknown"
+            f'{step.name}: expected pixels of one static size for form = "exact", got a dynamic one (--size H,W says it); {mend}',
+            name="shape-unknown",
         )
     b, frame = frame.b, (frame.transposed("NCHW") if frame.layout == "NHWC" else frame).cast(ir.DataType.FLOAT)
     value, old, new = frame.value, sides[:2], sides[2:]
