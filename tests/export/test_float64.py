@@ -136,3 +136,24 @@ def test_they_are_no_excuse_for_other_constants(mean, std, tmp_path, monkeypatch
     )
     with pytest.raises(VerificationError, match=r"ort-cpu: error .* nothing was published"):
         attach(quantized(tmp_path, 2 / 255, 128), tmp_path / "out", steps=constants(127.5, 127.5), pixels=PIXELS)
+
+
+def test_a_batch_is_evaluated_itself_where_its_answer_is_not_that_of_its_pictures(tmp_path):
+    """A little of the batch's mean in every row: less than what is taken for rounding, and more than the smallest tolerance."""
+    proto = onnx.load(hand_made(tmp_path))
+    proto.graph.node[-1].output[0] = "rows"
+    little = numpy_helper.from_array(np.array(1e-4, np.float32), "little")
+    proto.graph.initializer.extend([little, numpy_helper.from_array(np.array([0]), "batch")])
+    proto.graph.node.extend(
+        [
+            helper.make_node("ReduceMean", ["rows", "batch"], ["mean"]),
+            helper.make_node("Mul", ["mean", "little"], ["of it"]),
+            helper.make_node("Add", ["rows", "of it"], ["scores/out:0"]),
+        ]
+    )
+    onnx.save(proto, tmp_path / "m.onnx")
+    report = put(tmp_path / "m.onnx", tmp_path / "out").report
+    (truth,) = report.power.truths.values()
+    assert (truth.kind, report.power.tolerance < 2e-5) == (FLOAT64, True)
+    (result,) = [result for result in report.results if result.runtime == "ort-cpu"]
+    assert (result.verdict, result.error < 4e-6) == ("passed", True)
