@@ -154,4 +154,3 @@ def test_refusals_say_why_and_leave_the_collapsed_affine_in_front(name):
 def test_readers_are_named_as_in_the_state_dict():
     (reader,) = first_convolutions(Stem(TRANSPARENT["transform_input"]).eval(), torch.zeros(1, 3, 8, 8, **double))(3)
     assert (reader.weight, reader.bias, reader.pads) == ("conv.weight", "conv.bias", (0.0,))
-    assert not reader.slots.are_bare
