@@ -25,8 +25,13 @@ def folded_weights(
     the *rounded* new weight, so that the large constants cancel as they will at run time. Padded with v: p = q = v.
     Not padded: p is where G comes nearest to 0.
 
-    Raises NotFoldableError where a grouped convolution would have to read another group's channels, and where numbers are not finite.
+    Raises NotFoldableError where a grouped convolution would have to read another group's channels, where numbers are not finite, and
+    for weights that are whole numbers, as a product of matrices may have them.
     """
+    if weight.dtype.kind in "iu":
+        raise NotFoldableError(
+            f"the weights of the first linear operation are whole numbers, {weight.dtype}, which cannot take up a scale", name="fold-dtype"
+        )
     total, old_bias = _checked(weight, bias, len(reader.slots), reader.groups)
     if plan.constant is not None and reader.groups > 1:
         raise NotFoldableError("a grouped convolution cannot read an appended constant channel", name="fold-channel-count")

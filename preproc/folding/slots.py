@@ -42,11 +42,6 @@ class Slots:
         return values
 
     @property
-    def are_bare(self) -> bool:
-        """Whether they are the picture's own numbers, neither scaled nor shifted."""
-        return bool((self.scale == 1).all() and not self.offset.any())
-
-    @property
     def digest(self) -> str:
         """Of which channel of which pixel stands where: 12 digits of a sha256."""
         held = np.stack([self.channel, self.phase]).astype("<i8")

@@ -193,9 +193,11 @@ class Tracked:
         """Each number the largest of several along plain axes. what: names which."""
         return replace(self.mixed(shape, what), ordered=2 if self.pads else max(self.ordered, 1))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
         """x * scale + offset, with constants of any shape that broadcasts along the channels only."""
         scale, offset = np.broadcast_arrays(np.asarray(scale, np.float64), np.asarray(offset, np.float64))
+        _check_finite(scale, offset)
         given = scale.shape
         for axis in range(scale.ndim):  # a field of one value is one number
             if (scale == (first := scale.take([0], axis))).all() and (offset == offset.take([0], axis)).all():
@@ -215,11 +217,14 @@ class Tracked:
         shape = tuple(max(each) for each in zip(self.shape, whole, strict=True))
         grown = replace(self, shape=shape, pads=tuple(sorted({float(value) for values in pads for value in values})))
         if scale.size == 1:
-            return replace(grown, slots=self.slots.then(scale.item(), offset.item()))
-        places = np.broadcast_to(self.places, np.broadcast_shapes(self.places.shape, sides))
-        scale, offset = (np.broadcast_to(values.reshape(sides), places.shape).reshape(-1) for values in (scale, offset))
-        slots = self.slots.take(places.reshape(-1)).then(scale, offset)
-        return replace(grown, slots=slots, places=np.arange(places.size).reshape(places.shape))
+            made = replace(grown, slots=self.slots.then(scale.item(), offset.item()))
+        else:
+            places = np.broadcast_to(self.places, np.broadcast_shapes(self.places.shape, sides))
+            scale, offset = (np.broadcast_to(values.reshape(sides), places.shape).reshape(-1) for values in (scale, offset))
+            slots = self.slots.take(places.reshape(-1)).then(scale, offset)
+            made = replace(grown, slots=slots, places=np.arange(places.size).reshape(places.shape))
+        _check_finite(made.slots.scale, made.slots.offset)
+        return made
 
     def times(self, constant: Any) -> "Tracked":
         return self.then(constant, 0.0)
@@ -233,9 +238,11 @@ class Tracked:
     def taken_from(self, constant: Any) -> "Tracked":
         return self.then(-1.0, constant)
 
+    @np.errstate(divide="ignore")
     def over(self, constant: Any) -> "Tracked":
-        return self.then(1.0 / constant, 0.0)
+        return self.then(1.0 / np.asarray(constant, np.float64), 0.0)
 
+    @np.errstate(divide="ignore", invalid="ignore")
     def batch_norm(self, *, scale: Any, bias: Any, mean: Any, variance: Any, epsilon: float) -> "Tracked":
         """Inference's BatchNorm: (x - mean) / sqrt(variance + epsilon) * scale + bias, arrays of one number per channel, on axis 1."""
         factor = np.asarray(scale, np.float64) / np.sqrt(np.asarray(variance, np.float64) + epsilon)
@@ -257,6 +264,14 @@ class Tracked:
     def _number(self, axis: int) -> int:
         """Of a plain axis among those: what moves() are told by."""
         return sum(self.is_plain(at) and self.shape[at] > 1 for at in range(axis))
+
+
+def _check_finite(*values: NDArray[np.float64]) -> None:
+    if not all(np.isfinite(each).all() for each in values):
+        raise NotFoldableError(
+            "the backbone scales or shifts the picture by what is no finite number, such as 1 / 0, before the first convolution",
+            name="fold-not-affine",
+        )
 
 
 def told(shape: Sequence[int]) -> str:

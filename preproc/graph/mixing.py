@@ -34,26 +34,34 @@ def _max_pool(tracks: Tracks, node: ir.Node) -> Tracked:
 
 def _resize(tracks: Tracks, node: ir.Node) -> Tracked:
     """Nearest, linear and cubic weights sum to one: at the edges pixels are repeated, or left out and the others' weights scaled."""
-    source, last = tracks.source(node), len(node.inputs) - 1
+    source = tracks.source(node)
     axes = [axis % source.rank for axis in attribute(node, "axes", range(source.rank))]
     shape = list(source.shape)
-    sizes = tracks.numbers(node, 3, "sizes") if last == 3 else None
-    scales = None if sizes is not None else _scales(node, last)
-    for place, axis in enumerate(axes):
-        shape[axis] = int(sizes[place]) if sizes is not None else math.floor(shape[axis] * scales[place])  # type: ignore[index]
-    if shape[0] != source.shape[0] and source.is_plain(0) and sizes is not None:
+    sizes = tracks.numbers(node, 3, "sizes")
+    scales = None if sizes else _scales(node)
+    crops = attribute(node, "coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize"
+    roi = _numbers(node.inputs[1]) if crops else [0.0] * len(axes) + [1.0] * len(axes)
+    for place, (axis, begin, end) in enumerate(zip(axes, roi[: len(axes)], roi[len(axes) :], strict=True)):
+        side = source.shape[axis]
+        shape[axis] = int(sizes[place]) if scales is None else math.floor(side * scales[place])
+        stays = (begin, end) == (0, 1) and (shape[axis] == side if scales is None else scales[place] == 1)
+        if not stays and not source.is_plain(axis):
+            raise NotFoldableError(f"{node.op_type} mixes the channels with each other", name="fold-not-affine")
+    if shape[0] != source.shape[0] and source.is_plain(0) and sizes:
         shape[0] = source.shape[0]  # a batch that the file's author had before him
-    resized = source.mixed(shape, _told(node, [*(sizes or []), *(scales or [])]))
-    if attribute(node, "coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
-        return resized.holding(attribute(node, "extrapolation_value", 0.0))
-    return resized
+    resized = source.mixed(shape, _told(node, [*(sizes or []), *(scales or []), *roi]))
+    return resized.holding(attribute(node, "extrapolation_value", 0.0)) if crops else resized
 
 
-def _scales(node: ir.Node, last: int) -> list[float]:
+def _scales(node: ir.Node) -> list[float]:
     """Of Resize: the third input, of opset 10 the second; of Upsample: the second, of opset 7 an attribute."""
-    if last == 0:
+    if len(node.inputs) == 1:
         return list(attribute(node, "scales", []))
-    return [float(number) for number in constant(node.inputs[2 if last == 2 else 1]).reshape(-1)]
+    return _numbers(node.inputs[2 if len(node.inputs) > 2 else 1])
+
+
+def _numbers(value: ir.Value | None) -> list[float]:
+    return [float(number) for number in constant(value).reshape(-1)]
 
 
 def _global(tracks: Tracks, node: ir.Node) -> Tracked:

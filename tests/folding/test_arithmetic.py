@@ -237,6 +237,13 @@ def test_weights_that_are_no_numbers_are_not_folded(wrong):
         folded(np.ones_like(weight), np.float32([0, wrong]), IMAGENET, None)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "uint8"])
+def test_weights_that_are_whole_numbers_are_not_folded(dtype):
+    """Half of each would be cut off."""
+    with pytest.raises(NotFoldableError, match=f"whole numbers, {dtype}"):
+        folded(np.ones((2, 3, 1, 1), dtype), None, Affine.diagonal([0.5] * 3, [0.0] * 3), None)
+
+
 def test_weights_that_would_overflow_are_not_folded():
     with pytest.raises(NotFoldableError, match="no finite float32 numbers"):
         folded(np.full((2, 3, 3, 3), 3e38, np.float32), None, Affine.diagonal([2.0] * 3, [0.0] * 3), None)

@@ -195,6 +195,14 @@ REFUSED = {
     "padded channels": (lambda x: x.padded([(0, 0), (0, 1), (0, 0), (0, 0)], 0.0), "channels are padded"),
     "padded and not": (lambda x: concatenate([x.holding(0.0), x], 1), "with different paddings"),
     "parts that do not fit": (lambda x: concatenate([x, x.slice(3, 1, None, 1)], 1), "are put together"),
+    "a division by 0": (lambda x: x.over(0.0), "what is no finite number"),
+    "a division of one channel by 0": (lambda x: x.over(np.array([1.0, 0.0, 2.0]).reshape(3, 1, 1)), "what is no finite number"),
+    "no number": (lambda x: x.plus(np.nan), "what is no finite number"),
+    "too large together": (lambda x: x.times(1e200).times(1e200), "what is no finite number"),
+    "a variance below 0": (
+        lambda x: x.batch_norm(scale=np.ones(3), bias=np.zeros(3), mean=np.zeros(3), variance=np.array([1.0, -1.0, 0.0]), epsilon=0.0),
+        "what is no finite number",
+    ),
     "a field": (lambda x: x.then(1.0, np.arange(12.0)), r"a constant of shape \(12,\), which is not one number per channel"),
 }
 

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from preproc import graph
 from preproc.errors import PreprocError
 from preproc.oracle import reference
+from preproc.steps import FromPixels, Rescale
 from tests.graph.models import CHANNELS, DOUBLE, FLOAT, PAD1, W, conv, evaluate, imagenet, model, node, pixels, spec
 from tests.onnx_files import AUTO_PADS
 
@@ -94,6 +95,17 @@ def test_a_weight_that_others_read_too_stays_for_them():
     want = evaluate(made, "x", reference.apply(steps, x))
     graph.attach(made, steps, spec(), fold="require")
     np.testing.assert_allclose(evaluate(made, "pixels", x), want, rtol=1e-10)
+
+
+def test_a_product_of_whole_numbers_computes_what_it_did():
+    def whole():
+        return model([node("Transpose", "x", "t", perm=[0, 2, 3, 1]), node("MatMul", "t k", "y")], {"k": k}, kind=TensorProto.INT32)
+
+    k = np.random.default_rng(0).integers(-3, 4, (3, 4)).astype(np.int32)
+    made, x, steps = whole(), pixels() // 2 * 2, [FromPixels(layout="NHWC", color="RGB"), Rescale(scale=1 / 2)]
+    want = evaluate(whole(), "x", reference.apply(steps, x).astype(np.int32))
+    assert "whole numbers, int32" in str(graph.attach(made, steps, spec()).reason)
+    np.testing.assert_array_equal(evaluate(made, "pixels", x), want)
 
 
 def test_a_fold_that_fails_half_way_changes_nothing():

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from preproc import graph
@@ -151,8 +151,58 @@ def test_borders_of_different_constants_fold_where_a_pixel_maps_to_zero():
     assert difference(0, [OF_A_BORDER], [0] * 4) <= 1e-9
 
 
+def cropped(roi, name, **options):
+    """A region of `in`, resized to 6x5."""
+    (made,), held = resize([6, 5], mode="linear", coordinate_transformation_mode="tf_crop_and_resize", **options)
+    return through(made, name=name, **held | {"roi": np.float32(roi)})
+
+
+def of_two_regions(one, other):
+    """Channel 0 of one region beside 1 and 2 of another."""
+    nodes, constants = [], {"w": W, "i": np.array([0]), "j": np.array([1, 2])}
+    for name, roi, rows in (("a", one, "i"), ("b", other, "j")):
+        made, held = cropped(roi, name)
+        nodes += [*made, node("Gather", f"{name} {rows}", f"{name}{rows}", axis=1)]
+        constants |= held
+    return model([*nodes, node("Concat", "ai bj", "c", axis=1), conv(source="c")], constants)
+
+
+@pytest.mark.parametrize(("other", "folds"), [([0, 0, 0.5, 0.5], True), ([0.5, 0.5, 1, 1], False)], ids=["the same", "another"])
+def test_pixels_of_different_regions_are_not_taken_for_one(other, folds):
+    """Red and blue change places, which is right in the weights only where both stand in the same pixel."""
+    steps, x = [FromPixels(layout="NHWC", color="BGR"), Rescale()], pixels("BGR", size=SIZE)
+    (want,) = answers(of_two_regions([0, 0, 0.5, 0.5], other), "x", reference.apply(steps, x))
+    made = of_two_regions([0, 0, 0.5, 0.5], other)
+    assert graph.attach(made, steps, spec("BGR"), fold="auto").folded == folds
+    (got,) = answers(made, "pixels", x)
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+def test_a_region_that_is_computed_is_refused():
+    (made,), held = cropped([0, 0, 1, 1], "a")
+    made.input[1] = "r"
+    nodes = [node("RandomUniform", "", "r", shape=[4], dtype=TensorProto.FLOAT), made, conv(source="a")]
+    with pytest.raises(NotFoldableError, match="r is computed"):
+        graph.attach(model(nodes, {"w": W} | held), imagenet(), spec(), fold="require")
+
+
+@pytest.mark.parametrize("behind", [[], [""], ["nothing"]], ids=["left off", "left out", "of no numbers"])
+@pytest.mark.parametrize("roi", ["", "roi"])
+def test_a_resize_by_scales_folds_wherever_its_sizes_are_not(roi, behind):
+    constants = {"w": W, "roi": np.float32([0] * 4 + [1] * 4), "k": np.float32([1, 1, 0.5, 0.5]), "nothing": np.array([], np.int64)}
+    nodes = [helper.make_node("Resize", ["x", roi, "k", *behind], ["a"], mode="linear"), conv(source="a")]
+    assert graph.attach(model(nodes, constants), imagenet("BGR"), spec("BGR"), fold="require").folded
+
+
 def test_what_is_read_besides_is_refused():
+    region = helper.make_node("Resize", ["x", "r", "k"], ["a"], mode="nearest", coordinate_transformation_mode="tf_crop_and_resize")
     for nodes, constants, reason in (
+        ([node("Resize", "x none k", "a"), conv(source="a")], ROI | {"k": np.float32([1, 1.33, 1, 1])}, "Resize mixes the channels"),
+        (
+            [region, conv(source="a")],
+            {"r": np.float32([0, 1, 0, 0, 1, 0, 1, 1]), "k": np.float32([1, 1, 1, 1])},
+            "Resize mixes the channels",
+        ),
         (
             [helper.make_node("MaxPool", ["x"], ["a", "places"], kernel_shape=[2, 2]), conv(source="a")],
             {},
@@ -165,7 +215,11 @@ def test_what_is_read_besides_is_refused():
             "AveragePool mixes the channels",
         ),
         ([node("GlobalMaxPool", "x", "g"), node("Sub", "x g", "a"), conv(source="a")], {}, "combined with itself"),
-        ([helper.make_node("Resize", ["x", "", "k"], ["a"]), conv(source="a")], {"k": np.float32([1, 2, 1, 1])}, "channels are mixed"),
+        (
+            [helper.make_node("Resize", ["x", "", "k"], ["a"]), conv(source="a")],
+            {"k": np.float32([1, 2, 1, 1])},
+            "Resize mixes the channels",
+        ),
     ):
         made = model(nodes, {"w": W} | constants)
         with pytest.raises(NotFoldableError, match=reason):

@@ -98,6 +98,11 @@ REFUSED = {
         {},
         "r is computed",
     ),
+    "division by 0": (
+        [node("Div", "x s", "d"), conv(source="d")],
+        {"s": np.array([1, 0, 2.0]).reshape(3, 1, 1)},
+        r"no finite number, such as 1 / 0, .* \(at Div d\)",
+    ),
     "as weight": ([node("Conv", "k x", "y")], {"k": W}, "used as the weight"),
     "cast": (
         [node("Cast", "x", "h", to=TensorProto.FLOAT16), node("Cast", "h", "d", to=DOUBLE), conv(source="d")],
