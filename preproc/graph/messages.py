@@ -87,11 +87,16 @@ def light(parts: Messages) -> onnx.ModelProto:
     proto.CopyFrom(parts.head)
     proto.graph.CopyFrom(parts.graph)
     for tensor in parts.tensors:
-        if tensor.ByteSize() <= SMALL and tensor.data_location != onnx.TensorProto.EXTERNAL:
+        if is_small(tensor):
             proto.graph.initializer.append(tensor)
         elif tensor.name not in listed:
             proto.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     return proto
+
+
+def is_small(tensor: onnx.TensorProto) -> bool:
+    """Whether it has its values in it, in at most SMALL bytes."""
+    return tensor.ByteSize() <= SMALL and tensor.data_location != onnx.TensorProto.EXTERNAL
 
 
 def beside(model: ir.Model) -> tuple[str, ...]:

@@ -20,12 +20,12 @@ from ..errors import PreprocError
 class Spot:
     """A node on its way to `opset`, and what is put in front of it and behind.
 
-    known: constants by name.  types: dtype (ONNX's number) and rank of values by name, as far as they are known.  read: the names of values
-    that somebody reads.  taken: names that are no more free."""
+    known: constants by name.  types: dtype (ONNX's number) and rank of values by name, as far as they are known. Both say what names mean
+    in the node's graph.  read: the names of values that somebody reads.  taken: names that are no more free."""
 
     node: onnx.NodeProto
     opset: int
-    known: Mapping[str, NDArray[Any]]
+    known: Mapping[str, NDArray[Any] | None]
     types: Mapping[str, tuple[int, int | None]]
     read: frozenset[str]
     taken: set[str]

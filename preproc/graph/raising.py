@@ -8,8 +8,8 @@ information, and makes of an old Upsample or Resize, which have no word for wher
 """
 
 import contextlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import ChainMap, Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from ..errors import PreprocError
-from .messages import Messages, light, messages, model_of, origin_of
+from .messages import is_small, light, messages, model_of, origin_of
 from .operators import REWRITES, Spot
 
 OLDEST, NEWEST = 7, 18
@@ -41,41 +41,79 @@ def raised(model: ir.Model, opset: int) -> tuple[ir.Model, tuple[str, ...]]:
     old = _version(proto.opset_import)
     if not OLDEST <= old <= opset <= NEWEST:
         raise PreprocError(f"expected to raise an opset of {OLDEST} to {NEWEST}, got one from {old} to {opset}", name="opset-too-old")
-    work = _Work(opset, _known(parts), _types(parts), frozenset(_read(proto)), set(_names(proto)))
-    for training in proto.training_info:
-        work.nodes(training.initialization.node, old)
-        work.nodes(training.algorithm.node, old)
-    work.nodes(proto.graph.node, old)
+    work, told = _Work(opset, frozenset(_read(proto)), set(_names(proto))), _inferred(light(parts))
+    scope = _inside(told.graph, _Scope())
+    for training, its_told in zip(proto.training_info, told.training_info, strict=True):
+        work.graph(training.initialization, its_told.initialization, scope, old)
+        work.graph(training.algorithm, its_told.algorithm, scope, old)
+    work.nodes(proto.graph.node, told.graph.node, scope, old)
     _set_version(proto.opset_import, opset)
     for function in proto.functions:
-        its_own = _version(function.opset_import)
+        its_own, body = _version(function.opset_import), onnx.GraphProto(node=function.node)
         if OLDEST <= its_own < opset:
-            work.nodes(function.node, its_own)
+            work.nodes(function.node, body.node, _inside(body, _Scope()), its_own)
             _set_version(function.opset_import, opset)
     proto.graph.initializer.extend(parts.tensors)
-    told = tuple(f"{op} ({count})" if count > 1 else op for op, count in sorted(work.changed.items()))
-    return model_of(proto, *origin_of(model)), told
+    changed = tuple(f"{op} ({count})" if count > 1 else op for op, count in sorted(work.changed.items()))
+    return model_of(proto, *origin_of(model)), changed
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What is told of the values that the nodes of one graph can read.  known, types: as Spot's. Where an inner graph has a name of its
+    own, nothing that is told of the outer value of that name counts: without better it is None, and (0, None)."""
+
+    known: ChainMap[str, NDArray[Any] | None] = field(default_factory=ChainMap)
+    types: ChainMap[str, tuple[int, int | None]] = field(default_factory=ChainMap)
+
+
+def _inside(graph: onnx.GraphProto, outer: _Scope) -> _Scope:
+    """The scope of a graph: small initializers and Constant nodes are known, types as the graph tells them."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    own = {info.name for info in graph.input} | {tensor.values.name for tensor in graph.sparse_initializer} | {*tensors}
+    types: dict[str, tuple[int, int | None]] = {name: (tensor.data_type, len(tensor.dims)) for name, tensor in tensors.items()}
+    for info in (*graph.input, *graph.output, *graph.value_info):
+        kind = info.type.tensor_type
+        types[info.name] = (kind.elem_type, len(kind.shape.dim) if kind.HasField("shape") else None)
+    for node in graph.node:
+        own |= {*node.output}
+        value = next((held.t for held in node.attribute if held.name == "value" and held.HasField("t")), None)
+        if node.op_type == "Constant" and node.domain in OURS and value is not None:
+            tensors[node.output[0]] = value
+    known = {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items() if is_small(tensor)}
+    return _Scope(
+        outer.known.new_child({**dict.fromkeys(own), **known}),
+        outer.types.new_child({**dict.fromkeys(own, (0, None)), **types}),
+    )
+
+
+def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same nodes, with the types of values in each of its graphs, as far as ONNX can infer them."""
+    with contextlib.suppress(onnx.shape_inference.InferenceError):  # shapes that contradict each other: what is declared is left
+        return onnx.shape_inference.infer_shapes(proto)
+    return proto
 
 
 @dataclass
 class _Work:
-    """opset: to which everything is raised.  known, types, read, taken: as Spot's.  changed: how many nodes are written otherwise."""
+    """opset: to which everything is raised.  read, taken: as Spot's.  changed: how many nodes are written otherwise."""
 
     opset: int
-    known: Mapping[str, NDArray[Any]]
-    types: Mapping[str, tuple[int, int | None]]
     read: frozenset[str]
     taken: set[str]
     changed: Counter[str] = field(default_factory=Counter)
 
-    def nodes(self, nodes: Any, old: int) -> None:
-        """In place, subgraphs included."""
+    def graph(self, graph: onnx.GraphProto, told: onnx.GraphProto, outer: _Scope, old: int) -> None:
+        """In place. told: the same graph with its inferred types.  outer: the scope around it."""
+        self.nodes(graph.node, told.node, _inside(told, outer), old)
+
+    def nodes(self, nodes: Any, told: Any, scope: _Scope, old: int) -> None:
+        """In place, subgraphs included. told: the same nodes, whose subgraphs have their inferred types."""
         made: list[onnx.NodeProto] = []
-        for node in nodes:
-            for attribute in node.attribute:
-                for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
-                    self.nodes(graph.node, old)
-            spot = Spot(node, self.opset, self.known, self.types, self.read, self.taken)
+        for node, its_told in zip(nodes, told, strict=True):
+            for graph, inner_told in zip(_inner(node), _inner(its_told), strict=True):
+                self.graph(graph, inner_told, scope, old)
+            spot = Spot(node, self.opset, scope.known, scope.types, self.read, self.taken)
             if node.domain in OURS:
                 self.raise_one(spot, old)
             made += [*spot.before, onnx.NodeProto.FromString(node.SerializeToString()), *spot.behind]
@@ -113,36 +151,19 @@ def _set_version(imports: Iterable[onnx.OperatorSetIdProto], opset: int) -> None
             entry.version = opset
 
 
-def _known(parts: Messages) -> dict[str, NDArray[Any]]:
-    """The values of small initializers and Constant nodes, by name."""
-    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in light(parts).graph.initializer}
-    for node in parts.graph.node:
-        value = next((held.t for held in node.attribute if held.name == "value" and held.HasField("t")), None)
-        if node.op_type == "Constant" and node.domain in OURS and value is not None:
-            found[node.output[0]] = numpy_helper.to_array(value)
-    return found
-
-
-def _types(parts: Messages) -> dict[str, tuple[int, int | None]]:
-    """Of each value the dtype, as ONNX numbers them, and the rank, as far as ONNX can infer them."""
-    proto, found = light(parts), dict[str, tuple[int, int | None]]()
-    with contextlib.suppress(onnx.shape_inference.InferenceError):  # shapes that contradict each other: what is declared is left
-        proto = onnx.shape_inference.infer_shapes(proto)
-    for graph in _graphs(proto.graph):
-        found |= {tensor.name: (tensor.data_type, len(tensor.dims)) for tensor in graph.initializer}
-        for value in (*graph.input, *graph.output, *graph.value_info):
-            kind = value.type.tensor_type
-            found[value.name] = (kind.elem_type, len(kind.shape.dim) if kind.HasField("shape") else None)
-    return found
+def _inner(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs in its attributes."""
+    for attribute in node.attribute:
+        yield from [attribute.g] if attribute.HasField("g") else []
+        yield from attribute.graphs
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     """It, and the graphs in its nodes."""
     yield graph
     for node in graph.node:
-        for attribute in node.attribute:
-            for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
-                yield from _graphs(inner)
+        for inner in _inner(node):
+            yield from _graphs(inner)
 
 
 def _all_graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:

@@ -213,3 +213,77 @@ def test_names_that_are_taken_are_left_alone(tmp_path):
     path = file(tmp_path, [node("Squeeze", "x", "y", axes=[2]), node("Relu", "x", "y/axes")], opset=11, shape=(2, 3, 1, 6))
     made = onnx.load_from_string(raised(path)[0])
     assert [list(each.output) for each in made.graph.node] == [["y/axes_"], ["y"], ["y/axes"]]
+
+
+def nameless(op, inputs, outputs, **attributes):
+    """ONNX Runtime takes a name of nodes once."""
+    return helper.make_node(op, inputs.split(), outputs.split(), **attributes)
+
+
+def part(nodes, out, inputs=(), outputs=()):
+    """A graph in a node."""
+    return helper.make_graph(nodes, out, list(inputs), [*outputs, helper.make_tensor_value_info(out, FLOAT, None)])
+
+
+def rows_of(op, out):
+    """Both values before `out` have the same names in every graph, `t` as many axes as that operator makes."""
+    return [nameless(op, "x", "t"), nameless("Softmax", "t", "u", axis=1), nameless("Reshape", "u row", out)]
+
+
+def loop(nodes, out, name, shape):
+    """The nodes, once, on what its body calls `name`."""
+    inputs = [
+        helper.make_tensor_value_info(*each) for each in (("i", TensorProto.INT64, []), ("on", TensorProto.BOOL, []), (name, FLOAT, shape))
+    ]
+    outputs = [helper.make_tensor_value_info("on_", TensorProto.BOOL, [])]
+    return part([*nodes, nameless("Identity", "on", "on_")], out, inputs, outputs)
+
+
+ROW, ONCE = {"row": WHOLE([-1])}, {"once": WHOLE(1), "yes": np.array(True)}
+
+
+@pytest.mark.parametrize("yes", [True, False])
+@pytest.mark.parametrize("ops", [("Identity", "Flatten"), ("Flatten", "Identity")])
+def test_branches_that_share_names_share_nothing_else(tmp_path, rng, yes, ops):
+    """The axis is the last one of two, and not of four."""
+    first, second = (part(rows_of(op, out), out) for op, out in zip(ops, ("a", "b"), strict=True))
+    nodes = [nameless("If", "yes", "y", then_branch=first, else_branch=second)]
+    path, x = file(tmp_path, nodes, opset=11, weights={"yes": np.array(yes), **ROW}), rng.normal(size=(2, 3, 4, 6)).astype(F)
+    np.testing.assert_allclose(answers(raised(path)[0], x)[0], answers(path, x)[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("inner", "shape", "outer"), [("Flatten", [2, 72], "Identity"), ("Identity", [2, 3, 4, 6], "Flatten")])
+def test_a_name_of_an_inner_graph_hides_the_outer_one_in_there_only(tmp_path, rng, inner, shape, outer):
+    """The loop's `t`, which a branch in it reads, has other axes than the graph's."""
+    branches = [part([nameless("Softmax", "t", out, axis=1)], out) for out in ("d", "e")]
+    body = loop([nameless("If", "yes", "f", then_branch=branches[0], else_branch=branches[1])], "f", "t", shape)
+    looped = [nameless(inner, "x", "in"), nameless("Loop", "once yes in", "z", body=body), nameless("Reshape", "z row", "w")]
+    nodes = [*rows_of(outer, "v"), *looped, nameless("Concat", "v w", "y", axis=0)]
+    path, x = file(tmp_path, nodes, opset=11, weights={**ROW, **ONCE}), rng.normal(size=(2, 3, 4, 6)).astype(F)
+    np.testing.assert_allclose(answers(raised(path)[0], x)[0], answers(path, x)[0], rtol=1e-6, atol=1e-6)
+
+
+def test_a_constant_of_the_graph_is_none_where_a_loop_has_its_name(tmp_path):
+    body = loop([node("Resize", "x s", "r"), nameless("Identity", "s", "s_")], "s_", "s", [4])
+    nodes = [nameless("Loop", "once yes small", "z", body=body), nameless("Resize", "x s", "y")]
+    path = file(tmp_path, nodes, opset=10, weights={"s": F([1, 1, 2, 2]), "small": F([1, 1, 0.5, 0.5]), **ONCE})
+    with pytest.raises(PreprocError, match="Resize 'the_Resize': which pixel is the nearest is told for scales that are constants"):
+        raised(path)
+
+
+def test_a_function_sees_nothing_of_the_graph(tmp_path, rng):
+    """Its `t` has four axes, the graph's two."""
+    body = [nameless("Identity", "in", "t"), nameless("Softmax", "t", "out", axis=1)]
+    own = helper.make_function("own", "Soft", ["in"], ["out"], body, [helper.make_opsetid("", 11)])
+    nodes = [helper.make_node("Soft", ["x"], ["s"], domain="own"), nameless("Flatten", "s", "t"), nameless("Softmax", "t", "y", axis=1)]
+    path, x = file(tmp_path, nodes, opset=11, domains=["own"], functions=[own]), rng.normal(size=(2, 3, 4, 6)).astype(F)
+    np.testing.assert_allclose(answers(raised(path)[0], x)[0], answers(path, x)[0], rtol=1e-6, atol=1e-6)
+
+
+def test_a_constant_of_the_graph_is_none_in_a_function(tmp_path):
+    own = helper.make_function("own", "Up", ["in", "s"], ["out"], [node("Resize", "in s", "out")], [helper.make_opsetid("", 10)])
+    nodes = [helper.make_node("Up", ["x", "r"], ["y"], domain="own")]
+    weights = {"s": F([1, 1, 2, 2]), "r": F([1, 1, 0.5, 0.5])}
+    path = file(tmp_path, nodes, opset=10, weights=weights, domains=["own"], functions=[own])
+    with pytest.raises(PreprocError, match="Resize 'the_Resize': which pixel is the nearest is told for scales that are constants"):
+        raised(path)
