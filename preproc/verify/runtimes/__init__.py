@@ -7,7 +7,8 @@ Never: another device than the name says; a process that dies with a file.
 from .base import Outputs, Runtime
 from .in_turn import InTurn
 from .kinds import RUNTIMES, made, those_for
-from .ort import OnnxReference, OrtCpu, evaluate, onnxruntime
+from .original import OnnxReference
+from .ort import OrtCpu, evaluate, onnxruntime
 from .pytorch import load_torchscript
 
 __all__ = [

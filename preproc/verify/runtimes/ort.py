@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
+from ...errors import BundleError, RuntimeAbsentError, VerificationError, first_line
 from ...host import INSTALL_ONE, WHEELS, memory, threads
 from .base import Outputs, Runtime
 
@@ -48,7 +48,7 @@ def evaluate(model: bytes, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> list[
     return [session.run(None, dict(feed)) for feed in feeds]
 
 
-def _options(ort: Any) -> Any:
+def options_of(ort: Any) -> Any:
     """Of a session that prints errors only, with the threads that are asked for, which sleep while they wait."""
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 3, threads.asked()
@@ -68,7 +68,7 @@ class OrtCpu(Runtime):
     def open(self, path: Path) -> None:
         ort = onnxruntime()
         self.path = path
-        options = _options(ort)
+        options = options_of(ort)
         with contextlib.suppress(Exception):  # older versions know no such key; proof() then has less to say
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         self.session = self._session(ort, str(path), options)
@@ -78,7 +78,7 @@ class OrtCpu(Runtime):
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
         (name,) = [value.name for value in self.session.get_inputs() if value.name not in others]
         values = self.session.run(self.outputs, {name: pixels, **others})
-        return {output: _plain(array) for output, array in zip(self.outputs, values, strict=True)}
+        return {output: plain(array) for output, array in zip(self.outputs, values, strict=True)}
 
     def proof(self) -> str:
         return f"onnxruntime {onnxruntime().__version__}, {self._count()} on {', '.join(self.session.get_providers())}"
@@ -140,7 +140,7 @@ class OrtCuda(OrtCpu):
 
     def _check_loads(self, ort: Any) -> None:
         """Raises RuntimeAbsentError where a session falls back to the CPU: one of a single node, for a file would be opened there."""
-        if self.provider not in self._session(ort, _IDENTITY, _options(ort)).get_providers():
+        if self.provider not in self._session(ort, _IDENTITY, options_of(ort)).get_providers():
             raise RuntimeAbsentError(f"{_NOT_LOADED}: onnxruntime fell back to the CPU{_both()}")
 
     def proof(self) -> str:
@@ -218,89 +218,6 @@ def _quiet_stdout() -> Iterator[None]:
         yield
 
 
-class OnnxReference:
-    """The original ONNX file in ONNX Runtime on the CPU, fed with floats: the reference where a backbone is a file.
-
-    It computes in the file's own precision: verify.known_of() says what that is worth.
-
-    model: the file, or an edited one in memory whose weights in other files are in `folder`.  names: of the outputs that are wanted.
-    image: the input that takes the picture.  laid_out: makes of (N, C, H, W) values the axes which that has; None: they are its own.
-    others: the further inputs' values beside that.  untouched: as verify.Truth's.
-    optimized: whether ONNX Runtime may rewrite the graph.
-    """
-
-    per_picture = False
-    mixed = frozenset[str]()
-
-    def __init__(
-        self,
-        model: Path | bytes,
-        names: Sequence[str],
-        *,
-        image: str,
-        laid_out: Callable[[NDArray[Any]], NDArray[Any]] = lambda ready: ready,
-        others: Callable[[NDArray[Any]], Mapping[str, NDArray[Any]]] = lambda _: {},
-        untouched: frozenset[str] = frozenset(),
-        folder: Path | None = None,
-        optimized: bool = True,
-    ) -> None:
-        ort = onnxruntime()
-        options = _options(ort)
-        if not optimized:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 4  # a picture that it refuses is said by what is raised
-        if folder is not None:
-            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-        try:
-            source = model if isinstance(model, bytes) else str(model)
-            self.session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
-            memory.trim(len(model) if isinstance(model, bytes) else model.stat().st_size)
-        except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
-            raise PreprocError(
-                f"expected a model that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"
-            ) from error
-        self.names, self.image, self.others, self.untouched = tuple(names), image, others, untouched
-        self.laid_out = laid_out
-        (taken,) = [value for value in self.session.get_inputs() if value.name == image]
-        self.free = not isinstance(taken.shape[0], int)
-        self.kind = np.dtype({"float": "float32", "double": "float64"}.get(word := taken.type[7:-1], word))
-        for output in self.session.get_outputs():
-            if output.name in names and output.type not in COMPARED:
-                raise PreprocError(
-                    f"expected outputs that are arrays of floats, integers, booleans or strings, got {output.name}: {output.type}; cut the "
-                    "model before it, or name the other outputs only in a recipe",
-                    name="output-unfit",
-                )
-
-    def feeds(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """All inputs, for x: (N, C, H, W), the model's batch, whose dtype the picture keeps."""
-        return {self.image: self.laid_out(x), **self.others(x)}
-
-    def __call__(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """x: as feeds() takes it."""
-        feeds = self.feeds(x)
-        batch = feeds[self.image]
-        try:
-            outputs: list[NDArray[Any]] = self.session.run(list(self.names), feeds | {self.image: batch.astype(self.kind)})
-        except Exception as error:  # as above
-            mend = (
-                "its batch is declared as free, and is not"
-                if self.free and batch.ndim > 3 and len(batch) > 1
-                else "write the size that it takes"
-            )
-            raise PreprocError(
-                f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; {mend}",
-                name="network-refuses-picture",
-            ) from error
-        wide = [values.astype(np.float64) if values.dtype.kind == "f" else _plain(values) for values in outputs]
-        return dict(zip(self.names, wide, strict=True))
-
-
-_WORDS = ("float", "float16", "double", "bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-COMPARED = frozenset(f"tensor({word})" for word in _WORDS)
-"""The types of outputs that can be verified, as ONNX Runtime calls them; not sequences, maps, optional ones."""
-
-
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
+def plain(values: NDArray[Any]) -> NDArray[Any]:
     """Strings, which ONNX Runtime answers as objects, in NumPy's own dtype for them."""
     return values.astype(np.str_) if values.dtype == object else values
