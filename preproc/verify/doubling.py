@@ -20,7 +20,8 @@ from .power import FLOAT64, LEAST, MOST, NOISE, OutputTruth
 from .runtimes import Outputs
 
 MOST_WORK = 2e12
-"""Multiply-adds in float64 for all cases together, each as large as the largest: some minutes on one core. A resnet50 takes 4e9 for a picture of 224 x 224."""
+"""Multiply-adds in float64 for all cases together, each as large as the largest: some minutes on one core. A resnet50 takes 4e9 for a
+picture of 224 x 224."""
 
 
 @dataclass(frozen=True)
