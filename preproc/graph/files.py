@@ -39,9 +39,8 @@ def load(path: str | Path, progress: Progress = silent) -> ir.Model:
         raise BundleError(f"{path}: expected an ONNX file, got: {first_line(error.__cause__ or error)}", name="not-a-model") from error
     values = [*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()]
     values += [value for node in model.graph.all_nodes() for value in (*node.inputs, *node.outputs) if value is not None]
-    texts = [*(value.name for value in values), *model.metadata_props, *model.metadata_props.values()]
-    if not all(isinstance(text, str) for text in texts):
-        raise BundleError(f"{path}: expected an ONNX file, got one whose names or metadata are not UTF-8", name="not-a-model")
+    if not all(isinstance(value.name, str) for value in values):
+        raise BundleError(f"{path}: expected an ONNX file, got one whose names are not UTF-8", name="not-a-model")
     check(model, path, full=False)
     _check_weights(model, path)
     return model
@@ -132,7 +131,7 @@ def check(model: ir.Model, name: str | Path, *, full: bool = True) -> None:
         if full:
             onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, TypeError) as error:
-        if "No Op registered for" in str(error):
+        if not full and "No Op registered for" in str(error):
             return  # ONNX Runtime's optimizer writes operators of newer opsets, and runs them; what does not run is said when it is run
         raise BundleError(f"{name}: expected a valid ONNX file, got: {first_line(error)}", name="not-a-model") from error
 

@@ -75,7 +75,7 @@ def not_unicode(proto):
         (no_outputs, "expected an ONNX file, got one without a graph"),
         (other_shapes, "expected a valid ONNX file, got: .*Incompatible dimensions"),
         (enormous, "expected a batch of pictures of at most"),
-        (not_unicode, "expected an ONNX file, got one whose names or metadata are not UTF-8"),
+        (not_unicode, "expected an ONNX file, got one whose names are not UTF-8"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

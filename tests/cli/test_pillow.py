@@ -29,7 +29,10 @@ def test_attach_takes_it(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "imagenet"}, "--pillow: expected beside one of --huggingface, --timm, --torchvision, .* got it with --preset"),
+        (
+            {"preset": "imagenet"},
+            "--pillow: expected beside one of --huggingface, --timm, --torchvision or --resize, .* got it with --preset",
+        ),
         ({"mean": "1", "std": "1", "units": "0-1"}, "--pillow: expected beside .* got it with --mean"),
         ({"recipe": ROOT / "models" / "digits.toml"}, "expected --recipe without --pillow"),
     ],

@@ -84,7 +84,7 @@ def test_a_file_that_resizes_otherwise_fails(tmp_path, monkeypatch):
 
     save = graph.save
 
-    def spoiled(model, path, _progress):
+    def spoiled(model, path, *_):
         for node in model.graph:
             if node.op_type == "Resize":
                 for name in ("antialias", "exclude_outside"):

