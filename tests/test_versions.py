@@ -87,6 +87,8 @@ def test_a_torch_that_names_its_own_otherwise_is_left_alone(path, monkeypatch):
     """And the torch that is here has the name, so that it is asked once."""
     place, _, name = path.rpartition(".")
     owner, other = pkgutil.resolve_name(place), types.SimpleNamespace()
+    if not hasattr(owner, name):
+        pytest.skip("this torch names it otherwise")
     assert hasattr(getattr(owner, name), "cache_info")
     around, _, last = place.rpartition(".")
     monkeypatch.setattr(pkgutil.resolve_name(around), last, other)
