@@ -46,8 +46,8 @@ SKETCH = GOLDEN[:3]
 def prove(
     recipe: Recipe, backbone: "Backbone | Path", *, images: Path | None = None, quick: bool = False, progress: Progress = silent
 ) -> Proof:
-    """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: in ONNX Runtime). Of several pictures,
-    each is varied in its turn.
+    """Runs the reference: NumPy float64 steps, then the original backbone in float64 (an .onnx file: where known_of() has it). Of several
+    pictures, each is varied in its turn.
 
     images: a folder of the user's own pictures.
     quick: on the inputs SKETCH and a few of the user's own, of one size, and not on the original pipeline; nothing passes then.

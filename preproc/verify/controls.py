@@ -13,9 +13,9 @@ from ..oracle import reference
 from ..steps import PIXEL_DTYPES, MinMaxNormalize, MinMaxScale, Normalize, Resampling, Rescale, Standardize, Step
 from .cases import Case, Truth, divided
 from .difference import differences, movements
-from .doubling import Known, moved_by_a_rounding
+from .doubling import Known, moved_by_a_rounding, roundings
 from .parts import Part, is_exact, scale_of
-from .power import FLOAT64, MOST, SHIFT, Control, OutputTruth, Power
+from .power import FLOAT64, SHIFT, Control, OutputTruth, Power
 from .report import Result
 from .runtimes import Outputs
 from .slack import with_slack
@@ -96,8 +96,7 @@ def settled(power: Power, results: Sequence[Result], noticed: Noticed) -> Power:
 def _truths(bare: Truth, cases: Sequence[Case], parts: Mapping[str, Part], progress: Progress) -> dict[str, OutputTruth]:
     """Of a reference in float64."""
     found = [differences(bare(case.ready), case, parts) for case in cases if case.ready is not None]
-    moved = moved_by_a_rounding(cases, bare, parts, progress)
-    small = {key: value if value <= MOST else 0.0 for key, value in moved.items()}
+    small = roundings(moved_by_a_rounding(cases, bare, parts, progress))
     return {key: OutputTruth(FLOAT64, max(each[key] for each in found), rounding=small[key]) for key in parts}
 
 

@@ -16,7 +16,7 @@ from ..steps import Step
 from .cases import Case, Truth
 from .difference import differences, movements
 from .parts import Part, is_exact
-from .power import FLOAT64, LEAST, MOST, NOISE, OutputTruth
+from .power import FLOAT64, MOST, NOISE, OutputTruth
 from .runtimes import Outputs
 
 MOST_WORK = 2e12
@@ -70,7 +70,6 @@ def known_of(
     else rounding decides steps inside, or what is evaluated is not what ONNX Runtime computes, and either way float64 is no truth of it."""
     progress("computing the float64 reference")
     readies = [reference.apply(sequence, case.pictures) if case.ready is None else case.ready for case in cases]
-    cases = [_answered(case, ready, file, parts) for case, ready in zip(cases, readies, strict=True)]
     doubled = _doubled(cases, readies, file, progress)
     moved = moved_by_a_rounding(cases, file.single, parts, progress)
     truths = {key: OutputTruth(NOISE, 0.0, doubled) for key in parts} if isinstance(doubled, str) else {}
@@ -79,7 +78,7 @@ def known_of(
             truths |= _judged([_apart(name, case, found, parts) for case, found in zip(cases, doubled, strict=True)])
         kinds = {part.output: truths[key].kind for key, part in parts.items()}
         cases = [_with(case, found, kinds) for case, found in zip(cases, doubled, strict=True)]
-    small = {key: value if value <= MOST else 0.0 for key, value in moved.items()}
+    small = roundings(moved)
     of_itself = any(truth.kind == NOISE for truth in truths.values())
     noise = _noise(cases, readies, file, parts, progress) if of_itself else {}
     for key, truth in truths.items():
@@ -109,7 +108,7 @@ def _doubled(
 
 def _together(case: Case, cases: Sequence[Case], found: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]] | None:
     """The outputs of a batch whose every output has a row for each picture, put together from those of its pictures alone, which are the
-    same in float64; None where it is no such batch, see _answered()."""
+    same in float64; None where the file itself answers otherwise to the batch."""
     if case.ready is not None or case.whole:
         return None
     alone = [
@@ -122,15 +121,6 @@ def _together(case: Case, cases: Sequence[Case], found: Sequence[Mapping[str, ND
         if not np.array_equal(values, np.concatenate([pairs[0][0].expected[name] for pairs in alone])):
             return None
     return {name: np.concatenate([pairs[0][1][name] for pairs in alone]) for name in case.expected}
-
-
-def _answered(case: Case, ready: NDArray[Any], file: FileTruths, parts: Mapping[str, Part]) -> Case:
-    """A batch with the file's own answer, where that of its pictures alone is another by more than half of the smallest tolerance."""
-    if case.ready is not None or case.whole:
-        return case
-    own = file.single(ready)
-    near = max(differences(own, case, parts).values()) <= LEAST / 2
-    return case if near else replace(case, expected={name: own[name] for name in case.expected})
 
 
 def _like(values: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
@@ -187,6 +177,11 @@ def moved_by_a_rounding(
         only = replace(case, expected={name: case.expected[name] for name in floats})
         worst = _larger(worst, differences({name: got[name] for name in floats}, only, parts))
     return worst
+
+
+def roundings(moved: Mapping[str, float]) -> dict[str, float]:
+    """What one rounding moves where that is noise; 0 where it is more than MOST: there it decides a step."""
+    return {key: value if value <= MOST else 0.0 for key, value in moved.items()}
 
 
 def _larger(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .cases import Case, Given, Truth
 from .difference import differences
 from .parts import Part
-from .power import MOST
+from .power import LEAST, MOST
 from .unresolved import with_unresolved
 
 TOGETHER = 5
@@ -19,7 +19,8 @@ TOGETHER = 5
 
 def batches(singles: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, given: Given, ties: bool) -> list[Case]:
     """Five different pictures of each size, from the cases of each alone. An output that has a row for each picture, whatever else is in
-    the batch, is put together from these; any other one is the reference's answer to the batch itself, and its name is in `whole`.
+    the batch, is put together from these, or the reference's answer to the batch where that is another by more than half of the smallest
+    tolerance; any other one is that answer, too, and its name is in `whole`.
 
     given: as make_cases() has it.  ties: whether there may be some.
     """
@@ -40,13 +41,14 @@ def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, g
     if truth.per_picture:
         return Case(title, pixels, joined, given(ready), unresolved=masks)
     made = Case(title, pixels, truth(ready), given(ready), ready=ready)
-    apart = {name for name, values in joined.items() if _are_rows_of(made.expected[name], values, name, masks, parts)}
+    off = {name: _off(made.expected[name], values, name, masks, parts) for name, values in joined.items()}
+    apart = {name for name, error in off.items() if error <= MOST}
     whole = frozenset(set(names) - apart)
     if whole and ties:
         (made,) = with_unresolved([made], truth, parts)
     return replace(
         made,
-        expected={name: joined[name] if name in apart else made.expected[name] for name in names},
+        expected={name: joined[name] if off.get(name, np.inf) <= LEAST / 2 else made.expected[name] for name in names},
         unresolved={name: mask for name, mask in made.unresolved.items() if name in whole}
         | {name: mask for name, mask in masks.items() if name in apart},
         whole=whole,
@@ -72,11 +74,9 @@ def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
     return np.concatenate(arrays)
 
 
-def _are_rows_of(
-    answer: NDArray[Any], joined: NDArray[Any], name: str, masks: Mapping[str, NDArray[np.bool_]], parts: Mapping[str, Part]
-) -> bool:
-    """Whether the batch's answer is that of its pictures alone."""
+def _off(answer: NDArray[Any], joined: NDArray[Any], name: str, masks: Mapping[str, NDArray[np.bool_]], parts: Mapping[str, Part]) -> float:
+    """How far the batch's answer is from that of its pictures alone."""
     if answer.shape != joined.shape or answer.dtype.kind != joined.dtype.kind:
-        return False
+        return float("inf")
     case = Case("", np.zeros(0), {name: joined}, unresolved={name: masks[name]} if name in masks else {})
-    return max(differences({name: answer}, case, parts).values()) <= MOST
+    return max(differences({name: answer}, case, parts).values())
