@@ -1,6 +1,5 @@
 """The commands that make files: export, init, attach."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -159,7 +158,7 @@ def attach(
     """Put preprocessing in front of an .onnx file, verified against the original."""
     from ..bundle import Bundle
     from ..export import attach as put
-    from ..steps import Geometry, Resampling
+    from ..steps import Geometry, with_form
     from .attach_options import Options, steps_and_pixels, verify_sizes
 
     given = Options(
@@ -186,9 +185,7 @@ def attach(
     )
     steps, pixels, trained_on, steps_from = steps_and_pixels(given)
     if letterbox or resize or crop:
-        geometry = [step for step in steps if isinstance(step, Geometry)]
-        shown = [dataclasses.replace(step, form=form) if form and isinstance(step, Resampling) else step for step in geometry]
-        say(f"{out.name}: pixels are moved by {', '.join(map(str, shown))}")
+        say(f"{out.name}: pixels are moved by " + ", ".join(str(step) for step in with_form(steps, form) if isinstance(step, Geometry)))
     made = put(
         model,
         out,

@@ -2,13 +2,12 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import graph
 from ..errors import PreprocError
 from ..sources import Recipe, replace
-from ..steps import FAST, Resampling, Step, known
+from ..steps import known, with_form
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -18,16 +17,9 @@ EXACT = 11
 
 
 def in_form(recipe: Recipe, form: str) -> Recipe:
-    """With its resizes in that form, but lanczos, box and hamming, which have one form; those in front of further pictures, too."""
-    further = [other if other.given else dataclasses.replace(other, steps=_in_form(other.steps, form)) for other in recipe.further]
-    return replace(recipe, steps=_in_form(recipe.steps, form), further=tuple(further))
-
-
-def _in_form(steps: Sequence[Step], form: str) -> tuple[Step, ...]:
-    return tuple(
-        dataclasses.replace(step, form=form) if isinstance(step, Resampling) and step.smooth and step.interpolation in FAST else step
-        for step in steps
-    )
+    """With its resizes in that form, see with_form(); those in front of further pictures, too."""
+    further = [other if other.given else dataclasses.replace(other, steps=with_form(other.steps, form)) for other in recipe.further]
+    return replace(recipe, steps=with_form(recipe.steps, form), further=tuple(further))
 
 
 def in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Recipe, ir.Model, tuple[str, ...]]":

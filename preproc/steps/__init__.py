@@ -15,7 +15,19 @@ from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import COLORS, LAYOUTS, NETWORK_LAYOUTS, PIXEL_DTYPES, FromPixels
 from .plausibility import BECAUSE
 from .presets import PRESETS, UNITS, Statistics, preset
-from .resize import FAST, FORMS, INTERPOLATIONS, PILLOWS, Letterbox, Resampling, Resize, check_pillow, installed_pillow, with_pillow
+from .resize import (
+    FAST,
+    FORMS,
+    INTERPOLATIONS,
+    PILLOWS,
+    Letterbox,
+    Resampling,
+    Resize,
+    check_pillow,
+    installed_pillow,
+    with_form,
+    with_pillow,
+)
 from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, constants_steps, parse
 
 __all__ = [
@@ -69,5 +81,6 @@ __all__ = [
     "rounds_once",
     "split_affine_end",
     "subtract_steps",
+    "with_form",
     "with_pillow",
 ]

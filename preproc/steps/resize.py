@@ -191,3 +191,11 @@ def with_pillow(steps: Iterable[Step], pillow: int | None) -> tuple[Step, ...]:
         return tuple(steps)
     check_pillow(pillow, "pillow")
     return tuple(replace(step, pillow=pillow) if isinstance(step, Resampling) and step.pillow is not None else step for step in steps)
+
+
+def with_form(steps: Iterable[Step], form: str | None) -> tuple[Step, ...]:
+    """The steps with their resizes in that form, but lanczos, box and hamming, which have one form; as they are for None."""
+    return tuple(
+        replace(step, form=form) if form and isinstance(step, Resampling) and step.smooth and step.interpolation in FAST else step
+        for step in steps
+    )

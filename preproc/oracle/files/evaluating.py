@@ -1,7 +1,7 @@
 """What an .onnx file computes, in float64: node by node, in NumPy."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from .windows import WINDOWS
 
 FORMS: Mapping[str, Form] = POINTWISE | MOVING | SUMS | WINDOWS | RESIZING | RECURRENT | INTEGERS  # type: ignore[operator]
 CONTROL = ("If", "Loop")
+Values = Callable[[str], Any]
+"""Those of the graph around a subgraph, as they are asked for."""
 
 
 class DoubleFile:
@@ -35,7 +37,7 @@ class DoubleFile:
         """feeds: every input that is no weight; floats as float64.  names: of the outputs that are wanted.
         most: multiply-adds, beyond which NotInDoubleError is raised: counted from shapes, so the same on every machine."""
         run = _Run(most)
-        values = run.graph(self.graph, {name: widened(value) for name, value in feeds.items()}, {}, names)
+        values = run.graph(self.graph, {name: widened(value) for name, value in feeds.items()}, _nothing, names)
         return {name: np.asarray(values[name]) for name in names}
 
 
@@ -54,24 +56,24 @@ class _Run:
     def __init__(self, most: float) -> None:
         self.most = self.left = most
 
-    def graph(self, graph: Graph, feeds: Mapping[str, Array], outer: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
+    def graph(self, graph: Graph, feeds: Mapping[str, Array], outer: Values, names: tuple[str, ...]) -> dict[str, Array]:
         """The outputs `names`. outer: values of the graph around it. Values that nobody reads any more go at once."""
         values, weights = dict(feeds), graph.weights
         readers = Counter(name for node in graph.nodes for name in node.reads)
         readers.update(names)
         inputs = {*feeds}
 
-        def value(name: str) -> Array | None:
+        def value(name: str) -> Any:
+            """None: an input that is left out."""
             if not name:
                 return None
             if name in values:
                 return values[name]
-            return widened(weights[name]) if name in weights else outer[name]
+            return widened(weights[name]) if name in weights else outer(name)
 
         for node in graph.nodes:
             if node.kind in CONTROL:
-                around = _Around(value)
-                made = self._if(node, around) if node.kind == "If" else self._loop(node, around)
+                made = self._if(node, value) if node.kind == "If" else self._loop(node, value)
             else:
                 made = self._plain(node, [value(name) for name in node.inputs])
             for name in node.reads:
@@ -89,16 +91,16 @@ class _Run:
             made = FORMS[node.kind](node, *given)
         return made if isinstance(made, tuple) else (made,)
 
-    def _if(self, node: Node, around: Mapping[str, Array]) -> tuple[Array, ...]:
-        branch = node.get("then_branch" if around[node.inputs[0]].reshape(-1)[0] else "else_branch")
+    def _if(self, node: Node, around: Values) -> tuple[Array, ...]:
+        branch = node.get("then_branch" if around(node.inputs[0]).reshape(-1)[0] else "else_branch")
         made = self.graph(branch, {}, around, branch.outputs)
         return tuple(made[name] for name in branch.outputs)
 
-    def _loop(self, node: Node, around: Mapping[str, Array]) -> tuple[Array, ...]:
+    def _loop(self, node: Node, around: Values) -> tuple[Array, ...]:
         body = node.get("body")
-        trips = int(around[node.inputs[0]].reshape(-1)[0]) if node.inputs[0] else np.iinfo(np.int64).max
-        go_on = bool(around[node.inputs[1]].reshape(-1)[0]) if len(node.inputs) > 1 and node.inputs[1] else True
-        carried = [around[name] for name in node.inputs[2:]]
+        trips = int(around(node.inputs[0]).reshape(-1)[0]) if node.inputs[0] else np.iinfo(np.int64).max
+        go_on = bool(around(node.inputs[1]).reshape(-1)[0]) if len(node.inputs) > 1 and node.inputs[1] else True
+        carried = [around(name) for name in node.inputs[2:]]
         scanned: list[list[Array]] = [[] for _ in body.outputs[1 + len(carried) :]]
         trip = 0
         while go_on and trip < trips:
@@ -113,15 +115,8 @@ class _Run:
         return (*carried, *(np.stack(found) for found in scanned))
 
 
-class _Around(dict[str, Any]):
-    """The values around a subgraph, as they are asked for."""
-
-    def __init__(self, value: Any) -> None:
-        super().__init__()
-        self.value = value
-
-    def __missing__(self, name: str) -> Any:
-        return self.value(name)
+def _nothing(name: str) -> Array:
+    raise KeyError(name)
 
 
 def _checked(node: Node, array: Array) -> Array:
