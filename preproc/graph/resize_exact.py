@@ -27,7 +27,7 @@ def exact_resize(frame: Frame, step: Resampling, height: Side, width: Side) -> F
     if len(sides) < 4:
         mend = 'form = "fast" takes any' if step.interpolation in FAST else f"no other form computes {step.interpolation}"
         raise PreprocError(
-            f'{step.name}: expected pixels of one static size for form = "exact", got a dynamic one (--size H,W says it); {mend}',
+            f'{step.name}: expected pixels of one static size for form = "exact", got a dynamic one; {mend}, and --size H,W says one',
             name="shape-unknown",
         )
     b, frame = frame.b, (frame.transposed("NCHW") if frame.layout == "NHWC" else frame).cast(ir.DataType.FLOAT)
