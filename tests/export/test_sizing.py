@@ -5,17 +5,14 @@ import json
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
 
 from preproc.bundle import open_bundle
 from preproc.bundle.inspection import describe, lines
 from preproc.errors import BundleError, PreprocError
-from preproc.export import export_bundle, verify_bundle
+from preproc.export import verify_bundle
 from preproc.export.finding import rebuild
 from preproc.export.serving.triton import make_config
-from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
 from preproc.sources import PixelsSpec
 from preproc.steps import Pad, Resize
 from preproc.verify import inputs
@@ -289,57 +286,3 @@ def test_a_picture_is_shown_as_high_as_the_model_takes_it(tmp_path):
         50,
         3,
     )
-
-
-class Skipping(nn.Module):
-    """In Python what skipping() is as a file: sides have to be multiples of 8."""
-
-    def __init__(self):
-        super().__init__()
-        self.stem, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(8, 2, 1)
-        self.down, self.up = nn.Conv2d(4, 4, 8, stride=8), nn.ConvTranspose2d(4, 4, 8, stride=8)
-
-    def forward(self, x):
-        x = self.stem(x)
-        return self.head(torch.cat([x, self.up(self.down(x).relu())], 1)).relu()
-
-
-PIPELINE = Pipeline(FromPixels(layout="NHWC", color="BGR"), Rescale(), Normalize.preset("imagenet"))
-
-
-def network():
-    torch.manual_seed(3)
-    return prepend(PIPELINE, Skipping().eval())
-
-
-def test_a_network_in_python_with_one_free_side(tmp_path):
-    bundle = export_bundle(network(), tmp_path / "m", size=(24, None), formats=["torchscript", "pt2"])
-    assert bundle.contract["input"]["shape"] == ["N", 24, "width", 3]
-    assert sizes(bundle) == [(24, 128), (24, 112)]
-    assert {result.runtime: result.verdict for result in bundle.report.results if result.runtime.endswith("-cpu")} == dict.fromkeys(
-        ["torch-cpu", "torchscript-cpu", "pt2-cpu"], "passed"
-    )
-    pixels = torch.randint(0, 256, (1, 24, 40, 3), dtype=torch.uint8)
-    expected = network()(pixels)
-    torch.testing.assert_close(torch.export.load(bundle.folder / "model.pt2").module()(pixels), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_a_network_in_python_that_wants_multiples(tmp_path):
-    bundle = export_bundle(network(), tmp_path / "m", size="dynamic", formats=["onnx"])
-    assert sizes(bundle) == [(96, 128), (160, 112)]
-    assert bundle.report.ok
-    pixels = np.random.default_rng(0).integers(0, 256, (1, 24, 40, 3), dtype=np.uint8)
-    expected = network()(torch.from_numpy(pixels)).detach().numpy()
-    assert np.abs(run(bundle.folder / "model.onnx", pixels=pixels) - expected).max() < 1e-5 * np.abs(expected).max()
-    with pytest.raises(PreprocError, match="got none among 20x24: it refuses 20x24: Sizes of tensors must match"):
-        export_bundle(network(), tmp_path / "m", size="dynamic", verify_sizes=[(20, 24)], formats=["onnx"])
-
-
-def test_a_network_in_python_that_takes_no_picture_says_so(tmp_path):
-    class Two(nn.Module):
-        def forward(self, x, y):
-            return x + y
-
-    with pytest.raises(PreprocError, match="expected a backbone that takes one picture") as refusal:
-        export_bundle(prepend(PIPELINE, Two()), tmp_path / "m", size="dynamic", formats=["onnx"])
-    assert refusal.value.name == "several-inputs"
