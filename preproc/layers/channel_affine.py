@@ -60,48 +60,34 @@ class ChannelAffine(Layer):
         return y
 
 
-class _Multiply(nn.Module):
-    scale: Tensor
+class _PerChannel(nn.Module):
+    """Arithmetic with one number per channel."""
 
-    def __init__(self, scale: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
+    numbers: Tensor
+
+    def __init__(self, numbers: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
         super().__init__()
-        self.register_buffer("scale", per_channel(scale, device, dtype), persistent=False)
+        self.register_buffer("numbers", per_channel(numbers, device, dtype), persistent=False)
 
+
+class _Multiply(_PerChannel):
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale.to(x.dtype)
+        return x * self.numbers.to(x.dtype)
 
 
-class _Add(nn.Module):
-    offset: Tensor
-
-    def __init__(self, offset: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
-        super().__init__()
-        self.register_buffer("offset", per_channel(offset, device, dtype), persistent=False)
-
+class _Add(_PerChannel):
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.offset.to(x.dtype)
+        return x + self.numbers.to(x.dtype)
 
 
-class _Subtract(nn.Module):
-    mean: Tensor
-
-    def __init__(self, mean: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
-        super().__init__()
-        self.register_buffer("mean", per_channel(mean, device, dtype), persistent=False)
-
+class _Subtract(_PerChannel):
     def forward(self, x: Tensor) -> Tensor:
-        return x - self.mean.to(x.dtype)
+        return x - self.numbers.to(x.dtype)
 
 
-class _Divide(nn.Module):
-    std: Tensor
-
-    def __init__(self, std: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
-        super().__init__()
-        self.register_buffer("std", per_channel(std, device, dtype), persistent=False)
-
+class _Divide(_PerChannel):
     def forward(self, x: Tensor) -> Tensor:
-        return x / self.std.to(x.dtype)
+        return x / self.numbers.to(x.dtype)
 
 
 class _Mix(nn.Module):
