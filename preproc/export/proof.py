@@ -14,7 +14,7 @@ from ..verify import NOISE, Case, Control, Noticed, OutputTruth, Part, Power
 class Proof:
     """cases: all inputs with the reference's outputs.  golden: those that are written into the bundle, on which `power` was measured.
     noticed: see measure_power().  bare_in: the runtime that the bare network was measured in there; None: in none.
-    sizes: (height, width) of the pixels where a side is free.  against: what the cases come from, for people.
+    sizes: (height, width) of the pixels where a side is free.  origin: what the cases come from, for people.
     rounded_once: whether float32 gives the correctly rounded model-ready tensor where the steps are not folded.
     original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
     why there are none."""
@@ -25,11 +25,16 @@ class Proof:
     noticed: Noticed
     bare_in: str | None
     sizes: tuple[Size, ...]
-    against: str
+    origin: str
     rounded_once: bool = False
     original: tuple[Case, ...] | None = None
     ready_error: float = 0.0
     no_original: str = ""
+
+    @property
+    def against(self) -> str:
+        """What a report says that it compares with."""
+        return f"{self.origin}, {len(self.cases)} inputs"
 
 
 BEFORE = "its picture was attached before"
@@ -45,9 +50,8 @@ def joined(views: Sequence[Recipe], proofs: Sequence[Proof]) -> Proof:
     first = proofs[0]
     cases = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.cases]
     golden = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.golden]
-    against = f"{first.against.rpartition(',')[0]}, {len(cases)} inputs"
     once = all(proof.rounded_once for proof in proofs)
-    made = replace(first, cases=tuple(cases), golden=tuple(golden), power=power, noticed=noticed, against=against, rounded_once=once)
+    made = replace(first, cases=tuple(cases), golden=tuple(golden), power=power, noticed=noticed, rounded_once=once)
     return made if views[0].takes == contracts.INPUT else replace(made, original=None, no_original=BEFORE)
 
 

@@ -106,7 +106,6 @@ def _proof(
         names = {case.name for case in golden}
         golden = tuple(dataclasses.replace(case, slack=0.0) for case in evaluated.cases if case.name in names)
     verified = roomy(cases=cases) if evaluated is None else evaluated.cases
-    against = f"{_against(truths.name, power)}, {len(cases)} inputs"
     proof = Proof(
         tuple(verified),
         golden,
@@ -114,7 +113,7 @@ def _proof(
         noticed,
         truths.bare_in,
         () if known(recipe.pixels.size) else tuple(sizes),
-        against,
+        _origin(truths.name, power),
         rounds_once(recipe.steps, recipe.pixels.channels),
     )
     if quick:
@@ -126,8 +125,8 @@ def _proof(
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)
 
 
-def _against(name: str, power: Power) -> str:
-    """What a report says that it compares with; of an .onnx file how much of that is float64."""
+def _origin(name: str, power: Power) -> str:
+    """Of the cases' outputs; of an .onnx file how much of that is float64."""
     if name != ORIGINAL_FILE:
         return name
     kinds = {truth.kind for truth in power.truths.values()}

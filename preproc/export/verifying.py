@@ -94,9 +94,8 @@ def _judged_by(proof: Proof, other: Substitute | None, tolerance: float | None) 
     if other is None:
         return proof
     cases, original = other.fitting(proof.cases), tuple(filter(other.takes, proof.original or ()))
-    against = f"{proof.against.rpartition(', ')[0]}, {len(cases)} inputs"
     reason = proof.no_original or ("" if original else "the file takes none of its pictures")
-    return dataclasses.replace(proof, cases=cases, against=against, original=original or None, no_original=reason)
+    return dataclasses.replace(proof, cases=cases, original=original or None, no_original=reason)
 
 
 def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:

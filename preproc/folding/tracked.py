@@ -54,12 +54,6 @@ class Tracked:
     def rank(self) -> int:
         return len(self.shape)
 
-    @property
-    def axis(self) -> int | None:
-        """Where its channels are, if they are on one axis, else None."""
-        found = [axis for axis, side in enumerate(self.places.shape) if side > 1]
-        return found[0] if len(found) == 1 else None
-
     def is_plain(self, axis: int) -> bool:
         """Whether it is none of channels, of which there may be one."""
         return bool(self.places.shape[axis] == 1) and self.order[axis] != "C"

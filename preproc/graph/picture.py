@@ -69,11 +69,6 @@ class Picture:
         """Whether what reads it takes whole numbers for floats: then they may be raw pixels, or not."""
         return any(node.op_type in QUANTIZED for node, _ in self.value.uses())
 
-    @property
-    def axis(self) -> int:
-        """Of the channels."""
-        return self.layout.index("C")
-
     def rows(self, ready: NDArray[Any]) -> int:
         """How many batches' worth of the model's batch axis (N, C, H, W) values are: the pictures, or those with all their frames."""
         return {"": 1, "N": len(ready), "NT": len(ready) // (self.frames or FRAMES)}[self.axes]

@@ -117,13 +117,6 @@ class Affine:
             )
         return Affine(after.matrix @ self.matrix, after.matrix @ self.offset + after.offset)
 
-    def inverse(self) -> "Affine":
-        """Raises PreprocError if there is none."""
-        if self.channels_in != self.channels_out or np.linalg.matrix_rank(self.matrix) < self.channels_in:
-            raise PreprocError("expected an invertible channel matrix, got one that loses information", name="fold-padding")
-        inverse: Array = np.linalg.inv(self.matrix).astype(np.float64)
-        return Affine(inverse, -inverse @ self.offset)
-
     def solve(self, y: Array) -> Array | None:
         """The smallest x with self(x) = y, (channels_in,), or None if no x reaches y."""
         x = self.nearest(y)
