@@ -29,7 +29,7 @@ def judge(
     bare: Mapping[str, float] | None = None,
     progress: Progress = silent,
 ) -> Result:
-    """Runs every case in one runtime. Whatever goes wrong is a verdict, never an exception.
+    """Opens the file in one runtime, runs every case, and closes it. Whatever goes wrong is a verdict, never an exception.
 
     bare: what the bare network errs by in this runtime, by part, see bare_errors().
     """

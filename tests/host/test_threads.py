@@ -19,7 +19,7 @@ from preproc.errors import PreprocError
 def verify_bundle(*_, **__):
     import torch
     from preproc.verify.runtimes import ort
-    options = ort._options(ort.onnxruntime())
+    options = ort.options_of(ort.onnxruntime())
     spinning = options.get_session_config_entry("session.intra_op.allow_spinning")
     told = [torch.get_num_threads(), options.intra_op_num_threads, spinning, os.environ["OMP_WAIT_POLICY"]]
     raise PreprocError(json.dumps(told + [os.environ.get(name) for name in ort.threads.VARIABLES]))

@@ -31,10 +31,14 @@ def prepared(pixels):
     return reference.apply(load_recipe(ROOT / "models" / "digits.toml").steps, pixels).astype(np.float32)
 
 
+def client_of(server, protocol, *, binary=True, model="digits"):
+    contract = BUNDLE.contract | ({"input": READY} if model == "bare" else {})
+    return Served(server.urls[protocol], contract, model=model, binary=binary)
+
+
 @contextlib.contextmanager
 def connected(server, protocol, *, binary=True, model="digits"):
-    contract = BUNDLE.contract | ({"input": READY} if model == "bare" else {})
-    served = Served(server.urls[protocol], contract, model=model, binary=binary)
+    served = client_of(server, protocol, binary=binary, model=model)
     try:
         served.open(DIGITS)
         yield served
@@ -47,7 +51,9 @@ def wrong(logits, expected):
     return logits.shape != expected.shape or np.abs(logits - expected).max() / POWER.scale["logits"] > POWER.tolerance
 
 
-def judge_golden(served):
+def judge_golden(server, protocol, **which):
+    """With a client of its own, which judging closes."""
+    served = client_of(server, protocol, **which)
     result = judge(served, DIGITS, CASES, POWER)
     assert result.verdict == "passed", result.reason
     assert result.pictures == len(CASES)

@@ -3,7 +3,7 @@
 import pytest
 
 from preproc.export.serving import serve_check
-from tests.serving.asking import CLIENTS, DIGITS, connected, judge_golden, many
+from tests.serving.asking import CLIENTS, DIGITS, judge_golden, many
 from tests.serving.servers import KServe, why_not
 
 pytestmark = [pytest.mark.serve, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
@@ -11,8 +11,7 @@ pytestmark = [pytest.mark.serve, pytest.mark.skipif(why_not() is not None, reaso
 
 def test_kserve_answers_the_same(tmp_path, capsys):
     with KServe(DIGITS, tmp_path) as server:
-        with connected(server, "grpc") as served:
-            result = judge_golden(served)
+        result = judge_golden(server, "grpc")
         outcomes, _, wall = many(server, "grpc", 400, sizes=(1, 2, 5))
         assert outcomes == {"right": 400, "wrong": 0, "lost": 0}
         report, latency = serve_check(server.urls["grpc"], DIGITS)

@@ -55,10 +55,10 @@ def triton(tmp_path_factory):
 @pytest.mark.parametrize("model", ["digits", "digits-torch"])
 @pytest.mark.parametrize(("protocol", "binary"), PROTOCOLS, ids=NAMES.get)
 def test_golden_samples(triton, protocol, binary, model, capsys):
+    result = judge_golden(triton, protocol, binary=binary, model=model)
     with connected(triton, protocol, binary=binary, model=model) as served:
-        result = judge_golden(served)
-        assert served.served == "1"
         together = served.run(PIXELS)["logits"]
+        assert served.served == "1"
         assert not wrong(together, LOGITS)
         assert wrong(together[::-1], LOGITS)
         assert wrong(served.run(PIXELS[..., ::-1])["logits"], LOGITS)

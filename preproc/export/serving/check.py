@@ -44,19 +44,16 @@ def serve_check(
     bundle = open_bundle(bundle_dir)
     cases, power = bundle.golden(), bundle.report.power
     served = Served(url, bundle.contract, model=model, version=version)
-    try:
-        timed = [cases[position % len(cases)] for position in range(requests)]
-        together = in_one_request(bundle.contract, cases)
-        asked = [*cases, *together, *timed]  # the timed ones, too
-        result = judge(served, bundle.folder, asked, power, bare=bundle.report.bare_errors(served))
-        if result.verdict == FAILED and served.served:
-            result = replace(result, reason=f"{result.reason}; version {served.served} answered: is the bundle that one?")
-        latency = None
-        if result.verdict in (PASSED, INCONCLUSIVE):
-            p50, p95 = np.percentile(served.seconds[-requests:], (50, 95))
-            latency = Latency(requests, float(p50), float(p95))
-    finally:
-        served.close()
+    timed = [cases[position % len(cases)] for position in range(requests)]
+    together = in_one_request(bundle.contract, cases)
+    asked = [*cases, *together, *timed]  # the timed ones, too
+    result = judge(served, bundle.folder, asked, power, bare=bundle.report.bare_errors(served))
+    if result.verdict == FAILED and served.served:
+        result = replace(result, reason=f"{result.reason}; version {served.served} answered: is the bundle that one?")
+    latency = None
+    if result.verdict in (PASSED, INCONCLUSIVE):
+        p50, p95 = np.percentile(served.seconds[-requests:], (50, 95))
+        latency = Latency(requests, float(p50), float(p95))
     agree = str(bundle.contract["backbone"]["constants_agree"])
     return Report(
         str(bundle.contract["name"]), bundle.against_golden(), agree, power, (result,), tuple(case.name for case in cases)
