@@ -35,6 +35,8 @@ INPUT = "pixels"
 """The name of the one input."""
 SAID = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
 """What a contract has of a recipe's [backbone]; its outputs stand elsewhere."""
+PRECISIONS = ("float32", "tf32", "float16", "bfloat16", "int8")
+"""Of the files."""
 PILLOW = 13
 """Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""
 
@@ -206,6 +208,7 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
         told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
+        told += [precision_of(contract) in PRECISIONS]
         told += ["verified_sizes" not in contract or bool(check_verify_sizes(contract["verified_sizes"]))]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
         told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
@@ -214,6 +217,11 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
     if not all(told):
         raise BundleError(f"{where}: expected a contract of preproc, got one with values that it never has")
     return contract
+
+
+def precision_of(contract: Mapping[str, Any]) -> str:
+    """That of the files: "float32", where a contract of an older version does not say it."""
+    return str(contract.get("precision", "float32"))
 
 
 def front_of(contract: Mapping[str, Any]) -> Front:
