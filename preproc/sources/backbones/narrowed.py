@@ -109,11 +109,16 @@ def _hooked(
 ) -> Iterator[None]:
     """While the body runs, each module's name is told before it runs, and with what it answers after it."""
 
-    def hooks(name: str, module: nn.Module) -> Iterator[Any]:
-        yield module.register_forward_pre_hook(lambda *_: before(name) and None)
-        yield module.register_forward_hook(lambda _, __, answer: after(name, answer) and None)
+    names, handles = {module: name for name, module in network.named_modules()}, list[Any]()
 
-    handles = [handle for name, module in network.named_modules() for handle in hooks(name, module)]
+    def entered(module: nn.Module, _: object) -> None:  # what a hook returns takes the answer's place
+        before(names[module])
+
+    def left(module: nn.Module, _: object, answer: object) -> None:
+        after(names[module], answer)
+
+    for module in names:
+        handles += [module.register_forward_pre_hook(entered), module.register_forward_hook(left)]
     try:
         yield
     finally:
