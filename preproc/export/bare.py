@@ -103,13 +103,13 @@ def bare_network(
     from torch import nn
 
     from ..layers import Model
-    from ..sources.backbones import narrowed
+    from ..sources.backbones import Reference, narrowed
     from .formats import export_backbone, export_pt2, export_torchscript
 
+    module: Any = narrowed(backbone.module, recipe.export)
     ready = [case.ready for case in cases if case.ready is not None]
     second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
     example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
-    module = narrowed(backbone.module, recipe.export)
     size, model = recipe.ready_size, Model(nn.Identity(), module)
 
     def write_onnx(path: Path) -> None:
@@ -131,4 +131,7 @@ def bare_network(
                 written[name] = folder / name
             except PreprocError:  # where it is published, the same is said of the whole model
                 targets.check_place(folder / name)
-    return Bare(written, module, names, lambda ready: ready)
+    if not recipe.export.half:
+        return Bare(written, module, names, lambda ready: ready)
+    exact = functools.cache(lambda: Reference(module.network, names))  # with the narrowed numbers
+    return Bare(written, module, names, lambda ready: ready, narrowed=lambda case: exact()(_ready(case)))
