@@ -23,7 +23,8 @@ from .walk import first_convolutions, follow
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
     form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights.
-    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some."""
+    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  why: the reason for the form, in
+    half precision."""
 
     folded: bool
     reason: str | None
@@ -31,6 +32,7 @@ class Attached:
     convolutions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
+    why: str = ""
 
 
 def attach(
