@@ -23,10 +23,11 @@ Values = Callable[[str], Any]
 
 
 class DoubleFile:
-    """An .onnx file whose float32 is float64: weights, constants, inputs, all that is computed from them. Integers stay integers, and a
-    scale is the number that the file has. Independent of ONNX Runtime, of `onnx.reference` and of our own graphs: tests compare it.
+    """An .onnx file whose float32, float16 and bfloat16 are float64: weights, constants, inputs, all that is computed from them, what it
+    casts to one of them. Integers stay integers, and a scale is the number that the file has. Independent of ONNX Runtime, of
+    `onnx.reference` and of our own graphs: tests compare it.
 
-    Raises NotInDoubleError where an operator has no form here, or rounds to less than float32 itself.
+    Raises NotInDoubleError where an operator has no form here, or rounds to less than 16 bits itself.
     """
 
     def __init__(self, path: Path) -> None:
