@@ -22,17 +22,17 @@ from .walk import first_convolutions, follow
 @dataclass(frozen=True)
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
-    form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights.
-    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  why: the reason for the form, in
-    half precision."""
+    form: "cast", "subtract" or "append", what is left at run time.  why: the reason for the form, where half precision has one.
+    convolutions: the names of the rewritten weights.
+    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some."""
 
     folded: bool
     reason: str | None
     form: str | None = None
+    why: str = ""
     convolutions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
-    why: str = ""
 
 
 def attach(
@@ -135,7 +135,7 @@ def _plan(
             raise
         return collapse_steps(steps, channels), None, Attached(False, str(error))
     names = {str(item.constants[0].name) for item in found}
-    return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, tuple(sorted(names)))
+    return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, plan.why, tuple(sorted(names)))
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
