@@ -13,8 +13,8 @@ from .. import graph
 from ..errors import PreprocError
 from ..host import targets
 from ..sources import Recipe
-from ..verify import Case, Given, Part, bare_errors
-from ..verify.runtimes import Runtime, made
+from ..verify import Case, Given, Part, Report, bare_errors
+from ..verify.runtimes import Outputs, Runtime, made
 from .companions import beside
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bare:
-    """files: of the bare network, each by the name of the bundle's file in that format.  module: the network in Python; None where it is
-    an .onnx file.  outputs: their names.  arrange: makes of (N, C, H, W) float32 what an .onnx file takes.
-    others: what it takes beside."""
+    """In the precision that is judged. files: of the bare network, each by the name of the bundle's file in that format.  module: the
+    network in Python; None where it is an .onnx file.  outputs: their names.  arrange: makes of (N, C, H, W) float32 what an .onnx file
+    takes.  others: what it takes beside.  narrowed: the network with the numbers that it has in that precision, evaluated in float64, of
+    (N, C, H, W) float64; None where nothing was narrowed, or nobody can."""
 
     files: Mapping[str, Path]
     module: "nn.Module | None"
     outputs: tuple[str, ...]
     arrange: Callable[[NDArray[np.float32]], NDArray[Any]]
     others: Given = lambda _: {}
+    narrowed: "Callable[[NDArray[Any]], Outputs] | None" = None
 
     def errors(self, runtime: Runtime, cases: Sequence[Case], parts: Mapping[str, Part]) -> dict[str, float] | None:
         """By part, what the bare network errs by in another runtime of this kind; None where it was not written, or does not run there."""
@@ -42,6 +44,31 @@ class Bare:
             return None
         again = made(type(runtime), self.module, self.outputs, tf32=runtime.reduced)
         return bare_errors(again, self.files.get(str(runtime.file), Path()), cases, parts, self.arrange, self.others)
+
+
+@dataclass(frozen=True)
+class BareBefore:
+    """The bare network of a bundle, of which only what it erred by at the export is known."""
+
+    report: Report
+
+    def errors(self, runtime: Runtime, _: Sequence[Case], __: Mapping[str, Part]) -> dict[str, float] | None:
+        return self.report.bare_errors(runtime)
+
+
+def bare_file(file: Path, outputs: Sequence[str]) -> Bare:
+    """A bare network that is this .onnx file: one input, (N, C, H, W) floats. For what was quantized: its numbers on exact ready values are
+    evaluated without the rounding of what is computed in between."""
+    from ..oracle.files import DoubleFile, NotInDoubleError
+
+    (name,) = graph.declared_inputs(file)
+    try:
+        exact = DoubleFile(file, rounds=False)
+    except NotInDoubleError:
+        return Bare({"model.onnx": file}, None, tuple(outputs), lambda ready: ready)
+    return Bare(
+        {"model.onnx": file}, None, tuple(outputs), lambda ready: ready, narrowed=lambda ready: exact({name: ready}, tuple(outputs))
+    )
 
 
 def bare_network(
