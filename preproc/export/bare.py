@@ -97,12 +97,14 @@ def bare_network(
     from torch import nn
 
     from ..layers import Model
+    from ..sources.backbones import narrowed
     from .formats import export_backbone, export_pt2, export_torchscript
 
     ready = [case.ready for case in cases if case.ready is not None]
     second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
     example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
-    size, model, module = recipe.ready_size, Model(nn.Identity(), backbone.module), backbone.module
+    module = narrowed(backbone.module, recipe.export)
+    size, model = recipe.ready_size, Model(nn.Identity(), module)
 
     def write_onnx(path: Path) -> None:
         graph.save(
@@ -123,4 +125,4 @@ def bare_network(
                 written[name] = folder / name
             except PreprocError:  # where it is published, the same is said of the whole model
                 targets.check_place(folder / name)
-    return Bare(written, backbone.module, names, lambda ready: ready)
+    return Bare(written, module, names, lambda ready: ready)
