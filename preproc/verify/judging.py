@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, did_you_mean, first_line
 from ..host import Progress, paced, silent
 from .cases import Case, Given
-from .difference import differences, top1
+from .difference import arranged, differences, top1
 from .parts import Part
 from .power import MARGIN, MOST, Power
 from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, PartResult, Result
@@ -99,9 +99,15 @@ class _Tally:
                 where = f" in {key}" if len(self.parts) > 1 else ""
                 share = f", the share of {key} that is not equal" if key in self.power.exact else where
                 part.over, part.wrong = error - own, f"error {error:.2e} on {case.name}, tolerance {part.tolerance + own:.1e}{share}"
-        right, of = top1(got, case)
+        self._count_rows(got, case)
+        right, of = top1(got, case, self.power.parts)
         self.agreed, self.asked = self.agreed + right, self.asked + of
         self.result = replace(self.result, pictures=self.result.pictures + len(case.pictures))
+
+    def _count_rows(self, got: Outputs, case: Case) -> None:
+        if self.power.rows:
+            found = arranged(got, case, self.power.parts)
+            self.result = replace(self.result, moved=self.result.moved + found.moved, rows=self.result.rows + found.rows)
 
     def _widen(self, room: float) -> None:
         """Makes room for what one rounding of the model-ready tensor moves in the original."""
