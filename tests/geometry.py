@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from preproc.steps import INTERPOLATIONS, PILLOWS, CenterCrop, Letterbox, Pad, Resize
-from preproc.verify.runtimes import onnxruntime
-from tests.onnx_files import alone
+from tests.onnx_files import alone, in_one_thread
 
 FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 SMOOTH = [name for name in FILTERS if name != "nearest"]
@@ -58,7 +57,7 @@ LAYERS = [*FIXED, *FREE]
 
 def session(steps, size, opset=18):
     """The steps alone as an ONNX model in ONNX Runtime; size None: dynamic."""
-    return onnxruntime().InferenceSession(alone(steps, size=size, opset=opset), providers=["CPUExecutionProvider"])
+    return in_one_thread(alone(steps, size=size, opset=opset))
 
 
 def in_layout(x, layout):

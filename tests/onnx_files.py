@@ -11,6 +11,7 @@ from preproc.graph.builder import Builder
 from preproc.graph.nodes import build
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.verify.runtimes import onnxruntime
 
 STEPS = (Rescale(), Normalize.preset("imagenet"))
 AUTO_PADS = ["SAME_UPPER", "SAME_LOWER", "VALID"] if Version(onnx.__version__) >= Version("1.23") else []
@@ -99,6 +100,13 @@ def single(tmp_path):
 def put(file, out, **options):
     spec = PixelsSpec(layout="NHWC", color="BGR", dtype="uint8", size=options.pop("size", None), channels=3)
     return attach(file, out, steps=options.pop("steps", STEPS), pixels=spec, **options)
+
+
+def in_one_thread(model):
+    """A session of ONNX Runtime on the CPU. Threads of its own, which spin, make a small one cost ten times as much."""
+    options = onnxruntime().SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime().InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def alone(steps, *, size=None, channels=3, opset=18, dtype=ir.DataType.FLOAT, batch="N"):

@@ -14,10 +14,10 @@ import torch
 from preproc import steps
 from preproc.layers import Pipeline
 from preproc.oracle import pillow, reference
-from preproc.verify.runtimes import onnxruntime
 from tests import conformance
 from tests.conftest import ROOT
 from tests.embed.programs import PROGRAMS
+from tests.onnx_files import in_one_thread
 
 SUITE = conformance.FOLDER
 NAMES = json.loads((SUITE / "index.json").read_text())["cases"]
@@ -132,9 +132,10 @@ def with_models(tmp_path_factory):
 def test_layers_and_nodes_conform(name, with_models):
     sequence, x, expected, tolerance = case(name)
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         scripted = torch.jit.load(with_models / name / "model.pt")
-    session = onnxruntime().InferenceSession(with_models / name / "model.onnx", providers=["CPUExecutionProvider"])
+    session = in_one_thread(with_models / name / "model.onnx")
     pipeline = Pipeline.from_steps(sequence)
     for got in (pipeline(torch.from_numpy(x)).numpy(), scripted(torch.from_numpy(x)).numpy(), session.run(None, {"pixels": x})[0]):
         assert passes(got, expected, tolerance)

@@ -18,7 +18,7 @@ from preproc.oracle import reference
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels, LocalResponseNorm, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize
 from preproc.verify.runtimes import onnxruntime
-from tests.onnx_files import AUTO_PADS, STEPS, hand_made, put, several
+from tests.onnx_files import AUTO_PADS, STEPS, hand_made, in_one_thread, put, several
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 
@@ -170,7 +170,7 @@ def test_the_other_inputs_of_golden_samples_count(tmp_path):
     bundle = put(several(tmp_path), tmp_path / "out", input_name="image")
     case = bundle.golden()[0]
     wrong = {**case.others, "info/row": case.others["info/row"] + 1}
-    session = onnxruntime().InferenceSession(bundle.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    session = in_one_thread(bundle.folder / "model.onnx")
     (right,) = session.run(None, {"pixels": case.pixels, **case.others})
     (other,) = session.run(None, {"pixels": case.pixels, **wrong})
     assert np.abs(right - case.expected["scores/out:0"]).max() < 1e-3

@@ -15,9 +15,9 @@ from preproc.export.serving import package
 from preproc.graph import axes as edges
 from preproc.sources import PixelsSpec
 from preproc.steps import Letterbox, Normalize, Rescale, Standardize
-from preproc.verify.runtimes import onnxruntime
 from tests.damage import edit_onnx, replace_weight
 from tests.inputs_of_files import CASES, COMPUTED, SECOND, TOGETHER, TURNED, UNSQUEEZED, W2, W3, network, node
+from tests.onnx_files import in_one_thread
 
 STEPS = (Rescale(), Normalize.preset("imagenet"))
 
@@ -45,7 +45,7 @@ def test_a_picture_without_a_batch_and_frames_are_attached_and_verified(tmp_path
     assert golden.pixels.ndim == len(layout)
     if "batch" not in options or options["batch"] is None or layout == "HWC":
         return
-    (answer,) = onnxruntime().InferenceSession(bundle.folder / "model.onnx").run(None, {"pixels": np.concatenate([golden.pixels] * 2)})
+    (answer,) = in_one_thread(bundle.folder / "model.onnx").run(None, {"pixels": np.concatenate([golden.pixels] * 2)})
     np.testing.assert_allclose(answer[0], answer[1], rtol=1e-5)
 
 

@@ -16,10 +16,9 @@ from preproc.sources import parse_recipe, replace
 from preproc.steps import CenterCrop, Resize
 from preproc.steps.resize import TORCHES
 from preproc.verify import sizes_of
-from preproc.verify.runtimes import onnxruntime
 from preproc.verify.runtimes.ort import _output_types
 from tests.conftest import ROOT
-from tests.onnx_files import STEPS, hand_made, put
+from tests.onnx_files import STEPS, hand_made, in_one_thread, put
 
 
 @pytest.mark.parametrize("dtype", TORCHES)
@@ -64,7 +63,7 @@ def test_a_bundle_takes_photographs_of_any_size(photos, rng):
     moved = {control.name: control.movement for control in report.power.controls}
     assert min(moved["resize without antialiasing"], moved["picture moved by one pixel"]) > 10 * report.power.tolerance
     assert any("-" in name and "x" in name for name in report.inputs)  # several sizes
-    made = onnxruntime().InferenceSession(photos.folder / "model.onnx")
+    made = in_one_thread(photos.folder / "model.onnx")
     for size in [(100, 70), (31, 200), (32, 32)]:
         x = rng.integers(0, 256, (3, *size, 3), dtype=np.uint8)
         assert made.run(None, {"pixels": x})[0].shape == (3, 10)

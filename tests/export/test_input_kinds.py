@@ -10,8 +10,8 @@ from preproc.errors import PreprocError, VerificationError
 from preproc.export import attach, verify_bundle
 from preproc.sources import PixelsSpec
 from preproc.steps import Letterbox, MinMaxNormalize, Normalize, Rescale
-from preproc.verify.runtimes import onnxruntime
 from tests.damage import edit_onnx
+from tests.onnx_files import in_one_thread
 
 node = helper.make_node
 CENTRED = (Normalize(mean=(128,) * 3, std=(1,) * 3, unit="0-255"),)
@@ -50,8 +50,8 @@ def test_float64_values_are_computed_in_float64(tmp_path):
     assert bundle.report.ok, [result.reason for result in bundle.report.results]
     x = np.random.default_rng(0).integers(0, 256, (2, 8, 10, 3), dtype=np.uint8)
     ready = np.moveaxis((x[..., ::-1] / 255 - IMAGENET[1].mean) / IMAGENET[1].std, 3, 1)
-    (got,) = onnxruntime().InferenceSession(bundle.folder / "model.onnx").run(None, {"pixels": x})
-    (expected,) = onnxruntime().InferenceSession(file).run(None, {"x": ready})
+    (got,) = in_one_thread(bundle.folder / "model.onnx").run(None, {"pixels": x})
+    (expected,) = in_one_thread(file).run(None, {"x": ready})
     assert got.dtype == np.float64
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
     assert verify_bundle(bundle.folder, recipe=file).ok
@@ -78,8 +78,8 @@ def test_whole_numbers_are_made_of_pixels(tmp_path, dtype, front, steps):
         return
     x = np.random.default_rng(0).integers(0, 256, (2, 8, 10, 3), dtype=np.uint8)
     whole = np.moveaxis(x[..., ::-1].astype(np.int64) - (128 if steps else 0), 3, 1).astype(helper.tensor_dtype_to_np_dtype(dtype))
-    (got,) = onnxruntime().InferenceSession(bundle.folder / "model.onnx").run(None, {"pixels": x})
-    (expected,) = onnxruntime().InferenceSession(file).run(None, {"x": whole})
+    (got,) = in_one_thread(bundle.folder / "model.onnx").run(None, {"pixels": x})
+    (expected,) = in_one_thread(file).run(None, {"x": whole})
     np.testing.assert_array_equal(got, expected)
 
 

@@ -14,10 +14,9 @@ from preproc.export import export_bundle, verify_bundle
 from preproc.export.serving.batches import why_none
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
 from preproc.steps import ChannelAffine
-from preproc.verify.runtimes import onnxruntime
 from preproc.verify.runtimes.ort import _output_types
 from tests.export.kinds import WHITE, behind, damaged, file_with, node, of_ort
-from tests.onnx_files import hand_made, put
+from tests.onnx_files import hand_made, in_one_thread, put
 
 PROMISED = {
     "labels": ("int64", ["N", 12, 10], False),
@@ -104,7 +103,7 @@ def file_with_ties(folder):
     model.graph.output.append(helper.make_tensor_value_info("level", TensorProto.FLOAT, ["N", 1, 12, 10]))
     onnx.save(model, folder / "level.onnx")
     white = np.broadcast_to(WHITE, (1, 24, 20, 3)).transpose(0, 3, 1, 2)
-    session = onnxruntime().InferenceSession(folder / "level.onnx", providers=["CPUExecutionProvider"])
+    session = in_one_thread(folder / "level.onnx")
     (level,) = session.run(["level"], {"image": white.astype(np.float32)})
     limit = next(value for value in model.graph.initializer if value.name == "limit")
     limit.CopyFrom(numpy_helper.from_array(level[0, 0, 5, 5], "limit"))

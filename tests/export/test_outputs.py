@@ -13,7 +13,7 @@ from preproc.export import export_bundle, verify_bundle
 from preproc.export import formats as onnx_export
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
 from preproc.sources.backbones import Backbone, name_outputs
-from preproc.verify.runtimes import onnxruntime
+from tests.onnx_files import in_one_thread
 
 PICTURE = torch.zeros(1, 3, 24, 20)
 
@@ -109,7 +109,7 @@ def test_one_wrong_output_of_two_fails(tmp_path, monkeypatch):
 def test_files_answer_in_the_contracts_order_without_preproc(tmp_path, rng):
     bundle = export(*FORMS["a choice of the dict"], tmp_path)
     pixels = rng.integers(0, 256, (3, 24, 20, 3), dtype=np.uint8)
-    session = onnxruntime().InferenceSession(bundle.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    session = in_one_thread(bundle.folder / "model.onnx")
     scores, boxes = session.run(["scores", "boxes"], {"pixels": pixels})
     right = model(FORMS["dict"][0])(torch.from_numpy(pixels))
     np.testing.assert_allclose(scores, right["scores"].detach(), rtol=1e-4, atol=1e-4)

@@ -16,9 +16,9 @@ from preproc.export.serving import package
 from preproc.sources import PixelsSpec, parse_recipe
 from preproc.steps import FromPixels, Letterbox, Normalize, Rescale, Resize
 from preproc.verify import inputs
-from preproc.verify.runtimes import onnxruntime
 from tests.damage import edit_onnx
 from tests.inputs_of_files import SHAPE, node, stereo
+from tests.onnx_files import in_one_thread
 
 STEPS = (Rescale(), Normalize.preset("imagenet"))
 OTHERS = (Rescale(), Normalize(mean=(0.4, 0.5, 0.3), std=(0.2, 0.3, 0.25), unit="0-1"))
@@ -34,11 +34,11 @@ def expected(file, left, right, steps=(STEPS, STEPS)):
     """By hand, in float64 up to the network."""
     ready = [(x / 255 - one[1].mean) / one[1].std for x, one in zip((left, right), steps, strict=True)]
     feeds = {name: np.moveaxis(x, 3, 1).astype(np.float32) for name, x in zip(("left", "right"), ready, strict=True)}
-    return onnxruntime().InferenceSession(file).run(None, feeds)[0]
+    return in_one_thread(file).run(None, feeds)[0]
 
 
 def answer(file, **feeds):
-    return onnxruntime().InferenceSession(file).run(None, feeds)[0]
+    return in_one_thread(file).run(None, feeds)[0]
 
 
 def check(bundle, file, steps=(STEPS, STEPS)):

@@ -16,8 +16,7 @@ from preproc.export.serving.triton import make_config
 from preproc.sources import PixelsSpec
 from preproc.steps import Pad, Resize
 from preproc.verify import inputs
-from preproc.verify.runtimes import onnxruntime
-from tests.onnx_files import STEPS, hand_made, put
+from tests.onnx_files import STEPS, hand_made, in_one_thread, put
 
 NOISE = np.random.default_rng(4).integers(0, 256, (2, 16, 50, 3), dtype=np.uint8)
 
@@ -67,7 +66,7 @@ def sizes(bundle):
 
 
 def run(file, **feeds):
-    (answer,) = onnxruntime().InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, feeds)
+    (answer,) = in_one_thread(file).run(None, feeds)
     return answer
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from preproc.errors import PreprocError
 from preproc.export import export_bundle
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
-from preproc.verify.runtimes import onnxruntime
+from tests.onnx_files import in_one_thread
 
 
 class Skipping(nn.Module):
@@ -50,7 +50,7 @@ def test_a_network_in_python_that_wants_multiples(tmp_path):
     assert bundle.report.ok
     pixels = np.random.default_rng(0).integers(0, 256, (1, 24, 40, 3), dtype=np.uint8)
     expected = network()(torch.from_numpy(pixels)).detach().numpy()
-    session = onnxruntime().InferenceSession(bundle.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    session = in_one_thread(bundle.folder / "model.onnx")
     (answer,) = session.run(None, {"pixels": pixels})
     assert np.abs(answer - expected).max() < 1e-5 * np.abs(expected).max()
     with pytest.raises(PreprocError, match="got none among 20x24: it refuses 20x24: Sizes of tensors must match"):

@@ -12,8 +12,7 @@ from preproc import graph
 from preproc.oracle import reference
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels
-from preproc.verify.runtimes import onnxruntime
-from tests.onnx_files import STEPS
+from tests.onnx_files import STEPS, in_one_thread
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 LARGE = {"vgg19", "zfnet512"}
@@ -71,7 +70,7 @@ def runner(model, *more):
         made = next(value for node in model.graph for value in node.outputs if value.name == name)
         made.dtype = ir.DataType.FLOAT
         model.graph.outputs.append(made)
-    session = onnxruntime().InferenceSession(graph.to_bytes(model), providers=["CPUExecutionProvider"])
+    session = in_one_thread(graph.to_bytes(model))
     image = next(value.name for value in session.get_inputs())
     return lambda x: session.run(None, {image: x})
 

@@ -14,7 +14,7 @@ from preproc.errors import PreprocError, RecipeError
 from preproc.export import attach, verify_bundle
 from preproc.sources import PixelsSpec, parse_recipe
 from preproc.steps import Normalize, Rescale
-from preproc.verify.runtimes import onnxruntime
+from tests.onnx_files import in_one_thread
 
 node = helper.make_node
 
@@ -164,7 +164,7 @@ def test_the_constants_are_the_channels(tmp_path_factory, height, width, channel
     axis = layout.index("C")
     turned = [-1 if at == axis else 1 for at in range(4)]
     ready = ((x / 255 - mean.reshape(turned)) / std.reshape(turned)).astype(np.float32)
-    run = [onnxruntime().InferenceSession(folder / name, providers=["CPUExecutionProvider"]) for name in ("o.onnx", "m.onnx")]
+    run = [in_one_thread(folder / name) for name in ("o.onnx", "m.onnx")]
     assert run[0].get_inputs()[0].shape[1:] == shape[1:]
     got, expected = run[0].run(None, {"pixels": x})[0], run[1].run(None, {"x": ready})[0]
     np.testing.assert_allclose(got, expected, atol=1e-4 * max(np.abs(expected).max(), 1))
@@ -183,7 +183,7 @@ def test_what_is_said_goes_all_the_way(tmp_path):
         bundle = attach(made, tmp_path / layout, steps=steps, pixels=pixels, model_layout=layout)
         assert bundle.contract["backbone"]["layout"] == layout
         assert verify_bundle(tmp_path / layout, recipe=made).ok
-        session = onnxruntime().InferenceSession(tmp_path / layout / "model.onnx", providers=["CPUExecutionProvider"])
+        session = in_one_thread(tmp_path / layout / "model.onnx")
         assert session.get_inputs()[0].shape[1:] == ([3, 20, 3] if layout == "NHWC" else [20, 3, 3])
         told[layout] = describe(made, model_layout=layout)["picture"]["layout"]
         assert describe(tmp_path / layout)["agreement"]["agrees"]

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from preproc import graph
-from preproc.verify.runtimes import onnxruntime
+from tests.onnx_files import in_one_thread
 
 node = helper.make_node
 X = np.array([[3.0, 1.0, 2.0, 5.0]], np.float32)
@@ -38,7 +38,7 @@ def saved(folder, *nodes, outputs=("values",)):
 
 
 def run(model):
-    return onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"x": X})
+    return in_one_thread(model).run(None, {"x": X})
 
 
 @pytest.mark.parametrize(

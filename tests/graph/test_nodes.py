@@ -23,9 +23,9 @@ from preproc.steps import (
     collapse_steps,
     rounds_once,
 )
-from preproc.verify.runtimes import evaluate, onnxruntime
+from preproc.verify.runtimes import evaluate
 from tests.graph.models import CHANNELS, FLOAT, model, node, pixels, spec
-from tests.onnx_files import alone
+from tests.onnx_files import alone, in_one_thread
 
 NODES = {
     "rescale": ([Rescale(scale=1 / 127.5, offset=-1)], "RGB"),
@@ -95,7 +95,7 @@ def test_nodes_equal_the_oracle_in_onnxruntime(name, layout):
     order = "NHWC" if layout == "collapsed" else layout
     steps = [FromPixels(layout=order, color=color), *later]
     made = prepended(steps, color, layout, 2 if name == "affine-mixing" else 3)
-    session = onnxruntime().InferenceSession(graph.to_bytes(made), providers=["CPUExecutionProvider"])
+    session = in_one_thread(graph.to_bytes(made))
     for size in ((9, 7), (6, 11)):
         x = pixels(color, order, size)
         (got,) = session.run(None, {"pixels": x})

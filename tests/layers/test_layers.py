@@ -13,8 +13,8 @@ from preproc import layers
 from preproc.errors import PreprocError
 from preproc.layers import ChannelAffine, FromPixels, LocalResponseNorm, MinMaxScale, Normalize, Rescale, Standardize
 from preproc.oracle import reference
-from preproc.verify.runtimes import onnxruntime
 from tests.layers.kinds import LAYERS, picture
+from tests.onnx_files import in_one_thread
 
 MIX = ((0.3, 0.6, 0.1), (0.5, -0.4, 0.2), (0.1, 0.1, 0.9), (1.0, 0.0, 0.0))
 SIZES = [(9, 7), (6, 11)]
@@ -43,7 +43,7 @@ def onnx(layer, x):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(layer, (x,), dynamo=True, dynamic_shapes=(dims,), verbose=False)
-    session = onnxruntime().InferenceSession(ir.to_proto(program.model).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = in_one_thread(ir.to_proto(program.model).SerializeToString())
     return lambda y: torch.from_numpy(session.run(None, {session.get_inputs()[0].name: y.numpy()})[0])
 
 
