@@ -14,6 +14,7 @@ from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
+from .precision import precision
 from .raising import raised
 from .reach import untouched
 from .reading import declared_inputs, read_metadata
@@ -53,6 +54,7 @@ __all__ = [
     "others",
     "output_types",
     "picture_input",
+    "precision",
     "promised_others",
     "raised",
     "read_metadata",
