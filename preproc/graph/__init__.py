@@ -14,6 +14,7 @@ from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
+from .pixels import quantize_pixels
 from .precision import precision
 from .raising import raised
 from .reach import untouched
@@ -56,6 +57,7 @@ __all__ = [
     "picture_input",
     "precision",
     "promised_others",
+    "quantize_pixels",
     "raised",
     "read_metadata",
     "record",
