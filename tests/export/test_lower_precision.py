@@ -147,16 +147,21 @@ def test_the_error_is_split_where_it_is_made(made, bare, tmp_path, capsys):
     print_report(report)
     told = capsys.readouterr().out
     assert "the tolerance in float16 is twice what the bare network errs by in float16 in the same runtime" in told
-    assert f"ort-cpu: the error is up to {split.input:.1e} from the input's handling, 0.0e+00 from the weights, " in told
+    assert (
+        f"ort-cpu: of the error, on golden samples, up to {split.input:.1e} from the input's handling, 0.0e+00 from the weights, " in told
+    )
     _, wrong = verdict_of(made, half(tmp_path / "m.onnx", made[1], levels=1), bare)
-    assert wrong.parts[NAME].split.input == pytest.approx(wrong.error, rel=0.1)
+    split = wrong.parts[NAME].split
+    assert split.input > wrong.error / 4
+    assert max(split.weights, split.rest) < split.input / 10
     spoilt = {**made[1], "h": made[1]["h"] * 1.01}
     other = half_bare(tmp_path / "bare.onnx", spoilt)
     narrowed = DoubleFile(other)
     theirs = replace(bare, narrowed=lambda case: narrowed({"x": case.ready}, (NAME,)))
     _, wrong = verdict_of(made, half(tmp_path / "m.onnx", spoilt), theirs)
-    assert wrong.parts[NAME].split.weights == pytest.approx(wrong.error, rel=0.1)
-    assert wrong.parts[NAME].split.input < wrong.error / 10
+    split = wrong.parts[NAME].split
+    assert split.weights > wrong.error / 4
+    assert max(split.input, split.rest) < split.weights / 10
 
 
 def test_what_nobody_evaluates_is_not_split(made, bare, tmp_path):
@@ -169,7 +174,7 @@ def test_what_nobody_evaluates_is_not_split(made, bare, tmp_path):
 def eight_bare(path, weights, *, coarse=1):
     """Weights of 8 bits for each channel, and ready values of 8 bits. coarse: steps that are so many times as large."""
     scale = np.abs(weights["w"]).max(axis=(1, 2, 3)) / 127 * coarse
-    own = {"w": np.round(weights["w"] / scale[:, None, None, None]).astype(np.int8), "ws": scale, "xs": np.array(4 / 255 * coarse)}
+    own = {"w": np.round(weights["w"] / scale[:, None, None, None]).astype(np.int8), "ws": scale, "xs": np.array(5 / 255 * coarse)}
     kept = {name: value.astype(np.float32) for name, value in {**weights, **own}.items() if value.dtype != np.int8}
     first = [
         helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"]),
