@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..bundle import Bundle, steps_of, to_recipe
-from ..bundle.contract import precision_of
+from ..bundle import Bundle, precision_of, steps_of, to_recipe
 from ..errors import BundleError
 from ..host import MODELS
 from ..sources import OWN_CODE, Recipe, load_recipe, replace
