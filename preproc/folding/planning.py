@@ -49,14 +49,9 @@ def plan_for(readers: Sequence[Reader], affine: Affine, again: Callable[[int], S
 
     Raises NotFoldableError with the reason.
     """
-    fixed = [reader for reader in readers if reader.fixed]
+    fixed = [reader for reader in readers if len(reader.fixed(reader.slots))]
     for reader in readers:
         reader.slots.check_invertible()
-        if not reader.takes_bias and any(reader.pads):
-            raise NotFoldableError(
-                f"{reader.weight} is padded with {_listed(reader.pads)} and has no place for a bias that would correct it",
-                name="fold-padding",
-            )
     ordered = max(reader.ordered for reader in readers)
     if ordered and not (affine.is_monomial and (affine.matrix >= 0).all()):
         raise NotFoldableError(
@@ -83,10 +78,9 @@ def plan_for(readers: Sequence[Reader], affine: Affine, again: Callable[[int], S
 
 def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:
     """The pixel d with a A(d) + b = v wherever there is padding, (channels_in,); None if there is none."""
-    rows = np.concatenate(
-        [np.stack([r.slots.channel, r.slots.scale, r.slots.offset, np.full(len(r.slots), v)], axis=1) for r in fixed for v in r.fixed]
-    )
-    channel, scale, offset, value = np.unique(rows, axis=0).T
+    found = [(reader.slots, border) for reader in fixed for border in reader.fixed(reader.slots)]
+    rows = np.concatenate([np.stack([slots.channel, slots.scale, slots.offset, border], axis=1) for slots, border in found])
+    channel, scale, offset, value = np.unique(rows[np.isfinite(rows).all(axis=1)], axis=0).T
     which = channel.astype(np.int64)
     total = Affine(affine.matrix[which] * scale[:, None], affine.offset[which] * scale + offset)
     return total.solve(value)
@@ -94,14 +88,17 @@ def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:
 
 def _shift(readers: Sequence[Reader], after: Sequence[Slots], pixel: Array) -> Array:
     """s, which has to be the same for every operation and every phase."""
-    shifts: list[set[float]] = [set() for _ in pixel]
+    low, high = np.full(len(pixel), np.inf), np.full(len(pixel), -np.inf)
     for reader, slots in zip(readers, after, strict=True):
-        for value in reader.fixed:
-            for channel, back in set(zip(slots.channel.tolist(), ((value - slots.offset) / slots.scale).tolist(), strict=True)):
-                shifts[channel].add(float(pixel[channel] - back))
-    if any(len(each) > 1 for each in shifts):
+        for border in reader.fixed(slots):
+            back = (border - slots.offset) / slots.scale
+            known = np.isfinite(back)
+            np.minimum.at(low, slots.channel[known], back[known])
+            np.maximum.at(high, slots.channel[known], back[known])
+    fixed = np.isfinite(low)
+    if not np.allclose(low[fixed], high[fixed], rtol=1e-12, atol=1e-12):
         raise NotFoldableError("several convolutions read the input, each through another channel map", name="fold-several-readers")
-    return np.array([each.pop() if each else 0.0 for each in shifts])
+    return np.where(fixed, pixel - np.where(fixed, low, 0.0), 0.0)
 
 
 def _appended(fixed: Sequence[Reader], affine: Affine) -> tuple[Array, float, Array]:
@@ -112,7 +109,7 @@ def _appended(fixed: Sequence[Reader], affine: Affine) -> tuple[Array, float, Ar
     One v: k = v + 1 and e = c - v + M v; the subtracted pixel is the one that comes nearest to v, so that the large constants cancel before
     they are rounded. Several: k = 0, e = 1 - M 1 and o = 0, for M v + (1 - M 1) v = v whatever v is; that asks c = 0 of a pixel.
     """
-    values = sorted({value for reader in fixed for value in reader.fixed})
+    values = sorted({value for reader in fixed for value in (*reader.pads, *(() if reader.takes_bias else (0.0,)))})
     if common_through(fixed) is not None:
         raise NotFoldableError(
             f"no pixel maps to the padding value {_listed(values)} behind the backbone's own channel map", name="fold-padding"

@@ -33,7 +33,8 @@ def reader_of(channels, pad=None, *, groups=1, scale=1.0, offset=0.0, takes_bias
     """Of a convolution that reads `channels` of the picture, scaled and shifted."""
     slots = Slots.of_channels(channels).then(np.broadcast_to(scale, channels), np.broadcast_to(offset, channels))
     pads = pad if isinstance(pad, tuple) else () if pad is None else (pad,)
-    return Reader("w", None, groups, pads, slots, channels, takes_bias=takes_bias)
+    slots = slots.beside(np.repeat(np.float64(pads)[:, None], channels, axis=1))
+    return Reader("w", None, groups, slots, channels, takes_bias=takes_bias)
 
 
 def plan_of(affine, pads, **options):
@@ -198,7 +199,7 @@ def test_the_bias_comes_from_the_rounded_weights(rng):
         (RGBA, [reader_of(3, 0.0, scale=(2.0, 1.0, 3.0))], "their number would change: the multiplication takes 3 channels"),
         (IMAGENET, [reader_of(3, scale=(1.0, 0.0, 1.0))], "has no inverse"),
         (IMAGENET, [reader_of(3, 0.0), reader_of(3, 0.0, offset=0.5)], "each through another channel map"),
-        (IMAGENET, [reader_of(3, 1.0, takes_bias=False)], "no place for a bias"),
+        (GRAY, [reader_of(3, 1.0, takes_bias=False)], "padded with different constants, 0, 1, and no pixel maps to 0"),
     ],
 )
 def test_plan_refuses_with_the_reason(affine, readers, reason):
