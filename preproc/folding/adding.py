@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from .slots import Slots
@@ -41,7 +40,9 @@ def added(one: Tracked, other: Tracked, sign: float = 1.0) -> Tracked:
             "pixels of the picture are added to each other before the first convolution, of each channel in another way",
             name="fold-not-affine",
         )
-    borders, ordered = [_unscaled(part) for part in parts], max(one.ordered, other.ordered)
+    for part in parts:
+        part.check_invertible()
+    borders, ordered = [part.unscaled(part.borders) for part in parts], max(one.ordered, other.ordered)
     places = np.arange(len(offset)).reshape(sides)
     if same:
         scale = left.scale + right.scale
@@ -52,9 +53,3 @@ def added(one: Tracked, other: Tracked, sign: float = 1.0) -> Tracked:
     slots = Slots(left.channel, phase.reshape(-1).astype(np.int64), np.ones(len(offset)), offset, rows)
     told = repr((one.moves, other.moves, left.scale[0], right.scale[0])).encode()
     return replace(one, slots=slots, places=places, moves=(("added", hashlib.sha256(told).hexdigest()),), ordered=ordered)
-
-
-def _unscaled(slots: Slots) -> NDArray[np.float64]:
-    """The borders as the picture would hold them."""
-    slots.check_invertible()
-    return np.asarray((slots.borders - slots.offset) / slots.scale)

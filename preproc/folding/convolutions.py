@@ -52,7 +52,7 @@ def border_error(reader: Reader, affine: Affine) -> Array | None:
         return None
     border = slots.borders[0]
     reached = np.isfinite(border)
-    pixel = next((held[reached][0] for held in (border, (border - slots.offset) / slots.scale) if np.ptp(held[reached]) == 0), None)
+    pixel = next((held[reached][0] for held in (border, slots.unscaled(border)) if np.ptp(held[reached]) == 0), None)
     if pixel is None:
         return None
     off = np.where(reached, (slots(affine(np.full(affine.channels_in, pixel))) - border) / slots.scale, 0.0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError
 from ..steps import Affine
 from .slots import Slots
-from .trail import Reader, common_through
+from .trail import Reader
 
 Array = NDArray[np.float64]
 
@@ -91,7 +91,7 @@ def _shift(readers: Sequence[Reader], after: Sequence[Slots], pixel: Array) -> A
     low, high = np.full(len(pixel), np.inf), np.full(len(pixel), -np.inf)
     for reader, slots in zip(readers, after, strict=True):
         for border in reader.fixed(slots):
-            back = (border - slots.offset) / slots.scale
+            back = slots.unscaled(border)
             known = np.isfinite(back)
             np.minimum.at(low, slots.channel[known], back[known])
             np.maximum.at(high, slots.channel[known], back[known])
@@ -104,13 +104,15 @@ def _shift(readers: Sequence[Reader], after: Sequence[Slots], pixel: Array) -> A
 def _appended(fixed: Sequence[Reader], affine: Affine) -> tuple[Array, float, Array]:
     """The shift, the constant k of an appended channel, and what of it A's channels take up, e.
 
+    Borders are told as the picture would hold them, in front of the network's own map of channels, which is one for all of them then.
     Inside, that channel holds k and in the padding v, as all channels there do. With A(x) = M x + c, c what the subtracted pixel becomes,
     the weights see G(u, k) = M u + e k + o, and G is c + M u inside and v in the padding, wherever that mixes with the picture, too.
     One v: k = v + 1 and e = c - v + M v; the subtracted pixel is the one that comes nearest to v, so that the large constants cancel before
     they are rounded. Several: k = 0, e = 1 - M 1 and o = 0, for M v + (1 - M 1) v = v whatever v is; that asks c = 0 of a pixel.
     """
-    values = sorted({value for reader in fixed for value in (*reader.pads, *(() if reader.takes_bias else (0.0,)))})
-    if common_through(fixed) is not None:
+    found = [reader.slots.unscaled(reader.fixed(reader.slots)) for reader in fixed]
+    values = sorted({float(f"{value:.12g}") for borders in found for value in borders[np.isfinite(borders)]})
+    if not all(reader.slots.is_level(borders) for reader, borders in zip(fixed, found, strict=True)):
         raise NotFoldableError(
             f"no pixel maps to the padding value {_listed(values)} behind the backbone's own channel map", name="fold-padding"
         )

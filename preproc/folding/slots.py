@@ -63,6 +63,18 @@ class Slots:
         taken = self.take(rows)
         return replace(taken, phase=taken.phase * count + turn)
 
+    def unscaled(self, borders: Array) -> Array:
+        """What the picture would hold where these numbers do, (J,) or (K, J)."""
+        values: Array = (borders - self.offset) / self.scale
+        return values
+
+    def is_level(self, borders: Array) -> bool:
+        """Whether all channels of a pixel hold the same in each of the borders (K, J)."""
+        order = np.argsort(self.phase, kind="stable")
+        turned = borders[:, order]
+        same = np.diff(self.phase[order]) == 0
+        return bool(np.allclose(turned[:, 1:][:, same], turned[:, :-1][:, same], rtol=1e-12, atol=1e-12, equal_nan=True))
+
     def beside(self, border: Array) -> "Slots":
         """With the borders (K, J), too."""
         return replace(self, borders=np.unique(np.concatenate([self.borders, border]), axis=0))

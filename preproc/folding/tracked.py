@@ -194,7 +194,8 @@ class Tracked:
 
     def expanded(self, shape: Sequence[int]) -> "Tracked":
         """The same numbers again and again: sides of one grow."""
-        return self if self.shape == tuple(shape) else self.mixed(shape, ("expanded", tuple(shape)))
+        told = tuple(side for axis, side in enumerate(shape) if self.is_plain(axis))
+        return self if self.shape == tuple(shape) else self.mixed(shape, ("expanded", told))
 
     def repeated(self, axis: int, times: int) -> "Tracked":
         """All that stands along an axis, so many times."""

@@ -118,13 +118,13 @@ class _Convolution:
                 "the weights are bfloat16, which NumPy has no arithmetic for; fold in float32 and convert then", name="fold-dtype"
             )
         array = weight.detach().cpu().numpy()
-        return array.T if self.reader.turned else array, None if bias is None else bias.detach().cpu().numpy()
+        return self.reader.arranged(array), None if bias is None else bias.detach().cpu().numpy()
 
     def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
         owner, weight_name = self._place(self.reader.weight)
         old = self._get(self.reader.weight)
         if weight is not None:
-            setattr(owner, weight_name, _like(old, np.ascontiguousarray(weight.T if self.reader.turned else weight)))
+            setattr(owner, weight_name, _like(old, np.ascontiguousarray(self.reader.arranged(weight))))
             if isinstance(owner, TAKING_BIAS):
                 setattr(owner, "in_features" if isinstance(owner, nn.Linear) else "in_channels", weight.shape[1] * self.reader.groups)
         if bias is None:
