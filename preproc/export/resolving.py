@@ -184,7 +184,10 @@ def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
         raise RecipeError(
             f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)', name="normalized-twice"
         )
-    return (*_constants(recipe), *guard.notes(effect))
+    needless = reason is None and recipe.backbone.override is not None
+    said = f"{'' if recipe.backbone.override == '--force' else 'override: '}{recipe.backbone.override}"
+    forced = [f"{said}: not needed, for nothing was seen that normalizes the values a second time"] if needless else []
+    return (*_constants(recipe), *forced, *guard.notes(effect))
 
 
 def _constants(recipe: Recipe) -> Iterator[str]:

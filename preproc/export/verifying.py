@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bundle import MANIFEST, Bundle, front_of, open_bundle, strays
-from ..bundle.contract import precision_of
+from ..bundle import contract as contracts
 from ..errors import BundleError, PreprocError
 from ..host import Progress, silent, versions
 from ..sources import Recipe, check_tolerance
@@ -140,7 +140,7 @@ def _against_original(
     with tempfile.TemporaryDirectory() as folder:
         bare = (
             BareBefore(bundle.report)
-            if precision_of(bundle.contract) == "int8"  # which was made with pictures that are not here
+            if contracts.precision_of(bundle.contract) == "int8"  # which was made with pictures that are not here
             else bare_network(recipe, backbone, proof.cases, files, Path(folder))
         )
         place = bundle.folder if other is None else other.path
