@@ -6,8 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..bundle import Bundle
-from ..bundle import contract as contracts
+from ..bundle import Bundle, precision_of
 from ..host import Progress, paced
 from ..sources.published import title
 from ..verify import Case, Original, Power, Report, Result, judge, settled
@@ -40,7 +39,7 @@ def report_on(
     what somebody made of them since may round otherwise.
     """
     folded = any(entry["folded"] for entry in contract["fold"].values())
-    power = replace(proof.power, precision=contracts.precision_of(contract))
+    power = replace(proof.power, precision=precision_of(contract))
     tight = replace(power, room=0.0 if proof.rounded_once and ours and not folded else power.steps)
     rounds = [(proof.cases, tight)]
     if proof.original is not None:  # whose model-ready tensors have other roundings

@@ -107,6 +107,7 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     second time. any_form: as in_opset()'s."""
     file = recipe.resolve(str(recipe.backbone.weights))
     graph.check(model, file)
+    recipe = _in_own_precision(recipe, graph.precision(model))
     outputs = _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
     taken = _as_taken(recipe, model)
@@ -123,6 +124,17 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     sha256 = graph.fingerprint(file, raised, progress)
     load = functools.partial(_load, file, raised.opset_imports.get("", 0), progress)
     return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
+
+
+def _in_own_precision(recipe: Recipe, own: str) -> Recipe:
+    """A file is narrowed by whoever makes it. Raises RecipeError where another precision of 16 bits is asked for than the file's."""
+    if recipe.export.half and recipe.export.precision != own:
+        raise RecipeError(
+            f'{recipe.name}: expected precision = "{own}", which the .onnx file computes in, got "{recipe.export.precision}"; narrow the '
+            "file itself, as torch does with .half() before the export",
+            name="conflicting-options",
+        )
+    return recipe if own == "float32" else replace(recipe, export={"precision": own})
 
 
 def _in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Recipe, ir.Model, tuple[str, ...]]":

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bundle import MANIFEST, Bundle, front_of, open_bundle, strays
-from ..bundle import contract as contracts
+from ..bundle import MANIFEST, Bundle, front_of, open_bundle, precision_of, strays
 from ..errors import BundleError, PreprocError
 from ..host import Progress, silent, versions
 from ..sources import Recipe, check_tolerance
@@ -102,7 +101,8 @@ def _judged_by(proof: Proof, other: Substitute | None, tolerance: float | None) 
 def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
     """Of the runtimes that are asked. Raises BundleError for one that the bundle has no file for."""
     check_known(runtimes or (), RUNTIMES)
-    in_python = bundle.contract["backbone"]["source"] != "onnx"  # else there is no network in Python to run
+    contract = bundle.contract
+    in_python = contract["backbone"]["source"] != "onnx" and precision_of(contract) != "int8"  # else there is no network in Python to run
     names = runtimes or those_for(bundle.manifest["files"], in_python=in_python)
     for name in names:
         file = RUNTIMES[name].file
@@ -135,12 +135,12 @@ def _against_original(
 ) -> Report:
     """On all inputs, against a fresh reference."""
     progress(f"verifying {', '.join(names)}")
-    module = _folded(recipe, backbone)
+    module = None if recipe.export.precision == "int8" else _folded(recipe, backbone)
     files = {str(RUNTIMES[name].file) for name in names}
     with tempfile.TemporaryDirectory() as folder:
         bare = (
             BareBefore(bundle.report)
-            if contracts.precision_of(bundle.contract) == "int8"  # which was made with pictures that are not here
+            if precision_of(bundle.contract) == "int8"  # which was made with pictures that are not here
             else bare_network(recipe, backbone, proof.cases, files, Path(folder))
         )
         place = bundle.folder if other is None else other.path

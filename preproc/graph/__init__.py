@@ -16,6 +16,7 @@ from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
 from .pixels import quantize_pixels
+from .precision import precision
 from .raising import raised
 from .reach import untouched
 from .reading import declared_inputs, read_metadata
@@ -58,6 +59,7 @@ __all__ = [
     "others",
     "output_types",
     "picture_input",
+    "precision",
     "promised_others",
     "quantize_pixels",
     "raised",
