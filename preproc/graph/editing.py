@@ -78,7 +78,8 @@ def attach(
     if taker.dtype != builder.dtype:
         output = builder.add("Cast", output, to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
-    whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" or picture.is_whole else None
+    unseen = pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None)
+    whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if unseen else None
     return replace(done, moved=whole or builder.moved)
 
 

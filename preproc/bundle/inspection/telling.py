@@ -54,7 +54,8 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
             else f"not folded: {fold['reason']}"
         )
         yield f"fold     {name}: {done}"
-        yield from [f"         for {fold['why']}"] * bool(fold.get("why"))
+        if fold.get("why"):
+            yield f"         for {fold['why']}"
 
 
 def _notes(contract: Mapping[str, Any]) -> Iterator[str]:
@@ -72,7 +73,8 @@ def _network(contract: Mapping[str, Any]) -> Iterator[str]:
     labels = contract["labels"]
     if labels:
         yield f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
-    yield from [f"computes in {contract['precision']}"] * ("precision" in contract)
+    if "precision" in contract:
+        yield f"computes in {contract['precision']}"
     backbone = contract["backbone"]
     name, trained = " ".join(filter(None, (backbone["source"], backbone.get("name")))), "" if backbone["trained"] else ", untrained"
     yield f"backbone {name}, weights {backbone['weights_are']}{trained}, {backbone['color']}"
