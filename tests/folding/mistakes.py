@@ -18,6 +18,6 @@ def as_unpadded(monkeypatch):
     def weights(weight, bias, plan, reader, after):
         return folded_weights(weight, bias, plan, bare(reader), after)
 
-    for engine in ("graph.editing", "folding.modules.rewriting"):
+    for engine in ("graph.folded", "folding.modules.rewriting"):
         monkeypatch.setattr(f"preproc.{engine}.plan_for", plan)
     monkeypatch.setattr("preproc.folding.convolutions.folded_weights", weights)
