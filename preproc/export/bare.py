@@ -97,7 +97,7 @@ def bare_network(
     from torch import nn
 
     from ..layers import Model
-    from ..sources.backbones import narrowed
+    from ..sources.backbones import Narrowed, Reference, narrowed
     from .formats import export_backbone, export_pt2, export_torchscript
 
     ready = [case.ready for case in cases if case.ready is not None]
@@ -125,4 +125,5 @@ def bare_network(
                 written[name] = folder / name
             except PreprocError:  # where it is published, the same is said of the whole model
                 targets.check_place(folder / name)
-    return Bare(written, module, names, lambda ready: ready)
+    exact = Reference(module.network, names) if isinstance(module, Narrowed) else None
+    return Bare(written, module, names, lambda ready: ready, narrowed=exact)

@@ -206,17 +206,27 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
 
     recipe = with_sizes(recipe, lambda ready: answered(backbone.module, ready), progress)
     progress("looking at what the backbone does to its input")
-    example = _example(recipe)
+    example = example_of(recipe)
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, example[1])))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
-    check_narrowed(named.module, recipe.export, example[1])
+    written = to_be_written(recipe, named, example[1])
+    check_narrowed(written.module, recipe.export, example[1])
     values = (*backbone.module.parameters(), *backbone.module.buffers())
     size = len(recipe.export.formats) * sum(value.nbytes for value in values)
-    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example)
+    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example, written=written)
 
 
-def _example(recipe: Recipe) -> "tuple[Tensor, Tensor]":
+def to_be_written(recipe: Recipe, backbone: "Backbone", ready: "Tensor") -> "Backbone":
+    """The backbone as it is narrowed: in half precision its batch norms are in its convolutions. ready: as example_of()'s."""
+    from ..folding.modules import fold_batch_norms
+
+    if not recipe.export.half:
+        return backbone
+    return dataclasses.replace(backbone, module=fold_batch_norms(backbone.module, ready))
+
+
+def example_of(recipe: Recipe) -> "tuple[Tensor, Tensor]":
     """Two pictures as the model takes them, and what the steps make of them."""
     import torch
 

@@ -38,7 +38,7 @@ class Written:
 
 def exported(job: Job, progress: Progress) -> "ir.Model | None":
     """The bare network in Python as ONNX, where that format is wanted."""
-    if isinstance(job.backbone, Path) or "onnx" not in job.recipe.export.formats:
+    if job.written is None or "onnx" not in job.recipe.export.formats:
         return None
     from ..sources.backbones import narrowed
     from .formats import export_backbone
@@ -46,7 +46,7 @@ def exported(job: Job, progress: Progress) -> "ir.Model | None":
     progress("exporting the backbone to ONNX")
     recipe = job.recipe
     return export_backbone(
-        narrowed(job.backbone.module, recipe.export),
+        narrowed(job.written.module, recipe.export),
         job.ready,
         outputs=recipe.backbone.outputs,
         opset=recipe.export.opset,
@@ -62,8 +62,8 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
         progress("writing model.onnx")
         onnx_model, entries, notes = _attached(job, bare)
         fold["onnx"] = entries[0]
-    if not isinstance(job.backbone, Path):
-        folded = fold_module(recipe, job.backbone.module, job.pixels)
+    if job.written is not None:
+        folded = fold_module(recipe, job.written.module, job.pixels)
         entry = _fold_entry(recipe, folded)
         fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
     contract = _contract(job, fold, entries, _told(notes, progress), onnx_model, proof)
