@@ -13,8 +13,8 @@ from .outputs import answered, name_outputs, named_outputs
 
 __all__ = [
     "HALF",
-    "Narrowed",
     "Backbone",
+    "Narrowed",
     "Reference",
     "agreement",
     "answered",
