@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..bundle import Bundle
@@ -13,6 +14,7 @@ from ..verify import Case, Original, Power, Report, Result, judge, settled
 from ..verify.runtimes import RUNTIMES, InTurn, Runtime, made
 from .bare import Bare, BareBefore
 from .proof import Proof
+from .splitting import SPLIT, ByFile, between
 from .substitutes import Substitute
 
 if TYPE_CHECKING:
@@ -49,7 +51,11 @@ def report_on(
         known = runtime.name == proof.bare_in and power.precision == proof.power.precision
         return power.bare_errors if known else bare.errors(runtime, proof.cases, power.parts)
 
-    results, *compared = _ask(place, runtimes, rounds, alone, progress)
+    split: ByFile = {}
+    if power.precision in SPLIT and isinstance(bare, Bare):
+        progress(f"evaluating what the error in {power.precision} is made of")
+        split = between(place, proof, bare, {runtime.file for runtime in runtimes}, module, power.precision)
+    results, *compared = _ask(place, runtimes, rounds, alone, progress, split)
     progress("looking for the smallest mistake that shows")
     power = settled(tight, results, proof.noticed)
     original = None
@@ -107,13 +113,15 @@ def _ask(
     rounds: Sequence[tuple[Sequence[Case], Power]],
     bare: Callable[[Runtime], Mapping[str, float] | None],
     progress: Progress,
+    split: ByFile = MappingProxyType({}),
 ) -> list[tuple[Result, ...]]:
     """What each runtime answers in each round of cases, and by which power it is judged. bare: what the bare network errs by in a runtime,
-    by part; None: not known."""
+    by part; None: not known.  split: as judge()'s `between`, of each file."""
     alone, in_turn = {runtime.name: bare(runtime) for runtime in paced(runtimes, "running the bare network", progress)}, InTurn(runtimes)
 
     def answer(runtime: Runtime, cases: Sequence[Case], power: Power) -> Result:
         file = place / (runtime.file or "") if place.is_dir() else place
-        return judge(runtime, file, cases, power, bare=alone[runtime.name], progress=progress)
+        own = split.get(runtime.file, {})
+        return judge(runtime, file, cases, power, bare=alone[runtime.name], between=own, progress=progress)
 
     return [tuple(answer(runtime, cases, power) for runtime in in_turn) for cases, power in rounds]

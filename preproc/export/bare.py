@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 class Bare:
     """In the precision that is judged. files: of the bare network, each by the name of the bundle's file in that format.  module: the
     network in Python; None where it is an .onnx file.  outputs: their names.  arrange: makes of (N, C, H, W) float32 what an .onnx file
-    takes.  others: what it takes beside.  narrowed: the network with the numbers that it has in that precision, evaluated in float64, of
-    (N, C, H, W) float64; None where nothing was narrowed, or nobody can."""
+    takes.  others: what it takes beside.  narrowed: the network with the numbers that it has in that precision, evaluated in float64, fed
+    with a case's ready values; None where nobody can."""
 
     files: Mapping[str, Path]
     module: "nn.Module | None"
     outputs: tuple[str, ...]
     arrange: Callable[[NDArray[np.float32]], NDArray[Any]]
     others: Given = lambda _: {}
-    narrowed: "Callable[[NDArray[Any]], Outputs] | None" = None
+    narrowed: Callable[[Case], Outputs] | None = None
 
     def errors(self, runtime: Runtime, cases: Sequence[Case], parts: Mapping[str, Part]) -> dict[str, float] | None:
         """By part, what the bare network errs by in another runtime of this kind; None where it was not written, or does not run there."""
@@ -67,8 +67,13 @@ def bare_file(file: Path, outputs: Sequence[str]) -> Bare:
     except NotInDoubleError:
         return Bare({"model.onnx": file}, None, tuple(outputs), lambda ready: ready)
     return Bare(
-        {"model.onnx": file}, None, tuple(outputs), lambda ready: ready, narrowed=lambda ready: exact({name: ready}, tuple(outputs))
+        {"model.onnx": file}, None, tuple(outputs), lambda ready: ready, narrowed=lambda case: exact({name: _ready(case)}, tuple(outputs))
     )
+
+
+def _ready(case: Case) -> NDArray[np.float64]:
+    assert case.ready is not None
+    return case.ready
 
 
 def bare_network(
@@ -92,18 +97,19 @@ def bare_network(
             loaded = graph.load(backbone)
             return graph.picture_input(loaded, recipe.backbone.input, recipe.backbone.layout).alone(), beside(recipe, loaded).others
 
-        return Bare({"model.onnx": backbone}, None, names, lambda ready: fed()[0].arrange(ready), lambda ready: fed()[1](ready))
+        arrange, others = lambda ready: fed()[0].arrange(ready), lambda ready: fed()[1](ready)
+        return Bare({"model.onnx": backbone}, None, names, arrange, others, lambda case: case.expected)  # the truth has its own numbers
     import torch
     from torch import nn
 
     from ..layers import Model
-    from ..sources.backbones import Narrowed, Reference, narrowed
+    from ..sources.backbones import Reference, narrowed
     from .formats import export_backbone, export_pt2, export_torchscript
 
+    module: Any = narrowed(backbone.module, recipe.export)
     ready = [case.ready for case in cases if case.ready is not None]
     second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
     example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
-    module = narrowed(backbone.module, recipe.export)
     size, model = recipe.ready_size, Model(nn.Identity(), module)
 
     def write_onnx(path: Path) -> None:
@@ -125,5 +131,7 @@ def bare_network(
                 written[name] = folder / name
             except PreprocError:  # where it is published, the same is said of the whole model
                 targets.check_place(folder / name)
-    exact = Reference(module.network, names) if isinstance(module, Narrowed) else None
-    return Bare(written, module, names, lambda ready: ready, narrowed=exact)
+    if not recipe.export.half:
+        return Bare(written, module, names, lambda ready: ready)
+    exact = functools.cache(lambda: Reference(module.network, names))  # with the narrowed numbers
+    return Bare(written, module, names, lambda ready: ready, narrowed=lambda case: exact()(_ready(case)))

@@ -60,16 +60,16 @@ class Rounding:
 
 
 def unit_for(weights: Sequence[NDArray[Any]], affine: Affine, *, top: float = 255.0) -> float:
-    """What the pixels are multiplied with in float16, in front of weights that take up the map: 1, or the power of two nearest to the
-    map's largest factor, with which weights and values stay as large as they were, where otherwise some weights would be subnormal, or
+    """What the pixels are multiplied with in float16, in front of weights that take up the map: 1, or the power of two from the map's
+    largest factor on, with which no weight grows and few shrink by more than a half, where otherwise some would be subnormal, or
     something would overflow.
 
     weights: of the operations that read the pixels, in any dtype.  top: the largest pixel. float32 and bfloat16 have eight bits of
     exponent, and need none.
     """
-    half = np.finfo(np.float16)
+    least, most = (float(bound) for bound in (np.finfo(np.float16).tiny, np.finfo(np.float16).max))
     sizes, factors = (np.abs(np.concatenate([each[each != 0] for each in of], dtype=np.float64)) for of in (weights, [affine.matrix]))
     if not len(sizes) or not len(factors):
         return 1.0
-    fits = sizes.min() * factors.min() >= half.tiny and max(sizes.max() * factors.max(), top) <= half.max
-    return 1.0 if fits else float(2.0 ** np.round(np.log2(factors.max())))
+    fits = sizes.min() * factors.min() >= least and max(sizes.max() * factors.max(), top) <= most
+    return 1.0 if fits else float(2.0 ** np.ceil(np.log2(factors.max())))

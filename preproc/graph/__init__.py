@@ -9,10 +9,12 @@ from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
+from .handling import handling
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
+from .pixels import quantize_pixels
 from .raising import raised
 from .reach import untouched
 from .reading import declared_inputs, read_metadata
@@ -43,6 +45,7 @@ __all__ = [
     "fingerprint",
     "follow",
     "freed",
+    "handling",
     "inlined",
     "load",
     "needed_opset",
@@ -52,6 +55,7 @@ __all__ = [
     "output_types",
     "picture_input",
     "promised_others",
+    "quantize_pixels",
     "raised",
     "read_metadata",
     "record",

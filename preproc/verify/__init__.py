@@ -5,7 +5,7 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .cases import Case, Given, Truth
+from .cases import Answers, Case, Given, Truth
 from .controls import Noticed, measure_power, settled
 from .difference import agree
 from .doubling import FileTruths, known_of
@@ -28,6 +28,7 @@ __all__ = [
     "NOISE",
     "PASSED",
     "QUICK",
+    "Answers",
     "Between",
     "Case",
     "Control",

@@ -65,6 +65,11 @@ class FileTruths:
 
         return evaluate
 
+    def exact(self) -> Callable[[NDArray[Any]], dict[str, NDArray[Any]]]:
+        """Of (N, C, H, W) ready values the outputs in float64. Raises as double() does."""
+        evaluate = self.double()
+        return lambda x: {name: _like(values, self.single(x)[name]) for name, values in evaluate(x, MOST_WORK).items()}
+
 
 def known_of(
     cases: Sequence[Case], file: FileTruths, sequence: Sequence[Step], parts: Mapping[str, Part], *, progress: Progress = silent
@@ -86,7 +91,7 @@ def known_of(
     of_itself = any(truth.kind == NOISE for truth in truths.values())
     noise = _noise(cases, readies, file, parts, progress) if of_itself else {}
     for key, truth in truths.items():
-        own = truth.kind == NOISE
+        own, truth = truth.kind == NOISE, replace(truth, precision=file.precision)
         truths[key] = replace(truth, error=max(noise[key], small[key])) if own else replace(truth, rounding=small[key])
     return Known(tuple(cases), truths, max((value for value in moved.values() if value > most), default=0.0))
 

@@ -43,12 +43,14 @@ class OutputTruth:
     its own float32.  error: relative; with FLOAT64 how far the original's float32 is from it, with NOISE how far the original is
     from itself: optimized and not, in a batch and alone, fed with values one rounding away.  reason: why there is no float64; ""
     where there is.  rounding: how far one rounding of every value of the model-ready tensor moves the original, where that is
-    most_rounding() at most and is not in `error` already; it is one draw of the noise as `error` is, and either may be lucky."""
+    most_rounding() at most and is not in `error` already; it is one draw of the noise as `error` is, and either may be lucky.
+    precision: the original's own, "float32" above."""
 
     kind: str
     error: float
     reason: str = ""
     rounding: float = 0.0
+    precision: str = "float32"
 
 
 FLOAT64, NOISE = "float64", "noise"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..host import Progress, paced, silent
-from .cases import Case, Truth
+from .cases import Answers, Case
 from .parts import Part, is_exact
 from .power import LEAST, most_rounding
 from .precision import UNITS, is_lower
@@ -30,7 +30,7 @@ def has_ties(cases: Sequence[Case]) -> bool:
 
 def with_unresolved(
     cases: Sequence[Case],
-    truth: Truth,
+    truth: Answers,
     parts: Mapping[str, Part],
     *,
     by: float = LEAST,
@@ -51,7 +51,7 @@ def with_unresolved(
 
 
 def _unresolved(
-    truth: Truth, ready: NDArray[Any], expected: Mapping[str, NDArray[Any]], parts: Mapping[str, Part], by: float, most: float
+    truth: Answers, ready: NDArray[Any], expected: Mapping[str, NDArray[Any]], parts: Mapping[str, Part], by: float, most: float
 ) -> dict[str, NDArray[np.bool_]]:
     found = {name: np.zeros(values.shape, bool) for name, values in expected.items()}
     rows = set()

@@ -8,13 +8,12 @@ Never: a pickle; code that a bundle names.
 from .base import Backbone
 from .double import Reference
 from .loading import agreement, load_backbone, published_weights
-from .narrowed import HALF, Narrowed, check_narrowed, narrowed
+from .narrowed import HALF, check_narrowed, narrowed
 from .outputs import answered, name_outputs, named_outputs
 
 __all__ = [
     "HALF",
     "Backbone",
-    "Narrowed",
     "Reference",
     "agreement",
     "answered",
