@@ -47,6 +47,8 @@ def print_report(report: "Report") -> None:
     for name, ties in power.unresolved.items():
         least = "" if ties == 0 else "; a few roundings of the input decide them"
         console.print(f"  {name}: {ties:,} of {power.values[name]:,} values were not compared{least}")
+    for line in (*_rows(report), *_numbers(power)):
+        console.print(line)
     if power.untouched:
         console.print(f"  {', '.join(power.untouched)}: no value of the picture goes into it, no mistake can show there")
     if power.exact:
@@ -76,6 +78,21 @@ def _truths(power: "Power") -> "Iterator[str]":
     if power.steps:
         room = "a runtime may be off by so much more" if power.room else "no room is made, for the steps give the correctly rounded values"
         yield f"  one rounding of the model-ready tensor moves the original by {power.steps:.1e}: {room}"
+
+
+def _rows(report: "Report") -> "Iterator[str]":
+    """What outputs list in an order that nothing defines, and how each runtime does."""
+    for rows in report.power.rows:
+        how = f"which are sorted by {', '.join(rows.keys)}: those of equal ones" if rows.keys else "whose order nothing defines: they"
+        yield f"  {', '.join(rows.axes)}: rows {how} are compared wherever they stand, together"
+    for result in report.results:
+        if result.moved:
+            yield f"  {result.runtime}: {result.moved:,} of {result.rows:,} rows stood elsewhere than the reference's"
+
+
+def _numbers(power: "Power") -> "Iterator[str]":
+    for name, count in power.numbers.items():
+        yield f"  {name}: in {count} inputs not even the number of its rows was compared"
 
 
 def _told(control: "Control", report: "Report") -> str | None:

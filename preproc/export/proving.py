@@ -23,7 +23,6 @@ from ..verify import (
     known_of,
     make_cases,
     measure_power,
-    parts_of,
     sizes_of,
     with_own_slack,
 )
@@ -73,7 +72,7 @@ def _proof(
     progress(stage)
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
-    cases = make_cases(
+    cases, parts = make_cases(
         recipe.steps,
         truths.reference,
         pictures,
@@ -81,10 +80,11 @@ def _proof(
         several=all(pixels.rows is None for pixels in (recipe.pixels, *(other.pixels for other in recipe.further))),
         given=truths.given,
         precision=recipe.export.precision,
+        lists=truths.lists,
+        like=like,
         stage=stage,
         progress=progress,
     )
-    parts = parts_of(cases, like)
     roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, parts=parts, usual=sizes[0])
     evaluated = None
     if truths.file is not None:
