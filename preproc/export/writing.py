@@ -41,17 +41,16 @@ def exported(job: Job, progress: Progress) -> "ir.Model | None":
     if job.written is None or "onnx" not in job.recipe.export.formats:
         return None
     from ..sources.backbones import narrowed
-    from .formats import export_backbone
 
     progress("exporting the backbone to ONNX")
+    return _as_onnx(job, narrowed(job.written.module, job.recipe.export))
+
+
+def _as_onnx(job: Job, module: "nn.Module") -> "ir.Model":
+    from .formats import export_backbone
+
     recipe = job.recipe
-    return export_backbone(
-        narrowed(job.written.module, recipe.export),
-        job.ready,
-        outputs=recipe.backbone.outputs,
-        opset=recipe.export.opset,
-        size=recipe.ready_size,
-    )
+    return export_backbone(module, job.ready, outputs=recipe.backbone.outputs, opset=recipe.export.opset, size=recipe.ready_size)
 
 
 def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, progress: Progress) -> Written:
@@ -173,7 +172,9 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
     recipe, notes = job.recipe, job.notes
     views, made = recipe.views(), list[graph.Attached]()
     if bare is not None:
-        model, done = bare, _attach_of(recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW")
+        assert job.written is not None
+        wide = _as_onnx(job, job.written.module) if recipe.export.half and recipe.export.fold != "off" else None
+        model, done = bare, _attach_of(recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW", wide=wide)
         made.append(done)
     else:
         assert job.load is not None
