@@ -10,24 +10,27 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError, PreprocError
 from ..folding import plan_for, rewrite, spoil_border
 from ..sources import PixelsSpec
-from ..steps import Affine, Sides, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
+from ..steps import Affine, Geometry, Sides, Step, are_whole, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
 from .axes import entering, leaving
 from .builder import Builder, Moved
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
+from .pixels import quantize_pixels, quantizes
 from .walk import first_convolutions, follow
 
 
 @dataclass(frozen=True)
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
-    form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights.
+    form: "cast", "subtract" or "append", what is left at run time, or "quantized", nothing.  why: the reason for it, where there is one.
+    convolutions: the names of the rewritten weights.
     notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some."""
 
     folded: bool
     reason: str | None
     form: str | None = None
+    why: str = ""
     convolutions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
@@ -48,7 +51,8 @@ def attach(
     again: whether the model has another picture with nodes of ours.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
-    NotFoldableError. Raises PreprocError if the model's input does not fit.
+    NotFoldableError. Where the model quantizes its picture first, the pixels become the quantized numbers: see quantize_pixels().
+    Raises PreprocError if the model's input does not fit.
     """
     picture = picture_input(model, old, layout)
     taker, ready = picture.value, channels_out(steps, pixels.channels)
@@ -57,7 +61,8 @@ def attach(
     picture.check_fits(pixels, channels=ready, size=size)
     prefix = _check_names(model, taker, name, again=again)
     opset = model.opset_imports.get("", 0)
-    left, constant, done = _plan(picture, size, steps, pixels.channels, ready, fold, opset)
+    quantized = fold != "off" and quantizes(picture, ready, size) and are_whole(step for step in steps if isinstance(step, Geometry))
+    left, constant, done = _plan(picture, size, steps, pixels.channels, ready, "auto" if quantized else fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
@@ -71,7 +76,25 @@ def attach(
         output = builder.add("Cast", builder.add("Floor", builder.add("Add", output, builder.floats(0.5))), to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
     whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" or picture.is_whole else None
-    return replace(done, moved=whole or builder.moved)
+    done = replace(done, moved=whole or builder.moved)
+    if not quantized:
+        return done
+    return _with_pixels(any_picture(model, name, pixels.whole_layout), pixels, size, builder, done, required=fold == "require")
+
+
+def _with_pixels(picture: Picture, pixels: PixelsSpec, size: Sides, builder: Builder, done: Attached, *, required: bool) -> Attached:
+    """The pixels `picture`, or the whole grey levels behind resizes and crops, as what the model quantizes first; or why not."""
+    if builder.moved is not None:
+        value = next(made for node in builder.nodes for made in node.outputs if made.name == builder.moved.to)
+        value.type = ir.TensorType(builder.moved.dtype)
+        picture = replace(picture, value=value, layout=builder.moved.layout)
+    try:
+        why = quantize_pixels(picture, pixels.channels, pixels.size if builder.moved is None else size)
+    except NotFoldableError as error:
+        if required:
+            raise
+        return replace(done, reason=str(error))
+    return replace(done, folded=True, reason=None, form="quantized", why=why, moved=builder.moved)
 
 
 def _check_names(model: ir.Model, taker: ir.Value, name: str, *, again: bool) -> str:
@@ -133,11 +156,11 @@ def _plan(
             raise
         return collapse_steps(steps, channels), None, Attached(False, str(error))
     names = {str(item.constants[0].name) for item in found}
-    return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, tuple(sorted(names)))
+    return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, convolutions=tuple(sorted(names)))
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
-    if done.folded and model.ir_version < UNLISTED:
+    if done.convolutions and model.ir_version < UNLISTED:
         weights = ", ".join(done.convolutions) + ", nor their biases"
         yield f"weights are listed as inputs, as IR version {model.ir_version} demands: callers must not override {weights}"
     if any(key.endswith("stack_trace") for node in model.graph.all_nodes() for key in node.metadata_props):

@@ -27,6 +27,7 @@ TIE = 1 / 1024
 """How near to a tie a level may come: float32 computes no quantized number that far from what it is, in a few operations."""
 GRIDS = {ir.DataType.UINT8: 0, ir.DataType.INT8: -128}
 """By the dtype of the quantized numbers: what the level 0 is where they are the pixels."""
+OURS = ("", "ai.onnx")
 CARRIED = frozenset((*MOVES, "Split", "Shape", "Pad"))
 """Operators that do the same to whole numbers. Those of the arithmetic, and casts, go."""
 
@@ -48,6 +49,10 @@ class Grid:
     zero: Array
 
     @property
+    def name(self) -> str:
+        return str(self.node.name or self.node.outputs[0].name)
+
+    @property
     def limits(self) -> tuple[int, int]:
         """The least and the largest quantized number."""
         info = np.iinfo(self.dtype.numpy())
@@ -60,9 +65,8 @@ class Grid:
 
     def check(self) -> None:
         """Raises NotFoldableError unless each level of each channel becomes itself, or itself - 128 of int8: with how far which is off."""
-        name = self.node.name or self.node.outputs[0].name
         if self.dtype not in GRIDS:
-            raise NotFoldableError(f"{name} quantizes the picture to {self.dtype}, not to 8 bits", name="fold-quantized-grid")
+            raise NotFoldableError(f"{self.name} quantizes the picture to {self.dtype}, not to 8 bits", name="fold-quantized-grid")
         varies = self.channel >= 0
         wanted = LEVELS + GRIDS[self.dtype]
         low, high = self.numbers(-TIE)[varies], self.numbers(TIE)[varies]
@@ -74,7 +78,7 @@ class Grid:
         told = f"level {level} of channel {self.channel[varies][row]} becomes {' or '.join(map(str, sorted(found)))}"
         tie = ", for it lies on a tie" if len(found) > 1 else ""
         raise NotFoldableError(
-            f"the pixel is not the number that {name} makes of it: {told}{tie}, not {wanted[level]}, {int(off[row, level])} off; "
+            f"the pixel is not the number that {self.name} makes of it: {told}{tie}, not {wanted[level]}, {int(off[row, level])} off; "
             f"{int(off.any(axis=0).sum())} of 256 levels differ",
             name="fold-quantized-grid",
         )
@@ -89,7 +93,7 @@ class Landing(Walk):
 
     def __init__(self, picture: Picture, channels: int, size: Sides) -> None:
         super().__init__(picture, channels, size)
-        self.nodes, self.grids = list[ir.Node](), list[Grid]()
+        self.nodes, self.grids, self.floors = list[ir.Node](), list[Grid](), set[ir.Value]()
 
     def check(self) -> None:
         """Raises NotFoldableError if anything else reads the picture, or the quantized numbers are not its levels."""
@@ -101,14 +105,23 @@ class Landing(Walk):
             grid.check()
 
     def _visit(self, node: ir.Node) -> None:
+        own, source = node.domain in OURS, node.inputs[0]
         if node.graph is not self.graph:
             raise NotFoldableError("a subgraph reads the picture before it is quantized", name="fold-quantized-grid")
-        if node.op_type == "QuantizeLinear" and node.domain in ("", "ai.onnx", "com.microsoft"):
-            self.grids.append(_grid(node, self.tracked.source(node)))
+        if node.op_type == "QuantizeLinear" and (own or node.domain == "com.microsoft"):
+            self.grids.append(_quantizing(node, self.tracked.source(node)))
             return
-        if node.op_type not in CARRIED | AFFINE.keys():
+        if not own or node.op_type not in (*CARRIED, *AFFINE, "Floor"):
             raise NotFoldableError("it reads the picture before it is quantized", name="fold-quantized-grid")
-        if node.op_type == "Pad" and node.domain in ("", "ai.onnx"):
+        if node.op_type == "Cast" and node.attributes["to"].as_int() not in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
+            self.grids.append(_rounding(node, self.tracked.source(node), whole=source in self.floors))
+            return
+        if node.op_type == "Floor":  # of x + 0.5, as it stands in front of a cast
+            self.tracked[node.outputs[0]] = self.tracked.source(node).plus(-0.5)
+            self.floors.add(node.outputs[0])
+        elif source in self.floors:
+            raise NotFoldableError("it reads the picture, cut off, before it is quantized", name="fold-quantized-grid")
+        elif node.op_type == "Pad":
             self.tracked[node.outputs[0]] = _padded(self.tracked.source(node), *paddings(self.tracked, node))
         else:
             super()._visit(node)
@@ -125,7 +138,7 @@ def land(picture: Picture, channels: int, size: Sides = (None, None)) -> Landing
     return landing
 
 
-def _grid(node: ir.Node, source: Tracked) -> Grid:
+def _quantizing(node: ir.Node, source: Tracked) -> Grid:
     """Raises NotFoldableError where a scale is computed, or there is one for each block."""
     if attribute(node, "block_size", 0):
         raise NotFoldableError("it quantizes blocks", name="fold-quantized-grid")
@@ -133,14 +146,26 @@ def _grid(node: ir.Node, source: Tracked) -> Grid:
     given = node.inputs[2] if len(node.inputs) > 2 else None
     zero = None if given is None else constant(given)
     told = attribute(node, "output_dtype", 0) or ir.DataType.UINT8
-    dtype = ir.DataType(told) if zero is None or given is None else ir.DataType.from_numpy(zero.dtype)
-    before = source.over(_beside(node, scale, source.rank))
-    after = before if zero is None else before.plus(_beside(node, zero.astype(np.float64), source.rank))
-    places = np.broadcast_arrays(before.places, after.places)
-    valued, slots = (each.slots.take(at.reshape(-1)) for each, at in zip((before, after), places, strict=True))
-    level = np.divide(-valued.offset, valued.scale, where=valued.scale != 0, out=np.full(len(valued), np.nan))
-    channel = np.where(slots.scale != 0, slots.channel, -1)
-    rows = np.unique(np.stack([channel, slots.scale, slots.offset, level], axis=1), axis=0)
+    divided = source.over(_beside(node, scale, source.rank))
+    shifted = divided if zero is None else divided.plus(_beside(node, zero.astype(np.float64), source.rank))
+    return _grid(node, ir.DataType(told) if zero is None else ir.DataType.from_numpy(zero.dtype), divided, shifted)
+
+
+def _rounding(node: ir.Node, source: Tracked, *, whole: bool) -> Grid:
+    """A cast to int8, of whole numbers, as it stands in front of a model that takes such."""
+    to = ir.DataType(node.attributes["to"].as_int())
+    if to != ir.DataType.INT8 or not whole:
+        raise NotFoldableError(f"the picture is cast to {to} before it is quantized", name="fold-quantized-grid")
+    return _grid(node, to, source, source)
+
+
+def _grid(node: ir.Node, dtype: ir.DataType, divided: Tracked, shifted: Tracked) -> Grid:
+    """divided: by the scale.  shifted: by the zero point, then."""
+    places = np.broadcast_arrays(divided.places, shifted.places)
+    values, numbers = (each.slots.take(at.reshape(-1)) for each, at in zip((divided, shifted), places, strict=True))
+    level = np.divide(-values.offset, values.scale, where=values.scale != 0, out=np.full(len(values), np.nan))
+    channel = np.where(numbers.scale != 0, numbers.channel, -1)
+    rows = np.unique(np.stack([channel, numbers.scale, numbers.offset, level], axis=1), axis=0)
     return Grid(node, dtype, rows[:, 0].astype(np.int64), *rows[:, 1:].T)
 
 

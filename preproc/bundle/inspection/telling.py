@@ -48,7 +48,7 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
         yield f"steps    as published: {title(contract['steps_from'])}"
     for name, fold in contract["fold"].items():
         done = (
-            f"folded into {', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"
+            f"folded{' into ' if fold['convolutions'] else ''}{', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"
             if fold["folded"]
             else f"not folded: {fold['reason']}"
         )
