@@ -212,6 +212,7 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
         told += [isinstance(value.get("whole", False), bool) for value in contract["outputs"]]
+        told += [isinstance(value["rows"]["axis"], int) for value in contract["outputs"] if "rows" in value]
         told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
         told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]

@@ -9,6 +9,8 @@ from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
+from .handling import handling
+from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
@@ -30,6 +32,7 @@ __all__ = [
     "WEIGHTS",
     "WRITTEN",
     "Attached",
+    "Listing",
     "Picture",
     "alone",
     "any_picture",
@@ -41,10 +44,13 @@ __all__ = [
     "declared_inputs",
     "digests",
     "disagreements",
+    "exchanged",
     "fingerprint",
     "follow",
     "freed",
+    "handling",
     "inlined",
+    "listed",
     "load",
     "needed_opset",
     "of_sizes",
