@@ -16,7 +16,7 @@ from .builder import Builder, Moved
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
 from .picture import HALF, Picture, any_picture, picture_input
-from .pixels import quantize_pixels, quantizes
+from .pixels import blurred, quantize_pixels, quantizes
 from .walk import first_convolutions, follow
 
 
@@ -90,12 +90,13 @@ def _with_pixels(picture: Picture, pixels: PixelsSpec, size: Sides, builder: Bui
         value = next(made for node in builder.nodes for made in node.outputs if made.name == builder.moved.to)
         value.type = ir.TensorType(builder.moved.dtype)
         picture = replace(picture, value=value, layout=builder.moved.layout)
+    size = pixels.size if builder.moved is None else size
     try:
-        why = quantize_pixels(picture, pixels.channels, pixels.size if builder.moved is None else size)
+        why = quantize_pixels(picture, pixels.channels, size)
     except NotFoldableError as error:
         if required:
             raise
-        return replace(done, reason=str(error))
+        return replace(done, reason=str(error), notes=(*done.notes, *blurred(picture, pixels.channels, size)))
     return replace(done, folded=True, reason=None, form="quantized", why=why, moved=builder.moved)
 
 

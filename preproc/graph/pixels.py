@@ -18,10 +18,14 @@ from .unread import drop
 MOVED = frozenset(("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice", "Gather"))
 """Operators that hand int8 on as they would uint8, of what they read first."""
 
+FEWEST = 100
+"""Levels of 256 that a quantization should tell apart. One of int8 around 0, of values that are never negative, leaves 128."""
+
 
 def quantizes(picture: Picture, channels: int, size: Sides = (None, None)) -> bool:
     """Whether a model rounds its picture to whole numbers, or takes it as such."""
-    return picture.value.dtype == ir.DataType.INT8 or bool(land(picture, channels, size).grids)
+    landing = land(picture, channels, size)
+    return bool(landing.grids or landing.taken or landing.dynamic)
 
 
 def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None)) -> str:
@@ -60,6 +64,17 @@ def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None))
             drop(made)
     names = ", ".join(grid.name for grid in landing.grids)
     return f"the pixel is the number that {names} would make of it, at each of the 256 levels of each channel"
+
+
+def blurred(picture: Picture, channels: int, size: Sides = (None, None)) -> list[str]:
+    """Where a first quantization tells few of the pixels' 256 levels apart: it was made for values of another range."""
+    told = []
+    for grid in land(picture, channels, size).grids:
+        left, channel = min((len(np.unique(numbers)), at) for at, numbers in zip(grid.channel, grid.numbers(), strict=True) if at >= 0)
+        if left < FEWEST:
+            what = f"{left} of the 256 levels of channel {channel}"
+            told.append(f"{grid.name} tells {what} apart: was it calibrated with the values that these steps make?")
+    return told
 
 
 def _levels(graph: ir.Graph, value: ir.Value) -> ir.Value:

@@ -200,3 +200,11 @@ def test_a_network_of_int8_reads_the_pixels_with_another_zero_point(zero, tmp_pa
     assert (done.form, kinds(made)) == ("quantized", ["Transpose", "DequantizeLinear", "Flatten", "MatMul"])
     whole = np.moveaxis(LEVELS.astype(np.int64) - 128, 3, 1).astype(np.int8)
     np.testing.assert_array_equal(answer(made, pixels=LEVELS), answer(onnx.load(file), x=whole))
+
+
+@pytest.mark.parametrize(("scale", "zero", "left"), [(1.0, 0, 2), (1 / 64 / 255, 0, 5), (1 / 127, 0, None)])
+def test_a_grid_that_was_made_for_other_values_is_told(scale, zero, left, tmp_path):
+    """For 0..255, for a little of 0..1; and one of int8 around 0."""
+    _, done = put(quantizing(tmp_path / "m.onnx", scale, zero, dtype=np.uint8 if left else np.int8))
+    told = f"first tells {left} of the 256 levels of channel 0 apart: was it calibrated with the values that these steps make?"
+    assert done.notes == ((told,) if left else ())
