@@ -28,6 +28,7 @@ FORMS = {
     "cast": "only the cast left",
     "subtract": "the cast and one subtraction left",
     "append": "the cast, one subtraction and one appended channel left",
+    "quantized": "nothing left: the pixels are the quantized numbers",
 }
 """Of a fold: what is left at run time."""
 FILE = "contract.json"
