@@ -56,7 +56,7 @@ class Power:
     bare_error: relative error of the bare backbone in float32 on the CPU, 0 where it is what the outputs are compared with.
     tolerance: the largest of the runtimes' own, see bounds().  smallest_shift: of the mean, in grey levels of 0..255,
     that exceeds it; None if none up to 255 does, or the pipeline removes every shift.  slack: how much of the tolerance is for the
-    roundings of a fast resize.  asked: the tolerance that the recipe says.
+    roundings of a fast resize; slacks: of that of each part, {} in older reports.  asked: the tolerance that the recipe says.
     quick: whether it was measured on a few inputs only: then nothing passes.  exact: the outputs that are compared for equality, whose
     error is the share of their values that are others.  unresolved: by output, how many values over all inputs were not compared, for a few
     roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there.
@@ -88,6 +88,7 @@ class Power:
     groups: Mapping[str, Part] = field(default_factory=dict)
     rows: tuple[Rows, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict)
+    slacks: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -101,6 +102,10 @@ class Power:
         """By part, of the bare backbone in float32 on the CPU; 0 where it is what the output is compared with."""
         return {key: truth.error if truth.kind == FLOAT64 else 0.0 for key, truth in self.truths.items()}
 
+    def slack_of(self, part: str) -> float:
+        """How much of a part's tolerance is for the roundings of a fast resize."""
+        return self.slacks.get(part, self.slack)
+
     def bounds(self, part: str, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
         """How far a runtime may be from the reference in this part to pass, and how far before it fails: ten times what the bare
         network errs by there, or the original's own noise, or what one rounding of its input moves; a thousandth at most (a hundredth
@@ -113,12 +118,13 @@ class Power:
             return self.asked, self.asked
         truth = self.truths.get(part)
         noise = 0.0 if truth is None else truth.error if truth.kind == NOISE else truth.rounding
+        slack = self.slack_of(part)
         if bare is None:
-            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, noise), MOST) + 2 * self.slack)
+            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, noise), MOST) + 2 * slack)
         most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * noise)
         passes, fails = (MOST_REDUCED, MOST_REDUCED) if reduced else (MOST, MARGIN * MOST)
         itself = noise if truth is not None and truth.kind == NOISE else 0.0  # nobody is wrong who is as near to it as it is to itself
-        return min(most, passes) + self.slack, max(min(most, fails), itself) + 2 * self.slack  # where a resize rounds is luck
+        return min(most, passes) + slack, max(min(most, fails), itself) + 2 * slack  # where a resize rounds is luck
 
     def weakness(self, tolerances: Mapping[str, float] | None = None, bares: Mapping[str, float] | None = None) -> str | None:
         """Why a pass would mean nothing with these tolerances, of a runtime in which the bare network errs by `bares`, by part; or None."""
@@ -147,7 +153,7 @@ class Power:
                 what = key if len(self.parts) > 1 else "the outputs"
                 mend = (
                     ""
-                    if self.slack < tolerances[key] / 2
+                    if self.slack_of(key) < tolerances[key] / 2
                     else ('; most of it is for the roundings of a fast resize: form = "exact" (--form exact, with --size H,W) has none')
                 )
                 return f"these mistakes would move {what} by less than {MARGIN:g} tolerances of {tolerances[key]:.1e}: {moved}{mend}"
