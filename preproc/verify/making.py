@@ -26,6 +26,7 @@ def make_cases(
     front: Sequence[int] = (1,),
     several: bool = True,
     given: Given | None = None,
+    precision: str = "float32",
     lists: Sequence[Lists] = (),
     like: Mapping[str, Part] | None = None,
     stage: str = "computing the float64 reference",
@@ -36,7 +37,7 @@ def make_cases(
 
     front: how many pictures stand in front of a picture's own axes: (1,); (), no batch; (3,), a fixed batch; (1, 4), frames. Of more than
     one they are different pictures, called after the first.  stage: what progress says.
-    given: what the file that is verified takes beside the picture; None: what the original does.
+    given: what the file that is verified takes beside the picture; None: what the original does.  precision: that file's.
     lists: what the original's outputs list, and may list in another order.  like: as parts_of()'s.
     """
     given = given or truth.others
@@ -55,8 +56,8 @@ def make_cases(
     rows = () if like is not None else found_rows(cases, lists, progress=progress)
     parts, ties = parts_of(cases, like, rows), has_ties(cases)
     if ties:
-        cases = with_unresolved(cases, truth, parts, progress=progress)
-    together_too = batches(cases, truth, parts, given=given, ties=ties) if several else []
+        cases = with_unresolved(cases, truth, parts, precision=precision, progress=progress)
+    together_too = batches(cases, truth, parts, given=given, ties=ties, precision=precision) if several else []
     _check_finite(together_too)
     cases += together_too
     return cases, parts_of(cases, like, rows)
