@@ -63,7 +63,9 @@ class Power:
     bare_error: relative error of the bare backbone in float32 on the CPU, 0 where it is what the outputs are compared with.
     tolerance: the largest of the runtimes' own, see bounds().  smallest_shift: of the mean, in grey levels of 0..255,
     that exceeds it; None if none up to 255 does, or the pipeline removes every shift.  slack: how much of the tolerance is for the
-    roundings of a fast resize; slacks: of that of each part, {} in older reports.  asked: the tolerance that the recipe says.
+    roundings of a fast resize; slacks: of that of each part, {} in older reports.
+    shift_measured: whether smallest_shift was sought; it was not where golden samples are judged by another tolerance.
+    asked: the tolerance that the recipe says, or whoever verifies.
     quick: whether it was measured on a few inputs only: then nothing passes.  exact: the outputs that are compared for equality, whose
     error is the share of their values that are others.  unresolved: by output, how many values over all inputs were not compared, for a few
     roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there.
@@ -97,6 +99,7 @@ class Power:
     rows: tuple[Rows, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict)
     slacks: Mapping[str, float] = field(default_factory=dict)
+    shift_measured: bool = True
 
     @property
     def parts(self) -> dict[str, Part]:
