@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VerificationError, first_line
-from ..host import Progress, paced, silent
+from ..host import Progress, memory, paced, silent
 from ..oracle import reference
 from ..steps import Step
 from .cases import Case, Truth
@@ -85,6 +85,7 @@ def known_of(
     progress("computing the float64 reference")
     ready_of = functools.partial(_ready_of, singles=[case for case in cases if case.ready is not None], sequence=sequence)
     doubled = _doubled(cases, ready_of, file, parts, progress)
+    memory.release(file.path.stat().st_size)
     moved, most = moved_by_a_rounding(cases, file.single, parts, progress, file.precision), most_rounding(file.precision)
     truths = {key: OutputTruth(NOISE, 0.0, doubled) for key in parts} if isinstance(doubled, str) else {}
     if not isinstance(doubled, str):
