@@ -13,6 +13,7 @@ from .planes import BRIGHTEST, Planes, Rows
 from .planning import plan_for
 from .tracked import Tracked
 from .trail import Reader, Trail, common_through
+from .whole import Whole, unit_for
 
 __all__ = [
     "BRIGHTEST",
@@ -24,6 +25,7 @@ __all__ = [
     "Rows",
     "Tracked",
     "Trail",
+    "Whole",
     "clearest",
     "common_through",
     "concatenate",
@@ -33,4 +35,5 @@ __all__ = [
     "plan_for",
     "rewrite",
     "spoil_border",
+    "unit_for",
 ]
