@@ -14,6 +14,7 @@ from ..errors import NotFoldableError
 from ..host import Progress
 from ..sources import Recipe
 from ..steps import channels_out
+from .eight import in_eight_bits
 from .job import Job
 from .promising import promised
 from .proof import Proof
@@ -169,17 +170,20 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
     recipe, notes = job.recipe, job.notes
     views, made = recipe.views(), list[graph.Attached]()
     if bare is not None:
-        model, done = bare, _attach_of(recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW")
+        model, done = bare, _attach_of(job, recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW")
         made.append(done)
     else:
         assert job.load is not None
         model = job.load()
         for position, view in enumerate(views):
             again = position > 0 or job.before is not None
-            model, done = _attached_to_file(model, view, _attach_of(view, again=again))
+            model, done = _attached_to_file(model, view, _attach_of(job, view, again=again))
             made.append(done)
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
+    if job.eight is not None:
+        model, note = in_eight_bits(model, recipe, job.eight, made[0].held)
+        notes += note
     entries = []
     for view, done in zip(views, made, strict=True):
         pixels, entry = view.pixels, _fold_entry(view, done)
@@ -190,7 +194,7 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
     return model, entries, notes
 
 
-def _attach_of(recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
+def _attach_of(job: Job, recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
     """again: as graph.attach()'s."""
     return functools.partial(
         graph.attach,
@@ -200,6 +204,7 @@ def _attach_of(recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
         old=recipe.backbone.input,
         layout=recipe.backbone.layout,
         again=again,
+        eight=None if job.eight is None else job.eight.asked.form,
     )
 
 
@@ -221,7 +226,9 @@ def _attached_to_file(closed: "ir.Model", recipe: Recipe, attach: Callable[..., 
 def _fold_entry(recipe: Recipe, done: "FoldResult | graph.Attached") -> dict[str, Any]:
     """What the contract says of a fold."""
     convolutions, requested = list(done.convolutions), recipe.export.fold
-    return {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
+    entry = {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
+    why = getattr(done, "why", "")
+    return entry | ({"why": why} if why else {})
 
 
 def _compact(contract: Mapping[str, Any]) -> str:

@@ -6,17 +6,20 @@ Never: a mean in the bias of a zero-padded convolution.
 
 from . import guard
 from .convolutions import rewrite, spoil_border
+from .eight import Eight, on_grid, scales_of, with_fine_constant
 from .guard import RAW, InputEffect, described
 from .joining import concatenate
 from .look import Look, clearest, is_single
 from .planes import BRIGHTEST, Planes, Rows
-from .planning import plan_for
+from .planning import FoldPlan, plan_for
 from .tracked import Tracked
 from .trail import Reader, Trail, common_through
 from .whole import Whole, unit_for
 
 __all__ = [
     "BRIGHTEST",
+    "Eight",
+    "FoldPlan",
     "RAW",
     "InputEffect",
     "Look",
@@ -32,8 +35,11 @@ __all__ = [
     "described",
     "guard",
     "is_single",
+    "on_grid",
     "plan_for",
     "rewrite",
+    "scales_of",
     "spoil_border",
     "unit_for",
+    "with_fine_constant",
 ]

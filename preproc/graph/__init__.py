@@ -9,6 +9,7 @@ from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
+from .held import Held
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
@@ -29,6 +30,7 @@ __all__ = [
     "WEIGHTS",
     "WRITTEN",
     "Attached",
+    "Held",
     "Picture",
     "alone",
     "any_picture",

@@ -8,11 +8,13 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
-from ..folding import plan_for, rewrite, spoil_border
+from ..folding import Eight, FoldPlan, on_grid, plan_for, rewrite, spoil_border, with_fine_constant
 from ..sources import PixelsSpec
 from ..steps import Affine, Sides, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
 from .axes import entering, leaving
 from .builder import Builder, Moved
+from .held import Held, held_of
+from .first_convolutions import First
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
@@ -23,7 +25,9 @@ from .walk import first_convolutions, follow
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
     form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights.
-    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some."""
+    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.
+    why: the reason for the form, where whole numbers were asked for.  border: how far padding is from what it was, in levels, where that
+    was asked for.  held: what is on a grid of 8 bits, where that was asked for."""
 
     folded: bool
     reason: str | None
@@ -31,6 +35,9 @@ class Attached:
     convolutions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
+    why: str = ""
+    border: float = 0.0
+    held: Held | None = None
 
 
 def attach(
@@ -43,12 +50,13 @@ def attach(
     old: str | None = None,
     layout: str | None = None,
     again: bool = False,
+    eight: Eight | None = None,
 ) -> Attached:
     """Puts `steps` (a FromPixels first) in front of the model's picture input `old`, of that layout, in place; the new input is `name`.
     again: whether the model has another picture with nodes of ours.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
-    NotFoldableError. Raises PreprocError if the model's input does not fit.
+    NotFoldableError. eight: the fold is made for pixels that are a quantized tensor. Raises PreprocError if the model's input does not fit.
     """
     picture = picture_input(model, old, layout)
     taker, ready = picture.value, channels_out(steps, pixels.channels)
@@ -57,8 +65,9 @@ def attach(
     picture.check_fits(pixels, channels=ready, size=size)
     prefix = _check_names(model, taker, name, again=again)
     opset = model.opset_imports.get("", 0)
-    left, constant, done = _plan(picture, size, steps, pixels.channels, ready, fold, opset)
+    left, plan, found, done = _plan(picture, size, steps, pixels, ready, fold, opset, eight)
     done = replace(done, notes=tuple(_notes(model, done)))
+    constant = None if plan is None else plan.constant
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
     )
@@ -70,6 +79,8 @@ def attach(
     if picture.is_whole:  # they are, but for roundings
         output = builder.add("Cast", builder.add("Floor", builder.add("Add", output, builder.floats(0.5))), to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
+    if eight is not None and plan is not None:
+        done = replace(done, held=held_of(output, found, int(plan.shift[0])))
     whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" or picture.is_whole else None
     return replace(done, moved=whole or builder.moved)
 
@@ -104,12 +115,15 @@ def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: s
 
 
 def _plan(
-    picture: Picture, size: Sides, steps: Sequence[Step], channels: int, ready: int, fold: str, opset: int
-) -> tuple[list[Step], float | None, Attached]:
-    """Folds if it is asked for and possible: the steps that stay, the channel to append, and what was done."""
+    picture: Picture, size: Sides, steps: Sequence[Step], pixels: PixelsSpec, ready: int, fold: str, opset: int, eight: Eight | None
+) -> tuple[list[Step], FoldPlan | None, Sequence[First], Attached]:
+    """Folds if it is asked for and possible: the steps that stay, the plan and what it was made for, and what was done."""
+    unfolded = collapse_steps(steps, pixels.channels)
     if fold == "off":
-        return collapse_steps(steps, channels), None, Attached(False, "fold = off")
+        return unfolded, None, (), Attached(False, "fold = off")
     try:
+        if eight is not None and pixels.dtype != "uint8":
+            raise NotFoldableError(f"pixels of {pixels.dtype} are no tensor of 8 bits", name="fold-dtype")
         kept, affine = split_affine_end(steps, channels=ready)
         walk = follow(picture, ready, size)
         walk.check()
@@ -121,19 +135,24 @@ def _plan(
                     f"expected steps that make the {takes} channels which the first convolution reads, got {given}", name="channel-mismatch"
                 )
         plan = plan_for(
-            [item.reader for item in found], affine, lambda count: [item.reader for item in first_convolutions(picture, count, size)]
+            [item.reader for item in found],
+            affine,
+            lambda count: [item.reader for item in first_convolutions(picture, count, size)],
+            **({} if eight is None else {"whole": "one" if eight.zero is None else eight.zero, "nearest": eight.nearest}),
         )
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
-        rewrite(found, plan)
+        plan = plan if eight is None else with_fine_constant(plan, found)
+        rewrite(found, plan, grid=None if eight is None else on_grid)
         if plan.constant is not None or affine.channels_in != affine.channels_out:
             walk.forget_shapes()
     except NotFoldableError as error:
         if fold == "require":
             raise
-        return collapse_steps(steps, channels), None, Attached(False, str(error))
+        return unfolded, None, (), Attached(False, str(error))
     names = {str(item.constants[0].name) for item in found}
-    return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, tuple(sorted(names)))
+    done = Attached(True, None, plan.form, tuple(sorted(names)), why=plan.why, border=plan.border)
+    return [*kept, *subtract_steps(plan.shift)], plan, found, done
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import check_choice
+from ...folding import Eight
 
 FORMATS = ("qdq",)
 """QuantizeLinear and DequantizeLinear around float operators, which runtimes fuse: what ONNX Runtime, OpenVINO and TensorRT read."""
@@ -31,3 +32,8 @@ class Quantization:
         known = {"format": FORMATS, "method": METHODS, "border": BORDERS, "target": TARGETS}
         for field, words in known.items():
             check_choice(field, getattr(self, field), words)
+
+    @property
+    def form(self) -> Eight:
+        """Of the fold. TensorRT's zero points are 0, and a level less 128 is an int8."""
+        return Eight(128 if self.target == "tensorrt" else None, self.border == "nearest")

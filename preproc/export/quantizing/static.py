@@ -4,8 +4,7 @@ import contextlib
 import io
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +27,10 @@ PADDED = "preproc/"
 """What the names of our own nodes begin with, in front of the network: what they compute is none of its layers."""
 
 
-@dataclass(frozen=True)
-class Held:
-    """What is on a grid already, and stays on it. levels: the tensors that hold pixels less `zero`, in grey levels.
-    weights: those of the layers that read them, each with its scales, (channels_out,), and the axis of these."""
-
-    levels: Sequence[str] = ()
-    zero: int = 0
-    weights: Mapping[str, tuple[NDArray[np.float64], int]] = field(default_factory=dict)
-
-
-def quantized(model: "ir.Model", feeds: Feeds, count: int, asked: Quantization, held: Held | None = None) -> "ir.Model":
+def quantized(model: "ir.Model", feeds: Feeds, count: int, asked: Quantization, held: graph.Held | None = None) -> "ir.Model":
     """The model with QuantizeLinear and DequantizeLinear inside; the float32 one stays as it is.
 
-    count: of the pictures. Weights are symmetric. By themselves they are uint8 around 128, as activations are uint8: on x86 without VNNI the
+    count: of the pictures.  held: what is on its grid already, and stays there. Weights are symmetric. By themselves they are uint8 around 128, as activations are uint8: on x86 without VNNI the
     products of uint8 and int8 saturate in pairs, in ONNX Runtime and OpenVINO alike, which spoils a first layer of bright pixels. TensorRT
     takes int8 and zero points of 0 alone, biases in float32, and would rather not have the sums of convolutions rounded.
     Raises PreprocError where the quantizer refuses the model.
@@ -51,7 +40,7 @@ def quantized(model: "ir.Model", feeds: Feeds, count: int, asked: Quantization, 
 
     strict = asked.target == "tensorrt"
     kind = own.QuantType.QInt8 if strict else own.QuantType.QUInt8
-    options: dict[str, Any] = {"WeightSymmetric": True, "TensorQuantOverrides": _overrides(held or Held(), kind, strict)}
+    options: dict[str, Any] = {"WeightSymmetric": True, "TensorQuantOverrides": {} if held is None else _overrides(held, kind, strict)}
     if strict:
         options |= {"ActivationSymmetric": True, "QuantizeBias": False}
         options |= {"OpTypesToExcludeOutputQuantization": ["Conv", "ConvTranspose", "Gemm", "MatMul"]}
@@ -84,14 +73,14 @@ def quantized(model: "ir.Model", feeds: Feeds, count: int, asked: Quantization, 
     return found
 
 
-def _overrides(held: Held, kind: Any, strict: bool) -> dict[str, list[dict[str, Any]]]:
+def _overrides(held: graph.Held, kind: Any, strict: bool) -> dict[str, list[dict[str, Any]]]:
     """In the quantizer's words."""
-    dtype, middle = (np.int8, 0) if strict else (np.uint8, 128)
+    dtype, middle, zero = (np.int8, 0, 0) if strict else (np.uint8, 128, held.zero)
 
     def said(scale: float, zero: int) -> dict[str, Any]:
         return {"quant_type": kind, "scale": np.array(scale, np.float32), "zero_point": np.array(zero, dtype)}
 
-    tensors = {name: [said(1.0, held.zero)] for name in held.levels}
+    tensors = {name: [said(1.0, zero)] for name in held.levels}
     weights = {name: [said(scale, middle) | {"axis": axis} for scale in scales] for name, (scales, axis) in held.weights.items()}
     return tensors | weights
 
