@@ -34,6 +34,8 @@ FILE = "contract.json"
 """Its name among TorchScript's extra files."""
 INPUT = "pixels"
 """The name of the one input."""
+EIGHT = "int8"
+"""The precision of a network that `preproc quantize` has brought to 8 bits."""
 SAID = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
 """What a contract has of a recipe's [backbone]; its outputs stand elsewhere."""
 PRECISIONS = (*RECIPE_PRECISIONS, "int8")
@@ -214,7 +216,7 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
         told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]
-        told += [precision_of(contract) in PRECISIONS, contract.get("tf32", False) == (precision_of(contract) == "tf32")]
+        told += [precision_of(contract) in (*PRECISIONS, EIGHT), contract.get("tf32", False) == (precision_of(contract) == "tf32")]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
         told += ["verified_sizes" not in contract or bool(check_verify_sizes(contract["verified_sizes"]))]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]

@@ -16,6 +16,8 @@ from ..sources import Recipe
 from ..verify import Case, Given, Part, bare_errors
 from ..verify.runtimes import Runtime, made
 from .companions import beside
+from .eight import bare_in_eight_bits
+from .job import Eight
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -52,10 +54,11 @@ def bare_network(
     folder: Path,
     *,
     exported: "ir.Model | None" = None,
+    eight: Eight | None = None,
 ) -> Bare:
     """Writes those of `files` (model.onnx, model.pt, model.pt2) into `folder` that torch can write; an .onnx file is its own.
 
-    cases: whose first ones are the example.  exported: the bare model.onnx, where somebody has it already.
+    cases: whose first ones are the example.  exported: the bare model.onnx, where somebody has it already.  eight: it is brought to 8 bits.
     """
     names = recipe.backbone.outputs
     if isinstance(backbone, Path):
@@ -65,7 +68,11 @@ def bare_network(
             loaded = graph.load(backbone)
             return graph.picture_input(loaded, recipe.backbone.input, recipe.backbone.layout).alone(), beside(recipe, loaded).others
 
-        return Bare({"model.onnx": backbone}, None, names, lambda ready: fed()[0].arrange(ready), lambda ready: fed()[1](ready))
+        file = backbone
+        if eight is not None:
+            file = folder / "model.onnx"
+            graph.save(bare_in_eight_bits(graph.load(backbone), recipe, eight), file)
+        return Bare({"model.onnx": file}, None, names, lambda ready: fed()[0].arrange(ready), lambda ready: fed()[1](ready))
     import torch
     from torch import nn
 
@@ -78,10 +85,8 @@ def bare_network(
     size, model, module = recipe.ready_size, Model(nn.Identity(), backbone.module), backbone.module
 
     def write_onnx(path: Path) -> None:
-        graph.save(
-            exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, size=size),
-            path,
-        )
+        made = exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, size=size)
+        graph.save(made if eight is None else bare_in_eight_bits(made, recipe, eight), path)
 
     writers: dict[str, Callable[[Path], None]] = {
         "model.onnx": write_onnx,

@@ -1,6 +1,5 @@
 """The models of a job that is brought to 8 bits: the one that takes pixels, and the bare network that takes ready values."""
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,6 @@ from numpy.typing import NDArray
 
 from .. import graph
 from ..bundle import contract as contracts
-from ..errors import NotFoldableError
 from ..oracle import reference
 from ..sources import Recipe
 from .job import Eight
@@ -19,16 +17,13 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-def in_eight_bits(model: "ir.Model", recipe: Recipe, eight: Eight, held: graph.Held | None) -> "tuple[ir.Model, tuple[str, ...]]":
+def in_eight_bits(model: "ir.Model", eight: Eight, held: graph.Held | None) -> "tuple[ir.Model, tuple[str, ...]]":
     """The model that takes pixels, quantized, and notes. held: as quantized()'s; None where nothing was folded."""
 
     def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
         return ({contracts.INPUT: picture} for picture in eight.calibration.pictures())
 
-    made = quantized(model, feeds, eight.calibration.count, eight.asked, held)
-    if eight.asked.target == "tensorrt":
-        return made, eight.calibration.notes
-    return made, eight.calibration.notes
+    return quantized(model, feeds, eight.calibration.count, eight.asked, held), eight.calibration.notes
 
 
 def bare_in_eight_bits(model: "ir.Model", recipe: Recipe, eight: Eight) -> "ir.Model":

@@ -62,7 +62,7 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
         progress("writing model.onnx")
         onnx_model, entries, notes = _attached(job, bare)
         fold["onnx"] = entries[0]
-    if not isinstance(job.backbone, Path):
+    if not isinstance(job.backbone, Path) and job.eight is None:
         folded = fold_module(recipe, job.backbone.module, job.pixels)
         entry = _fold_entry(recipe, folded)
         fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
@@ -182,7 +182,7 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
     if job.eight is not None:
-        model, note = in_eight_bits(model, recipe, job.eight, made[0].held)
+        model, note = in_eight_bits(model, job.eight, made[0].held)
         notes += note
     entries = []
     for view, done in zip(views, made, strict=True):

@@ -18,9 +18,9 @@ from .whole import Whole, unit_for
 
 __all__ = [
     "BRIGHTEST",
+    "RAW",
     "Eight",
     "FoldPlan",
-    "RAW",
     "InputEffect",
     "Look",
     "Planes",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .arithmetic import parts_of
 from .convolutions import Convolution
 from .planning import FoldPlan
+from .whole import Whole
 
 Array = NDArray[np.float64]
 STEPS = 127
@@ -22,10 +23,10 @@ BRIGHT = 255
 
 @dataclass(frozen=True)
 class Eight:
-    """How pixels are the quantized tensor. zero: the level that is subtracted, the zero point; None: that nearest to the mean.
+    """How pixels are the quantized tensor. whole: which level is subtracted, as the zero point: "one", that nearest to the mean, or this.
     nearest: whether padding may be that level, without a channel for what is left."""
 
-    zero: int | None = None
+    whole: Whole = "one"
     nearest: bool = False
 
 

@@ -4,7 +4,7 @@ In: an .onnx file, or a network that torch has exported. Out: the same with the 
 Never: a message that was not understood and is changed all the same; a file that ONNX Runtime was not asked about.
 """
 
-from .agreement import disagreements, record, stamp
+from .agreement import OPAQUE, disagreements, record, stamp
 from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
@@ -24,6 +24,7 @@ from .written import NOTHING, REWRITTEN, VALUES, WEIGHTS, WRITTEN, changed_since
 __all__ = [
     "HALF",
     "NOTHING",
+    "OPAQUE",
     "RAW",
     "REWRITTEN",
     "VALUES",

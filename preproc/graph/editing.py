@@ -13,8 +13,8 @@ from ..sources import PixelsSpec
 from ..steps import Affine, Sides, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
 from .axes import entering, leaving
 from .builder import Builder, Moved
-from .held import Held, held_of
 from .first_convolutions import First
+from .held import Held, held_of
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
@@ -138,7 +138,8 @@ def _plan(
             [item.reader for item in found],
             affine,
             lambda count: [item.reader for item in first_convolutions(picture, count, size)],
-            **({} if eight is None else {"whole": "one" if eight.zero is None else eight.zero, "nearest": eight.nearest}),
+            whole=None if eight is None else eight.whole,
+            nearest=eight is not None and eight.nearest,
         )
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")

@@ -15,10 +15,10 @@ TARGETS = ("any", "tensorrt")
 
 @dataclass(frozen=True)
 class Quantization:
-    """images: the folder of raw pictures that the ranges are taken from.  per_channel: a scale for each output channel of every weight, not of
-    the first layer's alone.  method: how a range is taken from what the tensors hold.  border: "exact", padding stays the mean, through an
-    appended channel; or "nearest", without it: padding is the grey level nearest to the mean.  target: "any", or "tensorrt", whose rules for
-    the place and the zero points of Q/DQ are stricter.
+    """images: the folder of raw pictures that the ranges are taken from.  per_channel: a scale for each output channel of every weight,
+    not of the first layer's alone.  method: how a range is taken from what the tensors hold.  border: "exact", padding stays the mean,
+    through an appended channel; or "nearest", without it: padding is the grey level nearest to the mean.  target: "any", or "tensorrt",
+    whose rules for the place and the zero points of Q/DQ are stricter.
     Raises PreprocError for other words."""
 
     images: Path
@@ -36,4 +36,4 @@ class Quantization:
     @property
     def form(self) -> Eight:
         """Of the fold. TensorRT's zero points are 0, and a level less 128 is an int8."""
-        return Eight(128 if self.target == "tensorrt" else None, self.border == "nearest")
+        return Eight(128 if self.target == "tensorrt" else "one", self.border == "nearest")

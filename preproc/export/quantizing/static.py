@@ -30,9 +30,10 @@ PADDED = "preproc/"
 def quantized(model: "ir.Model", feeds: Feeds, count: int, asked: Quantization, held: graph.Held | None = None) -> "ir.Model":
     """The model with QuantizeLinear and DequantizeLinear inside; the float32 one stays as it is.
 
-    count: of the pictures.  held: what is on its grid already, and stays there. Weights are symmetric. By themselves they are uint8 around 128, as activations are uint8: on x86 without VNNI the
-    products of uint8 and int8 saturate in pairs, in ONNX Runtime and OpenVINO alike, which spoils a first layer of bright pixels. TensorRT
-    takes int8 and zero points of 0 alone, biases in float32, and would rather not have the sums of convolutions rounded.
+    count: of the pictures.  held: what is on its grid already, and stays there.
+    Weights are symmetric. By themselves they are uint8 around 128, as activations are uint8: on x86 without VNNI the products of uint8 and
+    int8 saturate in pairs, in ONNX Runtime and OpenVINO alike, which spoils a first layer of bright pixels. TensorRT takes int8 and zero
+    points of 0 alone, biases in float32, and would rather not have the sums of convolutions rounded.
     Raises PreprocError where the quantizer refuses the model.
     """
     onnxruntime()
