@@ -14,6 +14,7 @@ from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
+from .pixels import quantize_pixels
 from .raising import raised
 from .reach import untouched
 from .reading import declared_inputs, read_metadata
@@ -55,6 +56,7 @@ __all__ = [
     "output_types",
     "picture_input",
     "promised_others",
+    "quantize_pixels",
     "raised",
     "read_metadata",
     "record",

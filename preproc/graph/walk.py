@@ -23,13 +23,7 @@ def first_convolutions(picture: Picture, channels: int, size: Sides = (None, Non
 def follow(picture: Picture, channels: int, size: Sides = (None, None)) -> "Walk":
     """What the graph does to the picture before its first linear operations. size: (height, width), where the graph leaves them free."""
     walk = Walk(picture, channels, size)
-    for node in walk.graph.all_nodes():  # those of subgraphs, which may read the picture as well
-        if any(value in walk.tracked for value in node.inputs if value is not None):
-            walk.visit(node)
-    if walk.tracked.sizes:  # nobody tells what is made of the number of channels
-        walk.found = [replace(item, reader=replace(item.reader, direct=False)) for item in walk.found]
-    if any(value.is_graph_output() for value in walk.tracked):
-        walk.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input", name="fold-not-convolution"))
+    walk.walk()
     return walk
 
 
@@ -47,6 +41,16 @@ class Walk(Trail):
         self.dtype, self.found, self.strangers = picture.value.dtype, list[First](), list[ir.Node]()
         self.channels = channels
         self.tracked[picture.value] = start(picture.layout, picture.value, channels, size)
+
+    def walk(self) -> None:
+        """Visits every node that reads what is tracked, those of subgraphs, which may read the picture as well, too."""
+        for node in self.graph.all_nodes():
+            if any(value in self.tracked for value in node.inputs if value is not None):
+                self.visit(node)
+        if self.tracked.sizes:  # nobody tells what is made of the number of channels
+            self.found = [replace(item, reader=replace(item.reader, direct=False)) for item in self.found]
+        if any(value.is_graph_output() for value in self.tracked):
+            self.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input", name="fold-not-convolution"))
 
     def visit(self, node: ir.Node) -> None:
         if not node.outputs:
