@@ -1,6 +1,7 @@
 """The models of a job that is brought to 8 bits: the one that takes pixels, and the bare network that takes ready values."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,30 +9,46 @@ from numpy.typing import NDArray
 
 from .. import graph
 from ..bundle import contract as contracts
+from ..errors import NotFoldableError
+from ..host import Progress
 from ..oracle import reference
-from ..sources import Recipe
-from .job import Eight
+from ..sources import PixelsSpec
+from .bare import Bare, bare_file
+from .job import Eight, Job
 from .quantizing import quantized
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-def in_eight_bits(model: "ir.Model", eight: Eight, held: graph.Held | None) -> "tuple[ir.Model, tuple[str, ...]]":
+def in_eight_bits(model: "ir.Model", pixels: PixelsSpec, eight: Eight, held: graph.Held | None) -> "tuple[ir.Model, tuple[str, ...]]":
     """The model that takes pixels, quantized, and notes. held: as quantized()'s; None where nothing was folded."""
 
     def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
         return ({contracts.INPUT: picture} for picture in eight.calibration.pictures())
 
-    return quantized(model, feeds, eight.calibration.count, eight.asked, held), eight.calibration.notes
+    made = quantized(model, feeds, eight.calibration.count, eight.asked, held)
+    notes = eight.calibration.notes
+    if eight.asked.target != "tensorrt" and held is not None:  # there uint8 goes into a Cast
+        try:
+            graph.quantize_pixels(graph.any_picture(made, contracts.INPUT, pixels.whole_layout), pixels.channels, pixels.size)
+        except NotFoldableError as error:
+            notes += (f"a QuantizeLinear stays between the pixels and the first layer: {error}",)
+    return made, notes
 
 
-def bare_in_eight_bits(model: "ir.Model", recipe: Recipe, eight: Eight) -> "ir.Model":
-    """The bare network, quantized as the other is, with the same pictures as the reference prepares them."""
-    picture = graph.picture_input(model, recipe.backbone.input, recipe.backbone.layout)
+def bare_in_eight_bits(job: Job, eight: Eight, exported: "ir.Model | None", folder: Path, progress: Progress) -> Bare:
+    """The bare network, quantized as the other is, with the same pictures as the reference prepares them. exported: of a network in Python;
+    it stays as it is."""
+    progress("quantizing the bare network, to measure what it errs by")
+    assert exported is not None or job.load is not None
+    model = exported or job.load()  # type: ignore[misc]
+    picture = graph.picture_input(model, job.recipe.backbone.input, job.recipe.backbone.layout)
 
     def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
         for pixels in eight.calibration.pictures():
-            yield {str(picture.value.name): picture.arrange(reference.apply(recipe.steps, pixels).astype(np.float32))}
+            yield {str(picture.value.name): picture.arrange(reference.apply(job.recipe.steps, pixels).astype(np.float32))}
 
-    return quantized(model, feeds, eight.calibration.count, eight.asked)
+    file = folder / "bare.onnx"
+    graph.save(quantized(model, feeds, eight.calibration.count, eight.asked), file)
+    return bare_file(file, job.recipe.backbone.outputs, picture.alone().laid_out)

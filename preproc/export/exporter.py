@@ -16,6 +16,7 @@ from ..verify import QUICK, Report, Result, is_exact
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on
 from .bare import Bare, bare_network
+from .eight import bare_in_eight_bits
 from .job import Job, check_images, images_of
 from .proof import Proof
 from .proving import prove
@@ -119,7 +120,10 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
         files = {FILES[name] for name in recipe.export.formats}
         with targets.writing(Path(beside) / "bare"):
-            bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=bare_onnx, eight=job.eight)
+            if job.eight is not None:
+                bare = bare_in_eight_bits(job, job.eight, bare_onnx, Path(beside), progress)
+            else:
+                bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
         written = write_files(job, bare_onnx, proof, new, progress)
         memory.release(job.size)
         made = hashes(new, progress)

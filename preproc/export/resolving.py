@@ -62,8 +62,6 @@ def job_of(
         return _python_job(recipe, backbone, "unknown", progress)
     recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
     recipe = recipe if precision is None else in_precision(recipe, precision)
-    if recipe.export.half:
-        raise PreprocError(f"expected a precision of 32 bits, got {recipe.export.precision}", name="unknown-choice")
     if said:
         raise PreprocError(
             f"expected {', '.join(said)} with a Model only, got it with a recipe, which says that itself", name="conflicting-options"
@@ -204,7 +202,7 @@ def _constants(recipe: Recipe) -> Iterator[str]:
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:
     """A network in Python: refused if it normalizes its input a second time, its outputs named."""
     from ..folding.modules import module_effect
-    from ..sources.backbones import answered
+    from ..sources.backbones import answered, check_narrowed
 
     recipe = with_sizes(recipe, lambda ready: answered(backbone.module, ready), progress)
     progress("looking at what the backbone does to its input")
@@ -212,6 +210,7 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, example[1])))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
+    check_narrowed(named.module, recipe.export, example[1])
     values = (*backbone.module.parameters(), *backbone.module.buffers())
     size = len(recipe.export.formats) * sum(value.nbytes for value in values)
     return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example)

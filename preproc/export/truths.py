@@ -31,9 +31,9 @@ ORIGINAL_FILE = "the original file"
 class Truths:
     """reference: the backbone in float64 (an .onnx file: in ONNX Runtime, in its own precision; known mistakes are asked of that, and told
     by what it answers to the right pixels).  bare: in float32.  bare_in: the runtime that this is, fed batch by batch; None where it is
-    asked picture by picture.  uncorrected: opens the backbone with the offset in the bias of its padded first convolution, and says what is
-    then to be subtracted from its input; None where that would be right.  name: of the reference, for people.  given: what the file that is
-    verified takes beside the picture."""
+    asked picture by picture, or in another precision than the one that is judged.  uncorrected: opens the backbone with the offset in the
+    bias of its padded first convolution, and says what is then to be subtracted from its input; None where that would be right.
+    name: of the reference, for people.  given: what the file that is verified takes beside the picture."""
 
     reference: Truth
     bare: Truth
@@ -92,8 +92,9 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
 
     memory.release(file.stat().st_size)
     truth = original()
-    file_truths = FileTruths(file, truth, functools.partial(original, optimized=False))
-    return Truths(truth, truth, OrtCpu.name, uncorrected, ORIGINAL_FILE, around.given, file_truths)
+    spec = recipe.export
+    file_truths = FileTruths(file, truth, functools.partial(original, optimized=False), spec.precision if spec.half else "float32")
+    return Truths(truth, truth, None if spec.precision == "int8" else OrtCpu.name, uncorrected, ORIGINAL_FILE, around.given, file_truths)
 
 
 def _in_python(recipe: Recipe, backbone: "Backbone", affine: Affine | None) -> Truths:

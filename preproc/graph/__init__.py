@@ -9,6 +9,7 @@ from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
+from .handling import handling
 from .held import Held
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
@@ -18,6 +19,7 @@ from .pixels import quantize_pixels
 from .raising import raised
 from .reach import untouched
 from .reading import declared_inputs, read_metadata
+from .unrounded import answer_unrounded
 from .walk import follow
 from .writing import save, to_bytes
 from .written import NOTHING, REWRITTEN, VALUES, WEIGHTS, WRITTEN, changed_since, digests
@@ -35,6 +37,7 @@ __all__ = [
     "Held",
     "Picture",
     "alone",
+    "answer_unrounded",
     "any_picture",
     "attach",
     "beside",
@@ -47,6 +50,7 @@ __all__ = [
     "fingerprint",
     "follow",
     "freed",
+    "handling",
     "inlined",
     "load",
     "needed_opset",

@@ -25,6 +25,7 @@ def make_cases(
     front: Sequence[int] = (1,),
     several: bool = True,
     given: Given | None = None,
+    precision: str = "float32",
     stage: str = "computing the float64 reference",
     progress: Progress = silent,
 ) -> list[Case]:
@@ -32,7 +33,7 @@ def make_cases(
 
     front: how many pictures stand in front of a picture's own axes: (1,); (), no batch; (3,), a fixed batch; (1, 4), frames. Of more than
     one they are different pictures, called after the first.  stage: what progress says.
-    given: what the file that is verified takes beside the picture; None: what the original does.
+    given: what the file that is verified takes beside the picture; None: what the original does.  precision: that file's.
     """
     given = given or truth.others
     by_size: dict[tuple[int, ...], list[tuple[str, NDArray[Any]]]] = {}
@@ -49,8 +50,8 @@ def make_cases(
     _check_finite(cases)
     parts, ties = parts_of(cases), has_ties(cases)
     if ties:
-        cases = with_unresolved(cases, truth, parts, progress=progress)
-    together_too = batches(cases, truth, parts, given=given, ties=ties) if several else []
+        cases = with_unresolved(cases, truth, parts, precision=precision, progress=progress)
+    together_too = batches(cases, truth, parts, given=given, ties=ties, precision=precision) if several else []
     _check_finite(together_too)
     return cases + together_too
 

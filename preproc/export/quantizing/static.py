@@ -28,7 +28,7 @@ PADDED = "preproc/"
 
 
 def quantized(model: "ir.Model", feeds: Feeds, count: int, asked: Quantization, held: graph.Held | None = None) -> "ir.Model":
-    """The model with QuantizeLinear and DequantizeLinear inside; the float32 one stays as it is.
+    """The model with QuantizeLinear and DequantizeLinear inside, its outputs not rounded; the float32 one stays as it is.
 
     count: of the pictures.  held: what is on its grid already, and stays there.
     Weights are symmetric. By themselves they are uint8 around 128, as activations are uint8: on x86 without VNNI the products of uint8 and
@@ -65,6 +65,7 @@ def quantized(model: "ir.Model", feeds: Feeds, count: int, asked: Quantization, 
                 extra_options=options,
             )
             found = graph.load(made)
+            graph.answer_unrounded(found)
         except PreprocError:
             raise
         except Exception as error:  # the quantizer's own, of any class
