@@ -84,7 +84,8 @@ def _told(control: "Control", report: "Report") -> str | None:
         return f"cannot happen: {control.reason}"
     blind = [result for result in report.results if control.name in result.hidden]
     if blind:
-        return "; ".join(f"would not show in {result.runtime} above the noise of {result.precision}" for result in blind)
+        where = ", ".join(result.runtime for result in blind)
+        return f"hidden by the noise of {' and '.join(dict.fromkeys(result.precision for result in blind))} in {where}"
     hidden = [] if _lower(report) else report.power.hidden_from(control)
     return f"would not show in {', '.join(hidden)}" if hidden else None
 

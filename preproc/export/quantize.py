@@ -88,6 +88,5 @@ def _reasons(job: Job, model: "ir.Model | None") -> Iterator[str]:
     found = next((node for node in model.graph.all_nodes() if node.op_type in graph.OPAQUE - {"ConvTranspose"}), None)
     if found is not None:
         yield f"a model in floats, got one that is quantized already: {found.op_type} {found.name}"
-    narrow = next((value for value in model.graph.initializers.values() if value.dtype in graph.HALF), None)
-    if narrow is not None:
-        yield f"a model in float32, got {narrow.name} in {narrow.dtype}"
+    if graph.precision(model) != "float32":
+        yield f"a model in float32, got one in {graph.precision(model)}"

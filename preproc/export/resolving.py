@@ -111,7 +111,7 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
     taken = _as_taken(recipe, model)
     own = {"batch": taken.batch, "axes": taken.axes, "frames": taken.frames}
-    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
+    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, export=_precision(recipe, model), further=further)
     for view in recipe.views():
         _check_fits(view, model)
     recipe, raised, told = _in_opset(recipe, model, any_form=any_form)
@@ -123,6 +123,20 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     sha256 = graph.fingerprint(file, raised, progress)
     load = functools.partial(_load, file, raised.opset_imports.get("", 0), progress)
     return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
+
+
+def _precision(recipe: Recipe, model: "ir.Model") -> dict[str, str]:
+    """ExportSpec's, as the file has it. Raises RecipeError for a recipe that wants another."""
+    own, asked = graph.precision(model), recipe.export.precision
+    if asked not in ("float32", "tf32" if own == "float32" else own):
+        raise RecipeError(
+            f"[export] precision: expected {own}, in which the file computes and which stays as it is, got {asked}",
+            name="conflicting-options",
+        )
+    if own == "float32":
+        return {"precision": asked}
+    outputs = {None if value.dtype is None else value.dtype.name.lower() for value in model.graph.outputs}
+    return {"precision": own, "outputs_precision": own if own in outputs else "float32"}
 
 
 def _in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Recipe, ir.Model, tuple[str, ...]]":

@@ -42,17 +42,16 @@ def exported(job: Job, progress: Progress) -> "ir.Model | None":
     if isinstance(job.backbone, Path) or "onnx" not in job.recipe.export.formats:
         return None
     from ..sources.backbones import narrowed
-    from .formats import export_backbone
 
     progress("exporting the backbone to ONNX")
+    return _as_onnx(job, narrowed(job.backbone.module, job.recipe.export))
+
+
+def _as_onnx(job: Job, module: "nn.Module") -> "ir.Model":
+    from .formats import export_backbone
+
     recipe = job.recipe
-    return export_backbone(
-        narrowed(job.backbone.module, recipe.export),
-        job.ready,
-        outputs=recipe.backbone.outputs,
-        opset=recipe.export.opset,
-        size=recipe.ready_size,
-    )
+    return export_backbone(module, job.ready, outputs=recipe.backbone.outputs, opset=recipe.export.opset, size=recipe.ready_size)
 
 
 def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, progress: Progress) -> Written:
@@ -174,7 +173,9 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
     recipe, notes = job.recipe, job.notes
     views, made = recipe.views(), list[graph.Attached]()
     if bare is not None:
-        model, done = bare, _attach_of(job, recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW")
+        assert not isinstance(job.backbone, Path)
+        wide = _as_onnx(job, job.backbone.module) if recipe.export.half and recipe.export.fold != "off" else None
+        model, done = bare, _attach_of(job, recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW", wide=wide)
         made.append(done)
     else:
         assert job.load is not None
@@ -186,8 +187,8 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
     if job.eight is not None:
-        model, note = in_eight_bits(model, recipe.pixels, job.eight, made[0].held)
-        notes += note
+        model, told = in_eight_bits(model, recipe.pixels, job.eight, made[0].held)
+        notes += told
     entries = []
     for view, done in zip(views, made, strict=True):
         pixels, entry = view.pixels, _fold_entry(view, done)

@@ -11,7 +11,7 @@ from .guard import RAW, InputEffect, described
 from .joining import concatenate
 from .look import Look, clearest, is_single
 from .planes import BRIGHTEST, Planes, Rows
-from .planning import FoldPlan, plan_for
+from .planning import plan_for
 from .tracked import Tracked
 from .trail import Reader, Trail, common_through
 from .whole import Whole, unit_for
@@ -20,7 +20,6 @@ __all__ = [
     "BRIGHTEST",
     "RAW",
     "Eight",
-    "FoldPlan",
     "InputEffect",
     "Look",
     "Planes",

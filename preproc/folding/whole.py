@@ -61,17 +61,17 @@ class Rounding:
         return f"{held}; {rest}"
 
 
-def unit_for(weights: Sequence[NDArray[Any]], affine: Affine) -> float:
-    """What the pixels are multiplied with in front of weights that take up the map: 1, or the power of two nearest to the map's largest
-    factor, with which the weights stay as large as they were, where in float16 some of them would otherwise be subnormal, or overflow.
+def unit_for(weights: Sequence[NDArray[Any]], affine: Affine, *, top: float = 255.0) -> float:
+    """What the pixels are multiplied with in float16, in front of weights that take up the map: 1, or the power of two from the map's
+    largest factor on, with which no weight grows and few shrink by more than a half, where otherwise some would be subnormal, or
+    something would overflow.
 
-    weights: of the operations that read the pixels. float32 and bfloat16 have eight bits of exponent, and need none.
+    weights: of the operations that read the pixels, in any dtype.  top: the largest pixel. float32 and bfloat16 have eight bits of
+    exponent, and need none.
     """
-    half = np.finfo(np.float16)
-    sizes = [np.abs(each[each != 0].astype(np.float64)) for each in weights if each.dtype == np.float16]
-    factors = np.abs(affine.matrix[affine.matrix != 0])
-    if not len(factors) or all(
-        len(size) == 0 or (size.min() * factors.min() >= half.tiny and size.max() * factors.max() <= half.max) for size in sizes
-    ):
+    least, most = (float(bound) for bound in (np.finfo(np.float16).tiny, np.finfo(np.float16).max))
+    sizes, factors = (np.abs(np.concatenate([each[each != 0] for each in of], dtype=np.float64)) for of in (weights, [affine.matrix]))
+    if not len(sizes) or not len(factors):
         return 1.0
-    return float(2.0 ** np.round(np.log2(factors.max())))
+    fits = sizes.min() * factors.min() >= least and max(sizes.max() * factors.max(), top) <= most
+    return 1.0 if fits else float(2.0 ** np.ceil(np.log2(factors.max())))

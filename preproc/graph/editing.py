@@ -1,6 +1,6 @@
 """A bare model with its preprocessing in front: the one path by which every ONNX file of this project is made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,12 +8,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
-from ..folding import Eight, FoldPlan, on_grid, plan_for, rewrite, spoil_border, with_fine_constant
+from ..folding import Eight, spoil_border
 from ..sources import PixelsSpec
-from ..steps import Affine, Sides, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
+from ..steps import Affine, Sides, Step, channels_out, collapse_steps, output_size
 from .axes import entering, leaving
 from .builder import Builder, Moved
-from .first_convolutions import First
+from .folded import Left, fold_into
 from .held import Held, held_of
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
@@ -24,19 +24,19 @@ from .walk import first_convolutions, follow
 @dataclass(frozen=True)
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
-    form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights.
-    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.
-    why: the reason for the form, where whole numbers were asked for.  border: how far padding is from what it was, in levels, where that
-    was asked for.  held: what is on a grid of 8 bits, where that was asked for."""
+    form: "cast", "subtract" or "append", what is left at run time.  why: the reason for the form, where a lower precision has one.
+    convolutions: the names of the rewritten weights.  border: how far padding is from what it was, in levels, where that was asked for.
+    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  held: what is on a grid of 8
+    bits, where that was asked for."""
 
     folded: bool
     reason: str | None
     form: str | None = None
+    why: str = ""
     convolutions: tuple[str, ...] = ()
+    border: float = 0.0
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
-    why: str = ""
-    border: float = 0.0
     held: Held | None = None
 
 
@@ -50,13 +50,15 @@ def attach(
     old: str | None = None,
     layout: str | None = None,
     again: bool = False,
+    wide: ir.Model | None = None,
     eight: Eight | None = None,
 ) -> Attached:
     """Puts `steps` (a FromPixels first) in front of the model's picture input `old`, of that layout, in place; the new input is `name`.
-    again: whether the model has another picture with nodes of ours.
+    again: whether the model has another picture with nodes of ours.  wide: of a model in half precision, the same one before it was
+    narrowed, whose weights are rounded once then.  eight: the fold is made for pixels that are a quantized tensor.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
-    NotFoldableError. eight: the fold is made for pixels that are a quantized tensor. Raises PreprocError if the model's input does not fit.
+    NotFoldableError. Raises PreprocError if the model's input does not fit.
     """
     picture = picture_input(model, old, layout)
     taker, ready = picture.value, channels_out(steps, pixels.channels)
@@ -65,22 +67,24 @@ def attach(
     picture.check_fits(pixels, channels=ready, size=size)
     prefix = _check_names(model, taker, name, again=again)
     opset = model.opset_imports.get("", 0)
-    left, plan, found, done = _plan(picture, size, steps, pixels, ready, fold, opset, eight)
+    left, done = _fold(fold, lambda: fold_into(picture, steps, pixels, channels=ready, size=size, opset=opset, wide=wide, eight=eight))
     done = replace(done, notes=tuple(_notes(model, done)))
-    constant = None if plan is None else plan.constant
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
     )
     builder = Builder(picture.computes, pixels.channels, opset=opset, size=pixels.size, prefix=prefix)
-    output = build(builder, left, entering(builder, value, pixels))
-    if constant is not None:
-        output = append_channel(builder, constant, output)
+    remaining = collapse_steps(steps, pixels.channels) if left is None else left.steps
+    output = build(builder, remaining, entering(builder, value, pixels))
+    if left is not None and left.constant is not None:
+        output = append_channel(builder, left.constant, output)
     output = leaving(builder, output, pixels, value, size=size, layout=picture.layout)
     if picture.is_whole:  # they are, but for roundings
-        output = builder.add("Cast", builder.add("Floor", builder.add("Add", output, builder.floats(0.5))), to=taker.dtype)
+        output = builder.add("Floor", builder.add("Add", output, builder.floats(0.5)))
+    if taker.dtype != builder.dtype:
+        output = builder.add("Cast", output, to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
-    if eight is not None and plan is not None:
-        done = replace(done, held=held_of(output, found, int(plan.shift[0])))
+    if eight is not None and left is not None:
+        done = replace(done, held=held_of(output, left.found, int(left.zero)))
     whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" or picture.is_whole else None
     return replace(done, moved=whole or builder.moved)
 
@@ -114,46 +118,17 @@ def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: s
         model, before = inlined(model, calls), calls
 
 
-def _plan(
-    picture: Picture, size: Sides, steps: Sequence[Step], pixels: PixelsSpec, ready: int, fold: str, opset: int, eight: Eight | None
-) -> tuple[list[Step], FoldPlan | None, Sequence[First], Attached]:
-    """Folds if it is asked for and possible: the steps that stay, the plan and what it was made for, and what was done."""
-    unfolded = collapse_steps(steps, pixels.channels)
+def _fold(fold: str, into: Callable[[], Left]) -> tuple[Left | None, Attached]:
+    """Folds if it is asked for and possible."""
     if fold == "off":
-        return unfolded, None, (), Attached(False, "fold = off")
+        return None, Attached(False, "fold = off")
     try:
-        if eight is not None and pixels.dtype != "uint8":
-            raise NotFoldableError(f"pixels of {pixels.dtype} are no tensor of 8 bits", name="fold-dtype")
-        kept, affine = split_affine_end(steps, channels=ready)
-        walk = follow(picture, ready, size)
-        walk.check()
-        found = walk.found
-        for item in found:
-            takes, given = item.weights()[0].shape[1] * item.reader.groups, len(item.reader.slots)
-            if takes != given:
-                raise PreprocError(
-                    f"expected steps that make the {takes} channels which the first convolution reads, got {given}", name="channel-mismatch"
-                )
-        plan = plan_for(
-            [item.reader for item in found],
-            affine,
-            lambda count: [item.reader for item in first_convolutions(picture, count, size)],
-            whole=None if eight is None else eight.whole,
-            nearest=eight is not None and eight.nearest,
-        )
-        if plan.constant is not None and opset < 11:
-            raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
-        plan = plan if eight is None else with_fine_constant(plan, found)
-        rewrite(found, plan, grid=None if eight is None else on_grid)
-        if plan.constant is not None or affine.channels_in != affine.channels_out:
-            walk.forget_shapes()
+        left = into()
     except NotFoldableError as error:
         if fold == "require":
             raise
-        return unfolded, None, (), Attached(False, str(error))
-    names = {str(item.constants[0].name) for item in found}
-    done = Attached(True, None, plan.form, tuple(sorted(names)), why=plan.why, border=plan.border)
-    return [*kept, *subtract_steps(plan.shift)], plan, found, done
+        return None, Attached(False, str(error))
+    return left, Attached(True, None, left.form, left.why, left.convolutions, left.border)
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:

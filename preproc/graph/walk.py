@@ -28,7 +28,8 @@ def follow(picture: Picture, channels: int, size: Sides = (None, None)) -> "Walk
 
 
 class Walk(Trail):
-    """Translates ONNX's operators into Tracked's, from the input to the convolutions. strangers: the nodes of other domains on the way."""
+    """Translates ONNX's operators into Tracked's, from the input to the convolutions. strangers: the nodes of other domains on the way.
+    floats: the dtypes that the picture's values have on it."""
 
     def __init__(self, picture: Picture, channels: int, size: Sides) -> None:
         super().__init__()
@@ -39,6 +40,7 @@ class Walk(Trail):
             raise NotFoldableError("the input belongs to no graph", name="fold-not-convolution")
         self.graph = graph
         self.dtype, self.found, self.strangers = picture.value.dtype, list[First](), list[ir.Node]()
+        self.floats = {self.dtype} & set(FLOATS)
         self.channels = channels
         self.tracked[picture.value] = start(picture.layout, picture.value, channels, size)
 
@@ -70,6 +72,13 @@ class Walk(Trail):
             if value.producer() is not None:
                 value.shape = None
 
+    def _cast(self, to: ir.DataType) -> None:
+        """From floats, or raw pixels, to floats: what is rounded there is without the fold, too. Raises NotFoldableError for others."""
+        if to in FLOATS and (self.floats or self.dtype in RAW):
+            self.floats.add(to)
+        elif self.floats or to != self.dtype:
+            raise NotFoldableError("the input is cast to another type before the first convolution", name="fold-dtype")
+
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
             self.strangers.append(node)
@@ -88,8 +97,6 @@ class Walk(Trail):
         rule = RULES.get(node.op_type)
         if rule is None:
             raise self.no_convolution(node.op_type)
-        if node.op_type == "Cast" and node.attributes["to"].as_int() != self.dtype:
-            if self.dtype not in RAW or node.attributes["to"].as_int() not in FLOATS:
-                raise NotFoldableError("the input is cast to another type before the first convolution", name="fold-dtype")
-            self.dtype = ir.DataType(node.attributes["to"].as_int())
+        if node.op_type == "Cast":
+            self._cast(ir.DataType(node.attributes["to"].as_int()))
         self.tracked[node.outputs[0]] = rule(self.tracked, node)

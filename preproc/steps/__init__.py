@@ -7,7 +7,7 @@ Never: pixels. A step is data; oracle/, layers/ and graph/ interpret it independ
 from . import plausibility, presets
 from .affine import Affine
 from .base import Step, ValueRange
-from .collapse import collapse_steps, leave_levels, rounds_once, split_affine_end, subtract_steps
+from .collapse import collapse_steps, rounds_once, split_affine_end, subtract_steps
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
 from .geometry import Geometry, Sides, Size, known, output_size
@@ -28,7 +28,7 @@ from .resize import (
     with_form,
     with_pillow,
 )
-from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, constants_steps, parse
+from .sequence import STEPS, are_whole, as_steps, channels_in, channels_out, check, compose, constants_steps, parse
 
 __all__ = [
     "BECAUSE",
@@ -63,6 +63,7 @@ __all__ = [
     "Statistics",
     "Step",
     "ValueRange",
+    "are_whole",
     "as_steps",
     "channels_in",
     "channels_out",
@@ -73,7 +74,6 @@ __all__ = [
     "constants_steps",
     "installed_pillow",
     "known",
-    "leave_levels",
     "output_size",
     "parse",
     "plausibility",

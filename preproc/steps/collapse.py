@@ -11,7 +11,6 @@ from .base import Step
 from .constants import ChannelAffine
 from .geometry import Geometry
 from .pixels import FromPixels
-from .resize import Resampling
 from .sequence import channels_in
 
 
@@ -61,13 +60,6 @@ def split_affine_end(sequence: Sequence[Step], *, channels: int) -> tuple[list[S
     return collapsed, Affine.identity(channels)
 
 
-def subtract_steps(shift: NDArray[np.float64], unit: float = 1.0) -> list[Step]:
+def subtract_steps(shift: NDArray[np.float64], *, unit: float = 1.0) -> list[Step]:
     """The step that multiplies with `unit` and subtracts one number per channel, or none where that changes nothing."""
-    return as_steps(Affine(np.eye(len(shift)) * unit, -shift))
-
-
-def leave_levels(sequence: Sequence[Step]) -> bool:
-    """Whether the steps leave grey levels, whole numbers of 0..255, which half precision holds."""
-    if not sequence or not isinstance(sequence[0], FromPixels) or sequence[0].pixel_dtype != "uint8":
-        return False
-    return all(step.rounds if isinstance(step, Resampling) else isinstance(step, Geometry) for step in sequence[1:])
+    return as_steps(Affine(unit * np.eye(len(shift)), -shift))

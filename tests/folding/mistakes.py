@@ -15,6 +15,6 @@ def as_unpadded(monkeypatch):
     def weights(weight, bias, plan, reader, after):
         return folded_weights(weight, bias, plan, dataclasses.replace(reader, pads=()), after)
 
-    for engine in ("graph.editing", "folding.modules.rewriting"):
+    for engine in ("graph.folded", "folding.modules.rewriting"):
         monkeypatch.setattr(f"preproc.{engine}.plan_for", plan)
     monkeypatch.setattr("preproc.folding.convolutions.folded_weights", weights)

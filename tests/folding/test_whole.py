@@ -154,11 +154,11 @@ def test_half_precision_loses_less_folded_than_bare(affine, rng):
 
 def test_pixels_are_scaled_where_folded_weights_would_leave_half_precision():
     weight = np.array([1e-3, 0, -0.5], np.float16)
-    assert unit_for([weight], IMAGENET) == 1 / 64  # 1e-3 / 58 is 289 of the smallest numbers, of which there should be 1024
-    assert unit_for([weight.astype(np.float32)], IMAGENET) == 1
+    assert unit_for([weight], IMAGENET) == 1 / 32  # 1e-3 / 58 is 289 of the smallest numbers, of which there should be 1024
+    assert unit_for([weight[2:]], IMAGENET, top=65535.0) == 1 / 32  # float16 ends at 65504
     assert unit_for([weight[1:]], IMAGENET) == 1
     assert unit_for([weight], Affine.identity(3)) == 1
-    assert unit_for([weight[1:], weight], IMAGENET) == 1 / 64
+    assert unit_for([weight[1:], weight], IMAGENET) == 1 / 32
     assert unit_for([np.array([3e4, 1], np.float16)], Affine.diagonal([4.0], [0.0])) == 4
     assert unit_for([np.zeros(3, np.float16)], IMAGENET) == 1
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ... import layers
 from ...errors import NotFoldableError, PreprocError, first_line
 from ...layers import Model, Pipeline
-from ...steps import Affine, leave_levels, split_affine_end, subtract_steps
-from .. import Reader, plan_for, rewrite, spoil_border, unit_for
+from ...steps import PIXEL_DTYPES, Affine, FromPixels, Step, are_whole, split_affine_end, subtract_steps
+from .. import Reader, Whole, plan_for, rewrite, spoil_border, unit_for
 from .walk import TAKING_BIAS, first_convolutions
 
 HALF: dict[Any, Any] = {torch.float16: np.float16, torch.bfloat16: ml_dtypes.bfloat16}
@@ -78,19 +78,25 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
     found.stand_in(backbone)
     convolutions = [_Convolution(backbone, reader) for reader in readers]
     narrow = dtype or next((item.dtype for item in convolutions if item.dtype in HALF), None)
-    whole, unit = narrow is not None and leave_levels(kept), 1.0
-    if whole:
-        unit = unit_for([item.weights()[0].astype(HALF[narrow]) for item in convolutions], affine)
-    plan = plan_for(readers, Affine(affine.matrix / unit, affine.offset), found, whole="each" if whole else None, unit=unit)
+    levels = _levels(kept)
+    unit = unit_for([item.weights()[0] for item in convolutions], affine, top=levels) if narrow == torch.float16 else 1.0
+    whole: Whole | None = "each" if narrow is not None and levels == 255 and are_whole(kept) else None
+    plan = plan_for(readers, Affine(affine.matrix / unit, affine.offset), found, whole=whole, unit=unit)
     rewrite(convolutions, plan, dtype=HALF.get(narrow))
     like = next(model.pipeline.buffers(), ready)
-    left = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in [*kept, *subtract_steps(plan.shift, unit)]]
+    left = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in [*kept, *subtract_steps(plan.shift, unit=unit)]]
     front: list[nn.Module] = list(left)
     if plan.constant is not None:
         front.append(_Append(plan.constant))
     folded = Model(nn.Sequential(*front), backbone)
     _check_runs(folded, example, convolutions)
     return FoldResult(folded, True, None, plan.form, tuple(sorted(reader.weight for reader in readers)), why=plan.why)
+
+
+def _levels(kept: Sequence[Step]) -> float:
+    """The largest of what the steps start with; of floats nobody knows."""
+    first = kept[0] if kept else None
+    return PIXEL_DTYPES[first.pixel_dtype] if isinstance(first, FromPixels) else 1.0
 
 
 def _check_runs(folded: Model, example: Tensor, convolutions: Sequence["_Convolution"]) -> None:

@@ -23,11 +23,12 @@ Values = Callable[[str], Any]
 
 
 class DoubleFile:
-    """An .onnx file whose float32 is float64: weights, constants, inputs, all that is computed from them. Integers stay integers, and a
-    scale is the number that the file has. Independent of ONNX Runtime, of `onnx.reference` and of our own graphs: tests compare it.
+    """An .onnx file whose float32, float16 and bfloat16 are float64: weights, constants, inputs, all that is computed from them, what it
+    casts to one of them. Integers stay integers, and a scale is the number that the file has. Independent of ONNX Runtime, of
+    `onnx.reference` and of our own graphs: tests compare it.
 
     rounds: whether QuantizeLinear rounds and saturates; False: a quantized network with its own weights, and nothing rounded in between.
-    Raises NotInDoubleError where an operator has no form here, or rounds to less than float32 itself; with rounds=False also where one
+    Raises NotInDoubleError where an operator has no form here, or rounds to less than 16 bits itself; with rounds=False also where one
     rounds that has no form without it.
     """
 
