@@ -54,7 +54,8 @@ def quantize_bundle(
     progress(f"reading the pictures of {asked.images.name}")
     eight = Eight(asked, calibrated_with(asked.images, job.recipe))
     recipe = replace(job.recipe, export={"precision": contracts.EIGHT})
-    return publish_bundle(dataclasses.replace(job, recipe=recipe, eight=eight), Path(out_dir), images=None, progress=progress)
+    own = None if recipe.export.images else asked.images  # to verify with: others than these, if there are others
+    return publish_bundle(dataclasses.replace(job, recipe=recipe, eight=eight), Path(out_dir), images=own, progress=progress)
 
 
 def _job(source: "Recipe | Model | str | Path", said: dict[str, Any], progress: Progress) -> Job:

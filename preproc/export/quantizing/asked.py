@@ -37,3 +37,8 @@ class Quantization:
     def form(self) -> Eight:
         """Of the fold. TensorRT's zero points are 0, and a level less 128 is an int8."""
         return Eight(128 if self.target == "tensorrt" else "one", self.border == "nearest")
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """That decide, beside those that always do. OpenVINO's products of int8 and int8 saturate on x86 without VNNI."""
+        return () if self.target == "tensorrt" else ("openvino-cpu",)
