@@ -21,20 +21,32 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-def in_eight_bits(model: "ir.Model", pixels: PixelsSpec, eight: Eight, held: graph.Held | None) -> "tuple[ir.Model, tuple[str, ...]]":
-    """The model that takes pixels, quantized, and notes. held: as quantized()'s; None where nothing was folded."""
+def in_eight_bits(model: "ir.Model", pixels: PixelsSpec, eight: Eight, done: graph.Attached) -> "tuple[ir.Model, tuple[str, ...]]":
+    """The model that takes pixels, quantized, and notes. done: what was attached in front of it."""
 
     def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
         return ({contracts.INPUT: picture} for picture in eight.calibration.pictures())
 
-    made = quantized(model, feeds, eight.calibration.count, eight.asked, held)
-    notes = eight.calibration.notes
-    if eight.asked.target != "tensorrt" and held is not None:  # there uint8 goes into a Cast
+    made = quantized(model, feeds, eight.calibration.count, eight.asked, done.held)
+    return made, (*eight.calibration.notes, *_border(done), *_pixels_quantized(made, pixels, eight, done))
+
+
+def _border(done: graph.Attached) -> Iterator[str]:
+    if done.border:
+        yield f"border: nearest: padding is up to {done.border:.3g} grey levels from the mean that it stands for"
+
+
+def _pixels_quantized(made: "ir.Model", pixels: PixelsSpec, eight: Eight, done: graph.Attached) -> Iterator[str]:
+    """Makes the pixels the quantized tensor, in place; or says why not."""
+    if not done.folded:
+        yield f"the pixels are not the quantized tensor: {done.reason}"
+    elif eight.asked.target == "tensorrt":
+        yield "for TensorRT, which takes uint8 into a Cast alone: pixels less 128 are its int8; TensorRT itself was not run"
+    else:
         try:
             graph.quantize_pixels(graph.any_picture(made, contracts.INPUT, pixels.whole_layout), pixels.channels, pixels.size)
         except NotFoldableError as error:
-            notes += (f"a QuantizeLinear stays between the pixels and the first layer: {error}",)
-    return made, notes
+            yield f"a QuantizeLinear stays between the pixels and the first layer: {error}"
 
 
 def bare_in_eight_bits(job: Job, eight: Eight, exported: "ir.Model | None", folder: Path, progress: Progress) -> Bare:

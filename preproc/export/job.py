@@ -23,6 +23,12 @@ class Eight:
     asked: Quantization
     calibration: Calibration
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """For the contract."""
+        asked = {key: getattr(self.asked, key) for key in ("format", "per_channel", "method", "border", "target")}
+        return asked | {"pictures": self.calibration.count}
+
 
 @dataclass(frozen=True)
 class Job:

@@ -150,6 +150,8 @@ def _contract(
         notes=notes,
         sizes=() if proof is None else proof.sizes,
     )
+    if job.eight is not None:
+        made["quantization"] = job.eight.told
     if "onnx" in fold:
         made["fold"]["onnx"]["stamp"] = graph.stamp(made)
     if not job.recipe.further:
@@ -187,7 +189,7 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
     if job.eight is not None:
-        model, told = in_eight_bits(model, recipe.pixels, job.eight, made[0].held)
+        model, told = in_eight_bits(model, recipe.pixels, job.eight, made[0])
         notes += told
     entries = []
     for view, done in zip(views, made, strict=True):
