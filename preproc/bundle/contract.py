@@ -38,7 +38,7 @@ EIGHT = "int8"
 """The precision of a network that `preproc quantize` has brought to 8 bits."""
 SAID = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
 """What a contract has of a recipe's [backbone]; its outputs stand elsewhere."""
-PRECISIONS = (*RECIPE_PRECISIONS, "int8")
+PRECISIONS = (*RECIPE_PRECISIONS, EIGHT)
 """Of the network in the files; 8 bits are made of a bundle, by no recipe."""
 PILLOW = 13
 """Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""
@@ -213,10 +213,11 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
         told += [isinstance(value.get("whole", False), bool) for value in contract["outputs"]]
+        told += [isinstance(value["rows"]["axis"], int) for value in contract["outputs"] if "rows" in value]
         told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
         told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]
-        told += [precision_of(contract) in (*PRECISIONS, EIGHT), contract.get("tf32", False) == (precision_of(contract) == "tf32")]
+        told += [precision_of(contract) in PRECISIONS, contract.get("tf32", False) == (precision_of(contract) == "tf32")]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
         told += ["verified_sizes" not in contract or bool(check_verify_sizes(contract["verified_sizes"]))]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]

@@ -47,6 +47,8 @@ def print_report(report: "Report") -> None:
     for name, ties in power.unresolved.items():
         least = "" if ties == 0 else "; a few roundings of the input decide them"
         console.print(f"  {name}: {ties:,} of {power.values[name]:,} values were not compared{least}")
+    for line in (*_rows(report), *_numbers(power)):
+        console.print(line)
     if power.untouched:
         console.print(f"  {', '.join(power.untouched)}: no value of the picture goes into it, no mistake can show there")
     if power.exact:
@@ -78,6 +80,21 @@ def _truths(power: "Power") -> "Iterator[str]":
         yield f"  one rounding of the model-ready tensor moves the original by {power.steps:.1e}: {room}"
 
 
+def _rows(report: "Report") -> "Iterator[str]":
+    """What outputs list in an order that nothing defines, and how each runtime does."""
+    for rows in report.power.rows:
+        how = f"which are sorted by {', '.join(rows.keys)}: those of equal ones" if rows.keys else "whose order nothing defines: they"
+        yield f"  {', '.join(rows.axes)}: rows {how} are compared wherever they stand, together"
+    for result in report.results:
+        if result.moved:
+            yield f"  {result.runtime}: {result.moved:,} of {result.rows:,} rows stood elsewhere than the reference's"
+
+
+def _numbers(power: "Power") -> "Iterator[str]":
+    for name, count in power.numbers.items():
+        yield f"  {name}: in {count} inputs not even the number of its rows was compared"
+
+
 def _told(control: "Control", report: "Report") -> str | None:
     """What is said beside a known mistake."""
     if control.movement is None:
@@ -104,7 +121,7 @@ def _narrow(report: "Report") -> "Iterator[str]":
             if part.split is not None:
                 where = f" in {name}" if len(result.parts) > 1 else ""
                 split = f"{part.split.input:.1e} from the input's handling, {part.split.weights:.1e} from the weights"
-                yield f"  {result.runtime}: the error{where} is up to {split}, {part.split.rest:.1e} from the rest"
+                yield f"  {result.runtime}: of the error{where}, on golden samples, up to {split}, {part.split.rest:.1e} from the rest"
 
 
 def _verdicts(title: str, results: "Sequence[Result]") -> Any:

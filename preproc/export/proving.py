@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ..bundle.contract import EIGHT
+from ..bundle import EIGHT
 from ..errors import NotAtHandError
 from ..host import Progress, silent
 from ..sources import Recipe
@@ -24,7 +24,6 @@ from ..verify import (
     known_of,
     make_cases,
     measure_power,
-    parts_of,
     sizes_of,
     with_own_slack,
 )
@@ -77,7 +76,7 @@ def _proof(
     progress(stage)
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
-    cases = make_cases(
+    cases, parts = make_cases(
         recipe.steps,
         truths.reference,
         pictures,
@@ -85,10 +84,11 @@ def _proof(
         several=all(pixels.rows is None for pixels in (recipe.pixels, *(other.pixels for other in recipe.further))),
         given=truths.given,
         precision=recipe.export.precision,
+        lists=truths.lists,
+        like=like,
         stage=stage,
         progress=progress,
     )
-    parts = parts_of(cases, like)
     roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, parts=parts, usual=sizes[0])
     evaluated = None
     if truths.file is not None:

@@ -107,11 +107,12 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     second time. any_form: as in_opset()'s."""
     file = recipe.resolve(str(recipe.backbone.weights))
     graph.check(model, file)
+    recipe = _in_own_precision(recipe, graph.precision(model))
     outputs = _choose(recipe, tuple(str(value.name) for value in model.graph.outputs))
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
     taken = _as_taken(recipe, model)
     own = {"batch": taken.batch, "axes": taken.axes, "frames": taken.frames}
-    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, export=_precision(recipe, model), further=further)
+    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
     for view in recipe.views():
         _check_fits(view, model)
     recipe, raised, told = _in_opset(recipe, model, any_form=any_form)
@@ -125,18 +126,15 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
 
 
-def _precision(recipe: Recipe, model: "ir.Model") -> dict[str, str]:
-    """ExportSpec's, as the file has it. Raises RecipeError for a recipe that wants another."""
-    own, asked = graph.precision(model), recipe.export.precision
-    if asked not in ("float32", "tf32" if own == "float32" else own):
+def _in_own_precision(recipe: Recipe, own: str) -> Recipe:
+    """A file is narrowed by whoever makes it. Raises RecipeError where another precision of 16 bits is asked for than the file's."""
+    if recipe.export.half and recipe.export.precision != own:
         raise RecipeError(
-            f"[export] precision: expected {own}, in which the file computes and which stays as it is, got {asked}",
+            f'{recipe.name}: expected precision = "{own}", which the .onnx file computes in, got "{recipe.export.precision}"; narrow the '
+            "file itself, as torch does with .half() before the export",
             name="conflicting-options",
         )
-    if own == "float32":
-        return {"precision": asked}
-    outputs = {None if value.dtype is None else value.dtype.name.lower() for value in model.graph.outputs}
-    return {"precision": own, "outputs_precision": own if own in outputs else "float32"}
+    return recipe if own == "float32" else replace(recipe, export={"precision": own})
 
 
 def _in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Recipe, ir.Model, tuple[str, ...]]":
@@ -198,7 +196,10 @@ def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
         raise RecipeError(
             f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)', name="normalized-twice"
         )
-    return (*_constants(recipe), *guard.notes(effect))
+    needless = reason is None and recipe.backbone.override is not None
+    said = f"{'' if recipe.backbone.override == '--force' else 'override: '}{recipe.backbone.override}"
+    forced = [f"{said}: not needed, for nothing was seen that normalizes the values a second time"] if needless else []
+    return (*_constants(recipe), *forced, *guard.notes(effect))
 
 
 def _constants(recipe: Recipe) -> Iterator[str]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bundle import MANIFEST, Bundle, front_of, open_bundle, strays
-from ..bundle.contract import EIGHT, precision_of
+from ..bundle import EIGHT, MANIFEST, Bundle, front_of, open_bundle, precision_of, strays
 from ..errors import BundleError, PreprocError
 from ..host import Progress, silent, versions
 from ..sources import Recipe, check_tolerance

@@ -5,6 +5,7 @@ Never: a mean in the bias of a zero-padded convolution.
 """
 
 from . import guard
+from .adding import added
 from .convolutions import rewrite, spoil_border
 from .eight import Eight, on_grid, scales_of, with_fine_constant
 from .guard import RAW, InputEffect, described
@@ -28,6 +29,7 @@ __all__ = [
     "Tracked",
     "Trail",
     "Whole",
+    "added",
     "clearest",
     "common_through",
     "concatenate",

@@ -45,7 +45,7 @@ def on_grid(weight: Array) -> Array:
 def with_fine_constant(plan: FoldPlan, found: Sequence[Convolution]) -> FoldPlan:
     """The plan whose appended channel holds the whole number nearest to 0 that widens no grid; it is a level less the shift, so that pixels
     can hold it. Where padding is 0, in which all weights of that channel are in proportion to 1 / k. found: as rewrite()'s."""
-    if not plan.constant or plan.extra is None or any(value for item in found for value in item.reader.fixed):
+    if not plan.constant or plan.extra is None or any(any(item.reader.pads) for item in found):
         return plan
     ratio = 0.0
     for item, after in zip(found, plan.after, strict=True):

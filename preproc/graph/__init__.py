@@ -11,6 +11,7 @@ from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
 from .handling import handling
 from .held import Held
+from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
@@ -35,6 +36,7 @@ __all__ = [
     "WRITTEN",
     "Attached",
     "Held",
+    "Listing",
     "Picture",
     "alone",
     "answer_unrounded",
@@ -47,11 +49,13 @@ __all__ = [
     "declared_inputs",
     "digests",
     "disagreements",
+    "exchanged",
     "fingerprint",
     "follow",
     "freed",
     "handling",
     "inlined",
+    "listed",
     "load",
     "needed_opset",
     "of_sizes",

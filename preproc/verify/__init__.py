@@ -11,9 +11,9 @@ from .difference import agree
 from .doubling import FileTruths, known_of
 from .judging import bare_errors, check_known, judge
 from .making import make_cases
+from .ordering import Lists
 from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
-from .precision import is_lower
 from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
 from .sizes import candidates, ready_size_of, sizes_of
 from .slack import with_own_slack
@@ -34,6 +34,7 @@ __all__ = [
     "Control",
     "FileTruths",
     "Given",
+    "Lists",
     "Noticed",
     "Original",
     "OutputTruth",
@@ -49,7 +50,6 @@ __all__ = [
     "has_ties",
     "inputs",
     "is_exact",
-    "is_lower",
     "judge",
     "known_of",
     "make_cases",

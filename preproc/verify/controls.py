@@ -14,7 +14,7 @@ from ..steps import PIXEL_DTYPES, MinMaxNormalize, MinMaxScale, Normalize, Resam
 from .cases import Case, Truth, divided
 from .difference import differences, movements
 from .doubling import Known, moved_by_a_rounding, roundings
-from .parts import Part, is_exact, scale_of
+from .parts import Part, is_exact, rows_of, scale_of
 from .power import FLOAT64, MOST, SHIFT, Control, OutputTruth, Power
 from .report import Result
 from .runtimes import Outputs
@@ -82,7 +82,8 @@ def measure_power(
         untouched=untouched,
         truths=known.truths,
         steps=known.steps,
-        groups={key: part for key, part in parts.items() if part.axis is not None},
+        groups={key: replace(part, rows=None) for key, part in parts.items() if part.axis is not None},
+        rows=rows_of(parts),
         precision=precision,
     )
     errors, judged_in = power.bare_errors, power.precision_of(reduced=False)
@@ -173,13 +174,15 @@ def _least_of(parts: Mapping[str, Part], cases: Sequence[Case]) -> list[str]:
 
 
 def _resolution(cases: Sequence[Case]) -> dict[str, Any]:
-    """Power's exact, unresolved and values."""
+    """Power's exact, unresolved, values and numbers."""
     exact = tuple(name for name, values in cases[0].expected.items() if is_exact(values))
     open_ones = {name for case in cases for name in case.unresolved}
     counted = [name for name in cases[0].expected if name in exact or name in open_ones]
     values = {name: sum(case.expected[name].size for case in cases) for name in counted}
     unresolved = {name: sum(_count(case, name) for case in cases) for name in counted}
-    return {"exact": exact, "unresolved": unresolved, "values": values}
+    numbers = {name: sum(case.unresolved[name].ndim == 0 for case in cases if name in case.unresolved) for name in open_ones}
+    open_numbers = {name: numbers[name] for name in counted if numbers.get(name)}
+    return {"exact": exact, "unresolved": unresolved, "values": values, "numbers": open_numbers}
 
 
 def _count(case: Case, name: str) -> int:

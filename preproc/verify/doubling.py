@@ -14,7 +14,7 @@ from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import Step
 from .cases import Case, Truth
-from .difference import differences, movements
+from .difference import arranged, differences, movements
 from .parts import Part, is_exact
 from .power import FLOAT64, NOISE, OutputTruth, most_rounding
 from .precision import UNITS, is_lower
@@ -79,7 +79,7 @@ def known_of(
     float64 is no truth of it."""
     progress("computing the float64 reference")
     readies = [reference.apply(sequence, case.pictures) if case.ready is None else case.ready for case in cases]
-    doubled = _doubled(cases, readies, file, progress)
+    doubled = _doubled(cases, readies, file, parts, progress)
     moved, most = moved_by_a_rounding(cases, file.single, parts, progress, file.precision), most_rounding(file.precision)
     truths = {key: OutputTruth(NOISE, 0.0, doubled) for key in parts} if isinstance(doubled, str) else {}
     if not isinstance(doubled, str):
@@ -97,9 +97,9 @@ def known_of(
 
 
 def _doubled(
-    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, progress: Progress
+    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, parts: Mapping[str, Part], progress: Progress
 ) -> list[dict[str, NDArray[Any]]] | str:
-    """The outputs of each case in float64, or why there are none."""
+    """The outputs of each case in float64, their rows as the file lists them, or why there are none."""
     from ..oracle.files import NotInDoubleError
 
     found = list[dict[str, NDArray[Any]]]()
@@ -107,7 +107,8 @@ def _doubled(
         evaluate = file.double()
         for case, ready in paced(list(zip(cases, readies, strict=True)), "computing the float64 reference", progress):
             outputs = _together(case, cases, found) or evaluate(ready, MOST_WORK / len(cases))
-            found.append({name: _like(outputs[name], values) for name, values in case.expected.items()})
+            alike = {name: _like(outputs[name], values) for name, values in case.expected.items()}
+            found.append(dict(arranged(alike, case, parts).whole))
     except NotInDoubleError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - an evaluation that stops, of whatever class, is one that is not to be had

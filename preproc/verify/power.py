@@ -4,8 +4,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .parts import Part
+from .parts import Part, listing
 from .precision import GROSS, MOST_LOWER, TWICE, is_lower
+from .rows import Rows
 
 MOST = 1e-4
 """The largest tolerance, relative to the reference's largest magnitude."""
@@ -72,7 +73,8 @@ class Power:
     original, where that is more than most_rounding(), as it is where it decides a step (QuantizeLinear on a tie, a threshold); else 0.
     room: as much, where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A
     runtime that is off by more than its tolerance is judged by a tolerance that is so much larger.  precision: of the files; "float32" in
-    older reports."""
+    older reports.  rows: what outputs list in an order that nothing defines.  numbers: by output, in how many inputs the number of its
+    rows was not compared; neither is in older reports."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -92,12 +94,15 @@ class Power:
     room: float = 0.0
     groups: Mapping[str, Part] = field(default_factory=dict)
     precision: str = "float32"
+    rows: tuple[Rows, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, Part]:
         """What is compared by itself, by its name: each output, or each group of its channels."""
         grouped = {part.output for part in self.groups.values()}
-        return {name: Part(name, value) for name, value in self.scale.items() if name not in grouped} | dict(self.groups)
+        whole = {name: Part(name, value) for name, value in self.scale.items() if name not in grouped}
+        return listing(whole | dict(self.groups), self.rows)
 
     @property
     def bare_errors(self) -> dict[str, float]:
