@@ -34,9 +34,11 @@ def print_report(report: "Report") -> None:
     if power.asked is not None:
         console.print(f"  tolerance {power.asked:.1e} of the largest output, as was asked for")
     elif power.slack:
-        console.print(f"  of the tolerance, {power.slack:.1e} of the largest output is for the roundings of a fast resize")
+        own = ", ".join(f"{value:.1e} in {key}" for key, value in power.slacks.items()) if len(power.slacks) > 1 else f"{power.slack:.1e}"
+        console.print(f"  of the tolerance, {own} of the largest output is for the roundings of a fast resize")
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
-    console.print(f"  smallest mistake that shows: {noticed}")
+    if power.shift_measured:
+        console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")
     for line in (*_narrow(report), *_groups(power), *_truths(power)):
         console.print(line)
@@ -47,6 +49,8 @@ def print_report(report: "Report") -> None:
     for name, ties in power.unresolved.items():
         least = "" if ties == 0 else "; a few roundings of the input decide them"
         console.print(f"  {name}: {ties:,} of {power.values[name]:,} values were not compared{least}")
+    for line in (*_rows(report), *_numbers(power)):
+        console.print(line)
     if power.untouched:
         console.print(f"  {', '.join(power.untouched)}: no value of the picture goes into it, no mistake can show there")
     if power.exact:
@@ -76,6 +80,21 @@ def _truths(power: "Power") -> "Iterator[str]":
     if power.steps:
         room = "a runtime may be off by so much more" if power.room else "no room is made, for the steps give the correctly rounded values"
         yield f"  one rounding of the model-ready tensor moves the original by {power.steps:.1e}: {room}"
+
+
+def _rows(report: "Report") -> "Iterator[str]":
+    """What outputs list in an order that nothing defines, and how each runtime does."""
+    for rows in report.power.rows:
+        how = f"which are sorted by {', '.join(rows.keys)}: those of equal ones" if rows.keys else "whose order nothing defines: they"
+        yield f"  {', '.join(rows.axes)}: rows {how} are compared wherever they stand, together"
+    for result in report.results:
+        if result.moved:
+            yield f"  {result.runtime}: {result.moved:,} of {result.rows:,} rows stood elsewhere than the reference's"
+
+
+def _numbers(power: "Power") -> "Iterator[str]":
+    for name, count in power.numbers.items():
+        yield f"  {name}: in {count} inputs not even the number of its rows was compared"
 
 
 def _told(control: "Control", report: "Report") -> str | None:

@@ -11,6 +11,7 @@ from .difference import agree
 from .doubling import FileTruths, known_of
 from .judging import bare_errors, check_known, judge
 from .making import make_cases
+from .ordering import Lists
 from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
 from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
@@ -33,6 +34,7 @@ __all__ = [
     "Control",
     "FileTruths",
     "Given",
+    "Lists",
     "Noticed",
     "Original",
     "OutputTruth",

@@ -14,7 +14,7 @@ from ..steps import PIXEL_DTYPES, MinMaxNormalize, MinMaxScale, Normalize, Resam
 from .cases import Case, Truth, divided
 from .difference import differences, movements
 from .doubling import Known, moved_by_a_rounding, roundings
-from .parts import Part, is_exact, scale_of
+from .parts import Part, is_exact, rows_of, scale_of
 from .power import FLOAT64, MOST, SHIFT, Control, OutputTruth, Power
 from .report import Result
 from .runtimes import Outputs
@@ -55,7 +55,8 @@ def measure_power(
     Returns also what finds the smallest shift of the mean that exceeds a tolerance: settled() asks when all tolerances are known.
     """
     known = known or Known(tuple(cases), _truths(bare, cases, parts, progress))
-    slack = max(case.slack for case in with_slack(sequence, truth, chosen, parts))
+    roomy = with_slack(sequence, truth, chosen, parts)
+    slacks = {key: max(case.slack[key] for case in roomy) for key in parts} if all(case.slack for case in roomy) else {}
     mistakes = _Mistakes(sequence, truth, chosen, parts)
     progress(STAGE)
     controls = [mistakes.control(name, prepare) for name, prepare in paced(list(mistakes.named().items()), STAGE, progress)]
@@ -76,13 +77,15 @@ def measure_power(
         tuple(controls),
         None,
         tuple(sorted(truth.mixed)),
-        slack,
+        max(slacks.values(), default=0.0),
         asked,
         **_resolution(cases),
         untouched=untouched,
         truths=known.truths,
         steps=known.steps,
-        groups={key: part for key, part in parts.items() if part.axis is not None},
+        groups={key: replace(part, rows=None) for key, part in parts.items() if part.axis is not None},
+        rows=rows_of(parts),
+        slacks=slacks,
         precision=precision,
     )
     errors, judged_in = power.bare_errors, power.precision_of(reduced=False)
@@ -173,13 +176,15 @@ def _least_of(parts: Mapping[str, Part], cases: Sequence[Case]) -> list[str]:
 
 
 def _resolution(cases: Sequence[Case]) -> dict[str, Any]:
-    """Power's exact, unresolved and values."""
+    """Power's exact, unresolved, values and numbers."""
     exact = tuple(name for name, values in cases[0].expected.items() if is_exact(values))
     open_ones = {name for case in cases for name in case.unresolved}
     counted = [name for name in cases[0].expected if name in exact or name in open_ones]
     values = {name: sum(case.expected[name].size for case in cases) for name in counted}
     unresolved = {name: sum(_count(case, name) for case in cases) for name in counted}
-    return {"exact": exact, "unresolved": unresolved, "values": values}
+    numbers = {name: sum(case.unresolved[name].ndim == 0 for case in cases if name in case.unresolved) for name in open_ones}
+    open_numbers = {name: numbers[name] for name in counted if numbers.get(name)}
+    return {"exact": exact, "unresolved": unresolved, "values": values, "numbers": open_numbers}
 
 
 def _count(case: Case, name: str) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, did_you_mean, first_line
 from ..host import Progress, paced, silent
 from .cases import Case, Given
-from .difference import differences, top1
+from .difference import arranged, differences, top1
 from .parts import Part
 from .power import MARGIN, MOST, Power
 from .precision import is_lower
@@ -96,9 +96,9 @@ class _Tally:
 
     def add(self, case: Case, got: Outputs) -> None:
         """Raises VerificationError where the outputs are others."""
-        own = 0.0 if self.power.asked is not None else max(0.0, case.slack - self.power.slack)
         for key, error in differences(got, case, self.power.parts).items():
-            part = self.parts[key]
+            part, more = self.parts[key], case.slack.get(key, 0.0) - self.power.slack_of(key)
+            own = 0.0 if self.power.asked is not None else max(0.0, more)
             part.error = max(part.error, error)
             if error > (self.result.error or 0.0):
                 self.result = replace(self.result, error=error, worst=case.name)
@@ -109,9 +109,15 @@ class _Tally:
         if case.name in self.between:
             for key, split in self.between[case.name].split(got, case, self.power.parts).items():
                 self.parts[key].split = split.largest(self.parts[key].split)
-        right, of = top1(got, case)
+        self._count_rows(got, case)
+        right, of = top1(got, case, self.power.parts)
         self.agreed, self.asked = self.agreed + right, self.asked + of
         self.result = replace(self.result, pictures=self.result.pictures + len(case.pictures))
+
+    def _count_rows(self, got: Outputs, case: Case) -> None:
+        if self.power.rows:
+            found = arranged(got, case, self.power.parts)
+            self.result = replace(self.result, moved=self.result.moved + found.moved, rows=self.result.rows + found.rows)
 
     def _widen(self, room: float) -> None:
         """Makes room for what one rounding of the model-ready tensor moves in the original."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from .parts import Part
 from .power import Control, OutputTruth, Power
+from .rows import Rows
 from .runtimes import RUNTIMES, Runtime
 from .split import Split
 
@@ -33,7 +34,8 @@ class Result:
     top1: share of pictures whose largest output is the reference's.  ran: what ran where.  bare: what the bare network errs by in this
     runtime, fed with the reference's ready values; None where it was not run.  tolerance: what this runtime may err by.  parts: these three
     in each part of the outputs, of which they are the largest here; {} in older reports, and where the runtime did not run.
-    precision: that it was judged in.  hidden: the known mistakes that its noise there would have hidden, where it passed nonetheless."""
+    precision: that it was judged in.  hidden: the known mistakes that its noise there would have hidden, where it passed nonetheless.
+    moved: how many of the `rows` that outputs list stood elsewhere than the reference's, where nothing defines their order."""
 
     runtime: str
     verdict: str
@@ -48,6 +50,8 @@ class Result:
     parts: Mapping[str, PartResult] = field(default_factory=dict)
     precision: str = "float32"
     hidden: tuple[str, ...] = ()
+    moved: int = 0
+    rows: int = 0
 
     def bare_of(self, part: str) -> float:
         """What the bare network errs by in this part; in older reports in all of them."""
@@ -128,6 +132,9 @@ class Report:
         power |= {key: tuple(power.get(key, ())) for key in ("exact", "untouched")}
         power["truths"] = {name: OutputTruth(**truth) for name, truth in power.get("truths", {}).items()}
         power["groups"] = {key: Part(**part | {"channels": tuple(part["channels"])}) for key, part in power.get("groups", {}).items()}
+        power["rows"] = tuple(
+            Rows(rows["axes"], {name: tuple(key) for name, key in rows["keys"].items()}) for rows in power.get("rows", ())
+        )
         fields = {key: value for key, value in data.items() if key != "ok"}
         older = {"precision": "tf32"} if data.get("tf32") else {}  # older reports say it once, of all CUDA devices
         told = [(older if result["runtime"].endswith("-cuda") else {}) | dict(result) for result in data["results"]]

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cases import Case, Given, Truth
-from .difference import differences
+from .difference import arranged, differences
 from .parts import Part
 from .power import LEAST, most_rounding
+from .runtimes import Outputs
 from .unresolved import with_unresolved
 
 TOGETHER = 5
@@ -43,7 +44,7 @@ def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, g
     ready = np.concatenate([case.ready for case in chosen if case.ready is not None])
     if truth.per_picture:
         return Case(title, pixels, joined, given(ready), unresolved=masks)
-    made = Case(title, pixels, truth(ready), given(ready), ready=ready)
+    made = Case(title, pixels, _as_alone(truth(ready), Case(title, pixels, joined), parts), given(ready), ready=ready)
     off = {name: _off(made.expected[name], values, name, masks, parts) for name, values in joined.items()}
     apart = {name for name, error in off.items() if error <= most_rounding(precision)}
     whole = frozenset(set(names) - apart)
@@ -75,6 +76,11 @@ def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
     if any(array.shape[:1] != (1,) or array.shape[1:] != arrays[0].shape[1:] for array in arrays):
         return None
     return np.concatenate(arrays)
+
+
+def _as_alone(answer: Outputs, joined: Case, parts: Mapping[str, Part]) -> Outputs:
+    """The batch's answer with its rows where they are in its pictures' alone."""
+    return arranged(answer, joined, parts).whole
 
 
 def _off(answer: NDArray[Any], joined: NDArray[Any], name: str, masks: Mapping[str, NDArray[np.bool_]], parts: Mapping[str, Part]) -> float:

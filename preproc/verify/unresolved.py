@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..host import Progress, paced, silent
 from .cases import Answers, Case
+from .difference import arranged
 from .parts import Part, is_exact
 from .power import LEAST, most_rounding
 from .precision import UNITS, is_lower
@@ -45,27 +46,24 @@ def with_unresolved(
     by = max(by, 4 * UNITS[precision]) if is_lower(precision) else by
     most = most_rounding(precision)
     return [
-        case if case.ready is None else replace(case, unresolved=_unresolved(truth, case.ready, case.expected, parts, by, most))
+        case if case.ready is None else replace(case, unresolved=_unresolved(truth, case.ready, case, parts, by, most))
         for case in paced(list(cases), "looking for ties", progress)
     ]
 
 
 def _unresolved(
-    truth: Answers, ready: NDArray[Any], expected: Mapping[str, NDArray[Any]], parts: Mapping[str, Part], by: float, most: float
+    truth: Answers, ready: NDArray[Any], case: Case, parts: Mapping[str, Part], by: float, most: float
 ) -> dict[str, NDArray[np.bool_]]:
+    expected, case = case.expected, replace(case, unresolved={})
     found = {name: np.zeros(values.shape, bool) for name, values in expected.items()}
-    rows = set()
+    rows = set[str]()
     for neighbour in _neighbours(ready, by):
-        for name, got in truth(neighbour).items():
-            values = expected[name]
-            if got.shape != values.shape:
-                rows.add(name)
-            elif is_exact(values):
-                found[name] |= got != values
-            else:
-                for part in parts.values():
-                    if part.output == name:
-                        found[name][part.index()] |= part.of(np.abs(got - values)) > most * part.scale
+        got = truth(neighbour)
+        rows |= {name for name, values in expected.items() if got[name].shape != values.shape}
+        for view in arranged(got, case, parts).views:
+            for part in (part for part in parts.values() if part.output not in rows):
+                values, other = (part.of(each[part.output]) for each in (expected, view))
+                found[part.output][part.index()] |= other != values if is_exact(values) else np.abs(other - values) > most * part.scale
     found |= {name: np.array(True) for name in rows}
     return {name: mask for name, mask in found.items() if mask.any()}
 
