@@ -20,7 +20,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
 ONNX = {
     f"graph/{name}.py"
-    for name in ("builder", "constants", "files", "messages", "operators", "quantized", "raising", "reading", "writing", "written")
+    for name in (
+        "builder",
+        "constants",
+        "files",
+        "listing",
+        "messages",
+        "operators",
+        "quantized",
+        "raising",
+        "reading",
+        "writing",
+        "written",
+    )
 }
 ONNX |= {"oracle/files/moving.py", "oracle/files/pointwise.py", "oracle/files/reading.py"}
 ONNXRUNTIME = {"verify/runtimes/ort.py"}

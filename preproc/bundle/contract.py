@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import steps
 from ..errors import BundleError, PreprocError, first_line
+from ..sources import PRECISIONS as RECIPE_PRECISIONS
 from ..sources import (
     BackboneSpec,
     Front,
@@ -35,6 +36,8 @@ INPUT = "pixels"
 """The name of the one input."""
 SAID = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
 """What a contract has of a recipe's [backbone]; its outputs stand elsewhere."""
+PRECISIONS = (*RECIPE_PRECISIONS, "int8")
+"""Of the network in the files; 8 bits are made of a bundle, by no recipe."""
 PILLOW = 13
 """Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""
 
@@ -74,9 +77,15 @@ def make_contract(
             "backbone": _backbone(recipe.backbone)
             | {"weights_are": weights, "sha256": weights_sha256, "trained": trained, "constants_agree": constants_agree},
         }
+        | ({} if recipe.export.precision == "float32" else {"precision": recipe.export.precision})
         | ({"tf32": True} if recipe.export.tf32 else {})
         | ({"verified_sizes": [list(size) for size in sizes]} if sizes else {})
     )
+
+
+def precision_of(contract: Mapping[str, Any]) -> str:
+    """One of PRECISIONS."""
+    return str(contract.get("precision", "tf32" if contract.get("tf32") else "float32"))
 
 
 def picture(recipe: Recipe, fold: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,9 +211,11 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
         told += [isinstance(value.get("whole", False), bool) for value in contract["outputs"]]
+        told += [isinstance(value["rows"]["axis"], int) for value in contract["outputs"] if "rows" in value]
         told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
         told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]
+        told += [precision_of(contract) in PRECISIONS, contract.get("tf32", False) == (precision_of(contract) == "tf32")]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
         told += ["verified_sizes" not in contract or bool(check_verify_sizes(contract["verified_sizes"]))]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
@@ -247,13 +258,16 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         "labels": contract["labels"],
         "backbone": backbone,
         "export": {"formats": list(contract["fold"]), "fold": requested.pop() if len(requested) == 1 else "auto"}
-        | {"tf32": contract.get("tf32", False)}
         | ({} if contract.get("tolerance") is None else {"tolerance": contract["tolerance"]})
         | ({"verify_sizes": contract["verified_sizes"]} if "verified_sizes" in contract else {}),
     }
     names = tuple(output["name"] for output in contract["outputs"])  # not through parse_recipe(): an .onnx file's may be any
     made = replace(
-        parse_recipe(table, folder=Path()), backbone={"outputs": names}, pixels=_axes(contract), steps_from=contract.get("steps_from")
+        parse_recipe(table, folder=Path()),
+        backbone={"outputs": names},
+        pixels=_axes(contract),
+        steps_from=contract.get("steps_from"),
+        export=_precisions(contract),
     )
     if "pictures" not in contract:
         return made
@@ -269,6 +283,13 @@ def _put_first(recipe: Recipe, pictures: Sequence[FurtherPicture]) -> Recipe:
     further = tuple(picture for picture in pictures if picture is not chosen)
     own = {"takes": chosen.takes, "pixels": chosen.pixels, "steps": chosen.steps, "steps_from": None}
     return replace(recipe, backbone=backbone, further=further, **own)
+
+
+def _precisions(contract: Mapping[str, Any]) -> dict[str, str]:
+    """ExportSpec's precision, and that of its outputs."""
+    precision = precision_of(contract)
+    outputs = {output["dtype"] for output in contract["outputs"]}
+    return {"precision": precision, "outputs_precision": precision if precision in outputs else "float32"}
 
 
 def _axes(contract: Mapping[str, Any]) -> dict[str, Any]:

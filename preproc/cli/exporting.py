@@ -18,6 +18,9 @@ def export(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
     formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript or pt2, instead of the recipe's.")] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="float32, tf32, float16 or bfloat16, instead of the recipe's.")
+    ] = None,
     images: Images = None,
     quick: Annotated[bool, typer.Option("--quick", help="Verify with a few inputs only, while you edit: nothing passes then.")] = False,
     _count: Threads = None,
@@ -30,7 +33,7 @@ def export(
     for path in recipes:
         try:
             path = recipe_file(path)
-            reports.append(_export(path, out, formats, images, quick, as_json, names))
+            reports.append(_export(path, out, formats, precision, images, quick, as_json, names))
         except PreprocError as error:
             if error.report is not None and not as_json:
                 print_report(error.report)
@@ -46,7 +49,14 @@ def export(
 
 
 def _export(
-    path: Path, out: Path, formats: list[str] | None, images: Path | None, quick: bool, as_json: bool, names: dict[str, Path]
+    path: Path,
+    out: Path,
+    formats: list[str] | None,
+    precision: str | None,
+    images: Path | None,
+    quick: bool,
+    as_json: bool,
+    names: dict[str, Path],
 ) -> dict[str, Any]:
     """names: of the recipes before this one, each with its file."""
     from ..export import export_bundle
@@ -60,7 +70,15 @@ def _export(
             name="target-collision",
         )
     names[recipe.name] = path
-    bundle = export_bundle(recipe, out / recipe.name, formats=formats, images=images, quick=quick, progress=progress_of(recipe.name))
+    bundle = export_bundle(
+        recipe,
+        out / recipe.name,
+        formats=formats,
+        precision=precision,
+        images=images,
+        quick=quick,
+        progress=progress_of(recipe.name),
+    )
     if not as_json:
         print_report(bundle.report)
         kept = "left as it was, for it is equal: the same contract and bytes of model.onnx; verified here"

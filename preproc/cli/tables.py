@@ -23,7 +23,7 @@ def print_report(report: "Report") -> None:
         controls.add_row(
             control.name,
             "" if control.movement is None else f"{control.movement:.1e}",
-            _told(control, power),
+            _told(control, report),
         )
     out = terminal.stdout()
     console = Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
@@ -38,7 +38,7 @@ def print_report(report: "Report") -> None:
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
     console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")
-    for line in (*_groups(power), *_truths(power)):
+    for line in (*_narrow(report), *_groups(power), *_truths(power)):
         console.print(line)
     if power.mixed:
         console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
@@ -47,6 +47,8 @@ def print_report(report: "Report") -> None:
     for name, ties in power.unresolved.items():
         least = "" if ties == 0 else "; a few roundings of the input decide them"
         console.print(f"  {name}: {ties:,} of {power.values[name]:,} values were not compared{least}")
+    for line in (*_rows(report), *_numbers(power)):
+        console.print(line)
     if power.untouched:
         console.print(f"  {', '.join(power.untouched)}: no value of the picture goes into it, no mistake can show there")
     if power.exact:
@@ -69,21 +71,57 @@ def _truths(power: "Power") -> "Iterator[str]":
     for name, truth in power.truths.items():
         if not truth.reason:
             more = f", and one rounding of its input moves it by {truth.rounding:.1e}" if truth.rounding > truth.error else ""
-            yield f"  {name}: compared with float64; the original's own float32 is {truth.error:.1e} from it{more}"
+            yield f"  {name}: compared with float64; the original's own {truth.precision} is {truth.error:.1e} from it{more}"
         else:
-            own = f"compared with the original in its own float32, whose noise is {truth.error:.1e}, not with float64"
+            own = f"compared with the original in its own {truth.precision}, whose noise is {truth.error:.1e}, not with float64"
             yield f"  {name}: {own}: {truth.reason}"
     if power.steps:
         room = "a runtime may be off by so much more" if power.room else "no room is made, for the steps give the correctly rounded values"
         yield f"  one rounding of the model-ready tensor moves the original by {power.steps:.1e}: {room}"
 
 
-def _told(control: "Control", power: "Power") -> str | None:
+def _rows(report: "Report") -> "Iterator[str]":
+    """What outputs list in an order that nothing defines, and how each runtime does."""
+    for rows in report.power.rows:
+        how = f"which are sorted by {', '.join(rows.keys)}: those of equal ones" if rows.keys else "whose order nothing defines: they"
+        yield f"  {', '.join(rows.axes)}: rows {how} are compared wherever they stand, together"
+    for result in report.results:
+        if result.moved:
+            yield f"  {result.runtime}: {result.moved:,} of {result.rows:,} rows stood elsewhere than the reference's"
+
+
+def _numbers(power: "Power") -> "Iterator[str]":
+    for name, count in power.numbers.items():
+        yield f"  {name}: in {count} inputs not even the number of its rows was compared"
+
+
+def _told(control: "Control", report: "Report") -> str | None:
     """What is said beside a known mistake."""
     if control.movement is None:
         return f"cannot happen: {control.reason}"
-    hidden = power.hidden_from(control)
+    blind = [result for result in report.results if control.name in result.hidden]
+    if blind:
+        where = ", ".join(result.runtime for result in blind)
+        return f"hidden by the noise of {' and '.join(dict.fromkeys(result.precision for result in blind))} in {where}"
+    hidden = [] if _lower(report) else report.power.hidden_from(control)
     return f"would not show in {', '.join(hidden)}" if hidden else None
+
+
+def _lower(report: "Report") -> "list[Result]":
+    """Of the runtimes that ran in less than float32."""
+    return [result for result in report.results if result.precision != "float32" and result.parts]
+
+
+def _narrow(report: "Report") -> "Iterator[str]":
+    """What is told of a lower precision: where the tolerance is from, and what the error is made of."""
+    for precision in dict.fromkeys(result.precision for result in _lower(report)):
+        yield f"  the tolerance in {precision} is twice what the bare network errs by in {precision} in the same runtime"
+    for result in _lower(report):
+        for name, part in result.parts.items():
+            if part.split is not None:
+                where = f" in {name}" if len(result.parts) > 1 else ""
+                split = f"{part.split.input:.1e} from the input's handling, {part.split.weights:.1e} from the weights"
+                yield f"  {result.runtime}: the error{where} is up to {split}, {part.split.rest:.1e} from the rest"
 
 
 def _verdicts(title: str, results: "Sequence[Result]") -> Any:

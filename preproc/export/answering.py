@@ -3,15 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..bundle import Bundle
+from ..bundle.contract import precision_of
 from ..host import Progress, paced
 from ..sources.published import title
 from ..verify import Case, Original, Power, Report, Result, judge, settled
 from ..verify.runtimes import RUNTIMES, InTurn, Runtime, made
-from .bare import Bare
+from .bare import Bare, BareBefore
 from .proof import Proof
+from .splitting import SPLIT, ByFile, between
 from .substitutes import Substitute
 
 if TYPE_CHECKING:
@@ -25,28 +28,34 @@ def report_on(
     names: Sequence[str],
     *,
     module: "nn.Module | None",
-    bare: Bare,
+    bare: "Bare | BareBefore",
     tf32: bool = False,
     ours: bool = True,
     progress: Progress,
 ) -> Report:
     """Verifies the files in the folder `place`, or the one file `place`, which carry `contract`, in the named runtimes.
 
-    module: the model in Python, for the runtimes that take one.  bare: the network alone, for what it errs by.  tf32: allow it, whatever
-    the contract says.  ours: whether the files are as they were written; what somebody made of them since may round otherwise.
+    The contract's precision says how they are judged. module: the model in Python, for the runtimes that take one.  bare: the network alone
+    in that precision, for what it errs by.  tf32: allow it, whatever the contract says.  ours: whether the files are as they were written;
+    what somebody made of them since may round otherwise.
     """
     folded = any(entry["folded"] for entry in contract["fold"].values())
-    tight = replace(proof.power, room=0.0 if proof.rounded_once and ours and not folded else proof.power.steps)
+    power = replace(proof.power, precision=precision_of(contract))
+    tight = replace(power, room=0.0 if proof.rounded_once and ours and not folded else power.steps)
     rounds = [(proof.cases, tight)]
     if proof.original is not None:  # whose model-ready tensors have other roundings
-        rounds.append((proof.original, replace(proof.power, room=proof.power.steps)))
+        rounds.append((proof.original, replace(power, room=power.steps)))
     runtimes = make_runtimes(names, contract, module, tf32=tf32)
 
-    def alone(runtime: Runtime) -> dict[str, float] | None:
-        known = runtime.name == proof.bare_in
-        return proof.power.bare_errors if known else bare.errors(runtime, proof.cases, proof.power.parts)
+    def alone(runtime: Runtime) -> Mapping[str, float] | None:
+        known = runtime.name == proof.bare_in and power.precision == proof.power.precision
+        return power.bare_errors if known else bare.errors(runtime, proof.cases, power.parts)
 
-    results, *compared = _ask(place, runtimes, rounds, alone, progress)
+    split: ByFile = {}
+    if power.precision in SPLIT and isinstance(bare, Bare):
+        progress(f"evaluating what the error in {power.precision} is made of")
+        split = between(place, proof, bare, {runtime.file for runtime in runtimes}, module, power.precision)
+    results, *compared = _ask(place, runtimes, rounds, alone, progress, split)
     progress("looking for the smallest mistake that shows")
     power = settled(tight, results, proof.noticed)
     original = None
@@ -104,13 +113,15 @@ def _ask(
     rounds: Sequence[tuple[Sequence[Case], Power]],
     bare: Callable[[Runtime], Mapping[str, float] | None],
     progress: Progress,
+    split: ByFile = MappingProxyType({}),
 ) -> list[tuple[Result, ...]]:
     """What each runtime answers in each round of cases, and by which power it is judged. bare: what the bare network errs by in a runtime,
-    by part; None: not known."""
+    by part; None: not known.  split: as judge()'s `between`, of each file."""
     alone, in_turn = {runtime.name: bare(runtime) for runtime in paced(runtimes, "running the bare network", progress)}, InTurn(runtimes)
 
     def answer(runtime: Runtime, cases: Sequence[Case], power: Power) -> Result:
         file = place / (runtime.file or "") if place.is_dir() else place
-        return judge(runtime, file, cases, power, bare=alone[runtime.name], progress=progress)
+        own = split.get(runtime.file, {})
+        return judge(runtime, file, cases, power, bare=alone[runtime.name], between=own, progress=progress)
 
     return [tuple(answer(runtime, cases, power) for runtime in in_turn) for cases, power in rounds]

@@ -13,8 +13,8 @@ from .. import graph
 from ..errors import PreprocError
 from ..host import targets
 from ..sources import Recipe
-from ..verify import Case, Given, Part, bare_errors
-from ..verify.runtimes import Runtime, made
+from ..verify import Case, Given, Part, Report, bare_errors
+from ..verify.runtimes import Outputs, Runtime, made
 from .companions import beside
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bare:
-    """files: of the bare network, each by the name of the bundle's file in that format.  module: the network in Python; None where it is
-    an .onnx file.  outputs: their names.  arrange: makes of (N, C, H, W) float32 what an .onnx file takes.
-    others: what it takes beside."""
+    """In the precision that is judged. files: of the bare network, each by the name of the bundle's file in that format.  module: the
+    network in Python; None where it is an .onnx file.  outputs: their names.  arrange: makes of (N, C, H, W) float32 what an .onnx file
+    takes.  others: what it takes beside.  narrowed: the network with the numbers that it has in that precision, evaluated in float64, fed
+    with a case's ready values; None where nobody can."""
 
     files: Mapping[str, Path]
     module: "nn.Module | None"
     outputs: tuple[str, ...]
     arrange: Callable[[NDArray[np.float32]], NDArray[Any]]
     others: Given = lambda _: {}
+    narrowed: Callable[[Case], Outputs] | None = None
 
     def errors(self, runtime: Runtime, cases: Sequence[Case], parts: Mapping[str, Part]) -> dict[str, float] | None:
         """By part, what the bare network errs by in another runtime of this kind; None where it was not written, or does not run there."""
@@ -42,6 +44,36 @@ class Bare:
             return None
         again = made(type(runtime), self.module, self.outputs, tf32=runtime.reduced)
         return bare_errors(again, self.files.get(str(runtime.file), Path()), cases, parts, self.arrange, self.others)
+
+
+@dataclass(frozen=True)
+class BareBefore:
+    """The bare network of a bundle, of which only what it erred by at the export is known."""
+
+    report: Report
+
+    def errors(self, runtime: Runtime, _: Sequence[Case], __: Mapping[str, Part]) -> dict[str, float] | None:
+        return self.report.bare_errors(runtime)
+
+
+def bare_file(file: Path, outputs: Sequence[str]) -> Bare:
+    """A bare network that is this .onnx file: one input, (N, C, H, W) floats. For what was quantized: its numbers on exact ready values are
+    evaluated without the rounding of what is computed in between."""
+    from ..oracle.files import DoubleFile, NotInDoubleError
+
+    (name,) = graph.declared_inputs(file)
+    try:
+        exact = DoubleFile(file, rounds=False)
+    except NotInDoubleError:
+        return Bare({"model.onnx": file}, None, tuple(outputs), lambda ready: ready)
+    return Bare(
+        {"model.onnx": file}, None, tuple(outputs), lambda ready: ready, narrowed=lambda case: exact({name: _ready(case)}, tuple(outputs))
+    )
+
+
+def _ready(case: Case) -> NDArray[np.float64]:
+    assert case.ready is not None
+    return case.ready
 
 
 def bare_network(
@@ -65,17 +97,20 @@ def bare_network(
             loaded = graph.load(backbone)
             return graph.picture_input(loaded, recipe.backbone.input, recipe.backbone.layout).alone(), beside(recipe, loaded).others
 
-        return Bare({"model.onnx": backbone}, None, names, lambda ready: fed()[0].arrange(ready), lambda ready: fed()[1](ready))
+        arrange, others = lambda ready: fed()[0].arrange(ready), lambda ready: fed()[1](ready)
+        return Bare({"model.onnx": backbone}, None, names, arrange, others, lambda case: case.expected)  # the truth has its own numbers
     import torch
     from torch import nn
 
     from ..layers import Model
+    from ..sources.backbones import Reference, narrowed
     from .formats import export_backbone, export_pt2, export_torchscript
 
+    module: Any = narrowed(backbone.module, recipe.export)
     ready = [case.ready for case in cases if case.ready is not None]
     second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
     example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
-    size, model, module = recipe.ready_size, Model(nn.Identity(), backbone.module), backbone.module
+    size, model = recipe.ready_size, Model(nn.Identity(), module)
 
     def write_onnx(path: Path) -> None:
         graph.save(
@@ -96,4 +131,7 @@ def bare_network(
                 written[name] = folder / name
             except PreprocError:  # where it is published, the same is said of the whole model
                 targets.check_place(folder / name)
-    return Bare(written, backbone.module, names, lambda ready: ready)
+    if not recipe.export.half:
+        return Bare(written, module, names, lambda ready: ready)
+    exact = functools.cache(lambda: Reference(module.network, names))  # with the narrowed numbers
+    return Bare(written, module, names, lambda ready: ready, narrowed=lambda case: exact()(_ready(case)))

@@ -34,6 +34,7 @@ def export_bundle(
     out_dir: str | Path,
     *,
     formats: Sequence[str] | None = None,
+    precision: str | None = None,
     images: str | Path | None = None,
     example: "Tensor | NDArray[Any] | None" = None,
     size: str | tuple[int | str | None, int | str | None] | None = None,
@@ -44,7 +45,7 @@ def export_bundle(
     fold: str | None = None,
     opset: int | None = None,
     tolerance: float | None = None,
-    tf32: bool = False,
+    outputs_precision: str | None = None,
     verify_sizes: Sequence[tuple[int, int]] = (),
     quick: bool = False,
     progress: Progress = silent,
@@ -52,9 +53,10 @@ def export_bundle(
     """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there; one that is equal (the same contract, the
     same bytes of model.onnx, the same golden samples) is left as it is, if its files pass here.
 
-    formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  images: a folder of your own pictures to verify
-    with.  quick: for an edit loop, a few inputs only: no verdict is then better than inconclusive, the contract's notes say why, and
-    no bundle is replaced but a quick one.
+    formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  precision: what the network is written in and
+    computed with, "float32", "tf32" (float32 in which CUDA devices may multiply with 10 bits of mantissa), "float16" or "bfloat16"; None:
+    as the recipe says, or float32.  images: a folder of your own pictures to verify with.  quick: for an edit loop, a few inputs only: no
+    verdict is then better than inconclusive, the contract's notes say why, and no bundle is replaced but a quick one.
 
     For a Model, what a recipe says itself, and with the recipe's words (models/README.md):
     example: (N, H, W, C) or (N, C, H, W) pixels, of the size that the file shall take.  size: (height, width), or "dynamic", where the
@@ -63,7 +65,7 @@ def export_bundle(
     name: the model's, in its contract; default: the network's class.  labels: one per class, or a text file with one per line.
     outputs: the names of its outputs.  override: the reason why a network that normalizes its input itself is fed with normalized values.
     fold: auto, off or require.  opset: of model.onnx, 18 or newer.  tolerance: how far every runtime may be from the reference, relative
-    to its largest output, in place of what the bare network errs by.  tf32: whether CUDA devices may compute in TF32.
+    to its largest output, in place of what the bare network errs by.  outputs_precision: float32, or that of the network.
     verify_sizes: (height, width) of pixels to verify with, where a side is free; (): those that the network takes are looked for.
     A Model is exported as it is in eval mode, from a copy; it stays as it is.
 
@@ -85,10 +87,11 @@ def export_bundle(
         "fold": fold,
         "opset": opset,
         "tolerance": tolerance,
-        "tf32": tf32 or None,
+        "outputs_precision": outputs_precision,
         "verify_sizes": verify_sizes or None,
     }
-    job = job_of(recipe_or_model, formats, {key: value for key, value in said.items() if value is not None}, progress)
+    said = {key: value for key, value in said.items() if value is not None}
+    job = job_of(recipe_or_model, formats, said, progress, precision=precision)
     if quick:
         job = dataclasses.replace(job, notes=(*job.notes, f"quick: {QUICK}"))
     return publish_bundle(job, Path(out_dir), images=images, quick=quick, progress=progress)

@@ -14,6 +14,8 @@ from ..sources import (
     Recipe,
     check_name,
     check_opset,
+    check_outputs_precision,
+    check_precision,
     check_size,
     check_tolerance,
     check_verify_sizes,
@@ -42,7 +44,8 @@ def recipe_of(
     fold: str = "auto",
     opset: int = ExportSpec.opset,
     tolerance: float | None = None,
-    tf32: bool = False,
+    precision: str = "float32",
+    outputs_precision: str = "float32",
     verify_sizes: object = (),
 ) -> "tuple[Recipe, Backbone]":
     """A recipe for a Model that somebody built in Python; the model itself is not touched."""
@@ -82,7 +85,8 @@ def recipe_of(
             fold=fold,
             opset=check_opset(opset),
             tolerance=tolerance,
-            tf32=tf32,
+            precision=check_precision(precision),
+            outputs_precision=check_outputs_precision(outputs_precision, precision),
             verify_sizes=check_verify_sizes(verify_sizes) if verify_sizes else (),
         ),
         labels=read_labels(labels),

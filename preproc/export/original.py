@@ -15,14 +15,14 @@ from ..oracle import reference
 from ..sources import Recipe
 from ..sources.published import original, through_floats, title
 from ..steps import PILLOWS, Resampling, Size, Step, installed_pillow, with_pillow
-from ..verify import Case, Given, Part, Truth, has_ties, inputs, with_unresolved
+from ..verify import Answers, Case, Given, Part, has_ties, inputs, with_unresolved
 
 MOST_READY = 1e-5
 """How far the original pipeline's model-ready tensors, in float32, may be from the reference's, relative: a hundredth of a grey level."""
 
 
 def through_original(
-    recipe: Recipe, bare: Truth, given: Given, sizes: Sequence[Size], parts: Mapping[str, Part], progress: Progress
+    recipe: Recipe, bare: Answers, given: Given, sizes: Sequence[Size], parts: Mapping[str, Part], progress: Progress
 ) -> tuple[list[Case], float]:
     """Photographs of all sizes through the Python pipeline that the steps were published as, and the bare backbone in float32; and how far
     its model-ready tensors are from the reference's. Raises NotAtHandError, with the reason: also where the Pillow that is installed here

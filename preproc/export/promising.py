@@ -14,14 +14,25 @@ if TYPE_CHECKING:
 
 
 def promised(name: str, declared: "ir.Value | None", proof: Proof | None, batch: int | None) -> dict[str, Any]:
-    """Its name, dtype and shape, and whether it is of the batch as a whole. The shape is what the reference answered, else what an .onnx
-    file declares: a free batch is "N", and what depends on the picture is the file's word for it, or one of ours."""
+    """Its name, dtype and shape, whether it is of the batch as a whole, and which rows it lists. The shape is what the reference answered,
+    else what an .onnx file declares: a free batch is "N", and what depends on the picture is the file's word for it, or one of ours."""
     told = graph.sides(declared)
     if proof is None:
         return {"name": name, "dtype": _dtype(declared, None), "shape": told}
     shape = _shape(name, told, proof.cases, batch)
     whole = any(name in case.whole for case in proof.cases)
-    return {"name": name, "dtype": _dtype(declared, proof.cases[0].expected[name]), "shape": shape} | ({"whole": True} if whole else {})
+    made = {"name": name, "dtype": _dtype(declared, proof.cases[0].expected[name]), "shape": shape} | ({"whole": True} if whole else {})
+    return made | _order(name, proof)
+
+
+def _order(name: str, proof: Proof) -> dict[str, Any]:
+    """Of the rows that it lists, if nothing defines it."""
+    for rows in proof.power.rows:
+        if name in rows.axes:
+            return {
+                "rows": {"axis": rows.axes[name], "listed_with": [other for other in rows.axes if other != name], "sorted_by": [*rows.keys]}
+            }
+    return {}
 
 
 def _dtype(declared: "ir.Value | None", answered: NDArray[Any] | None) -> str:

@@ -16,13 +16,13 @@ from ..verify import (
     FLOAT64,
     NOISE,
     QUICK,
+    Answers,
     Part,
     Power,
     inputs,
     known_of,
     make_cases,
     measure_power,
-    parts_of,
     sizes_of,
     with_own_slack,
 )
@@ -72,17 +72,19 @@ def _proof(
     progress(stage)
     sizes = sizes_of(recipe)[: 1 if quick else None]
     pictures = _pictures(recipe, sizes, images, quick=quick)
-    cases = make_cases(
+    cases, parts = make_cases(
         recipe.steps,
         truths.reference,
         pictures,
         front=recipe.pixels.front(),
         several=all(pixels.rows is None for pixels in (recipe.pixels, *(other.pixels for other in recipe.further))),
         given=truths.given,
+        precision=recipe.export.precision,
+        lists=truths.lists,
+        like=like,
         stage=stage,
         progress=progress,
     )
-    parts = parts_of(cases, like)
     roomy = functools.partial(with_own_slack, recipe.steps, truths.reference, parts=parts, usual=sizes[0])
     evaluated = None
     if truths.file is not None:
@@ -100,6 +102,7 @@ def _proof(
         parts=parts,
         known=evaluated,
         asked=recipe.export.tolerance,
+        precision=recipe.export.precision,
         progress=progress,
     )
     if evaluated is not None:
@@ -118,8 +121,11 @@ def _proof(
     )
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
+    bare: Answers = truths.bare
+    if truths.file is not None and recipe.export.half and all(truth.kind == FLOAT64 for truth in power.truths.values()):
+        bare = truths.file.exact()  # its own answers have the noise that the tolerance is for
     try:
-        compared, ready_error = through_original(recipe, truths.bare, truths.given, sizes, parts, progress)
+        compared, ready_error = through_original(recipe, bare, truths.given, sizes, parts, progress)
     except NotAtHandError as error:
         return dataclasses.replace(proof, no_original=str(error))
     return dataclasses.replace(proof, original=tuple(roomy(cases=compared)), ready_error=ready_error)
@@ -130,7 +136,9 @@ def _origin(name: str, power: Power) -> str:
     if name != ORIGINAL_FILE:
         return name
     kinds = {truth.kind for truth in power.truths.values()}
-    return f"{name} in float64" if kinds == {FLOAT64} else f"{name} in its own float32" if kinds == {NOISE} else f"{name} partly in float64"
+    if kinds == {NOISE}:
+        return f"{name} in its own {next(iter(power.truths.values())).precision}"
+    return f"{name} in float64" if kinds == {FLOAT64} else f"{name} partly in float64"
 
 
 def _pictures(recipe: Recipe, sizes: Sequence[Size], images: Path | None, *, quick: bool) -> list[tuple[str, NDArray[Any]]]:

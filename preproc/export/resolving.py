@@ -12,7 +12,17 @@ from ..bundle.inspection import graph_effect
 from ..errors import PreprocError, RecipeError
 from ..folding import InputEffect, guard
 from ..host import Progress, silent
-from ..sources import FORMATS, FRAMES, USUAL, FurtherPicture, PixelsSpec, Recipe, replace
+from ..sources import (
+    FORMATS,
+    FRAMES,
+    USUAL,
+    FurtherPicture,
+    PixelsSpec,
+    Recipe,
+    check_outputs_precision,
+    check_precision,
+    replace,
+)
 from ..steps import Normalize, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
 from ..verify.runtimes import onnxruntime
@@ -30,8 +40,15 @@ if TYPE_CHECKING:
     from ..sources.backbones import Backbone
 
 
-def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mapping[str, Any], progress: Progress) -> Job:
-    """said: of a Model, what recipe_of() takes."""
+def job_of(
+    source: "Recipe | Model",
+    formats: Sequence[str] | None,
+    said: Mapping[str, Any],
+    progress: Progress,
+    *,
+    precision: str | None = None,
+) -> Job:
+    """formats, precision: in place of a recipe's own.  said: of a Model, what recipe_of() takes."""
     outputs = said.get("outputs", ())
     if isinstance(formats, str) or isinstance(outputs, str):
         raise PreprocError(f"expected formats and outputs to be lists of names, got {formats!r} and {outputs!r}", name="unknown-choice")
@@ -39,10 +56,12 @@ def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mappin
         if name not in FORMATS:
             raise PreprocError(f"expected formats to be some of {', '.join(FORMATS)}, got {name!r}", name="unknown-choice")
     if not isinstance(source, Recipe):
-        recipe, backbone = recipe_of(source, tuple(formats or USUAL), **said)
+        own = said if precision is None else {**said, "precision": precision}
+        recipe, backbone = recipe_of(source, tuple(formats or USUAL), **own)
         _check_installed(recipe)
         return _python_job(recipe, backbone, "unknown", progress)
     recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
+    recipe = recipe if precision is None else in_precision(recipe, precision)
     if said:
         raise PreprocError(
             f"expected {', '.join(said)} with a Model only, got it with a recipe, which says that itself", name="conflicting-options"
@@ -63,6 +82,12 @@ def job_of(source: "Recipe | Model", formats: Sequence[str] | None, said: Mappin
     progress(f"loading the backbone {recipe.backbone.name}{fetched}")
     backbone = load_backbone(recipe)
     return _python_job(recipe, backbone, agreement(recipe, backbone), progress)
+
+
+def in_precision(recipe: Recipe, precision: str) -> Recipe:
+    """In place of its own; its outputs' precision is kept where that is float32. Raises RecipeError."""
+    outputs = check_outputs_precision(recipe.export.outputs_precision, check_precision(precision))
+    return replace(recipe, export={"precision": precision, "outputs_precision": outputs})
 
 
 def _check_installed(recipe: Recipe) -> None:
@@ -180,7 +205,7 @@ def _constants(recipe: Recipe) -> Iterator[str]:
 def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Progress) -> Job:
     """A network in Python: refused if it normalizes its input a second time, its outputs named."""
     from ..folding.modules import module_effect
-    from ..sources.backbones import answered
+    from ..sources.backbones import answered, check_narrowed
 
     recipe = with_sizes(recipe, lambda ready: answered(backbone.module, ready), progress)
     progress("looking at what the backbone does to its input")
@@ -188,6 +213,7 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, example[1])))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
+    check_narrowed(named.module, recipe.export, example[1])
     values = (*backbone.module.parameters(), *backbone.module.buffers())
     size = len(recipe.export.formats) * sum(value.nbytes for value in values)
     return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example)

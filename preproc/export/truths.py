@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from ..errors import NotFoldableError
 from ..host import memory
 from ..sources import Recipe
 from ..steps import Affine, channels_out, split_affine_end
-from ..verify import FileTruths, Given, Truth, ready_size_of
+from ..verify import FileTruths, Given, Lists, Truth, ready_size_of
 from ..verify.runtimes import OnnxReference, OrtCpu
 from .companions import beside
 
@@ -31,9 +31,9 @@ ORIGINAL_FILE = "the original file"
 class Truths:
     """reference: the backbone in float64 (an .onnx file: in ONNX Runtime, in its own precision; known mistakes are asked of that, and told
     by what it answers to the right pixels).  bare: in float32.  bare_in: the runtime that this is, fed batch by batch; None where it is
-    asked picture by picture.  uncorrected: opens the backbone with the offset in the bias of its padded first convolution, and says what is
-    then to be subtracted from its input; None where that would be right.  name: of the reference, for people.  given: what the file that is
-    verified takes beside the picture."""
+    asked picture by picture, or in another precision than the one that is judged.  uncorrected: opens the backbone with the offset in the
+    bias of its padded first convolution, and says what is then to be subtracted from its input; None where that would be right.
+    name: of the reference, for people.  given: what the file that is verified takes beside the picture."""
 
     reference: Truth
     bare: Truth
@@ -43,6 +43,8 @@ class Truths:
     given: Given
     file: FileTruths | None = None
     """Of an .onnx file: where the float64 is from."""
+    lists: Sequence[Lists] = ()
+    """Of an .onnx file: what its outputs list."""
 
 
 def truths_of(recipe: Recipe, backbone: "Backbone | Path") -> Truths:
@@ -76,6 +78,16 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
     original = functools.partial(open_one, file)
     if graph.freed(model):  # ONNX Runtime would hold its sides of 0 for such
         original = functools.partial(open_one, graph.to_bytes(model), folder=folder)
+
+    def exchanged(listing: "graph.Listing", *, scores_alone: bool = False) -> Truth:
+        model, _ = loaded()
+        return open_one(graph.exchanged(model, listing, scores_alone=scores_alone), folder=folder)
+
+    lists = [
+        Lists(names, functools.partial(exchanged, each), functools.partial(exchanged, each, scores_alone=True) if each.value else None)
+        for each in graph.Listing
+        for names in graph.listed(model, each)
+    ]
     del model, picture
 
     def uncorrected() -> tuple[Truth, NDArray[Any]] | None:
@@ -92,8 +104,10 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
 
     memory.release(file.stat().st_size)
     truth = original()
-    file_truths = FileTruths(file, truth, functools.partial(original, optimized=False))
-    return Truths(truth, truth, OrtCpu.name, uncorrected, ORIGINAL_FILE, around.given, file_truths)
+    spec = recipe.export
+    file_truths = FileTruths(file, truth, functools.partial(original, optimized=False), spec.precision if spec.half else "float32")
+    bare_in = None if spec.precision == "int8" else OrtCpu.name
+    return Truths(truth, truth, bare_in, uncorrected, ORIGINAL_FILE, around.given, file_truths, lists)
 
 
 def _in_python(recipe: Recipe, backbone: "Backbone", affine: Affine | None) -> Truths:

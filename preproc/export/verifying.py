@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bundle import MANIFEST, Bundle, front_of, open_bundle, strays
+from ..bundle.contract import precision_of
 from ..errors import BundleError, PreprocError
 from ..host import Progress, silent, versions
 from ..sources import Recipe, check_tolerance
 from ..verify import FAILED, Report, Result, check_known, inputs, sizes_of
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
-from .bare import bare_network
+from .bare import BareBefore, bare_network
 from .finding import rebuild
 from .proof import Proof
 from .proving import prove
@@ -137,7 +138,11 @@ def _against_original(
     module = _folded(recipe, backbone)
     files = {str(RUNTIMES[name].file) for name in names}
     with tempfile.TemporaryDirectory() as folder:
-        bare = bare_network(recipe, backbone, proof.cases, files, Path(folder))
+        bare = (
+            BareBefore(bundle.report)
+            if precision_of(bundle.contract) == "int8"  # which was made with pictures that are not here
+            else bare_network(recipe, backbone, proof.cases, files, Path(folder))
+        )
         place = bundle.folder if other is None else other.path
         return report_on(place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, ours=other is None, progress=progress)
 

@@ -40,12 +40,13 @@ def exported(job: Job, progress: Progress) -> "ir.Model | None":
     """The bare network in Python as ONNX, where that format is wanted."""
     if isinstance(job.backbone, Path) or "onnx" not in job.recipe.export.formats:
         return None
+    from ..sources.backbones import narrowed
     from .formats import export_backbone
 
     progress("exporting the backbone to ONNX")
     recipe = job.recipe
     return export_backbone(
-        job.backbone.module,
+        narrowed(job.backbone.module, recipe.export),
         job.ready,
         outputs=recipe.backbone.outputs,
         opset=recipe.export.opset,
@@ -83,18 +84,21 @@ def write_onnx(job: Job, proof: Proof | None, path: Path, progress: Progress) ->
 
 
 def fold_module(recipe: Recipe, backbone: "nn.Module", example: "Tensor") -> "FoldResult":
-    """The model in Python as the recipe says: folded, or with the pipeline collapsed in front. Raises NotFoldableError where a recipe that
-    requires the fold cannot have it. example: pixels as the model takes them."""
+    """The model in Python as the recipe says: folded, or with the pipeline collapsed in front; the network narrowed then, what is in front
+    of it in float32. Raises NotFoldableError where a recipe that requires the fold cannot have it. example: pixels as the model takes
+    them."""
     from ..folding.modules import FoldResult, fold
-    from ..layers import Pipeline, prepend
+    from ..layers import Model, Pipeline, prepend
+    from ..sources.backbones import HALF, narrowed
 
-    pipeline = Pipeline.from_steps(recipe.steps)
-    if recipe.export.fold == "off":
-        return FoldResult(prepend(pipeline.collapse(channels=recipe.pixels.channels), backbone), False, "fold = off")
-    result = fold(prepend(pipeline, backbone), example=example)
-    if recipe.export.fold == "require" and result.refusal is not None:
+    pipeline, spec = Pipeline.from_steps(recipe.steps), recipe.export
+    if spec.fold == "off":
+        result = FoldResult(prepend(pipeline.collapse(channels=recipe.pixels.channels), backbone), False, "fold = off")
+    else:
+        result = fold(prepend(pipeline, backbone), example=example, dtype=HALF.get(spec.precision))
+    if spec.fold == "require" and result.refusal is not None:
         raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}', name=result.refusal.name)
-    return result
+    return dataclasses.replace(result, model=Model(result.model.pipeline, narrowed(result.model.backbone, spec)))
 
 
 def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], folder: Path, progress: Progress) -> None:
@@ -221,7 +225,8 @@ def _attached_to_file(closed: "ir.Model", recipe: Recipe, attach: Callable[..., 
 def _fold_entry(recipe: Recipe, done: "FoldResult | graph.Attached") -> dict[str, Any]:
     """What the contract says of a fold."""
     convolutions, requested = list(done.convolutions), recipe.export.fold
-    return {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
+    said = {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
+    return said | ({"why": done.why} if done.why else {})
 
 
 def _compact(contract: Mapping[str, Any]) -> str:

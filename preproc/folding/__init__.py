@@ -14,6 +14,7 @@ from .planes import BRIGHTEST, Planes, Rows
 from .planning import plan_for
 from .tracked import Tracked
 from .trail import Reader, Trail, common_through
+from .whole import Whole, unit_for
 
 __all__ = [
     "BRIGHTEST",
@@ -25,6 +26,7 @@ __all__ = [
     "Rows",
     "Tracked",
     "Trail",
+    "Whole",
     "added",
     "clearest",
     "common_through",
@@ -35,4 +37,5 @@ __all__ = [
     "plan_for",
     "rewrite",
     "spoil_border",
+    "unit_for",
 ]

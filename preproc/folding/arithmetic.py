@@ -14,12 +14,12 @@ Array = NDArray[np.float64]
 
 
 def folded_weights(
-    weight: NDArray[Any], bias: NDArray[Any] | None, plan: FoldPlan, reader: Reader, after: Slots
+    weight: NDArray[Any], bias: NDArray[Any] | None, plan: FoldPlan, reader: Reader, after: Slots, dtype: Any = None
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """The weights of the operation that sees what `plan` leaves at run time.
 
     weight: (out, len(reader.slots) / groups, *kernel).  bias: (out,) or None.  after: what it sees then, one of plan.after.
-    Returns arrays of the weight's dtype; the bias stays None if it would be zero.
+    Returns arrays of `dtype`, which is the weight's unless it is told; the bias stays None if it would be zero.
 
     All in float64, rounded once. With an anchor p and q = G(p), conv(G(u)) = W M u + (b - W M p + W q), in which W M is
     the *rounded* new weight, so that the large constants cancel as they will at run time. Padded with v: p = q = v.
@@ -36,12 +36,13 @@ def folded_weights(
     if plan.constant is not None and reader.groups > 1:
         raise NotFoldableError("a grouped convolution cannot read an appended constant channel", name="fold-channel-count")
     folded = _contract(total, _matrix(plan), reader, after)
-    rounded = as_dtype(folded, weight.dtype)
+    dtype = weight.dtype if dtype is None else dtype
+    rounded = as_dtype(folded, dtype)
     if not reader.takes_bias:
         return rounded, bias
     anchor, image = _anchor(plan, reader, after)
     new_bias = old_bias - _sums(rounded.astype(np.float64), anchor, reader.groups) + _sums(total, image, reader.groups)
-    return rounded, None if bias is None and not new_bias.any() else as_dtype(new_bias, weight.dtype)
+    return rounded, None if bias is None and not new_bias.any() else as_dtype(new_bias, dtype)
 
 
 def _matrix(plan: FoldPlan) -> Array:
@@ -123,9 +124,12 @@ def _sums(weight: Array, values: Array, groups: int) -> Array:
 
 
 def as_dtype(array: Array, dtype: Any) -> NDArray[Any]:
-    """Rounded. Raises NotFoldableError for values that are no numbers, or none of this dtype."""
+    """Rounded. Raises NotFoldableError for values that are no numbers, or none of this dtype, with the largest."""
     with np.errstate(over="ignore", invalid="ignore"):
         rounded: NDArray[Any] = array.astype(dtype)
     if not np.isfinite(rounded.astype(np.float64)).all():
-        raise NotFoldableError(f"the first convolution's weights, folded, would be no finite {np.dtype(dtype)} numbers", name="fold-dtype")
+        raise NotFoldableError(
+            f"the first convolution's weights, folded, would be no finite {np.dtype(dtype)} numbers, the largest {np.abs(array).max():.4g}",
+            name="fold-dtype",
+        )
     return rounded

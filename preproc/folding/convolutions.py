@@ -31,12 +31,14 @@ class Convolution(Protocol):
         """Other ones in their place; None: as it is. Raises NotFoldableError where there is no place for a bias."""
 
 
-def rewrite(found: Sequence[Convolution], plan: FoldPlan) -> None:
+def rewrite(found: Sequence[Convolution], plan: FoldPlan, *, dtype: Any = None) -> None:
     """Puts the weights into the convolutions that see what the plan leaves: all are computed before one is put.
+
+    dtype: that they are rounded to, and the biases correct for it, where they are to be narrower than they are now.
 
     Raises NotFoldableError with the reason.
     """
-    new = [folded_weights(*item.weights(), plan, item.reader, after) for item, after in zip(found, plan.after, strict=True)]
+    new = [folded_weights(*item.weights(), plan, item.reader, after, dtype) for item, after in zip(found, plan.after, strict=True)]
     for item, (weight, bias) in zip(found, new, strict=True):
         item.put(weight, bias)
 

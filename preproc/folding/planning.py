@@ -10,6 +10,7 @@ from ..errors import NotFoldableError
 from ..steps import Affine
 from .slots import Slots
 from .trail import Reader
+from .whole import Rounding, Whole
 
 Array = NDArray[np.float64]
 
@@ -21,6 +22,7 @@ class FoldPlan:
     affine: A, pixels to model-ready values, which the weights take up.  after: for each reader, what stands along its axis behind the fold.
     At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
     holds `constant` everywhere is appended, of which each of A's channels takes up `extra` times as much, (channels_out,).
+    why: the reason for the form, where whole numbers were asked for.
     """
 
     affine: Affine
@@ -28,6 +30,7 @@ class FoldPlan:
     shift: Array
     constant: float | None = None
     extra: Array | None = None
+    why: str = ""
 
     @property
     def form(self) -> str:
@@ -35,17 +38,26 @@ class FoldPlan:
         return "append" if self.constant is not None else "subtract" if self.shift.any() else "cast"
 
 
-def plan_for(readers: Sequence[Reader], affine: Affine, again: Callable[[int], Sequence[Reader]]) -> FoldPlan:
+def plan_for(
+    readers: Sequence[Reader],
+    affine: Affine,
+    again: Callable[[int], Sequence[Reader]],
+    *,
+    whole: Whole | None = None,
+    unit: float = 1.0,
+) -> FoldPlan:
     """Chooses one exact form for all operations that read the input.
 
     affine: A, pixels to model-ready values.  again: the readers of the same network when it is given so many channels.
+    whole: the subtracted constants have to be whole numbers of `unit`: what half precision, or int8's one zero point, holds exactly.
 
     An operation should see t = a A(x) + b along its axis, a and b by channel, and v in its padding. We feed it t' = a (x - s) + b, so
     the weights have to take up G with G(t') = t. Padding holds v before and after, so exactness on the border asks G(v) = v:
-    s = d - (v - b) / a, where a A(d) + b = v. A padded value then *is* the pixel d. Where nothing is padded any s serves: s = 0. Where
+    s = d - (v - b) / a, where a A(d) + b = v. A padded value then *is* the pixel d. Where nothing is padded any s serves: s = 0, or the
+    whole number nearest to where A is 0, for the smaller the numbers are, the less is lost of them. Where
     there is no place for a bias, G has to be linear, which is the same with v = 0.
-    Where no pixel d maps to v (one grey channel spread over three unequal means), or there are several v, a constant channel is appended:
-    see _appended().
+    Where no pixel d maps to v (one grey channel spread over three unequal means), or s is no whole number where it has to be one, or there
+    are several v, a constant channel is appended: see _appended().
 
     Raises NotFoldableError with the reason.
     """
@@ -59,21 +71,27 @@ def plan_for(readers: Sequence[Reader], affine: Affine, again: Callable[[int], S
             "order around",
             name="fold-not-affine",
         )
+    rounding = Rounding(whole, unit, affine)
     if not fixed:
-        return FoldPlan(affine, _behind(readers, affine, again, appended=0), np.zeros(affine.channels_in))
+        black = np.zeros(affine.channels_in) if whole is None else affine.nearest(np.zeros(affine.channels_out))
+        behind = _behind(readers, affine, again, appended=0)
+        return FoldPlan(affine, behind, rounding(black), why=rounding.why(black, "the bias, for nothing is padded"))
     pixel = _padding_pixel(fixed, affine)
     if pixel is not None:
         after = _behind(readers, affine, again, appended=0)
-        return FoldPlan(affine, after, _shift(readers, after, pixel))
+        exact = _shift(readers, after, pixel)
+        if not rounding.left(exact):
+            return FoldPlan(affine, after, rounding(exact), why=rounding.why(exact, ""))
     if ordered == 2:
         raise NotFoldableError(
-            "no pixel maps to the padding value, and no appended channel tells what is the largest of pixels and padding",
+            f"{rounding.no_pixel} maps to the padding value, and no appended channel tells what is the largest of pixels and padding",
             name="fold-padding",
         )
-    shift, constant, extra = _appended(fixed, affine)
+    exact, constant, extra = _appended(fixed, affine, rounding)
+    why = rounding.why(exact, "the weights of an appended channel, so that padding stays what it was")
     if not extra.any():
-        return FoldPlan(affine, _behind(readers, affine, again, appended=0), shift)
-    return FoldPlan(affine, _behind(readers, affine, again, appended=1), shift, constant, extra)
+        return FoldPlan(affine, _behind(readers, affine, again, appended=0), rounding(exact), why=why)
+    return FoldPlan(affine, _behind(readers, affine, again, appended=1), rounding(exact), constant, extra, why)
 
 
 def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:
@@ -101,29 +119,31 @@ def _shift(readers: Sequence[Reader], after: Sequence[Slots], pixel: Array) -> A
     return np.where(fixed, pixel - np.where(fixed, low, 0.0), 0.0)
 
 
-def _appended(fixed: Sequence[Reader], affine: Affine) -> tuple[Array, float, Array]:
-    """The shift, the constant k of an appended channel, and what of it A's channels take up, e.
+def _appended(fixed: Sequence[Reader], affine: Affine, rounding: Rounding) -> tuple[Array, float, Array]:
+    """The pixel to subtract, before it is rounded, the constant k of an appended channel, and what of it A's channels take up, e.
 
     Borders are told as the picture would hold them, in front of the network's own map of channels, which is one for all of them then.
     Inside, that channel holds k and in the padding v, as all channels there do. With A(x) = M x + c, c what the subtracted pixel becomes,
     the weights see G(u, k) = M u + e k + o, and G is c + M u inside and v in the padding, wherever that mixes with the picture, too.
-    One v: k = v + 1 and e = c - v + M v; the subtracted pixel is the one that comes nearest to v, so that the large constants cancel before
-    they are rounded. Several: k = 0, e = 1 - M 1 and o = 0, for M v + (1 - M 1) v = v whatever v is; that asks c = 0 of a pixel.
+    One v: e = (c - v + M v) / (k - v), k a whole number near v + 1, which every precision holds; the subtracted pixel is the one that
+    comes nearest to v, so that the large constants cancel before they are rounded, but any other serves. Several: k = 0, e = 1 - M 1 and
+    o = 0, for M v + (1 - M 1) v = v whatever v is; that asks c = 0 of the subtracted pixel.
     """
     found = [reader.slots.unscaled(reader.fixed(reader.slots)) for reader in fixed]
     values = sorted({float(f"{value:.12g}") for borders in found for value in borders[np.isfinite(borders)]})
     if not all(reader.slots.is_level(borders) for reader, borders in zip(fixed, found, strict=True)):
         raise NotFoldableError(
-            f"no pixel maps to the padding value {_listed(values)} behind the backbone's own channel map", name="fold-padding"
+            f"{rounding.no_pixel} maps to the padding value {_listed(values)} behind the backbone's own channel map", name="fold-padding"
         )
     sums = affine.matrix.sum(axis=1)
     if len(values) == 1:
-        nearest = affine.nearest(np.full(affine.channels_out, values[0]))
-        return nearest, values[0] + 1.0, affine(nearest) - values[0] + sums * values[0]
+        (value,) = values
+        nearest, constant = affine.nearest(np.full(affine.channels_out, value)), float(np.round(value)) + 1.0
+        return nearest, constant, (affine(rounding(nearest)) - value + sums * value) / (constant - value)
     black = affine.solve(np.zeros(affine.channels_out))
-    if black is None:
+    if black is None or rounding.left(black):
         raise NotFoldableError(
-            f"what reads the input is padded with different constants, {_listed(values)}, and no pixel maps to 0",
+            f"what reads the input is padded with different constants, {_listed(values)}, and {rounding.no_pixel} maps to 0",
             name="fold-several-readers",
         )
     return black, 0.0, 1 - sums

@@ -9,10 +9,13 @@ from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
+from .handling import handling
+from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
+from .pixels import quantize_pixels
 from .raising import raised
 from .reach import untouched
 from .reading import declared_inputs, read_metadata
@@ -29,6 +32,7 @@ __all__ = [
     "WEIGHTS",
     "WRITTEN",
     "Attached",
+    "Listing",
     "Picture",
     "alone",
     "any_picture",
@@ -40,10 +44,13 @@ __all__ = [
     "declared_inputs",
     "digests",
     "disagreements",
+    "exchanged",
     "fingerprint",
     "follow",
     "freed",
+    "handling",
     "inlined",
+    "listed",
     "load",
     "needed_opset",
     "of_sizes",
@@ -52,6 +59,7 @@ __all__ = [
     "output_types",
     "picture_input",
     "promised_others",
+    "quantize_pixels",
     "raised",
     "read_metadata",
     "record",

@@ -8,26 +8,28 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
-from ..folding import plan_for, rewrite, spoil_border
+from ..folding import plan_for, rewrite, spoil_border, unit_for
 from ..sources import PixelsSpec
-from ..steps import Affine, Sides, Step, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
+from ..steps import Affine, Sides, Step, are_whole, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
 from .axes import entering, leaving
 from .builder import Builder, Moved
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
-from .picture import Picture, any_picture, picture_input
+from .picture import HALF, Picture, any_picture, picture_input
 from .walk import first_convolutions, follow
 
 
 @dataclass(frozen=True)
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
-    form: "cast", "subtract" or "append", what is left at run time.  convolutions: the names of the rewritten weights.
+    form: "cast", "subtract" or "append", what is left at run time.  why: the reason for the form, where half precision has one.
+    convolutions: the names of the rewritten weights.
     notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some."""
 
     folded: bool
     reason: str | None
     form: str | None = None
+    why: str = ""
     convolutions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
@@ -57,7 +59,7 @@ def attach(
     picture.check_fits(pixels, channels=ready, size=size)
     prefix = _check_names(model, taker, name, again=again)
     opset = model.opset_imports.get("", 0)
-    left, constant, done = _plan(picture, size, steps, pixels.channels, ready, fold, opset)
+    left, constant, done = _plan(picture, size, steps, pixels, ready, fold, opset)
     done = replace(done, notes=tuple(_notes(model, done)))
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
@@ -68,7 +70,9 @@ def attach(
         output = append_channel(builder, constant, output)
     output = leaving(builder, output, pixels, value, size=size, layout=picture.layout)
     if picture.is_whole:  # they are, but for roundings
-        output = builder.add("Cast", builder.add("Floor", builder.add("Add", output, builder.floats(0.5))), to=taker.dtype)
+        output = builder.add("Floor", builder.add("Add", output, builder.floats(0.5)))
+    if taker.dtype != builder.dtype:
+        output = builder.add("Cast", output, to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
     whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" or picture.is_whole else None
     return replace(done, moved=whole or builder.moved)
@@ -104,11 +108,11 @@ def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: s
 
 
 def _plan(
-    picture: Picture, size: Sides, steps: Sequence[Step], channels: int, ready: int, fold: str, opset: int
+    picture: Picture, size: Sides, steps: Sequence[Step], pixels: PixelsSpec, ready: int, fold: str, opset: int
 ) -> tuple[list[Step], float | None, Attached]:
     """Folds if it is asked for and possible: the steps that stay, the channel to append, and what was done."""
     if fold == "off":
-        return collapse_steps(steps, channels), None, Attached(False, "fold = off")
+        return collapse_steps(steps, pixels.channels), None, Attached(False, "fold = off")
     try:
         kept, affine = split_affine_end(steps, channels=ready)
         walk = follow(picture, ready, size)
@@ -120,8 +124,15 @@ def _plan(
                 raise PreprocError(
                     f"expected steps that make the {takes} channels which the first convolution reads, got {given}", name="channel-mismatch"
                 )
+        unit = 1.0
+        if ir.DataType.FLOAT16 in walk.floats:
+            unit = unit_for([item.weights()[0] for item in found], affine, top=np.iinfo(pixels.dtype).max)
         plan = plan_for(
-            [item.reader for item in found], affine, lambda count: [item.reader for item in first_convolutions(picture, count, size)]
+            [item.reader for item in found],
+            Affine(affine.matrix / unit, affine.offset),
+            lambda count: [item.reader for item in first_convolutions(picture, count, size)],
+            whole="each" if walk.floats & set(HALF) and pixels.dtype == "uint8" and are_whole(kept) else None,
+            unit=unit,
         )
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
@@ -131,9 +142,9 @@ def _plan(
     except NotFoldableError as error:
         if fold == "require":
             raise
-        return collapse_steps(steps, channels), None, Attached(False, str(error))
+        return collapse_steps(steps, pixels.channels), None, Attached(False, str(error))
     names = {str(item.constants[0].name) for item in found}
-    return [*kept, *subtract_steps(plan.shift)], plan.constant, Attached(True, None, plan.form, tuple(sorted(names)))
+    return [*kept, *subtract_steps(plan.shift, unit=unit)], plan.constant, Attached(True, None, plan.form, plan.why, tuple(sorted(names)))
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:

@@ -53,10 +53,10 @@ class First:
         """New initializers in place of the old ones, which stay where others read them; None: as it is."""
         if weight is not None:
             turned = weight.reshape(self.sides).transpose(np.argsort(self.axes)) if self.axes else self.reader.arranged(weight)
-            _replace(self.graph, *self.weight, turned)
+            replace_input(self.graph, *self.weight, turned)
         if bias is not None and self.bias is not None:
             old = _at(self.bias)
-            _replace(self.graph, *self.bias, bias if old is None else bias.reshape(constant(old).shape))
+            replace_input(self.graph, *self.bias, bias if old is None else bias.reshape(constant(old).shape))
 
 
 def _at(place: Place | None) -> ir.Value | None:
@@ -216,7 +216,7 @@ FIRST: dict[str, Callable[[ir.Node, Tracks, int, ir.Graph], First]] = {
 }
 
 
-def _replace(graph: ir.Graph, node: ir.Node, index: int, array: NDArray[Any]) -> None:
+def replace_input(graph: ir.Graph, node: ir.Node, index: int, array: NDArray[Any]) -> None:
     """A new initializer of `graph` for one input of a node; the old one, and what made it, goes if nobody else reads it."""
     old = node.inputs[index] if index < len(node.inputs) else None
     name = f"preproc/{node.name or node.outputs[0].name}/bias" if old is None else f"{old.name}"

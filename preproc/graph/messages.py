@@ -214,6 +214,8 @@ def _put_values(original: Original, graph: ir.Graph) -> None:
     gone |= {name for name, (_, tensor) in original.tensors.items() if name in weights and not _fits(tensor, proto.value_info)}
     shapeless = {str(value.name) for node in graph for value in node.outputs if value.shape is None}
     gone |= {info.name for info in proto.value_info if info.name in shapeless and info.type.tensor_type.HasField("shape")}
+    types = {str(value.name): value.dtype for node in graph for value in node.outputs}
+    gone |= {info.name for info in proto.value_info if types.get(info.name) not in (None, info.type.tensor_type.elem_type)}
     if gone:
         _replace(proto.value_info, [info for info in proto.value_info if info.name not in gone])
 

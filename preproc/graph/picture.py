@@ -60,9 +60,8 @@ class Picture:
 
     @property
     def computes(self) -> ir.DataType:
-        """In which the steps' nodes make its values: its own dtype, or that of floats."""
-        assert self.value.dtype is not None
-        return ir.DataType.FLOAT if self.is_whole else self.value.dtype
+        """In which the steps' nodes make its values: its own dtype, or float32 for those that hold less, to which they are rounded once."""
+        return ir.DataType.DOUBLE if self.value.dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
 
     @property
     def is_quantized(self) -> bool:
@@ -134,12 +133,6 @@ def picture_input(model: ir.Model, name: str | None = None, layout: str | None =
             raise PreprocError(f"expected a model that takes floats, got one that takes {what} already: {listed}", name="pixels-already")
         raise PreprocError(
             f"expected a model with an input for a float picture, (N, C, H, W) or (C, H, W), got: {listed}", name="no-picture-input"
-        )
-    if value.dtype in HALF:
-        raise PreprocError(
-            f"expected a model in float32 or float64, got {value.name} in {value.dtype}: its own rounding would hide the errors "
-            "that are looked for; attach to the float32 file and convert then",
-            name="not-float32",
         )
     return _picture(model, value, layout)
 

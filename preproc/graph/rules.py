@@ -18,16 +18,21 @@ def _same(tracked: Tracks, node: ir.Node) -> Tracked:
     return tracked.source(node)
 
 
-def _pad(tracked: Tracks, node: ir.Node) -> Tracked:
+def paddings(tracked: Tracks, node: ir.Node) -> tuple[list[tuple[int, int]], float | None]:
+    """What a Pad puts before and behind along each axis, and the constant that it holds; None: copies of pixels."""
     source, given = tracked.source(node), tracked.numbers(node, 1, "pads", [])
     axes = tracked.numbers(node, 3, "axes") or range(source.rank)
     pads, half = [(0, 0)] * source.rank, len(given) // 2
     for axis, before, behind in zip(axes, given[:half], given[half:], strict=True):
         pads[axis] = (before, behind)
     if attribute(node, "mode", "constant") != "constant":
-        return source.padded(pads, None)
+        return pads, None
     value = constant(node.inputs[2]).item() if len(node.inputs) > 2 and node.inputs[2] is not None else attribute(node, "value", 0.0)
-    return source.padded(pads, float(value))
+    return pads, float(value)
+
+
+def _pad(tracked: Tracks, node: ir.Node) -> Tracked:
+    return tracked.source(node).padded(*paddings(tracked, node))
 
 
 def _batch_norm(tracked: Tracks, node: ir.Node) -> Tracked:
@@ -66,18 +71,22 @@ def _sum(tracked: Tracks, node: ir.Node) -> Tracked:
     return functools.reduce(Tracked.plus, [constant(value).astype(np.float64) for value in node.inputs if value not in tracked], made)
 
 
-RULES: dict[str, Callable[[Tracks, ir.Node], Tracked]] = {
-    **MOVES,
-    **MIXING,
+AFFINE: dict[str, Callable[[Tracks, ir.Node], Tracked]] = {
     "Identity": _same,
     "Cast": _same,
     "Dropout": _same,
     "BatchNormalization": _batch_norm,
-    "Pad": _pad,
     "Mul": _arithmetic(Tracked.times, swapped=Tracked.times),
     "Add": _arithmetic(Tracked.plus, swapped=Tracked.plus, itself=1.0),
     "Sub": _arithmetic(Tracked.minus, swapped=Tracked.taken_from, itself=-1.0),
     "Neg": lambda tracked, node: tracked.source(node).times(-1.0),
     "Sum": _sum,
     "Div": _arithmetic(Tracked.over, swapped=None),
+}
+"""Those that leave every number where it is."""
+RULES: dict[str, Callable[[Tracks, ir.Node], Tracked]] = {
+    **MOVES,
+    **MIXING,
+    **AFFINE,
+    "Pad": _pad,
 }

@@ -23,18 +23,13 @@ def first_convolutions(picture: Picture, channels: int, size: Sides = (None, Non
 def follow(picture: Picture, channels: int, size: Sides = (None, None)) -> "Walk":
     """What the graph does to the picture before its first linear operations. size: (height, width), where the graph leaves them free."""
     walk = Walk(picture, channels, size)
-    for node in walk.graph.all_nodes():  # those of subgraphs, which may read the picture as well
-        if any(value in walk.tracked for value in node.inputs if value is not None):
-            walk.visit(node)
-    if walk.tracked.sizes:  # nobody tells what is made of the number of channels
-        walk.found = [replace(item, reader=replace(item.reader, direct=False)) for item in walk.found]
-    if any(value.is_graph_output() for value in walk.tracked):
-        walk.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input", name="fold-not-convolution"))
+    walk.walk()
     return walk
 
 
 class Walk(Trail):
-    """Translates ONNX's operators into Tracked's, from the input to the convolutions. strangers: the nodes of other domains on the way."""
+    """Translates ONNX's operators into Tracked's, from the input to the convolutions. strangers: the nodes of other domains on the way.
+    floats: the dtypes that the picture's values have on it."""
 
     def __init__(self, picture: Picture, channels: int, size: Sides) -> None:
         super().__init__()
@@ -45,10 +40,21 @@ class Walk(Trail):
             raise NotFoldableError("the input belongs to no graph", name="fold-not-convolution")
         self.graph = graph
         self.dtype, self.found, self.strangers = picture.value.dtype, list[First](), list[ir.Node]()
+        self.floats = {self.dtype} & set(FLOATS)
         self.channels = channels
         for inner in graph.subgraphs():  # their nodes are of the same opsets, which nothing says there
             inner.opset_imports.update(graph.opset_imports)
         self.tracked[picture.value] = start(picture.layout, picture.value, channels, size)
+
+    def walk(self) -> None:
+        """Visits every node that reads what is tracked, those of subgraphs, which may read the picture as well, too."""
+        for node in self.graph.all_nodes():
+            if any(value in self.tracked for value in node.inputs if value is not None):
+                self.visit(node)
+        if self.tracked.sizes:  # nobody tells what is made of the number of channels
+            self.found = [replace(item, reader=replace(item.reader, direct=False)) for item in self.found]
+        if any(value.is_graph_output() for value in self.tracked):
+            self.refusals.append(NotFoldableError("the model, or a subgraph in it, returns its input", name="fold-not-convolution"))
 
     def visit(self, node: ir.Node) -> None:
         if not node.outputs:
@@ -68,6 +74,13 @@ class Walk(Trail):
             if value.producer() is not None:
                 value.shape = None
 
+    def _cast(self, to: ir.DataType) -> None:
+        """From floats, or raw pixels, to floats: what is rounded there is without the fold, too. Raises NotFoldableError for others."""
+        if to in FLOATS and (self.floats or self.dtype in RAW):
+            self.floats.add(to)
+        elif self.floats or to != self.dtype:
+            raise NotFoldableError("the input is cast to another type before the first convolution", name="fold-dtype")
+
     def _visit(self, node: ir.Node) -> None:
         if node.domain not in ("", "ai.onnx"):
             self.strangers.append(node)
@@ -86,8 +99,6 @@ class Walk(Trail):
         rule = RULES.get(node.op_type)
         if rule is None:
             raise self.no_convolution(node.op_type)
-        if node.op_type == "Cast" and node.attributes["to"].as_int() != self.dtype:
-            if self.dtype not in RAW or node.attributes["to"].as_int() not in FLOATS:
-                raise NotFoldableError("the input is cast to another type before the first convolution", name="fold-dtype")
-            self.dtype = ir.DataType(node.attributes["to"].as_int())
+        if node.op_type == "Cast":
+            self._cast(ir.DataType(node.attributes["to"].as_int()))
         self.tracked[node.outputs[0]] = rule(self.tracked, node)

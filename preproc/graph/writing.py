@@ -25,8 +25,13 @@ PIECE = 1 << 20
 
 def to_bytes(model: ir.Model) -> bytes:
     """The file in memory. Weights in other files stay there, named as they were."""
+    return bytes_of(messages(model))
+
+
+def bytes_of(parts: Messages) -> bytes:
+    """As to_bytes(), of its messages."""
     made = io.BytesIO()
-    made.writelines(_pieces(messages(model)))
+    made.writelines(_pieces(parts))
     return made.getvalue()
 
 

@@ -14,7 +14,18 @@ from . import published
 from .network import inputs_of, parse_backbone
 from .recipe import USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, taken_as
 from .table import Table, Value
-from .words import FOLDS, FORMATS, check_name, check_opset, check_size, check_tolerance, check_verify_sizes, read_labels
+from .words import (
+    FOLDS,
+    FORMATS,
+    check_name,
+    check_opset,
+    check_outputs_precision,
+    check_precision,
+    check_size,
+    check_tolerance,
+    check_verify_sizes,
+    read_labels,
+)
 
 
 def load_recipe(path: str | Path, *, pillow: int | None = None) -> Recipe:
@@ -206,14 +217,20 @@ def _export(table: "Table", folder: Path) -> ExportSpec:
             raise RecipeError(
                 f"[export] formats: expected some of {', '.join(FORMATS)}, got {item!r}{did_you_mean(item, FORMATS)}", name="unknown-choice"
             )
+    if "tf32" in table.data:
+        raise RecipeError(
+            f'[export] tf32: expected precision = "tf32", which has taken its place, got tf32 = {table.data["tf32"]!r}', name="unknown-key"
+        )
     images = table.text("images", None)
+    precision = table.checked("precision", check_precision, "float32")
     spec = ExportSpec(
         formats=tuple(formats),
         fold=table.choice("fold", FOLDS, "auto"),
         opset=table.checked("opset", check_opset, ExportSpec.opset),
         images=None if images is None else folder / images,
         tolerance=table.checked("tolerance", check_tolerance, None),
-        tf32=table.flag("tf32", False),
+        precision=precision,
+        outputs_precision=table.checked("outputs_precision", lambda value: check_outputs_precision(value, precision), "float32"),
         verify_sizes=table.checked("verify_sizes", check_verify_sizes, ()),
     )
     table.finish()

@@ -80,16 +80,28 @@ class PixelsSpec:
 class ExportSpec:
     """formats: which files.  fold: auto, off or require.  images: a folder of pictures to verify with and to take golden samples from.
     tolerance: how far a runtime may be from the reference, relative to the largest output; None: as far as the bare network's own error in
-    that runtime makes necessary.  tf32: whether CUDA devices may compute in TF32.  verify_sizes: (height, width) of the pixels to verify
-    with, where a side is free; (): those that the network takes are looked for."""
+    that runtime makes necessary.  precision: what the network is written in and computed with, see words.PRECISIONS.
+    outputs_precision: "float32", or that one.  verify_sizes: (height, width) of the pixels to verify with, where a side is free; (): those
+    that the network takes are looked for."""
 
     formats: tuple[str, ...] = USUAL
     fold: str = "auto"
     opset: int = 18
     images: Path | None = None
     tolerance: float | None = None
-    tf32: bool = False
+    precision: str = "float32"
+    outputs_precision: str = "float32"
     verify_sizes: tuple[Size, ...] = ()
+
+    @property
+    def tf32(self) -> bool:
+        """Whether CUDA devices may multiply float32 in TF32."""
+        return self.precision == "tf32"
+
+    @property
+    def half(self) -> bool:
+        """Whether the network itself has 16 bits."""
+        return self.precision in ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)

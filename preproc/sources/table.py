@@ -35,12 +35,6 @@ class Table:
         value: int | None = self._typed(key, default, int, "a whole number")
         return value
 
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.any(key, default)
-        if not isinstance(value, bool):
-            raise RecipeError(f"{self._key(key)}: expected true or false, got {value!r}")
-        return value
-
     def checked(self, key: str, check: Callable[[object], Value], default: Any = _REQUIRED) -> Value:
         """What `check` makes of the value; a default is taken as it is."""
         value = self.any(key, default)

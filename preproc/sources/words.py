@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..errors import RecipeError
+from ..errors import RecipeError, did_you_mean
 from ..steps import Sides, Size
 from .recipe import ExportSpec
 
@@ -11,6 +11,10 @@ OWN_CODE = ("checkpoint", "import")
 """The sources that run code which the recipe names."""
 FORMATS = ("onnx", "torchscript", "pt2")
 FOLDS = ("auto", "off", "require")
+PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
+"""What a network is written in and computed with. tf32: it is written in float32, and CUDA devices may multiply with 10 bits of mantissa.
+float16, bfloat16: its weights, and what is computed with them, have 16 bits."""
+_ALIASES = {"fp32": "float32", "float": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
 
 
 def check_name(name: str) -> None:
@@ -31,6 +35,26 @@ def check_opset(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < ExportSpec.opset:
         raise RecipeError(f"opset: expected {ExportSpec.opset} or newer, which the exporter writes, got {value!r}")
     return value
+
+
+def check_precision(value: object) -> str:
+    """Raises RecipeError."""
+    if not isinstance(value, str) or value not in PRECISIONS:
+        near = _ALIASES.get(str(value).lower())
+        hint = f"; did you mean {near!r}?" if near else did_you_mean(str(value), PRECISIONS)
+        made = "; `preproc quantize` makes files of 8 bits" if str(value).lower() in ("int8", "uint8", "qdq") else hint
+        raise RecipeError(f"precision: expected one of {', '.join(PRECISIONS)}, got {value!r}{made}", name="unknown-choice")
+    return value
+
+
+def check_outputs_precision(value: object, precision: str) -> str:
+    """precision: of the network. Raises RecipeError."""
+    known = ("float32", *((precision,) if ExportSpec(precision=precision).half else ()))
+    if value not in known:
+        raise RecipeError(
+            f'outputs_precision: expected {" or ".join(known)} for precision = "{precision}", got {value!r}', name="conflicting-options"
+        )
+    return str(value)
 
 
 def check_output_name(name: str) -> None:

@@ -28,7 +28,7 @@ from .resize import (
     with_form,
     with_pillow,
 )
-from .sequence import STEPS, as_steps, channels_in, channels_out, check, compose, constants_steps, parse
+from .sequence import STEPS, are_whole, as_steps, channels_in, channels_out, check, compose, constants_steps, parse
 
 __all__ = [
     "BECAUSE",
@@ -63,6 +63,7 @@ __all__ = [
     "Statistics",
     "Step",
     "ValueRange",
+    "are_whole",
     "as_steps",
     "channels_in",
     "channels_out",

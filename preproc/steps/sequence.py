@@ -58,6 +58,11 @@ def as_steps(given: object) -> tuple[Step, ...]:
     return tuple(found for item in given for found in as_steps(item))
 
 
+def are_whole(sequence: Iterable[Step]) -> bool:
+    """Whether they leave whole grey levels: pixels, selected and moved, and resized only with rounding."""
+    return all(isinstance(step, (FromPixels, Geometry)) and getattr(step, "rounds", True) for step in sequence)
+
+
 def channels_in(steps: Sequence[Step]) -> int | None:
     """How many channels the input of the steps has: what the first step that tells says."""
     return next((count for step in steps if (count := step.channels()) is not None), None)

@@ -5,17 +5,20 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .cases import Case, Given, Truth
+from .cases import Answers, Case, Given, Truth
 from .controls import Noticed, measure_power, settled
 from .difference import agree
 from .doubling import FileTruths, known_of
 from .judging import bare_errors, check_known, judge
 from .making import make_cases
+from .ordering import Lists
 from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
+from .precision import is_lower
 from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
 from .sizes import candidates, ready_size_of, sizes_of
 from .slack import with_own_slack
+from .split import Between
 from .together import unresolved_together
 from .unresolved import has_ties, with_unresolved
 
@@ -26,10 +29,13 @@ __all__ = [
     "NOISE",
     "PASSED",
     "QUICK",
+    "Answers",
+    "Between",
     "Case",
     "Control",
     "FileTruths",
     "Given",
+    "Lists",
     "Noticed",
     "Original",
     "OutputTruth",
@@ -45,6 +51,7 @@ __all__ = [
     "has_ties",
     "inputs",
     "is_exact",
+    "is_lower",
     "judge",
     "known_of",
     "make_cases",

@@ -29,6 +29,8 @@ class Truth(Protocol):
         ...
 
 
+Answers = Callable[[NDArray[Any]], Mapping[str, NDArray[Any]]]
+"""What a backbone answers to a model-ready tensor, (N, C, H, W)."""
 Given = Callable[[NDArray[Any]], Mapping[str, NDArray[Any]]]
 """What a file takes beside the picture, of which the argument is the model-ready tensor, (N, C, H, W)."""
 

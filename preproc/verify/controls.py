@@ -14,8 +14,8 @@ from ..steps import PIXEL_DTYPES, MinMaxNormalize, MinMaxScale, Normalize, Resam
 from .cases import Case, Truth, divided
 from .difference import differences, movements
 from .doubling import Known, moved_by_a_rounding, roundings
-from .parts import Part, is_exact, scale_of
-from .power import FLOAT64, SHIFT, Control, OutputTruth, Power
+from .parts import Part, is_exact, rows_of, scale_of
+from .power import FLOAT64, MOST, SHIFT, Control, OutputTruth, Power
 from .report import Result
 from .runtimes import Outputs
 from .slack import with_slack
@@ -42,6 +42,7 @@ def measure_power(
     parts: Mapping[str, Part],
     known: Known | None = None,
     asked: float | None = None,
+    precision: str = "float32",
     progress: Progress = silent,
 ) -> tuple[Power, Noticed]:
     """Makes the known mistakes on the reference and measures how far they move the outputs on the `chosen` cases, the golden samples:
@@ -50,6 +51,7 @@ def measure_power(
     bare: the backbone in float32.  uncorrected: opens the backbone whose first convolution has the offset in its bias without the border's
     correction, and says what to subtract from its input; None where nothing is zero-padded.  parts: see parts_of().
     known: what the outputs of an .onnx file are compared with; None: with what `cases` expect.  asked: the recipe's tolerance.
+    precision: of the files.
     Returns also what finds the smallest shift of the mean that exceeds a tolerance: settled() asks when all tolerances are known.
     """
     known = known or Known(tuple(cases), _truths(bare, cases, parts, progress))
@@ -80,23 +82,26 @@ def measure_power(
         untouched=untouched,
         truths=known.truths,
         steps=known.steps,
-        groups={key: part for key, part in parts.items() if part.axis is not None},
+        groups={key: replace(part, rows=None) for key, part in parts.items() if part.axis is not None},
+        rows=rows_of(parts),
+        precision=precision,
     )
-    errors = power.bare_errors
-    return replace(power, tolerance=max(power.bounds(key, errors[key])[0] for key in parts)), noticed
+    errors, judged_in = power.bare_errors, power.precision_of(reduced=False)
+    return replace(power, tolerance=max(power.bounds(key, errors[key], judged_in)[0] for key in parts)), noticed
 
 
 def settled(power: Power, results: Sequence[Result], noticed: Noticed) -> Power:
     """With the largest of the tolerances that runtimes were judged by, and the smallest shift that exceeds each part's."""
-    known = [result.parts for result in results if result.parts]
-    tolerances = {key: max((parts[key].tolerance for parts in known), default=power.tolerance) for key in power.parts}
-    return replace(power, tolerance=max(tolerances.values()), smallest_shift=noticed(tolerances))
+    known = [result for result in results if result.parts]
+    tolerances = {key: max((result.parts[key].tolerance for result in known), default=power.tolerance) for key in power.parts}
+    seen = {key: max((result.seen(power, key) for result in known), default=power.tolerance) for key in power.parts}
+    return replace(power, tolerance=max(tolerances.values()), smallest_shift=noticed(seen))
 
 
 def _truths(bare: Truth, cases: Sequence[Case], parts: Mapping[str, Part], progress: Progress) -> dict[str, OutputTruth]:
     """Of a reference in float64."""
     found = [differences(bare(case.ready), case, parts) for case in cases if case.ready is not None]
-    small = roundings(moved_by_a_rounding(cases, bare, parts, progress))
+    small = roundings(moved_by_a_rounding(cases, bare, parts, progress), MOST)
     return {key: OutputTruth(FLOAT64, max(each[key] for each in found), rounding=small[key]) for key in parts}
 
 
@@ -169,13 +174,15 @@ def _least_of(parts: Mapping[str, Part], cases: Sequence[Case]) -> list[str]:
 
 
 def _resolution(cases: Sequence[Case]) -> dict[str, Any]:
-    """Power's exact, unresolved and values."""
+    """Power's exact, unresolved, values and numbers."""
     exact = tuple(name for name, values in cases[0].expected.items() if is_exact(values))
     open_ones = {name for case in cases for name in case.unresolved}
     counted = [name for name in cases[0].expected if name in exact or name in open_ones]
     values = {name: sum(case.expected[name].size for case in cases) for name in counted}
     unresolved = {name: sum(_count(case, name) for case in cases) for name in counted}
-    return {"exact": exact, "unresolved": unresolved, "values": values}
+    numbers = {name: sum(case.unresolved[name].ndim == 0 for case in cases if name in case.unresolved) for name in open_ones}
+    open_numbers = {name: numbers[name] for name in counted if numbers.get(name)}
+    return {"exact": exact, "unresolved": unresolved, "values": values, "numbers": open_numbers}
 
 
 def _count(case: Case, name: str) -> int:

@@ -14,9 +14,10 @@ from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import Step
 from .cases import Case, Truth
-from .difference import differences, movements
+from .difference import arranged, differences, movements
 from .parts import Part, is_exact
-from .power import FLOAT64, MOST, NOISE, OutputTruth
+from .power import FLOAT64, NOISE, OutputTruth, most_rounding
+from .precision import UNITS, is_lower
 from .runtimes import Outputs
 
 MOST_WORK = 2e12
@@ -45,11 +46,13 @@ class Fed(Protocol):
 
 @dataclass(frozen=True)
 class FileTruths:
-    """An .onnx file in three ways. single: in ONNX Runtime, in the file's own precision.  plain: opens it there unoptimized."""
+    """An .onnx file in three ways. single: in ONNX Runtime, in the file's own precision.  plain: opens it there unoptimized.
+    precision: the file's own."""
 
     path: Path
     single: Fed
     plain: Callable[[], Truth]
+    precision: str = "float32"
 
     def double(self) -> "Callable[[NDArray[Any], float], dict[str, NDArray[Any]]]":
         """Of (N, C, H, W) float64, and so many multiply-adds at most, the outputs in float64. Raises NotInDoubleError, here or there."""
@@ -62,35 +65,41 @@ class FileTruths:
 
         return evaluate
 
+    def exact(self) -> Callable[[NDArray[Any]], dict[str, NDArray[Any]]]:
+        """Of (N, C, H, W) ready values the outputs in float64. Raises as double() does."""
+        evaluate = self.double()
+        return lambda x: {name: _like(values, self.single(x)[name]) for name, values in evaluate(x, MOST_WORK).items()}
+
 
 def known_of(
     cases: Sequence[Case], file: FileTruths, sequence: Sequence[Step], parts: Mapping[str, Part], *, progress: Progress = silent
 ) -> Known:
-    """The cases, whose outputs the file answered in its own precision, with its outputs in float64 wherever these are within MOST of them:
-    else rounding decides steps inside, or what is evaluated is not what ONNX Runtime computes, and either way float64 is no truth of it."""
+    """The cases, whose outputs the file answered in its own precision, with its outputs in float64 wherever these are within
+    most_rounding() of them: else rounding decides steps inside, or what is evaluated is not what ONNX Runtime computes, and either way
+    float64 is no truth of it."""
     progress("computing the float64 reference")
     readies = [reference.apply(sequence, case.pictures) if case.ready is None else case.ready for case in cases]
-    doubled = _doubled(cases, readies, file, progress)
-    moved = moved_by_a_rounding(cases, file.single, parts, progress)
+    doubled = _doubled(cases, readies, file, parts, progress)
+    moved, most = moved_by_a_rounding(cases, file.single, parts, progress, file.precision), most_rounding(file.precision)
     truths = {key: OutputTruth(NOISE, 0.0, doubled) for key in parts} if isinstance(doubled, str) else {}
     if not isinstance(doubled, str):
         for name in cases[0].expected:
-            truths |= _judged([_apart(name, case, found, parts) for case, found in zip(cases, doubled, strict=True)])
+            truths |= _judged([_apart(name, case, found, parts) for case, found in zip(cases, doubled, strict=True)], most)
         kinds = {part.output: truths[key].kind for key, part in parts.items()}
         cases = [_with(case, found, kinds) for case, found in zip(cases, doubled, strict=True)]
-    small = roundings(moved)
+    small = roundings(moved, most)
     of_itself = any(truth.kind == NOISE for truth in truths.values())
     noise = _noise(cases, readies, file, parts, progress) if of_itself else {}
     for key, truth in truths.items():
-        own = truth.kind == NOISE
+        own, truth = truth.kind == NOISE, replace(truth, precision=file.precision)
         truths[key] = replace(truth, error=max(noise[key], small[key])) if own else replace(truth, rounding=small[key])
-    return Known(tuple(cases), truths, max((value for value in moved.values() if value > MOST), default=0.0))
+    return Known(tuple(cases), truths, max((value for value in moved.values() if value > most), default=0.0))
 
 
 def _doubled(
-    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, progress: Progress
+    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, parts: Mapping[str, Part], progress: Progress
 ) -> list[dict[str, NDArray[Any]]] | str:
-    """The outputs of each case in float64, or why there are none."""
+    """The outputs of each case in float64, their rows as the file lists them, or why there are none."""
     from ..oracle.files import NotInDoubleError
 
     found = list[dict[str, NDArray[Any]]]()
@@ -98,7 +107,8 @@ def _doubled(
         evaluate = file.double()
         for case, ready in paced(list(zip(cases, readies, strict=True)), "computing the float64 reference", progress):
             outputs = _together(case, cases, found) or evaluate(ready, MOST_WORK / len(cases))
-            found.append({name: _like(outputs[name], values) for name, values in case.expected.items()})
+            alike = {name: _like(outputs[name], values) for name, values in case.expected.items()}
+            found.append(dict(arranged(alike, case, parts).whole))
     except NotInDoubleError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - an evaluation that stops, of whatever class, is one that is not to be had
@@ -137,14 +147,14 @@ def _apart(name: str, case: Case, found: Mapping[str, NDArray[Any]], parts: Mapp
         return {key: float("inf") for key, part in parts.items() if part.output == name}
 
 
-def _judged(apart: Sequence[Mapping[str, float]]) -> dict[str, OutputTruth]:
-    """Of one output's parts: all of them are of one kind."""
+def _judged(apart: Sequence[Mapping[str, float]], most: float) -> dict[str, OutputTruth]:
+    """Of one output's parts: all of them are of one kind. most: what is taken for rounding."""
     errors = {key: max(each[key] for each in apart) for key in apart[0]}
     error = max(errors.values())
-    if error <= MOST:
+    if error <= most:
         return {key: OutputTruth(FLOAT64, error) for key, error in errors.items()}
     far = f"is {error:.1e} from it" if np.isfinite(error) else "answers something else"
-    return dict.fromkeys(errors, OutputTruth(NOISE, 0.0, f"in ONNX Runtime the file {far}, and {MOST:g} at most is taken for rounding"))
+    return dict.fromkeys(errors, OutputTruth(NOISE, 0.0, f"in ONNX Runtime the file {far}, and {most:g} at most is taken for rounding"))
 
 
 def _with(case: Case, found: Mapping[str, NDArray[Any]], kinds: Mapping[str, str]) -> Case:
@@ -163,25 +173,35 @@ def _noise(
 
 
 def moved_by_a_rounding(
-    cases: Sequence[Case], single: Callable[[NDArray[Any]], Outputs], parts: Mapping[str, Part], progress: Progress
+    cases: Sequence[Case],
+    single: Callable[[NDArray[Any]], Outputs],
+    parts: Mapping[str, Part],
+    progress: Progress,
+    precision: str = "float32",
 ) -> dict[str, float]:
     """By part of floats: how far the answers to every ready value moved by one rounding are from what the cases expect. single: answers in
-    float32."""
+    this precision."""
     rng, worst = np.random.default_rng(0), dict.fromkeys(parts, 0.0)
     for case in paced([case for case in cases if case.ready is not None], "measuring what one rounding moves", progress):
         assert case.ready is not None
-        ready = case.ready.astype(np.float32)
-        towards = np.where(rng.random(ready.shape) < 0.5, np.float32(-np.inf), np.float32(np.inf))
-        got = single(np.nextafter(ready, towards).astype(np.float64))
+        up = rng.random(case.ready.shape) >= 0.5
+        got = single(_rounded_otherwise(case.ready, up, precision))
         floats = [name for name, values in case.expected.items() if not is_exact(values) and got[name].shape == values.shape]
         only = replace(case, expected={name: case.expected[name] for name in floats})
         worst = _larger(worst, differences({name: got[name] for name in floats}, only, parts))
     return worst
 
 
-def roundings(moved: Mapping[str, float]) -> dict[str, float]:
-    """What one rounding moves where that is noise; 0 where it is more than MOST: there it decides a step."""
-    return {key: value if value <= MOST else 0.0 for key, value in moved.items()}
+def _rounded_otherwise(ready: NDArray[np.float64], up: NDArray[np.bool_], precision: str) -> NDArray[np.float64]:
+    """The values one rounding away, up or down."""
+    if is_lower(precision):
+        return ready + np.abs(ready) * np.where(up, 2, -2) * UNITS[precision]
+    return np.nextafter(ready.astype(np.float32), np.where(up, np.float32(np.inf), np.float32(-np.inf))).astype(np.float64)
+
+
+def roundings(moved: Mapping[str, float], most: float) -> dict[str, float]:
+    """What one rounding moves where that is noise; 0 where it is more than `most`: there it decides a step."""
+    return {key: value if value <= most else 0.0 for key, value in moved.items()}
 
 
 def _larger(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:

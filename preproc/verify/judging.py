@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, did_you_mean, first_line
 from ..host import Progress, paced, silent
 from .cases import Case, Given
-from .difference import differences, top1
+from .difference import arranged, differences, top1
 from .parts import Part
 from .power import MARGIN, MOST, Power
+from .precision import is_lower
 from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, PartResult, Result
 from .runtimes import Outputs, Runtime
+from .split import Between, Split
 
 
 def judge(
@@ -27,26 +30,25 @@ def judge(
     power: Power,
     *,
     bare: Mapping[str, float] | None = None,
+    between: Mapping[str, Between] = MappingProxyType({}),
     progress: Progress = silent,
 ) -> Result:
     """Opens the file in one runtime, runs every case, and closes it. Whatever goes wrong is a verdict, never an exception.
 
-    bare: what the bare network errs by in this runtime, by part, see bare_errors().
+    bare: what the bare network errs by in this runtime, by part, see bare_errors().  between: of some cases, by their names, what the error
+    is split by.
     """
     with contextlib.closing(runtime):
-        return _judged(runtime, path, cases, power, bare, progress)
+        return _judged(runtime, path, cases, _Tally(runtime, cases[0].name, power, bare, between), progress)
 
 
-def _judged(
-    runtime: Runtime, path: Path, cases: Sequence[Case], power: Power, bare: Mapping[str, float] | None, progress: Progress
-) -> Result:
+def _judged(runtime: Runtime, path: Path, cases: Sequence[Case], tally: "_Tally", progress: Progress) -> Result:
     try:
         runtime.open(path)
     except RuntimeAbsentError as absence:
         return Result(runtime.name, ABSENT, str(absence))
     except PreprocError as problem:
         return Result(runtime.name, FAILED, str(problem))
-    tally = _Tally(runtime, cases[0].name, power, bare)
     for case in paced(cases, f"verifying {runtime.name}", progress):
         try:
             tally.add(case, runtime.run(case.pixels, case.others))
@@ -74,17 +76,22 @@ class _Part:
     error: float = 0.0
     over: float = 0.0
     wrong: str = ""
+    split: Split | None = None
 
 
 class _Tally:
     """What one runtime's answers come to, part by part."""
 
-    def __init__(self, runtime: Runtime, first: str, power: Power, bare: Mapping[str, float] | None) -> None:
-        self.power, self.bare, self.parts = power, bare, dict[str, _Part]()
+    def __init__(
+        self, runtime: Runtime, first: str, power: Power, bare: Mapping[str, float] | None, between: Mapping[str, Between]
+    ) -> None:
+        self.power, self.bare, self.between, self.parts = power, bare, between, dict[str, _Part]()
+        self.precision = power.precision_of(reduced=runtime.reduced)
         for key in power.parts:
             own = None if bare is None else bare[key]
-            self.parts[key] = _Part(own, *power.bounds(key, own, reduced=runtime.reduced))
-        self.result = Result(runtime.name, FAILED, error=0.0, worst=first, bare=None if bare is None else max(bare.values(), default=0.0))
+            self.parts[key] = _Part(own, *power.bounds(key, own, self.precision))
+        errs = None if bare is None else max(bare.values(), default=0.0)
+        self.result = Result(runtime.name, FAILED, error=0.0, worst=first, bare=errs, precision=self.precision)
         self.agreed, self.asked = 0, 0
 
     def add(self, case: Case, got: Outputs) -> None:
@@ -99,9 +106,18 @@ class _Tally:
                 where = f" in {key}" if len(self.parts) > 1 else ""
                 share = f", the share of {key} that is not equal" if key in self.power.exact else where
                 part.over, part.wrong = error - own, f"error {error:.2e} on {case.name}, tolerance {part.tolerance + own:.1e}{share}"
-        right, of = top1(got, case)
+        if case.name in self.between:
+            for key, split in self.between[case.name].split(got, case, self.power.parts).items():
+                self.parts[key].split = split.largest(self.parts[key].split)
+        self._count_rows(got, case)
+        right, of = top1(got, case, self.power.parts)
         self.agreed, self.asked = self.agreed + right, self.asked + of
         self.result = replace(self.result, pictures=self.result.pictures + len(case.pictures))
+
+    def _count_rows(self, got: Outputs, case: Case) -> None:
+        if self.power.rows:
+            found = arranged(got, case, self.power.parts)
+            self.result = replace(self.result, moved=self.result.moved + found.moved, rows=self.result.rows + found.rows)
 
     def _widen(self, room: float) -> None:
         """Makes room for what one rounding of the model-ready tensor moves in the original."""
@@ -123,7 +139,7 @@ class _Tally:
     def so_far(self) -> Result:
         """JSON has no infinity."""
         most = sys.float_info.max
-        parts = {key: PartResult(min(part.error, most), part.bare, part.tolerance) for key, part in self.parts.items()}
+        parts = {key: PartResult(min(part.error, most), part.bare, part.tolerance, part.split) for key, part in self.parts.items()}
         tolerance = max(part.tolerance for part in self.parts.values())
         return replace(self.result, tolerance=tolerance, parts=parts, top1=self.agreed / self.asked if self.asked else None)
 
@@ -133,18 +149,22 @@ class _Tally:
             self._widen(self.power.room)
         result, wrong = replace(self.so_far(), ran=ran), self._wrong()
         if wrong is not None and wrong.over > wrong.limit:
-            alone = wrong.bare is not None and wrong.bare > MARGIN * MOST
+            alone = wrong.bare is not None and wrong.bare > MARGIN * MOST and not is_lower(self.precision)
             most = max(self.power.scale.values())
             hint = f", and answers {most:.1e} at most here: pictures of what it is made for (--images) may tell more"
             reason = wrong.wrong + (f"; the bare network alone errs by {wrong.bare:.1e} in this runtime{hint}" if alone else "")
             known = result.error if np.isfinite(result.error or 0.0) else None  # JSON has no infinity
             return replace(result, reason=reason, error=known)
-        weakness = self.power.weakness({key: part.tolerance for key, part in self.parts.items()}, self.bare)
+        tolerances = {key: part.tolerance for key, part in self.parts.items()}
+        weakness = self.power.weakness(tolerances, self.bare, self.precision)
         if wrong is not None and weakness is None:
             errs = wrong.bare or self.power.bare_error
             resize = "the roundings of a fast resize or " if self.power.slack else ""
             weakness = f"{wrong.wrong}, which {resize}the bare network alone, {errs:.1e} from float64 here, can account for"
-        return replace(result, verdict=INCONCLUSIVE if weakness else PASSED, reason=weakness)
+        if weakness is not None:
+            return replace(result, verdict=INCONCLUSIVE, reason=weakness)
+        hidden = self.power.hidden(tolerances, self.bare or {}, self.precision) if is_lower(self.precision) else ()
+        return replace(result, verdict=PASSED, hidden=hidden)
 
 
 def bare_errors(
@@ -158,7 +178,8 @@ def bare_errors(
     """By part, the largest error of the bare network in this runtime, fed with the reference's ready values; None where it does not run
     there.
 
-    path: of the bare network's file.  arrange: (N, C, H, W) float32 as that file takes it.  others: what it takes beside that.
+    path: of the bare network's file.  arrange: (N, C, H, W) float32 as that file takes it, in its dtype.  others: what it takes beside
+    that.
     """
     worst = dict.fromkeys(parts, 0.0)
     try:

@@ -1,7 +1,7 @@
 """Inputs with what is true of them: each picture alone, and different ones together."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import Step
 from .cases import Case, Given, Truth
-from .parts import is_exact, parts_of
+from .ordering import Lists, found_rows
+from .parts import Part, is_exact, parts_of
 from .together import batches
 from .unresolved import has_ties, with_unresolved
 
@@ -25,14 +26,19 @@ def make_cases(
     front: Sequence[int] = (1,),
     several: bool = True,
     given: Given | None = None,
+    precision: str = "float32",
+    lists: Sequence[Lists] = (),
+    like: Mapping[str, Part] | None = None,
     stage: str = "computing the float64 reference",
     progress: Progress = silent,
-) -> list[Case]:
-    """Every picture alone, and if `several` a batch of five different ones of each size. Where there may be ties, with those.
+) -> tuple[list[Case], dict[str, Part]]:
+    """Every picture alone, and if `several` a batch of five different ones of each size. Where there may be ties, with those. And what of
+    their outputs is compared by itself.
 
     front: how many pictures stand in front of a picture's own axes: (1,); (), no batch; (3,), a fixed batch; (1, 4), frames. Of more than
     one they are different pictures, called after the first.  stage: what progress says.
-    given: what the file that is verified takes beside the picture; None: what the original does.
+    given: what the file that is verified takes beside the picture; None: what the original does.  precision: that file's.
+    lists: what the original's outputs list, and may list in another order.  like: as parts_of()'s.
     """
     given = given or truth.others
     by_size: dict[tuple[int, ...], list[tuple[str, NDArray[Any]]]] = {}
@@ -47,12 +53,14 @@ def make_cases(
         pixels = pixels.reshape(*front, *pixels.shape[1:])
         cases.append(Case(same[position][0], pixels, truth(ready), given(ready), ready=ready))
     _check_finite(cases)
-    parts, ties = parts_of(cases), has_ties(cases)
+    rows = () if like is not None else found_rows(cases, lists, progress=progress)
+    parts, ties = parts_of(cases, like, rows), has_ties(cases)
     if ties:
-        cases = with_unresolved(cases, truth, parts, progress=progress)
-    together_too = batches(cases, truth, parts, given=given, ties=ties) if several else []
+        cases = with_unresolved(cases, truth, parts, precision=precision, progress=progress)
+    together_too = batches(cases, truth, parts, given=given, ties=ties, precision=precision) if several else []
     _check_finite(together_too)
-    return cases + together_too
+    cases += together_too
+    return cases, parts_of(cases, like, rows)
 
 
 def _check_finite(cases: Sequence[Case]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cases import Case
+from .rows import Rows
 
 GAP = 16.0
 """Between the magnitudes of neighbouring channels, sorted: from here on they are two units."""
@@ -23,12 +24,14 @@ MOST_CHANNELS = 512
 @dataclass(frozen=True)
 class Part:
     """What of an output is compared by itself. scale: what its errors are relative to, its largest magnitude on the reference; 1 for what
-    is compared for equality.  axis, channels: which of its channels; None, (): all of it."""
+    is compared for equality.  axis, channels: which of its channels; None, (): all of it.  rows: what the output lists in an order that
+    nothing defines, if it does."""
 
     output: str
     scale: float
     axis: int | None = None
     channels: tuple[int, ...] = ()
+    rows: Rows | None = None
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         """Of the output's values, or of what can be broadcast to them."""
@@ -52,12 +55,23 @@ def is_exact(values: NDArray[Any]) -> bool:
     return values.dtype.kind not in "fc"
 
 
-def parts_of(cases: Sequence[Case], like: Mapping[str, Part] | None = None) -> dict[str, Part]:
+def parts_of(cases: Sequence[Case], like: Mapping[str, Part] | None = None, rows: Sequence[Rows] = ()) -> dict[str, Part]:
     """By its name, each output, or each group of its channels whose magnitudes over all cases are apart from the others'. like: the parts
-    to take instead, each with its scale in these cases."""
+    to take instead, each with its scale in these cases.  rows: what they list in an order that nothing defines."""
     if like is None:
-        like = {key: part for name in cases[0].expected for key, part in _parts(name, cases).items()}
+        like = listing({key: part for name in cases[0].expected for key, part in _parts(name, cases, rows).items()}, rows)
     return {key: replace(part, scale=_scale([part.of(case.expected[part.output]) for case in cases])) for key, part in like.items()}
+
+
+def listing(parts: Mapping[str, Part], rows: Sequence[Rows]) -> dict[str, Part]:
+    """The parts, each with the rows that its output lists."""
+    of = {name: each for each in rows for name in each.axes}
+    return {key: replace(part, rows=of.get(part.output)) for key, part in parts.items()}
+
+
+def rows_of(parts: Mapping[str, Part]) -> tuple[Rows, ...]:
+    """All that their outputs list, each once."""
+    return tuple({id(part.rows): part.rows for part in parts.values() if part.rows is not None}.values())
 
 
 def scale_of(parts: Mapping[str, Part]) -> dict[str, float]:
@@ -72,13 +86,14 @@ def _scale(arrays: Sequence[NDArray[Any]]) -> float:
     return max(1.0 if is_exact(values) else float(np.abs(values).max(initial=0.0)) for values in arrays)
 
 
-def _parts(name: str, cases: Sequence[Case]) -> dict[str, Part]:
-    """The groups along the axis with the widest gap; all of the output where there is none."""
+def _parts(name: str, cases: Sequence[Case], rows: Sequence[Rows]) -> dict[str, Part]:
+    """The groups along the axis with the widest gap, which is not that of rows; all of the output where there is none."""
+    lists = {each.axes[name] for each in rows if name in each.axes}
     arrays = [case.expected[name] for case in cases]
     ranks = {values.ndim for values in arrays}
     widest, groups = 0.0, list[Part]()
     if not is_exact(arrays[0]) and len(ranks) == 1:
-        for axis in range(0 if cases[0].pixels.ndim == 3 else 1, arrays[0].ndim):
+        for axis in (axis for axis in range(0 if cases[0].pixels.ndim == 3 else 1, arrays[0].ndim) if axis not in lists):
             gap, channels = _groups([values.shape[axis] for values in arrays], arrays, axis)
             if gap > widest:
                 widest, groups = gap, [Part(name, 0.0, axis, tuple(sorted(group))) for group in channels]

@@ -1,14 +1,15 @@
 """What a verification would have noticed, and how far a runtime may therefore be from the reference."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .parts import Part
+from .parts import Part, listing
+from .precision import GROSS, MOST_LOWER, TWICE, is_lower
+from .rows import Rows
 
 MOST = 1e-4
 """The largest tolerance, relative to the reference's largest magnitude."""
-MOST_REDUCED = 1e-2
-"""The largest one where a runtime was told to multiply in less than float32: TF32 rounds to 2^-11."""
 LEAST = 4e-6
 """The smallest one: some thirty roundings of float32, which the steps themselves may cost."""
 MARGIN = 10.0
@@ -18,6 +19,11 @@ QUICK = "only a few inputs were run; export it without --quick to verify it"
 """What is said of a bundle that was exported quickly, wherever it is looked at."""
 SHIFT = "mean shifted by one grey level"
 """The smallest of the known mistakes."""
+
+
+def most_rounding(precision: str) -> float:
+    """What is taken for rounding in a precision, relative; what moves something by more decides it."""
+    return MOST_LOWER if is_lower(precision) else MOST
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,15 @@ class OutputTruth:
     """What an output, or a part of it, is compared with. kind: FLOAT64, the original evaluated in float64; or NOISE, the original itself in
     its own float32.  error: relative; with FLOAT64 how far the original's float32 is from it, with NOISE how far the original is
     from itself: optimized and not, in a batch and alone, fed with values one rounding away.  reason: why there is no float64; ""
-    where there is.  rounding: how far one rounding of every value of the model-ready tensor moves the original, where that is MOST at most
-    and is not in `error` already; it is one draw of the noise as `error` is, and either may be lucky."""
+    where there is.  rounding: how far one rounding of every value of the model-ready tensor moves the original, where that is
+    most_rounding() at most and is not in `error` already; it is one draw of the noise as `error` is, and either may be lucky.
+    precision: the original's own, "float32" above."""
 
     kind: str
     error: float
     reason: str = ""
     rounding: float = 0.0
+    precision: str = "float32"
 
 
 FLOAT64, NOISE = "float64", "noise"
@@ -62,9 +70,11 @@ class Power:
     untouched: the outputs that no value of the picture goes into: no mistake can show there, and what they are is all that is verified.
     groups: by name, the parts of outputs whose channels have units of their own; {} in older reports.
     truths: what each part is compared with; {} in older reports.  steps: how far one rounding of the model-ready tensor moves the
-    original, where that is more than MOST, as it is where it decides a step (QuantizeLinear on a tie, a threshold); else 0.  room: as much,
-    where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A runtime that is
-    off by more than its tolerance is judged by a tolerance that is so much larger."""
+    original, where that is more than most_rounding(), as it is where it decides a step (QuantizeLinear on a tie, a threshold); else 0.
+    room: as much, where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A
+    runtime that is off by more than its tolerance is judged by a tolerance that is so much larger.  precision: of the files; "float32" in
+    older reports.  rows: what outputs list in an order that nothing defines.  numbers: by output, in how many inputs the number of its
+    rows was not compared; neither is in older reports."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -83,41 +93,65 @@ class Power:
     steps: float = 0.0
     room: float = 0.0
     groups: Mapping[str, Part] = field(default_factory=dict)
+    precision: str = "float32"
+    rows: tuple[Rows, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, Part]:
         """What is compared by itself, by its name: each output, or each group of its channels."""
         grouped = {part.output for part in self.groups.values()}
-        return {name: Part(name, value) for name, value in self.scale.items() if name not in grouped} | dict(self.groups)
+        whole = {name: Part(name, value) for name, value in self.scale.items() if name not in grouped}
+        return listing(whole | dict(self.groups), self.rows)
 
     @property
     def bare_errors(self) -> dict[str, float]:
         """By part, of the bare backbone in float32 on the CPU; 0 where it is what the output is compared with."""
         return {key: truth.error if truth.kind == FLOAT64 else 0.0 for key, truth in self.truths.items()}
 
-    def bounds(self, part: str, bare: float | None, *, reduced: bool = False) -> tuple[float, float]:
-        """How far a runtime may be from the reference in this part to pass, and how far before it fails: ten times what the bare
-        network errs by there, or the original's own noise, or what one rounding of its input moves; a thousandth at most (a hundredth
-        in TF32), beyond which it is not noise but wrong. Between the two it is inconclusive.
+    def precision_of(self, *, reduced: bool) -> str:
+        """That a runtime is judged in: a network in float32 is one in TF32 where it multiplies in that. reduced: as Runtime's."""
+        if self.precision in ("float32", "tf32"):
+            return "tf32" if reduced else "float32"
+        return self.precision
 
-        bare: what the bare network errs by there in that runtime; None where nobody has measured it: then as all runtimes together.
-        reduced: whether that runtime multiplies in less than float32, as it was told to.
+    def bounds(self, part: str, bare: float | None, precision: str = "float32") -> tuple[float, float]:
+        """How far a runtime may be from the reference in this part to pass, and how far before it fails: ten times what the bare
+        network errs by there, or the original's own noise, or what one rounding of its input moves; a thousandth at most, beyond which it
+        is not noise but wrong. In a lower precision: twice what the bare network errs by in that precision there, and three times, for its
+        error is one draw of the noise and may be a lucky one. Between the two it is inconclusive.
+
+        bare: what the bare network errs by there in that runtime; None where nobody has measured it: then as all runtimes together, and in
+        a lower precision nothing is known.
         """
         if self.asked is not None:
             return self.asked, self.asked
+        if is_lower(precision):
+            if bare is None:
+                return LEAST, sys.float_info.max
+            most, noise = max(LEAST, TWICE * self._errs(part, bare)), self._errs(part, bare)
+            return most + self.slack, most + noise + 2 * self.slack
         truth = self.truths.get(part)
         noise = 0.0 if truth is None else truth.error if truth.kind == NOISE else truth.rounding
         if bare is None:
             return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, noise), MOST) + 2 * self.slack)
         most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * noise)
-        passes, fails = (MOST_REDUCED, MOST_REDUCED) if reduced else (MOST, MARGIN * MOST)
         itself = noise if truth is not None and truth.kind == NOISE else 0.0  # nobody is wrong who is as near to it as it is to itself
-        return min(most, passes) + self.slack, max(min(most, fails), itself) + 2 * self.slack  # where a resize rounds is luck
+        return min(most, MOST) + self.slack, max(min(most, MARGIN * MOST), itself) + 2 * self.slack  # where a resize rounds is luck
 
-    def weakness(self, tolerances: Mapping[str, float] | None = None, bares: Mapping[str, float] | None = None) -> str | None:
+    def seen(self, part: str, tolerance: float, bare: float | None, precision: str) -> float:
+        """From which movement on a mistake is beyond the tolerance, whatever the noise of a lower precision does to it: it may take away as
+        much as it makes the bare network err by."""
+        return tolerance + (self._errs(part, bare or 0.0) if is_lower(precision) else 0.0)
+
+    def weakness(
+        self, tolerances: Mapping[str, float] | None = None, bares: Mapping[str, float] | None = None, precision: str = "float32"
+    ) -> str | None:
         """Why a pass would mean nothing with these tolerances, of a runtime in which the bare network errs by `bares`, by part; or None."""
         if self.quick:
             return f"quick: {QUICK}"
+        if bares is None and is_lower(precision) and self.asked is None:
+            return f"the bare network in {precision} was not measured in this runtime: what its noise is there is not known"
         tolerances = tolerances or self._everywhere(self.tolerance)
         bares = bares or self._everywhere(self.bare_error)
         for key, part in self.parts.items():
@@ -127,15 +161,17 @@ class Power:
             if bare > tolerances[key]:
                 where = f" in {key}" if len(bares) > 1 else ""
                 most = tolerances[key]
-                return f"the bare backbone in float32 is itself {bare:.1e} from float64{where}, more than the tolerance of {most:.1e}"
+                return f"the bare backbone in {precision} is itself {bare:.1e} from float64{where}, more than the tolerance of {most:.1e}"
         possible = [control for control in self.controls if control.movement is not None]
         if not possible:
             return "none of the known mistakes could show: there is nothing to compare the tolerance with"
+        needed = self.needed(tolerances, bares, precision)
         for name in self._steps():
-            if all(name in self.hidden_from(control, tolerances) for control in possible):
-                return f"none of the known mistakes would move {name} by {MARGIN:g} tolerances of {tolerances[name]:.1e}"
+            if all(name in self.hidden_from(control, needed) for control in possible):
+                return f"none of the known mistakes would move {name} by {_said(tolerances[name], needed[name], precision)}"
+        deciding = [control for control in possible if control.name.endswith(GROSS)] if is_lower(precision) else possible
         for key in self._floats() or list(self.parts)[:1]:
-            blind = [control for control in possible if not self._shows(control, key, tolerances)]
+            blind = [control for control in deciding or possible if not self._shows(control, key, needed)]
             if blind:
                 moved = ", ".join(f"{control.name} {_movement(control, key):.1e}" for control in blind)
                 what = key if len(self.parts) > 1 else "the outputs"
@@ -144,26 +180,43 @@ class Power:
                     if self.slack < tolerances[key] / 2
                     else ('; most of it is for the roundings of a fast resize: form = "exact" (--form exact, with --size H,W) has none')
                 )
-                return f"these mistakes would move {what} by less than {MARGIN:g} tolerances of {tolerances[key]:.1e}: {moved}{mend}"
+                least = _said(tolerances[key], needed[key], precision)
+                return f"these mistakes would move {what} by less than {least}: {moved}{mend}"
         return None
 
-    def hidden_from(self, control: Control, tolerances: Mapping[str, float] | None = None) -> list[str]:
-        """The outputs compared for equality in which a mistake that can happen would not have shown."""
-        tolerances = tolerances or self._everywhere(self.tolerance)
-        return [
-            name for name in self._steps() if control.movement is not None and control.movements.get(name, 0.0) < MARGIN * tolerances[name]
-        ]
+    def hidden(self, tolerances: Mapping[str, float], bares: Mapping[str, float], precision: str) -> tuple[str, ...]:
+        """The names of the mistakes that can happen and would not have shown everywhere, though what was verified is worth something."""
+        needed = self.needed(tolerances, bares, precision)
+        parts = self._floats() or list(self.parts)[:1]
+        possible = [control for control in self.controls if control.movement is not None]
+        return tuple(control.name for control in possible if not all(self._shows(control, key, needed) for key in parts))
+
+    def needed(self, tolerances: Mapping[str, float], bares: Mapping[str, float], precision: str) -> dict[str, float]:
+        """By part, how far a mistake has to move it: by ten tolerances; in a lower precision see seen()."""
+        if not is_lower(precision):
+            return {key: MARGIN * tolerance for key, tolerance in tolerances.items()}
+        return {key: self.seen(key, tolerance, bares[key], precision) for key, tolerance in tolerances.items()}
+
+    def hidden_from(self, control: Control, needed: Mapping[str, float] | None = None) -> list[str]:
+        """The outputs compared for equality in which a mistake that can happen would not have shown. needed: None: ten tolerances."""
+        needed = needed or self._everywhere(MARGIN * self.tolerance)
+        return [name for name in self._steps() if control.movement is not None and control.movements.get(name, 0.0) < needed[name]]
 
     def _everywhere(self, value: float) -> dict[str, float]:
         return dict.fromkeys(self.parts, value)
 
-    def _shows(self, control: Control, part: str, tolerances: Mapping[str, float]) -> bool:
+    def _errs(self, part: str, bare: float) -> float:
+        """What the bare network errs by, or where there is no float64 the original from itself."""
+        truth = self.truths.get(part)
+        return max(bare, truth.error) if truth is not None and truth.kind == NOISE else bare
+
+    def _shows(self, control: Control, part: str, needed: Mapping[str, float]) -> bool:
         """In a part of floats. Where there are none: in any other output, but for the smallest mistake, of which the report says whether it
         would have: integers are steps."""
         steps = self._steps()
         if steps and not self._floats():
-            return control.name.endswith(SHIFT) or len(self.hidden_from(control, tolerances)) < len(steps)
-        return _movement(control, part) >= MARGIN * tolerances[part]
+            return control.name.endswith(SHIFT) or len(self.hidden_from(control, needed)) < len(steps)
+        return _movement(control, part) >= needed[part]
 
     def _floats(self) -> list[str]:
         """The parts that are compared by their size and depend on the picture."""
@@ -177,3 +230,10 @@ class Power:
 def _movement(control: Control, part: str) -> float:
     """How far a mistake moves a part; in older reports that which it moves least."""
     return control.movements.get(part, control.movement or 0.0)
+
+
+def _said(tolerance: float, needed: float, precision: str) -> str:
+    """How far a mistake has to move something, in words."""
+    if not is_lower(precision):
+        return f"{MARGIN:g} tolerances of {tolerance:.1e}"
+    return f"{needed:.1e}, the tolerance of {tolerance:.1e} and the noise of {precision}"

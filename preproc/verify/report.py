@@ -6,18 +6,26 @@ from typing import Any
 
 from .parts import Part
 from .power import Control, OutputTruth, Power
+from .rows import Rows
 from .runtimes import RUNTIMES, Runtime
+from .split import Split
 
 PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "absent"
 
 
 @dataclass(frozen=True)
 class PartResult:
-    """In one part of the outputs: the largest error, what the bare network errs by there and what may be, all relative to its scale."""
+    """In one part of the outputs: the largest error, what the bare network errs by there and what may be, all relative to its scale.
+    split: what the error is made of, on the golden samples; None where that was not measured."""
 
     error: float
     bare: float | None
     tolerance: float
+    split: Split | None = None
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "PartResult":
+        return PartResult(**(dict(data) | ({"split": Split(**data["split"])} if data.get("split") else {})))
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,9 @@ class Result:
     """One runtime's verdict. error: the largest, relative to the part's scale.  worst: the input it happened on.
     top1: share of pictures whose largest output is the reference's.  ran: what ran where.  bare: what the bare network errs by in this
     runtime, fed with the reference's ready values; None where it was not run.  tolerance: what this runtime may err by.  parts: these three
-    in each part of the outputs, of which they are the largest here; {} in older reports, and where the runtime did not run."""
+    in each part of the outputs, of which they are the largest here; {} in older reports, and where the runtime did not run.
+    precision: that it was judged in.  hidden: the known mistakes that its noise there would have hidden, where it passed nonetheless.
+    moved: how many of the `rows` that outputs list stood elsewhere than the reference's, where nothing defines their order."""
 
     runtime: str
     verdict: str
@@ -38,15 +48,25 @@ class Result:
     bare: float | None = None
     tolerance: float | None = None
     parts: Mapping[str, PartResult] = field(default_factory=dict)
+    precision: str = "float32"
+    hidden: tuple[str, ...] = ()
+    moved: int = 0
+    rows: int = 0
 
     def bare_of(self, part: str) -> float:
         """What the bare network errs by in this part; in older reports in all of them."""
         own = self.parts[part].bare if part in self.parts else None
         return own if own is not None else self.bare or 0.0
 
+    def seen(self, power: Power, part: str) -> float:
+        """From which movement on a mistake in this part is beyond what this runtime may err by."""
+        own = self.parts[part]
+        return power.seen(part, own.tolerance, own.bare, self.precision)
+
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Result":
-        return Result(**(dict(data) | {"parts": {key: PartResult(**part) for key, part in data.get("parts", {}).items()}}))
+        parts = {key: PartResult.from_json(part) for key, part in data.get("parts", {}).items()}
+        return Result(**(dict(data) | {"parts": parts, "hidden": tuple(data.get("hidden", ()))}))
 
 
 @dataclass(frozen=True)
@@ -91,8 +111,9 @@ class Report:
 
     def bare_errors(self, runtime: Runtime) -> dict[str, float] | None:
         """By part, what the bare network erred by in this runtime as it was measured; else in those that run the same file, or in all: the
-        worst."""
-        known = [result for result in self.results if result.bare is not None]
+        worst. Only in the precision that it will be judged in."""
+        precision = self.power.precision_of(reduced=runtime.reduced)
+        known = [result for result in self.results if result.bare is not None and result.precision == precision]
         same = [result for result in known if runtime.file is not None and _file(result.runtime) == runtime.file]
         chosen = [result for result in known if result.runtime == runtime.name] or same or known
         return {key: max(result.bare_of(key) for result in chosen) for key in self.power.parts} if chosen else None
@@ -111,8 +132,13 @@ class Report:
         power |= {key: tuple(power.get(key, ())) for key in ("exact", "untouched")}
         power["truths"] = {name: OutputTruth(**truth) for name, truth in power.get("truths", {}).items()}
         power["groups"] = {key: Part(**part | {"channels": tuple(part["channels"])}) for key, part in power.get("groups", {}).items()}
+        power["rows"] = tuple(
+            Rows(rows["axes"], {name: tuple(key) for name, key in rows["keys"].items()}) for rows in power.get("rows", ())
+        )
         fields = {key: value for key, value in data.items() if key != "ok"}
-        fields |= {"power": Power(**power), "results": tuple(Result.from_json(result) for result in data["results"])}
+        older = {"precision": "tf32"} if data.get("tf32") else {}  # older reports say it once, of all CUDA devices
+        told = [(older if result["runtime"].endswith("-cuda") else {}) | dict(result) for result in data["results"]]
+        fields |= {"power": Power(**power), "results": tuple(map(Result.from_json, told))}
         if data.get("original"):
             results = tuple(Result.from_json(result) for result in data["original"]["results"])
             fields["original"] = Original(**(data["original"] | {"results": results}))

@@ -8,29 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cases import Case, Given, Truth
-from .difference import differences
+from .difference import arranged, differences
 from .parts import Part
-from .power import LEAST, MOST
+from .power import LEAST, most_rounding
+from .runtimes import Outputs
 from .unresolved import with_unresolved
 
 TOGETHER = 5
 """Pictures in a batch."""
 
 
-def batches(singles: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, given: Given, ties: bool) -> list[Case]:
+def batches(
+    singles: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, given: Given, ties: bool, precision: str = "float32"
+) -> list[Case]:
     """Five different pictures of each size, from the cases of each alone. An output that has a row for each picture, whatever else is in
     the batch, is put together from these, or the reference's answer to the batch where that is another by more than half of the smallest
     tolerance; any other one is that answer, too, and its name is in `whole`.
 
-    given: as make_cases() has it.  ties: whether there may be some.
+    given, precision: as make_cases() has them.  ties: whether there may be some.
     """
     by_size: dict[tuple[int, ...], list[Case]] = {}
     for case in singles:
         by_size.setdefault(case.pixels.shape[1:], []).append(case)
-    return [_batch(same[:: max(1, len(same) // TOGETHER)][:TOGETHER], truth, parts, given=given, ties=ties) for same in by_size.values()]
+    together = [same[:: max(1, len(same) // TOGETHER)][:TOGETHER] for same in by_size.values()]
+    return [_batch(chosen, truth, parts, given=given, ties=ties, precision=precision) for chosen in together]
 
 
-def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, given: Given, ties: bool) -> Case:
+def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, given: Given, ties: bool, precision: str) -> Case:
     pixels = np.concatenate([case.pixels for case in chosen])
     title = f"batch of {len(chosen)} ({'x'.join(map(str, chosen[0].pixels.shape[1:]))})"
     names = list(chosen[0].expected)
@@ -40,12 +44,12 @@ def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, g
     ready = np.concatenate([case.ready for case in chosen if case.ready is not None])
     if truth.per_picture:
         return Case(title, pixels, joined, given(ready), unresolved=masks)
-    made = Case(title, pixels, truth(ready), given(ready), ready=ready)
+    made = Case(title, pixels, _as_alone(truth(ready), Case(title, pixels, joined), parts), given(ready), ready=ready)
     off = {name: _off(made.expected[name], values, name, masks, parts) for name, values in joined.items()}
-    apart = {name for name, error in off.items() if error <= MOST}
+    apart = {name for name, error in off.items() if error <= most_rounding(precision)}
     whole = frozenset(set(names) - apart)
     if whole and ties:
-        (made,) = with_unresolved([made], truth, parts)
+        (made,) = with_unresolved([made], truth, parts, precision=precision)
     return replace(
         made,
         expected={name: joined[name] if off.get(name, np.inf) <= LEAST / 2 else made.expected[name] for name in names},
@@ -72,6 +76,11 @@ def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
     if any(array.shape[:1] != (1,) or array.shape[1:] != arrays[0].shape[1:] for array in arrays):
         return None
     return np.concatenate(arrays)
+
+
+def _as_alone(answer: Outputs, joined: Case, parts: Mapping[str, Part]) -> Outputs:
+    """The batch's answer with its rows where they are in its pictures' alone."""
+    return arranged(answer, joined, parts).whole
 
 
 def _off(answer: NDArray[Any], joined: NDArray[Any], name: str, masks: Mapping[str, NDArray[np.bool_]], parts: Mapping[str, Part]) -> float:

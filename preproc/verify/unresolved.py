@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..host import Progress, paced, silent
-from .cases import Case, Truth
+from .cases import Answers, Case
+from .difference import arranged
 from .parts import Part, is_exact
-from .power import LEAST, MOST
+from .power import LEAST, most_rounding
+from .precision import UNITS, is_lower
 
 PAIRS = 2
 """Of neighbours on opposite sides. A tie that a runtime's roundings may decide otherwise is nearer than these are by far, so that one of
@@ -28,34 +30,40 @@ def has_ties(cases: Sequence[Case]) -> bool:
 
 
 def with_unresolved(
-    cases: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, by: float = LEAST, progress: Progress = silent
+    cases: Sequence[Case],
+    truth: Answers,
+    parts: Mapping[str, Part],
+    *,
+    by: float = LEAST,
+    precision: str = "float32",
+    progress: Progress = silent,
 ) -> list[Case]:
     """The cases, those whose ready tensor is known with what a change of it by the roundings of the steps moves in the original.
 
-    by: how large these are, relative to the largest ready value.
+    by: how large these are, relative to the largest ready value.  precision: of the files; in a lower one a few roundings of its own are
+    larger.
     """
+    by = max(by, 4 * UNITS[precision]) if is_lower(precision) else by
+    most = most_rounding(precision)
     return [
-        case if case.ready is None else replace(case, unresolved=_unresolved(truth, case.ready, case.expected, parts, by))
+        case if case.ready is None else replace(case, unresolved=_unresolved(truth, case.ready, case, parts, by, most))
         for case in paced(list(cases), "looking for ties", progress)
     ]
 
 
 def _unresolved(
-    truth: Truth, ready: NDArray[Any], expected: Mapping[str, NDArray[Any]], parts: Mapping[str, Part], by: float
+    truth: Answers, ready: NDArray[Any], case: Case, parts: Mapping[str, Part], by: float, most: float
 ) -> dict[str, NDArray[np.bool_]]:
+    expected, case = case.expected, replace(case, unresolved={})
     found = {name: np.zeros(values.shape, bool) for name, values in expected.items()}
-    rows = set()
+    rows = set[str]()
     for neighbour in _neighbours(ready, by):
-        for name, got in truth(neighbour).items():
-            values = expected[name]
-            if got.shape != values.shape:
-                rows.add(name)
-            elif is_exact(values):
-                found[name] |= got != values
-            else:
-                for part in parts.values():
-                    if part.output == name:
-                        found[name][part.index()] |= part.of(np.abs(got - values)) > MOST * part.scale
+        got = truth(neighbour)
+        rows |= {name for name, values in expected.items() if got[name].shape != values.shape}
+        for view in arranged(got, case, parts).views:
+            for part in (part for part in parts.values() if part.output not in rows):
+                values, other = (part.of(each[part.output]) for each in (expected, view))
+                found[part.output][part.index()] |= other != values if is_exact(values) else np.abs(other - values) > most * part.scale
     found |= {name: np.array(True) for name in rows}
     return {name: mask for name, mask in found.items() if mask.any()}
 

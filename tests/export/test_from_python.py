@@ -86,8 +86,8 @@ def test_photographs_of_any_size():
 
 
 def test_the_other_words_of_a_recipe():
-    recipe = recipe_of(MODEL, size=(64, 48), labels=["a", "b"], opset=21, fold="require", tf32=True, tolerance=1e-3, outputs=["y"])
-    assert recipe.export == ExportSpec(formats=("onnx",), fold="require", opset=21, tolerance=1e-3, tf32=True)
+    recipe = recipe_of(MODEL, size=(64, 48), labels=["a", "b"], opset=21, fold="require", precision="tf32", tolerance=1e-3, outputs=["y"])
+    assert recipe.export == ExportSpec(formats=("onnx",), fold="require", opset=21, tolerance=1e-3, precision="tf32")
     assert (recipe.labels, recipe.backbone.outputs, recipe.name) == (("a", "b"), ("y",), "net")
 
 

@@ -105,7 +105,7 @@ REFUSED = {
     ),
     "as weight": ([node("Conv", "k x", "y")], {"k": W}, "used as the weight"),
     "cast": (
-        [node("Cast", "x", "h", to=TensorProto.FLOAT16), node("Cast", "h", "d", to=DOUBLE), conv(source="d")],
+        [node("Cast", "x", "h", to=TensorProto.UINT8), node("Cast", "h", "d", to=DOUBLE), conv(source="d")],
         {},
         "cast to another type",
     ),

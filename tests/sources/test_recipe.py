@@ -116,6 +116,28 @@ def test_shipped_recipes_load(file):
         ('preset = "imagenet"', 'preset = "imagenet"\n[export]\nformats = ["onx"]', "did you mean 'onnx'"),
         ('preset = "imagenet"', 'preset = "imagenet"\n[export]\nfold = "on"', r"\[export\] fold: expected one of auto, off, require"),
         ('preset = "imagenet"', 'preset = "imagenet"\n[export]\nopset = 11', r"\[export\] opset: expected 18 or newer"),
+        (
+            'preset = "imagenet"',
+            'preset = "imagenet"\n[export]\ntf32 = true',
+            r'\[export\] tf32: expected precision = "tf32", which has taken its place',
+        ),
+        ('preset = "imagenet"', 'preset = "imagenet"\n[export]\nprecision = "fp16"', "did you mean 'float16'"),
+        (
+            'preset = "imagenet"',
+            'preset = "imagenet"\n[export]\nprecision = "int8"',
+            r"expected one of float32, tf32, float16, bfloat16, got 'int8'; `preproc quantize`",
+        ),
+        ('preset = "imagenet"', 'preset = "imagenet"\n[export]\nprecision = 16', r"\[export\] precision: expected one of float32"),
+        (
+            'preset = "imagenet"',
+            'preset = "imagenet"\n[export]\noutputs_precision = "float16"',
+            r'\[export\] outputs_precision: expected float32 for precision = "float32"',
+        ),
+        (
+            'preset = "imagenet"',
+            'preset = "imagenet"\n[export]\nprecision = "float16"\noutputs_precision = "bfloat16"',
+            "expected float32 or float16 for precision",
+        ),
         ("[[steps]]", "[[step]]", r"\[\[steps\]\]: expected the preprocessing steps"),
         ('name = "m"', "name = ", "expected TOML"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
 from preproc.verify import FLOAT64, NOISE, Case, OutputTruth, Power, judge
-from preproc.verify.power import MOST_REDUCED, Control
+from preproc.verify.power import Control
 from tests.conftest import ROOT
 from tests.verify.fake import CASES, EXPECTED, POWER, Fake
 
@@ -132,14 +132,3 @@ def test_a_device_that_dies_behind_the_last_answer_is_one_line():
         Fake(lambda _: expected, proof=RuntimeError("CUDA error: an illegal memory access")), ROOT, cases, power(), bare={"y": 1e-8}
     )
     assert (result.verdict, result.reason) == ("failed", "RuntimeError: CUDA error: an illegal memory access")
-
-
-def test_a_runtime_that_was_told_to_use_tf32_has_room_for_it():
-    cases = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), {"y": np.array([[1.0]])})]
-
-    class Tf32(Fake):
-        reduced = True
-
-    assert judge(Tf32(lambda _: {"y": np.array([[1.002]])}), ROOT, cases, power(), bare={"y": 4e-4}).verdict == "passed"
-    assert judge(Fake(lambda _: {"y": np.array([[1.002]])}), ROOT, cases, power(), bare={"y": 4e-4}).verdict == "failed"
-    assert power().bounds("y", 2e-3, reduced=True) == (MOST_REDUCED, MOST_REDUCED)

@@ -167,7 +167,7 @@ class Answers:
 def made_of(truth, count=3):
     rng = np.random.default_rng(1)
     pictures = [(f"p{number}", rng.integers(0, 256, (1, 4, 4, 3), dtype=np.uint8)) for number in range(count)]
-    return make_cases((FromPixels(layout="NHWC", color="RGB", to="RGB"), Rescale()), truth, pictures)
+    return make_cases((FromPixels(layout="NHWC", color="RGB", to="RGB"), Rescale()), truth, pictures)[0]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,16 +14,20 @@ from torch import Tensor, nn
 from ... import layers
 from ...errors import NotFoldableError, PreprocError, first_line
 from ...layers import Model, Pipeline
-from ...steps import Affine, split_affine_end, subtract_steps
-from .. import Reader, plan_for, rewrite, spoil_border
+from ...steps import PIXEL_DTYPES, Affine, FromPixels, Step, are_whole, split_affine_end, subtract_steps
+from .. import Reader, Whole, plan_for, rewrite, spoil_border, unit_for
 from .walk import TAKING_BIAS, first_convolutions
+
+HALF: dict[Any, Any] = {torch.float16: np.float16, torch.bfloat16: ml_dtypes.bfloat16}
+"""What half precision is for NumPy."""
 
 
 @dataclass(frozen=True)
 class FoldResult:
     """model: the folded copy, or the collapsed one where nothing could be folded.  folded: which of the two.  reason: why not.
     form: what is left at run time besides the cast: "cast" (nothing), "subtract" or "append".
-    convolutions: the names of the weights that took the map up.  refusal: whose message the reason is."""
+    convolutions: the names of the weights that took the map up.  refusal: whose message the reason is.  why: the reason for the form, in
+    half precision."""
 
     model: Model
     folded: bool
@@ -30,18 +35,22 @@ class FoldResult:
     form: str | None = None
     convolutions: tuple[str, ...] = ()
     refusal: NotFoldableError | None = None
+    why: str = ""
 
 
-def fold(model: Model, *, example: Tensor) -> FoldResult:
+def fold(model: Model, *, example: Tensor, dtype: torch.dtype | None = None) -> FoldResult:
     """Moves the affine end of the model's pipeline into the first convolution, exactly, zero-padded borders included.
 
     model: prepend(pipeline, backbone); it is not changed.  example: pixels as the model takes them, of a size it accepts.
+    dtype: float16 or bfloat16, of a backbone that is in float32 and will be narrowed: the folded weights are rounded to it, and the
+    biases make up for that. In such a dtype, and where the weights have it already, whole numbers are subtracted of grey levels: it
+    holds these, and no others.
     Where the fold is impossible the collapsed affine stays in front, and `reason` says why.
     """
     if not isinstance(model, Model):
         raise PreprocError(f"expected a Model, which prepend(pipeline, network) makes, got {type(model).__name__}", name="wrong-object")
     try:
-        return _fold(model, example)
+        return _fold(model, example, dtype)
     except NotFoldableError as error:
         collapsed = model.pipeline
         if isinstance(collapsed, Pipeline):
@@ -55,7 +64,7 @@ def why_not_foldable(model: Model, *, example: Tensor) -> str | None:
     return fold(model, example=example).reason
 
 
-def _fold(model: Model, example: Tensor) -> FoldResult:
+def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResult:
     if not isinstance(model.pipeline, Pipeline):
         raise PreprocError(
             f"expected a Model made by prepend(), got one whose pipeline is a {type(model.pipeline).__name__}", name="wrong-object"
@@ -65,19 +74,29 @@ def _fold(model: Model, example: Tensor) -> FoldResult:
     kept, affine = split_affine_end(model.pipeline.steps(), channels=ready.shape[1])
     found = first_convolutions(model.backbone, ready)
     readers = found(ready.shape[1])
-    plan = plan_for(readers, affine, found)
     backbone = copy.deepcopy(model.backbone)
     found.stand_in(backbone)
     convolutions = [_Convolution(backbone, reader) for reader in readers]
-    rewrite(convolutions, plan)
+    narrow = dtype or next((item.dtype for item in convolutions if item.dtype in HALF), None)
+    levels = _levels(kept)
+    unit = unit_for([item.weights()[0] for item in convolutions], affine, top=levels) if narrow == torch.float16 else 1.0
+    whole: Whole | None = "each" if narrow is not None and levels == 255 and are_whole(kept) else None
+    plan = plan_for(readers, Affine(affine.matrix / unit, affine.offset), found, whole=whole, unit=unit)
+    rewrite(convolutions, plan, dtype=HALF.get(narrow))
     like = next(model.pipeline.buffers(), ready)
-    left = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in [*kept, *subtract_steps(plan.shift)]]
+    left = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in [*kept, *subtract_steps(plan.shift, unit=unit)]]
     front: list[nn.Module] = list(left)
     if plan.constant is not None:
         front.append(_Append(plan.constant))
     folded = Model(nn.Sequential(*front), backbone)
     _check_runs(folded, example, convolutions)
-    return FoldResult(folded, True, None, plan.form, tuple(sorted(reader.weight for reader in readers)))
+    return FoldResult(folded, True, None, plan.form, tuple(sorted(reader.weight for reader in readers)), why=plan.why)
+
+
+def _levels(kept: Sequence[Step]) -> float:
+    """The largest of what the steps start with; of floats nobody knows."""
+    first = kept[0] if kept else None
+    return PIXEL_DTYPES[first.pixel_dtype] if isinstance(first, FromPixels) else 1.0
 
 
 def _check_runs(folded: Model, example: Tensor, convolutions: Sequence["_Convolution"]) -> None:
@@ -113,12 +132,7 @@ class _Convolution:
 
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         weight, bias = self._get(self.reader.weight), None if self.reader.bias is None else self._get(self.reader.bias)
-        if weight.dtype == torch.bfloat16:
-            raise NotFoldableError(
-                "the weights are bfloat16, which NumPy has no arithmetic for; fold in float32 and convert then", name="fold-dtype"
-            )
-        array = weight.detach().cpu().numpy()
-        return self.reader.arranged(array), None if bias is None else bias.detach().cpu().numpy()
+        return self.reader.arranged(_array(weight)), None if bias is None else _array(bias)
 
     def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
         owner, weight_name = self._place(self.reader.weight)
@@ -134,6 +148,10 @@ class _Convolution:
         else:
             owner.bias = _like(old, bias)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._get(self.reader.weight).dtype
+
     def given_a_bias(self) -> nn.Module | None:
         """The module that has a bias now where it was read without one."""
         owner, _ = self._place(self.reader.weight)
@@ -148,8 +166,15 @@ class _Convolution:
         return value
 
 
-def _like(old: Tensor, values: Any) -> nn.Parameter:
-    return nn.Parameter(torch.from_numpy(values).to(old.device, old.dtype), requires_grad=old.requires_grad)
+def _array(values: Tensor) -> NDArray[Any]:
+    """In NumPy, which calls bfloat16 ml_dtypes'."""
+    held = values.detach().cpu()
+    return held.float().numpy().astype(ml_dtypes.bfloat16) if held.dtype == torch.bfloat16 else held.numpy()
+
+
+def _like(old: Tensor, values: NDArray[Any]) -> nn.Parameter:
+    held = values.astype(np.float32) if values.dtype == ml_dtypes.bfloat16 else values
+    return nn.Parameter(torch.from_numpy(held).to(old.device, old.dtype), requires_grad=old.requires_grad)
 
 
 def uncorrected_border(backbone: nn.Module, affine: Affine, example: Tensor) -> NDArray[np.float64] | None:

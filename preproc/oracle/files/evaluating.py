@@ -1,13 +1,13 @@
 """What an .onnx file computes, in float64: node by node, in NumPy."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .integers import INTEGERS
+from .integers import INTEGERS, ROUNDING, UNROUNDED
 from .moving import MOVING, widened
 from .pointwise import POINTWISE, Form
 from .reading import Array, Graph, Node, NotInDoubleError, read
@@ -23,38 +23,44 @@ Values = Callable[[str], Any]
 
 
 class DoubleFile:
-    """An .onnx file whose float32 is float64: weights, constants, inputs, all that is computed from them. Integers stay integers, and a
-    scale is the number that the file has. Independent of ONNX Runtime, of `onnx.reference` and of our own graphs: tests compare it.
+    """An .onnx file whose float32, float16 and bfloat16 are float64: weights, constants, inputs, all that is computed from them, what it
+    casts to one of them. Integers stay integers, and a scale is the number that the file has. Independent of ONNX Runtime, of
+    `onnx.reference` and of our own graphs: tests compare it.
 
-    Raises NotInDoubleError where an operator has no form here, or rounds to less than float32 itself.
+    rounds: whether QuantizeLinear rounds and saturates; False: a quantized network with its own weights, and nothing rounded in between.
+    Raises NotInDoubleError where an operator has no form here, or rounds to less than 16 bits itself; with rounds=False also where one
+    rounds that has no form without it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.graph = read(path)
-        _check(self.graph)
+    def __init__(self, path: Path, *, rounds: bool = True) -> None:
+        self.graph, self.forms = read(path), FORMS if rounds else {**FORMS, **UNROUNDED}
+        _check(self.graph, ROUNDING if not rounds else ())
 
     def __call__(self, feeds: Mapping[str, Array], names: tuple[str, ...], *, most: float = np.inf) -> dict[str, Array]:
-        """feeds: every input that is no weight; floats as float64.  names: of the outputs that are wanted.
+        """feeds: every input that is no weight; floats as float64; and values inside, in place of what makes them.
+        names: of the outputs that are wanted.
         most: multiply-adds, beyond which NotInDoubleError is raised: counted from shapes, so the same on every machine."""
-        run = _Run(most)
+        run = _Run(most, self.forms)
         values = run.graph(self.graph, {name: widened(value) for name, value in feeds.items()}, _nothing, names)
         return {name: np.asarray(values[name]) for name in names}
 
 
-def _check(graph: Graph) -> None:
+def _check(graph: Graph, refused: Container[str] = ()) -> None:
     for node in graph.nodes:
         if node.kind not in FORMS and node.kind not in CONTROL:
             raise NotInDoubleError(f"there is no float64 form of {node.kind}")
+        if node.kind in refused:
+            raise NotInDoubleError(f"there is no form of {node.kind} that does not round")
         for value in node.attributes.values():
             if isinstance(value, Graph):
-                _check(value)
+                _check(value, refused)
 
 
 class _Run:
     """One evaluation. left: multiply-adds that may still be made."""
 
-    def __init__(self, most: float) -> None:
-        self.most = self.left = most
+    def __init__(self, most: float, forms: Mapping[str, Form]) -> None:
+        self.most, self.left, self.forms = most, most, forms
 
     def graph(self, graph: Graph, feeds: Mapping[str, Array], outer: Values, names: tuple[str, ...]) -> dict[str, Array]:
         """The outputs `names`. outer: values of the graph around it. Values that nobody reads any more go at once."""
@@ -72,6 +78,8 @@ class _Run:
             return widened(weights[name]) if name in weights else outer(name)
 
         for node in graph.nodes:
+            if any(name in inputs for name in node.outputs):
+                continue
             if node.kind in CONTROL:
                 made = self._if(node, value) if node.kind == "If" else self._loop(node, value)
             else:
@@ -88,7 +96,7 @@ class _Run:
         if self.left < 0:
             raise NotInDoubleError(f"it takes more than {self.most:.1e} multiply-adds a batch")
         with np.errstate(all="ignore"):
-            made = FORMS[node.kind](node, *given)
+            made = self.forms[node.kind](node, *given)
         return made if isinstance(made, tuple) else (made,)
 
     def _if(self, node: Node, around: Values) -> tuple[Array, ...]:

@@ -32,6 +32,11 @@ def _quantize(node: Node, x: Array, scale: Array, zero: Array | None = None) -> 
     return rounded(x, _beside(node, scale, x), 0 if zero is None else _beside(node, zero, x), dtype)
 
 
+def _unrounded(node: Node, x: Array, scale: Array, zero: Array | None = None) -> Array:
+    """Not an integer, nor within its limits."""
+    return np.asarray(x / _beside(node, scale, x) + (0 if zero is None else _beside(node, zero, x).astype(np.float64)))
+
+
 def _dequantize(node: Node, x: Array, scale: Array, zero: Array | None = None) -> Array:
     less = 0 if zero is None else _beside(node, zero, x).astype(np.float64)
     return np.asarray((x.astype(np.float64) - less) * _beside(node, scale, x))
@@ -126,3 +131,8 @@ INTEGERS: Mapping[str, Form] = {
     "com.microsoft:QLinearSigmoid": _qlinear_one(lambda _, x: sigmoid(x)),
     "com.microsoft:QuantizeLinear": _quantize,
 }
+
+UNROUNDED: Mapping[str, Form] = {"QuantizeLinear": _unrounded, "com.microsoft:QuantizeLinear": _unrounded}
+"""The forms that do not round."""
+ROUNDING = frozenset(INTEGERS) - {*UNROUNDED, "DequantizeLinear", "com.microsoft:DequantizeLinear"}
+"""Those that have none such."""

@@ -10,8 +10,8 @@ from .reading import Array, Node
 
 
 def widened(x: Array) -> Array:
-    """float32 as float64; what is no float as it is."""
-    return x.astype(np.float64) if x.dtype == np.float32 else x
+    """float32, float16 and bfloat16 as float64; what is no float as it is."""
+    return x.astype(np.float64) if x.dtype.kind == "f" or x.dtype.name == "bfloat16" else x
 
 
 def _constant(node: Node) -> Array:

@@ -54,8 +54,8 @@ def _clip(node: Node, x: Array, low: Array | None = None, high: Array | None = N
 
 
 def dtype_of(node: Node, number: int) -> np.dtype[Any]:
-    """The dtype in which we compute what a file calls by this number: its float32 is float64."""
-    if number in (TensorProto.FLOAT, TensorProto.DOUBLE):
+    """The dtype in which we compute what a file calls by this number: its floats are float64, those of 16 bits among them."""
+    if number in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16):
         return np.dtype(np.float64)
     dtype = helper.tensor_dtype_to_np_dtype(number)
     if dtype.kind not in "biu":

@@ -91,7 +91,7 @@ def _attribute(attribute: onnx.AttributeProto, opsets: Mapping[str, int], folder
     return [item.decode() for item in value] if attribute.type == AttributeProto.STRINGS else value
 
 
-_PLAIN = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BOOL, TensorProto.STRING} | {
+_PLAIN = {getattr(TensorProto, kind) for kind in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "BOOL", "STRING")} | {
     getattr(TensorProto, f"{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)
 }
 

@@ -9,12 +9,12 @@ from torch import nn
 
 from preproc.bundle import to_recipe
 from preproc.bundle.contract import check
-from preproc.errors import BundleError, PreprocError, RecipeError
+from preproc.errors import BundleError, PreprocError
 from preproc.export import export_bundle
 from preproc.export.formats import check_settled, export_torchscript, torchscript
 from preproc.export.formats.torchscript import FLAGS
 from preproc.layers import FromPixels, Model, Normalize, Pipeline, Rescale, prepend
-from preproc.sources import load_recipe, replace
+from preproc.sources import load_recipe
 from preproc.verify import Report
 from preproc.verify.runtimes import load_torchscript
 from tests.conftest import ROOT
@@ -204,9 +204,9 @@ def test_a_network_with_gelu_becomes_a_bundle(tmp_path, formats):
 def test_a_recipe_may_allow_tf32(tmp_path, capsys):
     from preproc.cli.tables import print_report
 
-    recipe = replace(DIGITS, export={"tf32": True, "formats": ("torchscript",)})
-    bundle = export_bundle(recipe, tmp_path / "digits")
+    bundle = export_bundle(DIGITS, tmp_path / "digits", formats=["torchscript"], precision="tf32")
     assert bundle.contract["tf32"] is True
+    assert bundle.contract["precision"] == "tf32"
     assert to_recipe(bundle.contract).export.tf32
     assert bundle.report.tf32
     assert set(flags(load_torchscript(bundle.folder / "model.pt"))) == {(False, False, True, True)}
@@ -217,7 +217,7 @@ def test_a_recipe_may_allow_tf32(tmp_path, capsys):
 def test_float32_is_the_default_and_needs_no_word(exported, capsys):
     from preproc.cli.tables import print_report
 
-    assert "tf32" not in exported.contract
+    assert {"tf32", "precision"}.isdisjoint(exported.contract)
     assert not to_recipe(exported.contract).export.tf32
     assert not Report.from_json(exported.report.to_json()).tf32
     assert set(flags(load_torchscript(exported.folder / "model.pt"))) == {(False, False, True, False)}
@@ -225,18 +225,6 @@ def test_float32_is_the_default_and_needs_no_word(exported, capsys):
     assert "TF32 is allowed" not in capsys.readouterr().out
     with pytest.raises(BundleError, match="values that it never has"):
         check({**exported.contract, "tf32": "yes"}, "here")
-
-
-def test_a_recipes_tf32_is_true_or_false(tmp_path):
-    text = (ROOT / "models" / "digits.toml").read_text()
-    assert "[export]" in text
-    for name in ("digits.stats.json", "digits.labels.txt"):
-        (tmp_path / name).write_bytes((ROOT / "models" / name).read_bytes())
-    (tmp_path / "digits.toml").write_text(text.replace("[export]", "[export]\ntf32 = true"))
-    assert load_recipe(tmp_path / "digits.toml").export.tf32
-    (tmp_path / "digits.toml").write_text(text.replace("[export]", "[export]\ntf32 = 1"))
-    with pytest.raises(RecipeError, match=r"\[export\] tf32: expected true or false, got 1"):
-        load_recipe(tmp_path / "digits.toml")
 
 
 def test_runtimes_get_what_the_contract_allows(exported):

@@ -87,15 +87,14 @@ def test_functions_of_the_model(tmp_path):
     [
         ([helper.make_node("Det", ["x"], ["y"])], "no float64 form of Det"),
         (
-            [helper.make_node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16), helper.make_node("Cast", ["h"], ["y"], to=1)],
-            "makes float16 of its",
+            [helper.make_node("Cast", ["x"], ["h"], to=TensorProto.FLOAT8E5M2), helper.make_node("Cast", ["h"], ["y"], to=1)],
+            "makes float8e5m2 of its",
         ),
-        ([helper.make_node("Mul", ["half", "half"], ["h"]), helper.make_node("Cast", ["h"], ["y"], to=1)], "answers float16"),
-        ([helper.make_node("Cast", ["brain"], ["y"], to=1)], "holds numbers of bfloat16"),
+        ([helper.make_node("Cast", ["eight"], ["y"], to=1)], "holds numbers of float8e5m2"),
     ],
 )
 def test_what_has_no_float64_form_says_why(nodes, reason, tmp_path):
-    weights = {"half": np.ones(3, np.float16), "brain": helper.make_tensor("brain", TensorProto.BFLOAT16, [3], [1.0] * 3)}
+    weights = {"eight": helper.make_tensor("eight", TensorProto.FLOAT8E5M2, [3], [1.0] * 3)}
     file = saved(nodes, tmp_path, weights={name: values for name, values in weights.items() if name in nodes[0].input})
     with pytest.raises(NotInDoubleError, match=reason):
         DoubleFile(file)({"x": X.astype(np.float64)}, ("y",))
@@ -104,6 +103,22 @@ def test_what_has_no_float64_form_says_why(nodes, reason, tmp_path):
 def test_weights_that_are_only_kept_in_half_precision(tmp_path):
     nodes = [helper.make_node("Cast", ["half"], ["w"], to=TensorProto.FLOAT), helper.make_node("Mul", ["x", "w"], ["y"])]
     agrees(saved(nodes, tmp_path, weights={"half": np.full(3, 1 / 3, np.float16)}))
+
+
+@pytest.mark.parametrize(("kind", "third"), [("FLOAT16", 0.333251953125), ("BFLOAT16", 0.333984375)])
+@pytest.mark.parametrize("external", [False, True])
+def test_half_precision_is_float64_with_the_numbers_of_the_file(kind, third, external, tmp_path):
+    """Nothing that it computes is rounded, what it casts to half precision neither."""
+    to = getattr(TensorProto, kind)
+    nodes = [
+        helper.make_node("Cast", ["x"], ["h"], to=to),
+        helper.make_node("MatMul", ["h", "w"], ["m"]),
+        helper.make_node("Add", ["m", "b"], ["s"]),
+        helper.make_node("Cast", ["s"], ["y"], to=TensorProto.FLOAT),
+    ]
+    weights = {"w": helper.make_tensor("w", to, [3, 2], [third] * 6), "b": helper.make_tensor("b", to, [2], [third, 2048.0])}
+    got = DoubleFile(saved(nodes, tmp_path, weights=weights, external=external))({"x": X.astype(np.float64)}, ("y",))["y"]
+    np.testing.assert_allclose(got, X.astype(np.float64) @ np.full((3, 2), third) + [third, 2048], rtol=1e-14)
 
 
 def test_a_form_that_loses_digits_is_seen(tmp_path, monkeypatch):

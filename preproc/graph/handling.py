@@ -1,0 +1,43 @@
+"""What a file makes of its picture before the first product with weights."""
+
+import onnx_ir as ir
+
+from .unread import drop
+from .writing import to_bytes
+
+PRODUCTS = frozenset(
+    f"{start}{kind}" for start in ("", "Fused", "QLinear", "Nhwc") for kind in ("Conv", "MatMul", "Gemm", "ConvTranspose")
+) | {"ConvInteger", "DeformConv", "Einsum", "MatMulInteger", "QGemm", "Attention", "LSTM", "GRU", "RNN"}
+"""Operators that multiply with weights, of any domain."""
+KNOWN = ("", "ai.onnx", "com.microsoft")
+"""The domains whose operators are known; another one's may do anything."""
+
+
+def handling(model: ir.Model, name: str) -> tuple[bytes, list[str]]:
+    """An ONNX file with nothing but what is made of the input `name` alone before the first product with weights; and its outputs' names:
+    the values of that which something behind reads, or which the model answers. In place."""
+    graph = model.graph
+    (picture,) = [value for value in graph.inputs if value.name == name]
+    made = {picture}
+    for node in graph:
+        read = [value for value in node.inputs if value is not None and not _is_constant(value)]
+        if read and made.issuperset(read) and node.domain in KNOWN and node.op_type not in PRODUCTS and not _has_subgraphs(node):
+            made.update(node.outputs)
+    inside = {value.producer() for value in made}
+    ends = [value for value in made if value.is_graph_output() or any(node not in inside for node, _ in value.uses())]
+    ends.sort(key=lambda value: str(value.name))
+    old = list(graph.outputs)
+    graph.outputs[:] = ends
+    for value in old:
+        drop(value)
+    graph.inputs[:] = [picture]
+    return to_bytes(model), [str(value.name) for value in ends]
+
+
+def _is_constant(value: ir.Value) -> bool:
+    producer = value.producer()
+    return value.is_initializer() or (producer is not None and producer.op_type == "Constant")
+
+
+def _has_subgraphs(node: ir.Node) -> bool:
+    return any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values())

@@ -1,0 +1,128 @@
+"""A file in half precision, made by hand of a float32 network, judged as the bundles of such precisions are: a right one passes, and
+each known mistake fails, above the noise of its precision."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from preproc.bundle.contract import to_recipe
+from preproc.export import attach
+from preproc.export.answering import report_on
+from preproc.export.bare import Bare
+from preproc.export.proving import prove
+from preproc.layers import Normalize, Rescale
+from preproc.sources import PixelsSpec
+
+NAME, SIDES = "scores", (8, 8)
+OPSETS = [helper.make_opsetid("", 18)]
+MEAN, LEVELS = np.array([123.48, 117.47, 104.46]), 64.0
+"""In grey levels, nearly as far from whole numbers as can be; and a std by which half precision divides exactly."""
+STEPS = (Rescale(scale=1 / 256), Normalize(mean=MEAN / 256, std=[LEVELS / 256] * 3, unit="0-1"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A float32 file's weights, which half precision holds; its contract with these steps, and what is true of it."""
+    folder = tmp_path_factory.mktemp("made")
+    rng = np.random.default_rng(2)
+    shapes = {"w": (16, 3, 3, 3), "b": (16,), "h": (16, 4)}
+    weights = {name: rng.normal(size=shape).astype(np.float16).astype(np.float64) for name, shape in shapes.items()}
+    ready = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, *SIDES])]
+    file = written(folder / "m.onnx", list(tail("x")), {name: value.astype(np.float32) for name, value in weights.items()}, ready)
+    pixels = PixelsSpec(layout="NHWC", color="RGB", dtype="uint8", size=None, channels=3)
+    contract = attach(file, folder / "bundle", steps=STEPS, pixels=pixels).contract
+    recipe = to_recipe(contract)
+    recipe = replace(recipe, backbone=replace(recipe.backbone, weights=str(file)))
+    return contract, weights, prove(recipe, file)
+
+
+def written(path, nodes, weights, inputs):
+    """weights: arrays in the file's own dtypes."""
+    outputs = [helper.make_tensor_value_info(NAME, TensorProto.FLOAT, ["N", 4])]
+    tensors = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", inputs, outputs, tensors), opset_imports=OPSETS, ir_version=10), path)
+    return path
+
+
+def tail(first):
+    yield helper.make_node("Conv", [first, "w", "b"], ["c"], pads=[1, 1, 1, 1])
+    yield helper.make_node("Relu", ["c"], ["r"])
+    yield helper.make_node("GlobalAveragePool", ["r"], ["g"])
+    yield helper.make_node("Flatten", ["g"], ["f"])
+    yield helper.make_node("MatMul", ["f", "h"], ["o"])
+    yield helper.make_node("Cast", ["o"], [NAME], to=TensorProto.FLOAT)
+
+
+def half_bare(path, weights):
+    narrow = {name: value.astype(np.float16) for name, value in weights.items()}
+    ready = [helper.make_tensor_value_info("x", TensorProto.FLOAT16, ["N", 3, *SIDES])]
+    return written(path, list(tail("x")), narrow, ready)
+
+
+def half(path, weights, *, levels=0.0, swapped=False, doubled=False, rescaled=True, rest="channel"):
+    """Pixels less a whole number for each channel, folded: the rest of the mean through a constant channel, or (wrongly, where zeros are
+    padded) in the bias. levels: that the mean is off by."""
+    mean, std = (MEAN + levels) / (1 if rescaled else 256), np.full(3, LEVELS) / (1 if rescaled else 256)
+    w, bias = weights["w"], weights["b"]
+    if doubled:
+        mean, std = mean + std * MEAN / 256, std * LEVELS / 256
+    whole = np.round(mean)
+    folded, rests = w / std[:, None, None], mean - whole
+    constant = -(folded * rests[:, None, None]).sum(axis=1, keepdims=True)
+    if swapped:
+        folded = folded[:, ::-1]
+    own = {"w": np.concatenate([folded, constant], axis=1), "b": bias}
+    if rest == "bias":
+        own = {"w": folded, "b": bias + constant.sum(axis=(1, 2, 3))}
+    narrow = {name: value.astype(np.float16) for name, value in {**weights, **own, "s": whole[:, None, None]}.items()}
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["p"], to=TensorProto.FLOAT16),
+        helper.make_node("Transpose", ["p"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Sub", ["t", "s"], ["first"]),
+    ]
+    if rest == "channel":
+        narrow["ones"] = np.ones((1, 1, *SIDES), np.float16)
+        nodes += [
+            helper.make_node("Slice", ["first", "zero", "one", "one"], ["z"]),
+            helper.make_node("Mul", ["z", "nothing"], ["n"]),
+            helper.make_node("Add", ["n", "ones"], ["k"]),
+            helper.make_node("Concat", ["first", "k"], ["whole"], axis=1),
+        ]
+        narrow |= {"zero": np.array([0]), "one": np.array([1]), "nothing": np.zeros(1, np.float16)}
+    pixels = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", *SIDES, 3])]
+    return written(path, [*nodes, *tail("whole" if rest == "channel" else "first")], narrow, pixels)
+
+
+def verdict_of(made, file, bare, precision="float16"):
+    contract, _, proof = made
+    report = report_on(file, {**contract, "precision": precision}, proof, ["ort-cpu"], module=None, bare=bare, progress=lambda _: None)
+    (result,) = report.results
+    return report, result
+
+
+@pytest.fixture(scope="module")
+def bare(made, tmp_path_factory):
+    path = half_bare(tmp_path_factory.mktemp("bare") / "bare.onnx", made[1])
+    return Bare({"model.onnx": path}, None, (NAME,), lambda ready: ready.astype(np.float16))
+
+
+def test_a_right_file_in_half_precision_passes(made, bare, tmp_path):
+    report, result = verdict_of(made, half(tmp_path / "m.onnx", made[1]), bare)
+    assert result.verdict == "passed", result
+    assert result.precision == report.power.precision == "float16"
+    assert 1e-5 < result.bare < 1e-2
+    assert result.tolerance == pytest.approx(2 * result.bare)
+    assert result.error <= result.tolerance
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [{"levels": 1}, {"swapped": True}, {"doubled": True}, {"rescaled": False}, {"rest": "bias"}],
+    ids=lambda mistake: next(iter(mistake)),
+)
+def test_a_wrong_one_fails(made, bare, tmp_path, mistake):
+    _, result = verdict_of(made, half(tmp_path / "m.onnx", made[1], **mistake), bare)
+    assert result.verdict == "failed", result
