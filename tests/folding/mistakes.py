@@ -15,8 +15,8 @@ def as_unpadded(monkeypatch):
     def plan(readers, *rest, **options):
         return plan_for([*map(bare, readers)], *rest, **options)
 
-    def weights(weight, bias, plan, reader, after, dtype):
-        return folded_weights(weight, bias, plan, bare(reader), after, dtype)
+    def weights(weight, bias, plan, reader, *rest):
+        return folded_weights(weight, bias, plan, bare(reader), *rest)
 
     for engine in ("graph.folded", "folding.modules.rewriting"):
         monkeypatch.setattr(f"preproc.{engine}.plan_for", plan)
