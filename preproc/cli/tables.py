@@ -34,9 +34,11 @@ def print_report(report: "Report") -> None:
     if power.asked is not None:
         console.print(f"  tolerance {power.asked:.1e} of the largest output, as was asked for")
     elif power.slack:
-        console.print(f"  of the tolerance, {power.slack:.1e} of the largest output is for the roundings of a fast resize")
+        own = ", ".join(f"{value:.1e} in {key}" for key, value in power.slacks.items()) if len(power.slacks) > 1 else f"{power.slack:.1e}"
+        console.print(f"  of the tolerance, {own} of the largest output is for the roundings of a fast resize")
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
-    console.print(f"  smallest mistake that shows: {noticed}")
+    if power.shift_measured:
+        console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")
     for line in (*_narrow(report), *_groups(power), *_truths(power)):
         console.print(line)

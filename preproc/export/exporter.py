@@ -123,7 +123,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
             if job.eight is not None:
                 bare = bare_in_eight_bits(job, job.eight, bare_onnx, Path(beside), progress)
             else:
-                bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
+                bare = bare_network(recipe, job.written or job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
         written = write_files(job, bare_onnx, proof, new, progress)
         memory.release(job.size)
         made = hashes(new, progress)

@@ -36,6 +36,7 @@ class Job:
     load: reads that file, for the steps to be put in front of, when they are: it is as large as its weights.  size: about how many bytes
     the files will have: those of the weights, in each format.  example: of a network in Python, two pictures as the model takes them, and
     what the steps make of them.  before: the contract that a file has already, whose pictures it goes on taking.
+    written: the backbone as it is written, which in half precision has its batch norms in the convolutions.
     eight: None: it stays in its own precision."""
 
     recipe: Recipe
@@ -50,6 +51,7 @@ class Job:
     load: "Callable[[], ir.Model] | None" = None
     example: "tuple[Tensor, Tensor] | None" = None
     before: Mapping[str, Any] | None = None
+    written: "Backbone | None" = None
     eight: Eight | None = None
 
     @property

@@ -111,7 +111,7 @@ def _proof(
     )
     if evaluated is not None:
         names = {case.name for case in golden}
-        golden = tuple(dataclasses.replace(case, slack=0.0) for case in evaluated.cases if case.name in names)
+        golden = tuple(dataclasses.replace(case, slack={}) for case in evaluated.cases if case.name in names)
     verified = roomy(cases=cases) if evaluated is None else evaluated.cases
     proof = Proof(
         tuple(verified),

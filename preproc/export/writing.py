@@ -39,12 +39,12 @@ class Written:
 
 def exported(job: Job, progress: Progress) -> "ir.Model | None":
     """The bare network in Python as ONNX, where that format is wanted."""
-    if isinstance(job.backbone, Path) or "onnx" not in job.recipe.export.formats:
+    if job.written is None or "onnx" not in job.recipe.export.formats:
         return None
     from ..sources.backbones import narrowed
 
     progress("exporting the backbone to ONNX")
-    return _as_onnx(job, narrowed(job.backbone.module, job.recipe.export))
+    return _as_onnx(job, narrowed(job.written.module, job.recipe.export))
 
 
 def _as_onnx(job: Job, module: "nn.Module") -> "ir.Model":
@@ -62,8 +62,8 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
         progress("writing model.onnx")
         onnx_model, entries, notes = _attached(job, bare)
         fold["onnx"] = entries[0]
-    if not isinstance(job.backbone, Path) and job.eight is None:
-        folded = fold_module(recipe, job.backbone.module, job.pixels)
+    if job.written is not None and job.eight is None:
+        folded = fold_module(recipe, job.written.module, job.pixels)
         entry = _fold_entry(recipe, folded)
         fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
     contract = _contract(job, fold, entries, _told(notes, progress), onnx_model, proof)
@@ -175,8 +175,8 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
     recipe, notes = job.recipe, job.notes
     views, made = recipe.views(), list[graph.Attached]()
     if bare is not None:
-        assert not isinstance(job.backbone, Path)
-        wide = _as_onnx(job, job.backbone.module) if recipe.export.half and recipe.export.fold != "off" else None
+        assert job.written is not None
+        wide = _as_onnx(job, job.written.module) if recipe.export.half and recipe.export.fold != "off" else None
         model, done = bare, _attach_of(job, recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW", wide=wide)
         made.append(done)
     else:

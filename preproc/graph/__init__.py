@@ -4,7 +4,7 @@ In: an .onnx file, or a network that torch has exported. Out: the same with the 
 Never: a message that was not understood and is changed all the same; a file that ONNX Runtime was not asked about.
 """
 
-from .agreement import OPAQUE, disagreements, record, stamp
+from .agreement import OPAQUE, disagreements, landing, record, stamp
 from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
@@ -55,6 +55,7 @@ __all__ = [
     "freed",
     "handling",
     "inlined",
+    "landing",
     "listed",
     "load",
     "needed_opset",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .erf import WORK
 from .integers import INTEGERS, ROUNDING, UNROUNDED
 from .moving import MOVING, widened
 from .pointwise import POINTWISE, Form
@@ -134,8 +135,10 @@ def _checked(node: Node, array: Array) -> Array:
 
 
 def multiply_adds(node: Node, given: list[Array | None]) -> float:
-    """About how many a node makes; 0 of those that make few."""
+    """About how many a node makes, or takes the time of; 0 of those that make few."""
     x, w = (*given, None, None)[:2]
+    if x is not None and node.kind.rpartition(":")[2] in ("Erf", "Gelu", "BiasGelu"):
+        return float(x.size * WORK)
     if node.kind.startswith("com.microsoft:QLinear") or x is None or w is None:
         return 0
     if node.kind in ("QLinearConv", "QLinearMatMul"):
