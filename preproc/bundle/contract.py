@@ -89,6 +89,13 @@ def precision_of(contract: Mapping[str, Any]) -> str:
     return str(contract.get("precision", "tf32" if contract.get("tf32") else "float32"))
 
 
+def precisions_of(contract: Mapping[str, Any]) -> dict[str, str]:
+    """ExportSpec's precision, and that of its outputs."""
+    precision = precision_of(contract)
+    outputs = {output["dtype"] for output in contract["outputs"]}
+    return {"precision": precision, "outputs_precision": precision if precision in outputs else "float32"}
+
+
 def picture(recipe: Recipe, fold: Mapping[str, Any]) -> dict[str, Any]:
     """What a contract says of one of several pictures: as `input` does, and the input in the original that it took the place of, its steps,
     and what was done in the ONNX file."""
@@ -268,7 +275,7 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         backbone={"outputs": names},
         pixels=_axes(contract),
         steps_from=contract.get("steps_from"),
-        export=_precisions(contract),
+        export=precisions_of(contract),
     )
     if "pictures" not in contract:
         return made
@@ -284,13 +291,6 @@ def _put_first(recipe: Recipe, pictures: Sequence[FurtherPicture]) -> Recipe:
     further = tuple(picture for picture in pictures if picture is not chosen)
     own = {"takes": chosen.takes, "pixels": chosen.pixels, "steps": chosen.steps, "steps_from": None}
     return replace(recipe, backbone=backbone, further=further, **own)
-
-
-def _precisions(contract: Mapping[str, Any]) -> dict[str, str]:
-    """ExportSpec's precision, and that of its outputs."""
-    precision = precision_of(contract)
-    outputs = {output["dtype"] for output in contract["outputs"]}
-    return {"precision": precision, "outputs_precision": precision if precision in outputs else "float32"}
 
 
 def _axes(contract: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
         files = {FILES[name] for name in recipe.export.formats}
         with targets.writing(Path(beside) / "bare"):
-            bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
+            bare = bare_network(recipe, job.written or job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
         written = write_files(job, bare_onnx, proof, new, progress)
         memory.release(job.size)
         made = hashes(new, progress)

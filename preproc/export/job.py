@@ -20,7 +20,8 @@ class Job:
     """Everything that the files are made from. backbone: a network in Python, or the .onnx file that is one.
     load: reads that file, for the steps to be put in front of, when they are: it is as large as its weights.  size: about how many bytes
     the files will have: those of the weights, in each format.  example: of a network in Python, two pictures as the model takes them, and
-    what the steps make of them.  before: the contract that a file has already, whose pictures it goes on taking."""
+    what the steps make of them.  before: the contract that a file has already, whose pictures it goes on taking.
+    written: the backbone as it is written, which in half precision has its batch norms in the convolutions."""
 
     recipe: Recipe
     backbone: "Backbone | Path"
@@ -34,6 +35,7 @@ class Job:
     load: "Callable[[], ir.Model] | None" = None
     example: "tuple[Tensor, Tensor] | None" = None
     before: Mapping[str, Any] | None = None
+    written: "Backbone | None" = None
 
     @property
     def pixels(self) -> "Tensor":

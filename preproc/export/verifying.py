@@ -6,24 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bundle import MANIFEST, Bundle, front_of, open_bundle, strays
-from ..bundle.contract import precision_of
+from ..bundle import MANIFEST, Bundle, front_of, open_bundle, precision_of, strays
 from ..errors import BundleError, PreprocError
 from ..host import Progress, silent, versions
 from ..sources import Recipe, check_tolerance
-from ..verify import FAILED, Report, Result, check_known, inputs, sizes_of
+from ..verify import FAILED, Report, Result, check_known, inputs
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
 from .bare import BareBefore, bare_network
 from .finding import rebuild
 from .proof import Proof
 from .proving import prove
+from .resolving import example_of, to_be_written
 from .substitutes import Substitute, substitute
 from .writing import fold_module
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ..sources.backbones import Backbone
 
 _PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",)}
@@ -102,7 +100,8 @@ def _judged_by(proof: Proof, other: Substitute | None, tolerance: float | None) 
 def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
     """Of the runtimes that are asked. Raises BundleError for one that the bundle has no file for."""
     check_known(runtimes or (), RUNTIMES)
-    in_python = bundle.contract["backbone"]["source"] != "onnx"  # else there is no network in Python to run
+    contract = bundle.contract
+    in_python = contract["backbone"]["source"] != "onnx" and precision_of(contract) != "int8"  # else there is no network in Python to run
     names = runtimes or those_for(bundle.manifest["files"], in_python=in_python)
     for name in names:
         file = RUNTIMES[name].file
@@ -135,7 +134,11 @@ def _against_original(
 ) -> Report:
     """On all inputs, against a fresh reference."""
     progress(f"verifying {', '.join(names)}")
-    module = _folded(recipe, backbone)
+    module = None  # of an .onnx file, and in 8 bits
+    if not isinstance(backbone, Path) and recipe.export.precision != "int8":
+        example, ready = example_of(recipe)
+        backbone = to_be_written(recipe, backbone, ready)
+        module = fold_module(recipe, backbone.module, example).model
     files = {str(RUNTIMES[name].file) for name in names}
     with tempfile.TemporaryDirectory() as folder:
         bare = (
@@ -145,16 +148,6 @@ def _against_original(
         )
         place = bundle.folder if other is None else other.path
         return report_on(place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, ours=other is None, progress=progress)
-
-
-def _folded(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | None":
-    """The model in Python as the recipe says: folded where it can be. None for an .onnx file."""
-    if isinstance(backbone, Path):
-        return None
-    import torch
-
-    example = torch.zeros(recipe.pixels.shape(2, sizes_of(recipe)[0]), dtype=getattr(torch, recipe.pixels.dtype))
-    return fold_module(recipe, backbone.module, example).model
 
 
 def _with_versions(report: Report, then: Mapping[str, str]) -> Report:

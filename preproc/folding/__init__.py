@@ -5,6 +5,7 @@ Never: a mean in the bias of a zero-padded convolution.
 """
 
 from . import guard
+from .adding import added
 from .convolutions import rewrite, spoil_border
 from .guard import RAW, InputEffect, described
 from .joining import concatenate
@@ -26,6 +27,7 @@ __all__ = [
     "Tracked",
     "Trail",
     "Whole",
+    "added",
     "clearest",
     "common_through",
     "concatenate",

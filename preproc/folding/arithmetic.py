@@ -52,11 +52,16 @@ def _matrix(plan: FoldPlan) -> Array:
 
 def _anchor(plan: FoldPlan, reader: Reader, after: Slots) -> tuple[Array, Array]:
     """p and q = G(p), along the reader's axis."""
-    if plan.constant is None and reader.pads:
-        return np.full(len(after), reader.pads[0]), np.full(len(reader.slots), reader.pads[0])
     pixel = plan.shift if plan.constant is not None else plan.affine.nearest(np.zeros(plan.affine.channels_out))
     left = np.append(pixel - plan.shift, [] if plan.constant is None else plan.constant)
-    return after(left), reader.slots(plan.affine(pixel))
+    found = after(left), reader.slots(plan.affine(pixel))
+    if plan.constant is not None or not reader.pads:
+        return found
+    one, other = (
+        np.where(np.isfinite(slots.borders[0]), slots.borders[0], values)
+        for slots, values in zip((after, reader.slots), found, strict=True)
+    )
+    return one, other
 
 
 def _contract(weight: Array, matrix: Array, reader: Reader, after: Slots) -> Array:

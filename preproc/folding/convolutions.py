@@ -49,12 +49,18 @@ def border_error(reader: Reader, affine: Affine) -> Array | None:
 
     None if it is not, for then that fold happens to be right; or if there is no padding, or no such numbers.
     """
-    if not reader.pads or not reader.slots.scale.all():
+    slots = reader.slots
+    if not reader.pads or not slots.scale.all():
         return None
-    off = (reader.slots(affine(np.full(affine.channels_in, reader.pads[0]))) - reader.pads[0]) / reader.slots.scale
+    border = slots.borders[0]
+    reached = np.isfinite(border)
+    pixel = next((held[reached][0] for held in (border, slots.unscaled(border)) if np.ptp(held[reached]) == 0), None)
+    if pixel is None:
+        return None
+    off = np.where(reached, (slots(affine(np.full(affine.channels_in, pixel))) - border) / slots.scale, 0.0)
     error = np.zeros(affine.channels_out)
-    error[reader.slots.channel] = off
-    return error if error.any() and np.allclose(error[reader.slots.channel], off, rtol=1e-12) else None
+    error[slots.channel] = off
+    return error if error.any() and np.allclose(error[slots.channel], off, rtol=1e-12) else None
 
 
 def spoil_border(found: Sequence[Convolution], affine: Affine) -> Array | None:

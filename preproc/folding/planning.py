@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError
 from ..steps import Affine
 from .slots import Slots
-from .trail import Reader, common_through
+from .trail import Reader
 from .whole import Rounding, Whole
 
 Array = NDArray[np.float64]
@@ -61,14 +61,9 @@ def plan_for(
 
     Raises NotFoldableError with the reason.
     """
-    fixed = [reader for reader in readers if reader.fixed]
+    fixed = [reader for reader in readers if len(reader.fixed(reader.slots))]
     for reader in readers:
         reader.slots.check_invertible()
-        if not reader.takes_bias and any(reader.pads):
-            raise NotFoldableError(
-                f"{reader.weight} is padded with {_listed(reader.pads)} and has no place for a bias that would correct it",
-                name="fold-padding",
-            )
     ordered = max(reader.ordered for reader in readers)
     if ordered and not (affine.is_monomial and (affine.matrix >= 0).all()):
         raise NotFoldableError(
@@ -101,10 +96,9 @@ def plan_for(
 
 def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:
     """The pixel d with a A(d) + b = v wherever there is padding, (channels_in,); None if there is none."""
-    rows = np.concatenate(
-        [np.stack([r.slots.channel, r.slots.scale, r.slots.offset, np.full(len(r.slots), v)], axis=1) for r in fixed for v in r.fixed]
-    )
-    channel, scale, offset, value = np.unique(rows, axis=0).T
+    found = [(reader.slots, border) for reader in fixed for border in reader.fixed(reader.slots)]
+    rows = np.concatenate([np.stack([slots.channel, slots.scale, slots.offset, border], axis=1) for slots, border in found])
+    channel, scale, offset, value = np.unique(rows[np.isfinite(rows).all(axis=1)], axis=0).T
     which = channel.astype(np.int64)
     total = Affine(affine.matrix[which] * scale[:, None], affine.offset[which] * scale + offset)
     return total.solve(value)
@@ -112,27 +106,32 @@ def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:
 
 def _shift(readers: Sequence[Reader], after: Sequence[Slots], pixel: Array) -> Array:
     """s, which has to be the same for every operation and every phase."""
-    shifts: list[set[float]] = [set() for _ in pixel]
+    low, high = np.full(len(pixel), np.inf), np.full(len(pixel), -np.inf)
     for reader, slots in zip(readers, after, strict=True):
-        for value in reader.fixed:
-            for channel, back in set(zip(slots.channel.tolist(), ((value - slots.offset) / slots.scale).tolist(), strict=True)):
-                shifts[channel].add(float(pixel[channel] - back))
-    if any(len(each) > 1 for each in shifts):
+        for border in reader.fixed(slots):
+            back = slots.unscaled(border)
+            known = np.isfinite(back)
+            np.minimum.at(low, slots.channel[known], back[known])
+            np.maximum.at(high, slots.channel[known], back[known])
+    fixed = np.isfinite(low)
+    if not np.allclose(low[fixed], high[fixed], rtol=1e-12, atol=1e-12):
         raise NotFoldableError("several convolutions read the input, each through another channel map", name="fold-several-readers")
-    return np.array([each.pop() if each else 0.0 for each in shifts])
+    return np.where(fixed, pixel - np.where(fixed, low, 0.0), 0.0)
 
 
 def _appended(fixed: Sequence[Reader], affine: Affine, rounding: Rounding) -> tuple[Array, float, Array]:
     """The pixel to subtract, before it is rounded, the constant k of an appended channel, and what of it A's channels take up, e.
 
+    Borders are told as the picture would hold them, in front of the network's own map of channels, which is one for all of them then.
     Inside, that channel holds k and in the padding v, as all channels there do. With A(x) = M x + c, c what the subtracted pixel becomes,
     the weights see G(u, k) = M u + e k + o, and G is c + M u inside and v in the padding, wherever that mixes with the picture, too.
     One v: e = (c - v + M v) / (k - v), k a whole number near v + 1, which every precision holds; the subtracted pixel is the one that
     comes nearest to v, so that the large constants cancel before they are rounded, but any other serves. Several: k = 0, e = 1 - M 1 and
     o = 0, for M v + (1 - M 1) v = v whatever v is; that asks c = 0 of the subtracted pixel.
     """
-    values = sorted({value for reader in fixed for value in reader.fixed})
-    if common_through(fixed) is not None:
+    found = [reader.slots.unscaled(reader.fixed(reader.slots)) for reader in fixed]
+    values = sorted({float(f"{value:.12g}") for borders in found for value in borders[np.isfinite(borders)]})
+    if not all(reader.slots.is_level(borders) for reader, borders in zip(fixed, found, strict=True)):
         raise NotFoldableError(
             f"{rounding.no_pixel} maps to the padding value {_listed(values)} behind the backbone's own channel map", name="fold-padding"
         )

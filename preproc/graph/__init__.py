@@ -14,8 +14,9 @@ from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
-from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
+from .picture import RAW, Picture, any_picture, picture_input, sides
 from .pixels import quantize_pixels
+from .precision import precision
 from .raising import raised
 from .reach import untouched
 from .reading import declared_inputs, read_metadata
@@ -24,7 +25,6 @@ from .writing import save, to_bytes
 from .written import NOTHING, REWRITTEN, VALUES, WEIGHTS, WRITTEN, changed_since, digests
 
 __all__ = [
-    "HALF",
     "NOTHING",
     "RAW",
     "REWRITTEN",
@@ -59,6 +59,7 @@ __all__ = [
     "others",
     "output_types",
     "picture_input",
+    "precision",
     "promised_others",
     "quantize_pixels",
     "raised",

@@ -23,7 +23,6 @@ from .written import REWRITTEN, VALUES, WEIGHTS
 OPAQUE = frozenset(
     (
         "ConvInteger",
-        "ConvTranspose",
         "DequantizeLinear",
         "DynamicQuantizeLinear",
         "MatMulInteger",
@@ -33,7 +32,7 @@ OPAQUE = frozenset(
     )
 )
 """ONNX's own operators of other arithmetic, in which a convolution may be hidden."""
-SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape")
+SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "equation")
 
 
 def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bool, moved: Moved | None) -> dict[str, Any]:

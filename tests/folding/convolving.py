@@ -28,7 +28,8 @@ def reader_of(channels, pad=None, *, groups=1, scale=1.0, offset=0.0, takes_bias
     """Of a convolution that reads `channels` of the picture, scaled and shifted."""
     slots = Slots.of_channels(channels).then(np.broadcast_to(scale, channels), np.broadcast_to(offset, channels))
     pads = pad if isinstance(pad, tuple) else () if pad is None else (pad,)
-    return Reader("w", None, groups, pads, slots, channels, takes_bias=takes_bias, **others)
+    slots = slots.beside(np.repeat(np.float64(pads)[:, None], channels, axis=1))
+    return Reader("w", None, groups, slots, channels, takes_bias=takes_bias, **others)
 
 
 def plan_of(affine, pads, whole=None, unit=1.0, **options):

@@ -71,6 +71,7 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
         "producer": " ".join(filter(None, (model.producer_name, model.producer_version))),
         "ir_version": model.ir_version,
         "opsets": dict(model.opset_imports),
+        "precision": graph.precision(model),
         "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
         "outputs": [_value(value) for value in model.graph.outputs],
         "picture": _picture(model, input_name, model_layout or (None if contract is None else contract["input"]["layout"])),
@@ -94,8 +95,6 @@ def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]
     raw = None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
     rounded = quantized.of_picture(model, picture, picture.channels or 3)
     unfoldable = None if trail.readers else "no convolution reads the input"
-    if picture.value.dtype in graph.HALF:
-        unfoldable = "it is in half precision: attach to the float32 file"
     return {
         "input": picture.value.name,
         "layout": picture.layout,

@@ -39,7 +39,8 @@ def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{word:8} {description[key]}" for word, key in (("holds", "holds"), ("note", "hint")) if description.get(key))
     if "opsets" in description:
         opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in description["opsets"].items())
-        yield f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}"
+        half = "" if description["precision"] == "float32" else f", computes in {description['precision']}"
+        yield f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}{half}"
     for word in ("inputs", "outputs"):
         yield from (f"{word[:-1]:8} {value['name']}: {value['dtype']} {value['shape']}" for value in description.get(word, ()))
 
@@ -61,6 +62,8 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
             else f"not folded: {fold['reason']}"
         )
         yield f"fold     {name}: {done}"
+        if fold.get("why"):
+            yield f"         for {fold['why']}"
 
 
 def _notes(contract: Mapping[str, Any]) -> Iterator[str]:
@@ -78,6 +81,8 @@ def _network(contract: Mapping[str, Any]) -> Iterator[str]:
     labels = contract["labels"]
     if labels:
         yield f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
+    if "precision" in contract:
+        yield f"computes in {contract['precision']}"
     backbone = contract["backbone"]
     name, trained = " ".join(filter(None, (backbone["source"], backbone.get("name")))), "" if backbone["trained"] else ", untrained"
     yield f"backbone {name}, weights {backbone['weights_are']}{trained}, {backbone['color']}"
