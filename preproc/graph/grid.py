@@ -30,8 +30,8 @@ GRIDS = {ir.DataType.UINT8: 0, ir.DataType.INT8: -128}
 OURS = ("", "ai.onnx")
 TAKING = frozenset(("DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"))
 """Operators that read whole numbers in place of floats, with a zero point as their third input."""
-CARRIED = frozenset((*MOVES, "Split", "Shape", "Pad"))
-"""Operators that do the same to whole numbers. Those of the arithmetic, and casts, go."""
+CARRIED = frozenset((*MOVES, "Split", "Shape", "Pad")) - {"SpaceToDepth"}
+"""Operators that do the same to whole numbers, and for which runtimes have kernels of such. Those of the arithmetic, and casts, go."""
 
 
 @dataclass(frozen=True)
