@@ -93,7 +93,7 @@ def digits_written_once(_digits_as_onnx: dict[tuple[str, ...], bytes], monkeypat
     real = written_by_torch.export_backbone
 
     def export_backbone(backbone, example, **options):
-        if type(backbone) is not DigitsNet:
+        if type(getattr(backbone, "network", backbone)) is not DigitsNet:  # in half precision it is inside
             return real(backbone, example, **options)
         weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in backbone.state_dict().values())).hexdigest()
         key = (weights, str(example.shape), str(sorted(options.items())))

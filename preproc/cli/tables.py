@@ -123,7 +123,7 @@ def _narrow(report: "Report") -> "Iterator[str]":
             if part.split is not None:
                 where = f" in {name}" if len(result.parts) > 1 else ""
                 split = f"{part.split.input:.1e} from the input's handling, {part.split.weights:.1e} from the weights"
-                yield f"  {result.runtime}: the error{where} is up to {split}, {part.split.rest:.1e} from the rest"
+                yield f"  {result.runtime}: of the error{where}, on golden samples, up to {split}, {part.split.rest:.1e} from the rest"
 
 
 def _verdicts(title: str, results: "Sequence[Result]") -> Any:

@@ -6,8 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..bundle import Bundle
-from ..bundle.contract import precision_of
+from ..bundle import Bundle, precision_of
 from ..host import Progress, paced
 from ..sources.published import title
 from ..verify import Case, Original, Power, Report, Result, judge, settled

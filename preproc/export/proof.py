@@ -51,7 +51,8 @@ def joined(views: Sequence[Recipe], proofs: Sequence[Proof]) -> Proof:
     cases = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.cases]
     golden = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.golden]
     once = all(proof.rounded_once for proof in proofs)
-    made = replace(first, cases=tuple(cases), golden=tuple(golden), power=power, noticed=noticed, rounded_once=once)
+    sizes = tuple(dict.fromkeys(size for proof in proofs for size in proof.sizes))
+    made = replace(first, cases=tuple(cases), golden=tuple(golden), power=power, noticed=noticed, sizes=sizes, rounded_once=once)
     return made if views[0].takes == contracts.INPUT else replace(made, original=None, no_original=BEFORE)
 
 

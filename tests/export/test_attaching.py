@@ -13,7 +13,7 @@ from preproc.errors import PreprocError, VerificationError
 from preproc.export import exporter, verify_bundle
 from preproc.graph import picture_input
 from preproc.sources import parse_recipe, replace
-from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.steps import FromPixels, Normalize, Rescale, Resize
 from tests.onnx_files import hand_made, put
 
 NHWC = [helper.make_node("Transpose", ["image"], ["first"], perm=[0, 3, 1, 2])]
@@ -115,7 +115,6 @@ BYTES = [helper.make_node("Cast", ["image"], ["bytes"], to=TensorProto.UINT8), h
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": TensorProto.FLOAT16}, "expected a model in float32 or float64, got image in FLOAT16"),
         ({"dtype": TensorProto.DOUBLE}, "expected a model that ONNX Runtime can run, got: .*Could not find an implementation for Conv"),
         ({"shape": ("N", 72)}, r"a float picture, \(N, C, H, W\) or \(C, H, W\), got: image"),
         ({"extra": [SECOND]}, "expected one input that takes a picture, got 2: .*; choose with --input NAME"),
@@ -138,6 +137,21 @@ def test_force_attaches_all_the_same_and_the_contract_says_so(tmp_path):
     bundle = put(hand_made(tmp_path, nodes=TWICE), tmp_path / "out", force=True)
     assert bundle.report.ok
     assert bundle.contract["backbone"]["override"] == "--force"
+
+
+def test_force_that_nothing_asks_for_is_said(tmp_path):
+    told = put(hand_made(tmp_path), tmp_path / "out", force=True).contract["notes"]
+    assert "--force: not needed, for nothing was seen that normalizes the values a second time" in told
+
+
+@pytest.mark.parametrize(
+    ("form", "step"), [("exact", Rescale()), ("fast", Rescale()), ("fast", Resize(size=(20, 24), interpolation="lanczos"))]
+)
+def test_a_form_that_no_resize_has_is_refused(tmp_path, form, step):
+    with pytest.raises(PreprocError, match=f"--form {form} .*expected with a resize that has this form") as caught:
+        put(hand_made(tmp_path), tmp_path / "out", steps=(step,), form=form)
+    assert caught.value.name == "option-without-effect"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_second_attach_is_refused(tmp_path):

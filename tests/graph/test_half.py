@@ -58,11 +58,11 @@ FILES = {
 }
 
 
-def attached(proto, folder, steps=None, *, fold="require", **options):
+def attached(proto, folder, steps=None, *, fold="require", wide=None, **options):
     """What was done, the file that was made of it, and the original one."""
     onnx.save(proto, folder / "m.onnx")
     read = graph.load(folder / "m.onnx")
-    done = graph.attach(read, steps or imagenet(), spec(size=(10, 12), **options), fold=fold)
+    done = graph.attach(read, steps or imagenet(), spec(size=(10, 12), **options), fold=fold, wide=wide)
     graph.check(read, "o.onnx")
     graph.save(read, folder / "o.onnx")
     return done, folder / "o.onnx", folder / "m.onnx"
@@ -174,3 +174,30 @@ def test_a_bias_that_would_overflow_is_refused_with_the_largest():
 def test_a_cast_to_whole_numbers_is_not_folded_through():
     nodes = [node("Cast", "x", "i", to=TensorProto.INT32), node("Cast", "i", "d", to=HALF), conv(source="d")]
     assert "cast to another type" in str(graph.attach(ir.from_proto(model(nodes, {"w": W})), imagenet(), spec(size=(10, 12))).reason)
+
+
+@pytest.mark.parametrize("kind", [HALF, BRAIN])
+def test_weights_from_before_the_network_was_narrowed_are_rounded_once(kind, tmp_path):
+    """Of the two roundings that a bare network has, of the pixels and of the weights, one is left."""
+    wide = ir.from_proto(model([conv(bias="b", **PAD1)], {"w": W, "b": W[:, 0, 0, 0]}, kind=FLOAT))
+    narrow = model([conv(bias="b", **PAD1)], {"w": W, "b": W[:, 0, 0, 0]}, kind=kind)
+    x = pixels(size=(10, 12))
+    ready = reference.apply(imagenet(), x)
+    want = evaluate(ir.to_proto(wide).SerializeToString(), [{"x": ready.astype(np.float32)}])[0][0]
+    _, once, old = attached(narrow, tmp_path, wide=wide)
+    one = errors(answers(once, "pixels", x), want)
+    assert (one < 0.85 * errors(answers(old, "x", narrowed(ready, kind)), want)).all()
+    assert (one < 0.85 * errors(answers(attached(narrow, tmp_path)[1], "pixels", x), want)).all()
+
+
+@pytest.mark.parametrize("other", ["other weights", "two convolutions", "no picture"])
+def test_weights_of_another_network_are_not_taken(other, tmp_path):
+    wide = {
+        "other weights": lambda: model([conv(bias="b", **PAD1)], {"w": W * 1.1, "b": W[:, 0, 0, 0]}, kind=FLOAT),
+        "two convolutions": lambda: model([conv(output="a"), conv("v"), node("Add", "a y", "s")], {"w": W, "v": W}, kind=FLOAT),
+        "no picture": lambda: model([node("Identity", "x", "y")], {}, kind=FLOAT),
+    }[other]()
+    _, alone, _ = attached(FILES["float16"](), tmp_path)
+    before = alone.read_bytes()
+    _, beside, _ = attached(FILES["float16"](), tmp_path, wide=ir.from_proto(wide))
+    assert beside.read_bytes() == before

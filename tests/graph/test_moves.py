@@ -184,7 +184,7 @@ REFUSED = {
         "mixes or reorders channels",
     ),
     "the picture with itself": ([node("MatMul", "x x", "y")], {}, "x can be overridden by callers"),
-    "three axes": ([node("Flatten", "x", "f"), node("MatMul", "f w", "y")], {"w": np.ones((1, 288, 4))}, "MatMul reads the input"),
+    "a matrix for each": ([node("Flatten", "x", "f"), node("MatMul", "f w", "y")], {"w": np.ones((2, 288, 4))}, "MatMul reads the input"),
     "Gemm, turned": ([node("Flatten", "x", "f"), node("Gemm", "f w", "y", transA=1)], {"w": np.ones((2, 4))}, "Gemm reads the input"),
 }
 

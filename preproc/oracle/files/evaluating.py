@@ -28,7 +28,7 @@ class DoubleFile:
     casts to one of them. Integers stay integers, and a scale is the number that the file has. Independent of ONNX Runtime, of
     `onnx.reference` and of our own graphs: tests compare it.
 
-    rounds: whether QuantizeLinear rounds and saturates; False: a quantized network with its own weights, and nothing rounded in between.
+    rounds: whether QuantizeLinear rounds; False: a quantized network with its own weights, and nothing rounded in between.
     Raises NotInDoubleError where an operator has no form here, or rounds to less than 16 bits itself; with rounds=False also where one
     rounds that has no form without it.
     """
