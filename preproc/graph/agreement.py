@@ -43,7 +43,9 @@ def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bo
     """
     start: dict[str, Any] | None = None
     if moved is not None:
-        start = {"to": moved.to, "layout": moved.layout, "dtype": moved.dtype.numpy().name}
+        value = _named(model, moved.to)  # of another dtype since, where it became the quantized tensor
+        dtype = moved.dtype if value is None or value.dtype is None else value.dtype
+        start = {"to": moved.to, "layout": moved.layout, "dtype": dtype.numpy().name}
         start |= {} if moved.channels is None else {"channels": moved.channels}
     trail = _follow(model, name, layout, channels, start)
     try:
