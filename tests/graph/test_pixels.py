@@ -61,7 +61,7 @@ def test_nothing_is_left_of_the_steps_and_every_level_is_what_it_was(layout, ste
     whole, kept = put(file, steps, fold="off")
     made, done = put(file, steps, fold="require")
     assert (done.folded, done.form, done.convolutions) == (True, "quantized", ())
-    assert done.why == "the pixel is the number that first would make of it, at each of the 256 levels of each channel"
+    assert done.why == "each of the 256 levels of each channel is the number that first would make of it"
     assert (kept.folded, "QuantizeLinear" in kinds(whole)) == (False, True)
     assert not {"Cast", "QuantizeLinear", "Mul", "Sub", "Div"} & set(kinds(made)[:3])
     known = {value.name: value.type.tensor_type.elem_type for value in made.graph.value_info}
