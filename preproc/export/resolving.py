@@ -120,7 +120,7 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
     taken = _as_taken(recipe, model)
     own = {"batch": taken.batch, "axes": taken.axes, "frames": taken.frames}
-    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, export=_precision(recipe, model), further=further)
+    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
     for view in recipe.views():
         _check_fits(view, model)
     recipe, raised, told = _in_opset(recipe, model, any_form=any_form)

@@ -8,12 +8,13 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
-from ..folding import spoil_border
+from ..folding import Eight, spoil_border
 from ..sources import PixelsSpec
 from ..steps import Affine, Geometry, Sides, Step, are_whole, channels_out, collapse_steps, output_size
 from .axes import entering, leaving
 from .builder import Builder, Moved
 from .folded import Left, fold_into
+from .held import Held, held_of
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
@@ -25,16 +26,19 @@ from .walk import first_convolutions, follow
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
     form: "cast", "subtract" or "append", what is left at run time, or "quantized", nothing.  why: the reason for it, where there is one.
-    convolutions: the names of the rewritten weights.
-    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some."""
+    convolutions: the names of the rewritten weights.  border: how far padding is from what it was, in levels, where that was asked for.
+    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  held: what is on a grid of 8
+    bits, where that was asked for."""
 
     folded: bool
     reason: str | None
     form: str | None = None
     why: str = ""
     convolutions: tuple[str, ...] = ()
+    border: float = 0.0
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
+    held: Held | None = None
 
 
 def attach(
@@ -48,10 +52,11 @@ def attach(
     layout: str | None = None,
     again: bool = False,
     wide: ir.Model | None = None,
+    eight: Eight | None = None,
 ) -> Attached:
     """Puts `steps` (a FromPixels first) in front of the model's picture input `old`, of that layout, in place; the new input is `name`.
     again: whether the model has another picture with nodes of ours.  wide: of a model in half precision, the same one before it was
-    narrowed, whose weights are rounded once then.
+    narrowed, whose weights are rounded once then.  eight: the fold is made for pixels that are a quantized tensor.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
     NotFoldableError. Where the model quantizes its picture first, the pixels become the quantized numbers: see quantize_pixels().
@@ -66,7 +71,7 @@ def attach(
     opset = model.opset_imports.get("", 0)
     quantized = fold != "off" and quantizes(picture, ready, size) and are_whole(step for step in steps if isinstance(step, Geometry))
     asked = "auto" if quantized else fold
-    left, done = _fold(asked, lambda: fold_into(picture, steps, pixels, channels=ready, size=size, opset=opset, wide=wide))
+    left, done = _fold(asked, lambda: fold_into(picture, steps, pixels, channels=ready, size=size, opset=opset, wide=wide, eight=eight))
     done = replace(done, notes=tuple(_notes(model, done)))
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
@@ -82,6 +87,8 @@ def attach(
     if taker.dtype != builder.dtype:
         output = builder.add("Cast", output, to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
+    if eight is not None and left is not None:
+        done = replace(done, held=held_of(output, left.found, int(left.zero)))
     unseen = pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None)
     whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if unseen else None
     done = replace(done, moved=whole or builder.moved)
@@ -145,7 +152,7 @@ def _fold(fold: str, into: Callable[[], Left]) -> tuple[Left | None, Attached]:
         if fold == "require":
             raise
         return None, Attached(False, str(error))
-    return left, Attached(True, None, left.form, left.why, left.convolutions)
+    return left, Attached(True, None, left.form, left.why, left.convolutions, left.border)
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:

@@ -175,6 +175,8 @@ class Landing(Walk):
         passed = [self.tracked[value] for value in (*node.inputs, *node.outputs) if value is not None and value in self.tracked]
         if node.op_type in AFFINE and any(each.shape != passed[0].shape for each in passed):
             raise NotFoldableError("it repeats the picture before it is quantized", name="fold-quantized-grid")
+        if node.op_type in AFFINE and sum(value in self.tracked for value in node.inputs) > 1:
+            raise NotFoldableError("it adds the picture to itself before it is quantized", name="fold-quantized-grid")
 
     @staticmethod
     def _is_float(cast: ir.Node) -> bool:

@@ -12,11 +12,11 @@ def as_unpadded(monkeypatch):
     def bare(reader):
         return dataclasses.replace(reader, slots=dataclasses.replace(reader.slots, borders=reader.slots.borders[:0]))
 
-    def plan(readers, *rest):
-        return plan_for([*map(bare, readers)], *rest)
+    def plan(readers, *rest, **options):
+        return plan_for([*map(bare, readers)], *rest, **options)
 
-    def weights(weight, bias, plan, reader, after):
-        return folded_weights(weight, bias, plan, bare(reader), after)
+    def weights(weight, bias, plan, reader, *rest, **options):
+        return folded_weights(weight, bias, plan, bare(reader), *rest, **options)
 
     for engine in ("graph.folded", "folding.modules.rewriting"):
         monkeypatch.setattr(f"preproc.{engine}.plan_for", plan)
