@@ -26,6 +26,10 @@ def quantize(
         str, typer.Option("--border", help="exact; or nearest: without an appended channel, padding the level nearest to the mean.")
     ] = "exact",
     target: Annotated[str, typer.Option("--for", help="any, or tensorrt: int8, and zero points of 0.")] = "any",
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="FILE", help="A bundle's recipe, or the .onnx file it was made from, if not found."),
+    ] = None,
     _count: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -44,6 +48,7 @@ def quantize(
         method=method,
         border=border,
         target=target,
+        recipe=recipe,
         progress=progress_of(out.name),
     )
     if as_json:

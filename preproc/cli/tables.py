@@ -103,8 +103,7 @@ def _told(control: "Control", report: "Report") -> str | None:
         return f"cannot happen: {control.reason}"
     blind = [result for result in report.results if control.name in result.hidden]
     if blind:
-        where = ", ".join(result.runtime for result in blind)
-        return f"hidden by the noise of {' and '.join(dict.fromkeys(result.precision for result in blind))} in {where}"
+        return f"hidden by the noise of {', '.join(f'{result.precision} in {result.runtime}' for result in blind)}"
     hidden = [] if _lower(report) else report.power.hidden_from(control)
     return f"would not show in {', '.join(hidden)}" if hidden else None
 
@@ -119,6 +118,10 @@ def _narrow(report: "Report") -> "Iterator[str]":
     for precision in dict.fromkeys(result.precision for result in _lower(report)):
         yield f"  the tolerance in {precision} is twice what the bare network errs by in {precision} in the same runtime"
     for result in _lower(report):
+        if result.hidden:
+            possible = [control.name for control in report.power.controls if control.movement is not None]
+            noticed = ", ".join(name for name in possible if name not in result.hidden)
+            yield f"  {result.runtime} would have noticed {noticed}; not {', '.join(result.hidden)}, which the noise hides"
         for name, part in result.parts.items():
             if part.split is not None:
                 where = f" in {name}" if len(result.parts) > 1 else ""

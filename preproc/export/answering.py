@@ -53,7 +53,7 @@ def report_on(
     split: ByFile = {}
     if power.precision in SPLIT and isinstance(bare, Bare):
         progress(f"evaluating what the error in {power.precision} is made of")
-        split = between(place, proof, bare, {runtime.file for runtime in runtimes}, module, power.precision)
+        split = between(place, proof, bare, {runtime.file for runtime in runtimes}, module, power.precision, progress)
     results, *compared = _ask(place, runtimes, rounds, alone, progress, split)
     progress("looking for the smallest mistake that shows")
     power = settled(tight, results, proof.noticed)

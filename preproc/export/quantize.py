@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import graph
-from ..bundle import Bundle, check_target, open_bundle
-from ..bundle import contract as contracts
+from ..bundle import EIGHT, Bundle, check_target, open_bundle, precision_of
 from ..errors import PreprocError
 from ..host import Progress, silent
 from ..sources import Recipe, replace
@@ -33,6 +32,7 @@ def quantize_bundle(
     method: str = "minmax",
     border: str = "exact",
     target: str = "any",
+    recipe: str | Path | None = None,
     progress: Progress = silent,
     **said: Any,
 ) -> Bundle:
@@ -44,41 +44,47 @@ def quantize_bundle(
     the first layer always has them.  method: "minmax", "entropy" or "percentile".
     border: "exact", padding stays the mean, through an appended channel; "nearest", without one: padding is the grey level nearest to the
     mean, and the contract says how far off.  target: "tensorrt" writes what TensorRT takes: int8, and zero points of 0.
+    recipe: where a bundle's recipe is, if not in models/, or the .onnx file that it was made from, if that is not in the working directory.
 
     Raises PreprocError for what cannot be quantized, or with no raw pictures; VerificationError as export_bundle() does.
     """
     asked = Quantization(Path(images), format, per_channel, method, border, target)
     check_target(Path(out_dir))
-    job = _job(source, said, progress)
+    job = _job(source, None if recipe is None else Path(recipe), said, progress)
     _check(job)
     progress(f"reading the pictures of {asked.images.name}")
     eight = Eight(asked, calibrated_with(asked.images, job.recipe))
-    recipe = replace(job.recipe, export={"precision": contracts.EIGHT})
-    own = None if recipe.export.images else asked.images  # to verify with: others than these, if there are others
-    return publish_bundle(dataclasses.replace(job, recipe=recipe, eight=eight), Path(out_dir), images=own, progress=progress)
+    own = None if job.recipe.export.images else asked.images  # to verify with: others than these, if there are others
+    job = dataclasses.replace(job, recipe=replace(job.recipe, export={"precision": EIGHT}), eight=eight)
+    return publish_bundle(job, Path(out_dir), images=own, progress=progress)
 
 
-def _job(source: "Recipe | Model | str | Path", said: dict[str, Any], progress: Progress) -> Job:
+def _job(source: "Recipe | Model | str | Path", where: Path | None, said: dict[str, Any], progress: Progress) -> Job:
     if not isinstance(source, (str, Path)):
         return job_of(source, ("onnx",), said, progress)
     bundle = open_bundle(source)
-    recipe = find_recipe(bundle, None)
-    job = job_of(replace(recipe, export={"tolerance": None}), ("onnx",), said, progress)
+    recipe = find_recipe(bundle, where)
+    _check_precision(recipe.name, precision_of(bundle.contract))
+    job = job_of(recipe, ("onnx",), said, progress)
     check_weights(job.weights_sha256, bundle.contract)
     return job
 
 
+def _check_precision(name: str, precision: str) -> None:
+    if precision not in ("float32", "tf32"):
+        raise PreprocError(f"{name}: expected a network in float32 to begin with, got {precision}", name="not-quantizable")
+
+
 def _check(job: Job) -> None:
     """Raises PreprocError for a network that is not brought to 8 bits from here."""
+    _check_precision(job.recipe.name, job.recipe.export.precision)
     model = None if job.load is None else job.load()
     for reason in _reasons(job, model):
         raise PreprocError(f"{job.recipe.name}: expected {reason}", name="not-quantizable")
 
 
 def _reasons(job: Job, model: "ir.Model | None") -> Iterator[str]:
-    pixels, precision = job.recipe.pixels, job.recipe.export.precision
-    if precision != "float32":
-        yield f"a network in float32 to begin with, got {precision}"
+    pixels = job.recipe.pixels
     if pixels.axes != "N" or pixels.batch not in (None, 1):
         yield f"a model that takes pictures one by one, got one that takes {pixels.batch or 'frames'} at once"
     if model is None:
@@ -89,5 +95,3 @@ def _reasons(job: Job, model: "ir.Model | None") -> Iterator[str]:
     found = next((node for node in model.graph.all_nodes() if node.op_type in graph.OPAQUE - {"ConvTranspose"}), None)
     if found is not None:
         yield f"a model in floats, got one that is quantized already: {found.op_type} {found.name}"
-    if graph.precision(model) != "float32":
-        yield f"a model in float32, got one in {graph.precision(model)}"

@@ -187,22 +187,21 @@ class Tracked:
         return replace(self.mixed(shape, what), ordered=2 if len(self.slots.borders) else max(self.ordered, 1))
 
     def summed(self, shape: Sequence[int], what: Any, *, counted: bool) -> "Tracked":
-        """Each number the sum of several along plain axes: so many means. Unless counted, or where a side is free, nobody tells how many:
-        then it is like a mean with zeros, for f(M x) = M f(x), whatever its weights sum to."""
+        """Each number the sum of several: so many means. Unless counted, or where a side is free, nobody tells how many: then it is like
+        a mean with zeros, for f(M x) = M f(x), whatever its weights sum to."""
         mean, gone = self.mixed(shape, what), [old for old, new in zip(self.shape, shape, strict=True) if old != new]
         return mean.times(math.prod(gone)) if counted and not any(map(is_free, gone)) else mean.holding(0.0)
 
     def expanded(self, shape: Sequence[int]) -> "Tracked":
         """The same numbers again and again: sides of one grow."""
-        told = tuple(side for axis, side in enumerate(shape) if self.is_plain(axis))
-        return self if self.shape == tuple(shape) else self.mixed(shape, ("expanded", told))
+        told = ("expanded", tuple(side for axis, side in enumerate(shape) if self.is_plain(axis)))
+        return self if self.shape == tuple(shape) else self.mixed(shape, told)
 
     def repeated(self, axis: int, times: int) -> "Tracked":
         """All that stands along an axis, so many times."""
         if not self.is_plain(axis):
             return self.gather(axis, np.tile(np.arange(self.shape[axis]), times))
-        shape = [side * times if at == axis else side for at, side in enumerate(self.shape)]
-        return self if times == 1 else self.mixed(shape, ("repeated", times))
+        return self.mixed([side * times if at == axis else side for at, side in enumerate(self.shape)], ("repeated", times))
 
     @np.errstate(over="ignore", invalid="ignore")
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":

@@ -30,8 +30,8 @@ GRIDS = {ir.DataType.UINT8: 0, ir.DataType.INT8: -128}
 OURS = ("", "ai.onnx")
 TAKING = frozenset(("DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"))
 """Operators that read whole numbers in place of floats, with a zero point as their third input."""
-CARRIED = frozenset((*MOVES, "Split", "Shape", "Pad"))
-"""Operators that do the same to whole numbers. Those of the arithmetic, and casts, go."""
+CARRIED = frozenset((*MOVES, "Split", "Shape", "Pad")) - {"SpaceToDepth"}
+"""Operators that do the same to whole numbers, and for which runtimes have kernels of such. Those of the arithmetic, and casts, go."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Grid:
     def told(self) -> dict[str, Any]:
         """For inspect, a number for each channel, in the unit of what the way starts with: `step` between two quantized numbers, `zero`
         whose value is 0, `low` and `high`, which the least and the largest quantized number stand for."""
-        varies = self.channel >= 0
+        varies = self.slope != 0
         slope, start = self.slope[varies], self.start[varies]
         ends = np.sort((np.array(self.limits)[:, None] - start) / slope, axis=0)
         numbers = {"step": 1 / np.abs(slope), "zero": self.zero[varies], "low": ends[0], "high": ends[1]}
@@ -175,6 +175,8 @@ class Landing(Walk):
         passed = [self.tracked[value] for value in (*node.inputs, *node.outputs) if value is not None and value in self.tracked]
         if node.op_type in AFFINE and any(each.shape != passed[0].shape for each in passed):
             raise NotFoldableError("it repeats the picture before it is quantized", name="fold-quantized-grid")
+        if node.op_type in AFFINE and sum(value in self.tracked for value in node.inputs) > 1:
+            raise NotFoldableError("it adds the picture to itself before it is quantized", name="fold-quantized-grid")
 
     @staticmethod
     def _is_float(cast: ir.Node) -> bool:
@@ -223,8 +225,7 @@ def _grid(node: ir.Node, scale: NDArray[Any] | None, zero: NDArray[Any], dtype: 
     places = np.broadcast_arrays(divided.places, shifted.places)
     values, numbers = (each.slots.take(at.reshape(-1)) for each, at in zip((divided, shifted), places, strict=True))
     level = np.divide(-values.offset, values.scale, where=values.scale != 0, out=np.full(len(values), np.nan))
-    channel = np.where(numbers.scale != 0, numbers.channel, -1)
-    rows = np.unique(np.stack([channel, numbers.scale, numbers.offset, level], axis=1), axis=0)
+    rows = np.unique(np.stack([numbers.channel, numbers.scale, numbers.offset, level], axis=1), axis=0)
     points = zero.reshape(-1).astype(np.int64)
     return Grid(node, None if scale is None else scale.reshape(-1), points, dtype, rows[:, 0].astype(np.int64), *rows[:, 1:].T)
 
@@ -253,5 +254,5 @@ def _constants(source: Tracked, axis: int, count: int, value: float) -> list[Tra
         return []
     shape = tuple(count if at == axis else side for at, side in enumerate(source.shape))
     sides = [count if at == axis else 1 for at in range(source.rank)]
-    slots = source.slots.take(np.array([0])).then(0.0, value)
+    slots = replace(source.slots.take(np.array([0])).then(0.0, value), channel=np.array([-1]))
     return [replace(source, shape=shape, slots=slots, places=np.zeros(sides, np.int64))]

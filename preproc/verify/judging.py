@@ -163,7 +163,7 @@ class _Tally:
             weakness = f"{wrong.wrong}, which {resize}the bare network alone, {errs:.1e} from float64 here, can account for"
         if weakness is not None:
             return replace(result, verdict=INCONCLUSIVE, reason=weakness)
-        hidden = self.power.hidden(tolerances, self.bare or {}, self.precision) if is_lower(self.precision) else ()
+        hidden = self.power.hidden(tolerances, self.bare, self.precision) if is_lower(self.precision) else ()
         return replace(result, verdict=PASSED, hidden=hidden)
 
 

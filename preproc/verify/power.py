@@ -193,9 +193,9 @@ class Power:
                 return f"these mistakes would move {what} by less than {least}: {moved}{mend}"
         return None
 
-    def hidden(self, tolerances: Mapping[str, float], bares: Mapping[str, float], precision: str) -> tuple[str, ...]:
+    def hidden(self, tolerances: Mapping[str, float], bares: Mapping[str, float] | None, precision: str) -> tuple[str, ...]:
         """The names of the mistakes that can happen and would not have shown everywhere, though what was verified is worth something."""
-        needed = self.needed(tolerances, bares, precision)
+        needed = self.needed(tolerances, bares or self._everywhere(self.bare_error), precision)
         parts = self._floats() or list(self.parts)[:1]
         possible = [control for control in self.controls if control.movement is not None]
         return tuple(control.name for control in possible if not all(self._shows(control, key, needed) for key in parts))

@@ -14,6 +14,7 @@ from preproc.export import attach
 from preproc.export.answering import report_on
 from preproc.export.bare import Bare, bare_file
 from preproc.export.proving import prove
+from preproc.host import silent
 from preproc.layers import Normalize, Rescale
 from preproc.oracle.files import DoubleFile
 from preproc.sources import PixelsSpec
@@ -98,9 +99,10 @@ def half(path, weights, *, levels=0.0, swapped=False, doubled=False, rescaled=Tr
     return written(path, [*nodes, *tail("whole" if rest == "channel" else "first")], narrow, pixels)
 
 
-def verdict_of(made, file, bare, precision="float16"):
+def verdict_of(made, file, bare, precision="float16", told=None):
     contract, _, proof = made
-    report = report_on(file, {**contract, "precision": precision}, proof, ["ort-cpu"], module=None, bare=bare, progress=lambda _: None)
+    progress = silent if told is None else told.append
+    report = report_on(file, {**contract, "precision": precision}, proof, ["ort-cpu"], module=None, bare=bare, progress=progress)
     (result,) = report.results
     return report, result
 
@@ -164,9 +166,12 @@ def test_the_error_is_split_where_it_is_made(made, bare, tmp_path, capsys):
     assert max(split.input, split.rest) < split.weights / 10
 
 
-def test_what_nobody_evaluates_is_not_split(made, bare, tmp_path):
-    for own in (replace(bare, narrowed=None), replace(bare, narrowed=lambda _: 1 / 0)):
-        _, result = verdict_of(made, half(tmp_path / "m.onnx", made[1]), own)
+def test_what_nobody_evaluates_is_not_split_and_told(made, bare, tmp_path):
+    reason = "note: not every error is split: ZeroDivisionError: division by zero"
+    for narrowed, notes in ((None, []), (lambda _: 1 / 0, [reason])):
+        told = []
+        _, result = verdict_of(made, half(tmp_path / "m.onnx", made[1]), replace(bare, narrowed=narrowed), told=told)
+        assert [line for line in told if line.startswith("note")] == notes
         assert result.verdict == "passed"
         assert result.parts[NAME].split is None
 
@@ -206,7 +211,9 @@ def test_what_8_bits_hide_is_told_and_a_gross_mistake_may_not_be_hidden(made, tm
     assert told.verdict == "passed"
     assert told.hidden == ("mean shifted by one grey level",)
     print_report(report)
-    assert "hidden by the noise of int8 in ort-cpu" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "hidden by the noise of int8 in ort-cpu" in printed
+    assert "ort-cpu would have noticed channels swapped, normalization doubled, rescale missing, uncorrected border; not mean" in printed
     _, blind = verdict_of(made, file, bare_file(eight_bare(tmp_path / "bare.onnx", made[1], coarse=30), (NAME,)), "int8")
     assert blind.verdict == "inconclusive"
     assert "channels swapped" in blind.reason

@@ -11,7 +11,7 @@ from preproc.bundle import open_bundle
 from preproc.errors import PreprocError, VerificationError
 from preproc.export import quantize, quantize_bundle, verify_bundle
 from preproc.sources import parse_recipe
-from tests.export.quantizing.test_calibration import TABLE, pictures
+from tests.calibrations import TABLE, pictures
 from tests.folders import names
 from tests.onnx_files import hand_made
 
@@ -125,9 +125,8 @@ def quantized_already(tmp_path):
         (fixed, {}, "expected a model that takes pictures one by one, got one that takes 4 at once"),
         (two_inputs, {"backbone": TABLE["backbone"] | {"input": "image"}}, "expected a model with one input, got image, more"),
         (quantized_already, {}, "expected a model in floats, got one that is quantized already: QuantizeLinear"),
-        (hand_made, {"export": {"formats": ["onnx"], "precision": "tf32"}}, "expected a network in float32 to begin with, got tf32"),
     ],
-    ids=["batch", "inputs", "quantized", "precision"],
+    ids=["batch", "inputs", "quantized"],
 )
 def test_what_cannot_be_quantized_is_refused_in_a_line(tmp_path, folder, made, changes, told):
     made(tmp_path)

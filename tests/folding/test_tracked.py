@@ -193,7 +193,6 @@ REFUSED = {
     "windows of channels": (lambda x: x.windows(1, 2, 1), "windows of channels"),
     "a resize of channels": (lambda x: x.mixed([2, 6, 8, 12], "resize"), "channels are mixed with each other"),
     "padded channels": (lambda x: x.padded([(0, 0), (0, 1), (0, 0), (0, 0)], 0.0), "channels are padded"),
-    "padded and not": (lambda x: concatenate([x.holding(0.0), x], 1), "with different paddings"),
     "parts that do not fit": (lambda x: concatenate([x, x.slice(3, 1, None, 1)], 1), "are put together"),
     "a division by 0": (lambda x: x.over(0.0), "what is no finite number"),
     "a division of one channel by 0": (lambda x: x.over(np.array([1.0, 0.0, 2.0]).reshape(3, 1, 1)), "what is no finite number"),

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from preproc import graph
+from preproc.bundle.inspection import describe
 from preproc.errors import NotFoldableError
 from preproc.steps import FromPixels, Normalize, Rescale, Resize
 from preproc.verify.runtimes import onnxruntime
@@ -124,6 +125,18 @@ def test_what_else_reads_the_picture_keeps_it(name, tmp_path):
     made, done = put(file)
     assert (done.folded, "QuantizeLinear" in kinds(made)) == (False, True)
     assert re.search(told, done.reason), done.reason
+
+
+@pytest.mark.parametrize("factors", [[0, 0, 0], [1, 0, 1]])
+def test_a_channel_that_is_multiplied_by_0_is_no_pixel(factors, tmp_path):
+    file = quantizing(tmp_path / "m.onnx", front=[node("Mul", ["x", "factors"], ["ready"])])
+    proto = onnx.load(file)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(factors, np.float32).reshape(1, 3, 1, 1), "factors"))
+    onnx.save(proto, file)
+    made, done = put(file)
+    assert (done.folded, "QuantizeLinear" in kinds(made)) == (False, True)
+    assert re.search(r"level 255 of channel \d becomes 0, not 255, 255 off", done.reason)
+    assert describe(file)["picture"]["quantized"] or not any(factors)
 
 
 def test_a_grey_channel_that_becomes_three_is_kept(tmp_path):

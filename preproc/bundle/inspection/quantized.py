@@ -30,7 +30,7 @@ def of_picture(model: Any, picture: graph.Picture, channels: int) -> list[dict[s
 def _told(landing: Any, unit: str | None) -> list[dict[str, Any]]:
     if landing is None:
         return []
-    found = [grid.told() | {"unit": unit} for grid in (*landing.grids, *landing.taken)]
+    found = [grid.told() | {"unit": unit} for grid in (*landing.grids, *landing.taken) if grid.slope.any()]
     found = [entry | {"like": _like(entry) if unit is None and entry["scale"] is not None else None} for entry in found]
     return found + [{"by": f"DynamicQuantizeLinear {node.name or node.outputs[0].name}", "dynamic": True} for node in landing.dynamic]
 

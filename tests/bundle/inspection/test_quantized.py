@@ -75,9 +75,8 @@ def test_a_scale_of_each_batch_is_told_as_that(tmp_path):
     file = saved(tmp_path / "m.onnx", nodes, {"w": np.ones((5, 3, 3, 3), np.int8)}, LAYOUTS["NCHW"])
     assert told(file)[0] == "quantize DynamicQuantizeLinear dynamic: with a scale for each batch, from its own values"
     attach(file, tmp_path / "out.onnx", steps=IMAGENET, pixels=PIXELS, verify=False)
-    assert describe(tmp_path / "out.onnx")["contract"]["fold"]["onnx"]["reason"].startswith(
-        "DynamicQuantizeLinear finds a scale for each batch, from its own values"
-    )
+    fold = describe(tmp_path / "out.onnx")["contract"]["fold"]["onnx"]
+    assert fold["reason"].startswith("DynamicQuantizeLinear finds a scale for each batch, from its own values")
 
 
 def test_the_scale_of_a_qlinearconv_is_no_normalization_of_the_networks_own(tmp_path):
