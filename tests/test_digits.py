@@ -89,7 +89,7 @@ def test_half_precision_hides_no_mistake(mistake, monkeypatch, tmp_path):
         "swapped": [dataclasses.replace(first, color="BGR"), rescale, normalize],
     }[mistake]
     real = graph.attach
-    monkeypatch.setattr(graph, "attach", lambda model, steps, *rest, **options: real(model, wrong, *rest, **options))
+    monkeypatch.setattr(graph, "attach", lambda model, _, *rest, **options: real(model, wrong, *rest, **options))
     with pytest.raises(VerificationError, match="ort-cpu: error"):
         export_bundle(DIGITS, tmp_path / mistake, formats=["onnx"], precision="float16", quick=True)
 

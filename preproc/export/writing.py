@@ -138,7 +138,10 @@ def _contract(
     others = [] if picture is None or model is None else graph.promised_others(model, picture)
     made = contracts.make_contract(
         job.recipe,
-        outputs=[promised(name, declared.get(name), proof, job.recipe.pixels.rows) for name in job.recipe.backbone.outputs],
+        outputs=[
+            promised(name, declared.get(name), proof, job.recipe.pixels.rows, floats=job.recipe.export.outputs_precision)
+            for name in job.recipe.backbone.outputs
+        ],
         others=others,
         fold=fold,
         weights=job.weights,
