@@ -28,15 +28,18 @@ FORMS = {
     "cast": "only the cast left",
     "subtract": "the cast and one subtraction left",
     "append": "the cast, one subtraction and one appended channel left",
+    "quantized": "nothing left: the pixels are the quantized numbers",
 }
 """Of a fold: what is left at run time."""
 FILE = "contract.json"
 """Its name among TorchScript's extra files."""
 INPUT = "pixels"
 """The name of the one input."""
+EIGHT = "int8"
+"""The precision of a network that `preproc quantize` has brought to 8 bits."""
 SAID = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
 """What a contract has of a recipe's [backbone]; its outputs stand elsewhere."""
-PRECISIONS = (*RECIPE_PRECISIONS, "int8")
+PRECISIONS = (*RECIPE_PRECISIONS, EIGHT)
 """Of the network in the files; 8 bits are made of a bundle, by no recipe."""
 PILLOW = 13
 """Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""

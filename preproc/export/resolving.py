@@ -120,7 +120,7 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
     taken = _as_taken(recipe, model)
     own = {"batch": taken.batch, "axes": taken.axes, "frames": taken.frames}
-    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, export=_precision(recipe, model), further=further)
+    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
     for view in recipe.views():
         _check_fits(view, model)
     recipe, raised, told = _in_opset(recipe, model, any_form=any_form)
@@ -207,7 +207,10 @@ def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
         raise RecipeError(
             f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)', name="normalized-twice"
         )
-    return (*_constants(recipe), *guard.notes(effect))
+    needless = reason is None and recipe.backbone.override is not None
+    said = f"{'' if recipe.backbone.override == '--force' else 'override: '}{recipe.backbone.override}"
+    forced = [f"{said}: not needed, for nothing was seen that normalizes the values a second time"] if needless else []
+    return (*_constants(recipe), *forced, *guard.notes(effect))
 
 
 def _constants(recipe: Recipe) -> Iterator[str]:

@@ -14,6 +14,7 @@ from ..errors import NotFoldableError
 from ..host import Progress
 from ..sources import Recipe
 from ..steps import channels_out
+from .eight import in_eight_bits
 from .job import Job
 from .promising import promised
 from .proof import Proof
@@ -61,7 +62,7 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
         progress("writing model.onnx")
         onnx_model, entries, notes = _attached(job, bare)
         fold["onnx"] = entries[0]
-    if job.written is not None:
+    if job.written is not None and job.eight is None:
         folded = fold_module(recipe, job.written.module, job.pixels)
         entry = _fold_entry(recipe, folded)
         fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
@@ -152,6 +153,8 @@ def _contract(
         notes=notes,
         sizes=() if proof is None else proof.sizes,
     )
+    if job.eight is not None:
+        made["quantization"] = job.eight.told
     if "onnx" in fold:
         made["fold"]["onnx"]["stamp"] = graph.stamp(made)
     if not job.recipe.further:
@@ -177,17 +180,20 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
     if bare is not None:
         assert job.written is not None
         wide = _as_onnx(job, job.written.module) if recipe.export.half and recipe.export.fold != "off" else None
-        model, done = bare, _attach_of(recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW", wide=wide)
+        model, done = bare, _attach_of(job, recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW", wide=wide)
         made.append(done)
     else:
         assert job.load is not None
         model = job.load()
         for position, view in enumerate(views):
             again = position > 0 or job.before is not None
-            model, done = _attached_to_file(model, view, _attach_of(view, again=again))
+            model, done = _attached_to_file(model, view, _attach_of(job, view, again=again))
             made.append(done)
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
+    if job.eight is not None:
+        model, told = in_eight_bits(model, recipe.pixels, job.eight, made[0])
+        notes += told
     entries = []
     for view, done in zip(views, made, strict=True):
         pixels, entry = view.pixels, _fold_entry(view, done)
@@ -198,7 +204,7 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
     return model, entries, notes
 
 
-def _attach_of(recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
+def _attach_of(job: Job, recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
     """again: as graph.attach()'s."""
     return functools.partial(
         graph.attach,
@@ -208,6 +214,7 @@ def _attach_of(recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
         old=recipe.backbone.input,
         layout=recipe.backbone.layout,
         again=again,
+        eight=None if job.eight is None else job.eight.asked.form,
     )
 
 

@@ -8,32 +8,37 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
-from ..folding import spoil_border
+from ..folding import Eight, spoil_border
 from ..sources import PixelsSpec
-from ..steps import Affine, Sides, Step, channels_out, collapse_steps, output_size
+from ..steps import Affine, Geometry, Sides, Step, are_whole, channels_out, collapse_steps, output_size
 from .axes import entering, leaving
 from .builder import Builder, Moved
 from .folded import Left, fold_into
+from .held import Held, held_of
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
 from .picture import Picture, any_picture, picture_input
+from .pixels import blurred, quantize_pixels, quantizes
 from .walk import first_convolutions, follow
 
 
 @dataclass(frozen=True)
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
-    form: "cast", "subtract" or "append", what is left at run time.  why: the reason for the form, where half precision has one.
-    convolutions: the names of the rewritten weights.
-    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some."""
+    form: "cast", "subtract" or "append", what is left at run time, or "quantized", nothing.  why: the reason for it, where there is one.
+    convolutions: the names of the rewritten weights.  border: how far padding is from what it was, in levels, where that was asked for.
+    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  held: what is on a grid of 8
+    bits, where that was asked for."""
 
     folded: bool
     reason: str | None
     form: str | None = None
     why: str = ""
     convolutions: tuple[str, ...] = ()
+    border: float = 0.0
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
+    held: Held | None = None
 
 
 def attach(
@@ -47,13 +52,15 @@ def attach(
     layout: str | None = None,
     again: bool = False,
     wide: ir.Model | None = None,
+    eight: Eight | None = None,
 ) -> Attached:
     """Puts `steps` (a FromPixels first) in front of the model's picture input `old`, of that layout, in place; the new input is `name`.
     again: whether the model has another picture with nodes of ours.  wide: of a model in half precision, the same one before it was
-    narrowed, whose weights are rounded once then.
+    narrowed, whose weights are rounded once then.  eight: the fold is made for pixels that are a quantized tensor.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
-    NotFoldableError. Raises PreprocError if the model's input does not fit.
+    NotFoldableError. Where the model quantizes its picture first, the pixels become the quantized numbers: see quantize_pixels().
+    Raises PreprocError if the model's input does not fit.
     """
     picture = picture_input(model, old, layout)
     taker, ready = picture.value, channels_out(steps, pixels.channels)
@@ -62,7 +69,9 @@ def attach(
     picture.check_fits(pixels, channels=ready, size=size)
     prefix = _check_names(model, taker, name, again=again)
     opset = model.opset_imports.get("", 0)
-    left, done = _fold(fold, lambda: fold_into(picture, steps, pixels, channels=ready, size=size, opset=opset, wide=wide))
+    quantized = fold != "off" and quantizes(picture, ready, size) and are_whole(step for step in steps if isinstance(step, Geometry))
+    asked = "auto" if quantized else fold
+    left, done = _fold(asked, lambda: fold_into(picture, steps, pixels, channels=ready, size=size, opset=opset, wide=wide, eight=eight))
     done = replace(done, notes=tuple(_notes(model, done)))
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
@@ -78,9 +87,30 @@ def attach(
     if taker.dtype != builder.dtype:
         output = builder.add("Cast", output, to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
+    if eight is not None and left is not None:
+        done = replace(done, held=held_of(output, left.found, int(left.zero)))
     unseen = pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None)
     whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if unseen else None
-    return replace(done, moved=whole or builder.moved)
+    done = replace(done, moved=whole or builder.moved)
+    if not quantized:
+        return done
+    return _with_pixels(any_picture(model, name, pixels.whole_layout), pixels, size, builder, done, required=fold == "require")
+
+
+def _with_pixels(picture: Picture, pixels: PixelsSpec, size: Sides, builder: Builder, done: Attached, *, required: bool) -> Attached:
+    """The pixels `picture`, or the whole grey levels behind resizes and crops, as what the model quantizes first; or why not."""
+    if builder.moved is not None:
+        value = next(made for node in builder.nodes for made in node.outputs if made.name == builder.moved.to)
+        value.type = ir.TensorType(builder.moved.dtype)
+        picture = replace(picture, value=value, layout=builder.moved.layout)
+    size = pixels.size if builder.moved is None else size
+    try:
+        why = quantize_pixels(picture, pixels.channels, size)
+    except NotFoldableError as error:
+        if required:
+            raise
+        return replace(done, reason=str(error), notes=(*done.notes, *blurred(picture, pixels.channels, size)))
+    return replace(done, folded=True, reason=None, form="quantized", why=why, moved=builder.moved)
 
 
 def _check_names(model: ir.Model, taker: ir.Value, name: str, *, again: bool) -> str:
@@ -122,11 +152,11 @@ def _fold(fold: str, into: Callable[[], Left]) -> tuple[Left | None, Attached]:
         if fold == "require":
             raise
         return None, Attached(False, str(error))
-    return left, Attached(True, None, left.form, left.why, left.convolutions)
+    return left, Attached(True, None, left.form, left.why, left.convolutions, left.border)
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
-    if done.folded and model.ir_version < UNLISTED:
+    if done.convolutions and model.ir_version < UNLISTED:
         weights = ", ".join(done.convolutions) + ", nor their biases"
         yield f"weights are listed as inputs, as IR version {model.ir_version} demands: callers must not override {weights}"
     if any(key.endswith("stack_trace") for node in model.graph.all_nodes() for key in node.metadata_props):

@@ -1,25 +1,30 @@
-"""In what precision a file computes."""
+"""The precision that a file computes in."""
+
+from collections import Counter
 
 import onnx_ir as ir
 
-from ..errors import NotFoldableError
-from .constants import constant
-from .picture import HALF
+HALF = {ir.DataType.FLOAT16: "float16", ir.DataType.BFLOAT16: "bfloat16"}
+KEEPING = frozenset({"Cast", "CastLike", "Constant", "Identity", "Transpose", "Reshape", "DequantizeLinear"})
+"""Operators that compute nothing: weights that are only kept in half precision are widened by one."""
 
 
 def precision(model: ir.Model) -> str:
-    """ "float16" or "bfloat16" where an input has it, or something that is computed from one is cast to it; else "float32", of which
-    weights that are only kept in 16 bits are no exception."""
-    found = {value.dtype for value in model.graph.inputs}
-    for node in model.graph.all_nodes():
-        if node.op_type == "Cast" and node.domain in ("", "ai.onnx") and not _is_constant(node.inputs[0]):
-            found.add(ir.DataType(node.attributes["to"].as_int()))
-    return next((dtype.name.lower() for dtype in HALF if dtype in found), "float32")
+    """In which most nodes compute of those that do so in 16 bits, "float16" or "bfloat16"; "float32" where none does."""
+    found = Counter[str]()
+    graphs = [model.graph, *(function.graph for function in model.functions.values())]
+    for graph in graphs:
+        for node in graph.all_nodes():
+            if node.op_type not in KEEPING:
+                found.update({HALF[kind] for kind in map(_dtype, node.inputs) if kind in HALF})
+    return max(found, key=lambda name: found[name], default="float32")
 
 
-def _is_constant(value: ir.Value | None) -> bool:
-    try:
-        constant(value)
-    except NotFoldableError:
-        return False
-    return True
+def _dtype(value: ir.Value | None) -> ir.DataType | None:
+    """As far as it is told without an inference: of weights, inputs, and what a Cast makes."""
+    if value is None:
+        return None
+    node = value.producer()
+    if node is not None and node.op_type == "Cast" and "to" in node.attributes:
+        return ir.DataType(node.attributes["to"].as_int())
+    return value.const_value.dtype if value.const_value is not None else value.dtype

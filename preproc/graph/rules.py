@@ -1,5 +1,6 @@
 """What ONNX's operators do to the picture's numbers: each by its name. Those that only move them are in moves.py."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..errors import NotFoldableError
-from ..folding import Tracked
+from ..folding import Tracked, added
 from .constants import attribute, constant
 from .mixing import MIXING
 from .moves import MOVES, Tracks
@@ -43,14 +44,18 @@ def _batch_norm(tracked: Tracks, node: ir.Node) -> Tracked:
 
 
 def _arithmetic(
-    apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[Tracked, Any], Tracked] | None
+    apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[Tracked, Any], Tracked] | None, itself: float | None = None
 ) -> Callable[[Tracks, ir.Node], Tracked]:
+    """swapped: with the constant first, None where that is no such map.  itself: the sign of what is added, where both are tracked."""
+
     def rule(tracked: Tracks, node: ir.Node) -> Tracked:
         left, right = node.inputs
         assert left is not None
         assert right is not None
         if left in tracked and right in tracked:
-            raise NotFoldableError("the input is combined with itself before the first convolution", name="fold-computed-value")
+            if itself is None:
+                raise NotFoldableError(f"the input is combined with itself by {node.op_type}, which is not affine", name="fold-not-affine")
+            return added(tracked[left], tracked[right], itself)
         if left in tracked:
             return apply(tracked[left], constant(right).astype(np.float64))
         if swapped is None:
@@ -60,14 +65,22 @@ def _arithmetic(
     return rule
 
 
+def _sum(tracked: Tracks, node: ir.Node) -> Tracked:
+    parts = [tracked[value] for value in node.inputs if value in tracked]  # type: ignore[index]
+    made = functools.reduce(added, parts)
+    return functools.reduce(Tracked.plus, [constant(value).astype(np.float64) for value in node.inputs if value not in tracked], made)
+
+
 AFFINE: dict[str, Callable[[Tracks, ir.Node], Tracked]] = {
     "Identity": _same,
     "Cast": _same,
     "Dropout": _same,
     "BatchNormalization": _batch_norm,
     "Mul": _arithmetic(Tracked.times, swapped=Tracked.times),
-    "Add": _arithmetic(Tracked.plus, swapped=Tracked.plus),
-    "Sub": _arithmetic(Tracked.minus, swapped=Tracked.taken_from),
+    "Add": _arithmetic(Tracked.plus, swapped=Tracked.plus, itself=1.0),
+    "Sub": _arithmetic(Tracked.minus, swapped=Tracked.taken_from, itself=-1.0),
+    "Neg": lambda tracked, node: tracked.source(node).times(-1.0),
+    "Sum": _sum,
     "Div": _arithmetic(Tracked.over, swapped=None),
 }
 """Those that leave every number where it is."""

@@ -42,6 +42,8 @@ class Walk(Trail):
         self.dtype, self.found, self.strangers = picture.value.dtype, list[First](), list[ir.Node]()
         self.floats = {self.dtype} & set(FLOATS)
         self.channels = channels
+        for inner in graph.subgraphs():  # their nodes are of the same opsets, which nothing says there
+            inner.opset_imports.update(graph.opset_imports)
         self.tracked[picture.value] = start(picture.layout, picture.value, channels, size)
 
     def walk(self) -> None:
@@ -86,7 +88,7 @@ class Walk(Trail):
         if node.op_type == "Shape":
             shape_of(self.tracked, node)
             return
-        find = FIRST.get(node.op_type)
+        find = FIRST.get(node.op_type) if len(node.inputs) > 1 else None
         if find is not None:
             self.found.append(find(node, self.tracked, self.channels, self.graph))
             self.readers.append(self.found[-1].reader)
