@@ -62,7 +62,7 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
         progress("writing model.onnx")
         onnx_model, entries, notes = _attached(job, bare)
         fold["onnx"] = entries[0]
-    if job.written is not None and job.eight is None:
+    if job.written is not None and job.eight is None and recipe.export.in_python:
         folded = fold_module(recipe, job.written.module, job.pixels)
         entry = _fold_entry(recipe, folded)
         fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
