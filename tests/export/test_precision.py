@@ -128,3 +128,10 @@ def test_weights_that_overflow_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(PreprocError, match=r"expected weights that float16 holds, up to 65504, got 1e\+05 in 5\.bias"):
         published(tmp_path / "m", net=net, precision="float16")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_onnx_alone_is_not_run_in_python(tmp_path):
+    """16 bits take most CPUs long in torch."""
+    made = published(tmp_path / "m", precision="float16", formats=["onnx"], quick=True)
+    assert "torch-cpu" not in {result.runtime for result in made.report.results}
+    assert "torch-cpu" not in {result.runtime for result in verify_bundle(made.folder).results}
