@@ -1,6 +1,7 @@
 """The rooms of the package and of its tests: which there are, what each may use, and that tests lie where their rooms lie."""
 
 import ast
+import functools
 import sys
 
 import pytest
@@ -12,7 +13,7 @@ PACKAGE = ROOT / "preproc"
 ORDER = tuple(
     "host host.decoding steps oracle oracle.files stats.sums stats.places stats.counting stats.engines stats stats.output "  # noqa: SIM905
     "sources.published sources sources.backbones layers folding folding.modules graph "
-    "verify.runtimes verify bundle bundle.inspection export.formats export.serving export cli".split()
+    "verify.runtimes verify bundle bundle.inspection export.formats export.serving export.quantizing export cli".split()
 )
 """Every room, behind those that it may use. A folder in a room is a room of its own, and uses the one around it by its door, too."""
 MOST_ROOMS = 12
@@ -20,22 +21,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
 ONNX = {
     f"graph/{name}.py"
-    for name in (
-        "builder",
-        "constants",
-        "files",
-        "listing",
-        "messages",
-        "operators",
-        "quantized",
-        "raising",
-        "reading",
-        "writing",
-        "written",
-    )
+    for name in "builder constants files listing messages operators quantized raising reading writing written".split()  # noqa: SIM905
 }
 ONNX |= {"oracle/files/moving.py", "oracle/files/pointwise.py", "oracle/files/reading.py"}
-ONNXRUNTIME = {"verify/runtimes/ort.py"}
+ONNXRUNTIME = {"verify/runtimes/ort.py", "export/quantizing/static.py"}
 TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
 OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec")
 
@@ -49,8 +38,13 @@ def room_of(file):
 
 
 def door_of(room):
-    """The names that its __init__.py exports."""
-    tree = ast.parse((PACKAGE / room.replace(".", "/") / "__init__.py").read_text())
+    return exported_by((PACKAGE / room.replace(".", "/") / "__init__.py").read_text())
+
+
+@functools.cache
+def exported_by(text):
+    """The names that an __init__.py exports."""
+    tree = ast.parse(text)
     (names,) = [ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
     return set(names)
 
@@ -66,10 +60,16 @@ def of_preproc(file, node):
     return ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
 
 
+@functools.lru_cache(maxsize=1)
+def parsed(text):
+    """A file's tree and all its nodes; what is asked of one file next need not parse it again."""
+    return (tree := ast.parse(text)), list(ast.walk(tree))
+
+
 def imported(file):
     """(module below preproc, or None for another package; name; whether at the top) of every import, wherever it stands."""
-    tree = ast.parse(file.read_text())
-    for node in ast.walk(tree):
+    tree, nodes = parsed(file.read_text())
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (module := of_preproc(file, node)) is not None:
             yield from ((module, alias.name, node in tree.body) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -86,12 +86,12 @@ def used(module, name):
 
 def reached(file):
     """(room, name) of every attribute that is read of a whole room: graph.load, graph.files of graph.files.load."""
-    tree, rooms = ast.parse(file.read_text()), {}
-    for node in ast.walk(tree):
+    (_, nodes), rooms = parsed(file.read_text()), {}
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (module := of_preproc(file, node)) is not None:
             taken = [(alias.asname or alias.name, used(module, alias.name)) for alias in node.names]
             rooms |= {known: room for known, (room, name) in taken if name is None}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rooms:
             yield rooms[node.value.id], node.attr
 

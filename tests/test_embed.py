@@ -20,7 +20,7 @@ from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
 from preproc.sources import load_recipe
 from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
-from tests.embed.programs import CHROMIUM, EMBED, JAVASCRIPT, NODE, PACKAGES, PROGRAMS, missing, skip_without
+from tests.embed.programs import CHROMIUM, EMBED, JAVASCRIPT, NODE, PACKAGES, PROGRAMS, each_with, missing, skip_without
 from tests.onnx_files import hand_made, put, several
 
 DIGITS = ROOT / "export" / "digits"
@@ -101,8 +101,10 @@ def test_a_file_beside_the_samples_is_none(program, request, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("spoilt", SPOILT)
-@pytest.mark.parametrize("program", [*PROGRAMS, "python"])
+OF_THE_MODEL = ["a value", "no number", "swapped channels", "the dtype", "the model", "all"]
+
+
+@pytest.mark.parametrize(("program", "spoilt"), [*each_with(SPOILT, OF_THE_MODEL), *(("python", spoilt) for spoilt in SPOILT)])
 def test_a_program_notices_a_wrong_bundle(program, spoilt, request, tmp_path):
     wrong = shutil.copytree(DIGITS, tmp_path / "wrong")
     SPOILT[spoilt](wrong)

@@ -3,7 +3,7 @@
 modules/ and graph/ find them, and say where their weights lie and how they are written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,14 +31,15 @@ class Convolution(Protocol):
         """Other ones in their place; None: as it is. Raises NotFoldableError where there is no place for a bias."""
 
 
-def rewrite(found: Sequence[Convolution], plan: FoldPlan, *, dtype: Any = None) -> None:
+def rewrite(found: Sequence[Convolution], plan: FoldPlan, *, dtype: Any = None, grid: Callable[[Array], Array] | None = None) -> None:
     """Puts the weights into the convolutions that see what the plan leaves: all are computed before one is put.
 
-    dtype: that they are rounded to, and the biases correct for it, where they are to be narrower than they are now.
+    dtype, grid: what they are rounded to, and the biases correct for it, where they are to be narrower or coarser than they are now.
 
     Raises NotFoldableError with the reason.
     """
-    new = [folded_weights(*item.weights(), plan, item.reader, after, dtype) for item, after in zip(found, plan.after, strict=True)]
+    pairs = list(zip(found, plan.after, strict=True))
+    new = [folded_weights(*item.weights(), plan, item.reader, after, dtype, grid=grid) for item, after in pairs]
     for item, (weight, bias) in zip(found, new, strict=True):
         item.put(weight, bias)
 

@@ -22,7 +22,8 @@ class FoldPlan:
     affine: A, pixels to model-ready values, which the weights take up.  after: for each reader, what stands along its axis behind the fold.
     At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
     holds `constant` everywhere is appended, of which each of A's channels takes up `extra` times as much, (channels_out,).
-    why: the reason for the form, where whole numbers were asked for.
+    why: the reason for the form, where whole numbers were asked for.  border: how far padding is from what it was, in levels of the
+    pixels: more than 0 only where that was asked for.
     """
 
     affine: Affine
@@ -31,6 +32,7 @@ class FoldPlan:
     constant: float | None = None
     extra: Array | None = None
     why: str = ""
+    border: float = 0.0
 
     @property
     def form(self) -> str:
@@ -45,11 +47,13 @@ def plan_for(
     *,
     whole: Whole | None = None,
     unit: float = 1.0,
+    nearest: bool = False,
 ) -> FoldPlan:
     """Chooses one exact form for all operations that read the input.
 
     affine: A, pixels to model-ready values.  again: the readers of the same network when it is given so many channels.
     whole: the subtracted constants have to be whole numbers of `unit`: what half precision, or int8's one zero point, holds exactly.
+    nearest: whether padding may be the whole number itself, and what is left of the constants in the bias: exact but for the border.
 
     An operation should see t = a A(x) + b along its axis, a and b by channel, and v in its padding. We feed it t' = a (x - s) + b, so
     the weights have to take up G with G(t') = t. Padding holds v before and after, so exactness on the border asks G(v) = v:
@@ -80,8 +84,9 @@ def plan_for(
     if pixel is not None:
         after = _behind(readers, affine, again, appended=0)
         exact = _shift(readers, after, pixel)
-        if not rounding.left(exact):
-            return FoldPlan(affine, after, rounding(exact), why=rounding.why(exact, ""))
+        if nearest or not rounding.left(exact):
+            why = rounding.why(exact, "the bias, and padding is off by it, as was asked for")
+            return FoldPlan(affine, after, rounding(exact), why=why, border=rounding.left(exact))
     if ordered == 2:
         raise NotFoldableError(
             f"{rounding.no_pixel} maps to the padding value, and no appended channel tells what is the largest of pixels and padding",

@@ -15,7 +15,8 @@ from ..steps import Affine
 from .builder import Moved
 from .constants import constant
 from .first_convolutions import First
-from .picture import any_picture, other_inputs, sides
+from .grid import Landing, land
+from .picture import Picture, any_picture, other_inputs, sides
 from .walk import Walk, follow
 from .written import REWRITTEN, VALUES, WEIGHTS
 
@@ -158,16 +159,28 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
     return wrong
 
 
+def landing(model: ir.Model, name: str, *, layout: str, channels: int, moved: Mapping[str, Any] | None = None) -> Landing | None:
+    """How a file quantizes its picture, or the grey levels behind resizes and crops, first. moved: as a contract has it; None where the
+    value that it names is not there any more."""
+    if moved is not None and _named(model, moved["to"]) is None:
+        return None
+    return land(*_start(model, name, layout, channels, moved))
+
+
 def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: Mapping[str, Any] | None) -> Walk:
-    """From the input on, or from the value that `moved` has as a contract has it: of the input's layout and dtype in files that preproc
-    made before it cast there."""
+    return follow(*_start(model, name, layout, channels, moved))
+
+
+def _start(model: ir.Model, name: str, layout: str, channels: int, moved: Mapping[str, Any] | None) -> tuple[Picture, int]:
+    """The input, or the value that `moved` has as a contract has it: of the input's layout and dtype in files that preproc made before it
+    cast there; and its channels."""
     picture = any_picture(model, name, layout)
     if moved is None:
-        return follow(picture, channels)
+        return picture, channels
     value = _named(model, moved["to"])
     assert value is not None
     value.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(moved["dtype"]))) if "dtype" in moved else picture.value.type
-    return follow(replace(picture, value=value, layout=moved.get("layout", layout)), moved.get("channels", channels))
+    return replace(picture, value=value, layout=moved.get("layout", layout)), moved.get("channels", channels)
 
 
 def _named(model: ir.Model, name: str) -> ir.Value | None:

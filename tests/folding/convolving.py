@@ -32,10 +32,10 @@ def reader_of(channels, pad=None, *, groups=1, scale=1.0, offset=0.0, takes_bias
     return Reader("w", None, groups, slots, channels, takes_bias=takes_bias, **others)
 
 
-def plan_of(affine, pads, whole=None, unit=1.0, **options):
+def plan_of(affine, pads, whole=None, unit=1.0, nearest=False, **options):
     readers = [reader_of(affine.channels_out, pad, **options) for pad in pads]
     again = lambda channels: [reader_of(channels, pad, **options) for pad in pads]  # noqa: E731
-    return readers, plan_for(readers, affine, again, whole=whole, unit=unit)
+    return readers, plan_for(readers, affine, again, whole=whole, unit=unit, nearest=nearest)
 
 
 def folded(weight, bias, affine, pad, dtype=None, **options):

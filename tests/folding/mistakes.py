@@ -15,9 +15,9 @@ def as_unpadded(monkeypatch):
     def plan(readers, *rest, **options):
         return plan_for([*map(bare, readers)], *rest, **options)
 
-    def weights(weight, bias, plan, reader, *rest):
-        return folded_weights(weight, bias, plan, bare(reader), *rest)
+    def weights(weight, bias, plan, reader, *rest, **options):
+        return folded_weights(weight, bias, plan, bare(reader), *rest, **options)
 
-    for engine in ("graph.editing", "folding.modules.rewriting"):
+    for engine in ("graph.folded", "folding.modules.rewriting"):
         monkeypatch.setattr(f"preproc.{engine}.plan_for", plan)
     monkeypatch.setattr("preproc.folding.convolutions.folded_weights", weights)

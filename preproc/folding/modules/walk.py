@@ -1,7 +1,5 @@
 """Finding the convolutions that read a torch backbone's input, in torch.export's graph."""
 
-import copy
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +11,7 @@ from .. import Reader, Tracked
 from .moves import shape_of
 from .plain import module_of, stand_in
 from .rules import RULES
-from .tracing import reason, unheard
+from .tracing import exported
 from .values import Values, arguments_of
 
 TAKING_BIAS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
@@ -47,18 +45,7 @@ class Found:
 
 def first_convolutions(backbone: nn.Module, example: Tensor) -> Found:
     """In torch.export's graph. example: (N, C, H, W) float, model-ready.  Raises NotFoldableError where there is none."""
-    return Found(_exported(backbone, example), backbone)
-
-
-def _exported(backbone: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    if len(example) < 2:
-        example = example.expand(2, *example.shape[1:])
-    try:
-        with torch.no_grad(), warnings.catch_warnings(), unheard():
-            warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
-            return torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
-    except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
-        raise NotFoldableError(f"torch.export cannot read the backbone: {reason(error)}", name="fold-untraceable") from error
+    return Found(exported(backbone, example), backbone)
 
 
 class _Walk(Values):

@@ -42,6 +42,7 @@ class OnnxReference:
         options = options_of(ort)
         if not optimized:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.enable_cpu_mem_arena = False
         options.log_severity_level = 4  # a picture that it refuses is said by what is raised
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
