@@ -73,7 +73,9 @@ def _arithmetic(
         assert right is not None
         if left in tracked and right in tracked:
             if itself is None:
-                raise NotFoldableError(f"the input is combined with itself by {node.op_type}, which is not affine", name="fold-not-affine")
+                raise NotFoldableError(
+                    f"the input is combined with itself by {node.op_type}, which is not affine", name="fold-computed-value"
+                )
             return added(tracked[left], tracked[right], itself)
         if left in tracked:
             return apply(tracked[left], constant(right).astype(np.float64))
