@@ -114,11 +114,6 @@ def test_any_channels_without_statistics_fall_back_too():
     torch.testing.assert_close(result.model(x), pipeline(x).relu())
 
 
-def test_bfloat16_weights_are_refused():
-    reason = why_not_foldable(prepend(imagenet(dtype=torch.bfloat16), nn.Conv2d(3, 4, 3, dtype=torch.bfloat16)), example=pixels())
-    assert "bfloat16" in str(reason)
-
-
 def test_a_pipeline_that_ends_in_lrn_is_refused():
     pipeline = Pipeline(FromPixels(layout="NHWC"), Rescale(), LocalResponseNorm(size=3))
     assert why_not_foldable(prepend(pipeline, nn.Conv2d(3, 4, 3)), example=pixels()) == (
