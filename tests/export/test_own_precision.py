@@ -14,6 +14,7 @@ from preproc.export.resolving import file_job
 from preproc.sources import load_recipe
 from preproc.verify.split import Split
 from tests.export.exported import published, ran
+from tests.folding.mistakes import as_unpadded
 from tests.onnx_files import STEPS, hand_made, put
 
 
@@ -44,15 +45,18 @@ def test_it_is_verified_again_with_and_without_the_original(half):
         assert (result.verdict, result.precision, result.tolerance) == ("passed", "float16", pytest.approx(stored.tolerance, rel=0.5))
 
 
-@pytest.mark.parametrize("spoilt", ["mean", "order", "twice"])
+@pytest.mark.parametrize("spoilt", ["mean", "order", "twice", "border"])
 def test_a_wrong_one_is_not_published(tmp_path, monkeypatch, spoilt):
     real, (rescale, normalize) = graph.attach, STEPS
     made = {
         "mean": [rescale, replace(normalize, mean=tuple(value + 1 / 255 for value in normalize.mean))],
         "order": [rescale, replace(normalize, mean=normalize.mean[::-1], std=normalize.std[::-1])],
         "twice": [rescale, normalize, replace(normalize, unit=None)],
+        "border": [rescale, normalize],
     }[spoilt]
     monkeypatch.setattr(graph, "attach", lambda model, steps, *rest, **options: real(model, [steps[0], *made], *rest, **options))
+    if spoilt == "border":  # what is left of the mean in the bias, where zeros are padded
+        as_unpadded(monkeypatch)
     with pytest.raises(VerificationError, match=r"ort-cpu: error .*, tolerance"):
         put(hand_made(tmp_path, dtype=TensorProto.FLOAT16), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -64,7 +68,7 @@ def test_another_precision_than_the_files_is_refused(tmp_path):
         'name = "m"\n[backbone]\nsource = "onnx"\nweights = "m.onnx"\ncolor = "RGB"\n[pixels]\nlayout = "NHWC"\ncolor = "RGB"\n'
         'dtype = "uint8"\nsize = [24, 20]\n[[steps]]\nstep = "rescale"\n[export]\nformats = ["onnx"]\nprecision = "float16"\n'
     )
-    with pytest.raises(RecipeError, match=r'expected precision = "float32", which the \.onnx file computes in, got "float16"'):
+    with pytest.raises(RecipeError, match=r"precision: expected float32, in which the file computes and which stays as it is, got float16"):
         file_job(load_recipe(tmp_path / "m.toml"), graph.load(file))
 
 

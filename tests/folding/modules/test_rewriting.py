@@ -114,6 +114,12 @@ def test_any_channels_without_statistics_fall_back_too():
     torch.testing.assert_close(result.model(x), pipeline(x).relu())
 
 
+def test_bfloat16_weights_fold_behind_whole_numbers():
+    result = fold(prepend(imagenet(dtype=torch.bfloat16), nn.Conv2d(3, 4, 3, dtype=torch.bfloat16)), example=pixels())
+    assert result.form == "subtract"
+    assert result.why.startswith("whole numbers are exact in half precision")
+
+
 def test_a_pipeline_that_ends_in_lrn_is_refused():
     pipeline = Pipeline(FromPixels(layout="NHWC"), Rescale(), LocalResponseNorm(size=3))
     assert why_not_foldable(prepend(pipeline, nn.Conv2d(3, 4, 3)), example=pixels()) == (
