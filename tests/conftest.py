@@ -84,24 +84,26 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def _digits_as_onnx() -> dict[tuple[str, ...], bytes]:
+def _as_onnx() -> dict[tuple[str, ...], bytes]:
     return {}
 
 
 @pytest.fixture
-def digits_written_once(_digits_as_onnx: dict[tuple[str, ...], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch.onnx.export, most of an export's time, writes the embedded network once per session: for tests of what is done with the file
-    then. That the same weights, picture and options give the same bytes is test_bundle.py's proof, which goes without this."""
+def digits_written_once(_as_onnx: dict[tuple[str, ...], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.onnx.export, most of an export's time, writes the embedded network once per session, and networks of tests whose class says
+    `written_once = True`, for what they print is all that they are: for tests of what is done with the file then. That the same weights,
+    picture and options give the same bytes is test_bundle.py's proof, which goes without this."""
     real = written_by_torch.export_backbone
 
     def export_backbone(backbone, example, **options):
-        if type(getattr(backbone, "network", backbone)) is not DigitsNet:  # in half precision it is inside
+        network = getattr(backbone, "network", backbone)  # in half precision it is inside
+        if type(network) is not DigitsNet and not getattr(network, "written_once", False):
             return real(backbone, example, **options)
         weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in backbone.state_dict().values())).hexdigest()
-        key = (weights, str(example.shape), str(sorted(options.items())))
-        if key not in _digits_as_onnx:
-            _digits_as_onnx[key] = ir.to_proto(real(backbone, example, **options)).SerializeToString()
-        return ir.from_proto(onnx.ModelProto.FromString(_digits_as_onnx[key]))
+        key = (str(type(backbone)), str(backbone), weights, str(example.shape), str(sorted(options.items())))
+        if key not in _as_onnx:
+            _as_onnx[key] = ir.to_proto(real(backbone, example, **options)).SerializeToString()
+        return ir.from_proto(onnx.ModelProto.FromString(_as_onnx[key]))
 
     monkeypatch.setattr(written_by_torch, "export_backbone", export_backbone)
 

@@ -28,7 +28,7 @@ FIXED = [
 FREE = [
     *(Resize(size=32, pillow=pillow) for pillow in PILLOWS),
     *(Resize(size=50, max_size=61, interpolation="bicubic", pillow=pillow) for pillow in PILLOWS),
-    Resize(size=200, interpolation="nearest"),
+    Resize(size=110, interpolation="nearest"),
     Resize(size=40, max_size=47, antialias=False),
     Resize(size=32, torch="uint8"),
     Pad(padding=(1, 2, 3, 4), fill=9),

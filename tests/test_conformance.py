@@ -18,7 +18,6 @@ from preproc.verify.runtimes import onnxruntime
 from tests import conformance
 from tests.conftest import ROOT
 from tests.embed.programs import PROGRAMS
-from tests.onnx_files import alone
 
 SUITE = conformance.FOLDER
 NAMES = json.loads((SUITE / "index.json").read_text())["cases"]
@@ -119,18 +118,24 @@ def test_a_wrong_implementation_fails(mistake, monkeypatch):
     assert not all(passes(reference.apply(sequence, x), expected, tolerance) for sequence, x, expected, tolerance in again)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_layers_and_nodes_conform(name):
-    sequence, x, expected, tolerance = case(name)
-    raw = isinstance(sequence[0], steps.FromPixels)
-    nhwc = raw and sequence[0].layout == "NHWC"
+@pytest.fixture(scope="module")
+def with_models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("conformance")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
-        pipeline = Pipeline.from_steps(sequence)
-        scripted = torch.jit.script(pipeline)
-    model = alone(sequence, size=x.shape[1:3] if nhwc else x.shape[2:], channels=x.shape[3 if nhwc else 1])
-    session = onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"])
+        conformance.write(folder, models=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_and_nodes_conform(name, with_models):
+    sequence, x, expected, tolerance = case(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted = torch.jit.load(with_models / name / "model.pt")
+    session = onnxruntime().InferenceSession(with_models / name / "model.onnx", providers=["CPUExecutionProvider"])
+    pipeline = Pipeline.from_steps(sequence)
     for got in (pipeline(torch.from_numpy(x)).numpy(), scripted(torch.from_numpy(x)).numpy(), session.run(None, {"pixels": x})[0]):
         assert passes(got, expected, tolerance)
         assert not passes(got + (np.arange(got.size).reshape(got.shape) == 1) * np.abs(expected).max() * 1e-5, expected, tolerance)
@@ -142,16 +147,6 @@ def test_the_oracle_conforms_to_what_it_wrote():
         got = reference.apply(sequence, x)
         np.testing.assert_allclose(got, expected, rtol=1e-13)
         assert passes(got, expected, tolerance)
-
-
-@pytest.fixture(scope="module")
-def with_models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("conformance")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        conformance.write(folder, models=True)
-    return folder
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -37,6 +37,8 @@ RANDOM = {"weights": "random", "seed": 0}
 
 
 class Net(nn.Module):
+    written_once = True
+
     def __init__(self):
         super().__init__()
         torch.manual_seed(2)

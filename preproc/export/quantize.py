@@ -13,7 +13,7 @@ from ..sources import Recipe, replace
 from .exporter import publish_bundle
 from .finding import check_weights, find_recipe
 from .job import Eight, Job
-from .quantizing import Quantization, calibrated_with
+from .quantizing import Quantization, calibrated_with, without_batch_norms
 from .resolving import job_of
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def quantize_bundle(
     progress(f"reading the pictures of {asked.images.name}")
     eight = Eight(asked, calibrated_with(asked.images, job.recipe))
     own = None if job.recipe.export.images else asked.images  # to verify with: others than these, if there are others
+    read = job.load
+    job = dataclasses.replace(job, load=None if read is None else lambda: without_batch_norms(read()))
     job = dataclasses.replace(job, recipe=replace(job.recipe, export={"precision": EIGHT}), eight=eight)
     return publish_bundle(job, Path(out_dir), images=own, progress=progress)
 

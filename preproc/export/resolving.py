@@ -120,7 +120,7 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
     taken = _as_taken(recipe, model)
     own = {"batch": taken.batch, "axes": taken.axes, "frames": taken.frames}
-    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further, export=_precision(recipe, model))
+    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, export=_precision(recipe, model), further=further)
     for view in recipe.views():
         _check_fits(view, model)
     recipe, raised, told = _in_opset(recipe, model, any_form=any_form)
@@ -137,7 +137,7 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
 def _precision(recipe: Recipe, model: "ir.Model") -> dict[str, str]:
     """ExportSpec's, as the file has it. Raises RecipeError for a recipe that wants another."""
     own, asked = graph.precision(model), recipe.export.precision
-    if asked not in ("float32", "tf32" if own == "float32" else own):
+    if asked not in ("float32", own) and (recipe.export.half or own != "float32"):
         raise RecipeError(
             f"[export] precision: expected {own}, in which the file computes and which stays as it is, got {asked}",
             name="conflicting-options",

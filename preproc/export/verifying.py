@@ -107,7 +107,8 @@ def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
     """Of the runtimes that are asked. Raises BundleError for one that the bundle has no file for."""
     check_known(runtimes or (), RUNTIMES)
     contract = bundle.contract
-    in_python = contract["backbone"]["source"] != "onnx" and precision_of(contract) != EIGHT  # else there is no network in Python to run
+    written = precision_of(contract) in ("float32", "tf32") or contract["fold"].keys() != {"onnx"}
+    in_python = contract["backbone"]["source"] != "onnx" and written  # else there is no network in Python to run, or no file of it
     names = runtimes or those_for(bundle.manifest["files"], in_python=in_python)
     for name in names:
         file = RUNTIMES[name].file

@@ -62,7 +62,7 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
         progress("writing model.onnx")
         onnx_model, entries, notes = _attached(job, bare)
         fold["onnx"] = entries[0]
-    if job.written is not None and job.eight is None:
+    if job.written is not None and job.eight is None and recipe.export.in_python:
         folded = fold_module(recipe, job.written.module, job.pixels)
         entry = _fold_entry(recipe, folded)
         fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
@@ -139,7 +139,10 @@ def _contract(
     others = [] if picture is None or model is None else graph.promised_others(model, picture)
     made = contracts.make_contract(
         job.recipe,
-        outputs=[promised(name, declared.get(name), proof, job.recipe.pixels.rows) for name in job.recipe.backbone.outputs],
+        outputs=[
+            promised(name, declared.get(name), proof, job.recipe.pixels.rows, floats=job.recipe.export.outputs_precision)
+            for name in job.recipe.backbone.outputs
+        ],
         others=others,
         fold=fold,
         weights=job.weights,

@@ -43,7 +43,9 @@ def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bo
     """
     start: dict[str, Any] | None = None
     if moved is not None:
-        start = {"to": moved.to, "layout": moved.layout, "dtype": moved.dtype.numpy().name}
+        value = _named(model, moved.to)  # of another dtype since, where it became the quantized tensor
+        dtype = moved.dtype if value is None or value.dtype is None else value.dtype
+        start = {"to": moved.to, "layout": moved.layout, "dtype": dtype.numpy().name}
         start |= {} if moved.channels is None else {"channels": moved.channels}
     trail = _follow(model, name, layout, channels, start)
     try:
@@ -130,10 +132,11 @@ _CHANGED = {
 
 
 def _opaque(trail: Walk) -> str | None:
-    """An operator that reads the pixels and may hold a convolution, or what was in front of it, in a form of its own."""
+    """An operator that reads the pixels, is not followed, and may hold a convolution, or what was in front of it, in a form of its own."""
     for node in trail.graph.all_nodes():
-        foreign = node.domain not in ("", "ai.onnx")
-        if (foreign or node.op_type in OPAQUE) and any(value in trail.tracked for value in node.inputs if value is not None):
+        foreign, reads = node.domain not in ("", "ai.onnx"), any(value in trail.tracked for value in node.inputs if value is not None)
+        own = node.op_type in OPAQUE and not any(value in trail.tracked for value in node.outputs)
+        if reads and (foreign or own):
             return f"{node.domain}::{node.op_type}" if foreign else node.op_type
     return None
 
@@ -161,10 +164,13 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
 
 def landing(model: ir.Model, name: str, *, layout: str, channels: int, moved: Mapping[str, Any] | None = None) -> Landing | None:
     """How a file quantizes its picture, or the grey levels behind resizes and crops, first. moved: as a contract has it; None where the
-    value that it names is not there any more."""
+    input, or the value that `moved` names, is not there any more."""
     if moved is not None and _named(model, moved["to"]) is None:
         return None
-    return land(*_start(model, name, layout, channels, moved))
+    try:
+        return land(*_start(model, name, layout, channels, moved))
+    except PreprocError:
+        return None
 
 
 def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: Mapping[str, Any] | None) -> Walk:

@@ -17,7 +17,7 @@ from ..steps import Sides
 from .constants import attribute, constant
 from .moves import MOVES
 from .picture import Picture
-from .rules import AFFINE, paddings
+from .rules import AFFINE, beside, paddings
 from .walk import Walk
 
 Array = NDArray[np.float64]
@@ -193,14 +193,12 @@ def land(picture: Picture, channels: int, size: Sides = (None, None)) -> Landing
 
 def _quantizing(node: ir.Node, source: Tracked) -> Grid:
     """Raises NotFoldableError where a scale is computed, or there is one for each block."""
-    if attribute(node, "block_size", 0):
-        raise NotFoldableError("it quantizes blocks", name="fold-quantized-grid")
     scale = constant(node.inputs[1]).astype(np.float64)
     given = node.inputs[2] if len(node.inputs) > 2 else None
     zero = None if given is None else constant(given)
     told = attribute(node, "output_dtype", 0) or ir.DataType.UINT8
-    divided = source.over(_beside(node, scale, source.rank))
-    shifted = divided if zero is None else divided.plus(_beside(node, zero.astype(np.float64), source.rank))
+    divided = source.over(beside(node, scale, source.rank))
+    shifted = divided if zero is None else divided.plus(beside(node, zero.astype(np.float64), source.rank))
     dtype = ir.DataType(told) if zero is None else ir.DataType.from_numpy(zero.dtype)
     return _grid(node, scale, np.zeros(1) if zero is None else zero, dtype, divided, shifted)
 
@@ -209,7 +207,7 @@ def _taking(node: ir.Node, source: Tracked) -> Grid:
     given = node.inputs[2] if len(node.inputs) > 2 else None
     zero = np.zeros((), np.uint8) if given is None else constant(given)
     scale = None if node.op_type.endswith("Integer") else constant(node.inputs[1]).astype(np.float64).reshape(-1)
-    shifted = source.minus(_beside(node, zero.astype(np.float64), source.rank))
+    shifted = source.minus(beside(node, zero.astype(np.float64), source.rank))
     assert node.inputs[0] is not None
     dtype = ir.DataType.UINT8 if given is None else ir.DataType.from_numpy(zero.dtype)
     return _grid(node, scale, zero, dtype, shifted, source)
@@ -228,14 +226,6 @@ def _grid(node: ir.Node, scale: NDArray[Any] | None, zero: NDArray[Any], dtype: 
     rows = np.unique(np.stack([numbers.channel, numbers.scale, numbers.offset, level], axis=1), axis=0)
     points = zero.reshape(-1).astype(np.int64)
     return Grid(node, None if scale is None else scale.reshape(-1), points, dtype, rows[:, 0].astype(np.int64), *rows[:, 1:].T)
-
-
-def _beside(node: ir.Node, values: NDArray[Any], rank: int) -> NDArray[Any]:
-    """A scale or zero point beside what is quantized: a number, or one for each place on an axis."""
-    if values.size == 1:
-        return values.reshape(())
-    axis = attribute(node, "axis", 1) % rank
-    return values.reshape([-1 if at == axis else 1 for at in range(rank)])
 
 
 def _padded(source: Tracked, pads: list[tuple[int, int]], value: float | None) -> Tracked:

@@ -63,7 +63,7 @@ def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None))
         for made in node.outputs:
             drop(made)
     names = ", ".join(grid.name for grid in landing.grids)
-    return f"the pixel is the number that {names} would make of it, at each of the 256 levels of each channel"
+    return f"each of the 256 levels of each channel is the number that {names} would make of it"
 
 
 def blurred(picture: Picture, channels: int, size: Sides = (None, None)) -> list[str]:

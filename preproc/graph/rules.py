@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from ..folding import Tracked, added
@@ -31,6 +32,24 @@ def paddings(tracked: Tracks, node: ir.Node) -> tuple[list[tuple[int, int]], flo
     return pads, float(value)
 
 
+def dequantized(tracked: Tracks, node: ir.Node) -> Tracked:
+    """What a DequantizeLinear makes of pixels: (x - zero) scale."""
+    source = tracked.source(node)
+    zero = constant(node.inputs[2]).astype(np.float64) if len(node.inputs) > 2 and node.inputs[2] is not None else np.zeros(())
+    shifted = source.minus(beside(node, zero, source.rank))
+    return shifted.times(beside(node, constant(node.inputs[1]).astype(np.float64), source.rank))
+
+
+def beside(node: ir.Node, values: NDArray[Any], rank: int) -> NDArray[Any]:
+    """A scale or zero point beside what is quantized: a number, or one for each place on an axis. Raises NotFoldableError for blocks."""
+    if attribute(node, "block_size", 0):
+        raise NotFoldableError("it quantizes blocks", name="fold-quantized-grid")
+    if values.size == 1:
+        return values.reshape(())
+    axis = attribute(node, "axis", 1) % rank
+    return values.reshape([-1 if at == axis else 1 for at in range(rank)])
+
+
 def _pad(tracked: Tracks, node: ir.Node) -> Tracked:
     return tracked.source(node).padded(*paddings(tracked, node))
 
@@ -54,7 +73,9 @@ def _arithmetic(
         assert right is not None
         if left in tracked and right in tracked:
             if itself is None:
-                raise NotFoldableError(f"the input is combined with itself by {node.op_type}, which is not affine", name="fold-not-affine")
+                raise NotFoldableError(
+                    f"the input is combined with itself by {node.op_type}, which is not affine", name="fold-computed-value"
+                )
             return added(tracked[left], tracked[right], itself)
         if left in tracked:
             return apply(tracked[left], constant(right).astype(np.float64))

@@ -10,7 +10,7 @@ from ..steps import Sides
 from .first_convolutions import FIRST, First
 from .moves import Tracks, shape_of, split, start
 from .picture import FLOATS, RAW, Picture
-from .rules import RULES
+from .rules import RULES, dequantized
 
 
 def first_convolutions(picture: Picture, channels: int, size: Sides = (None, None)) -> list[First]:
@@ -96,7 +96,8 @@ class Walk(Trail):
         if node.op_type == "Split":
             self.tracked |= zip(node.outputs, split(self.tracked, node), strict=True)
             return
-        rule = RULES.get(node.op_type)
+        whole = node.op_type == "DequantizeLinear" and self.dtype == ir.DataType.UINT8 and not self.floats
+        rule = dequantized if whole else RULES.get(node.op_type)
         if rule is None:
             raise self.no_convolution(node.op_type)
         if node.op_type == "Cast":

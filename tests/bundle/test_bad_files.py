@@ -149,6 +149,15 @@ def test_an_operator_without_a_kernel_in_half_precision_is_named(tmp_path):
         put(hand_made(tmp_path, dtype=TensorProto.BFLOAT16, opset=22), tmp_path / "out")
 
 
+def test_an_input_that_numpy_has_no_dtype_for_is_refused_with_a_way_out(tmp_path):
+    file = hand_made(tmp_path, nodes=[helper.make_node("Cast", ["image"], ["first"], to=TensorProto.FLOAT)], opset=22)
+    proto = onnx.load(file)
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.BFLOAT16
+    onnx.save(proto, file)
+    with pytest.raises(PreprocError, match="got image in bfloat16; let the file take float32 and cast it"):
+        put(file, tmp_path / "out")
+
+
 def test_mutated_files_never_give_anything_but_a_refusal_or_a_verified_file():
     """In a process of its own: a crash of a native library would be seen, too."""
     done = subprocess.run([sys.executable, "-m", "tests.fuzz", "400"], cwd=ROOT, capture_output=True, text=True, timeout=300)

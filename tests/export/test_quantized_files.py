@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from preproc import graph
+from preproc.bundle.inspection import describe
 from preproc.errors import VerificationError
 from preproc.export import attach, verify_bundle
 from preproc.sources import PixelsSpec
@@ -38,6 +39,7 @@ def test_it_is_compared_with_the_file_in_float64(bundle):
     assert (form(bundle), truth.kind) == ("quantized", FLOAT64)
     assert {result.verdict for result in bundle.report.results if result.runtime == "ort-cpu"} == {"passed"}
     (swapped,) = [control for control in bundle.report.power.controls if control.name == "channels swapped"]
+    assert describe(bundle.folder)["agreement"] == {"agrees": True, "wrong": [], "not_compared": []}
     assert swapped.movement > 10 * bundle.report.power.tolerance
 
 
@@ -66,6 +68,8 @@ def test_damage_is_noticed(damage, bundle, tmp_path):
     edit_onnx(folder, damage)
     (result,) = [each for each in verify_bundle(folder, runtimes=["ort-cpu"]).results if each.runtime == "ort-cpu"]
     assert result.verdict == "failed"
+    told = describe(folder)["agreement"]["wrong"]
+    assert told[0].startswith("expected in front of the first convolution x / 255"), told
 
 
 def test_swapped_channels_are_not_published(tmp_path, monkeypatch):

@@ -1,8 +1,5 @@
 """First layers that are convolutions by another name: transposed ones, products spelt as Einsum, stacks of one matrix."""
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -12,28 +9,20 @@ from hypothesis import strategies as st
 
 from preproc import graph
 from preproc.oracle import reference
-from preproc.oracle.files import DoubleFile
 from tests.folding.mistakes import as_unpadded
-from tests.graph.models import imagenet, model, node, pixels, spec
+from tests.graph.models import doubled, imagenet, model, node, pixels, spec
 
 SIZE, RNG = (8, 6), np.random.default_rng(3)
-
-
-def answer(made, name, value):
-    """In float64: onnx's own reference knows no groups of transposed convolutions, and is slow."""
-    with tempfile.TemporaryDirectory() as folder:
-        onnx.save(ir.to_proto(made), Path(folder) / "model.onnx")
-        return DoubleFile(Path(folder) / "model.onnx")({name: value}, ("y",))["y"]
 
 
 def difference(nodes, constants, color="BGR", *, rank=4):
     """The fold's error as a share, and what was done."""
     sequence, x = imagenet(color), pixels(color, size=SIZE)
     bare, made = (model(nodes, constants, rank=rank) for _ in range(2))
-    want = answer(bare, "x", reference.apply(sequence, x))
+    want = doubled(bare, "x", reference.apply(sequence, x))[0]
     done = graph.attach(made, sequence, spec(color, size=SIZE), fold="require")
     onnx.checker.check_model(ir.to_proto(made), full_check=True)
-    return np.abs(answer(made, "pixels", x) - want).max() / np.abs(want).max(), done
+    return np.abs(doubled(made, "pixels", x)[0] - want).max() / np.abs(want).max(), done
 
 
 transposed = st.fixed_dictionaries(

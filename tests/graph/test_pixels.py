@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from preproc import graph
@@ -61,7 +64,7 @@ def test_nothing_is_left_of_the_steps_and_every_level_is_what_it_was(layout, ste
     whole, kept = put(file, steps, fold="off")
     made, done = put(file, steps, fold="require")
     assert (done.folded, done.form, done.convolutions) == (True, "quantized", ())
-    assert done.why == "the pixel is the number that first would make of it, at each of the 256 levels of each channel"
+    assert done.why == "each of the 256 levels of each channel is the number that first would make of it"
     assert (kept.folded, "QuantizeLinear" in kinds(whole)) == (False, True)
     assert not {"Cast", "QuantizeLinear", "Mul", "Sub", "Div"} & set(kinds(made)[:3])
     known = {value.name: value.type.tensor_type.elem_type for value in made.graph.value_info}
@@ -221,3 +224,47 @@ def test_a_grid_that_was_made_for_other_values_is_told(scale, zero, left, tmp_pa
     _, done = put(quantizing(tmp_path / "m.onnx", scale, zero, dtype=np.uint8 if left else np.int8))
     told = f"first tells {left} of the 256 levels of channel 0 apart: was it calibrated with the values that these steps make?"
     assert done.notes == ((told,) if left else ())
+
+
+@given(
+    std=st.sampled_from([1.0, 64.0, 127.5, 128.0, 255.0]),
+    mean=st.integers(0, 255),
+    off=st.floats(-0.4, 0.4),
+    stretch=st.floats(-2e-3, 2e-3),
+    fifths=st.booleans(),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_what_goes_would_have_made_each_level_of_itself_in_float32(std, mean, off, stretch, fifths):
+    """Near the grid, to both sides; and what stays would have made another number, or comes too near to a tie."""
+    mean_255 = mean + (0.5 if fifths else off)
+    made = quantized_levels(std, mean_255, (1 + stretch) / std, mean)
+    exact = np.arange(256) * (1 / (1 + stretch)) - mean_255 / (1 + stretch) + mean
+    worst = np.abs(exact - np.arange(256)).max()
+    assert made is None or np.array_equal(made, np.arange(256)), "float32 rounds a level to another number"
+    assert (made is not None) == (worst < 0.5) or abs(worst - 0.5) < 2e-3
+
+
+def quantized_levels(std, mean, scale, zero):
+    """What float32 makes of each level, where the pixel takes its place; None where it does not."""
+    step = np.float32(scale)
+    arrays = {"m": np.float32(mean), "d": np.float32(std), "s": step, "z": np.uint8(zero)}
+    nodes = [
+        node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        node("Sub", ["f", "m"], ["u"]),
+        node("Div", ["u", "d"], ["v"]),
+        node("QuantizeLinear", ["v", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    weights = [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()]
+    x, y = (
+        helper.make_tensor_value_info(name, kind, [1, 1, 16, 16]) for name, kind in (("x", TensorProto.UINT8), ("y", TensorProto.FLOAT))
+    )
+    proto = helper.make_model(helper.make_graph(nodes, "g", [x], [y], weights), opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = ir.from_proto(proto)
+    try:
+        graph.quantize_pixels(graph.any_picture(model, "x", "NCHW"), 1)
+    except NotFoldableError:
+        return None
+    assert [each.op_type for each in model.graph] == ["DequantizeLinear"]
+    value = (np.arange(256, dtype=np.float32) - arrays["m"]) / arrays["d"]
+    return np.clip(np.rint(value / step) + zero, 0, 255)

@@ -77,7 +77,7 @@ def _network(contract: Mapping[str, Any]) -> Iterator[str]:
     told = [entry["name"] for entry in contract.get("pictures", ())]
     others = [other for other in contract["other_inputs"] if other["name"] not in told]
     yield from (f"input    {other['name']}: {other['dtype']} {other['shape']}" for other in others)
-    yield from (f"output   {output['name']}: {output['dtype']} {output['shape']}" for output in contract["outputs"])
+    yield from (f"output   {output['name']}: {output['dtype']} {output['shape']}{_rows(output)}" for output in contract["outputs"])
     labels = contract["labels"]
     if labels:
         yield f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
@@ -87,6 +87,13 @@ def _network(contract: Mapping[str, Any]) -> Iterator[str]:
     name, trained = " ".join(filter(None, (backbone["source"], backbone.get("name")))), "" if backbone["trained"] else ", untrained"
     yield f"backbone {name}, weights {backbone['weights_are']}{trained}, {backbone['color']}"
     yield f"constants agree with the weights: {backbone['constants_agree']}"
+
+
+def _rows(output: Mapping[str, Any]) -> str:
+    if "rows" not in output:
+        return ""
+    by = ", ".join(output["rows"]["sorted_by"])
+    return f", rows sorted by {by}, those of equal ones in any order" if by else ", rows in any order"
 
 
 def _checked(description: Mapping[str, Any]) -> Iterator[str]:

@@ -6,6 +6,6 @@ Never: a value that was normalized by anybody but the file itself; a quantizer o
 
 from .asked import Quantization
 from .calibration import Calibration, calibrated_with
-from .static import quantized
+from .static import quantized, without_batch_norms
 
-__all__ = ["Calibration", "Quantization", "calibrated_with", "quantized"]
+__all__ = ["Calibration", "Quantization", "calibrated_with", "quantized", "without_batch_norms"]

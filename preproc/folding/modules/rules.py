@@ -55,7 +55,7 @@ def _scaled(apply: Callable[[Tracked, Any], Tracked]) -> Any:
         if node.kwargs.get("rounding_mode"):
             raise NotFoldableError(f"{node.target} rounds the input", name="fold-not-affine")
         if left in walk.tracked and right in walk.tracked:
-            raise NotFoldableError(f"the input is combined with itself by {node.target}, which is not affine", name="fold-not-affine")
+            raise NotFoldableError(f"the input is combined with itself by {node.target}, which is not affine", name="fold-computed-value")
         if left in walk.tracked:
             return apply(walk.of(left), walk.constant(right))
         if apply is Tracked.over:

@@ -57,6 +57,11 @@ class OnnxReference:
         self.names, self.image, self.others, self.untouched = tuple(names), image, others, untouched
         self.laid_out = laid_out
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
+        if taken.type == "tensor(bfloat16)":
+            raise PreprocError(
+                f"expected an input that ONNX Runtime takes from NumPy, got {image} in bfloat16; let the file take float32 and cast it",
+                name="runtime-refuses-file",
+            )
         self.free = not isinstance(taken.shape[0], int)
         self.kind = np.dtype({"float": "float32", "double": "float64"}.get(word := taken.type[7:-1], word))
         for output in self.session.get_outputs():

@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 
 from preproc import graph
 from preproc.errors import PreprocError
-from preproc.export.quantizing import Quantization, quantized
+from preproc.export.quantizing import Quantization, quantized, without_batch_norms
 from preproc.verify.runtimes import evaluate
 from tests.onnx_files import hand_made
 
@@ -63,3 +63,20 @@ def test_a_model_that_the_quantizer_cannot_take_is_refused_in_its_words(tmp_path
     with pytest.raises(PreprocError, match="expected a model that ONNX Runtime quantizes, got: ") as refused:
         quantized(graph.load(file), lambda: iter([{"other": np.zeros(1, np.float32)}]), 1, Quantization(tmp_path))
     assert refused.value.name == "not-quantizable"
+
+
+def test_batch_norms_go_into_the_weights_before_them(tmp_path):
+    rng = np.random.default_rng(6)
+    numbers = {name: rng.uniform(0.5, 2, 3).astype(np.float32) for name in ("scale", "shift", "mean", "var")}
+    stem = numpy_helper.from_array(rng.normal(size=(3, 3, 1, 1)).astype(np.float32), "stem")
+    nodes = [helper.make_node("Conv", ["image", "stem"], ["s"]), helper.make_node("BatchNormalization", ["s", *numbers], ["first"])]
+    file = hand_made(tmp_path, nodes=nodes)
+    model = onnx.load(file)
+    model.graph.initializer.extend([stem, *(numpy_helper.from_array(values, name) for name, values in numbers.items())])
+    onnx.save(model, file)
+    made = without_batch_norms(graph.load(file))
+    assert not any(node.op_type == "BatchNormalization" for node in made.graph)
+    x = next(feeds(1)())
+    (own,), (other,) = (evaluate(graph.to_bytes(each), [x])[0] for each in (graph.load(file), made))
+    np.testing.assert_allclose(other, own, rtol=1e-4)
+    assert without_batch_norms(made) is made
