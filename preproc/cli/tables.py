@@ -103,7 +103,10 @@ def _told(control: "Control", report: "Report") -> str | None:
         return f"cannot happen: {control.reason}"
     blind = [result for result in report.results if control.name in result.hidden]
     if blind:
-        return f"hidden by the noise of {', '.join(f'{result.precision} in {result.runtime}' for result in blind)}"
+        precisions, runtimes = (
+            dict.fromkeys(names) for names in zip(*((result.precision, result.runtime) for result in blind), strict=True)
+        )
+        return f"hidden by the noise of {' and '.join(precisions)} in {', '.join(runtimes)}"
     hidden = [] if _lower(report) else report.power.hidden_from(control)
     return f"would not show in {', '.join(hidden)}" if hidden else None
 
