@@ -30,7 +30,7 @@ _WHERE = {
     "sources": ("PixelsSpec", "Recipe", "load_recipe"),
     "bundle": ("Bundle", "open_bundle"),
     "verify": ("Report",),
-    "export": ("attach", "export_bundle", "verify_bundle"),
+    "export": ("attach", "export_bundle", "quantize_bundle", "verify_bundle"),
     "export.serving": ("package", "serve_check"),
     "stats": ("Stats", "StatsInterruptedError", "compute_stats"),
     "errors": ("PreprocError",),
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .errors import PreprocError as PreprocError
     from .export import attach as attach
     from .export import export_bundle as export_bundle
+    from .export import quantize_bundle as quantize_bundle
     from .export import verify_bundle as verify_bundle
     from .export.serving import package as package
     from .export.serving import serve_check as serve_check

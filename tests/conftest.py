@@ -96,7 +96,8 @@ def digits_written_once(_as_onnx: dict[tuple[str, ...], bytes], monkeypatch: pyt
     real = written_by_torch.export_backbone
 
     def export_backbone(backbone, example, **options):
-        if type(backbone) is not DigitsNet and not getattr(backbone, "written_once", False):
+        network = getattr(backbone, "network", backbone)  # in half precision it is inside
+        if type(network) is not DigitsNet and not getattr(network, "written_once", False):
             return real(backbone, example, **options)
         weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in backbone.state_dict().values())).hexdigest()
         key = (str(type(backbone)), str(backbone), weights, str(example.shape), str(sorted(options.items())))

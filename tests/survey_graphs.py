@@ -113,6 +113,33 @@ def nonlinear(net, x):
     return net.add(net.pick("Relu", "Tanh", "Abs"), x)
 
 
+def operator(net, x):
+    """What is spelt otherwise: signs, sums, copies."""
+    net.shape = list(net.shape)
+    match net.rng.integers(6):
+        case 0:
+            return net.add("Neg", x)
+        case 1:
+            return net.add("Sum", x, net.rng.normal(size=(1, net.shape[1], 1, 1)), net.add("Mul", x, np.array(net.pick(0.5, 2.0))))
+        case 2:
+            mean = net.add("ReduceMean", x, np.array([2, 3]))
+            return net.add("Sub", x, mean)
+        case 3:
+            net.shape[2] *= 2
+            return net.add("Tile", x, np.array([1, 1, 2, 1]))
+        case 4:
+            net.shape[3] = 1
+            summed = net.add(net.pick("ReduceSum", "ReduceMin"), x, np.array([3]))
+            net.shape[3] = 5
+            return net.add("Expand", summed, np.array([1, 1, 1, 5]))
+        case _:
+            later, axis = net.shape[2] - 1, np.array([2])
+            net.shape[2] -= 1
+            ends = (np.array([0]), np.array([later])), (np.array([1]), np.array([later + 1]))
+            one, other = (net.add("Slice", x, start, end, axis) for start, end in ends)
+            return net.add(net.pick("Add", "Sub"), one, other)
+
+
 def focus(net, x):
     """YOLO's: four slices, one behind the other; or the operator."""
     height, width = (side // 2 * 2 for side in net.shape[2:])
@@ -127,7 +154,7 @@ def focus(net, x):
     return net.add("Concat", *parts, axis=1)
 
 
-CHAIN = [border, pool, resize, cut, scale, reorder, turned]
+CHAIN = [border, pool, resize, cut, scale, reorder, turned, operator, operator]
 
 
 def first_layer(net, x):
@@ -139,7 +166,15 @@ def first_layer(net, x):
         tokens = net.add("Reshape", flat, np.array([0, (height // 2) * (width // 2), channels * 4]))
         made = net.add("MatMul", tokens, net.rng.normal(size=(channels * 4, 5)))
         return net.add("Add", made, net.rng.normal(size=5)) if net.rng.random() < 0.7 else made
+    if net.rng.random() < 0.15:
+        letters = net.pick("nchw,oc->nohw", "nchw,co->nhwo", "oc,nchw->nohw")
+        weight = net.rng.normal(size=(5, net.shape[1]) if "oc" in letters else (net.shape[1], 5))
+        return net.add("Einsum", *([weight, x] if letters.startswith("oc") else [x, weight]), equation=letters)
     kernel, pads = net.side(1, 3), net.side(0, 1)
+    if net.rng.random() < 0.2:
+        strides = net.side(1, 2)
+        more = {"output_padding": [net.pick(0, stride - 1) for stride in strides], "pads": net.pick([0] * 4, [0, 0, 1, 0])}
+        return net.add("ConvTranspose", x, net.rng.normal(size=(net.shape[1], 4, *kernel)), strides=strides, **more)
     group = net.shape[1] if net.rng.random() < 0.2 else 1
     weight = net.rng.normal(size=(4 * group, net.shape[1] // group, *kernel))
     name = net.constant(weight)
@@ -172,6 +207,8 @@ def one(seed):
     try:
         want = ReferenceEvaluator(ir.to_proto(net.model())).run(None, {"x": reference.apply(steps, x)})
     except (RuntimeError, TypeError, ValueError):  # a pool whose size the reference rounds otherwise than is drawn here
+        return "not run", 0.0
+    if not all(each.size for each in want):
         return "not run", 0.0
     made = net.model()
     spec = PixelsSpec(layout="NHWC", color=color, dtype="uint8", size=SIZE, channels=CHANNELS[color])

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "preproc"
 ORDER = tuple(
     "host host.decoding steps oracle oracle.files stats.sums stats.places stats.counting stats.engines stats stats.output "  # noqa: SIM905
     "sources.published sources sources.backbones layers folding folding.modules graph "
-    "verify.runtimes verify bundle bundle.inspection export.formats export.serving export cli".split()
+    "verify.runtimes verify bundle bundle.inspection export.formats export.serving export.quantizing export cli".split()
 )
 """Every room, behind those that it may use. A folder in a room is a room of its own, and uses the one around it by its door, too."""
 MOST_ROOMS = 12
@@ -24,7 +24,7 @@ ONNX = {
     for name in "builder constants files listing messages operators quantized raising reading writing written".split()  # noqa: SIM905
 }
 ONNX |= {"oracle/files/moving.py", "oracle/files/pointwise.py", "oracle/files/reading.py"}
-ONNXRUNTIME = {"verify/runtimes/ort.py"}
+ONNXRUNTIME = {"verify/runtimes/ort.py", "export/quantizing/static.py"}
 TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
 OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec")
 

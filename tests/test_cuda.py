@@ -87,6 +87,9 @@ def test_tf32_is_noticed(exported):
         assert without.verdict == "passed", without.reason
         assert with_tf32.error is not None
         assert with_tf32.error > 3 * without.error
+        assert (without.precision, with_tf32.precision) == ("float32", "tf32")
+        assert with_tf32.tolerance == pytest.approx(2 * with_tf32.bare)
+        assert with_tf32.verdict != "failed", with_tf32.reason
 
 
 @pytest.mark.parametrize("tf32", [False, True])

@@ -1,5 +1,6 @@
 """The embedded network reads its digits from raw uint8 pixels, through the published files, and misreads them when anything is wrong."""
 
+import dataclasses
 import importlib.util
 import io
 import json
@@ -55,6 +56,42 @@ def test_held_out_digits_from_raw_pixels(exported, held_out, kind):
     runtime = opened(kind() if kind is OrtCpu else kind(outputs=["logits"]), exported.folder)
     assert accuracy(runtime, pixels, labels) >= 0.97
     assert accuracy(runtime, np.ascontiguousarray(pixels[..., ::-1]), labels) < 0.30
+
+
+@pytest.fixture(scope="module")
+def in_half(tmp_path_factory):
+    return export_bundle(DIGITS, tmp_path_factory.mktemp("half") / "digits", precision="float16")
+
+
+def test_half_precision_passes_and_errs_less_than_the_bare_network(in_half):
+    assert in_half.report.ok
+    ran = [result for result in in_half.report.results if result.verdict == "passed"]
+    assert {"torch-cpu", "torchscript-cpu", "ort-cpu"} <= {result.runtime for result in ran}
+    for result in ran:
+        assert result.error < result.bare
+        assert result.tolerance == 2 * result.bare
+
+
+@pytest.mark.parametrize(("kind", "count"), [(OrtCpu, 2_000), (TorchScriptCpu, 60)], ids=["ort-cpu", "torchscript-cpu"])
+def test_held_out_digits_in_half_precision(in_half, held_out, kind, count):
+    pixels, labels = (values[:count] for values in held_out)
+    runtime = opened(kind() if kind is OrtCpu else kind(outputs=["logits"]), in_half.folder)
+    assert accuracy(runtime, pixels, labels) >= 0.97
+    assert accuracy(runtime, np.ascontiguousarray(pixels[..., ::-1]), labels) < 0.30
+
+
+@pytest.mark.parametrize("mistake", ["imagenet", "swapped"])
+@pytest.mark.usefixtures("digits_written_once")
+def test_half_precision_hides_no_mistake(mistake, monkeypatch, tmp_path):
+    first, rescale, normalize = DIGITS.steps
+    wrong = {
+        "imagenet": [first, rescale, Normalize.preset("imagenet")],
+        "swapped": [dataclasses.replace(first, color="BGR"), rescale, normalize],
+    }[mistake]
+    real = graph.attach
+    monkeypatch.setattr(graph, "attach", lambda model, **options: real(model, **(options | {"steps": wrong})))
+    with pytest.raises(VerificationError, match="ort-cpu: error"):
+        export_bundle(DIGITS, tmp_path / mistake, formats=["onnx"], precision="float16", quick=True)
 
 
 @pytest.mark.usefixtures("digits_written_once")

@@ -5,12 +5,13 @@ Never: torch; a file that is not what the manifest says.
 """
 
 from . import contract
-from .contract import KEY, front_of, steps_of, to_recipe
+from .contract import EIGHT, KEY, front_of, precision_of, precisions_of, steps_of, to_recipe
 from .golden import golden_files, write_golden
 from .manifest import Bundle, equal_bundle, hashes, open_bundle, sha256, strays, torch_contract, write_manifest
 from .publishing import MANIFEST, check_target, publishing
 
 __all__ = [
+    "EIGHT",
     "KEY",
     "MANIFEST",
     "Bundle",
@@ -21,6 +22,8 @@ __all__ = [
     "golden_files",
     "hashes",
     "open_bundle",
+    "precision_of",
+    "precisions_of",
     "publishing",
     "sha256",
     "steps_of",

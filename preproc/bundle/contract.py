@@ -28,15 +28,18 @@ FORMS = {
     "cast": "only the cast left",
     "subtract": "the cast and one subtraction left",
     "append": "the cast, one subtraction and one appended channel left",
+    "quantized": "nothing left: the pixels are the quantized numbers",
 }
 """Of a fold: what is left at run time."""
 FILE = "contract.json"
 """Its name among TorchScript's extra files."""
 INPUT = "pixels"
 """The name of the one input."""
+EIGHT = "int8"
+"""The precision of a network that `preproc quantize` has brought to 8 bits."""
 SAID = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "color", "override", "input", "layout")
 """What a contract has of a recipe's [backbone]; its outputs stand elsewhere."""
-PRECISIONS = (*RECIPE_PRECISIONS, "int8")
+PRECISIONS = (*RECIPE_PRECISIONS, EIGHT)
 """Of the network in the files; 8 bits are made of a bundle, by no recipe."""
 PILLOW = 13
 """Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""
@@ -86,6 +89,13 @@ def make_contract(
 def precision_of(contract: Mapping[str, Any]) -> str:
     """One of PRECISIONS."""
     return str(contract.get("precision", "tf32" if contract.get("tf32") else "float32"))
+
+
+def precisions_of(contract: Mapping[str, Any]) -> dict[str, str]:
+    """ExportSpec's precision, and that of its outputs."""
+    precision = precision_of(contract)
+    outputs = {output["dtype"] for output in contract["outputs"]}
+    return {"precision": precision, "outputs_precision": precision if precision in outputs else "float32"}
 
 
 def picture(recipe: Recipe, fold: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,7 +221,9 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
         told += [isinstance(value.get("whole", False), bool) for value in contract["outputs"]]
-        told += [isinstance(value["rows"]["axis"], int) for value in contract["outputs"] if "rows" in value]
+        listed = [value["rows"] for value in contract["outputs"] if "rows" in value]
+        told += [isinstance(rows["axis"], int) for rows in listed]
+        told += [isinstance(name, str) for rows in listed for name in (*rows["listed_with"], *rows["sorted_by"])]
         told += [isinstance(value["name"], str) for value in contract["other_inputs"]]
         told += [fold["form"] in (FORMS if fold["folded"] else {None: ""}) for fold in contract["fold"].values()]
         told += [isinstance(contract.get("steps_from"), (str, type(None))), isinstance(contract.get("tf32", False), bool)]
@@ -267,7 +279,7 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         backbone={"outputs": names},
         pixels=_axes(contract),
         steps_from=contract.get("steps_from"),
-        export=_precisions(contract),
+        export=precisions_of(contract),
     )
     if "pictures" not in contract:
         return made
@@ -283,13 +295,6 @@ def _put_first(recipe: Recipe, pictures: Sequence[FurtherPicture]) -> Recipe:
     further = tuple(picture for picture in pictures if picture is not chosen)
     own = {"takes": chosen.takes, "pixels": chosen.pixels, "steps": chosen.steps, "steps_from": None}
     return replace(recipe, backbone=backbone, further=further, **own)
-
-
-def _precisions(contract: Mapping[str, Any]) -> dict[str, str]:
-    """ExportSpec's precision, and that of its outputs."""
-    precision = precision_of(contract)
-    outputs = {output["dtype"] for output in contract["outputs"]}
-    return {"precision": precision, "outputs_precision": precision if precision in outputs else "float32"}
 
 
 def _axes(contract: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import PreprocError
 from ..host import terminal, threads
-from . import exporting, looking, statistics, verifying
+from . import exporting, looking, quantizing, statistics, verifying
 from .speaking import INTERRUPTED, refuse, say, tell
 from .tables import print_report
 
@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "doctor": looking.doctor,
     "explain": looking.explain,
     "attach": exporting.attach,
+    "quantize": quantizing.quantize,
     "verify": verifying.verify,
     "package": verifying.package,
     "serve-check": verifying.serve_check,

@@ -49,6 +49,7 @@ color = "{color}" # the colour order it was trained on: {or_else}
 EXPORT = """
 [export]
 formats = {formats}
+# precision = "float16" # float32 | tf32 | float16 | bfloat16
 # images = "photographs" # a folder of your own pictures to verify with
 """
 RESCALE = """\

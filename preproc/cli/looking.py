@@ -22,10 +22,10 @@ def doctor(as_json: Json = False) -> None:
 
 def explain(
     topic: Annotated[
-        str | None, typer.Argument(metavar="[TOPIC]", help="A page, or a refusal's name, as unit-mismatch; none: a list.")
+        str | None, typer.Argument(metavar="[TOPIC]", help="A page, a verdict, or a refusal's name, as unit-mismatch; none: a list.")
     ] = None,
 ) -> None:
-    """Print a page, recipe, bundle, layers, stats or refusals; or what a refusal means, why it is one, and how it is mended."""
+    """Print a page, recipe, bundle, layers, stats or refusals; what verdicts mean; or what a refusal means, and how it is mended."""
     from ..host import contents, page
 
     tell(contents() if topic is None else page(topic))

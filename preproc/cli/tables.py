@@ -34,9 +34,11 @@ def print_report(report: "Report") -> None:
     if power.asked is not None:
         console.print(f"  tolerance {power.asked:.1e} of the largest output, as was asked for")
     elif power.slack:
-        console.print(f"  of the tolerance, {power.slack:.1e} of the largest output is for the roundings of a fast resize")
+        own = ", ".join(f"{value:.1e} in {key}" for key, value in power.slacks.items()) if len(power.slacks) > 1 else f"{power.slack:.1e}"
+        console.print(f"  of the tolerance, {own} of the largest output is for the roundings of a fast resize")
     noticed = "no shift of the mean" if power.smallest_shift is None else f"a shift of the mean by {power.smallest_shift:.2g} grey levels"
-    console.print(f"  smallest mistake that shows: {noticed}")
+    if power.shift_measured:
+        console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")
     for line in (*_narrow(report), *_groups(power), *_truths(power)):
         console.print(line)
@@ -101,8 +103,10 @@ def _told(control: "Control", report: "Report") -> str | None:
         return f"cannot happen: {control.reason}"
     blind = [result for result in report.results if control.name in result.hidden]
     if blind:
-        where = ", ".join(result.runtime for result in blind)
-        return f"hidden by the noise of {' and '.join(dict.fromkeys(result.precision for result in blind))} in {where}"
+        precisions, runtimes = (
+            dict.fromkeys(names) for names in zip(*((result.precision, result.runtime) for result in blind), strict=True)
+        )
+        return f"hidden by the noise of {' and '.join(precisions)} in {', '.join(runtimes)}"
     hidden = [] if _lower(report) else report.power.hidden_from(control)
     return f"would not show in {', '.join(hidden)}" if hidden else None
 
@@ -117,11 +121,15 @@ def _narrow(report: "Report") -> "Iterator[str]":
     for precision in dict.fromkeys(result.precision for result in _lower(report)):
         yield f"  the tolerance in {precision} is twice what the bare network errs by in {precision} in the same runtime"
     for result in _lower(report):
+        if result.hidden:
+            possible = [control.name for control in report.power.controls if control.movement is not None]
+            noticed = ", ".join(name for name in possible if name not in result.hidden)
+            yield f"  {result.runtime} would have noticed {noticed}; not {', '.join(result.hidden)}, which the noise hides"
         for name, part in result.parts.items():
             if part.split is not None:
                 where = f" in {name}" if len(result.parts) > 1 else ""
                 split = f"{part.split.input:.1e} from the input's handling, {part.split.weights:.1e} from the weights"
-                yield f"  {result.runtime}: the error{where} is up to {split}, {part.split.rest:.1e} from the rest"
+                yield f"  {result.runtime}: of the error{where}, on golden samples, up to {split}, {part.split.rest:.1e} from the rest"
 
 
 def _verdicts(title: str, results: "Sequence[Result]") -> Any:

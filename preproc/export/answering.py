@@ -6,8 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..bundle import Bundle
-from ..bundle.contract import precision_of
+from ..bundle import Bundle, precision_of
 from ..host import Progress, paced
 from ..sources.published import title
 from ..verify import Case, Original, Power, Report, Result, judge, settled
@@ -54,7 +53,7 @@ def report_on(
     split: ByFile = {}
     if power.precision in SPLIT and isinstance(bare, Bare):
         progress(f"evaluating what the error in {power.precision} is made of")
-        split = between(place, proof, bare, {runtime.file for runtime in runtimes}, module, power.precision)
+        split = between(place, proof, bare, {runtime.file for runtime in runtimes}, module, power.precision, progress)
     results, *compared = _ask(place, runtimes, rounds, alone, progress, split)
     progress("looking for the smallest mistake that shows")
     power = settled(tight, results, proof.noticed)
@@ -82,7 +81,7 @@ def report_on_golden(
     tolerance: in place of the bundle's own."""
     contract, power, place = bundle.contract, bundle.report.power, bundle.folder if other is None else other.path
     cases = bundle.golden() if other is None else other.fitting(bundle.golden())
-    power = power if tolerance is None else replace(power, asked=tolerance)
+    power = power if tolerance is None else replace(power, asked=tolerance, smallest_shift=None, shift_measured=False)
     power = power if other is None else replace(power, room=power.steps)
     runtimes = make_runtimes(names, contract, None, why_not=why_not, tf32=tf32)
     progress(f"verifying {', '.join(names)} on the golden samples")

@@ -24,7 +24,7 @@ from ..sources import (
     replace,
     taken_as,
 )
-from ..steps import COLORS, FORMS, NETWORK_LAYOUTS, FromPixels, Geometry, Sides, Step
+from ..steps import COLORS, FORMS, NETWORK_LAYOUTS, FromPixels, Geometry, Resampling, Sides, Step
 from ..verify import Report
 from .before import contract_before, given_of
 from .exporter import publish_bundle, publish_file
@@ -116,6 +116,10 @@ def attach(
     recipe = replace(recipe, steps_from=steps_from, export={"tolerance": tolerance, "verify_sizes": sizes})
     if form in FORMS:
         recipe = in_form(recipe, str(form))
+        if not any(isinstance(step, Resampling) and step.form == form for view in recipe.views() for step in view.steps):
+            raise PreprocError(
+                f"--form {form} (form): expected with a resize that has this form, got none among the steps", name="option-without-effect"
+            )
     if verify:
         check_images(recipe, images)
     job = dataclasses.replace(file_job(recipe, model, progress, any_form=form == "auto"), before=before)

@@ -56,19 +56,17 @@ class BareBefore:
         return self.report.bare_errors(runtime)
 
 
-def bare_file(file: Path, outputs: Sequence[str]) -> Bare:
-    """A bare network that is this .onnx file: one input, (N, C, H, W) floats. For what was quantized: its numbers on exact ready values are
-    evaluated without the rounding of what is computed in between."""
+def bare_file(file: Path, outputs: tuple[str, ...], arrange: Callable[[NDArray[Any]], NDArray[Any]] = lambda ready: ready) -> Bare:
+    """A bare network that is this .onnx file, of one input. For what was quantized: its numbers on exact ready values are evaluated without
+    the rounding of what is computed in between. arrange: makes of (N, C, H, W) values what it takes."""
     from ..oracle.files import DoubleFile, NotInDoubleError
 
     (name,) = graph.declared_inputs(file)
     try:
         exact = DoubleFile(file, rounds=False)
     except NotInDoubleError:
-        return Bare({"model.onnx": file}, None, tuple(outputs), lambda ready: ready)
-    return Bare(
-        {"model.onnx": file}, None, tuple(outputs), lambda ready: ready, narrowed=lambda case: exact({name: _ready(case)}, tuple(outputs))
-    )
+        return Bare({"model.onnx": file}, None, outputs, arrange)
+    return Bare({"model.onnx": file}, None, outputs, arrange, narrowed=lambda case: exact({name: arrange(_ready(case))}, outputs))
 
 
 def _ready(case: Case) -> NDArray[np.float64]:
@@ -113,10 +111,8 @@ def bare_network(
     size, model = recipe.ready_size, Model(nn.Identity(), module)
 
     def write_onnx(path: Path) -> None:
-        graph.save(
-            exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, size=size),
-            path,
-        )
+        made = exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, size=size)
+        graph.save(made, path)
 
     writers: dict[str, Callable[[Path], None]] = {
         "model.onnx": write_onnx,

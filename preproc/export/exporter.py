@@ -16,6 +16,7 @@ from ..verify import QUICK, Report, Result, is_exact
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on
 from .bare import Bare, bare_network
+from .eight import bare_in_eight_bits
 from .job import Job, check_images, images_of
 from .proof import Proof
 from .proving import prove
@@ -119,11 +120,14 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
         files = {FILES[name] for name in recipe.export.formats}
         with targets.writing(Path(beside) / "bare"):
-            bare = bare_network(recipe, job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
+            if job.eight is not None:
+                bare = bare_in_eight_bits(job, job.eight, bare_onnx, Path(beside), progress)
+            else:
+                bare = bare_network(recipe, job.written or job.backbone, proof.cases, files, Path(beside), exported=bare_onnx)
         written = write_files(job, bare_onnx, proof, new, progress)
         memory.release(job.size)
         made = hashes(new, progress)
-        names = those_for(made, in_python=written.module is not None)
+        names = [*those_for(made, in_python=written.module is not None), *(() if job.eight is None else job.eight.asked.runtimes)]
         progress(f"verifying {', '.join(names)}")
         if equal_bundle(out_dir, written.contract, made, proof.golden) and _is_settled(job, out_dir):
             with contextlib.suppress(VerificationError):  # then the new files replace them

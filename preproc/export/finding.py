@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..bundle import Bundle, steps_of, to_recipe
+from ..bundle import Bundle, precisions_of, steps_of, to_recipe
 from ..errors import BundleError
 from ..host import MODELS
 from ..sources import OWN_CODE, Recipe, load_recipe, replace
@@ -20,7 +20,7 @@ def rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Path
     """The recipe and the original backbone of a bundle, with the weights that the contract names. Raises PreprocError."""
     contract = bundle.contract
     outputs = tuple(output["name"] for output in contract["outputs"])
-    recipe = replace(_find_recipe(bundle, path), backbone={"outputs": outputs})
+    recipe = replace(find_recipe(bundle, path), backbone={"outputs": outputs}, export=precisions_of(contract))
     if known(recipe.pixels.size) is None:
         sizes = contract.get("verified_sizes") or sizes_of(replace(recipe, export={"verify_sizes": ()}))
         recipe = replace(recipe, export={"verify_sizes": tuple((height, width) for height, width in sizes)})
@@ -28,21 +28,21 @@ def rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Path
         from .. import graph
 
         file = recipe.resolve(str(recipe.backbone.weights))
-        _check_weights(graph.fingerprint(file, graph.load(file)), contract)
+        check_weights(graph.fingerprint(file, graph.load(file)), contract)
         return recipe, file
     from ..sources.backbones import load_backbone
 
     backbone = load_backbone(recipe)
-    _check_weights(backbone.sha256(), contract)
+    check_weights(backbone.sha256(), contract)
     return with_outputs(recipe, backbone)
 
 
-def _check_weights(found: str, contract: Mapping[str, Any]) -> None:
+def check_weights(found: str, contract: Mapping[str, Any]) -> None:
     if found != contract["backbone"]["sha256"]:
         raise BundleError("its weights are not those of the bundle", name="recipe-changed")
 
 
-def _find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
+def find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
     """The recipe in the contract; the files it names are looked for beside the given recipe, or in models/ here or beside export/; those of
     the embedded network also where preproc has them."""
     contract = bundle.contract

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..sources import Recipe
 from ..verify import inputs
+from .quantizing import Calibration, Quantization
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -16,11 +17,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Eight:
+    """A network that is to be brought to 8 bits: how, and with which pictures."""
+
+    asked: Quantization
+    calibration: Calibration
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """For the contract."""
+        asked = {key: getattr(self.asked, key) for key in ("format", "per_channel", "method", "border", "target")}
+        return asked | {"pictures": self.calibration.count}
+
+
+@dataclass(frozen=True)
 class Job:
     """Everything that the files are made from. backbone: a network in Python, or the .onnx file that is one.
     load: reads that file, for the steps to be put in front of, when they are: it is as large as its weights.  size: about how many bytes
     the files will have: those of the weights, in each format.  example: of a network in Python, two pictures as the model takes them, and
-    what the steps make of them.  before: the contract that a file has already, whose pictures it goes on taking."""
+    what the steps make of them.  before: the contract that a file has already, whose pictures it goes on taking.
+    written: the backbone as it is written, which in half precision has its batch norms in the convolutions.
+    eight: None: it stays in its own precision."""
 
     recipe: Recipe
     backbone: "Backbone | Path"
@@ -34,6 +51,8 @@ class Job:
     load: "Callable[[], ir.Model] | None" = None
     example: "tuple[Tensor, Tensor] | None" = None
     before: Mapping[str, Any] | None = None
+    written: "Backbone | None" = None
+    eight: Eight | None = None
 
     @property
     def pixels(self) -> "Tensor":

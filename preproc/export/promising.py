@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-def promised(name: str, declared: "ir.Value | None", proof: Proof | None, batch: int | None) -> dict[str, Any]:
+def promised(name: str, declared: "ir.Value | None", proof: Proof | None, batch: int | None, *, floats: str) -> dict[str, Any]:
     """Its name, dtype and shape, whether it is of the batch as a whole, and which rows it lists. The shape is what the reference answered,
-    else what an .onnx file declares: a free batch is "N", and what depends on the picture is the file's word for it, or one of ours."""
+    else what an .onnx file declares: a free batch is "N", and what depends on the picture is the file's word for it, or one of ours.
+    floats: what the formats of torch answer floats in."""
     told = graph.sides(declared)
     if proof is None:
-        return {"name": name, "dtype": _dtype(declared, None), "shape": told}
+        return {"name": name, "dtype": _dtype(declared, None, floats), "shape": told}
     shape = _shape(name, told, proof.cases, batch)
     whole = any(name in case.whole for case in proof.cases)
-    made = {"name": name, "dtype": _dtype(declared, proof.cases[0].expected[name]), "shape": shape} | ({"whole": True} if whole else {})
+    made: dict[str, Any] = {"name": name, "dtype": _dtype(declared, proof.cases[0].expected[name], floats), "shape": shape}
+    made |= {"whole": True} if whole else {}
     return made | _order(name, proof)
 
 
@@ -35,10 +37,10 @@ def _order(name: str, proof: Proof) -> dict[str, Any]:
     return {}
 
 
-def _dtype(declared: "ir.Value | None", answered: NDArray[Any] | None) -> str:
+def _dtype(declared: "ir.Value | None", answered: NDArray[Any] | None, floats: str) -> str:
     if declared is not None and declared.dtype is not None:
         return "string" if declared.dtype.name == "STRING" else declared.dtype.numpy().name
-    return "float32" if answered is None or not is_exact(answered) else str(answered.dtype)
+    return floats if answered is None or not is_exact(answered) else str(answered.dtype)
 
 
 def _shape(name: str, told: Sequence[int | str | None] | None, cases: Sequence[Case], batch: int | None) -> list[int | str | None] | None:

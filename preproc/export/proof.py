@@ -51,7 +51,8 @@ def joined(views: Sequence[Recipe], proofs: Sequence[Proof]) -> Proof:
     cases = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.cases]
     golden = [_case(view, case) for view, proof in zip(views, proofs, strict=True) for case in proof.golden]
     once = all(proof.rounded_once for proof in proofs)
-    made = replace(first, cases=tuple(cases), golden=tuple(golden), power=power, noticed=noticed, rounded_once=once)
+    sizes = tuple(dict.fromkeys(size for proof in proofs for size in proof.sizes))
+    made = replace(first, cases=tuple(cases), golden=tuple(golden), power=power, noticed=noticed, sizes=sizes, rounded_once=once)
     return made if views[0].takes == contracts.INPUT else replace(made, original=None, no_original=BEFORE)
 
 
@@ -72,6 +73,8 @@ def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Not
     parts = replace(powers[0], scale=scale, groups=groups).parts
     controls = tuple(_control(view, control, power, parts) for view, power in zip(views, powers, strict=True) for control in power.controls)
 
+    slacks = {key: sum(_rescaled(power.slacks, power.parts, parts).get(key, 0.0) for power in powers) for key in parts}  # each is resized
+
     def noticed(tolerances: Mapping[str, float]) -> float | None:
         shifts = [proof.noticed(_rescaled(tolerances, parts, proof.power.parts)) for proof in proofs]
         known = [shift for shift in shifts if shift is not None]
@@ -84,17 +87,19 @@ def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Not
         bare_error=max(power.bare_error for power in powers),
         tolerance=max(power.tolerance for power in powers),
         controls=controls,
-        slack=sum(power.slack for power in powers),  # every picture is resized
+        slack=max(slacks.values()),
+        slacks=slacks,
         truths={name: _truth([power.truths[name] for power in powers]) for name in powers[0].truths},
         steps=max(power.steps for power in powers),
         unresolved=_sums([power.unresolved for power in powers]),
+        numbers=_sums([power.numbers for power in powers]),
         values=_sums([power.values for power in powers]),
         untouched=tuple(name for name in powers[0].untouched if all(name in power.untouched for power in powers)),
     ), noticed
 
 
 def _rescaled(tolerances: Mapping[str, float], parts: Mapping[str, Part], own: Mapping[str, Part]) -> dict[str, float]:
-    """Relative to the scale that one picture's proof has of its own."""
+    """Relative to the scale of `own`, what was to that of `parts`."""
     return {key: value * (parts[key].scale / own[key].scale if own[key].scale else 1.0) for key, value in tolerances.items()}
 
 

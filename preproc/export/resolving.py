@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from ..sources.backbones import Backbone
 
 
+BFLOAT16 = 22
+"""The opset from which on ONNX's Conv takes it."""
+
+
 def job_of(
     source: "Recipe | Model",
     formats: Sequence[str] | None,
@@ -58,7 +62,7 @@ def job_of(
     if not isinstance(source, Recipe):
         own = said if precision is None else {**said, "precision": precision}
         recipe, backbone = recipe_of(source, tuple(formats or USUAL), **own)
-        _check_installed(recipe)
+        _check_writable(recipe)
         return _python_job(recipe, backbone, "unknown", progress)
     recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
     recipe = recipe if precision is None else in_precision(recipe, precision)
@@ -77,7 +81,7 @@ def job_of(
         return file_job(recipe, graph.load(file, progress), progress)
     from ..sources.backbones import agreement, load_backbone, published_weights
 
-    _check_installed(recipe)
+    _check_writable(recipe)
     fetched = ", whose weights are fetched if they are not in the cache" if published_weights(recipe.backbone) else ""
     progress(f"loading the backbone {recipe.backbone.name}{fetched}")
     backbone = load_backbone(recipe)
@@ -88,6 +92,11 @@ def in_precision(recipe: Recipe, precision: str) -> Recipe:
     """In place of its own; its outputs' precision is kept where that is float32. Raises RecipeError."""
     outputs = check_outputs_precision(recipe.export.outputs_precision, check_precision(precision))
     return replace(recipe, export={"precision": precision, "outputs_precision": outputs})
+
+
+def _check_writable(recipe: Recipe) -> None:
+    _check_opset(recipe)
+    _check_installed(recipe)
 
 
 def _check_installed(recipe: Recipe) -> None:
@@ -111,7 +120,7 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
     taken = _as_taken(recipe, model)
     own = {"batch": taken.batch, "axes": taken.axes, "frames": taken.frames}
-    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, further=further)
+    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, export=_precision(recipe, model), further=further)
     for view in recipe.views():
         _check_fits(view, model)
     recipe, raised, told = _in_opset(recipe, model, any_form=any_form)
@@ -123,6 +132,20 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     sha256 = graph.fingerprint(file, raised, progress)
     load = functools.partial(_load, file, raised.opset_imports.get("", 0), progress)
     return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
+
+
+def _precision(recipe: Recipe, model: "ir.Model") -> dict[str, str]:
+    """ExportSpec's, as the file has it. Raises RecipeError for a recipe that wants another."""
+    own, asked = graph.precision(model), recipe.export.precision
+    if asked not in ("float32", own) and (recipe.export.half or own != "float32"):
+        raise RecipeError(
+            f"[export] precision: expected {own}, in which the file computes and which stays as it is, got {asked}",
+            name="conflicting-options",
+        )
+    if own == "float32":
+        return {"precision": asked}
+    outputs = {None if value.dtype is None else value.dtype.name.lower() for value in model.graph.outputs}
+    return {"precision": own, "outputs_precision": own if own in outputs else "float32"}
 
 
 def _in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Recipe, ir.Model, tuple[str, ...]]":
@@ -184,7 +207,10 @@ def _guard(recipe: Recipe, effect: InputEffect) -> tuple[str, ...]:
         raise RecipeError(
             f'{recipe.name}: {reason}; if two are meant, say why in override = "the reason" (attach: --force)', name="normalized-twice"
         )
-    return (*_constants(recipe), *guard.notes(effect))
+    needless = reason is None and recipe.backbone.override is not None
+    said = f"{'' if recipe.backbone.override == '--force' else 'override: '}{recipe.backbone.override}"
+    forced = [f"{said}: not needed, for nothing was seen that normalizes the values a second time"] if needless else []
+    return (*_constants(recipe), *forced, *guard.notes(effect))
 
 
 def _constants(recipe: Recipe) -> Iterator[str]:
@@ -206,17 +232,38 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
 
     recipe = with_sizes(recipe, lambda ready: answered(backbone.module, ready), progress)
     progress("looking at what the backbone does to its input")
-    example = _example(recipe)
+    example = example_of(recipe)
     notes = (*backbone.notes, *_guard(recipe, module_effect(backbone.module, example[1])))
     sha256, labels = backbone.sha256(), recipe.labels or backbone.labels
     recipe, named = with_outputs(recipe, backbone)
-    check_narrowed(named.module, recipe.export, example[1])
+    written = to_be_written(recipe, named, example[1])
+    check_narrowed(written.module, recipe.export, example[1])
     values = (*backbone.module.parameters(), *backbone.module.buffers())
     size = len(recipe.export.formats) * sum(value.nbytes for value in values)
-    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example)
+    return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example, written=written)
 
 
-def _example(recipe: Recipe) -> "tuple[Tensor, Tensor]":
+def _check_opset(recipe: Recipe) -> None:
+    """Raises PreprocError where the format onnx has no operators for the precision in that opset: bfloat16 is new to convolutions there."""
+    spec = recipe.export
+    if spec.precision == "bfloat16" and "onnx" in spec.formats and spec.opset < BFLOAT16:
+        raise PreprocError(
+            f"[export] opset: expected {BFLOAT16} or newer for the format onnx in bfloat16, which convolutions take from there on, got "
+            f'{spec.opset}; or formats without onnx, as ["torchscript", "pt2"]',
+            name="precision-unsupported",
+        )
+
+
+def to_be_written(recipe: Recipe, backbone: "Backbone", ready: "Tensor") -> "Backbone":
+    """The backbone as it is narrowed: in half precision its batch norms are in its convolutions. ready: as example_of()'s."""
+    from ..folding.modules import fold_batch_norms
+
+    if not recipe.export.half:
+        return backbone
+    return dataclasses.replace(backbone, module=fold_batch_norms(backbone.module, ready))
+
+
+def example_of(recipe: Recipe) -> "tuple[Tensor, Tensor]":
     """Two pictures as the model takes them, and what the steps make of them."""
     import torch
 

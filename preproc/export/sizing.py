@@ -12,7 +12,7 @@ from ..errors import PreprocError, first_line
 from ..host import Progress
 from ..oracle import reference
 from ..sources import Recipe, replace
-from ..steps import Geometry, Size, known
+from ..steps import Geometry, Sides, Size, known
 from ..verify import candidates, inputs, sizes_of
 
 Answer = Callable[[NDArray[np.float64]], Iterable[NDArray[Any]]]
@@ -31,7 +31,8 @@ def with_sizes(recipe: Recipe, answer: Answer, progress: Progress) -> Recipe:
 
     Raises PreprocError for sizes that are no answer, and with the network's own words where it takes none.
     """
-    said = recipe.export.verify_sizes
+    said = _said(recipe)
+    recipe = replace(recipe, export={"verify_sizes": said})
     _check(recipe, sizes_of(recipe))
     if known(recipe.pixels.size) is not None or known(recipe.ready_size) is not None:
         return recipe
@@ -69,21 +70,34 @@ def _rows(recipe: Recipe, answer: Answer) -> str:
     return ", or fix the size of the pixels" + (f": it takes {' or '.join(found)}" if found else "")
 
 
-def _check(recipe: Recipe, sizes: Sequence[Size]) -> None:
-    """Raises PreprocError for sizes that the pixels cannot have, or too large ones."""
-    pixels, said = recipe.pixels, recipe.export.verify_sizes
-    if said and known(pixels.size) is not None:
+def _said(recipe: Recipe) -> tuple[Size, ...]:
+    """The sizes that the recipe says, of those that its picture can have: of several, one may be of one size. Raises PreprocError for sizes
+    that no picture can have."""
+    said, own = recipe.export.verify_sizes, recipe.pixels.size
+    free = list(dict.fromkeys(view.pixels.size for view in recipe.views() if known(view.pixels.size) is None))
+    if said and not free:
         raise PreprocError(
             f"verify_sizes: expected with a side of the pixels that is free, got {_listed(said)} for pixels of one size, "
-            f"{_listed(sizes)}, which are verified with that",
+            f"{_listed(sizes_of(recipe))}, which are verified with that",
             name="option-without-effect",
         )
-    for size in sizes:
-        if any(side not in (None, own) for side, own in zip(pixels.size, size, strict=True)):
-            wanted = "x".join("any" if side is None else str(side) for side in pixels.size)
+    for size in said:
+        if not any(_can_be(sides, size) for sides in free):
+            wanted = " or ".join("x".join("any" if side is None else str(side) for side in sides) for sides in free)
             raise PreprocError(
                 f"verify_sizes: expected sizes that the pixels can have, {wanted}, got {_listed([size])}", name="shape-mismatch"
             )
+    return () if known(own) else tuple(size for size in said if _can_be(own, size))
+
+
+def _can_be(sides: Sides, size: Size) -> bool:
+    return all(side in (None, own) for side, own in zip(sides, size, strict=True))
+
+
+def _check(recipe: Recipe, sizes: Sequence[Size]) -> None:
+    """Raises PreprocError for sizes that are too large."""
+    pixels = recipe.pixels
+    for size in sizes:
         values = math.prod((*pixels.front(), *pixels.shape(1, size)))
         if values > MOST_VALUES:
             raise PreprocError(f"expected a batch of pictures of at most {MOST_VALUES:,} values, got one of {values:,}", name="too-large")

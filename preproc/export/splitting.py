@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import graph
+from ..errors import first_line
+from ..host import Progress
 from ..verify import FLOAT64, Between, Case
 from ..verify.runtimes import Outputs, evaluate
 from .bare import Bare
@@ -20,33 +22,36 @@ MOST_WORK = 2e11
 """Multiply-adds in float64 for all samples together: about a minute on one core."""
 SPLIT = ("float16", "bfloat16", "int8")
 """The precisions in which files have narrowed numbers."""
+ONNX = "model.onnx"
 ByFile = Mapping[str | None, Mapping[str, Between]]
 """By the file that a runtime runs, None for the modules in Python; then by the case's name."""
 
 
-def between(place: Path, proof: Proof, bare: Bare, files: Container[str | None], module: "nn.Module | None", precision: str) -> ByFile:
-    """Of the files in the folder `place`, or the one file `place`. Those that nobody evaluates in float64 are not there: nothing is said of
-    what their error is made of.
+def between(
+    place: Path, proof: Proof, bare: Bare, files: Container[str | None], module: "nn.Module | None", precision: str, progress: Progress
+) -> ByFile:
+    """Of the files in the folder `place`, or the one file `place`. Those that nobody evaluates in float64 are not there, and progress is
+    told why: nothing is said of what their error is made of.
 
     files: that are asked for.  module: the model in Python, of which the formats of torch are.
     """
-    narrowed = bare.narrowed
     cases = [case for case in proof.golden if case.ready is not None]
-    if narrowed is None or not cases or any(truth.kind != FLOAT64 for truth in proof.power.truths.values()):
+    if bare.narrowed is None or not cases or any(truth.kind != FLOAT64 for truth in proof.power.truths.values()):
         return {}
-    found = dict[str | None, Mapping[str, Between]]()
-    makers: dict[str | None, Callable[[], Callable[[Case], Outputs]]] = {
-        "model.onnx": lambda: _of_a_file(place / "model.onnx" if place.is_dir() else place, cases, precision)
-    }
+    file = place / ONNX if place.is_dir() else place
+    makers: dict[tuple[str | None, ...], Callable[[], Callable[[Case], Outputs]]] = {(ONNX,): lambda: _of_a_file(file, cases, precision)}
     if module is not None:
-        makers |= dict.fromkeys((None, "model.pt", "model.pt2"), lambda: _in_python(module, list(cases[0].expected)))
-    for file, make in makers.items():
-        if file in files:
-            try:
+        makers[None, "model.pt", "model.pt2"] = lambda: _in_python(module, list(cases[0].expected))
+    found = dict[str | None, Mapping[str, Between]]()
+    try:
+        narrowed = {case.name: bare.narrowed(case) for case in cases}
+        for kinds, make in makers.items():
+            if any(kind in files for kind in kinds):
                 handled = make()
-                found[file] = {case.name: Between(narrowed(case), handled(case)) for case in cases}
-            except Exception:  # noqa: BLE001 - no form in float64, no kernel here, of whatever class: then it is not told
-                continue
+                own = {case.name: Between(narrowed[case.name], handled(case)) for case in cases}
+                found |= dict.fromkeys(kinds, own)
+    except Exception as error:  # noqa: BLE001 - no form in float64, no kernel here, of whatever class
+        progress(f"note: not every error is split: {type(error).__name__}: {first_line(error)}")
     return found
 
 

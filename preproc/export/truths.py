@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
-from ..host import memory
+from ..host import memory, targets
 from ..sources import Recipe
 from ..steps import Affine, channels_out, split_affine_end
 from ..verify import FileTruths, Given, Lists, Truth, ready_size_of
@@ -97,10 +98,13 @@ def _of_a_file(recipe: Recipe, file: Path, affine: Affine | None) -> Truths:
         minus = graph.uncorrected_border(picture, affine, size=recipe.ready_size)
         if minus is None:
             return None
-        wrong = graph.to_bytes(model)
-        del model, picture
-        memory.release(file.stat().st_size)
-        return open_one(wrong, folder=folder), minus
+        if graph.beside(model):
+            return open_one(graph.to_bytes(model), folder=folder), minus
+        with tempfile.TemporaryDirectory() as place, targets.writing(Path(place)):  # bytes would be in memory beside what is made of them
+            graph.save(model, Path(place, "wrong.onnx"))
+            del model, picture
+            memory.release(file.stat().st_size)
+            return open_one(Path(place, "wrong.onnx")), minus
 
     memory.release(file.stat().st_size)
     truth = original()

@@ -6,26 +6,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bundle import MANIFEST, Bundle, front_of, open_bundle, strays
-from ..bundle.contract import precision_of
+from ..bundle import EIGHT, MANIFEST, Bundle, front_of, open_bundle, precision_of, strays
 from ..errors import BundleError, PreprocError
 from ..host import Progress, silent, versions
 from ..sources import Recipe, check_tolerance
-from ..verify import FAILED, Report, Result, check_known, inputs, sizes_of
+from ..verify import FAILED, Report, Result, check_known, inputs
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
 from .bare import BareBefore, bare_network
 from .finding import rebuild
 from .proof import Proof
 from .proving import prove
+from .resolving import example_of, to_be_written
 from .substitutes import Substitute, substitute
 from .writing import fold_module
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ..sources.backbones import Backbone
 
+_LIKE_CALIBRATION = "what has 8 bits is verified with pictures like those of its calibration: golden samples, or --images"
 _PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",)}
 """That a runtime is, by the start of its name; the others are torch."""
 
@@ -64,10 +63,15 @@ def verify_bundle(
     asked_for = None if tolerance is None else check_tolerance(tolerance)
     if other is not None and other.note() is not None:
         progress(f"note: {other.note()}")
-    asked = images is not None or recipe is not None
-    made_of_a_file = bundle.contract["backbone"]["source"] == "onnx"
-    found, why_not = None, "not asked for"
-    if asked or (runtimes is None and made_of_a_file) or any(RUNTIMES[name].file != "model.onnx" for name in names):
+    asked, contract = images is not None or recipe is not None, bundle.contract
+    in_eight, made_of_a_file = precision_of(contract) == EIGHT, contract["backbone"]["source"] == "onnx"
+    if in_eight and asked and images is None:
+        raise PreprocError(
+            f"{bundle.folder}: expected --images (images) beside --recipe, got it alone: {_LIKE_CALIBRATION}", name="option-without-effect"
+        )
+    found, why_not = None, _LIKE_CALIBRATION if in_eight else "not asked for"
+    needed = (runtimes is None and made_of_a_file) or any(RUNTIMES[name].file != "model.onnx" for name in names)
+    if asked or (needed and not in_eight):
         if images is not None:
             inputs.check(Path(images), front_of(bundle.contract).pixels)
         progress("looking for the original backbone")
@@ -102,7 +106,9 @@ def _judged_by(proof: Proof, other: Substitute | None, tolerance: float | None) 
 def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
     """Of the runtimes that are asked. Raises BundleError for one that the bundle has no file for."""
     check_known(runtimes or (), RUNTIMES)
-    in_python = bundle.contract["backbone"]["source"] != "onnx"  # else there is no network in Python to run
+    contract = bundle.contract
+    written = precision_of(contract) in ("float32", "tf32") or contract["fold"].keys() != {"onnx"}
+    in_python = contract["backbone"]["source"] != "onnx" and written  # else there is no network in Python to run, or no file of it
     names = runtimes or those_for(bundle.manifest["files"], in_python=in_python)
     for name in names:
         file = RUNTIMES[name].file
@@ -135,26 +141,20 @@ def _against_original(
 ) -> Report:
     """On all inputs, against a fresh reference."""
     progress(f"verifying {', '.join(names)}")
-    module = _folded(recipe, backbone)
+    module = None  # of an .onnx file, and in 8 bits
+    if not isinstance(backbone, Path) and recipe.export.precision != EIGHT:
+        example, ready = example_of(recipe)
+        backbone = to_be_written(recipe, backbone, ready)
+        module = fold_module(recipe, backbone.module, example).model
     files = {str(RUNTIMES[name].file) for name in names}
     with tempfile.TemporaryDirectory() as folder:
         bare = (
             BareBefore(bundle.report)
-            if precision_of(bundle.contract) == "int8"  # which was made with pictures that are not here
+            if precision_of(bundle.contract) == EIGHT  # which was made with pictures that are not here
             else bare_network(recipe, backbone, proof.cases, files, Path(folder))
         )
         place = bundle.folder if other is None else other.path
         return report_on(place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, ours=other is None, progress=progress)
-
-
-def _folded(recipe: Recipe, backbone: "Backbone | Path") -> "nn.Module | None":
-    """The model in Python as the recipe says: folded where it can be. None for an .onnx file."""
-    if isinstance(backbone, Path):
-        return None
-    import torch
-
-    example = torch.zeros(recipe.pixels.shape(2, sizes_of(recipe)[0]), dtype=getattr(torch, recipe.pixels.dtype))
-    return fold_module(recipe, backbone.module, example).model
 
 
 def _with_versions(report: Report, then: Mapping[str, str]) -> Report:

@@ -14,6 +14,7 @@ from ..errors import NotFoldableError
 from ..host import Progress
 from ..sources import Recipe
 from ..steps import channels_out
+from .eight import in_eight_bits
 from .job import Job
 from .promising import promised
 from .proof import Proof
@@ -38,20 +39,19 @@ class Written:
 
 def exported(job: Job, progress: Progress) -> "ir.Model | None":
     """The bare network in Python as ONNX, where that format is wanted."""
-    if isinstance(job.backbone, Path) or "onnx" not in job.recipe.export.formats:
+    if job.written is None or "onnx" not in job.recipe.export.formats:
         return None
     from ..sources.backbones import narrowed
-    from .formats import export_backbone
 
     progress("exporting the backbone to ONNX")
+    return _as_onnx(job, narrowed(job.written.module, job.recipe.export))
+
+
+def _as_onnx(job: Job, module: "nn.Module") -> "ir.Model":
+    from .formats import export_backbone
+
     recipe = job.recipe
-    return export_backbone(
-        narrowed(job.backbone.module, recipe.export),
-        job.ready,
-        outputs=recipe.backbone.outputs,
-        opset=recipe.export.opset,
-        size=recipe.ready_size,
-    )
+    return export_backbone(module, job.ready, outputs=recipe.backbone.outputs, opset=recipe.export.opset, size=recipe.ready_size)
 
 
 def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, progress: Progress) -> Written:
@@ -62,8 +62,8 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
         progress("writing model.onnx")
         onnx_model, entries, notes = _attached(job, bare)
         fold["onnx"] = entries[0]
-    if not isinstance(job.backbone, Path):
-        folded = fold_module(recipe, job.backbone.module, job.pixels)
+    if job.written is not None and job.eight is None and recipe.export.in_python:
+        folded = fold_module(recipe, job.written.module, job.pixels)
         entry = _fold_entry(recipe, folded)
         fold |= {name: entry for name in recipe.export.formats if name != "onnx"}
     contract = _contract(job, fold, entries, _told(notes, progress), onnx_model, proof)
@@ -139,7 +139,10 @@ def _contract(
     others = [] if picture is None or model is None else graph.promised_others(model, picture)
     made = contracts.make_contract(
         job.recipe,
-        outputs=[promised(name, declared.get(name), proof, job.recipe.pixels.rows) for name in job.recipe.backbone.outputs],
+        outputs=[
+            promised(name, declared.get(name), proof, job.recipe.pixels.rows, floats=job.recipe.export.outputs_precision)
+            for name in job.recipe.backbone.outputs
+        ],
         others=others,
         fold=fold,
         weights=job.weights,
@@ -150,6 +153,8 @@ def _contract(
         notes=notes,
         sizes=() if proof is None else proof.sizes,
     )
+    if job.eight is not None:
+        made["quantization"] = job.eight.told
     if "onnx" in fold:
         made["fold"]["onnx"]["stamp"] = graph.stamp(made)
     if not job.recipe.further:
@@ -173,17 +178,22 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
     recipe, notes = job.recipe, job.notes
     views, made = recipe.views(), list[graph.Attached]()
     if bare is not None:
-        model, done = bare, _attach_of(recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW")
+        assert job.written is not None
+        wide = _as_onnx(job, job.written.module) if recipe.export.half and recipe.export.fold != "off" else None
+        model, done = bare, _attach_of(job, recipe, again=False)(bare, fold=recipe.export.fold, layout="NCHW", wide=wide)
         made.append(done)
     else:
         assert job.load is not None
         model = job.load()
         for position, view in enumerate(views):
             again = position > 0 or job.before is not None
-            model, done = _attached_to_file(model, view, _attach_of(view, again=again))
+            model, done = _attached_to_file(model, view, _attach_of(job, view, again=again))
             made.append(done)
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
+    if job.eight is not None:
+        model, told = in_eight_bits(model, recipe.pixels, job.eight, made[0])
+        notes += told
     entries = []
     for view, done in zip(views, made, strict=True):
         pixels, entry = view.pixels, _fold_entry(view, done)
@@ -194,7 +204,7 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
     return model, entries, notes
 
 
-def _attach_of(recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
+def _attach_of(job: Job, recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
     """again: as graph.attach()'s."""
     return functools.partial(
         graph.attach,
@@ -204,6 +214,7 @@ def _attach_of(recipe: Recipe, *, again: bool) -> Callable[..., graph.Attached]:
         old=recipe.backbone.input,
         layout=recipe.backbone.layout,
         again=again,
+        eight=None if job.eight is None else job.eight.asked.form,
     )
 
 

@@ -5,7 +5,9 @@ Never: a mean in the bias of a zero-padded convolution.
 """
 
 from . import guard
+from .adding import added
 from .convolutions import rewrite, spoil_border
+from .eight import Eight, on_grid, scales_of, with_fine_constant
 from .guard import RAW, InputEffect, described
 from .joining import concatenate
 from .look import Look, clearest, is_single
@@ -18,6 +20,7 @@ from .whole import Whole, unit_for
 __all__ = [
     "BRIGHTEST",
     "RAW",
+    "Eight",
     "InputEffect",
     "Look",
     "Planes",
@@ -26,14 +29,18 @@ __all__ = [
     "Tracked",
     "Trail",
     "Whole",
+    "added",
     "clearest",
     "common_through",
     "concatenate",
     "described",
     "guard",
     "is_single",
+    "on_grid",
     "plan_for",
     "rewrite",
+    "scales_of",
     "spoil_border",
     "unit_for",
+    "with_fine_constant",
 ]

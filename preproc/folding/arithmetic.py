@@ -1,5 +1,6 @@
 """The arithmetic that moves an affine map into the weights of a linear operation, in float64. NumPy only."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,19 @@ Array = NDArray[np.float64]
 
 
 def folded_weights(
-    weight: NDArray[Any], bias: NDArray[Any] | None, plan: FoldPlan, reader: Reader, after: Slots, dtype: Any = None
+    weight: NDArray[Any],
+    bias: NDArray[Any] | None,
+    plan: FoldPlan,
+    reader: Reader,
+    after: Slots,
+    dtype: Any = None,
+    *,
+    grid: Callable[[Array], Array] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """The weights of the operation that sees what `plan` leaves at run time.
 
     weight: (out, len(reader.slots) / groups, *kernel).  bias: (out,) or None.  after: what it sees then, one of plan.after.
+    grid: what rounds the new weights, where they are to be coarser than that.
     Returns arrays of `dtype`, which is the weight's unless it is told; the bias stays None if it would be zero.
 
     All in float64, rounded once. With an anchor p and q = G(p), conv(G(u)) = W M u + (b - W M p + W q), in which W M is
@@ -36,6 +45,7 @@ def folded_weights(
     if plan.constant is not None and reader.groups > 1:
         raise NotFoldableError("a grouped convolution cannot read an appended constant channel", name="fold-channel-count")
     folded = _contract(total, _matrix(plan), reader, after)
+    folded = folded if grid is None else grid(folded)
     dtype = weight.dtype if dtype is None else dtype
     rounded = as_dtype(folded, dtype)
     if not reader.takes_bias:
@@ -45,6 +55,14 @@ def folded_weights(
     return rounded, None if bias is None and not new_bias.any() else as_dtype(new_bias, dtype)
 
 
+def parts_of(weight: NDArray[Any], plan: FoldPlan, reader: Reader, after: Slots) -> tuple[Array, Array]:
+    """Of the new weights, before they are rounded, those of the pixels and those of the appended channel: (out, numbers) each. Of a
+    convolution without groups."""
+    folded = _contract(weight.astype(np.float64), _matrix(plan), reader, after)
+    own = after.channel < plan.affine.channels_in
+    return folded[:, own].reshape(len(folded), -1), folded[:, ~own].reshape(len(folded), -1)
+
+
 def _matrix(plan: FoldPlan) -> Array:
     """From what is left at run time to model-ready values, but for a constant."""
     return plan.affine.matrix if plan.extra is None else np.concatenate([plan.affine.matrix, plan.extra[:, None]], axis=1)
@@ -52,11 +70,17 @@ def _matrix(plan: FoldPlan) -> Array:
 
 def _anchor(plan: FoldPlan, reader: Reader, after: Slots) -> tuple[Array, Array]:
     """p and q = G(p), along the reader's axis."""
-    if plan.constant is None and reader.pads:
-        return np.full(len(after), reader.pads[0]), np.full(len(reader.slots), reader.pads[0])
-    pixel = plan.shift if plan.constant is not None else plan.affine.nearest(np.zeros(plan.affine.channels_out))
+    value = reader.pads[0] if plan.constant is not None and len(reader.pads) == 1 else 0.0
+    pixel = plan.affine.nearest(np.full(plan.affine.channels_out, value))
     left = np.append(pixel - plan.shift, [] if plan.constant is None else plan.constant)
-    return after(left), reader.slots(plan.affine(pixel))
+    found = after(left), reader.slots(plan.affine(pixel))
+    if plan.constant is not None or not reader.pads or plan.border:
+        return found
+    one, other = (
+        np.where(np.isfinite(slots.borders[0]), slots.borders[0], values)
+        for slots, values in zip((after, reader.slots), found, strict=True)
+    )
+    return one, other
 
 
 def _contract(weight: Array, matrix: Array, reader: Reader, after: Slots) -> Array:

@@ -3,7 +3,7 @@
 modules/ and graph/ find them, and say where their weights lie and how they are written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,14 +31,15 @@ class Convolution(Protocol):
         """Other ones in their place; None: as it is. Raises NotFoldableError where there is no place for a bias."""
 
 
-def rewrite(found: Sequence[Convolution], plan: FoldPlan, *, dtype: Any = None) -> None:
+def rewrite(found: Sequence[Convolution], plan: FoldPlan, *, dtype: Any = None, grid: Callable[[Array], Array] | None = None) -> None:
     """Puts the weights into the convolutions that see what the plan leaves: all are computed before one is put.
 
-    dtype: that they are rounded to, and the biases correct for it, where they are to be narrower than they are now.
+    dtype, grid: what they are rounded to, and the biases correct for it, where they are to be narrower or coarser than they are now.
 
     Raises NotFoldableError with the reason.
     """
-    new = [folded_weights(*item.weights(), plan, item.reader, after, dtype) for item, after in zip(found, plan.after, strict=True)]
+    pairs = list(zip(found, plan.after, strict=True))
+    new = [folded_weights(*item.weights(), plan, item.reader, after, dtype, grid=grid) for item, after in pairs]
     for item, (weight, bias) in zip(found, new, strict=True):
         item.put(weight, bias)
 
@@ -49,12 +50,18 @@ def border_error(reader: Reader, affine: Affine) -> Array | None:
 
     None if it is not, for then that fold happens to be right; or if there is no padding, or no such numbers.
     """
-    if not reader.pads or not reader.slots.scale.all():
+    slots = reader.slots
+    if not reader.pads or not slots.scale.all():
         return None
-    off = (reader.slots(affine(np.full(affine.channels_in, reader.pads[0]))) - reader.pads[0]) / reader.slots.scale
+    border = slots.borders[0]
+    reached = np.isfinite(border)
+    pixel = next((held[reached][0] for held in (border, slots.unscaled(border)) if np.ptp(held[reached]) == 0), None)
+    if pixel is None:
+        return None
+    off = np.where(reached, (slots(affine(np.full(affine.channels_in, pixel))) - border) / slots.scale, 0.0)
     error = np.zeros(affine.channels_out)
-    error[reader.slots.channel] = off
-    return error if error.any() and np.allclose(error[reader.slots.channel], off, rtol=1e-12) else None
+    error[slots.channel] = off
+    return error if error.any() and np.allclose(error[slots.channel], off, rtol=1e-12) else None
 
 
 def spoil_border(found: Sequence[Convolution], affine: Affine) -> Array | None:

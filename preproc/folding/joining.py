@@ -21,16 +21,13 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
         raise NotFoldableError(
             f"values of the shapes {', '.join(str(part.shape) for part in parts)} are put together", name="fold-untraceable"
         )
-    if any(part.pads != first.pads for part in parts):
-        raise NotFoldableError(
-            "parts of the picture with different paddings are put together before the first convolution", name="fold-padding"
-        )
     shape = (*first.shape[:axis], sum(part.shape[axis] for part in parts), *first.shape[axis + 1 :])
     letters = zip(*(part.order for part in parts), strict=True)
     order = tuple(each[0] if len(set(each)) == 1 else shortened("|".join(each)) for each in letters)
     if all(_same(part, first) and part.is_plain(axis) for part in parts):  # more of the same channels
         moves = _joined([(axis, part.moves, part.shape[axis]) for part in parts])
-        return replace(first, shape=shape, order=order, moves=moves, ordered=ordered)
+        slots = first.slots.beside(np.concatenate([part.slots.borders for part in parts]))
+        return replace(first, shape=shape, slots=slots, order=order, moves=moves, ordered=ordered)
     for at in range(first.rank):
         if at == axis or not all(part.is_plain(at) for part in parts):
             parts = [part.spread(at) for part in parts]
@@ -45,12 +42,7 @@ def concatenate(parts: Sequence[Tracked], axis: int) -> Tracked:
         whole = (*sides[:axis], part.shape[axis], *sides[axis + 1 :])
         places.append(np.broadcast_to(part.places, whole) + rows)
         rows += len(part.slots)
-    slots = Slots(
-        np.concatenate([part.slots.channel for part in parts]),
-        np.concatenate([part.slots.phase + starts[part.moves] for part in parts]),
-        np.concatenate([part.slots.scale for part in parts]),
-        np.concatenate([part.slots.offset for part in parts]),
-    )
+    slots = Slots.joined([replace(part.slots, phase=part.slots.phase + starts[part.moves]) for part in parts])
     moves = parts[0].moves if len(ways) == 1 else _joined(ways)
     return replace(first, shape=shape, slots=slots, places=np.concatenate(places, axis), order=order, moves=moves, ordered=ordered)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError
 from ..steps import Affine
 from .slots import Slots
-from .trail import Reader, common_through
+from .trail import Reader
 from .whole import Rounding, Whole
 
 Array = NDArray[np.float64]
@@ -22,7 +22,8 @@ class FoldPlan:
     affine: A, pixels to model-ready values, which the weights take up.  after: for each reader, what stands along its axis behind the fold.
     At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
     holds `constant` everywhere is appended, of which each of A's channels takes up `extra` times as much, (channels_out,).
-    why: the reason for the form, where whole numbers were asked for.
+    why: the reason for the form, where whole numbers were asked for.  border: how far padding is from what it was, in levels of the
+    pixels: more than 0 only where that was asked for.
     """
 
     affine: Affine
@@ -31,6 +32,7 @@ class FoldPlan:
     constant: float | None = None
     extra: Array | None = None
     why: str = ""
+    border: float = 0.0
 
     @property
     def form(self) -> str:
@@ -45,11 +47,13 @@ def plan_for(
     *,
     whole: Whole | None = None,
     unit: float = 1.0,
+    nearest: bool = False,
 ) -> FoldPlan:
     """Chooses one exact form for all operations that read the input.
 
     affine: A, pixels to model-ready values.  again: the readers of the same network when it is given so many channels.
     whole: the subtracted constants have to be whole numbers of `unit`: what half precision, or int8's one zero point, holds exactly.
+    nearest: whether padding may be the whole number itself, and what is left of the constants in the bias: exact but for the border.
 
     An operation should see t = a A(x) + b along its axis, a and b by channel, and v in its padding. We feed it t' = a (x - s) + b, so
     the weights have to take up G with G(t') = t. Padding holds v before and after, so exactness on the border asks G(v) = v:
@@ -61,14 +65,9 @@ def plan_for(
 
     Raises NotFoldableError with the reason.
     """
-    fixed = [reader for reader in readers if reader.fixed]
+    fixed = [reader for reader in readers if len(reader.fixed(reader.slots))]
     for reader in readers:
         reader.slots.check_invertible()
-        if not reader.takes_bias and any(reader.pads):
-            raise NotFoldableError(
-                f"{reader.weight} is padded with {_listed(reader.pads)} and has no place for a bias that would correct it",
-                name="fold-padding",
-            )
     ordered = max(reader.ordered for reader in readers)
     if ordered and not (affine.is_monomial and (affine.matrix >= 0).all()):
         raise NotFoldableError(
@@ -85,8 +84,9 @@ def plan_for(
     if pixel is not None:
         after = _behind(readers, affine, again, appended=0)
         exact = _shift(readers, after, pixel)
-        if not rounding.left(exact):
-            return FoldPlan(affine, after, rounding(exact), why=rounding.why(exact, ""))
+        if nearest or not rounding.left(exact):
+            why = rounding.why(exact, "the bias, and padding is off by it, as was asked for")
+            return FoldPlan(affine, after, rounding(exact), why=why, border=rounding.left(exact))
     if ordered == 2:
         raise NotFoldableError(
             f"{rounding.no_pixel} maps to the padding value, and no appended channel tells what is the largest of pixels and padding",
@@ -101,38 +101,38 @@ def plan_for(
 
 def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:
     """The pixel d with a A(d) + b = v wherever there is padding, (channels_in,); None if there is none."""
-    rows = np.concatenate(
-        [np.stack([r.slots.channel, r.slots.scale, r.slots.offset, np.full(len(r.slots), v)], axis=1) for r in fixed for v in r.fixed]
-    )
-    channel, scale, offset, value = np.unique(rows, axis=0).T
+    found = [(reader.slots, border) for reader in fixed for border in reader.fixed(reader.slots)]
+    rows = np.concatenate([np.stack([slots.channel, slots.scale, slots.offset, border], axis=1) for slots, border in found])
+    channel, scale, offset, value = np.unique(rows[np.isfinite(rows).all(axis=1)], axis=0).T
     which = channel.astype(np.int64)
     total = Affine(affine.matrix[which] * scale[:, None], affine.offset[which] * scale + offset)
     return total.solve(value)
 
 
 def _shift(readers: Sequence[Reader], after: Sequence[Slots], pixel: Array) -> Array:
-    """s, which has to be the same for every operation and every phase."""
-    shifts: list[set[float]] = [set() for _ in pixel]
+    """s: the pixel, less what the picture would hold in its place where a border is. That is the same for every border, as the pixel is."""
+    shift = np.zeros(len(pixel))
     for reader, slots in zip(readers, after, strict=True):
-        for value in reader.fixed:
-            for channel, back in set(zip(slots.channel.tolist(), ((value - slots.offset) / slots.scale).tolist(), strict=True)):
-                shifts[channel].add(float(pixel[channel] - back))
-    if any(len(each) > 1 for each in shifts):
-        raise NotFoldableError("several convolutions read the input, each through another channel map", name="fold-several-readers")
-    return np.array([each.pop() if each else 0.0 for each in shifts])
+        for border in reader.fixed(slots):
+            held = slots.unscaled(border)
+            known = np.isfinite(held)
+            shift[slots.channel[known]] = pixel[slots.channel[known]] - held[known]
+    return shift
 
 
 def _appended(fixed: Sequence[Reader], affine: Affine, rounding: Rounding) -> tuple[Array, float, Array]:
     """The pixel to subtract, before it is rounded, the constant k of an appended channel, and what of it A's channels take up, e.
 
+    Borders are told as the picture would hold them, in front of the network's own map of channels, which is one for all of them then.
     Inside, that channel holds k and in the padding v, as all channels there do. With A(x) = M x + c, c what the subtracted pixel becomes,
     the weights see G(u, k) = M u + e k + o, and G is c + M u inside and v in the padding, wherever that mixes with the picture, too.
     One v: e = (c - v + M v) / (k - v), k a whole number near v + 1, which every precision holds; the subtracted pixel is the one that
     comes nearest to v, so that the large constants cancel before they are rounded, but any other serves. Several: k = 0, e = 1 - M 1 and
     o = 0, for M v + (1 - M 1) v = v whatever v is; that asks c = 0 of the subtracted pixel.
     """
-    values = sorted({value for reader in fixed for value in reader.fixed})
-    if common_through(fixed) is not None:
+    found = [reader.slots.unscaled(reader.fixed(reader.slots)) for reader in fixed]
+    values = sorted({float(f"{value:.12g}") for borders in found for value in borders[np.isfinite(borders)]})
+    if not all(reader.slots.is_level(borders) for reader, borders in zip(fixed, found, strict=True)):
         raise NotFoldableError(
             f"{rounding.no_pixel} maps to the padding value {_listed(values)} behind the backbone's own channel map", name="fold-padding"
         )

@@ -31,7 +31,7 @@ class Tracked:
     shape: its sides.  slots: the numbers that differ in more than the pixel they are of.  places: which of them each number is, to be
     broadcast to the shape: an axis of one here and of more there is a plain one, along which nothing but the pixel changes.
     moves: what was done to plain axes, so that in two values with the same moves the same phase is the same pixel.
-    pads: the constants that were padded around it.  order: the picture's axes as they stand now.
+    order: the picture's axes as they stand now.
     ordered: 1 if some of its numbers are the largest of several, 2 if of several that a border was among, else 0.
     """
 
@@ -40,7 +40,6 @@ class Tracked:
     places: NDArray[np.int64]
     order: tuple[str, ...]
     moves: tuple[Any, ...] = ()
-    pads: tuple[float, ...] = ()
     ordered: int = 0
 
     @staticmethod
@@ -185,7 +184,24 @@ class Tracked:
 
     def compared(self, shape: Sequence[int], what: Any) -> "Tracked":
         """Each number the largest of several along plain axes. what: names which."""
-        return replace(self.mixed(shape, what), ordered=2 if self.pads else max(self.ordered, 1))
+        return replace(self.mixed(shape, what), ordered=2 if len(self.slots.borders) else max(self.ordered, 1))
+
+    def summed(self, shape: Sequence[int], what: Any, *, counted: bool) -> "Tracked":
+        """Each number the sum of several: so many means. Unless counted, or where a side is free, nobody tells how many: then it is like
+        a mean with zeros, for f(M x) = M f(x), whatever its weights sum to."""
+        mean, gone = self.mixed(shape, what), [old for old, new in zip(self.shape, shape, strict=True) if old != new]
+        return mean.times(math.prod(gone)) if counted and not any(map(is_free, gone)) else mean.holding(0.0)
+
+    def expanded(self, shape: Sequence[int]) -> "Tracked":
+        """The same numbers again and again: sides of one grow."""
+        told = ("expanded", tuple(side for axis, side in enumerate(shape) if self.is_plain(axis)))
+        return self if self.shape == tuple(shape) else self.mixed(shape, told)
+
+    def repeated(self, axis: int, times: int) -> "Tracked":
+        """All that stands along an axis, so many times."""
+        if not self.is_plain(axis):
+            return self.gather(axis, np.tile(np.arange(self.shape[axis]), times))
+        return self.mixed([side * times if at == axis else side for at, side in enumerate(self.shape)], ("repeated", times))
 
     @np.errstate(over="ignore", invalid="ignore")
     def then(self, scale: NDArray[Any] | float, offset: NDArray[Any] | float) -> "Tracked":
@@ -205,11 +221,8 @@ class Tracked:
                 raise NotFoldableError(
                     f"the input is combined with a constant of shape {given}, which is not one number per channel", name="fold-not-affine"
                 )
-        pads = [set((pad * scale + offset).flat) for pad in self.pads]
-        if any(len(values) > 1 for values in pads):
-            raise NotFoldableError("the picture is padded before its values are re-mapped", name="fold-padding")
         shape = tuple(max(each) for each in zip(self.shape, whole, strict=True))
-        grown = replace(self, shape=shape, pads=tuple(sorted({float(value) for values in pads for value in values})))
+        grown = replace(self, shape=shape)
         if scale.size == 1:
             made = replace(grown, slots=self.slots.then(scale.item(), offset.item()))
         else:
@@ -253,7 +266,7 @@ class Tracked:
 
     def holding(self, value: float) -> "Tracked":
         """With a border of this constant, which the convolution makes itself."""
-        return replace(self, pads=tuple(sorted({*self.pads, float(value)})))
+        return replace(self, slots=self.slots.beside(np.full((1, len(self.slots)), float(value))))
 
     def _number(self, axis: int) -> int:
         """Of a plain axis among those: what moves() are told by."""
@@ -268,9 +281,14 @@ def _check_finite(*values: NDArray[np.float64]) -> None:
         )
 
 
+def is_free(side: int) -> bool:
+    """Whether it, or what it is a multiple of, stands for a free side."""
+    return side > MOST >> 4
+
+
 def told(shape: Sequence[int]) -> str:
     """Of what stands for a free side, nothing but that."""
-    return f"({', '.join('free' if side > MOST >> 4 else str(side) for side in shape)})"
+    return f"({', '.join('free' if is_free(side) else str(side) for side in shape)})"
 
 
 def shortened(text: str) -> str:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import NotFoldableError, PreprocError
 from ..steps import Affine
 from .slots import Slots
@@ -15,16 +18,16 @@ class Reader:
     """A convolution, or a product with a matrix, that reads the tracked input.
 
     weight, bias: their names in the model, bias None if it has none.  takes_bias: whether one can be given to it.
-    pads: the constants in its padding.  slots: what stands along the axis that it sums over.
+    slots: what stands along the axis that it sums over.
     channels: the picture's.  moves: as Tracked's.  order: as Tracked's, in one text; of several pixels side by side with the slots' digest.
-    direct: whether nothing on the way reads how many channels there are.  turned: whether the weight is (in, out), not (out, in, *kernel).
+    direct: whether nothing on the way reads how many channels there are.  turned: whether the weight is (in, out / groups, *kernel), not
+    (out, in / groups, *kernel).
     ordered: as Tracked's.
     """
 
     weight: str
     bias: str | None
     groups: int
-    pads: tuple[float, ...]
     slots: Slots
     channels: int
     moves: tuple[Any, ...] = ()
@@ -56,12 +59,25 @@ class Reader:
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
         slots = read.slots.take(read.places.reshape(-1))
         order = f"{order}, {slots.digest}" if slots.phase.any() else order
-        return Reader(weight, bias, groups, read.pads, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered)
+        return Reader(weight, bias, groups, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered)
 
     @property
-    def fixed(self) -> tuple[float, ...]:
-        """The numbers that mean the same behind the fold as before: what its border holds, or 0 where there is no place for a bias."""
-        return self.pads if self.pads or self.takes_bias else (0.0,)
+    def pads(self) -> tuple[float, ...]:
+        """The constants in its borders."""
+        borders = self.slots.borders
+        return tuple(np.unique(borders[np.isfinite(borders)]).tolist())
+
+    def arranged(self, weight: NDArray[Any]) -> NDArray[Any]:
+        """As the model has it, (out, in / groups, *kernel); and back."""
+        if not self.turned:
+            return weight
+        groups = weight.reshape(self.groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+        return np.ascontiguousarray(groups.reshape(-1, *groups.shape[2:]))
+
+    def fixed(self, slots: Slots) -> NDArray[np.float64]:
+        """(K, J): what means the same behind the fold as before: the borders, and 0 where there is no place for a bias. slots: its own, or
+        those behind the fold."""
+        return slots.borders if self.takes_bias else np.concatenate([slots.borders, np.zeros((1, len(slots)))])
 
 
 class Trail:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..steps import Affine
 
 Array = NDArray[np.float64]
-Whole = Literal["each", "one"]
-"""Which constants that are subtracted have to be whole numbers: one for each channel, or one for all of them."""
+Whole = Literal["each", "one"] | int
+"""Which constants that are subtracted have to be whole numbers: one for each channel, one for all of them, or this one for all of them."""
 _NONE_LEFT = 1e-9
 """How far a constant may be from the whole number that it is, in levels: the steps are composed with roundings."""
 
@@ -33,6 +33,8 @@ class Rounding:
         """The nearest that may be subtracted. A channel that nothing reads has no say in what all of them subtract."""
         if self.whole is None:
             return exact
+        if isinstance(self.whole, int):
+            return np.full(len(exact), self.whole * self.unit)
         levels = exact / self.unit
         if self.whole == "one":
             read = self.affine.matrix.any(axis=0)
@@ -46,8 +48,8 @@ class Rounding:
 
     @property
     def no_pixel(self) -> str:
-        words: dict[Whole | None, str] = {None: "no pixel", "each": "no pixel of whole numbers", "one": "no pixel of one whole number"}
-        return words[self.whole]
+        words: dict[Whole | None, str] = {None: "no pixel", "each": "no pixel of whole numbers"}
+        return words.get(self.whole, "no pixel of one whole number")
 
     def why(self, exact: Array, place: str) -> str:
         """The reason for the form. place: where what is left of the constants goes."""

@@ -4,37 +4,42 @@ In: an .onnx file, or a network that torch has exported. Out: the same with the 
 Never: a message that was not understood and is changed all the same; a file that ONNX Runtime was not asked about.
 """
 
-from .agreement import disagreements, record, stamp
+from .agreement import OPAQUE, disagreements, landing, record, stamp
 from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
 from .handling import handling
+from .held import Held
 from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
-from .picture import HALF, RAW, Picture, any_picture, picture_input, sides
+from .picture import RAW, Picture, any_picture, picture_input, sides
 from .pixels import quantize_pixels
+from .precision import precision
 from .raising import raised
 from .reach import untouched
 from .reading import declared_inputs, read_metadata
+from .unrounded import answer_unrounded
 from .walk import follow
 from .writing import save, to_bytes
 from .written import NOTHING, REWRITTEN, VALUES, WEIGHTS, WRITTEN, changed_since, digests
 
 __all__ = [
-    "HALF",
     "NOTHING",
+    "OPAQUE",
     "RAW",
     "REWRITTEN",
     "VALUES",
     "WEIGHTS",
     "WRITTEN",
     "Attached",
+    "Held",
     "Listing",
     "Picture",
     "alone",
+    "answer_unrounded",
     "any_picture",
     "attach",
     "beside",
@@ -50,6 +55,7 @@ __all__ = [
     "freed",
     "handling",
     "inlined",
+    "landing",
     "listed",
     "load",
     "needed_opset",
@@ -58,6 +64,7 @@ __all__ = [
     "others",
     "output_types",
     "picture_input",
+    "precision",
     "promised_others",
     "quantize_pixels",
     "raised",

@@ -15,14 +15,14 @@ from ..steps import Affine
 from .builder import Moved
 from .constants import constant
 from .first_convolutions import First
-from .picture import any_picture, other_inputs, sides
+from .grid import Landing, land
+from .picture import Picture, any_picture, other_inputs, sides
 from .walk import Walk, follow
 from .written import REWRITTEN, VALUES, WEIGHTS
 
 OPAQUE = frozenset(
     (
         "ConvInteger",
-        "ConvTranspose",
         "DequantizeLinear",
         "DynamicQuantizeLinear",
         "MatMulInteger",
@@ -32,7 +32,7 @@ OPAQUE = frozenset(
     )
 )
 """ONNX's own operators of other arithmetic, in which a convolution may be hidden."""
-SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape")
+SETTINGS = ("pads", "auto_pad", "strides", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "equation")
 
 
 def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bool, moved: Moved | None) -> dict[str, Any]:
@@ -43,7 +43,9 @@ def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bo
     """
     start: dict[str, Any] | None = None
     if moved is not None:
-        start = {"to": moved.to, "layout": moved.layout, "dtype": moved.dtype.numpy().name}
+        value = _named(model, moved.to)  # of another dtype since, where it became the quantized tensor
+        dtype = moved.dtype if value is None or value.dtype is None else value.dtype
+        start = {"to": moved.to, "layout": moved.layout, "dtype": dtype.numpy().name}
         start |= {} if moved.channels is None else {"channels": moved.channels}
     trail = _follow(model, name, layout, channels, start)
     try:
@@ -130,10 +132,11 @@ _CHANGED = {
 
 
 def _opaque(trail: Walk) -> str | None:
-    """An operator that reads the pixels and may hold a convolution, or what was in front of it, in a form of its own."""
+    """An operator that reads the pixels, is not followed, and may hold a convolution, or what was in front of it, in a form of its own."""
     for node in trail.graph.all_nodes():
-        foreign = node.domain not in ("", "ai.onnx")
-        if (foreign or node.op_type in OPAQUE) and any(value in trail.tracked for value in node.inputs if value is not None):
+        foreign, reads = node.domain not in ("", "ai.onnx"), any(value in trail.tracked for value in node.inputs if value is not None)
+        own = node.op_type in OPAQUE and not any(value in trail.tracked for value in node.outputs)
+        if reads and (foreign or own):
             return f"{node.domain}::{node.op_type}" if foreign else node.op_type
     return None
 
@@ -159,16 +162,31 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
     return wrong
 
 
+def landing(model: ir.Model, name: str, *, layout: str, channels: int, moved: Mapping[str, Any] | None = None) -> Landing | None:
+    """How a file quantizes its picture, or the grey levels behind resizes and crops, first. moved: as a contract has it; None where the
+    input, or the value that `moved` names, is not there any more."""
+    if moved is not None and _named(model, moved["to"]) is None:
+        return None
+    try:
+        return land(*_start(model, name, layout, channels, moved))
+    except PreprocError:
+        return None
+
+
 def _follow(model: ir.Model, name: str, layout: str, channels: int, moved: Mapping[str, Any] | None) -> Walk:
-    """From the input on, or from the value that `moved` has as a contract has it: of the input's layout and dtype in files that preproc
-    made before it cast there."""
+    return follow(*_start(model, name, layout, channels, moved))
+
+
+def _start(model: ir.Model, name: str, layout: str, channels: int, moved: Mapping[str, Any] | None) -> tuple[Picture, int]:
+    """The input, or the value that `moved` has as a contract has it: of the input's layout and dtype in files that preproc made before it
+    cast there; and its channels."""
     picture = any_picture(model, name, layout)
     if moved is None:
-        return follow(picture, channels)
+        return picture, channels
     value = _named(model, moved["to"])
     assert value is not None
     value.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(moved["dtype"]))) if "dtype" in moved else picture.value.type
-    return follow(replace(picture, value=value, layout=moved.get("layout", layout)), moved.get("channels", channels))
+    return replace(picture, value=value, layout=moved.get("layout", layout)), moved.get("channels", channels)
 
 
 def _named(model: ir.Model, name: str) -> ir.Value | None:

@@ -15,8 +15,8 @@ from ..steps import Sides
 
 @dataclass(frozen=True)
 class Moved:
-    """Pixels behind what moves them, resizes and crops: grey levels (N, C, H, W). Or frames, or whole numbers, behind all
-    steps, as the model takes them.
+    """Pixels behind what moves them, resizes and crops: grey levels (N, C, H, W). Or frames, whole numbers, or pixels with an appended
+    channel, behind all steps, as the model takes them.
     to: the value's name.  channels: that it has; None: as many as the pixels."""
 
     to: str

@@ -2,6 +2,7 @@
 attribute does."""
 
 from collections.abc import Collection, Mapping
+from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
@@ -44,7 +45,7 @@ def constant(value: ir.Value | None, given: Mapping[ir.Value, NDArray[Any]] = NO
         [ir.to_proto(tensor) for tensor in _tensors(nodes)]
         + [onnx.numpy_helper.from_array(array, str(known.name)) for known, array in given.items()],
     )
-    graph = nodes[0].graph
+    graph = nodes[-1].graph
     assert graph is not None
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
     try:
@@ -65,9 +66,10 @@ def attribute(node: ir.Node, name: str, default: Any) -> Any:
 
 
 def _makers(value: ir.Value, given: Collection[ir.Value]) -> list[ir.Node]:
-    """The nodes that make `value` of constants and what is given, in the graph's order. Raises NotFoldableError if there are others."""
+    """The nodes that make `value` of constants and what is given, each behind those that it reads, in whichever graphs they are. Raises
+    NotFoldableError if there are others."""
     refusal = NotFoldableError(f"{value.name} is computed, not a constant", name="fold-computed-value")
-    nodes, waiting = set[ir.Node](), [value]
+    nodes, waiting = dict[ir.Node, set[ir.Node]](), [value]
     while waiting:
         current = waiting.pop()
         if current in given:
@@ -80,12 +82,13 @@ def _makers(value: ir.Value, given: Collection[ir.Value]) -> list[ir.Node]:
         subgraphs = any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values())
         if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_CONSTANT or subgraphs:
             raise refusal
-        nodes.add(node)
-        waiting += [source for source in node.inputs if source is not None]
-    graph = next(iter(nodes)).graph
-    if not isinstance(graph, ir.Graph) or any(node.graph is not graph for node in nodes) or not graph.opset_imports:
-        raise NotFoldableError(f"{value.name} is computed in a subgraph", name="fold-computed-value")
-    return [node for node in graph if node in nodes]
+        read = [source for source in node.inputs if source is not None and source not in given]
+        nodes[node] = {maker for source in read if (maker := source.producer()) is not None}
+        waiting += read
+    try:
+        return list(TopologicalSorter(nodes).static_order())
+    except CycleError as error:
+        raise refusal from error
 
 
 def _tensors(nodes: list[ir.Node]) -> list[ir.TensorProtocol]:

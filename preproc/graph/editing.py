@@ -1,6 +1,6 @@
 """A bare model with its preprocessing in front: the one path by which every ONNX file of this project is made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,31 +8,37 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
-from ..folding import plan_for, rewrite, spoil_border, unit_for
+from ..folding import Eight, spoil_border
 from ..sources import PixelsSpec
-from ..steps import Affine, Sides, Step, are_whole, channels_out, collapse_steps, output_size, split_affine_end, subtract_steps
+from ..steps import Affine, Geometry, Sides, Step, are_whole, channels_out, collapse_steps, output_size
 from .axes import entering, leaving
 from .builder import Builder, Moved
+from .folded import Left, fold_into
+from .held import Held, held_of
 from .messages import UNLISTED, inlined
 from .nodes import append_channel, build, pixel_dtype
-from .picture import HALF, Picture, any_picture, picture_input
+from .picture import Picture, any_picture, picture_input
+from .pixels import blurred, quantize_pixels, quantizes
 from .walk import first_convolutions, follow
 
 
 @dataclass(frozen=True)
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
-    form: "cast", "subtract" or "append", what is left at run time.  why: the reason for the form, where half precision has one.
-    convolutions: the names of the rewritten weights.
-    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some."""
+    form: "cast", "subtract" or "append", what is left at run time, or "quantized", nothing.  why: the reason for it, where there is one.
+    convolutions: the names of the rewritten weights.  border: how far padding is from what it was, in levels, where that was asked for.
+    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  held: what is on a grid of 8
+    bits, where that was asked for."""
 
     folded: bool
     reason: str | None
     form: str | None = None
     why: str = ""
     convolutions: tuple[str, ...] = ()
+    border: float = 0.0
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
+    held: Held | None = None
 
 
 def attach(
@@ -45,12 +51,16 @@ def attach(
     old: str | None = None,
     layout: str | None = None,
     again: bool = False,
+    wide: ir.Model | None = None,
+    eight: Eight | None = None,
 ) -> Attached:
     """Puts `steps` (a FromPixels first) in front of the model's picture input `old`, of that layout, in place; the new input is `name`.
-    again: whether the model has another picture with nodes of ours.
+    again: whether the model has another picture with nodes of ours.  wide: of a model in half precision, the same one before it was
+    narrowed, whose weights are rounded once then.  eight: the fold is made for pixels that are a quantized tensor.
 
     fold: "auto" folds the affine end where that is exact and says why where it is not, "off" never folds, "require" raises
-    NotFoldableError. Raises PreprocError if the model's input does not fit.
+    NotFoldableError. Where the model quantizes its picture first, the pixels become the quantized numbers: see quantize_pixels().
+    Raises PreprocError if the model's input does not fit.
     """
     picture = picture_input(model, old, layout)
     taker, ready = picture.value, channels_out(steps, pixels.channels)
@@ -59,23 +69,48 @@ def attach(
     picture.check_fits(pixels, channels=ready, size=size)
     prefix = _check_names(model, taker, name, again=again)
     opset = model.opset_imports.get("", 0)
-    left, constant, done = _plan(picture, size, steps, pixels, ready, fold, opset)
+    quantized = fold != "off" and quantizes(picture, ready, size) and are_whole(step for step in steps if isinstance(step, Geometry))
+    asked = "auto" if quantized else fold
+    left, done = _fold(asked, lambda: fold_into(picture, steps, pixels, channels=ready, size=size, opset=opset, wide=wide, eight=eight))
     done = replace(done, notes=tuple(_notes(model, done)))
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
     )
     builder = Builder(picture.computes, pixels.channels, opset=opset, size=pixels.size, prefix=prefix)
-    output = build(builder, left, entering(builder, value, pixels))
-    if constant is not None:
-        output = append_channel(builder, constant, output)
+    remaining = collapse_steps(steps, pixels.channels) if left is None else left.steps
+    output = build(builder, remaining, entering(builder, value, pixels))
+    if left is not None and left.constant is not None:
+        output = append_channel(builder, left.constant, output)
     output = leaving(builder, output, pixels, value, size=size, layout=picture.layout)
     if picture.is_whole:  # they are, but for roundings
         output = builder.add("Floor", builder.add("Add", output, builder.floats(0.5)))
     if taker.dtype != builder.dtype:
         output = builder.add("Cast", output, to=taker.dtype)
     insert(model.graph, taker, value, builder, output)
-    whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if pixels.axes == "NT" or picture.is_whole else None
-    return replace(done, moved=whole or builder.moved)
+    if eight is not None and left is not None:
+        done = replace(done, held=held_of(output, left.found, int(left.zero)))
+    unseen = pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None)
+    whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if unseen else None
+    done = replace(done, moved=whole or builder.moved)
+    if not quantized:
+        return done
+    return _with_pixels(any_picture(model, name, pixels.whole_layout), pixels, size, builder, done, required=fold == "require")
+
+
+def _with_pixels(picture: Picture, pixels: PixelsSpec, size: Sides, builder: Builder, done: Attached, *, required: bool) -> Attached:
+    """The pixels `picture`, or the whole grey levels behind resizes and crops, as what the model quantizes first; or why not."""
+    if builder.moved is not None:
+        value = next(made for node in builder.nodes for made in node.outputs if made.name == builder.moved.to)
+        value.type = ir.TensorType(builder.moved.dtype)
+        picture = replace(picture, value=value, layout=builder.moved.layout)
+    size = pixels.size if builder.moved is None else size
+    try:
+        why = quantize_pixels(picture, pixels.channels, size)
+    except NotFoldableError as error:
+        if required:
+            raise
+        return replace(done, reason=str(error), notes=(*done.notes, *blurred(picture, pixels.channels, size)))
+    return replace(done, folded=True, reason=None, form="quantized", why=why, moved=builder.moved)
 
 
 def _check_names(model: ir.Model, taker: ir.Value, name: str, *, again: bool) -> str:
@@ -107,48 +142,21 @@ def opened(model: ir.Model, channels: int, *, name: str | None = None, layout: s
         model, before = inlined(model, calls), calls
 
 
-def _plan(
-    picture: Picture, size: Sides, steps: Sequence[Step], pixels: PixelsSpec, ready: int, fold: str, opset: int
-) -> tuple[list[Step], float | None, Attached]:
-    """Folds if it is asked for and possible: the steps that stay, the channel to append, and what was done."""
+def _fold(fold: str, into: Callable[[], Left]) -> tuple[Left | None, Attached]:
+    """Folds if it is asked for and possible."""
     if fold == "off":
-        return collapse_steps(steps, pixels.channels), None, Attached(False, "fold = off")
+        return None, Attached(False, "fold = off")
     try:
-        kept, affine = split_affine_end(steps, channels=ready)
-        walk = follow(picture, ready, size)
-        walk.check()
-        found = walk.found
-        for item in found:
-            takes, given = item.weights()[0].shape[1] * item.reader.groups, len(item.reader.slots)
-            if takes != given:
-                raise PreprocError(
-                    f"expected steps that make the {takes} channels which the first convolution reads, got {given}", name="channel-mismatch"
-                )
-        unit = 1.0
-        if ir.DataType.FLOAT16 in walk.floats:
-            unit = unit_for([item.weights()[0] for item in found], affine, top=np.iinfo(pixels.dtype).max)
-        plan = plan_for(
-            [item.reader for item in found],
-            Affine(affine.matrix / unit, affine.offset),
-            lambda count: [item.reader for item in first_convolutions(picture, count, size)],
-            whole="each" if walk.floats & set(HALF) and pixels.dtype == "uint8" and are_whole(kept) else None,
-            unit=unit,
-        )
-        if plan.constant is not None and opset < 11:
-            raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
-        rewrite(found, plan)
-        if plan.constant is not None or affine.channels_in != affine.channels_out:
-            walk.forget_shapes()
+        left = into()
     except NotFoldableError as error:
         if fold == "require":
             raise
-        return collapse_steps(steps, pixels.channels), None, Attached(False, str(error))
-    names = {str(item.constants[0].name) for item in found}
-    return [*kept, *subtract_steps(plan.shift, unit=unit)], plan.constant, Attached(True, None, plan.form, plan.why, tuple(sorted(names)))
+        return None, Attached(False, str(error))
+    return left, Attached(True, None, left.form, left.why, left.convolutions, left.border)
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
-    if done.folded and model.ir_version < UNLISTED:
+    if done.convolutions and model.ir_version < UNLISTED:
         weights = ", ".join(done.convolutions) + ", nor their biases"
         yield f"weights are listed as inputs, as IR version {model.ir_version} demands: callers must not override {weights}"
     if any(key.endswith("stack_trace") for node in model.graph.all_nodes() for key in node.metadata_props):

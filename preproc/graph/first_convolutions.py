@@ -1,7 +1,8 @@
 """The first convolutions and matrix products of a graph: what the fold has to know of them, where their weights lie, and how they are
 written."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
-from ..folding import Reader, Trail
+from ..folding import Reader, Tracked, Trail
 from .constants import attribute, constant
 from .moves import Tracks
 from .unread import drop
@@ -24,6 +25,8 @@ class First:
     """A node that reads the picture. graph: the model's, even if the node is in a subgraph.
 
     weight: where it reads its weight.  bias: where a bias is read, or may be; None if there is no place for one.
+    axes: in which order the weight's have what it makes first, then what it sums over; none where the operator has an order of its own.
+    sides: the weight's, in that order; -1 for what may become more.
     """
 
     node: ir.Node
@@ -31,6 +34,8 @@ class First:
     graph: ir.Graph
     weight: Place
     bias: Place | None
+    axes: tuple[int, ...] = ()
+    sides: tuple[int, ...] = ()
 
     @property
     def constants(self) -> list[ir.Value]:
@@ -40,12 +45,15 @@ class First:
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Weight (out, in, *kernel) and bias (out,), None without one. Raises NotFoldableError."""
         weight, bias = constant(_at(self.weight)), None if self.reader.bias is None else constant(_at(self.bias)).reshape(-1)
-        return weight.T if self.reader.turned else weight, bias
+        if self.axes:
+            return weight.transpose(self.axes).reshape(-1, len(self.reader.slots)), bias
+        return self.reader.arranged(weight), bias
 
     def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
         """New initializers in place of the old ones, which stay where others read them; None: as it is."""
         if weight is not None:
-            replace_input(self.graph, *self.weight, weight.T if self.reader.turned else weight)
+            turned = weight.reshape(self.sides).transpose(np.argsort(self.axes)) if self.axes else self.reader.arranged(weight)
+            replace_input(self.graph, *self.weight, turned)
         if bias is not None and self.bias is not None:
             old = _at(self.bias)
             replace_input(self.graph, *self.bias, bias if old is None else bias.reshape(constant(old).shape))
@@ -56,24 +64,34 @@ def _at(place: Place | None) -> ir.Value | None:
 
 
 def _convolution(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> First:
-    """Raises NotFoldableError for a convolution that the fold cannot follow, as the others do."""
+    """Raises NotFoldableError for a convolution that the fold cannot follow, as the others do.
+
+    A transposed one writes each pixel times a kernel: between the pixels, and around them, it reads zeros, wherever a stride or a kernel
+    leaves room for that. What it crops, and what it makes more, changes nothing in this.
+    """
     if node.inputs[0] not in tracks:
         raise NotFoldableError("the input is used as the weight of a convolution", name="fold-computed-value")
-    shape, source = constant(node.inputs[1]).shape, tracks.source(node)
-    kernel, place = shape[2:], (node, 2)
-    bias = _at(place)
-    if len(shape) != source.rank or (bias is not None and constant(bias).shape != shape[:1]):
+    transposed = node.op_type == "ConvTranspose"
+    source, shape = tracks.source(node), constant(node.inputs[1]).shape
+    kernel, groups, place = shape[2:], attribute(node, "group", 1), (node, 2)
+    bias, made = _at(place), (shape[1] * groups if transposed else shape[0],)
+    if len(shape) != source.rank or (bias is not None and constant(bias).shape != made):
         raise NotFoldableError("the first convolution's weight and bias are not those of pictures", name="fold-not-convolution")
     automatic = attribute(node, "auto_pad", "NOTSET")
-    pads = attribute(node, "pads", [0, 0])
-    pads_zero = max(kernel) > 1 if automatic in ("SAME_UPPER", "SAME_LOWER") else automatic == "NOTSET" and max(pads) > 0
+    if transposed:
+        pads_zero = max(*kernel, *attribute(node, "strides", [1]), *(2 * side for side in attribute(node, "output_padding", [0]))) > 1
+    elif automatic in ("SAME_UPPER", "SAME_LOWER"):
+        pads_zero = max(kernel) > 1
+    else:
+        pads_zero = automatic == "NOTSET" and max(attribute(node, "pads", [0])) > 0
     reader = Reader.of(
         source,
         weight=str(_at((node, 1)).name),  # type: ignore[union-attr]
         bias=None if bias is None else bias.name,
         channels=channels,
-        groups=attribute(node, "group", 1),
+        groups=groups,
         pads_zero=pads_zero,
+        turned=transposed,
     )
     return First(node, reader, graph, (node, 1), place)
 
@@ -85,25 +103,75 @@ def _gemm(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> Firs
     if attribute(node, "transA", 0) or node.inputs[0] not in tracks:
         raise Trail.no_convolution("Gemm")
     weight = constant(node.inputs[1])
-    turned = not attribute(node, "transB", 0)
-    fits = bias is None or constant(bias).size == weight.shape[1 if turned else 0] == constant(bias).shape[-1]
-    return _product(node, tracks, channels, graph, place if plain and fits else None, weight=1, axis=1, turned=turned)
+    axes = (0, 1) if attribute(node, "transB", 0) else (1, 0)
+    count = weight.shape[axes[0]]
+    fits = bias is None or constant(bias).size == count == constant(bias).shape[-1]
+    source = tracks[node.inputs[0]]  # type: ignore[index]
+    return _product(node, source, channels, graph, place if plain and fits else None, weight=1, axis=1, axes=axes, sides=(count, -1))
 
 
 def _matmul(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> First:
     """x @ weight, or weight @ x, and what is added to that."""
     weight = 1 if node.inputs[0] in tracks else 0
     source, matrix = tracks[node.inputs[1 - weight]], constant(node.inputs[weight])  # type: ignore[index]
-    if matrix.ndim != 2 or source.rank < 2:
+    *front, rows, columns = matrix.shape if matrix.ndim > 1 else (0, 0, 0)
+    if any(side != 1 for side in front) or source.rank < 2:
         raise Trail.no_convolution("MatMul")
-    axis = source.rank - (1 if weight else 2)
+    rank, count, last = len(front), columns if weight else rows, matrix.ndim - 1
     return _product(
-        node, tracks, channels, graph, _added(node, matrix.shape[weight], weight), weight=weight, axis=axis, turned=bool(weight)
+        node,
+        source,
+        channels,
+        graph,
+        _added(node, count, 0 if weight else 1),
+        weight=weight,
+        axis=source.rank - (1 if weight else 2),
+        axes=(*range(rank), *((last, rank) if weight else (rank, last))),
+        sides=(*front, count, -1),
     )
 
 
-def _added(node: ir.Node, count: int, weight: int) -> Place | None:
-    """Where a constant is added to all that a MatMul makes, one number per column of its weight, or per row."""
+def _einsum(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> First:
+    """A product of the picture and a constant, that sums over all axes that both have."""
+    weight = 1 if node.inputs[0] in tracks else 0
+    source, array = tracks[node.inputs[1 - weight]], constant(node.inputs[weight])  # type: ignore[index]
+    terms, made = _letters(attribute(node, "equation", ""), [source.rank, array.ndim][:: 1 if weight else -1])
+    read, held = terms[1 - weight], terms[weight]
+    summed, outs = [letter for letter in read if letter not in made], [letter for letter in held if letter in made]
+    if not summed or set(summed) != set(held) - set(outs) or set(outs) & set(read) or any(len(set(term)) < len(term) for term in terms):
+        raise Trail.no_convolution("Einsum, which is no product with a matrix,")
+    kept = [letter for letter in read if letter in made]
+    turned = source.permute([read.index(letter) for letter in kept + summed])
+    sides = {letter: array.shape[held.index(letter)] for letter in held}
+    grows = next((letter for letter in summed if not source.is_plain(read.index(letter))), None)
+    place = _added(node, sides[outs[0]], len(made) - 1 - made.index(outs[0])) if len(outs) == 1 else None
+    flat = turned.reshape([*turned.shape[: len(kept)], math.prod(turned.shape[len(kept) :])])
+    return _product(
+        node,
+        flat,
+        channels,
+        graph,
+        place,
+        weight=weight,
+        axis=len(kept),
+        axes=tuple(held.index(letter) for letter in outs + summed),
+        sides=tuple(-1 if letter == grows else sides[letter] for letter in outs + summed),
+    )
+
+
+def _letters(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """Of each operand and of the result, one letter per axis."""
+    given, arrow, made = equation.replace(" ", "").partition("->")
+    if not arrow:
+        made = "..." * ("..." in given) + "".join(sorted(letter for letter in set(given) - set(".,") if given.count(letter) == 1))
+    dots = "".join(map(chr, range(0x3B1, 0x3B1 + max(ranks))))  # what ... stands for is counted from the end
+    most = max((rank + 3 - len(term) for term, rank in zip(given.split(","), ranks, strict=True) if "..." in term), default=0)
+    whole = [term.replace("...", dots[most - (rank + 3 - len(term)) : most]) for term, rank in zip(given.split(","), ranks, strict=True)]
+    return whole, made.replace("...", dots[:most])
+
+
+def _added(node: ir.Node, count: int, behind: int) -> Place | None:
+    """Where a constant is added to all that a product makes, one number per row or column of its weight, with so many axes behind that."""
     uses = tuple(node.outputs[0].uses())
     if len(uses) != 1 or node.outputs[0].is_graph_output() or uses[0].node.op_type != "Add" or uses[0].node.domain not in ("", "ai.onnx"):
         return None
@@ -112,27 +180,40 @@ def _added(node: ir.Node, count: int, weight: int) -> Place | None:
         shape = constant(_at(place)).shape
     except NotFoldableError:
         return None
-    alone = (*[1] * (len(shape) - 1), count) if weight else (*[1] * (len(shape) - 2), count, 1)
-    return place if shape == alone else None
+    return place if shape == (*[1] * (len(shape) - 1 - behind), count, *[1] * behind) else None
 
 
 def _product(
-    node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph, bias: Place | None, *, weight: int, axis: int, turned: bool
+    node: ir.Node,
+    source: Tracked,
+    channels: int,
+    graph: ir.Graph,
+    bias: Place | None,
+    *,
+    weight: int,
+    axis: int,
+    axes: tuple[int, ...],
+    sides: tuple[int, ...],
 ) -> First:
     held, matrix = _at(bias), _at((node, weight))
     reader = Reader.of(
-        tracks[node.inputs[1 - weight]],  # type: ignore[index]
+        source,
         weight=str(matrix.name),  # type: ignore[union-attr]
         bias=None if held is None else held.name,
         channels=channels,
         axis=axis,
         takes_bias=bias is not None,
-        turned=turned,
     )
-    return First(node, reader, graph, (node, weight), bias)
+    return First(node, reader, graph, (node, weight), bias, axes, sides)
 
 
-FIRST: dict[str, Callable[[ir.Node, Tracks, int, ir.Graph], First]] = {"Conv": _convolution, "Gemm": _gemm, "MatMul": _matmul}
+FIRST: dict[str, Callable[[ir.Node, Tracks, int, ir.Graph], First]] = {
+    "Conv": _convolution,
+    "ConvTranspose": _convolution,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "Einsum": _einsum,
+}
 
 
 def replace_input(graph: ir.Graph, node: ir.Node, index: int, array: NDArray[Any]) -> None:

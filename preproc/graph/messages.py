@@ -229,10 +229,10 @@ def _successor(known: onnx.ValueInfoProto, made: onnx.ValueInfoProto) -> onnx.Va
 
 
 def _fits(tensor: onnx.TensorProto, infos: Any) -> bool:
-    """Whether no declared shape of this initializer differs from its own."""
-    return all(
-        info.name != tensor.name or [dim.dim_value for dim in info.type.tensor_type.shape.dim] == list(tensor.dims) for info in infos
-    )
+    """Whether no declared shape or type of this initializer differs from its own."""
+    own = (list(tensor.dims), tensor.data_type)
+    declared = [info.type.tensor_type for info in infos if info.name == tensor.name]
+    return all(([dim.dim_value for dim in kind.shape.dim], kind.elem_type) == own for kind in declared)
 
 
 def _weight(original: Original, value: ir.Value, known: onnx.ValueInfoProto | None) -> onnx.ValueInfoProto:

@@ -71,7 +71,6 @@ def _global(tracks: Tracks, node: ir.Node) -> Tracked:
 
 
 def _reduce(tracks: Tracks, node: ir.Node) -> Tracked:
-    """ReduceMean and ReduceMax."""
     source = tracks.source(node)
     given = tracks.numbers(node, 1, "axes")
     if not given and attribute(node, "noop_with_empty_axes", 0):
@@ -80,7 +79,13 @@ def _reduce(tracks: Tracks, node: ir.Node) -> Tracked:
     if not all(map(source.is_plain, axes)):
         raise NotFoldableError(f"{node.op_type} mixes the channels with each other", name="fold-not-affine")
     shape = [1 if axis in axes else side for axis, side in enumerate(source.shape)]
-    made = source.compared(shape, _told(node, axes)) if node.op_type == "ReduceMax" else source.mixed(shape, _told(node, axes))
+    match node.op_type:
+        case "ReduceMean":
+            made = source.mixed(shape, _told(node, axes))
+        case "ReduceSum":
+            made = source.summed(shape, _told(node, axes), counted=True)
+        case _:
+            made = source.compared(shape, _told(node, axes))
     if attribute(node, "keepdims", 1):
         return made
     return made.reshape([side for axis, side in enumerate(shape) if axis not in axes])
@@ -96,6 +101,13 @@ def _expand(tracks: Tracks, node: ir.Node) -> Tracked:
     if any(one not in (1, other) for one, other in zip(grown.shape, shape, strict=True)):
         raise NotFoldableError(f"a value of the shape {source.shape} is expanded to {wanted}", name="fold-untraceable")
     return grown.mixed(shape, _told(node, wanted))
+
+
+def _tile(tracks: Tracks, node: ir.Node) -> Tracked:
+    source = tracks.source(node)
+    for axis, times in enumerate(tracks.numbers(node, 1, "repeats")):
+        source = source.repeated(axis, times)
+    return source
 
 
 _SAME = ("SAME_UPPER", "SAME_LOWER")
@@ -133,8 +145,8 @@ MIXING: dict[str, Callable[[Tracks, ir.Node], Tracked]] = {
     "MaxPool": _max_pool,
     "GlobalAveragePool": _global,
     "GlobalMaxPool": _global,
-    "ReduceMean": _reduce,
-    "ReduceMax": _reduce,
+    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum"), _reduce),
     "Resize": _resize,
+    "Tile": _tile,
     "Upsample": _resize,
 }

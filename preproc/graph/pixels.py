@@ -11,25 +11,39 @@ from ..errors import NotFoldableError
 from ..steps import Sides
 from .constants import constant
 from .first_convolutions import replace_input
-from .grid import CARRIED, GRIDS, Grid, Landing, land
+from .grid import CARRIED, GRIDS, OURS, Grid, Landing, land
 from .picture import Picture
 from .unread import drop
 
+MOVED = frozenset(("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice", "Gather"))
+"""Operators that hand int8 on as they would uint8, of what they read first."""
 
-def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None)) -> tuple[str, ...]:
-    """Makes the pixels `picture`, uint8, the quantized tensor, in place; returns the names of the QuantizeLinear that went.
+FEWEST = 100
+"""Levels of 256 that a quantization should tell apart. One of int8 around 0, of values that are never negative, leaves 128."""
+
+
+def quantizes(picture: Picture, channels: int, size: Sides = (None, None)) -> bool:
+    """Whether a model rounds its picture to whole numbers, or takes it as such."""
+    landing = land(picture, channels, size)
+    return bool(landing.grids or landing.taken or landing.dynamic)
+
+
+def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None)) -> str:
+    """Makes the pixels `picture`, uint8, or grey levels behind resizes and crops that are whole, the quantized tensor, in place; returns
+    how, for people.
 
     channels: of the pixels.  size: (height, width), where the graph leaves them free. Raises NotFoldableError with the reason, and leaves
     the graph as it is, where any of the 256 levels of a channel becomes another number, or something else reads the pixels.
     """
-    if picture.value.dtype != ir.DataType.UINT8:
-        raise NotFoldableError(f"the pixels are {picture.value.dtype}, not uint8", name="fold-quantized-grid")
+    if picture.value.dtype == ir.DataType.UINT16:
+        raise NotFoldableError("the pixels are uint16, of more levels than 8 bits hold", name="fold-quantized-grid")
     landing = land(picture, channels, size)
     landing.check()
     for grid in landing.grids:
-        _check_readers(grid)
+        _readers(grid)
     filling = _filling(landing)
-    now = {picture.value: picture.value}
+    levels = picture.value if picture.value.dtype == ir.DataType.UINT8 else _levels(landing.graph, picture.value)
+    now = {picture.value: levels}
     for node in landing.nodes:
         read = [(index, now[source]) for index, source in enumerate(node.inputs) if source is not None and source in now]
         if node.op_type not in CARRIED:
@@ -48,20 +62,57 @@ def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None))
     for node in reversed(landing.nodes):
         for made in node.outputs:
             drop(made)
-    return tuple(str(grid.node.name) for grid in landing.grids)
+    names = ", ".join(grid.name for grid in landing.grids)
+    return f"each of the 256 levels of each channel is the number that {names} would make of it"
 
 
-def _check_readers(grid: Grid) -> None:
-    """Raises NotFoldableError where whoever reads the quantized numbers would notice."""
+def blurred(picture: Picture, channels: int, size: Sides = (None, None)) -> list[str]:
+    """Where a first quantization tells few of the pixels' 256 levels apart: it was made for values of another range."""
+    told = []
+    for grid in land(picture, channels, size).grids:
+        left, channel = min((len(np.unique(numbers)), at) for at, numbers in zip(grid.channel, grid.numbers(), strict=True) if at >= 0)
+        if left < FEWEST:
+            what = f"{left} of the 256 levels of channel {channel}"
+            told.append(f"{grid.name} tells {what} apart: was it calibrated with the values that these steps make?")
+    return told
+
+
+def _levels(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """Whole grey levels in floats, as uint8."""
+    node, name = value.producer(), f"{value.name}/levels"
+    assert node is not None
+    made = ir.Value(name=name, type=ir.TensorType(ir.DataType.UINT8))
+    graph.insert_after(node, ir.node("Cast", inputs=[value], attributes={"to": ir.DataType.UINT8}, outputs=[made], name=name))
+    return made
+
+
+def _readers(grid: Grid) -> tuple[list[ir.Value], list[ir.Node]]:
+    """Of int8: the values that are moved quantized numbers, and what dequantizes them. Raises NotFoldableError where whoever reads them
+    would notice that they are pixels."""
     numbers = grid.node.outputs[0]
     if numbers.is_graph_output():
         raise NotFoldableError(f"the model returns its quantized input {numbers.name}", name="fold-quantized-grid")
-    for node, index in numbers.uses() if GRIDS[grid.dtype] else ():
-        if node.op_type != "DequantizeLinear" or index != 0:
-            told = f"{node.op_type} {node.name or node.outputs[0].name} reads the picture as {grid.dtype}, which pixels are not"
-            raise NotFoldableError(f"{told}: no zero point there takes up the 128 between them", name="fold-quantized-grid")
-        if len(node.inputs) > 2 and node.inputs[2] is not None:
-            constant(node.inputs[2])
+    moved, readers = list[ir.Value](), list[ir.Node]()
+    waiting = [numbers] if GRIDS[grid.dtype] else []
+    while waiting:
+        value = waiting.pop()
+        for node, index in value.uses():
+            if node.op_type in MOVED and index == 0 and node.domain in OURS and not node.outputs[0].is_graph_output():
+                moved.append(node.outputs[0])
+                waiting.append(node.outputs[0])
+            elif node.op_type == "DequantizeLinear" and index == 0:
+                readers.append(node)
+                if _zero(node) is not None:
+                    constant(_zero(node))
+            else:
+                told = f"{node.op_type} {node.name or node.outputs[0].name} reads the picture as {grid.dtype}, which pixels are not"
+                raise NotFoldableError(f"{told}: no zero point there takes up the 128 between them", name="fold-quantized-grid")
+    return moved, readers
+
+
+def _zero(node: ir.Node) -> ir.Value | None:
+    """The zero point of a DequantizeLinear."""
+    return node.inputs[2] if len(node.inputs) > 2 else None
 
 
 def _filling(landing: Landing) -> int | None:
@@ -74,12 +125,14 @@ def _filling(landing: Landing) -> int | None:
 
 
 def _hand_over(landing: Landing, grid: Grid, pixels: ir.Value) -> None:
-    numbers = grid.node.outputs[0]
-    users = [node for node, _ in numbers.uses()]
-    for node, index in tuple(numbers.uses()):
+    """To whoever reads the quantized numbers."""
+    moved, readers = _readers(grid)
+    for node, index in tuple(grid.node.outputs[0].uses()):
         node.replace_input_with(index, pixels)
-    drop(numbers)
-    for node in users if GRIDS[grid.dtype] else ():
-        zero = node.inputs[2] if len(node.inputs) > 2 else None
+    drop(grid.node.outputs[0])
+    for value in moved:
+        value.dtype = ir.DataType.UINT8
+    for node in readers:
+        zero = _zero(node)
         known = np.zeros((), np.int64) if zero is None else constant(zero).astype(np.int64)
         replace_input(landing.graph, node, 2, (known - GRIDS[grid.dtype]).astype(np.uint8))

@@ -10,7 +10,7 @@ from ..steps import Sides
 from .first_convolutions import FIRST, First
 from .moves import Tracks, shape_of, split, start
 from .picture import FLOATS, RAW, Picture
-from .rules import RULES
+from .rules import RULES, dequantized
 
 
 def first_convolutions(picture: Picture, channels: int, size: Sides = (None, None)) -> list[First]:
@@ -42,6 +42,8 @@ class Walk(Trail):
         self.dtype, self.found, self.strangers = picture.value.dtype, list[First](), list[ir.Node]()
         self.floats = {self.dtype} & set(FLOATS)
         self.channels = channels
+        for inner in graph.subgraphs():  # their nodes are of the same opsets, which nothing says there
+            inner.opset_imports.update(graph.opset_imports)
         self.tracked[picture.value] = start(picture.layout, picture.value, channels, size)
 
     def walk(self) -> None:
@@ -86,7 +88,7 @@ class Walk(Trail):
         if node.op_type == "Shape":
             shape_of(self.tracked, node)
             return
-        find = FIRST.get(node.op_type)
+        find = FIRST.get(node.op_type) if len(node.inputs) > 1 else None
         if find is not None:
             self.found.append(find(node, self.tracked, self.channels, self.graph))
             self.readers.append(self.found[-1].reader)
@@ -94,7 +96,8 @@ class Walk(Trail):
         if node.op_type == "Split":
             self.tracked |= zip(node.outputs, split(self.tracked, node), strict=True)
             return
-        rule = RULES.get(node.op_type)
+        whole = node.op_type == "DequantizeLinear" and self.dtype == ir.DataType.UINT8 and not self.floats
+        rule = dequantized if whole else RULES.get(node.op_type)
         if rule is None:
             raise self.no_convolution(node.op_type)
         if node.op_type == "Cast":

@@ -17,6 +17,8 @@ PAGES = {
     "refusals": _PACKAGE / "cli" / "refusals.md",
 }
 """What `preproc explain` prints, beside the sections of the last one."""
+VERDICTS = ("passed", "failed", "inconclusive", "absent")
+"""Of a report, which a section of the bundle's page explains."""
 
 
 def recipes() -> list[str]:
@@ -38,13 +40,15 @@ def recipe_file(given: Path) -> Path:
 
 
 def page(topic: str) -> str:
-    """A page's text, or what it says of the refusal of that name. Raises PreprocError."""
+    """A page's text, or what it says of the refusal of that name, or of verdicts. Raises PreprocError."""
     if topic in PAGES:
         return PAGES[topic].read_text(encoding="utf-8")
+    if topic in VERDICTS:
+        return next(part.strip() for part in _sections(page("bundle")) if part.startswith("### Verdicts\n"))
     found = refusals()
     if topic not in found:
-        known = f"one of {', '.join(PAGES)}, or the name of a refusal, as unit-mismatch"
-        raise PreprocError(f"expected {known}, got {topic!r}{did_you_mean(topic, [*PAGES, *found])}", name="unknown-choice")
+        known = f"one of {', '.join(PAGES)}, a verdict, as inconclusive, or the name of a refusal, as unit-mismatch"
+        raise PreprocError(f"expected {known}, got {topic!r}{did_you_mean(topic, [*PAGES, *VERDICTS, *found])}", name="unknown-choice")
     return f"{found[topic]}\n\n{_where_examples_run()}"
 
 
@@ -56,10 +60,15 @@ def _where_examples_run() -> str:
 def contents() -> str:
     """What can be explained: the pages, and each refusal in a line."""
     told = re.findall(r"^- \[(.*?)\]\(#.*?\): (.*)$", page("refusals"), flags=re.MULTILINE)
-    return "\n".join([f"pages: {', '.join(PAGES)}", "refusals:", *(f"  {name}: {what}" for name, what in told)])
+    return "\n".join(
+        [f"pages: {', '.join(PAGES)}", f"verdicts: {', '.join(VERDICTS)}", "refusals:", *(f"  {name}: {what}" for name, what in told)]
+    )
 
 
 def refusals() -> dict[str, str]:
     """What is said of each refusal, by its name."""
-    sections = re.split(r"^(?=##)", page("refusals"), flags=re.MULTILINE)
-    return {section.split(maxsplit=2)[1]: section.strip() for section in sections if section.startswith("### ")}
+    return {section.split(maxsplit=2)[1]: section.strip() for section in _sections(page("refusals")) if section.startswith("### ")}
+
+
+def _sections(text: str) -> list[str]:
+    return re.split(r"^(?=##)", text, flags=re.MULTILINE)

@@ -47,7 +47,8 @@ def parse_front(data: Mapping[str, Any], *, folder: Path, model_color: str | Non
     color = table.choice("color", COLORS) if "color" in table.data else model_color
     if color is None:
         raise RecipeError(
-            "[backbone] color: expected what the model was trained on, there or as --model-color, got nothing", name="missing-key"
+            f"[backbone] color: expected what the model was trained on, there or as --model-color, got nothing{top.near('backbone')}",
+            name="missing-key",
         )
     if model_color not in (None, color):
         raise RecipeError(f"[backbone] color: expected {model_color}, as --model-color says, got {color}", name="conflicting-options")

@@ -103,6 +103,11 @@ class ExportSpec:
         """Whether the network itself has 16 bits."""
         return self.precision in ("float16", "bfloat16")
 
+    @property
+    def in_python(self) -> bool:
+        """Whether the module in Python is verified beside the files: with 16 bits, which take most CPUs long, if torch writes one of it."""
+        return not self.half or self.formats != ("onnx",)
+
 
 @dataclass(frozen=True)
 class Front:

@@ -20,12 +20,13 @@ class Table:
         if key in self.data:
             return self.data[key]
         if default is _REQUIRED:
-            close = [other for other in self.data if other not in self.taken and did_you_mean(other, [key])]
-            raise RecipeError(
-                f"{self._key(key)}: expected a value, got nothing{f'; did you mean it by {close[0]!r}?' if close else ''}",
-                name="missing-key",
-            )
+            raise RecipeError(f"{self._key(key)}: expected a value, got nothing{self.near(key)}", name="missing-key")
         return default
+
+    def near(self, key: str) -> str:
+        """The end of a message: a key that nobody took and that may be a misspelt one of this name, if there is one."""
+        close = [other for other in self.data if other not in self.taken and other != key and did_you_mean(other, [key])]
+        return f"; did you mean it by {close[0]!r}?" if close else ""
 
     def text(self, key: str, default: Any = _REQUIRED) -> Any:
         return self._typed(key, default, str, "a string")
@@ -63,10 +64,8 @@ class Table:
 
     def tables(self, key: str) -> "list[Table]":
         if key not in self.data:
-            raise RecipeError(
-                f"[[{key}]]: expected the preprocessing steps, got nothing: a network that takes grey levels says {key} = []",
-                name="missing-key",
-            )
+            mend = self.near(key) or f": a network that takes grey levels says {key} = []"
+            raise RecipeError(f"[[{key}]]: expected the preprocessing steps, got nothing{mend}", name="missing-key")
         values = self._typed(key, _REQUIRED, list, "a list of tables")
         for position, value in enumerate(values, start=1):
             if not isinstance(value, dict):
@@ -74,10 +73,11 @@ class Table:
         return [Table(value, f"[[{key}]] number {position}") for position, value in enumerate(values, start=1)]
 
     def finish(self) -> None:
+        known = list(dict.fromkeys(self.taken))
         for key in self.data:
-            if key not in self.taken:
+            if key not in known:
                 raise RecipeError(
-                    f"{self._key(key)}: expected one of {', '.join(self.taken)}, got an unknown key{did_you_mean(key, self.taken)}",
+                    f"{self._key(key)}: expected one of {', '.join(known)}, got an unknown key{did_you_mean(key, known)}",
                     name="unknown-key",
                 )
 

@@ -14,7 +14,6 @@ from .making import make_cases
 from .ordering import Lists
 from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
-from .precision import is_lower
 from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
 from .sizes import candidates, ready_size_of, sizes_of
 from .slack import with_own_slack
@@ -51,7 +50,6 @@ __all__ = [
     "has_ties",
     "inputs",
     "is_exact",
-    "is_lower",
     "judge",
     "known_of",
     "make_cases",

@@ -37,9 +37,9 @@ Given = Callable[[NDArray[Any]], Mapping[str, NDArray[Any]]]
 
 @dataclass(frozen=True)
 class Case:
-    """One batch of pixels with the outputs that the reference gives for it. others: what an .onnx file takes beside them.  slack: how far
-    the roundings of a fast resize may move these outputs, relative; 0 where Power's holds.  ready: the reference's model-ready tensor,
-    (N, C, H, W); None where it was not kept, for golden samples of a bundle and batches.
+    """One batch of pixels with the outputs that the reference gives for it. others: what an .onnx file takes beside them.  slack: by part
+    of the outputs, how far the roundings of a fast resize may move it, relative; {} where Power's holds.  ready: the reference's
+    model-ready tensor, (N, C, H, W); None where it was not kept, for golden samples of a bundle and batches.
     unresolved: by output, True where a few roundings of the ready tensor decide the value, in the output's shape; or the single True:
     they decide the number of rows.  whole: in a batch, the outputs that have no row for each picture, whatever else is in the batch."""
 
@@ -47,7 +47,7 @@ class Case:
     pixels: NDArray[Any]
     expected: Mapping[str, NDArray[Any]]
     others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    slack: float = 0.0
+    slack: Mapping[str, float] = field(default_factory=dict)
     ready: NDArray[np.float64] | None = None
     unresolved: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()

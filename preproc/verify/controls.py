@@ -55,7 +55,8 @@ def measure_power(
     Returns also what finds the smallest shift of the mean that exceeds a tolerance: settled() asks when all tolerances are known.
     """
     known = known or Known(tuple(cases), _truths(bare, cases, parts, progress))
-    slack = max(case.slack for case in with_slack(sequence, truth, chosen, parts))
+    roomy = with_slack(sequence, truth, chosen, parts)
+    slacks = {key: max(case.slack[key] for case in roomy) for key in parts} if all(case.slack for case in roomy) else {}
     mistakes = _Mistakes(sequence, truth, chosen, parts)
     progress(STAGE)
     controls = [mistakes.control(name, prepare) for name, prepare in paced(list(mistakes.named().items()), STAGE, progress)]
@@ -76,7 +77,7 @@ def measure_power(
         tuple(controls),
         None,
         tuple(sorted(truth.mixed)),
-        slack,
+        max(slacks.values(), default=0.0),
         asked,
         **_resolution(cases),
         untouched=untouched,
@@ -84,6 +85,7 @@ def measure_power(
         steps=known.steps,
         groups={key: replace(part, rows=None) for key, part in parts.items() if part.axis is not None},
         rows=rows_of(parts),
+        slacks=slacks,
         precision=precision,
     )
     errors, judged_in = power.bare_errors, power.precision_of(reduced=False)

@@ -1,6 +1,7 @@
 """What an .onnx file's outputs are compared with: its evaluation in float64, or where that is not to be had the file itself, whose float32
 has a noise that is measured."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VerificationError, first_line
-from ..host import Progress, paced, silent
+from ..host import Progress, memory, paced, silent
 from ..oracle import reference
 from ..steps import Step
 from .cases import Case, Truth
@@ -23,6 +24,10 @@ from .runtimes import Outputs
 MOST_WORK = 2e12
 """Multiply-adds in float64 for all cases together, each as large as the largest: some minutes on one core. A resnet50 takes 4e9 for a
 picture of 224 x 224."""
+
+
+Ready = Callable[[Case], NDArray[Any]]
+"""Of a case its model-ready tensor."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,9 @@ def known_of(
     most_rounding() of them: else rounding decides steps inside, or what is evaluated is not what ONNX Runtime computes, and either way
     float64 is no truth of it."""
     progress("computing the float64 reference")
-    readies = [reference.apply(sequence, case.pictures) if case.ready is None else case.ready for case in cases]
-    doubled = _doubled(cases, readies, file, parts, progress)
+    ready_of = functools.partial(_ready_of, singles=[case for case in cases if case.ready is not None], sequence=sequence)
+    doubled = _doubled(cases, ready_of, file, parts, progress)
+    memory.release(file.path.stat().st_size)
     moved, most = moved_by_a_rounding(cases, file.single, parts, progress, file.precision), most_rounding(file.precision)
     truths = {key: OutputTruth(NOISE, 0.0, doubled) for key in parts} if isinstance(doubled, str) else {}
     if not isinstance(doubled, str):
@@ -89,7 +95,7 @@ def known_of(
         cases = [_with(case, found, kinds) for case, found in zip(cases, doubled, strict=True)]
     small = roundings(moved, most)
     of_itself = any(truth.kind == NOISE for truth in truths.values())
-    noise = _noise(cases, readies, file, parts, progress) if of_itself else {}
+    noise = _noise(cases, ready_of, file, parts, progress) if of_itself else {}
     for key, truth in truths.items():
         own, truth = truth.kind == NOISE, replace(truth, precision=file.precision)
         truths[key] = replace(truth, error=max(noise[key], small[key])) if own else replace(truth, rounding=small[key])
@@ -97,7 +103,7 @@ def known_of(
 
 
 def _doubled(
-    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, parts: Mapping[str, Part], progress: Progress
+    cases: Sequence[Case], ready_of: Ready, file: FileTruths, parts: Mapping[str, Part], progress: Progress
 ) -> list[dict[str, NDArray[Any]]] | str:
     """The outputs of each case in float64, their rows as the file lists them, or why there are none."""
     from ..oracle.files import NotInDoubleError
@@ -105,8 +111,8 @@ def _doubled(
     found = list[dict[str, NDArray[Any]]]()
     try:
         evaluate = file.double()
-        for case, ready in paced(list(zip(cases, readies, strict=True)), "computing the float64 reference", progress):
-            outputs = _together(case, cases, found) or evaluate(ready, MOST_WORK / len(cases))
+        for case in paced(cases, "computing the float64 reference", progress):
+            outputs = _together(case, cases, found) or evaluate(ready_of(case), MOST_WORK / len(cases))
             alike = {name: _like(outputs[name], values) for name, values in case.expected.items()}
             found.append(dict(arranged(alike, case, parts).whole))
     except NotInDoubleError as error:
@@ -121,16 +127,29 @@ def _together(case: Case, cases: Sequence[Case], found: Sequence[Mapping[str, ND
     same in float64; None where the file itself answers otherwise to the batch."""
     if case.ready is not None or case.whole:
         return None
-    alone = [
-        [pair for pair in zip(cases, found, strict=False) if np.array_equal(pair[0].pixels, case.pixels[at : at + 1])]
-        for at in range(len(case.pixels))
-    ]
-    if not all(alone):
+    places = _places(case, cases[: len(found)])
+    if places is None:
         return None
     for name, values in case.expected.items():
-        if not np.array_equal(values, np.concatenate([pairs[0][0].expected[name] for pairs in alone])):
+        if not np.array_equal(values, np.concatenate([cases[at].expected[name] for at in places])):
             return None
-    return {name: np.concatenate([pairs[0][1][name] for pairs in alone]) for name in case.expected}
+    return {name: np.concatenate([found[at][name] for at in places]) for name in case.expected}
+
+
+def _ready_of(case: Case, singles: Sequence[Case], sequence: Sequence[Step]) -> NDArray[Any]:
+    """The model-ready tensor; of a batch, that of its pictures alone."""
+    if case.ready is not None:
+        return case.ready
+    readies = [singles[at].ready for at in _places(case, singles) or ()]
+    known = [ready for ready in readies if ready is not None]
+    return np.concatenate(known) if known else reference.apply(sequence, case.pictures)
+
+
+def _places(case: Case, cases: Sequence[Case]) -> list[int] | None:
+    """Where the case of each of a batch's pictures alone is; None where there is not one for each."""
+    found = [next((at for at, one in enumerate(cases) if np.array_equal(one.pixels, row[None])), None) for row in case.pixels]
+    known = [at for at in found if at is not None]
+    return known if len(known) == len(found) else None
 
 
 def _like(values: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
@@ -161,12 +180,11 @@ def _with(case: Case, found: Mapping[str, NDArray[Any]], kinds: Mapping[str, str
     return replace(case, expected={name: found[name] if kinds[name] == FLOAT64 else old for name, old in case.expected.items()})
 
 
-def _noise(
-    cases: Sequence[Case], readies: Sequence[NDArray[Any]], file: FileTruths, parts: Mapping[str, Part], progress: Progress
-) -> dict[str, float]:
+def _noise(cases: Sequence[Case], ready_of: Ready, file: FileTruths, parts: Mapping[str, Part], progress: Progress) -> dict[str, float]:
     """By output: how far the file is from itself, unoptimized, and in a batch."""
     plain, worst = file.plain(), dict.fromkeys(parts, 0.0)
-    for case, ready in paced(list(zip(cases, readies, strict=True)), "measuring the file's own noise", progress):
+    for case in paced(cases, "measuring the file's own noise", progress):
+        ready = ready_of(case)
         for answer in (plain, file.single) if case.ready is None else (plain,):
             worst = _larger(worst, movements(answer(ready), case, parts))
     return worst

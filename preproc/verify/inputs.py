@@ -45,8 +45,9 @@ def _word(pixels: PixelsSpec) -> str:
     return PHOTO if pixels.dtype == "uint8" and (COLORS[pixels.color] or pixels.channels == 3) else MADE
 
 
-def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, Pixels]]:
-    """Every picture in a folder, scaled to `size` where it has another: image files, with all their pages and frames, and .npy arrays
+def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int] | None) -> Iterator[tuple[str, Pixels]]:
+    """Every picture in a folder, scaled to `size` where it has another; None: as one_picture() does, to the sides that the model fixes.
+    Image files, with all their pages and frames, and .npy arrays
     (H, W, C) of the model's own pixels, in its dtype and colour order.
 
     Image files of 8 bits are converted to the model's colours as Pillow does; grey ones of 16 bits serve any colours. Depths are never
@@ -54,7 +55,7 @@ def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int]) -> Iter
     and for one that does not have what the model takes.
     """
     for name, picture in _named(folder, pixels):
-        yield name, _batch(_scaled(picture, size), pixels)
+        yield name, _batch(_scaled(picture, size or _fitted(picture.shape[:2], pixels.size)), pixels)
 
 
 def check(folder: Path, pixels: PixelsSpec) -> None:
@@ -148,7 +149,8 @@ def _checked(array: NDArray[Any], pixels: PixelsSpec) -> NDArray[Any]:
     picture = array[..., None] if array.ndim == 2 and pixels.channels == 1 else array
     if picture.ndim != 3 or picture.shape[2] != pixels.channels or picture.dtype != pixels.dtype or picture.size == 0:
         wanted, got = f"(H, W, {pixels.channels}) of {pixels.dtype}", f"{array.shape} of {array.dtype}"
-        raise PreprocError(f"expected one picture {wanted}, as the model's pixels are, got {got}", name="picture-unfit")
+        own = "; raw ones: the file normalizes them itself" if array.dtype.kind == "f" else ""
+        raise PreprocError(f"expected one picture {wanted}, as the model's pixels are, got {got}{own}", name="picture-unfit")
     return picture
 
 

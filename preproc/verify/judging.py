@@ -96,9 +96,9 @@ class _Tally:
 
     def add(self, case: Case, got: Outputs) -> None:
         """Raises VerificationError where the outputs are others."""
-        own = 0.0 if self.power.asked is not None else max(0.0, case.slack - self.power.slack)
         for key, error in differences(got, case, self.power.parts).items():
-            part = self.parts[key]
+            part, more = self.parts[key], case.slack.get(key, 0.0) - self.power.slack_of(key)
+            own = 0.0 if self.power.asked is not None else max(0.0, more)
             part.error = max(part.error, error)
             if error > (self.result.error or 0.0):
                 self.result = replace(self.result, error=error, worst=case.name)
@@ -163,7 +163,7 @@ class _Tally:
             weakness = f"{wrong.wrong}, which {resize}the bare network alone, {errs:.1e} from float64 here, can account for"
         if weakness is not None:
             return replace(result, verdict=INCONCLUSIVE, reason=weakness)
-        hidden = self.power.hidden(tolerances, self.bare or {}, self.precision) if is_lower(self.precision) else ()
+        hidden = self.power.hidden(tolerances, self.bare, self.precision) if is_lower(self.precision) else ()
         return replace(result, verdict=PASSED, hidden=hidden)
 
 

@@ -63,7 +63,9 @@ class Power:
     bare_error: relative error of the bare backbone in float32 on the CPU, 0 where it is what the outputs are compared with.
     tolerance: the largest of the runtimes' own, see bounds().  smallest_shift: of the mean, in grey levels of 0..255,
     that exceeds it; None if none up to 255 does, or the pipeline removes every shift.  slack: how much of the tolerance is for the
-    roundings of a fast resize.  asked: the tolerance that the recipe says.
+    roundings of a fast resize; slacks: of that of each part, {} in older reports.
+    shift_measured: whether smallest_shift was sought; it was not where golden samples are judged by another tolerance.
+    asked: the tolerance that the recipe says, or whoever verifies.
     quick: whether it was measured on a few inputs only: then nothing passes.  exact: the outputs that are compared for equality, whose
     error is the share of their values that are others.  unresolved: by output, how many values over all inputs were not compared, for a few
     roundings of the input decide them; values: out of how many. Outputs that cannot have such are not there.
@@ -96,6 +98,8 @@ class Power:
     precision: str = "float32"
     rows: tuple[Rows, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict)
+    slacks: Mapping[str, float] = field(default_factory=dict)
+    shift_measured: bool = True
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -108,6 +112,10 @@ class Power:
     def bare_errors(self) -> dict[str, float]:
         """By part, of the bare backbone in float32 on the CPU; 0 where it is what the output is compared with."""
         return {key: truth.error if truth.kind == FLOAT64 else 0.0 for key, truth in self.truths.items()}
+
+    def slack_of(self, part: str) -> float:
+        """How much of a part's tolerance is for the roundings of a fast resize."""
+        return self.slacks.get(part, self.slack)
 
     def precision_of(self, *, reduced: bool) -> str:
         """That a runtime is judged in: a network in float32 is one in TF32 where it multiplies in that. reduced: as Runtime's."""
@@ -126,18 +134,19 @@ class Power:
         """
         if self.asked is not None:
             return self.asked, self.asked
+        slack = self.slack_of(part)
         if is_lower(precision):
             if bare is None:
                 return LEAST, sys.float_info.max
             most, noise = max(LEAST, TWICE * self._errs(part, bare)), self._errs(part, bare)
-            return most + self.slack, most + noise + 2 * self.slack
+            return most + slack, most + noise + 2 * slack
         truth = self.truths.get(part)
         noise = 0.0 if truth is None else truth.error if truth.kind == NOISE else truth.rounding
         if bare is None:
-            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, noise), MOST) + 2 * self.slack)
+            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, noise), MOST) + 2 * slack)
         most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * noise)
         itself = noise if truth is not None and truth.kind == NOISE else 0.0  # nobody is wrong who is as near to it as it is to itself
-        return min(most, MOST) + self.slack, max(min(most, MARGIN * MOST), itself) + 2 * self.slack  # where a resize rounds is luck
+        return min(most, MOST) + slack, max(min(most, MARGIN * MOST), itself) + 2 * slack  # where a resize rounds is luck
 
     def seen(self, part: str, tolerance: float, bare: float | None, precision: str) -> float:
         """From which movement on a mistake is beyond the tolerance, whatever the noise of a lower precision does to it: it may take away as
@@ -177,16 +186,16 @@ class Power:
                 what = key if len(self.parts) > 1 else "the outputs"
                 mend = (
                     ""
-                    if self.slack < tolerances[key] / 2
+                    if self.slack_of(key) < tolerances[key] / 2
                     else ('; most of it is for the roundings of a fast resize: form = "exact" (--form exact, with --size H,W) has none')
                 )
                 least = _said(tolerances[key], needed[key], precision)
                 return f"these mistakes would move {what} by less than {least}: {moved}{mend}"
         return None
 
-    def hidden(self, tolerances: Mapping[str, float], bares: Mapping[str, float], precision: str) -> tuple[str, ...]:
+    def hidden(self, tolerances: Mapping[str, float], bares: Mapping[str, float] | None, precision: str) -> tuple[str, ...]:
         """The names of the mistakes that can happen and would not have shown everywhere, though what was verified is worth something."""
-        needed = self.needed(tolerances, bares, precision)
+        needed = self.needed(tolerances, bares or self._everywhere(self.bare_error), precision)
         parts = self._floats() or list(self.parts)[:1]
         possible = [control for control in self.controls if control.movement is not None]
         return tuple(control.name for control in possible if not all(self._shows(control, key, needed) for key in parts))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 LEVELS = (*(2.0**power for power in range(-22, 2)), np.inf)
 """Rows are matched from one to the next: as many as can be that are no further apart than it says, relative to their scale. Those nearer
 than the first, a few roundings of float32, stay where they are."""
-MOST_ROWS = 4096
+MOST_ROWS = 2048
 """That are out of their places; more are compared where they are."""
 MOST_VALUES = 256
 """Of a row in one output, by which it is matched: of masks some pixels will do."""

@@ -16,9 +16,10 @@ def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], pa
     if not is_fast(front):
         return list(cases)
 
-    def slack(case: Case) -> float:
+    def slack(case: Case) -> dict[str, float]:
         wrong = drawn(reference.apply(front, case.pictures), *rounded_otherwise(sequence, case.size(first.layout)))
-        return max(max(movements(truth(reference.apply(later, levels)), case, parts).values()) for levels in wrong)
+        moved = [movements(truth(reference.apply(later, levels)), case, parts) for levels in wrong]
+        return {key: max(each[key] for each in moved) for key in parts}
 
     return [replace(case, slack=slack(case)) for case in cases]
 
@@ -36,6 +37,6 @@ def with_own_slack(
         if len(front) == 1 or (more[0] <= share and more[1] <= most):
             return case
         (slack,) = with_slack(sequence, truth, [case], parts)
-        return replace(slack, slack=2 * slack.slack)
+        return replace(slack, slack={key: 2 * value for key, value in slack.slack.items()})
 
     return [own(case) for case in cases]

@@ -144,9 +144,18 @@ def test_the_output_must_not_be_the_input(tmp_path):
     assert file.read_bytes() == before
 
 
-def test_float16_is_refused_with_the_reason(tmp_path):
-    with pytest.raises(PreprocError, match="its own rounding would hide the errors"):
-        put(hand_made(tmp_path, dtype=TensorProto.FLOAT16), tmp_path / "out")
+def test_an_operator_without_a_kernel_in_half_precision_is_named(tmp_path):
+    with pytest.raises(PreprocError, match=r"expected a model that ONNX Runtime can run, got: .*implementation for \w+\(\d+\) node"):
+        put(hand_made(tmp_path, dtype=TensorProto.BFLOAT16, opset=22), tmp_path / "out")
+
+
+def test_an_input_that_numpy_has_no_dtype_for_is_refused_with_a_way_out(tmp_path):
+    file = hand_made(tmp_path, nodes=[helper.make_node("Cast", ["image"], ["first"], to=TensorProto.FLOAT)], opset=22)
+    proto = onnx.load(file)
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.BFLOAT16
+    onnx.save(proto, file)
+    with pytest.raises(PreprocError, match="got image in bfloat16; let the file take float32 and cast it"):
+        put(file, tmp_path / "out")
 
 
 def test_mutated_files_never_give_anything_but_a_refusal_or_a_verified_file():

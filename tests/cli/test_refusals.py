@@ -187,6 +187,8 @@ def test_explain_prints_a_section_and_helps_with_a_name():
     assert "They run in a folder with `cnn.onnx`" in told
     assert "\n  unit-mismatch: constants in one unit, values in another\n" in run("explain", check=0).stdout
     assert "### unit-mismatch\n" in run("explain", "refusals", check=0).stdout
+    assert "- **inconclusive**: it agrees, but a mistake might have, too." in run("explain", "inconclusive", check=0).stdout
+    assert "\nverdicts: passed, failed, inconclusive, absent\n" in run("explain", check=0).stdout
     assert "did you mean 'unit-mismatch'?" in run("explain", "unit-missmatch", check=1).stderr
     assert "did you mean 'recipe'?" in run("explain", "recipes", check=1).stderr
 

@@ -13,7 +13,8 @@ from preproc.errors import PreprocError, VerificationError
 from preproc.export import exporter, verify_bundle
 from preproc.graph import picture_input
 from preproc.sources import parse_recipe, replace
-from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.steps import FromPixels, Normalize, Rescale, Resize
+from tests.folding.mistakes import as_unpadded
 from tests.onnx_files import hand_made, put
 
 NHWC = [helper.make_node("Transpose", ["image"], ["first"], perm=[0, 3, 1, 2])]
@@ -103,6 +104,21 @@ def test_a_wrong_file_is_not_written(tmp_path, monkeypatch, mistake):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx"]
 
 
+def test_a_file_in_half_precision_passes_and_a_mean_in_its_bias_does_not(tmp_path, monkeypatch):
+    file = hand_made(tmp_path, dtype=TensorProto.FLOAT16)
+    bundle = put(file, tmp_path / "out")
+    fold = bundle.contract["fold"]["onnx"]
+    assert (bundle.report.ok, bundle.contract["precision"], fold["form"]) == (True, "float16", "append")
+    assert fold["why"].startswith("whole numbers are exact in half precision")
+    assert {output["dtype"] for output in bundle.contract["outputs"]} == {"float16"}
+    description = describe(bundle.folder)
+    assert description["agreement"] == {"agrees": True, "wrong": [], "not_compared": []}
+    assert f"         for {fold['why']}" in lines(description)
+    as_unpadded(monkeypatch)
+    with pytest.raises(VerificationError, match=r"ort-cpu: error .*tolerance"):
+        put(file, tmp_path / "wrong")
+
+
 SECOND = helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["N", 1, 24, 20])
 TWICE = [
     helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.float32([0.5]))),
@@ -115,7 +131,6 @@ BYTES = [helper.make_node("Cast", ["image"], ["bytes"], to=TensorProto.UINT8), h
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": TensorProto.FLOAT16}, "expected a model in float32 or float64, got image in FLOAT16"),
         ({"dtype": TensorProto.DOUBLE}, "expected a model that ONNX Runtime can run, got: .*Could not find an implementation for Conv"),
         ({"shape": ("N", 72)}, r"a float picture, \(N, C, H, W\) or \(C, H, W\), got: image"),
         ({"extra": [SECOND]}, "expected one input that takes a picture, got 2: .*; choose with --input NAME"),
@@ -138,6 +153,21 @@ def test_force_attaches_all_the_same_and_the_contract_says_so(tmp_path):
     bundle = put(hand_made(tmp_path, nodes=TWICE), tmp_path / "out", force=True)
     assert bundle.report.ok
     assert bundle.contract["backbone"]["override"] == "--force"
+
+
+def test_force_that_nothing_asks_for_is_said(tmp_path):
+    told = put(hand_made(tmp_path), tmp_path / "out", force=True).contract["notes"]
+    assert "--force: not needed, for nothing was seen that normalizes the values a second time" in told
+
+
+@pytest.mark.parametrize(
+    ("form", "step"), [("exact", Rescale()), ("fast", Rescale()), ("fast", Resize(size=(20, 24), interpolation="lanczos"))]
+)
+def test_a_form_that_no_resize_has_is_refused(tmp_path, form, step):
+    with pytest.raises(PreprocError, match=f"--form {form} .*expected with a resize that has this form") as caught:
+        put(hand_made(tmp_path), tmp_path / "out", steps=(step,), form=form)
+    assert caught.value.name == "option-without-effect"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_second_attach_is_refused(tmp_path):
@@ -207,6 +237,8 @@ def test_outputs_are_chosen_by_their_own_names(tmp_path):
     assert [output["name"] for output in both.contract["outputs"]] == ["scores/out:0", "r"]
     with pytest.raises(PreprocError, match="expected some of scores/out:0, r, which the file has, got 'logits'"):
         exporter.export_bundle(replace(recipe, backbone={"outputs": ("logits",)}), tmp_path / "renamed")
+    with pytest.raises(PreprocError, match="precision: expected float32, in which the file computes and which stays as it is, got float16"):
+        exporter.export_bundle(recipe, tmp_path / "half", precision="float16")
 
 
 def test_a_weight_made_by_broken_nodes_is_a_reason_not_a_traceback(tmp_path):

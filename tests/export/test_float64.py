@@ -41,6 +41,7 @@ def test_the_report_says_what_each_output_was_compared_with(tmp_path, capsys):
             "error": truth.error,
             "reason": "",
             "rounding": truth.rounding,
+            "precision": "float32",
         }
     )
     assert 0 < truth.rounding < 3e-6

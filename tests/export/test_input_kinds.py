@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -103,15 +104,15 @@ def test_steps_that_make_no_whole_numbers_of_the_range_are_refused(tmp_path, ste
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
-def test_a_number_that_is_off_by_one_is_noticed(tmp_path):
-    bundle = put(network(tmp_path, TensorProto.INT8, DEQUANTIZED), tmp_path / "out")
+@pytest.mark.parametrize(("fold", "operators"), [("off", ("Sub", "Add")), ("require", ("DequantizeLinear",))])
+def test_a_number_that_is_off_by_one_is_noticed(fold, operators, tmp_path):
+    """What is subtracted, or the zero point that took it up."""
+    bundle = put(network(tmp_path, TensorProto.INT8, DEQUANTIZED), tmp_path / "out", fold=fold)
 
     def change(model):
-        name = next(each for each in model.graph if each.op_type in ("Sub", "Add")).inputs[1].name
+        name = next(each for each in model.graph if each.op_type in operators).inputs[-1].name
         value = model.graph.initializers[name]
-        import onnx_ir as ir
-
-        value.const_value = ir.tensor(value.const_value.numpy() + np.float32(1), name=name)
+        value.const_value = ir.tensor(value.const_value.numpy() + value.const_value.numpy().dtype.type(1), name=name)
 
     edit_onnx(bundle.folder, change)
     assert not verify_bundle(bundle.folder, runtimes=["ort-cpu"]).ok

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from preproc import graph
-from preproc.bundle import open_bundle
+from preproc.bundle import contract, open_bundle
+from preproc.bundle.inspection import describe, lines
+from preproc.errors import BundleError
 from preproc.export import verify_bundle
 from tests.export.detectors import OUTPUTS, detector, in_order
 from tests.export.kinds import behind, damaged, of_ort
@@ -44,6 +46,10 @@ def test_the_contract_and_the_report_say_which_rows_have_no_order(kind, axis, so
     (rows,) = open_bundle(bundle.folder).report.power.rows
     assert rows.axes == dict.fromkeys(OUTPUTS, axis)
     assert [*rows.keys] == sorted_by
+    told = "\n".join(lines(describe(bundle.folder / "model.onnx")))
+    assert ("rows sorted by scores, those of equal ones in any order" if sorted_by else "rows in any order") in told
+    with pytest.raises(BundleError, match="whole contract of preproc"):
+        contract.check(bundle.contract | {"outputs": [bundle.contract["outputs"][0] | {"rows": {}}]}, "x")
 
 
 def test_boxes_in_another_order_pass_and_are_counted(judged, bundles):

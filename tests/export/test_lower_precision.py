@@ -9,11 +9,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from preproc.bundle.contract import to_recipe
+from preproc.cli.tables import print_report
 from preproc.export import attach
 from preproc.export.answering import report_on
-from preproc.export.bare import Bare
+from preproc.export.bare import Bare, bare_file
 from preproc.export.proving import prove
+from preproc.host import silent
 from preproc.layers import Normalize, Rescale
+from preproc.oracle.files import DoubleFile
 from preproc.sources import PixelsSpec
 
 NAME, SIDES = "scores", (8, 8)
@@ -96,9 +99,10 @@ def half(path, weights, *, levels=0.0, swapped=False, doubled=False, rescaled=Tr
     return written(path, [*nodes, *tail("whole" if rest == "channel" else "first")], narrow, pixels)
 
 
-def verdict_of(made, file, bare, precision="float16"):
+def verdict_of(made, file, bare, precision="float16", told=None):
     contract, _, proof = made
-    report = report_on(file, {**contract, "precision": precision}, proof, ["ort-cpu"], module=None, bare=bare, progress=lambda _: None)
+    progress = silent if told is None else told.append
+    report = report_on(file, {**contract, "precision": precision}, proof, ["ort-cpu"], module=None, bare=bare, progress=progress)
     (result,) = report.results
     return report, result
 
@@ -106,7 +110,14 @@ def verdict_of(made, file, bare, precision="float16"):
 @pytest.fixture(scope="module")
 def bare(made, tmp_path_factory):
     path = half_bare(tmp_path_factory.mktemp("bare") / "bare.onnx", made[1])
-    return Bare({"model.onnx": path}, None, (NAME,), lambda ready: ready.astype(np.float16))
+    exact = DoubleFile(path)
+    return Bare(
+        {"model.onnx": path},
+        None,
+        (NAME,),
+        lambda ready: ready.astype(np.float16),
+        narrowed=lambda case: exact({"x": case.ready}, (NAME,)),
+    )
 
 
 def test_a_right_file_in_half_precision_passes(made, bare, tmp_path):
@@ -126,3 +137,83 @@ def test_a_right_file_in_half_precision_passes(made, bare, tmp_path):
 def test_a_wrong_one_fails(made, bare, tmp_path, mistake):
     _, result = verdict_of(made, half(tmp_path / "m.onnx", made[1], **mistake), bare)
     assert result.verdict == "failed", result
+
+
+def test_the_error_is_split_where_it_is_made(made, bare, tmp_path, capsys):
+    """The weights of this network are exact in half precision; where the pixels are not handled rightly the error is the input's, and
+    where weights are other ones it is theirs."""
+    report, result = verdict_of(made, half(tmp_path / "m.onnx", made[1]), bare)
+    split = result.parts[NAME].split
+    assert split.weights < 1e-12
+    assert max(split.input, split.rest) < result.tolerance
+    print_report(report)
+    told = capsys.readouterr().out
+    assert "the tolerance in float16 is twice what the bare network errs by in float16 in the same runtime" in told
+    assert (
+        f"ort-cpu: of the error, on golden samples, up to {split.input:.1e} from the input's handling, 0.0e+00 from the weights, " in told
+    )
+    _, wrong = verdict_of(made, half(tmp_path / "m.onnx", made[1], levels=1), bare)
+    split = wrong.parts[NAME].split
+    assert split.input > wrong.error / 4
+    assert max(split.weights, split.rest) < split.input / 10
+    spoilt = {**made[1], "h": made[1]["h"] * 1.01}
+    other = half_bare(tmp_path / "bare.onnx", spoilt)
+    narrowed = DoubleFile(other)
+    theirs = replace(bare, narrowed=lambda case: narrowed({"x": case.ready}, (NAME,)))
+    _, wrong = verdict_of(made, half(tmp_path / "m.onnx", spoilt), theirs)
+    split = wrong.parts[NAME].split
+    assert split.weights > wrong.error / 4
+    assert max(split.input, split.rest) < split.weights / 10
+
+
+def test_what_nobody_evaluates_is_not_split_and_told(made, bare, tmp_path):
+    reason = "note: not every error is split: ZeroDivisionError: division by zero"
+    for narrowed, notes in ((None, []), (lambda _: 1 / 0, [reason])):
+        told = []
+        _, result = verdict_of(made, half(tmp_path / "m.onnx", made[1]), replace(bare, narrowed=narrowed), told=told)
+        assert [line for line in told if line.startswith("note")] == notes
+        assert result.verdict == "passed"
+        assert result.parts[NAME].split is None
+
+
+def eight_bare(path, weights, *, coarse=1):
+    """Weights of 8 bits for each channel, and ready values of 8 bits. coarse: steps that are so many times as large."""
+    scale = np.abs(weights["w"]).max(axis=(1, 2, 3)) / 127 * coarse
+    own = {"w": np.round(weights["w"] / scale[:, None, None, None]).astype(np.int8), "ws": scale, "xs": np.array(5 / 255 * coarse)}
+    kept = {name: value.astype(np.float32) for name, value in {**weights, **own}.items() if value.dtype != np.int8}
+    first = [
+        helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "xs", "xz"], ["xd"]),
+        helper.make_node("DequantizeLinear", ["wq", "ws", "wz"], ["w"], axis=0),
+    ]
+    zeros = {"xz": np.uint8(128), "wz": np.zeros(16, np.int8), "wq": own["w"]}
+    ready = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, *SIDES])]
+    return written(path, [*first, *tail("xd")], {**{k: v for k, v in kept.items() if k != "w"}, **zeros}, ready)
+
+
+def test_a_file_of_8_bits_is_judged_by_a_bare_one(made, tmp_path):
+    """Here the file has weights in half precision, and is far better than that."""
+    file = half(tmp_path / "m.onnx", made[1])
+    bare = bare_file(eight_bare(tmp_path / "bare.onnx", made[1]), (NAME,))
+    _, result = verdict_of(made, file, bare, "int8")
+    assert (result.verdict, result.precision, result.tolerance) == ("passed", "int8", pytest.approx(2 * result.bare))
+    assert 1e-3 < result.bare < 0.1
+    split = result.parts[NAME].split
+    assert 1e-4 < split.weights < 0.1
+    assert split.rest < 1e-3
+    _, wrong = verdict_of(made, half(tmp_path / "m.onnx", made[1], swapped=True), bare, "int8")
+    assert wrong.verdict == "failed"
+
+
+def test_what_8_bits_hide_is_told_and_a_gross_mistake_may_not_be_hidden(made, tmp_path, capsys):
+    file = half(tmp_path / "m.onnx", made[1])
+    report, told = verdict_of(made, file, bare_file(eight_bare(tmp_path / "bare.onnx", made[1], coarse=2), (NAME,)), "int8")
+    assert told.verdict == "passed"
+    assert told.hidden == ("mean shifted by one grey level",)
+    print_report(report)
+    printed = capsys.readouterr().out
+    assert "hidden by the noise of int8 in ort-cpu" in printed
+    assert "ort-cpu would have noticed channels swapped, normalization doubled, rescale missing, uncorrected border; not mean" in printed
+    _, blind = verdict_of(made, file, bare_file(eight_bare(tmp_path / "bare.onnx", made[1], coarse=30), (NAME,)), "int8")
+    assert blind.verdict == "inconclusive"
+    assert "channels swapped" in blind.reason

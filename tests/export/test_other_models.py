@@ -154,7 +154,9 @@ def test_a_rougher_file_passes_with_a_tolerance_of_its_own(attached, tmp_path, f
     bundle, original = attached
     options = {"runtimes": ["ort-cpu"], "model": edited(bundle, tmp_path / "x.onnx", rounded)} | ({"recipe": original} if fresh else {})
     assert not verify_bundle(bundle.folder, **options).ok
-    (result,) = verify_bundle(bundle.folder, tolerance=2e-3, **options).results
+    report = verify_bundle(bundle.folder, tolerance=2e-3, **options)
+    (result,) = report.results
+    assert report.power.shift_measured == (report.power.smallest_shift is not None) == fresh
     assert (result.verdict in ("passed", "inconclusive"), result.tolerance) == (True, 2e-3)  # a shift by one level may be as small
     (result,) = verify_bundle(bundle.folder, tolerance=1e-5, **options).results
     assert result.verdict == "failed"

@@ -211,6 +211,20 @@ def test_pictures_of_every_shape(tmp_path, shapes, steps):
     assert verify_bundle(bundle.folder, recipe=file).ok
 
 
+@pytest.mark.parametrize("free", [0, 1])
+def test_sizes_to_verify_with_are_those_of_the_picture_that_is_free(tmp_path, free):
+    shapes = [["N", 3, "h", "w"], ["N", 3, 10, 12]]
+    file = stereo(tmp_path, shapes if free == 0 else shapes[::-1])
+    bundle = put(file, tmp_path / "out", ["left", "right"], verify_sizes=[(14, 9), (20, 31)])
+    assert bundle.report.ok, [result.reason for result in bundle.report.results]
+    assert bundle.contract["verified_sizes"] == [[14, 9], [20, 31]]
+    own, other = ("pixels", "pixels_right")[:: 1 if free == 0 else -1]
+    shapes = [({"pixels": case.pixels} | dict(case.others)) for case in bundle.golden()]
+    assert {case[own].shape[1:3] for case in shapes} >= {(14, 9), (20, 31)}
+    assert {case[other].shape[1:3] for case in shapes} == {(10, 12)}
+    assert verify_bundle(bundle.folder, recipe=file, runtimes=["ort-cpu"]).ok
+
+
 @pytest.mark.parametrize("sides", [("h", "w"), (None, None)])
 def test_an_input_that_is_no_picture_yet_has_the_sides_of_the_one_that_is(tmp_path, sides):
     """A network that compares two pictures wants them of one size, whatever that is."""

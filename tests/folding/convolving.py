@@ -28,13 +28,14 @@ def reader_of(channels, pad=None, *, groups=1, scale=1.0, offset=0.0, takes_bias
     """Of a convolution that reads `channels` of the picture, scaled and shifted."""
     slots = Slots.of_channels(channels).then(np.broadcast_to(scale, channels), np.broadcast_to(offset, channels))
     pads = pad if isinstance(pad, tuple) else () if pad is None else (pad,)
-    return Reader("w", None, groups, pads, slots, channels, takes_bias=takes_bias, **others)
+    slots = slots.beside(np.repeat(np.float64(pads)[:, None], channels, axis=1))
+    return Reader("w", None, groups, slots, channels, takes_bias=takes_bias, **others)
 
 
-def plan_of(affine, pads, whole=None, unit=1.0, **options):
+def plan_of(affine, pads, whole=None, unit=1.0, nearest=False, **options):
     readers = [reader_of(affine.channels_out, pad, **options) for pad in pads]
     again = lambda channels: [reader_of(channels, pad, **options) for pad in pads]  # noqa: E731
-    return readers, plan_for(readers, affine, again, whole=whole, unit=unit)
+    return readers, plan_for(readers, affine, again, whole=whole, unit=unit, nearest=nearest)
 
 
 def folded(weight, bias, affine, pad, dtype=None, **options):

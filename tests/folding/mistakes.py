@@ -9,12 +9,15 @@ from preproc.folding.arithmetic import folded_weights
 def as_unpadded(monkeypatch):
     """The offset in the bias of every first convolution, as if nothing were padded."""
 
-    def plan(readers, *rest):
-        return plan_for([dataclasses.replace(reader, pads=()) for reader in readers], *rest)
+    def bare(reader):
+        return dataclasses.replace(reader, slots=dataclasses.replace(reader.slots, borders=reader.slots.borders[:0]))
 
-    def weights(weight, bias, plan, reader, after):
-        return folded_weights(weight, bias, plan, dataclasses.replace(reader, pads=()), after)
+    def plan(readers, *rest, **options):
+        return plan_for([*map(bare, readers)], *rest, **options)
 
-    for engine in ("graph.editing", "folding.modules.rewriting"):
+    def weights(weight, bias, plan, reader, *rest, **options):
+        return folded_weights(weight, bias, plan, bare(reader), *rest, **options)
+
+    for engine in ("graph.folded", "folding.modules.rewriting"):
         monkeypatch.setattr(f"preproc.{engine}.plan_for", plan)
     monkeypatch.setattr("preproc.folding.convolutions.folded_weights", weights)

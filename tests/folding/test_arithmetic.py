@@ -42,16 +42,22 @@ def test_folded_equals_unfolded_border_included(case):
     assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
 
 
-@given(st.integers(0, 2**16), st.sampled_from([None, 0.0, 0.25]))
-def test_a_channel_map_inside_the_backbone_stays_where_it_is(seed, pad):
-    """GoogLeNet's transform_input, which re-maps what ImageNet's Normalize made."""
-    rng = np.random.default_rng(seed)
-    scale, offset = rng.uniform(0.3, 2, 3), rng.normal(size=3)
-    through = Affine.diagonal(scale, offset)
-    weight, x = rng.normal(size=(4, 3, 3, 3)), rng.integers(0, 256, (1, 3, 8, 9)).astype(np.float64)
-    want = conv(apply(through, apply(BGR, x)), weight, None, padding=(1, 1), pad=pad)
-    plan, new_weight, new_bias = folded(weight, None, BGR, pad, scale=scale, offset=offset)
-    got = conv(apply(through, left_at_run_time(x, plan)), new_weight, new_bias, padding=(1, 1), pad=pad)
+@given(st.integers(0, 2**16), st.sampled_from([None, 0.0, 0.25]), st.booleans())
+def test_a_channel_map_inside_the_backbone_stays_where_it_is(seed, pad, level):
+    """GoogLeNet's transform_input, which re-maps what ImageNet's Normalize made; or one that does the same to all channels, of which there
+    may be more then."""
+    rng, affine = np.random.default_rng(seed), GRAY if level else BGR
+    scale, offset = rng.uniform(0.3, 2, 1 if level else 3), rng.normal(size=1 if level else 3)
+    weight, x = rng.normal(size=(4, 3, 3, 3)), rng.integers(0, 256, (1, affine.channels_in, 8, 9)).astype(np.float64)
+
+    def through(values):
+        return values * scale[:, None, None] + offset[:, None, None]
+
+    want = conv(through(apply(affine, x)), weight, None, padding=(1, 1), pad=pad)
+    reader = reader_of(3, pad, scale=scale, offset=offset)
+    plan = plan_for([reader], affine, lambda count: [reader_of(count, pad, scale=scale, offset=offset)])
+    new_weight, new_bias = folded_weights(weight, None, plan, reader, *plan.after)
+    got = conv(through(left_at_run_time(x, plan)), new_weight, new_bias, padding=(1, 1), pad=pad)
     assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
 
 
@@ -150,12 +156,12 @@ def test_the_bias_comes_from_the_rounded_weights(rng):
     ("affine", "readers", "reason"),
     [
         (GRAY, [reader_of(3, 0.0), reader_of(3, 1.0)], "padded with different constants, 0, 1, and no pixel maps to 0"),
-        (IMAGENET, [reader_of(3, (0.0, 1.0), scale=2.0)], "behind the backbone's own channel map"),
-        (GRAY, [reader_of(3, 0.0, scale=2.0, offset=0.5)], "behind the backbone's own channel map"),
+        (IMAGENET, [reader_of(3, (0.0, 1.0), scale=(2.0, 1.0, 2.0))], "behind the backbone's own channel map"),
+        (GRAY, [reader_of(3, 0.0, offset=(0.5, 0.5, 0.4))], "behind the backbone's own channel map"),
         (RGBA, [reader_of(3, 0.0, scale=(2.0, 1.0, 3.0))], "their number would change: the multiplication takes 3 channels"),
         (IMAGENET, [reader_of(3, scale=(1.0, 0.0, 1.0))], "has no inverse"),
-        (IMAGENET, [reader_of(3, 0.0), reader_of(3, 0.0, offset=0.5)], "each through another channel map"),
-        (IMAGENET, [reader_of(3, 1.0, takes_bias=False)], "no place for a bias"),
+        (RGBA, [reader_of(3, 0.0), reader_of(3, offset=0.5, takes_bias=False)], "their number would change: the multiplication takes 3"),
+        (GRAY, [reader_of(3, 1.0, takes_bias=False)], "padded with different constants, 0, 1, and no pixel maps to 0"),
     ],
 )
 def test_plan_refuses_with_the_reason(affine, readers, reason):

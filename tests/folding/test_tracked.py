@@ -193,7 +193,6 @@ REFUSED = {
     "windows of channels": (lambda x: x.windows(1, 2, 1), "windows of channels"),
     "a resize of channels": (lambda x: x.mixed([2, 6, 8, 12], "resize"), "channels are mixed with each other"),
     "padded channels": (lambda x: x.padded([(0, 0), (0, 1), (0, 0), (0, 0)], 0.0), "channels are padded"),
-    "padded and not": (lambda x: concatenate([x.holding(0.0), x], 1), "with different paddings"),
     "parts that do not fit": (lambda x: concatenate([x, x.slice(3, 1, None, 1)], 1), "are put together"),
     "a division by 0": (lambda x: x.over(0.0), "what is no finite number"),
     "a division of one channel by 0": (lambda x: x.over(np.array([1.0, 0.0, 2.0]).reshape(3, 1, 1)), "what is no finite number"),
@@ -216,10 +215,17 @@ def test_what_does_not_hold_for_every_pixel_is_refused(name):
 
 def test_a_padded_border_is_mapped_with_the_picture():
     padded = Tracked.picture("NCHW", SHAPE).padded([(0, 0), (0, 0), (1, 1), (1, 1)], 0.5)
-    assert padded.then(2.0, 1.0).pads == (2.0,)
+    assert padded.then(2.0, 1.0).slots.borders.tolist() == [[2, 2, 2]]
     assert padded.shape == (2, 3, 10, 14)
-    with pytest.raises(NotFoldableError, match="padded before its values are re-mapped"):
-        padded.then(np.array([1.0, 2.0, 3.0]).reshape(3, 1, 1), 0.0)
+    assert padded.then(np.array([1.0, 2.0, 3.0]).reshape(3, 1, 1), -1.0).slots.borders.tolist() == [[-0.5, 0, 0.5]]
+
+
+def test_where_one_part_has_a_border_another_may_be_in_the_picture():
+    picture = Tracked.picture("NCHW", SHAPE)
+    padded = picture.padded([(0, 0), (0, 0), (0, 2), (0, 0)], 0.5)
+    both = concatenate([padded, picture.padded([(0, 0), (0, 0), (0, 2), (0, 0)], None)], 1)
+    np.testing.assert_array_equal(both.slots.borders, [[0.5, 0.5, 0.5, np.nan, np.nan, np.nan]])
+    assert concatenate([picture, padded], 2).slots.borders.tolist() == [[0.5, 0.5, 0.5]]
 
 
 def test_a_field_of_one_value_is_one_number():

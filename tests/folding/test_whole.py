@@ -99,7 +99,7 @@ def test_an_alpha_channel_has_no_say_in_the_one_zero_point():
     ("affine", "readers", "reason"),
     [
         (IMAGENET, [reader_of(3, 0.0), reader_of(3, 1.0)], "different constants, 0, 1, and no pixel of whole numbers maps to 0"),
-        (IMAGENET, [reader_of(3, 0.0, scale=2.0)], "no pixel of whole numbers maps to .* behind the backbone's own channel map"),
+        (IMAGENET, [reader_of(3, 0.0, offset=(0.5, 0.0, 0.0))], "no pixel of whole numbers maps to .* behind the backbone"),
         (GRAY, [reader_of(3, 0.0, ordered=2)], "no pixel of whole numbers maps to the padding value, and no appended channel tells"),
         (IMAGENET, [reader_of(3, 0.0, direct=False)], "handles its channels one by one"),
     ],

@@ -1,10 +1,15 @@
 """Small ONNX models of a few nodes in front of convolutions, in double precision, and their answers."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
+import onnx
 import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from preproc.oracle.files import DoubleFile
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels, Normalize, Rescale
 
@@ -52,6 +57,15 @@ def conv(weight="w", bias=None, source="x", output="y", **attributes):
 def evaluate(made, name, value):
     """onnx's own reference implementation, in the model's precision: no runtime of ours."""
     return ReferenceEvaluator(ir.to_proto(made)).run(None, {name: value})[0]
+
+
+def doubled(made, name, value):
+    """All outputs, in float64 by what shares nothing with the graph's code: onnx's own reference is slow at resizes, knows no groups of
+    transposed convolutions, and has cubic weights of float32."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        onnx.save(ir.to_proto(made), file)
+        return list(DoubleFile(file)({name: value}, tuple(output.name for output in made.graph.outputs)).values())
 
 
 W = np.random.default_rng(1).normal(size=(4, 3, 3, 3))

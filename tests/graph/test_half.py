@@ -52,17 +52,21 @@ FILES = {
     "float32 outside and in the first convolution": lambda: keeping_io(FLOAT),
     "not padded": lambda: model([conv(bias="b")], {"w": W, "b": W[:, 0, 0, 0]}),
     "in patches": lambda: model([SPACE_TO_DEPTH, conv(source="f", **PAD1)], {"w": np.tile(W, (1, 4, 1, 1))}),
+    "mapped again in front": lambda: model(
+        [node("Mul", "x two", "t"), node("Sub", "t one", "s"), conv(source="s", **PAD1)],
+        {"w": W, "two": np.array(2.0), "one": np.array(1.0)},
+    ),
     "padded by itself": lambda: model(
         [node("Pad", "x p v", "q"), conv(source="q")], {"w": W, "p": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "v": np.array(0.25)}
     ),
 }
 
 
-def attached(proto, folder, steps=None, *, fold="require", **options):
+def attached(proto, folder, steps=None, *, fold="require", wide=None, **options):
     """What was done, the file that was made of it, and the original one."""
     onnx.save(proto, folder / "m.onnx")
     read = graph.load(folder / "m.onnx")
-    done = graph.attach(read, steps or imagenet(), spec(size=(10, 12), **options), fold=fold)
+    done = graph.attach(read, steps or imagenet(), spec(size=(10, 12), **options), fold=fold, wide=wide)
     graph.check(read, "o.onnx")
     graph.save(read, folder / "o.onnx")
     return done, folder / "o.onnx", folder / "m.onnx"
@@ -104,7 +108,8 @@ def test_folded_it_errs_no_more_than_the_bare_network_border_included(name, tmp_
     assert "whole numbers are exact in half precision" in done.why
     unit = {"float16 with small weights": 32}.get(name, 1)
     (shift,) = [value for value in constants_in_front(new).values() if value.size == 3 and value.dtype.kind == "f" and (value < 0).all()]
-    grey = [-138, -131, -118] if name == "padded by itself" else [-124, -116, -104]  # 0.25 in the padding
+    others = {"padded by itself": [-138, -131, -118], "mapped again in front": [-153, -145, -132]}  # 0.25 in the padding, and 0.5
+    grey = others.get(name, [-124, -116, -104])
     np.testing.assert_array_equal(shift.ravel() * unit, grey)
     wrong = answers(new, "pixels", x[..., ::-1])
     assert (errors(wrong, want) > 0.1).all()
@@ -174,3 +179,30 @@ def test_a_bias_that_would_overflow_is_refused_with_the_largest():
 def test_a_cast_to_whole_numbers_is_not_folded_through():
     nodes = [node("Cast", "x", "i", to=TensorProto.INT32), node("Cast", "i", "d", to=HALF), conv(source="d")]
     assert "cast to another type" in str(graph.attach(ir.from_proto(model(nodes, {"w": W})), imagenet(), spec(size=(10, 12))).reason)
+
+
+@pytest.mark.parametrize("kind", [HALF, BRAIN])
+def test_weights_from_before_the_network_was_narrowed_are_rounded_once(kind, tmp_path):
+    """Of the two roundings that a bare network has, of the pixels and of the weights, one is left."""
+    wide = ir.from_proto(model([conv(bias="b", **PAD1)], {"w": W, "b": W[:, 0, 0, 0]}, kind=FLOAT))
+    narrow = model([conv(bias="b", **PAD1)], {"w": W, "b": W[:, 0, 0, 0]}, kind=kind)
+    x = pixels(size=(10, 12))
+    ready = reference.apply(imagenet(), x)
+    want = evaluate(ir.to_proto(wide).SerializeToString(), [{"x": ready.astype(np.float32)}])[0][0]
+    _, once, old = attached(narrow, tmp_path, wide=wide)
+    one = errors(answers(once, "pixels", x), want)
+    assert (one < 0.85 * errors(answers(old, "x", narrowed(ready, kind)), want)).all()
+    assert (one < 0.85 * errors(answers(attached(narrow, tmp_path)[1], "pixels", x), want)).all()
+
+
+@pytest.mark.parametrize("other", ["other weights", "two convolutions", "no picture"])
+def test_weights_of_another_network_are_not_taken(other, tmp_path):
+    wide = {
+        "other weights": lambda: model([conv(bias="b", **PAD1)], {"w": W * 1.1, "b": W[:, 0, 0, 0]}, kind=FLOAT),
+        "two convolutions": lambda: model([conv(output="a"), conv("v"), node("Add", "a y", "s")], {"w": W, "v": W}, kind=FLOAT),
+        "no picture": lambda: model([node("Identity", "x", "y")], {}, kind=FLOAT),
+    }[other]()
+    _, alone, _ = attached(FILES["float16"](), tmp_path)
+    before = alone.read_bytes()
+    _, beside, _ = attached(FILES["float16"](), tmp_path, wide=ir.from_proto(wide))
+    assert beside.read_bytes() == before

@@ -15,18 +15,18 @@ from preproc.errors import NotFoldableError
 from preproc.folding import Tracked
 from preproc.oracle import reference
 from preproc.steps import FromPixels, Rescale
-from tests.graph.models import W, conv, evaluate, imagenet, model, node, pixels, spec
+from tests.graph.models import W, conv, doubled, evaluate, imagenet, model, node, pixels, spec
 
 SIZE = (12, 11)
-ROI = {"none": np.array([], np.float32), "roi": np.float32([0.2, -0.1, 1.3, 0.8])}
+ROI = {"roi": np.float32([0.2, -0.1, 1.3, 0.8])}
 
 
 def resize(sizes, **options):
     """scales where they are floats."""
     array = np.asarray(sizes)
     if array.dtype.kind == "f":
-        return [helper.make_node("Resize", ["in", "none", "k"], ["out"], **options)], ROI | {"k": array.astype(np.float32)}
-    names = ["in", "roi" if options["coordinate_transformation_mode"] == "tf_crop_and_resize" else "none", "", "k"]
+        return [helper.make_node("Resize", ["in", "", "k"], ["out"], **options)], {"k": array.astype(np.float32)}
+    names = ["in", "roi" if options["coordinate_transformation_mode"] == "tf_crop_and_resize" else "", "", "k"]
     return [helper.make_node("Resize", names, ["out"], axes=[2, 3], **options)], ROI | {"k": array}
 
 
@@ -87,7 +87,9 @@ def network(cases, pads):
 
 
 def answers(made, name, value):
-    return ReferenceEvaluator(ir.to_proto(made)).run(None, {name: value})
+    """By onnx's own reference, which is slow, where pixels are those of a region."""
+    regions = any(attribute.value == "tf_crop_and_resize" for node in made.graph for attribute in node.attributes.values())
+    return ReferenceEvaluator(ir.to_proto(made)).run(None, {name: value}) if regions else doubled(made, name, value)
 
 
 def difference(case, cases, pads, color="BGR"):
@@ -197,7 +199,11 @@ def test_a_resize_by_scales_folds_wherever_its_sizes_are_not(roi, behind):
 def test_what_is_read_besides_is_refused():
     region = helper.make_node("Resize", ["x", "r", "k"], ["a"], mode="nearest", coordinate_transformation_mode="tf_crop_and_resize")
     for nodes, constants, reason in (
-        ([node("Resize", "x none k", "a"), conv(source="a")], ROI | {"k": np.float32([1, 1.33, 1, 1])}, "Resize mixes the channels"),
+        (
+            [helper.make_node("Resize", ["x", "", "k"], ["a"]), conv(source="a")],
+            {"k": np.float32([1, 1.33, 1, 1])},
+            "Resize mixes the channels",
+        ),
         (
             [region, conv(source="a")],
             {"r": np.float32([0, 1, 0, 0, 1, 0, 1, 1]), "k": np.float32([1, 1, 1, 1])},
@@ -214,7 +220,7 @@ def test_what_is_read_besides_is_refused():
             {},
             "AveragePool mixes the channels",
         ),
-        ([node("GlobalMaxPool", "x", "g"), node("Sub", "x g", "a"), conv(source="a")], {}, "combined with itself"),
+        ([node("GlobalMaxPool", "x", "g"), node("Mul", "x g", "a"), conv(source="a")], {}, "combined with itself by Mul, which is not"),
         (
             [helper.make_node("Resize", ["x", "", "k"], ["a"]), conv(source="a")],
             {"k": np.float32([1, 2, 1, 1])},

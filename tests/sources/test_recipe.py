@@ -74,6 +74,8 @@ def test_shipped_recipes_load(file):
         ('name = "m"', "", "name: expected a value, got nothing"),
         ('name = "m"', "name = 3", "name: expected a string, got 3"),
         ('name = "m"', 'nmae = "m"', "name: expected a value, got nothing; did you mean it by 'nmae'?"),
+        ("[[steps]]", "[[stpes]]", r"\[\[steps\]\]: expected the preprocessing steps, got nothing; did you mean it by 'stpes'?"),
+        ('[[steps]]\nstep = "rescale"', '[exprot]\n[[steps]]\nstep = "rescale"', "exprot: expected one of .*; did you mean 'export'?"),
         ('name = "m"', 'name = "m"\nextra = 1', "extra: expected one of .*, got an unknown key"),
         ('name = "m"', 'name = "m"\nlabels = "no.txt"', "labels: expected a text file"),
         ('name = "m"', 'name = "m"\nlabels = [1]', "labels: expected a file name or a list of strings"),

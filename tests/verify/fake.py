@@ -1,9 +1,12 @@
 """A runtime that answers as a test says, and what it is asked."""
 
+import dataclasses
+
 import numpy as np
 
-from preproc.verify import Case, Power
+from preproc.verify import Case, Part, Power, Report, Result
 from preproc.verify.power import Control
+from preproc.verify.rows import Rows
 from preproc.verify.runtimes import Runtime
 
 
@@ -32,3 +35,14 @@ class Fake(Runtime):
 EXPECTED = {"y": np.array([[1.0, 2.0]])}
 CASES = [Case("one", np.zeros((1, 2, 2, 3), np.uint8), EXPECTED)]
 POWER = Power({"y": 2.0}, 1e-7, 1e-6, (Control("mean shifted by one grey level", 0.1),), 0.01)
+LISTED = dataclasses.replace(
+    POWER,
+    scale={"boxes": 2.0, "scores": 1.0},
+    groups={"boxes[:, 0:4]": Part("boxes", 2.0, 1, (0, 1, 2, 3)), "boxes[:, 4:5]": Part("boxes", 1.0, 1, (4,))},
+    rows=(Rows({"boxes": 0, "scores": 0}, {"scores": (0,)}),),
+    numbers={"boxes": 3},
+    slack=2e-4,
+    slacks={"boxes[:, 0:4]": 2e-4, "boxes[:, 4:5]": 1e-5, "scores": 0.0},
+)
+LISTING = Report("m", "x", "yes", LISTED, (Result("ort-cpu", "passed", moved=2, rows=40),))
+"""Boxes and scores of rows that are sorted by the scores."""

@@ -84,6 +84,7 @@ def off(by):
         (3e-4, 1e-8, {"slack": 4e-4}, "passed", None),
         (7e-4, 1e-8, {"slack": 4e-4}, "inconclusive", "which the roundings of a fast resize or the bare network alone"),
         (9e-4, 1e-8, {"slack": 4e-4}, "failed", "tolerance 4.0e-04"),
+        (3e-4, 1e-8, {"slack": 4e-4, "slacks": {"y": 0.0, "z": 4e-4}}, "failed", "tolerance 4.0e-06"),
         (5e-5, 1e-8, {"truths": {"y": OutputTruth(NOISE, 6e-6)}}, "passed", None),
         (7e-5, 1e-8, {"truths": {"y": OutputTruth(NOISE, 6e-6)}}, "failed", "tolerance 6.0e-05"),
         (3e-4, 1e-8, {"truths": {"y": OutputTruth(NOISE, 1.0)}}, "inconclusive", "can account for"),

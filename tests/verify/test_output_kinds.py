@@ -6,6 +6,7 @@ import pytest
 from preproc.errors import VerificationError
 from preproc.steps import FromPixels, Rescale
 from preproc.verify import Case, Control, Part, Power, Report, Result, agree, judge, make_cases, parts_of
+from preproc.verify.controls import _resolution as resolution
 from preproc.verify.difference import differences, movements
 from preproc.verify.power import SHIFT
 from preproc.verify.together import unresolved_together
@@ -208,6 +209,9 @@ def test_a_number_of_rows_that_a_rounding_decides_is_unresolved():
     cases = made_of(Answers(lambda x: np.argwhere(x.mean((2, 3)) >= first)))
     assert cases[0].unresolved["y"].shape == ()
     assert "y" not in cases[1].unresolved
+    found = resolution(cases)
+    assert found["numbers"]["y"] == sum(one.unresolved.get("y", np.ones(1)).ndim == 0 for one in cases) >= 1
+    assert resolution([case([1, 2])])["numbers"] == {}
 
 
 def test_masks_lie_one_behind_the_other_as_the_rows_do():

@@ -58,6 +58,7 @@ def off(by, kind=Fake):
         (np.nan, None, {}, "failed", "error inf"),
         (4e-3, 1e-3, {"asked": 5e-3}, "passed", None),
         (6e-3, 1e-3, {"asked": 5e-3}, "failed", "tolerance 5.0e-03"),
+        (4e-3, None, {"asked": 5e-3}, "passed", None),
         (1e-3, 6e-3, {"asked": 5e-3}, "inconclusive", "the bare backbone in float16 is itself 6.0e-03 from float64"),
         (2.4e-3, 1e-3, {"slack": 5e-4}, "passed", None),
         (1.9e-3, 0.0, {"truths": {"y": OutputTruth(NOISE, 1e-3)}}, "passed", None),

@@ -1,9 +1,12 @@
 """What a report says of all runtimes together."""
 
+import dataclasses
+import json
+
 import pytest
 
 from preproc.verify import Original, Report, Result
-from tests.verify.fake import POWER
+from tests.verify.fake import LISTED, LISTING, POWER
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,13 @@ def test_an_original_that_differs_fails_the_file():
     report = Report("x", "y", "yes", None, (right,), original=Original("z", 1, 0.0, (Result("ort-cpu", "failed", "error 1"),)))
     assert report.failed
     assert not report.ok
+
+
+def test_what_lists_rows_is_read_again_and_so_is_each_parts_own_room():
+    read = Report.from_json(json.loads(json.dumps(LISTING.to_json())))
+    fields = ("rows", "groups", "numbers", "slacks", "shift_measured")
+    assert [getattr(read.power, field) for field in fields] == [getattr(LISTED, field) for field in fields]
+    assert read.results == LISTING.results
+    assert [part.rows for part in read.power.parts.values()] == [*LISTED.rows] * 3
+    assert read.power.slack_of("boxes[:, 4:5]") == 1e-5
+    assert dataclasses.replace(read.power, slacks={}).slack_of("scores") == 2e-4

@@ -11,6 +11,7 @@ from ...folding import guard
 from ...steps import NETWORK_LAYOUTS, Affine
 from .. import MANIFEST, open_bundle, torch_contract
 from .. import contract as contracts
+from . import quantized
 from .effect import graph_effect
 from .telling import lines
 from .torchfiles import SUFFIXES, identify
@@ -47,7 +48,9 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
             "verdicts": {result.runtime: result.verdict for result in bundle.report.results},
         }
         if "model.onnx" in bundle.manifest["files"]:
-            found["agreement"] = _agreement(bundle.contract, graph.load(bundle.folder / "model.onnx"), graph.NOTHING)
+            model = graph.load(bundle.folder / "model.onnx")
+            found["quantized"] = quantized.of_contract(model, bundle.contract)
+            found["agreement"] = _agreement(bundle.contract, model, graph.NOTHING)
         return found
     if not path.is_file():
         raise BundleError(f"{path}: expected a bundle or a model file, got nothing there", name="nothing-there")
@@ -68,9 +71,11 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
         "producer": " ".join(filter(None, (model.producer_name, model.producer_version))),
         "ir_version": model.ir_version,
         "opsets": dict(model.opset_imports),
+        "precision": graph.precision(model),
         "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
         "outputs": [_value(value) for value in model.graph.outputs],
         "picture": _picture(model, input_name, model_layout or (None if contract is None else contract["input"]["layout"])),
+        "quantized": [] if contract is None else quantized.of_contract(model, contract),
         "since": since,
         "agreement": None if contract is None else _agreement(contract, model, since),
     }
@@ -88,9 +93,8 @@ def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]
         return {"reason": str(error)}
     trail = graph.follow(picture, picture.channels or 3)
     raw = None if picture.value.dtype is None else graph.RAW.get(picture.value.dtype)
+    rounded = quantized.of_picture(model, picture, picture.channels or 3)
     unfoldable = None if trail.readers else "no convolution reads the input"
-    if picture.value.dtype in graph.HALF:
-        unfoldable = "it is in half precision: attach to the float32 file"
     return {
         "input": picture.value.name,
         "layout": picture.layout,
@@ -106,6 +110,7 @@ def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]
         "not_told": guard.no_further(effect) if effect.stopped else None,
         "foldable": not trail.refusals and unfoldable is None,
         "why_not": str(trail.refusals[0]) if trail.refusals else unfoldable,
+        "quantized": rounded,
     }
 
 

@@ -47,6 +47,8 @@ _LAYERS = frozenset(
 _LINEAR = frozenset(("Conv", "MatMul", "Gemm", "Einsum", "FusedMatMul", "FusedGemm"))
 _ROUNDING = frozenset(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"))
 """Pixels stay what they were, but for their digits."""
+_SCALED = frozenset(("QLinearConv", "QLinearMatMul", "QGemm"))
+"""Layers that read whole numbers, their scale and their zero point."""
 _TESTS = frozenset(("Shape", "Size", "IsNaN", "IsInf", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"))
 _PARTS = frozenset(("Slice", "Gather", "Split", "SplitToSequence", "SequenceAt", "GatherElements", "GatherND"))
 _MOST = 1 << 20
@@ -100,7 +102,7 @@ class _Walk:
         kind = self._kind(node)
         if kind == "layer":
             if read:
-                self.look.meet(name, kind, read, [])
+                self.look.meet(name, kind, self._meant(node) or read, [])
             return
         if node.op_type == "Identity" and node.inputs[0] in self.rows:
             self.look.met.append(name)
@@ -121,6 +123,17 @@ class _Walk:
             self.rows |= {value: found for value, found in zip(made, rows, strict=True) if found is not None}
         if followed or kind in ("test", "part"):
             self.arrays |= made
+
+    def _meant(self, node: ir.Node) -> list[Rows]:
+        """What the whole numbers stand for that a node reads with their scale and zero point; [] for others."""
+        source = node.inputs[0]
+        if node.op_type not in _SCALED or source is None or source not in self.rows:
+            return []
+        try:
+            rows = self._rows([_unrounded(node, array) for array in self.arrays[source]])
+        except NotFoldableError:  # scales that are computed
+            return []
+        return [] if rows is None else [rows]
 
     def _rows(self, arrays: Arrays, *, half: bool = False) -> Rows | None:
         return self.planes.rows([self.planes.sample(array) for array in arrays], half=half or _is_half(arrays[0]))
@@ -181,7 +194,7 @@ def _name(node: ir.Node) -> str:
 
 
 def _unrounded(node: ir.Node, array: NDArray[Any]) -> NDArray[Any]:
-    """What a QuantizeLinear or DequantizeLinear makes of it, but for the rounding and the range of 8 bits."""
+    """What a QuantizeLinear makes of it, or what dequantizes it as a DequantizeLinear, but for the rounding and the range of 8 bits."""
     if node.op_type == "DynamicQuantizeLinear":
         return array
     axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 1

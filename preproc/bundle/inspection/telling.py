@@ -6,6 +6,7 @@ from typing import Any
 from ... import graph
 from ...sources.published import title
 from .. import contract as contracts
+from . import quantized
 
 _SINCE = {
     graph.NOTHING: "as preproc wrote it",
@@ -22,7 +23,14 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     if contract is None:
         return [*told, *_foreign(description), *_picture_lines(description.get("picture"))]
     pictures = [line for view in contracts.views_of(contract) for line in _pixels(view)]
-    return [*told, *pictures, *_notes(contract), *_network(contract), *_checked(description)]
+    return [
+        *told,
+        *pictures,
+        *quantized.lines(description.get("quantized", ())),
+        *_notes(contract),
+        *_network(contract),
+        *_checked(description),
+    ]
 
 
 def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
@@ -31,7 +39,8 @@ def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{word:8} {description[key]}" for word, key in (("holds", "holds"), ("note", "hint")) if description.get(key))
     if "opsets" in description:
         opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in description["opsets"].items())
-        yield f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}"
+        half = "" if description["precision"] == "float32" else f", computes in {description['precision']}"
+        yield f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}{half}"
     for word in ("inputs", "outputs"):
         yield from (f"{word[:-1]:8} {value['name']}: {value['dtype']} {value['shape']}" for value in description.get(word, ()))
 
@@ -48,11 +57,13 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
         yield f"steps    as published: {title(contract['steps_from'])}"
     for name, fold in contract["fold"].items():
         done = (
-            f"folded into {', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"
+            f"folded{' into ' if fold['convolutions'] else ''}{', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"
             if fold["folded"]
             else f"not folded: {fold['reason']}"
         )
         yield f"fold     {name}: {done}"
+        if fold.get("why"):
+            yield f"         for {fold['why']}"
 
 
 def _notes(contract: Mapping[str, Any]) -> Iterator[str]:
@@ -66,14 +77,23 @@ def _network(contract: Mapping[str, Any]) -> Iterator[str]:
     told = [entry["name"] for entry in contract.get("pictures", ())]
     others = [other for other in contract["other_inputs"] if other["name"] not in told]
     yield from (f"input    {other['name']}: {other['dtype']} {other['shape']}" for other in others)
-    yield from (f"output   {output['name']}: {output['dtype']} {output['shape']}" for output in contract["outputs"])
+    yield from (f"output   {output['name']}: {output['dtype']} {output['shape']}{_rows(output)}" for output in contract["outputs"])
     labels = contract["labels"]
     if labels:
         yield f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
+    if "precision" in contract:
+        yield f"computes in {contract['precision']}"
     backbone = contract["backbone"]
     name, trained = " ".join(filter(None, (backbone["source"], backbone.get("name")))), "" if backbone["trained"] else ", untrained"
     yield f"backbone {name}, weights {backbone['weights_are']}{trained}, {backbone['color']}"
     yield f"constants agree with the weights: {backbone['constants_agree']}"
+
+
+def _rows(output: Mapping[str, Any]) -> str:
+    if "rows" not in output:
+        return ""
+    by = ", ".join(output["rows"]["sorted_by"])
+    return f", rows sorted by {by}, those of equal ones in any order" if by else ", rows in any order"
 
 
 def _checked(description: Mapping[str, Any]) -> Iterator[str]:
@@ -105,6 +125,7 @@ def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
     takes += "" if picture["whole"] is None else f", whole numbers of {picture['whole']}"
     found = [f"picture  {picture['input']}, {picture['layout']}{takes}"]
     found += [f"reads    {operation}" for operation in operations[:8]] + ["         ..."] * (len(operations) > 8)
+    found += quantized.lines(picture["quantized"])
     found += [f"does     {first['text']}" for first in picture["maps"]]
     found += [f"casts    to {picture['casts_to']}"] if picture["casts_to"] else []
     found += [f"note     {note}" for note in picture["notes"]]
@@ -116,5 +137,7 @@ def _picture_lines(picture: Mapping[str, Any] | None) -> list[str]:
         found.append(
             "expects  prepared values: it does not normalize raw pixels itself, and which constants it was trained with is not in the file"
         )
+    if any("step" in entry for entry in picture["quantized"]):
+        return [*found, "fold     a normalization in front of it goes where each grey level becomes itself there, or stays"]
     fold = "can be folded into its first convolution" if picture["foldable"] else f"cannot be folded: {picture['why_not']}"
     return [*found, f"fold     a normalization in front of it {fold}"]

@@ -4,6 +4,7 @@ An affine map of channels goes through every mean whose weights sum to one: f(M 
 less, the rest is the border's constant, as if it had been padded: an average that counts padded zeros.
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,6 +57,11 @@ def _mean(walk: Values, node: fx.Node) -> Tracked:
     return _reduced(walk, node, walk.of(node.args[0]).mixed)
 
 
+def _sum(walk: Values, node: fx.Node) -> Tracked:
+    """Of how many, a graph that was traced with one size does not tell."""
+    return _reduced(walk, node, functools.partial(walk.of(node.args[0]).summed, counted=False))
+
+
 def _largest(walk: Values, node: fx.Node) -> Tracked:
     return _reduced(walk, node, walk.of(node.args[0]).compared)
 
@@ -86,6 +92,14 @@ def _expand(walk: Values, node: fx.Node) -> Tracked:
     old = (1,) * (len(made) - source.rank) + shape_of(node.args[0])
     shape = [mine if one == other else other for mine, one, other in zip(grown.shape, old, made, strict=True)]
     return grown.mixed(shape, _told(node))
+
+
+def _repeat(walk: Values, node: fx.Node) -> Tracked:
+    source, times = walk.of(node.args[0]), list(node.args[1])  # type: ignore[arg-type]
+    source = source.reshape((1,) * (len(times) - source.rank) + source.shape)
+    for axis, count in enumerate(times, start=source.rank - len(times)):
+        source = source.repeated(axis, count)
+    return source
 
 
 def _between_channels(node: fx.Node) -> NotFoldableError:
@@ -129,7 +143,9 @@ MIXING: dict[str, Callable[[Values, fx.Node], Made]] = {
     ),
     "aten.expand.default": _expand,
     "aten.mean.dim": _mean,
-    "aten.amax.default": _largest,
+    "aten.sum.dim_IntList": _sum,
+    **dict.fromkeys(("aten.amax.default", "aten.amin.default"), _largest),
+    **dict.fromkeys(("aten.repeat.default", "aten.tile.default"), _repeat),
     **dict.fromkeys(("aten.max_pool1d.default", "aten.max_pool2d.default", "aten.max_pool3d.default"), _max_pool),
     **dict.fromkeys(("aten.max_pool2d_with_indices.default", "aten.max_pool3d_with_indices.default"), _max_pool_and_places),
     **dict.fromkeys(("aten.grid_sampler.default", "aten.grid_sampler_2d.default", "aten.grid_sampler_3d.default"), _sampled),

@@ -1,5 +1,6 @@
 """What torch.export's operators that move numbers do to places and channels: each by its name."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -118,6 +119,20 @@ def _reshape(walk: Values, node: fx.Node) -> Tracked:
     return walk.of(node.args[0]).reshape(shape_of(node))
 
 
+def _flatten(walk: Values, node: fx.Node) -> Tracked:
+    source, arguments = walk.of(node.args[0]), arguments_of(node)
+    first, last = axis_of(node, arguments.get("start_dim", 0)), axis_of(node, arguments.get("end_dim", -1))
+    return source.reshape([*source.shape[:first], math.prod(source.shape[first : last + 1]), *source.shape[last + 1 :]])
+
+
+def _unflatten(walk: Values, node: fx.Node) -> Tracked:
+    source, axis = walk.of(node.args[0]), axis_of(node, arguments_of(node)["dim"])
+    parts = [int(side) for side in arguments_of(node)["sizes"]]
+    told = math.prod(side for side in parts if side != -1)
+    sides = [source.shape[axis] // told if side == -1 else side for side in parts]
+    return source.reshape([*source.shape[:axis], *sides, *source.shape[axis + 1 :]])
+
+
 def _squeeze(walk: Values, node: fx.Node) -> Tracked:
     source = walk.of(node.args[0])
     axes = _axes(node, node.args[1]) if len(node.args) > 1 else range(source.rank)
@@ -190,11 +205,11 @@ MOVES: dict[str, Callable[[Values, fx.Node], Made]] = {
             "aten.view.default",
             "aten.reshape.default",
             "aten._unsafe_view.default",
-            "aten.flatten.using_ints",
-            "aten.unflatten.int",
         ),
         _reshape,
     ),
+    "aten.flatten.using_ints": _flatten,
+    "aten.unflatten.int": _unflatten,
     **dict.fromkeys(("aten.squeeze.default", "aten.squeeze.dim", "aten.squeeze.dims"), _squeeze),
     "aten.unsqueeze.default": _unsqueeze,
     "aten.pixel_unshuffle.default": _pixel_unshuffle,

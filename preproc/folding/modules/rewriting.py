@@ -132,14 +132,13 @@ class _Convolution:
 
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         weight, bias = self._get(self.reader.weight), None if self.reader.bias is None else self._get(self.reader.bias)
-        array = _array(weight)
-        return array.T if self.reader.turned else array, None if bias is None else _array(bias)
+        return self.reader.arranged(_array(weight)), None if bias is None else _array(bias)
 
     def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
         owner, weight_name = self._place(self.reader.weight)
         old = self._get(self.reader.weight)
         if weight is not None:
-            setattr(owner, weight_name, _like(old, np.ascontiguousarray(weight.T if self.reader.turned else weight)))
+            setattr(owner, weight_name, _like(old, np.ascontiguousarray(self.reader.arranged(weight))))
             if isinstance(owner, TAKING_BIAS):
                 setattr(owner, "in_features" if isinstance(owner, nn.Linear) else "in_channels", weight.shape[1] * self.reader.groups)
         if bias is None:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import fx
 
 from ...errors import NotFoldableError
-from .. import Tracked
+from .. import Tracked, added
 from .mixing import MIXING
 from .moves import MOVES, Made
 from .values import Values, arguments_of
@@ -47,18 +47,35 @@ def _batch_norm(walk: Values, node: fx.Node) -> Tracked:
     return source.batch_norm(scale=weight, bias=bias, mean=mean, variance=variance, epsilon=arguments["eps"])
 
 
-def _arithmetic(apply: Callable[[Tracked, Any], Tracked], *, swapped: Callable[[Tracked, Any], Tracked] | None = None) -> Any:
+def _scaled(apply: Callable[[Tracked, Any], Tracked]) -> Any:
+    """Products and quotients with a constant behind, or on both sides."""
+
     def rule(walk: Values, node: fx.Node) -> Tracked:
         left, right = node.args[:2]
-        if node.kwargs.get("alpha", 1) != 1 or node.kwargs.get("rounding_mode"):
-            raise NotFoldableError(f"{node.target} reads the input with options", name="fold-not-affine")
+        if node.kwargs.get("rounding_mode"):
+            raise NotFoldableError(f"{node.target} rounds the input", name="fold-not-affine")
         if left in walk.tracked and right in walk.tracked:
-            raise NotFoldableError("the input is combined with itself before the first convolution", name="fold-computed-value")
+            raise NotFoldableError(f"the input is combined with itself by {node.target}, which is not affine", name="fold-computed-value")
         if left in walk.tracked:
             return apply(walk.of(left), walk.constant(right))
-        if swapped is None:
+        if apply is Tracked.over:
             raise NotFoldableError(f"a constant is divided by the input ({node.target})", name="fold-not-affine")
-        return swapped(walk.of(right), walk.constant(left))
+        return apply(walk.of(right), walk.constant(left))
+
+    return rule
+
+
+def _summed(*signs: float) -> Any:
+    """What is added, the first and the second times these, the second times alpha, too."""
+
+    def rule(walk: Values, node: fx.Node) -> Tracked:
+        factors = signs[0], signs[1] * arguments_of(node).get("alpha", 1)
+        terms = list(zip(node.args[:2], factors, strict=True))
+        read = [(walk.of(value), factor) for value, factor in terms if value in walk.tracked]
+        if len(read) == 2:
+            return added(read[0][0].times(factors[0]), *read[1])
+        constant = next(walk.constant(value) * factor for value, factor in terms if value not in walk.tracked)
+        return read[0][0].times(read[0][1]).plus(constant)
 
     return rule
 
@@ -89,9 +106,10 @@ RULES: dict[str, Callable[[Values, fx.Node], Made]] = {
     "aten._native_batch_norm_legit_no_training.default": _batch_norm,
     "aten.reflection_pad2d.default": _pad,
     "aten.replication_pad2d.default": _pad,
-    **dict.fromkeys(("aten.mul.Tensor", "aten.mul.Scalar"), _arithmetic(Tracked.times, swapped=Tracked.times)),
-    **dict.fromkeys(("aten.add.Tensor", "aten.add.Scalar"), _arithmetic(Tracked.plus, swapped=Tracked.plus)),
-    **dict.fromkeys(("aten.sub.Tensor", "aten.sub.Scalar"), _arithmetic(Tracked.minus, swapped=Tracked.taken_from)),
-    "aten.rsub.Scalar": _arithmetic(Tracked.taken_from),
-    **dict.fromkeys(("aten.div.Tensor", "aten.div.Scalar"), _arithmetic(Tracked.over)),
+    **dict.fromkeys(("aten.mul.Tensor", "aten.mul.Scalar"), _scaled(Tracked.times)),
+    **dict.fromkeys(("aten.div.Tensor", "aten.div.Scalar", "aten.div.Tensor_mode"), _scaled(Tracked.over)),
+    **dict.fromkeys(("aten.add.Tensor", "aten.add.Scalar"), _summed(1.0, 1.0)),
+    **dict.fromkeys(("aten.sub.Tensor", "aten.sub.Scalar"), _summed(1.0, -1.0)),
+    **dict.fromkeys(("aten.rsub.Tensor", "aten.rsub.Scalar"), _summed(-1.0, 1.0)),
+    "aten.neg.default": lambda walk, node: walk.of(node.args[0]).times(-1.0),
 }

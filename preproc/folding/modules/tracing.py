@@ -1,11 +1,16 @@
-"""What torch.export says where it cannot read a network: one line, in place of half its graph."""
+"""torch.export's graph of a network, and what it says where it cannot read one: one line, in place of half its graph."""
 
 import contextlib
+import copy
 import io
 import re
+import warnings
 from collections.abc import Iterator
 
-from ...errors import first_line, shortened
+import torch
+from torch import Tensor, nn
+
+from ...errors import NotFoldableError, first_line, shortened
 
 _DECISION = re.compile(r"data-dependent expression (.+?)(?: \(unhinted: .*)?(?:\.  \(Size-like symbols: .*)?$", re.MULTILINE)
 _PLACE = re.compile(r"^Caused by: \((?:.*/)?(.+?)\)$", re.MULTILINE)
@@ -28,3 +33,15 @@ def reason(error: BaseException) -> str:
         return first_line(error)
     where = f"{place[1]} decides" if place else "it decides"
     return f"{where} by what only the values of a picture tell ({shortened(decision[1], 120)}), which a graph cannot"
+
+
+def exported(backbone: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+    """torch.export's graph of it. example: (N, C, H, W) float, model-ready.  Raises NotFoldableError where there is none."""
+    if len(example) < 2:
+        example = example.expand(2, *example.shape[1:])
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), unheard():
+            warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
+            return torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
+    except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
+        raise NotFoldableError(f"torch.export cannot read the backbone: {reason(error)}", name="fold-untraceable") from error

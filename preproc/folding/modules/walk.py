@@ -1,7 +1,6 @@
 """Finding the convolutions that read a torch backbone's input, in torch.export's graph."""
 
-import copy
-import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,10 +11,10 @@ from .. import Reader, Tracked
 from .moves import shape_of
 from .plain import module_of, stand_in
 from .rules import RULES
-from .tracing import reason, unheard
+from .tracing import exported
 from .values import Values, arguments_of
 
-TAKING_BIAS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+TAKING_BIAS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
 """Modules that read a bias as soon as they have one."""
 _PRODUCTS = frozenset(("aten.linear.default", "aten.matmul.default", "aten.mm.default"))
 
@@ -46,18 +45,7 @@ class Found:
 
 def first_convolutions(backbone: nn.Module, example: Tensor) -> Found:
     """In torch.export's graph. example: (N, C, H, W) float, model-ready.  Raises NotFoldableError where there is none."""
-    return Found(_exported(backbone, example), backbone)
-
-
-def _exported(backbone: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    if len(example) < 2:
-        example = example.expand(2, *example.shape[1:])
-    try:
-        with torch.no_grad(), warnings.catch_warnings(), unheard():
-            warnings.simplefilter("ignore")  # whatever the backbone warns about, it says again when it runs
-            return torch.export.export(copy.deepcopy(backbone).eval() if backbone.training else backbone, (example,), strict=False)
-    except Exception as error:  # torch.export raises whatever the model's code meets; it all means the same here
-        raise NotFoldableError(f"torch.export cannot read the backbone: {reason(error)}", name="fold-untraceable") from error
+    return Found(exported(backbone, example), backbone)
 
 
 class _Walk(Values):
@@ -88,7 +76,7 @@ class _Walk(Values):
         name = str(node.target)
         if name.startswith(("aten.sym_size", "aten._assert_tensor_metadata", "aten.sym_numel")):
             return
-        if name.startswith(("aten.conv1d", "aten.conv2d", "aten.conv3d")):
+        if name.startswith(("aten.conv1d", "aten.conv2d", "aten.conv3d", "aten.conv_transpose")):
             self.readers.append(self._convolution(node))
             return
         if name in _PRODUCTS and isinstance(node.args[0], fx.Node) and node.args[0] in self.tracked:
@@ -102,13 +90,18 @@ class _Walk(Values):
     def _convolution(self, node: fx.Node) -> Reader:
         arguments = arguments_of(node)
         source, weight, bias = self.of(arguments["input"]), arguments["weight"], arguments.get("bias")
-        padding = arguments.get("padding", 0)
-        if isinstance(padding, str):
-            pads_zero = padding == "same" and max(shape_of(weight)[2:]) > 1
+        padding, kernel = arguments.get("padding", 0), shape_of(weight)[2:]
+        transposed = str(node.target).startswith("aten.conv_transpose")
+        if transposed:  # it reads zeros wherever a stride or a kernel leaves room
+            pads_zero = (
+                max(*kernel, *_all(arguments.get("stride", 1)), *(2 * side for side in _all(arguments.get("output_padding", 0)))) > 1
+            )
+        elif isinstance(padding, str):
+            pads_zero = padding == "same" and max(kernel) > 1
         else:
-            pads_zero = max(padding if isinstance(padding, (list, tuple)) else [padding]) > 0
-        options = {"axis": 1, "groups": arguments.get("groups", 1), "pads_zero": pads_zero}
-        if len(shape_of(weight)) != 4 or all(value is None or value.name in self.constants for value in (weight, bias)):
+            pads_zero = max(_all(padding)) > 0
+        options = {"axis": 1, "groups": arguments.get("groups", 1), "pads_zero": pads_zero, "turned": transposed}
+        if transposed or len(kernel) != 2 or all(value is None or value.name in self.constants for value in (weight, bias)):
             return self._reader(source, self._parameter(weight, "weight"), bias, **options)
         path, made = stand_in(self.backbone, node, self._tensor(weight), None if bias is None else self._tensor(bias), self.tracked)
         self.plain[path] = made
@@ -131,13 +124,14 @@ class _Walk(Values):
         if self.values[weight].ndim != 2 or source.rank < 2:
             raise self.no_convolution(str(node.target))
         turned = str(node.target) != "aten.linear.default"
-        return self._reader(source, weight, arguments_of(node).get("bias"), axis=source.rank - 1, turned=turned)
+        return self._reader(source, weight, arguments_of(node).get("bias"), adds_bias=not turned, axis=source.rank - 1, turned=turned)
 
-    def _reader(self, source: Tracked, weight: str, bias: Any, **options: Any) -> Reader:
+    def _reader(self, source: Tracked, weight: str, bias: Any, *, adds_bias: bool = True, **options: Any) -> Reader:
+        """adds_bias: whether the operator reads its module's, if that has one."""
         name = None if bias is None else self._parameter(bias, "bias")
         owner, _, attribute = weight.rpartition(".")
         module = self.backbone.get_submodule(owner)
-        takes_bias = bias is not None or (isinstance(module, TAKING_BIAS) and attribute == "weight" and not options.get("turned"))
+        takes_bias = bias is not None or (isinstance(module, TAKING_BIAS) and attribute == "weight" and adds_bias)
         return Reader.of(source, weight=weight, bias=name, channels=self.channels, takes_bias=takes_bias, **options)
 
     def _parameter(self, node: Any, word: str) -> str:
@@ -149,3 +143,8 @@ class _Walk(Values):
                 name="fold-shared-weight",
             )
         return self.constants[node.name]
+
+
+def _all(value: Any) -> Sequence[int]:
+    """torch.export writes one number where all are the same, at times."""
+    return value if isinstance(value, (list, tuple)) else [value]

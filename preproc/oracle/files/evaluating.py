@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .erf import WORK
 from .integers import INTEGERS, ROUNDING, UNROUNDED
 from .moving import MOVING, widened
 from .pointwise import POINTWISE, Form
@@ -27,7 +28,7 @@ class DoubleFile:
     casts to one of them. Integers stay integers, and a scale is the number that the file has. Independent of ONNX Runtime, of
     `onnx.reference` and of our own graphs: tests compare it.
 
-    rounds: whether QuantizeLinear rounds and saturates; False: a quantized network with its own weights, and nothing rounded in between.
+    rounds: whether QuantizeLinear rounds; False: a quantized network with its own weights, and nothing rounded in between.
     Raises NotInDoubleError where an operator has no form here, or rounds to less than 16 bits itself; with rounds=False also where one
     rounds that has no form without it.
     """
@@ -134,8 +135,10 @@ def _checked(node: Node, array: Array) -> Array:
 
 
 def multiply_adds(node: Node, given: list[Array | None]) -> float:
-    """About how many a node makes; 0 of those that make few."""
+    """About how many a node makes, or takes the time of; 0 of those that make few."""
     x, w = (*given, None, None)[:2]
+    if x is not None and node.kind.rpartition(":")[2] in ("Erf", "Gelu", "BiasGelu"):
+        return float(x.size * WORK)
     if node.kind.startswith("com.microsoft:QLinear") or x is None or w is None:
         return 0
     if node.kind in ("QLinearConv", "QLinearMatMul"):

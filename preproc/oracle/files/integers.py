@@ -27,14 +27,19 @@ def rounded(x: Array, scale: Array, zero: Array | int, dtype: np.dtype[np.generi
 def _quantize(node: Node, x: Array, scale: Array, zero: Array | None = None) -> Array:
     if node.get("precision", 0) not in (0, 1, 11):
         raise node.refuse("divides in less than float32")
-    told = node.get("output_dtype", 0)
-    dtype = zero.dtype if zero is not None else dtype_of(node, told) if told else np.dtype(np.uint8)
-    return rounded(x, _beside(node, scale, x), 0 if zero is None else _beside(node, zero, x), dtype)
+    return rounded(x, _beside(node, scale, x), 0 if zero is None else _beside(node, zero, x), _quantized_dtype(node, zero))
 
 
 def _unrounded(node: Node, x: Array, scale: Array, zero: Array | None = None) -> Array:
-    """Not an integer, nor within its limits."""
-    return np.asarray(x / _beside(node, scale, x) + (0 if zero is None else _beside(node, zero, x).astype(np.float64)))
+    """No integer, but within its limits: a quantizer leaves a ReLU out where saturation is one."""
+    limits = np.iinfo(_quantized_dtype(node, zero).type)  # type: ignore[type-var]
+    exact = x / _beside(node, scale, x) + (0 if zero is None else _beside(node, zero, x).astype(np.float64))
+    return np.asarray(np.clip(exact, limits.min, limits.max))
+
+
+def _quantized_dtype(node: Node, zero: Array | None) -> np.dtype[np.generic]:
+    told = node.get("output_dtype", 0)
+    return zero.dtype if zero is not None else dtype_of(node, told) if told else np.dtype(np.uint8)
 
 
 def _dequantize(node: Node, x: Array, scale: Array, zero: Array | None = None) -> Array:

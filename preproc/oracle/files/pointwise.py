@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
+from .erf import erf
 from .reading import Array, Node
 
 Form = Callable[..., Any]
@@ -20,13 +21,6 @@ def sigmoid(x: Array) -> Array:
 
 def _softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-_erf = np.frompyfunc(math.erf, 1, 1)
-
-
-def erf(x: Array) -> Array:
-    return np.asarray(_erf(x), np.float64)
 
 
 def _gelu(node: Node, x: Array) -> Array:

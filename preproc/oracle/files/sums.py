@@ -80,15 +80,25 @@ def _non_max_suppression(
     for picture, kind in np.ndindex(*scores.shape[:2]):
         of = scores[picture, kind]
         order = np.argsort(-of, kind="stable")
-        left = list(order if least is None else order[of[order] > float(least.reshape(-1)[0])])
-        kept = 0
-        corners = _corners(boxes[picture], centred=bool(node.get("center_point_box", 0)))
-        while left and kept < limit:
-            best, rest = left[0], np.array(left[1:], int)
-            found.append((picture, kind, int(best)))
-            kept += 1
-            left = list(rest[_overlap(corners[best], corners[rest]) <= threshold])
+        order = order if least is None else order[of[order] > float(least.reshape(-1)[0])]
+        corners = _corners(boxes[picture], centred=bool(node.get("center_point_box", 0)))[order]
+        found += [(picture, kind, int(order[at])) for at in _kept(corners, limit, threshold)]
     return np.array(found, np.int64).reshape(-1, 3)
+
+
+def _kept(corners: Array, limit: int, threshold: float) -> list[int]:
+    """Of boxes, the best first, so many at most that overlap by no more with one that is kept before."""
+    left, kept = np.ones(len(corners), bool), list[int]()
+    first, last = corners[:, 0], corners[:, 2]
+    for at in range(len(corners)):
+        if len(kept) >= limit:
+            break
+        if left[at]:
+            kept.append(at)
+            rest = slice(at + 1, None)
+            near = at + 1 + np.flatnonzero(left[rest] & (first[rest] < last[at]) & (last[rest] > first[at]))
+            left[near] = _overlap(corners[at], corners[near]) <= threshold
+    return kept
 
 
 def _corners(boxes: Array, *, centred: bool) -> Array:

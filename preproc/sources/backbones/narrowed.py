@@ -21,7 +21,7 @@ _OTHERWISE = '; precision = "bfloat16" holds larger ones, with 8 bits of mantiss
 class Narrowed(nn.Module):
     """A network in half precision, fed with what it rounds itself.
 
-    x: (N, C, H, W), float32 or of the network's dtype.  y: what the network answers, its floats of 16 bits in `outputs`.
+    x: (N, C, H, W), float32 or of the network's dtype.  y: what the network answers, its floats in `outputs`.
     """
 
     def __init__(self, network: nn.Module, dtype: torch.dtype, outputs: torch.dtype) -> None:
@@ -32,7 +32,7 @@ class Narrowed(nn.Module):
         return pytree.tree_map_only(Tensor, self._answered, self.network(x.to(self.dtype)))
 
     def _answered(self, value: Tensor) -> Tensor:
-        return value.to(self.outputs) if value.dtype == self.dtype else value
+        return value.to(self.outputs) if value.is_floating_point() else value
 
 
 def narrowed(network: nn.Module, spec: ExportSpec) -> nn.Module:

@@ -42,6 +42,7 @@ class OnnxReference:
         options = options_of(ort)
         if not optimized:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.enable_cpu_mem_arena = False
         options.log_severity_level = 4  # a picture that it refuses is said by what is raised
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
@@ -56,6 +57,11 @@ class OnnxReference:
         self.names, self.image, self.others, self.untouched = tuple(names), image, others, untouched
         self.laid_out = laid_out
         (taken,) = [value for value in self.session.get_inputs() if value.name == image]
+        if taken.type == "tensor(bfloat16)":
+            raise PreprocError(
+                f"expected an input that ONNX Runtime takes from NumPy, got {image} in bfloat16; let the file take float32 and cast it",
+                name="runtime-refuses-file",
+            )
         self.free = not isinstance(taken.shape[0], int)
         self.kind = np.dtype({"float": "float32", "double": "float64"}.get(word := taken.type[7:-1], word))
         for output in self.session.get_outputs():

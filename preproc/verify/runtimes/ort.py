@@ -104,6 +104,8 @@ class OrtCpu(Runtime):
             # Its own fallback prints on stdout, and would run another provider than the one that was asked for.
             return ort.InferenceSession(model, options, providers=[self._provider()], enable_fallback=0)
         except Exception as error:  # onnxruntime's error classes are not exported; every one means the file cannot be run
+            if type(error).__name__ == "NotImplemented":
+                raise RuntimeAbsentError(f"it has no kernel for {self.path.name}: {first_line(error)}") from error
             if type(error).__module__.startswith("onnxruntime"):
                 raise BundleError(
                     f"{self.path.name}: expected a file that ONNX Runtime can run, got: {first_line(error)}", name="runtime-refuses-file"

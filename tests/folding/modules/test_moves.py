@@ -155,7 +155,7 @@ REFUSED = {
         lambda m, x: m.first(space_to_depth(x) + torch.arange(12.0).reshape(12, 1, 1)),
         conv,
         "RGB",
-        "pixels that are put side by side are not all mapped alike",
+        "-11, -10, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0 behind the backbone's own channel map",
     ),
     "another axis": (lambda m, x: m.first(x.permute(0, 2, 3, 1).flatten(1, 2)), lambda: nn.Linear(3, 5, **double), "RGB", None),
     "shared by channels": (lambda m, x: m.first(x), lambda: nn.Linear(SIZE[1], 5, **double), "RGB", "does not read the channels on axis 3"),

@@ -114,9 +114,10 @@ def test_any_channels_without_statistics_fall_back_too():
     torch.testing.assert_close(result.model(x), pipeline(x).relu())
 
 
-def test_bfloat16_weights_are_refused():
-    reason = why_not_foldable(prepend(imagenet(dtype=torch.bfloat16), nn.Conv2d(3, 4, 3, dtype=torch.bfloat16)), example=pixels())
-    assert "bfloat16" in str(reason)
+def test_bfloat16_weights_fold_behind_whole_numbers():
+    result = fold(prepend(imagenet(dtype=torch.bfloat16), nn.Conv2d(3, 4, 3, dtype=torch.bfloat16)), example=pixels())
+    assert result.form == "subtract"
+    assert result.why.startswith("whole numbers are exact in half precision")
 
 
 def test_a_pipeline_that_ends_in_lrn_is_refused():

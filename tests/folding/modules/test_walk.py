@@ -125,7 +125,7 @@ REFUSED = {
     "spatial constant": (lambda: Stem(lambda m, x: m.conv(x + m.field.cumsum(0))), "not one number per channel"),
     "cast": (lambda: Stem(lambda m, x: m.conv(x.half().double())), "cast to torch.float16"),
     "returned in pieces": (lambda: Stem(lambda _, x: F.pixel_unshuffle(x[:, :, :12, :10], 2)), "returns its input"),
-    "pad then scale": (lambda: Stem(lambda m, x: m.conv(F.pad(x, (1, 1)) - m.scale)), "padded before its values are re-mapped"),
+    "pad then scale": (lambda: Stem(lambda m, x: m.conv(F.pad(x, (1, 1)) - m.scale)), "0, 0.5, 2, 3 behind the backbone's own channel map"),
     "pad of channels": (
         lambda: Stem(lambda m, x: m.conv(F.pad(x.permute(0, 2, 3, 1), (1, 0))[..., :3].permute(0, 3, 1, 2))),
         "channels are padded",

@@ -145,3 +145,40 @@ def test_work_is_counted_before_it_is_done(kind, shapes, options, work, tmp_path
     doubled(*made, tmp_path, most=work)
     with pytest.raises(NotInDoubleError, match=r"more than .* multiply-adds"):
         doubled(*made, tmp_path, most=work - 1)
+
+
+QUANTIZED = [
+    helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+    helper.make_node("DequantizeLinear", ["q", "xs", "xz"], ["d"]),
+    helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["v"], axis=1),
+    helper.make_node("MatMul", ["d", "v"], ["m"]),
+    helper.make_node("QuantizeLinear", ["m", "ms", "mz"], ["n"]),
+    helper.make_node("DequantizeLinear", ["n", "ms", "mz"], ["y"]),
+]
+SCALES = {"xs": np.float32(0.1), "xz": np.uint8(7), "ms": np.float32(0.5), "mz": np.uint8(200)}
+EIGHT = {"w": np.int8([[1, -3], [50, 127], [-127, 2]]), "ws": np.float32([0.01, 0.02]), "wz": np.int8([0, 0])}
+
+
+def test_a_quantized_files_own_weights_without_what_is_rounded_in_between(tmp_path):
+    """Saturated all the same: x goes below what uint8 holds here."""
+    file = saved(QUANTIZED, tmp_path, weights=SCALES | EIGHT, opset=18)
+    x = X.astype(np.float64)
+    step = float(SCALES["xs"])
+    assert x.min() < -7 * step
+    right = np.clip(x, -7 * step, 248 * step) @ (EIGHT["w"] * EIGHT["ws"].astype(np.float64))
+    found = DoubleFile(file, rounds=False)({"x": x}, ("y",))["y"]
+    np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12)
+    assert np.abs(DoubleFile(file)({"x": x}, ("y",))["y"] - right).max() > 0.01
+
+
+def test_what_rounds_and_cannot_otherwise_is_refused(tmp_path):
+    nodes = [*QUANTIZED[:1], helper.make_node("QLinearMatMul", ["q", "xs", "xz", "w", "ws", "wz", "ms", "mz"], ["n"]), QUANTIZED[-1]]
+    file = saved(nodes, tmp_path, weights=SCALES | EIGHT, opset=18)
+    with pytest.raises(NotInDoubleError, match="there is no form of QLinearMatMul that does not round"):
+        DoubleFile(file, rounds=False)
+
+
+def test_a_value_inside_may_be_given_in_place_of_what_makes_it(tmp_path):
+    nodes = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Add", ["r", "x"], ["y"])]
+    found = DoubleFile(saved(nodes, tmp_path))({"x": X, "r": np.full((2, 3), 2.0)}, ("y",))
+    np.testing.assert_array_equal(found["y"], X.astype(np.float64) + 2)

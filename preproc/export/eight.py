@@ -1,0 +1,66 @@
+"""The models of a job that is brought to 8 bits: the one that takes pixels, and the bare network that takes ready values."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import graph
+from ..bundle import contract as contracts
+from ..errors import NotFoldableError
+from ..host import Progress
+from ..oracle import reference
+from ..sources import PixelsSpec
+from .bare import Bare, bare_file
+from .job import Eight, Job
+from .quantizing import quantized
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def in_eight_bits(model: "ir.Model", pixels: PixelsSpec, eight: Eight, done: graph.Attached) -> "tuple[ir.Model, tuple[str, ...]]":
+    """The model that takes pixels, quantized, and notes. done: what was attached in front of it."""
+
+    def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
+        return ({contracts.INPUT: picture} for picture in eight.calibration.pictures())
+
+    made = quantized(model, feeds, eight.calibration.count, eight.asked, done.held)
+    return made, (*eight.calibration.notes, *_border(done), *_pixels_quantized(made, pixels, eight, done))
+
+
+def _border(done: graph.Attached) -> Iterator[str]:
+    if done.border:
+        yield f"border: nearest: padding is up to {done.border:.3g} grey levels from the mean that it stands for"
+
+
+def _pixels_quantized(made: "ir.Model", pixels: PixelsSpec, eight: Eight, done: graph.Attached) -> Iterator[str]:
+    """Makes the pixels the quantized tensor, in place; or says why not."""
+    if not done.folded:
+        yield f"the pixels are not the quantized tensor: {done.reason}"
+    elif eight.asked.target == "tensorrt":
+        yield "for TensorRT, which takes uint8 into a Cast alone: pixels less 128 are its int8; TensorRT itself was not run"
+    else:
+        try:
+            graph.quantize_pixels(graph.any_picture(made, contracts.INPUT, pixels.whole_layout), pixels.channels, pixels.size)
+        except NotFoldableError as error:
+            yield f"a QuantizeLinear stays between the pixels and the first layer: {error}"
+
+
+def bare_in_eight_bits(job: Job, eight: Eight, exported: "ir.Model | None", folder: Path, progress: Progress) -> Bare:
+    """The bare network, quantized as the other is, with the same pictures as the reference prepares them. exported: of a network in Python;
+    it stays as it is."""
+    progress("quantizing the bare network, to measure what it errs by")
+    assert exported is not None or job.load is not None
+    model = exported or job.load()  # type: ignore[misc]
+    picture = graph.picture_input(model, job.recipe.backbone.input, job.recipe.backbone.layout)
+
+    def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
+        for pixels in eight.calibration.pictures():
+            yield {str(picture.value.name): picture.arrange(reference.apply(job.recipe.steps, pixels).astype(np.float32))}
+
+    file = folder / "bare.onnx"
+    graph.save(quantized(model, feeds, eight.calibration.count, eight.asked), file)
+    return bare_file(file, job.recipe.backbone.outputs, picture.alone().laid_out)

@@ -1,0 +1,99 @@
+"""Recipe, Model or bundle -> bundle in 8 bits, its ranges taken from raw pictures."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import graph
+from ..bundle import EIGHT, Bundle, check_target, open_bundle, precision_of
+from ..errors import PreprocError
+from ..host import Progress, silent
+from ..sources import Recipe, replace
+from .exporter import publish_bundle
+from .finding import check_weights, find_recipe
+from .job import Eight, Job
+from .quantizing import Quantization, calibrated_with, without_batch_norms
+from .resolving import job_of
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from ..layers import Model
+
+
+def quantize_bundle(
+    source: "Recipe | Model | str | Path",
+    out_dir: str | Path,
+    *,
+    images: str | Path,
+    format: str = "qdq",  # noqa: A002 - the option's name
+    per_channel: bool = False,
+    method: str = "minmax",
+    border: str = "exact",
+    target: str = "any",
+    recipe: str | Path | None = None,
+    progress: Progress = silent,
+    **said: Any,
+) -> Bundle:
+    """Writes a verified bundle in 8 bits into the folder `out_dir`: ONNX, uint8 pixels being the quantized tensor of its first layer.
+
+    source: a recipe, a Model, with the words that export_bundle() takes for one, or the folder of a bundle whose network is at hand.
+    images: a folder of raw pictures, as the model takes them: the ranges of all tensors are taken from what the file itself makes of them,
+    so that they cannot be normalized twice, or not at all.  format: "qdq".  per_channel: a scale for each output channel of every weight;
+    the first layer always has them.  method: "minmax", "entropy" or "percentile".
+    border: "exact", padding stays the mean, through an appended channel; "nearest", without one: padding is the grey level nearest to the
+    mean, and the contract says how far off.  target: "tensorrt" writes what TensorRT takes: int8, and zero points of 0.
+    recipe: where a bundle's recipe is, if not in models/, or the .onnx file that it was made from, if that is not in the working directory.
+
+    Raises PreprocError for what cannot be quantized, or with no raw pictures; VerificationError as export_bundle() does.
+    """
+    asked = Quantization(Path(images), format, per_channel, method, border, target)
+    check_target(Path(out_dir))
+    job = _job(source, None if recipe is None else Path(recipe), said, progress)
+    _check(job)
+    progress(f"reading the pictures of {asked.images.name}")
+    eight = Eight(asked, calibrated_with(asked.images, job.recipe))
+    own = None if job.recipe.export.images else asked.images  # to verify with: others than these, if there are others
+    read = job.load
+    job = dataclasses.replace(job, load=None if read is None else lambda: without_batch_norms(read()))
+    job = dataclasses.replace(job, recipe=replace(job.recipe, export={"precision": EIGHT}), eight=eight)
+    return publish_bundle(job, Path(out_dir), images=own, progress=progress)
+
+
+def _job(source: "Recipe | Model | str | Path", where: Path | None, said: dict[str, Any], progress: Progress) -> Job:
+    if not isinstance(source, (str, Path)):
+        return job_of(source, ("onnx",), said, progress)
+    bundle = open_bundle(source)
+    recipe = find_recipe(bundle, where)
+    _check_precision(recipe.name, precision_of(bundle.contract))
+    job = job_of(recipe, ("onnx",), said, progress)
+    check_weights(job.weights_sha256, bundle.contract)
+    return job
+
+
+def _check_precision(name: str, precision: str) -> None:
+    if precision not in ("float32", "tf32"):
+        raise PreprocError(f"{name}: expected a network in float32 to begin with, got {precision}", name="not-quantizable")
+
+
+def _check(job: Job) -> None:
+    """Raises PreprocError for a network that is not brought to 8 bits from here."""
+    _check_precision(job.recipe.name, job.recipe.export.precision)
+    model = None if job.load is None else job.load()
+    for reason in _reasons(job, model):
+        raise PreprocError(f"{job.recipe.name}: expected {reason}", name="not-quantizable")
+
+
+def _reasons(job: Job, model: "ir.Model | None") -> Iterator[str]:
+    pixels = job.recipe.pixels
+    if pixels.axes != "N" or pixels.batch not in (None, 1):
+        yield f"a model that takes pictures one by one, got one that takes {pixels.batch or 'frames'} at once"
+    if model is None:
+        return
+    others = [str(value.name) for value in model.graph.inputs if value.name not in model.graph.initializers]
+    if len(others) > 1:
+        yield f"a model with one input, got {', '.join(others)}"
+    found = next((node for node in model.graph.all_nodes() if node.op_type in graph.OPAQUE - {"ConvTranspose"}), None)
+    if found is not None:
+        yield f"a model in floats, got one that is quantized already: {found.op_type} {found.name}"

@@ -1,0 +1,44 @@
+"""How a network is to be brought to 8 bits, as a value."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import check_choice
+from ...folding import Eight
+
+FORMATS = ("qdq",)
+"""QuantizeLinear and DequantizeLinear around float operators, which runtimes fuse: what ONNX Runtime, OpenVINO and TensorRT read."""
+METHODS = ("minmax", "entropy", "percentile")
+BORDERS = ("exact", "nearest")
+TARGETS = ("any", "tensorrt")
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """images: the folder of raw pictures that the ranges are taken from.  per_channel: a scale for each output channel of every weight,
+    not of the first layer's alone.  method: how a range is taken from what the tensors hold.  border: "exact", padding stays the mean,
+    through an appended channel; or "nearest", without it: padding is the grey level nearest to the mean.  target: "any", or "tensorrt",
+    whose rules for the place and the zero points of Q/DQ are stricter.
+    Raises PreprocError for other words."""
+
+    images: Path
+    format: str = "qdq"
+    per_channel: bool = False
+    method: str = "minmax"
+    border: str = "exact"
+    target: str = "any"
+
+    def __post_init__(self) -> None:
+        known = {"format": FORMATS, "method": METHODS, "border": BORDERS, "target": TARGETS}
+        for field, words in known.items():
+            check_choice(field, getattr(self, field), words)
+
+    @property
+    def form(self) -> Eight:
+        """Of the fold. TensorRT's zero points are 0, and a level less 128 is an int8."""
+        return Eight(128 if self.target == "tensorrt" else "one", self.border == "nearest")
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """That decide, beside those that always do. OpenVINO's products of int8 and int8 saturate on x86 without VNNI."""
+        return () if self.target == "tensorrt" else ("openvino-cpu",)

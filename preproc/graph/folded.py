@@ -1,0 +1,89 @@
+"""The affine end of the steps in the weights of a graph's first convolutions, and what is left in front of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from ..errors import NotFoldableError, PreprocError
+from ..folding import Eight, Whole, on_grid, plan_for, rewrite, unit_for, with_fine_constant
+from ..sources import PixelsSpec
+from ..steps import Affine, Sides, Step, are_whole, split_affine_end, subtract_steps
+from .first_convolutions import First
+from .picture import HALF, Picture
+from .walk import first_convolutions, follow
+from .wider import widened
+
+
+@dataclass(frozen=True)
+class Left:
+    """In front of the first convolutions: steps, and a channel that holds `constant` everywhere, unless that is None.
+    form, why, border: as FoldPlan's.  convolutions: the names of the weights that took up the rest.  zero: what is subtracted from
+    the first channel.  found: what reads what is left."""
+
+    steps: Sequence[Step]
+    constant: float | None
+    form: str
+    why: str
+    convolutions: tuple[str, ...]
+    border: float
+    zero: float
+    found: Sequence[First]
+
+
+def fold_into(
+    picture: Picture,
+    steps: Sequence[Step],
+    pixels: PixelsSpec,
+    *,
+    channels: int,
+    size: Sides,
+    opset: int,
+    wide: ir.Model | None,
+    eight: Eight | None,
+) -> Left:
+    """Rewrites the weights, in place. channels, size: that the steps make.  wide: the network before it was narrowed, as widened()'s.
+    eight: the pixels less one whole number are to be a quantized tensor.
+
+    Where half precision holds the values on their way, whole numbers are subtracted, unless the values are no whole levels: these are
+    rounded there, folded or not. float16 has few exponents, for which a power of two may go from the pixels into the weights.
+
+    Raises NotFoldableError with the reason, and PreprocError for other channels than the network reads; nothing is changed then.
+    """
+    if eight is not None and pixels.dtype != "uint8":
+        raise NotFoldableError(f"pixels of {pixels.dtype} are no tensor of 8 bits", name="fold-dtype")
+    kept, affine = split_affine_end(steps, channels=channels)
+    walk = follow(picture, channels, size)
+    walk.check()
+    _check_channels(walk.found)
+    found, unit, half = widened(walk.found, wide, channels=channels, size=size), 1.0, walk.floats & set(HALF)
+    if ir.DataType.FLOAT16 in half:
+        unit = unit_for([item.weights()[0] for item in found], affine, top=np.iinfo(pixels.dtype).max)
+    whole: Whole | None = "each" if half and pixels.dtype == "uint8" and are_whole(kept) else None
+    plan = plan_for(
+        [item.reader for item in found],
+        Affine(affine.matrix / unit, affine.offset),
+        lambda count: [item.reader for item in first_convolutions(picture, count, size)],
+        whole=whole if eight is None else eight.whole,
+        unit=unit,
+        nearest=eight is not None and eight.nearest,
+    )
+    if plan.constant is not None and opset < 11:
+        raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
+    plan = plan if eight is None else with_fine_constant(plan, found)
+    rewrite(found, plan, dtype=walk.found[0].weights()[0].dtype, grid=None if eight is None else on_grid)
+    if plan.constant is not None or affine.channels_in != affine.channels_out:
+        walk.forget_shapes()
+    names = tuple(sorted({str(item.constants[0].name) for item in walk.found}))
+    left = [*kept, *subtract_steps(plan.shift, unit=unit)]
+    return Left(left, plan.constant, plan.form, plan.why, names, plan.border, float(plan.shift[0]), walk.found)
+
+
+def _check_channels(found: Sequence[First]) -> None:
+    for item in found:
+        takes, given = item.weights()[0].shape[1] * item.reader.groups, len(item.reader.slots)
+        if takes != given:
+            raise PreprocError(
+                f"expected steps that make the {takes} channels which the first convolution reads, got {given}", name="channel-mismatch"
+            )

@@ -1,0 +1,39 @@
+"""Which values of a graph are on a grid of 8 bits already, in front of its quantization."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ..folding import scales_of
+from .first_convolutions import First
+from .moves import MOVES
+
+
+@dataclass(frozen=True)
+class Held:
+    """levels: the names of values that are pixels less `zero`, in grey levels.  weights: those of the layers that read them, each with its
+    scales, (channels_out,), and the axis along which these are."""
+
+    levels: Sequence[str]
+    zero: int
+    weights: Mapping[str, tuple[NDArray[Any], int]]
+
+
+def held_of(entry: ir.Value, found: Sequence[First], zero: int) -> Held:
+    """entry: what the network reads.  found: what reads it, whose weights are on their grids."""
+    levels, weights = {entry}, {}
+    for item in found:
+        weight, _ = item.weights()
+        weights[str(item.constants[0].name)] = scales_of(weight), 1 if item.reader.turned else 0
+        on_the_way = [value for at, value in enumerate(item.node.inputs) if value is not None and at != item.weight[1]][:1]
+        while on_the_way:
+            value = on_the_way.pop()
+            maker = value.producer()
+            if value in levels or maker is None or maker.op_type not in MOVES:
+                continue
+            levels.add(value)
+            on_the_way += [source for source in maker.inputs if source is not None]
+    return Held(sorted(str(value.name) for value in levels), zero, weights)

@@ -1,0 +1,150 @@
+"""Networks brought to 8 bits: uint8 pixels are the quantized tensor, and the bundle is verified."""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from preproc.bundle import open_bundle
+from preproc.errors import PreprocError, VerificationError
+from preproc.export import quantize, quantize_bundle, verify_bundle
+from preproc.sources import parse_recipe
+from tests.calibrations import TABLE, pictures
+from tests.folders import names
+from tests.onnx_files import hand_made
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return pictures(tmp_path / "p", 12, size=(24, 20))
+
+
+def recipe(tmp_path, **changes):
+    table = TABLE | {"pixels": {"layout": "NHWC", "color": "RGB", "size": [24, 20]}} | changes
+    return parse_recipe(table, folder=tmp_path)
+
+
+def nodes(file):
+    graph = onnx.load(file).graph
+    return graph, {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def test_pixels_are_the_quantized_tensor_and_the_bundle_is_verified_again(tmp_path, folder):
+    hand_made(tmp_path)
+    bundle = quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder, per_channel=True)
+    assert {result.runtime: result.verdict for result in bundle.report.results if result.verdict != "absent"}["ort-cpu"] == "passed"
+    contract = bundle.contract
+    assert contract["precision"] == "int8"
+    assert contract["quantization"] == {
+        "format": "qdq",
+        "per_channel": True,
+        "method": "minmax",
+        "border": "exact",
+        "target": "any",
+        "pictures": 12,
+    }
+    assert contract["fold"]["onnx"]["form"] == "append"
+    assert any(note.startswith("calibrated with 12 pictures") for note in contract["notes"])
+    graph, held = nodes(bundle.folder / "model.onnx")
+    made = {value: node for node in graph.node for value in node.output}
+    front, node = [], made[next(node for node in graph.node if node.op_type == "Conv").input[0]]
+    while node is not None:
+        front, node = [node, *front], made.get(node.input[0])
+    assert [node.op_type for node in front] == ["Transpose", "Pad", "DequantizeLinear"]
+    scale, zero = (held[name] for name in front[-1].input[1:])
+    assert (scale, zero) == (1.0, np.rint(255 * np.mean([0.5, 0.4, 0.3])))
+    assert not graph.output[0].name.endswith("Output")
+    assert made[graph.output[0].name].op_type == "MatMul"  # scores are not rounded
+    assert verify_bundle(bundle.folder, runtimes=["ort-cpu"]).ok
+    assert open_bundle(bundle.folder).report.ok
+
+
+def test_a_channel_without_its_weights_is_noticed(tmp_path, folder, monkeypatch):
+    """Padding that is 25 levels off, then."""
+    from preproc.graph import folded
+
+    monkeypatch.setattr(folded, "with_fine_constant", lambda plan, _: dataclasses.replace(plan, extra=0 * plan.extra))
+    hand_made(tmp_path)
+    with pytest.raises(VerificationError, match="ort-cpu: error"):
+        quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder)
+    assert not (tmp_path / "out").exists()
+
+
+def test_for_tensorrt_there_is_int8_alone_zero_points_are_0_and_pixels_go_into_a_cast(tmp_path, folder):
+    hand_made(tmp_path)
+    bundle = quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder, target="tensorrt")
+    graph, held = nodes(bundle.folder / "model.onnx")
+    (reader,) = [node for node in graph.node if "pixels" in node.input]
+    assert reader.op_type == "Cast"
+    quantizing = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    zeros = [held[node.input[2]] for node in quantizing]
+    assert {zero.dtype for zero in zeros} == {np.dtype(np.int8)}
+    assert not any(zero.any() for zero in zeros)
+    assert "TensorRT itself was not run" in " ".join(bundle.contract["notes"])
+    assert held["b"].dtype == np.float32
+
+
+def test_what_does_not_fold_is_quantized_behind_its_steps(tmp_path, folder):
+    hand_made(tmp_path)
+    steps = [{"step": "rescale"}, {"step": "standardize"}]
+    bundle = quantize_bundle(recipe(tmp_path, steps=steps), tmp_path / "out", images=folder, method="percentile")
+    assert not bundle.contract["fold"]["onnx"]["folded"]
+    assert any(note.startswith("the pixels are not the quantized tensor: ") for note in bundle.contract["notes"])
+
+
+def test_a_border_that_is_near_is_told(tmp_path, folder):
+    hand_made(tmp_path)
+    steps = [{"step": "rescale"}, {"step": "normalize", "mean": [0.41, 0.4, 0.39], "std": [0.2, 0.2, 0.2], "unit": "0-1"}]
+    contract = quantize_bundle(recipe(tmp_path, steps=steps), tmp_path / "out", images=folder, border="nearest").contract
+    assert contract["fold"]["onnx"]["form"] == "subtract"
+    assert "border: nearest: padding is up to 2.55 grey levels from the mean that it stands for" in contract["notes"]
+
+
+def fixed(tmp_path):
+    return hand_made(tmp_path, shape=(4, 3, 24, 20))
+
+
+def two_inputs(tmp_path):
+    node = helper.make_node("Add", ["image", "more"], ["first"])
+    return hand_made(tmp_path, nodes=[node], extra=[helper.make_tensor_value_info("more", TensorProto.FLOAT, ["N", 3, 24, 20])])
+
+
+def quantized_already(tmp_path):
+    rounded = [("QuantizeLinear", "image", "rounded"), ("DequantizeLinear", "rounded", "first")]
+    file = hand_made(tmp_path, nodes=[helper.make_node(kind, [source, "scale", "zero"], [made]) for kind, source, made in rounded])
+    model = onnx.load(file)
+    model.graph.initializer.extend([numpy_helper.from_array(np.float32(0.1), "scale"), numpy_helper.from_array(np.uint8(128), "zero")])
+    onnx.save(model, file)
+
+
+@pytest.mark.parametrize(
+    ("made", "changes", "told"),
+    [
+        (fixed, {}, "expected a model that takes pictures one by one, got one that takes 4 at once"),
+        (two_inputs, {"backbone": TABLE["backbone"] | {"input": "image"}}, "expected a model with one input, got image, more"),
+        (quantized_already, {}, "expected a model in floats, got one that is quantized already: QuantizeLinear"),
+    ],
+    ids=["batch", "inputs", "quantized"],
+)
+def test_what_cannot_be_quantized_is_refused_in_a_line(tmp_path, folder, made, changes, told):
+    made(tmp_path)
+    before = names(tmp_path)
+    with pytest.raises(PreprocError, match=told) as refused:
+        quantize_bundle(recipe(tmp_path, **changes), tmp_path / "out", images=folder)
+    assert refused.value.name == "not-quantizable"
+    assert "\n" not in str(refused.value)
+    assert names(tmp_path) == before
+
+
+def test_words_pictures_and_places_are_looked_at_first(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(quantize, "publish_bundle", None)
+    hand_made(tmp_path)
+    for word in ("format", "method", "border", "target"):
+        with pytest.raises(PreprocError, match=f"expected {word} to be one of"):
+            quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder, **{word: "other"})
+    with pytest.raises(PreprocError, match="expected a folder of pictures, got nothing there"):
+        quantize_bundle(recipe(tmp_path), tmp_path / "out", images=tmp_path / "no")
+    with pytest.raises(PreprocError, match="expected a bundle to replace or nothing"):
+        quantize_bundle(recipe(tmp_path), folder, images=folder)
