@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
+import ml_dtypes  # which onnx and onnx-ir need
 import numpy as np
 import torch
 from numpy.typing import NDArray
