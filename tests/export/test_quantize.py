@@ -138,7 +138,7 @@ def test_what_cannot_be_quantized_is_refused_in_a_line(tmp_path, folder, made, c
     assert names(tmp_path) == before
 
 
-def test_words_pictures_and_places_are_looked_at_first(tmp_path, folder, monkeypatch):
+def test_words_pictures_and_places_are_looked_at_first(tmp_path, folder, exported, monkeypatch):
     monkeypatch.setattr(quantize, "publish_bundle", None)
     hand_made(tmp_path)
     for word in ("format", "method", "border", "target"):
@@ -148,3 +148,5 @@ def test_words_pictures_and_places_are_looked_at_first(tmp_path, folder, monkeyp
         quantize_bundle(recipe(tmp_path), tmp_path / "out", images=tmp_path / "no")
     with pytest.raises(PreprocError, match="expected a bundle to replace or nothing"):
         quantize_bundle(recipe(tmp_path), folder, images=folder)
+    with pytest.raises(PreprocError, match="expected no bundle there, or one in 8 bits, got one in float32, which would be lost"):
+        quantize_bundle(exported.folder, exported.folder, images=folder)
