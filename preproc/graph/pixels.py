@@ -30,9 +30,9 @@ def quantizes(picture: Picture, channels: int, size: Sides = (None, None)) -> bo
     return bool(landing.grids or landing.taken or landing.dynamic)
 
 
-def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None)) -> str:
+def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None)) -> tuple[str, str]:
     """Makes the pixels `picture`, uint8, or grey levels behind resizes and crops that are whole, the quantized tensor, in place; returns
-    how, for people.
+    how, for people, and the tensor's name.
 
     channels: of the pixels.  size: (height, width), where the graph leaves them free. Raises NotFoldableError with the reason, and leaves
     the graph as it is, where any of the 256 levels of a channel becomes another number, or something else reads the pixels.
@@ -63,7 +63,7 @@ def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None))
         for made in node.outputs:
             drop(made)
     names = ", ".join(grid.name for grid in landing.grids)
-    return f"each of the 256 levels of each channel is the number that {names} would make of it"
+    return f"each of the 256 levels of each channel is the number that {names} would make of it", str(levels.name)
 
 
 def blurred(picture: Picture, channels: int, size: Sides = (None, None)) -> list[str]:

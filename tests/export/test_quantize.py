@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from preproc.bundle import open_bundle
+from preproc.bundle.inspection import describe
 from preproc.errors import PreprocError, VerificationError
 from preproc.export import quantize, quantize_bundle, verify_bundle
 from preproc.sources import parse_recipe
@@ -84,6 +85,29 @@ def test_for_tensorrt_there_is_int8_alone_zero_points_are_0_and_pixels_go_into_a
     assert not any(zero.any() for zero in zeros)
     assert "TensorRT itself was not run" in " ".join(bundle.contract["notes"])
     assert held["b"].dtype == np.float32
+
+
+@pytest.mark.parametrize(("mean", "form", "size"), [([0.5, 0.4, 0.3], "append", "fast"), ([0.4, 0.4, 0.4], "subtract", "exact")])
+def test_whole_grey_levels_behind_a_resize_are_the_quantized_tensor(mean, form, size, tmp_path):
+    """Also of pictures whose levels do not reach 0 and 255, of which a quantizer would make a finer grid."""
+    hand_made(tmp_path)
+    resize = {"step": "resize", "size": [24, 20], "interpolation": "bilinear", "form": size}
+    steps = [resize, {"step": "rescale"}, {"step": "normalize", "mean": mean, "std": [0.2, 0.2, 0.2], "unit": "0-1"}]
+    taken = {"layout": "NHWC", "color": "RGB", "size": [48, 40]}
+    images = pictures(tmp_path / "large", 12, size=(48, 40), std=10)
+    bundle = quantize_bundle(recipe(tmp_path, steps=steps, pixels=taken), tmp_path / "out", images=images)
+    fold = bundle.contract["fold"]["onnx"]
+    assert (fold["form"], fold["moved"]["dtype"], fold["effective"]["matrix"][0][0]) == (form, "uint8", 1)
+    graph, held = nodes(bundle.folder / "model.onnx")
+    made = {value: node for node in graph.node for value in node.output}
+    node = made[next(node for node in graph.node if node.op_type == "Conv").input[0]]
+    assert (node.op_type, held[node.input[1]]) == ("DequantizeLinear", 1.0)
+    levels = made[node.input[0]]
+    levels = made[levels.input[0]] if form == "append" else levels
+    assert (levels.op_type, levels.attribute[0].i) == ("Cast", TensorProto.UINT8)
+    unasked = any(note.startswith("OpenVINO is not asked: it reads a resize") for note in bundle.contract["notes"])
+    assert unasked == (size == "fast")
+    assert describe(bundle.folder)["agreement"]["agrees"]
 
 
 def test_what_does_not_fold_is_quantized_behind_its_steps(tmp_path, folder):

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from preproc import graph
 from preproc.bundle.inspection import describe
 from preproc.errors import NotFoldableError
+from preproc.graph.pixels import quantize_pixels
 from preproc.steps import FromPixels, Normalize, Rescale, Resize
 from preproc.verify.runtimes import onnxruntime
 from tests.graph.models import spec
@@ -163,7 +164,7 @@ def test_a_channel_that_a_fold_appended_is_a_pixel_too(tmp_path):
     for dtype, zero, before in ((np.uint8, 118, 0), (np.int8, -10, 1)):
         proto = onnx.load(appended(tmp_path / "m.onnx", dtype, zero, before=before))
         model = graph.load(tmp_path / "m.onnx")
-        graph.quantize_pixels(graph.any_picture(model, "pixels", "NHWC"), 3)
+        quantize_pixels(graph.any_picture(model, "pixels", "NHWC"), 3)
         graph.check(model, tmp_path / "m.onnx")
         graph.save(model, tmp_path / "out.onnx")
         made = onnx.load(tmp_path / "out.onnx")
@@ -250,7 +251,7 @@ def quantized_levels(std, mean, scale, zero):
     proto = helper.make_model(helper.make_graph(nodes, "g", [x], [y], weights), opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     model = ir.from_proto(proto)
     try:
-        graph.quantize_pixels(graph.any_picture(model, "x", "NCHW"), 1)
+        quantize_pixels(graph.any_picture(model, "x", "NCHW"), 1)
     except NotFoldableError:
         return None
     assert [each.op_type for each in model.graph] == ["DequantizeLinear"]
