@@ -1,6 +1,7 @@
 """The models of a job that is brought to 8 bits: the one that takes pixels, and the bare network that takes ready values."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,16 @@ from ..errors import NotFoldableError
 from ..host import Progress
 from ..oracle import reference
 from ..sources import Recipe
+from ..verify.runtimes import evaluate
 from .bare import Bare, bare_file
 from .job import Eight, Job
 from .quantizing import quantized
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+SEEN = 16
+"""Of how many pictures the largest value at the first layer is taken."""
 
 
 def in_eight_bits(
@@ -29,16 +34,29 @@ def in_eight_bits(
     def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
         return ({contracts.INPUT: picture} for picture in eight.calibration.pictures())
 
+    border = tuple(_border(model, feeds, done))
     made = quantized(model, feeds, eight.calibration.count, eight.asked, done.held)
     done, told = _with_pixels(made, recipe, eight, done)
     unasked = eight.asked.without_openvino(recipe.steps)
     not_asked = () if unasked is None else (f"OpenVINO is not asked: {unasked}",)
-    return made, done, (*eight.calibration.notes, *_border(done), *told, *not_asked)
+    return made, done, (*eight.calibration.notes, *border, *told, *not_asked)
 
 
-def _border(done: graph.Attached) -> Iterator[str]:
-    if done.border:
-        yield f"border: nearest: padding is up to {done.border:.3g} grey levels from the mean that it stands for"
+def _border(model: "ir.Model", feeds: Callable[[], Iterator[Mapping[str, NDArray[Any]]]], done: graph.Attached) -> Iterator[str]:
+    """What padding that is only near costs, as a share of the largest that the first layers make of the pictures."""
+    if not done.near:
+        return
+    told = f"border: nearest: padding is up to {done.near:.3g} grey levels from the mean that it stands for"
+    if not done.border:
+        yield f"{told}; what the first layer makes of that was not computed"
+        return
+    names, largest = list(done.border), np.zeros(len(done.border))
+    for feed in itertools.islice(feeds(), SEEN):
+        (made,) = evaluate(graph.ending(model, names), [feed])
+        largest = np.maximum(largest, [np.abs(values).max() for values in made])
+    share = max(error / most for error, most in zip(done.border.values(), largest, strict=True) if error)
+    most = max(done.border.values())
+    yield f"{told}; the first layer's largest error by that is {most:.2e}, {share:.1e} of the largest value that it makes of the pictures"
 
 
 def _with_pixels(made: "ir.Model", recipe: Recipe, eight: Eight, done: graph.Attached) -> tuple[graph.Attached, tuple[str, ...]]:

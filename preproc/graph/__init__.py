@@ -9,7 +9,7 @@ from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, hand_over, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
-from .handling import handling
+from .handling import ending, handling
 from .held import Held
 from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
@@ -48,6 +48,7 @@ __all__ = [
     "declared_inputs",
     "digests",
     "disagreements",
+    "ending",
     "exchanged",
     "fingerprint",
     "follow",

@@ -1,7 +1,7 @@
 """A bare model with its preprocessing in front: the one path by which every ONNX file of this project is made."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -26,7 +26,8 @@ from .walk import first_convolutions, follow
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
     form: "cast", "subtract" or "append", what is left at run time, or "quantized", nothing.  why: the reason for it, where there is one.
-    convolutions: the names of the rewritten weights.  border: how far padding is from what it was, in levels, where that was asked for.
+    convolutions: the names of the rewritten weights.  near: how far padding is from what it was, in grey levels, where
+    that was asked for.  border: by the name of what each first layer makes, the largest error of that there.
     notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  levels: these, where they are
     whole and something else comes behind them.  held: what is on a grid of 8 bits, where that was asked for."""
 
@@ -35,7 +36,8 @@ class Attached:
     form: str | None = None
     why: str = ""
     convolutions: tuple[str, ...] = ()
-    border: float = 0.0
+    near: float = 0.0
+    border: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
     levels: Moved | None = None
@@ -91,6 +93,8 @@ def attach(
     insert(model.graph, taker, value, builder, output)
     if eight is not None and left is not None:
         done = replace(done, held=held_of(output, left.found, int(left.zero)))
+    if left is not None and left.near is not None:
+        done = replace(done, near=left.near.levels, border=left.near.errors(output, picture.layout, size))
     unseen = pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None)
     whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if unseen else None
     done = replace(done, moved=whole or builder.moved, levels=builder.moved if are_levels else None)
@@ -162,7 +166,7 @@ def _fold(fold: str, into: Callable[[], Left]) -> tuple[Left | None, Attached]:
         if fold == "require":
             raise
         return None, Attached(False, str(error))
-    return left, Attached(True, None, left.form, left.why, left.convolutions, left.border)
+    return left, Attached(True, None, left.form, left.why, left.convolutions)
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """Networks brought to 8 bits: uint8 pixels are the quantized tensor, and the bundle is verified."""
 
 import dataclasses
+import re
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from preproc.bundle import open_bundle
 from preproc.bundle.inspection import describe
@@ -121,9 +123,31 @@ def test_what_does_not_fold_is_quantized_behind_its_steps(tmp_path, folder):
 def test_a_border_that_is_near_is_told(tmp_path, folder):
     hand_made(tmp_path)
     steps = [{"step": "rescale"}, {"step": "normalize", "mean": [0.41, 0.4, 0.39], "std": [0.2, 0.2, 0.2], "unit": "0-1"}]
-    contract = quantize_bundle(recipe(tmp_path, steps=steps), tmp_path / "out", images=folder, border="nearest").contract
-    assert contract["fold"]["onnx"]["form"] == "subtract"
-    assert "border: nearest: padding is up to 2.55 grey levels from the mean that it stands for" in contract["notes"]
+    bundle = quantize_bundle(recipe(tmp_path, steps=steps), tmp_path / "out", images=folder, border="nearest")
+    assert bundle.contract["fold"]["onnx"]["form"] == "subtract"
+    (note,) = [note for note in bundle.contract["notes"] if note.startswith("border: ")]
+    told = re.fullmatch(
+        "border: nearest: padding is up to 2.55 grey levels from the mean that it stands for; the first layer's largest error by that is "
+        r"(\S+), (\S+) of the largest value that it makes of the pictures",
+        note,
+    )
+    _, held = nodes(bundle.folder / "model.onnx")
+    weight = (held["w_quantized"].astype(float) - 128) * held["w_scale"].reshape(-1, 1, 1, 1)
+    ring = np.zeros((1, 3, 26, 22)) + np.array([2.55, 0, -2.55]).reshape(1, 3, 1, 1)
+    ring[:, :, 1:-1, 1:-1] = 0
+    worst = np.abs(products(ring, weight)).max()  # what padding has in the exact form, and not here
+    assert float(told[1]) == pytest.approx(worst, rel=5e-3)
+    photos = np.stack([np.asarray(Image.open(file), float) for file in sorted(folder.iterdir())]).transpose(0, 3, 1, 2)
+    ready = (photos / 255 - np.array([0.41, 0.4, 0.39]).reshape(1, 3, 1, 1)) / 0.2
+    _, before = nodes(tmp_path / "m.onnx")
+    seen = products(np.pad(ready, [(0, 0), (0, 0), (1, 1), (1, 1)]), before["w"]) + before["b"]
+    assert float(told[2]) == pytest.approx(worst / np.abs(seen).max(), rel=0.05)
+
+
+def products(padded, weight):
+    """The convolution of hand_made(), behind its padding."""
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
+    return np.einsum("nchwij,ocij->nhwo", windows, weight)
 
 
 def fixed(tmp_path):
