@@ -5,10 +5,11 @@ Never: torch; a file that is not what the manifest says.
 """
 
 from . import contract
-from .contract import EIGHT, KEY, front_of, precision_of, precisions_of, steps_of, to_recipe
+from .contract import EIGHT, KEY, precision_of, steps_of
 from .golden import golden_files, write_golden
 from .manifest import Bundle, equal_bundle, hashes, open_bundle, sha256, strays, torch_contract, write_manifest
 from .publishing import MANIFEST, check_target, publishing
+from .recipes import front_of, further_of, precisions_of, to_recipe
 
 __all__ = [
     "EIGHT",
@@ -19,6 +20,7 @@ __all__ = [
     "contract",
     "equal_bundle",
     "front_of",
+    "further_of",
     "golden_files",
     "hashes",
     "open_bundle",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import graph
-from ..bundle import KEY
+from ..bundle import KEY, further_of
 from ..bundle import contract as contracts
 from ..errors import PreprocError
 from ..sources import FurtherPicture
@@ -32,7 +32,7 @@ def contract_before(
 
 def given_of(contract: Mapping[str, Any] | None) -> list[FurtherPicture]:
     """The pictures that the model of this contract takes as pixels."""
-    return [] if contract is None else contracts.further_of(contract, given=_pictures(contract))
+    return [] if contract is None else further_of(contract, given=_pictures(contract))
 
 
 def _pictures(contract: Mapping[str, Any]) -> list[str]:

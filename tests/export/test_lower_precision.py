@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from preproc.bundle.contract import to_recipe
+from preproc.bundle import to_recipe
 from preproc.cli.tables import print_report
 from preproc.export import attach
 from preproc.export.answering import report_on
