@@ -55,7 +55,7 @@ def rows_of(shown: Network, folder: Path) -> Iterator[Row]:
 
     def measured(table: str, files: dict[str, Written | None]) -> Iterator[Row]:
         there = {by: written for by, written in files.items() if written is not None}
-        times = {by: "" for by in there} if table == BORDER else timed(shown, there)
+        times = dict.fromkeys(there, "") if table == BORDER else timed(shown, there)
         for by, written in there.items():
             found = errors.errors_of(shown, errors.in_onnxruntime(written, shown.shown), truth)
             yield Row(table, shown.name, by, ORT, found, written, times[by])

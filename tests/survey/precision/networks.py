@@ -3,7 +3,6 @@
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,8 +98,8 @@ def cuts(count: int) -> Iterator[Pixels]:
 
 def react(module: nn.Module, ready: torch.Tensor) -> None:
     """Gives every BatchNorm the statistics of what these pictures make in front of it, in place, first layers first; and the weights of
-    linear layers, and of convolutions where there is no BatchNorm, those with which they answer mean 0 and std 1 (Mishkin and Matas, "All you
-    need is a good init", 2016). With random weights alone, most networks answer nearly the same to every picture."""
+    linear layers, and of convolutions where there is no BatchNorm, those with which they answer mean 0 and std 1 (Mishkin and Matas, "All
+    you need is a good init", 2016). With random weights alone, most networks answer nearly the same to every picture."""
     kinds = {type(layer) for layer in module.modules()}
     weighted = (nn.Linear,) if nn.BatchNorm2d in kinds else (nn.Linear, nn.Conv2d)
 
