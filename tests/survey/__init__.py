@@ -1,0 +1,1 @@
+"""Pages on whole collections and on peers, written by the surveys in tests/, and what these share."""
