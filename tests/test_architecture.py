@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
 ONNX = {
     f"graph/{name}.py"
-    for name in "builder constants files listing messages operators quantized raising reading writing written".split()  # noqa: SIM905
+    for name in "builder constants files listing messages operators precision quantized raising reading writing written".split()  # noqa: SIM905
 }
 ONNX |= {"oracle/files/moving.py", "oracle/files/pointwise.py", "oracle/files/reading.py"}
 ONNXRUNTIME = {"verify/runtimes/ort.py", "export/quantizing/static.py"}

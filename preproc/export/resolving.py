@@ -120,13 +120,16 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     further = tuple(other if other.given else dataclasses.replace(other, pixels=_as_taken(other, model)) for other in recipe.further)
     taken = _as_taken(recipe, model)
     own = {"batch": taken.batch, "axes": taken.axes, "frames": taken.frames}
-    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, export=_precision(recipe, model), further=further)
+    computes = graph.precision(model, filter(None, (view.backbone.input for view in recipe.views())))
+    export = _precision(recipe, model, computes.name)
+    recipe = replace(recipe, backbone={"outputs": outputs}, pixels=own, export=export, further=further)
     for view in recipe.views():
         _check_fits(view, model)
     recipe, raised, told = _in_opset(recipe, model, any_form=any_form)
     notes = (*dict.fromkeys(note for view in recipe.views() for note in _guarded(view, raised)), *told)
     if any(pixels.axes == "NT" and pixels.frames is None for pixels in (recipe.pixels, *(other.pixels for other in further))):
         notes += (f"the number of frames is free: verified with {FRAMES}",)
+    notes += (str(computes),) * computes.partly
     notes += tuple(f"sides of {name} that are declared as 0 or -1 are free" for name in graph.freed(model))
     size = sum(each.stat().st_size for each in (file, *(file.parent / name for name in graph.beside(model))))
     sha256 = graph.fingerprint(file, raised, progress)
@@ -134,9 +137,9 @@ def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, 
     return Job(recipe, file, "unknown", file.name, sha256, True, recipe.labels, notes, size, load)
 
 
-def _precision(recipe: Recipe, model: "ir.Model") -> dict[str, str]:
-    """ExportSpec's, as the file has it. Raises RecipeError for a recipe that wants another."""
-    own, asked = graph.precision(model), recipe.export.precision
+def _precision(recipe: Recipe, model: "ir.Model", own: str) -> dict[str, str]:
+    """ExportSpec's, as the file has it. own: the file's. Raises RecipeError for a recipe that wants another."""
+    asked = recipe.export.precision
     if asked not in ("float32", own) and (recipe.export.half or own != "float32"):
         raise RecipeError(
             f"[export] precision: expected {own}, in which the file computes and which stays as it is, got {asked}",

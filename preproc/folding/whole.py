@@ -19,6 +19,9 @@ Whole = Literal["each", "one"] | int
 _NONE_LEFT = 1e-9
 """How far a constant may be from the whole number that it is, in levels: the steps are composed with roundings."""
 
+_MOST_HELD = 256.0
+"""Up to which whole numbers are exact in float16 and in bfloat16."""
+
 
 @dataclass(frozen=True)
 class Rounding:
@@ -55,10 +58,17 @@ class Rounding:
         """The reason for the form. place: where what is left of the constants goes."""
         if self.whole is None:
             return ""
-        held = "whole numbers are exact in half precision" if self.whole == "each" else "one whole number is the pixels' zero point"
+        held = self._held(self(exact) / self.unit) if self.whole == "each" else "one whole number is the pixels' zero point"
         left = self.left(exact)
         rest = f"what is left of the constants, up to {left:.3g} levels, is in {place}" if left else "nothing is left of the constants"
         return f"{held}; {rest}"
+
+    @staticmethod
+    def _held(levels: Array) -> str:
+        """Whether pixels of 8 bits less the whole numbers are exact: bfloat16 holds those up to 256."""
+        if levels.min() >= -1 and levels.max() <= _MOST_HELD:
+            return "whole numbers are exact in half precision"
+        return "whole numbers are subtracted, of which float16 holds those up to 2048 and bfloat16 those up to 256"
 
 
 def unit_for(weights: Sequence[NDArray[Any]], affine: Affine, *, top: float = 255.0) -> float:

@@ -16,7 +16,7 @@ from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import RAW, Picture, any_picture, picture_input, sides
-from .precision import precision
+from .precision import PARTLY, precision
 from .raising import raised
 from .reach import untouched
 from .reading import declared_inputs, read_metadata
@@ -28,6 +28,7 @@ from .written import NOTHING, REWRITTEN, VALUES, WEIGHTS, WRITTEN, changed_since
 __all__ = [
     "NOTHING",
     "OPAQUE",
+    "PARTLY",
     "RAW",
     "REWRITTEN",
     "VALUES",

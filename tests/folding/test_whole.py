@@ -90,6 +90,13 @@ def test_without_padding_the_rest_is_in_the_bias_and_what_is_whole_needs_no_chan
     assert plan_of(IMAGENET, [0.0])[1].why == ""
 
 
+@pytest.mark.parametrize(("mean", "exact"), [(123.4, True), (256.2, True), (-1.2, True), (-100.3, False), (300.4, False), (70000.4, False)])
+def test_whole_numbers_are_called_exact_only_where_all_of_half_precision_holds_them(mean, exact):
+    why = Rounding("each", 1.0, IMAGENET).why(np.full(3, mean), "the bias")
+    assert why.startswith("whole numbers are exact in half precision;") == exact
+    assert ("float16 holds those up to 2048" in why) == (not exact)
+
+
 def test_an_alpha_channel_has_no_say_in_the_one_zero_point():
     assert (plan_of(RGBA, [0.0], whole="one")[1].shift == 114).all()
     assert (Rounding("one", 1.0, Affine(np.zeros((1, 2)), np.ones(1)))(np.array([3.0, 5.0])) == 0).all()

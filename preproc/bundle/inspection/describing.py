@@ -63,6 +63,7 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
     text = model.metadata_props.get(contracts.KEY)
     contract = None if text is None else contracts.read(text, path)
     since = None if contract is None else graph.changed_since(model)
+    precision = graph.precision(model)
     return {
         "kind": "ONNX file",
         "path": str(path),
@@ -71,7 +72,8 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
         "producer": " ".join(filter(None, (model.producer_name, model.producer_version))),
         "ir_version": model.ir_version,
         "opsets": dict(model.opset_imports),
-        "precision": graph.precision(model),
+        "precision": precision.name,
+        "computes": str(precision),
         "inputs": [_value(value) for value in model.graph.inputs if value.name not in model.graph.initializers],
         "outputs": [_value(value) for value in model.graph.outputs],
         "picture": _picture(model, input_name, model_layout or (None if contract is None else contract["input"]["layout"])),

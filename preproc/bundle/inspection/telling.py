@@ -39,7 +39,7 @@ def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{word:8} {description[key]}" for word, key in (("holds", "holds"), ("note", "hint")) if description.get(key))
     if "opsets" in description:
         opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in description["opsets"].items())
-        half = "" if description["precision"] == "float32" else f", computes in {description['precision']}"
+        half = "" if description["precision"] == "float32" else f", {description['computes']}"
         yield f"file     {description['size']:,} bytes, IR version {description['ir_version']}, opsets {opsets}{half}"
     for word in ("inputs", "outputs"):
         yield from (f"{word[:-1]:8} {value['name']}: {value['dtype']} {value['shape']}" for value in description.get(word, ()))
@@ -81,7 +81,7 @@ def _network(contract: Mapping[str, Any]) -> Iterator[str]:
     labels = contract["labels"]
     if labels:
         yield f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
-    if "precision" in contract:
+    if "precision" in contract and not any(note.startswith(graph.PARTLY) for note in contract["notes"]):
         yield f"computes in {contract['precision']}"
     backbone = contract["backbone"]
     name, trained = " ".join(filter(None, (backbone["source"], backbone.get("name")))), "" if backbone["trained"] else ", untrained"
