@@ -127,6 +127,10 @@ def _pooled(source: Tracked, node: ir.Node) -> list[int]:
         reach = (kernel[at] - 1) * dilations[at] + 1
         room = shape[2 + at] + (pads[at] + pads[count + at] if automatic == "NOTSET" else 0)
         if automatic in _SAME:
+            if dilations[at] > 1:
+                raise NotFoldableError(
+                    f"runtimes disagree about the size of a dilated {node.op_type} of {automatic}", name="fold-untraceable"
+                )
             shape[2 + at] = -(-shape[2 + at] // strides[at])
         else:
             inside = shape[2 + at] + (pads[at] if automatic == "NOTSET" else 0)

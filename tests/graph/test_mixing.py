@@ -244,6 +244,11 @@ def test_what_is_read_besides_is_refused():
             {},
             "where the picture's maxima are",
         ),
+        (
+            [node("MaxPool", "x", "a", kernel_shape=[2, 2], dilations=[2, 1], auto_pad="SAME_UPPER"), conv(source="a")],
+            {},
+            "size of a dilated MaxPool",
+        ),
         ([node("ReduceMean", "x axes", "a"), conv(source="a")], {"axes": np.array([1])}, "ReduceMean mixes the channels"),
         (
             [node("Transpose", "x", "t", perm=[0, 2, 3, 1]), node("AveragePool", "t", "a", kernel_shape=[2, 2]), conv(source="a")],
