@@ -46,7 +46,14 @@ class First:
         """Weight (out, in, *kernel) and bias (out,), None without one. Raises NotFoldableError."""
         weight, bias = constant(_at(self.weight)), None if self.reader.bias is None else constant(_at(self.bias)).reshape(-1)
         if self.axes:
-            return weight.transpose(self.axes).reshape(-1, len(self.reader.slots)), bias
+            slots = len(self.reader.slots)
+            if weight.size % slots:
+                raise NotFoldableError(
+                    f"a product with {self.reader.weight}, of the shape {weight.shape}, sums over {slots} numbers of the picture as "
+                    "far as it can be followed, which does not fit",
+                    name="fold-untraceable",
+                )
+            return weight.transpose(self.axes).reshape(-1, slots), bias
         return self.reader.arranged(weight), bias
 
     def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:

@@ -24,15 +24,20 @@ class Listing(Enum):
 
 
 def listed(model: ir.Model, listing: Listing) -> list[frozenset[str]]:
-    """The names of the outputs that are made of such lists, those together that are made of the same ones."""
+    """The names of the outputs that are made of such lists, those together that have one in common, with each other or with a third: the
+    order of its rows is one for all of them, whatever else they read."""
 
     def lists(node: ir.Node) -> bool:
         return _lists(node.domain, node.op_type, node.attributes.get_int("sorted", 1), listing)
 
-    found: dict[frozenset[ir.Node], set[str]] = {}
+    found: dict[frozenset[ir.Node], frozenset[str]] = {}
     for name, nodes in made_of(model, lists).items():
-        found.setdefault(nodes, set()).add(name)
-    return [frozenset(names) for nodes, names in found.items() if nodes]
+        names = frozenset({name})
+        for others in [each for each in found if each & nodes]:
+            nodes, names = nodes | others, names | found.pop(others)
+        if nodes:
+            found[nodes] = names
+    return list(found.values())
 
 
 def exchanged(model: ir.Model, listing: Listing, *, scores_alone: bool = False) -> bytes:

@@ -114,7 +114,8 @@ _SAME = ("SAME_UPPER", "SAME_LOWER")
 
 
 def _pooled(source: Tracked, node: ir.Node) -> list[int]:
-    """The sides that a pooling leaves."""
+    """The sides that a pooling leaves. With ceil_mode a last window may begin in the picture or in the padding in front of it, and not in
+    that behind it."""
     kernel: Sequence[int] = attribute(node, "kernel_shape", [])
     count = len(kernel)
     strides, dilations = attribute(node, "strides", [1] * count), attribute(node, "dilations", [1] * count)
@@ -126,10 +127,16 @@ def _pooled(source: Tracked, node: ir.Node) -> list[int]:
         reach = (kernel[at] - 1) * dilations[at] + 1
         room = shape[2 + at] + (pads[at] + pads[count + at] if automatic == "NOTSET" else 0)
         if automatic in _SAME:
+            if dilations[at] > 1:
+                raise NotFoldableError(
+                    f"runtimes disagree about the size of a dilated {node.op_type} of {automatic}", name="fold-untraceable"
+                )
             shape[2 + at] = -(-shape[2 + at] // strides[at])
         else:
-            over = room - reach + (strides[at] - 1 if attribute(node, "ceil_mode", 0) else 0)
-            shape[2 + at] = over // strides[at] + 1
+            inside = shape[2 + at] + (pads[at] if automatic == "NOTSET" else 0)
+            windows = (room - reach) // strides[at] + 1
+            more = attribute(node, "ceil_mode", 0) and (room - reach) % strides[at] and windows * strides[at] < inside
+            shape[2 + at] = windows + bool(more)
     return shape
 
 

@@ -19,7 +19,7 @@ from .runtimes import Outputs
 
 @dataclass(frozen=True)
 class Lists:
-    """Outputs that are made of the same lists. exchanged: opens the original with the first two rows of each in each other's places.
+    """Outputs that have lists in common. exchanged: opens the original with the first two rows of each in each other's places.
     scores_alone: where the lists are sorted by scores, with these alone in each other's places; None: their order is not defined."""
 
     outputs: Set[str]
@@ -42,13 +42,18 @@ def found_rows(cases: Sequence[Case], lists: Sequence[Lists], *, progress: Progr
 
 
 def _rows(cases: Sequence[Case], names: Sequence[str], lists: Lists) -> Rows | None:
-    """From the first case that shows them."""
+    """From the first case that shows them: all outputs together, for a row of one belongs to a row of each other. None where they have not
+    as many rows in every case: they are compared where they stand then."""
     parts = parts_of(cases)
     try:
         exchanged, alone = lists.exchanged(), None if lists.scores_alone is None else lists.scores_alone()
         for ready, case in ((case.ready, _only(case, names)) for case in cases if case.ready is not None):
-            rows = _followed(exchanged(ready), case, parts)
-            if rows is None:
+            got = exchanged(ready)
+            axes = _followed(got, case, parts)
+            if len({tuple(each.expected[name].shape[axis] for each in cases) for name, axis in axes.items()}) > 1:
+                return None  # no row of the one is a row of the other, though the one may say which of the other's it is of
+            rows = Rows(axes)
+            if not axes or _apart({name: got[name] for name in axes}, _only(case, list(axes)), listing(parts, [rows])) > LEAST:
                 continue
             rows = _with_others(rows, cases, names)
             if alone is None:
@@ -65,8 +70,8 @@ def _only(case: Case, names: Sequence[str]) -> Case:
     return replace(case, expected={name: case.expected[name] for name in names})
 
 
-def _followed(got: Outputs, case: Case, parts: Mapping[str, Part]) -> Rows | None:
-    """The outputs that are the same but for their rows' places, and whose these are."""
+def _followed(got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, int]:
+    """The outputs that are the same but for their rows' places, each by itself, and the axes of these."""
     axes = dict[str, int]()
     for name, expected in case.expected.items():
         one, answer = _only(case, [name]), {name: got[name]}
@@ -76,10 +81,7 @@ def _followed(got: Outputs, case: Case, parts: Mapping[str, Part]) -> Rows | Non
             if side > 1 and _apart(answer, one, listing(parts, [Rows({name: axis})])) <= LEAST:
                 axes[name] = axis
                 break
-    rows = Rows(axes)
-    together = _only(case, list(axes))
-    same = axes and _apart({name: got[name] for name in axes}, together, listing(parts, [rows])) <= LEAST
-    return rows if same else None
+    return axes
 
 
 def _apart(got: Outputs, case: Case, parts: Mapping[str, Part]) -> float:
@@ -87,7 +89,7 @@ def _apart(got: Outputs, case: Case, parts: Mapping[str, Part]) -> float:
 
 
 def _with_others(rows: Rows, cases: Sequence[Case], names: Sequence[str]) -> Rows:
-    """With the outputs that are made of the same lists and have as many rows in every case, though their first two may be alike."""
+    """With the outputs that have a list in common and have as many rows in every case, though their first two may be alike."""
     first = next(iter(rows.axes))
     counts = [case.expected[first].shape[rows.axes[first]] for case in cases]
     axes = dict(rows.axes)

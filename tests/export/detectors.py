@@ -13,6 +13,14 @@ NMS = [
     node("GatherND", ["all_scores", "listed"], ["scores"]),
     node("Gather", ["listed", "one"], ["labels"], axis=1),
 ]
+BEST = [
+    *NMS[:-1],
+    node("Transpose", ["all_scores"], ["by_box"], perm=[0, 2, 1]),
+    node("TopK", ["by_box", "best"], ["largest", "which"], axis=2, sorted=0),
+    node("GatherND", ["which", "places"], ["label"]),
+    node("Reshape", ["label", "one_axis"], ["labels"]),
+]
+"""As NMS, but the label of a box is that of its largest score."""
 
 
 def _top_k(in_order):
@@ -28,7 +36,7 @@ def _top_k(in_order):
     ]
 
 
-LISTS = {"nms": NMS, "sorted": _top_k(1), "unsorted": _top_k(0)}
+LISTS = {"nms": NMS, "best": BEST, "sorted": _top_k(1), "unsorted": _top_k(0)}
 CONSTANTS = {
     "rows": np.array([0, -1, 4]),
     "by_class": np.array([0, 3, -1]),
@@ -37,6 +45,8 @@ CONSTANTS = {
     "least": np.float32([0.5]),
     "picture_and_box": np.array([0, 2]),
     "one": np.array(1),
+    "best": np.array([1]),
+    "one_axis": np.array([-1]),
     "k": np.array([30]),
     "flat": np.array([0, -1]),
     "classes": np.array(3),
@@ -60,7 +70,7 @@ def detector(folder, kind):
         node("Sigmoid", ["logits"], ["all_scores"]),
         *LISTS[kind],
     ]
-    front = ["n"] if kind == "nms" else ["N", 30]
+    front = ["n"] if kind in ("nms", "best") else ["N", 30]
     declared = [
         helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [*front, 4]),
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, front),

@@ -16,13 +16,14 @@ from tests.onnx_files import put
 
 LAST = 2**40
 OTHERWISE = [(0, 1), (2, 3), (1, 2), (3, LAST)]
+REVERSED = [(1, 2), (0, 1), (4, 5), (3, 4), (2, 3), (5, LAST)]
 DOUBLED = [(0, 1), (1, 2), (1, 2), (3, LAST)]
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("detectors")
-    return {kind: put(detector(folder, kind), folder / f"{kind}-out") for kind in ("nms", "sorted")}
+    return {kind: put(detector(folder, kind), folder / f"{kind}-out") for kind in ("nms", "best", "sorted")}
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def judged(bundles, tmp_path):
     return judge
 
 
-@pytest.mark.parametrize(("kind", "axis", "sorted_by"), [("nms", 0, []), ("sorted", 1, ["scores"])])
+@pytest.mark.parametrize(("kind", "axis", "sorted_by"), [("nms", 0, []), ("best", 0, []), ("sorted", 1, ["scores"])])
 def test_the_contract_and_the_report_say_which_rows_have_no_order(kind, axis, sorted_by, bundles):
     bundle = bundles[kind]
     assert of_ort(bundle.report).verdict == "passed", of_ort(bundle.report)
@@ -52,10 +53,11 @@ def test_the_contract_and_the_report_say_which_rows_have_no_order(kind, axis, so
         contract.check(bundle.contract | {"outputs": [bundle.contract["outputs"][0] | {"rows": {}}]}, "x")
 
 
-def test_boxes_in_another_order_pass_and_are_counted(judged, bundles):
-    found = judged("nms", in_order(OUTPUTS, OTHERWISE, 0))
+@pytest.mark.parametrize("kind", ["nms", "best"])
+def test_boxes_in_another_order_pass_and_are_counted(kind, judged, bundles):
+    found = judged(kind, in_order(OUTPUTS, OTHERWISE, 0))
     assert found.verdict == "passed", found.reason
-    assert 2 <= found.moved < found.rows == sum(len(sample.expected["scores"]) for sample in bundles["nms"].golden())
+    assert 2 <= found.moved < found.rows == sum(len(sample.expected["scores"]) for sample in bundles[kind].golden())
 
 
 @pytest.mark.parametrize(
@@ -64,11 +66,22 @@ def test_boxes_in_another_order_pass_and_are_counted(judged, bundles):
         ("nms", in_order(["boxes"], OTHERWISE, 0)),
         ("nms", in_order(["scores", "labels"], OTHERWISE, 0)),
         ("nms", in_order(OUTPUTS, DOUBLED, 0)),
+        ("best", in_order(["boxes", "scores"], REVERSED, 0)),
+        ("best", in_order(["labels"], REVERSED, 0)),
         ("sorted", in_order(OUTPUTS, OTHERWISE, 1)),
         ("sorted", in_order(["boxes", "labels"], OTHERWISE, 1)),
         ("sorted", in_order(OUTPUTS, DOUBLED, 1)),
     ],
-    ids=["other boxes", "other scores", "a row twice", "not sorted", "other boxes of the same scores", "a row twice, sorted"],
+    ids=[
+        "other boxes",
+        "other scores",
+        "a row twice",
+        "boxes without their labels",
+        "labels alone",
+        "not sorted",
+        "other boxes of the same scores",
+        "a row twice, sorted",
+    ],
 )
 def test_wrong_rows_fail(kind, change, judged):
     assert judged(kind, change).verdict == "failed"

@@ -74,3 +74,10 @@ def test_outputs_of_other_lists_are_apart_and_what_reads_how_many_there_are_is_o
     other = node("TopK", ["x", "k"], ["least", "of_least"], largest=0)
     model = saved(tmp_path, top_k(1), other, node("Shape", ["values"], ["sides"]), outputs=("values", "least", "sides"))
     assert sorted(map(sorted, graph.listed(model, graph.Listing.BY_SCORE))) == [["least"], ["values"]]
+
+
+def test_outputs_that_have_a_list_in_common_are_together_whatever_else_they_read(tmp_path):
+    """`sum` reads both lists, `double` that alone which `values` does not read."""
+    least, both = node("TopK", ["x", "k"], ["least", "of_least"], largest=0), node("Add", ["values", "least"], ["sum"])
+    model = saved(tmp_path, top_k(1), least, both, node("Add", ["least", "least"], ["double"]), outputs=("values", "double", "sum"))
+    assert graph.listed(model, graph.Listing.BY_SCORE) == [frozenset(["values", "double", "sum"])]

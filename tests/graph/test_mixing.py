@@ -133,6 +133,36 @@ def test_a_border_that_is_not_followed_is_seen(case, monkeypatch):
     assert difference(0, [case], [0] * 4) > 1e-2
 
 
+def summed_windows(op, equation, **options):
+    """Of 12x11: the windows of a pool, added up along one side, and a product with those along the other."""
+    nodes = [
+        helper.make_node(op, ["x"], ["p"], ceil_mode=1, **options),
+        node("ReduceSum", "p down", "s", keepdims=1),
+        node("Einsum", "s k", "q", equation=equation),
+        node("Add", "q b", "y"),
+    ]
+    rng = np.random.default_rng(0)
+    return model(nodes, {"down": np.array([2]), "k": rng.normal(size=(3, 4, 4)), "b": rng.normal(size=(1, 1, 4))}, rank=3)
+
+
+@pytest.mark.parametrize("op", ["AveragePool", "MaxPool"])
+def test_a_last_window_that_would_begin_in_the_padding_behind_is_none(op):
+    """Along both sides: the sixth of 12 rows in steps of 3 from -1, the fifth of 11 columns in steps of 3 from -1."""
+    pool = {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [1, 1, 1, 1]}
+    steps, x = imagenet("BGR"), pixels("BGR", size=SIZE)
+    (want,) = doubled(summed_windows(op, "nchw,ckw->nhk", **pool), "x", reference.apply(steps, x))
+    made = summed_windows(op, "nchw,ckw->nhk", **pool)
+    graph.attach(made, steps, spec("BGR", size=SIZE), fold="require")
+    (got,) = doubled(made, "pixels", x)
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9 * np.abs(want).max())
+
+
+def test_a_product_that_does_not_fit_what_was_followed_is_refused():
+    made = summed_windows("MaxPool", "nchw,ckw->nhk", kernel_shape=[1, 1], strides=[1, 2])  # six columns, and a matrix for four
+    with pytest.raises(NotFoldableError, match=r"k, of the shape \(3, 4, 4\), sums over 18 numbers .* does not fit"):
+        graph.attach(made, imagenet("BGR"), spec("BGR", size=SIZE), fold="require")
+
+
 def negated(color):
     return [FromPixels(layout="NHWC", color=color), Rescale(scale=-1 / 255), Rescale(offset=0.5, scale=1)]
 
@@ -213,6 +243,11 @@ def test_what_is_read_besides_is_refused():
             [helper.make_node("MaxPool", ["x"], ["a", "places"], kernel_shape=[2, 2]), conv(source="a")],
             {},
             "where the picture's maxima are",
+        ),
+        (
+            [node("MaxPool", "x", "a", kernel_shape=[2, 2], dilations=[2, 1], auto_pad="SAME_UPPER"), conv(source="a")],
+            {},
+            "size of a dilated MaxPool",
         ),
         ([node("ReduceMean", "x axes", "a"), conv(source="a")], {"axes": np.array([1])}, "ReduceMean mixes the channels"),
         (

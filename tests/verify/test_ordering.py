@@ -76,3 +76,16 @@ def test_a_file_that_does_not_run_with_other_nodes_keeps_its_order():
 def test_outputs_of_other_lists_have_orders_of_their_own():
     found = found_rows([case()], [lists(swapped("boxes"), names=("boxes",)), lists(swapped("scores"), names=("scores",))])
     assert [[*rows.axes] for rows in found] == [["boxes"], ["scores"]]
+
+
+def test_outputs_of_a_list_in_common_that_have_not_as_many_rows_are_compared_where_they_stand():
+    """In one case they have: by chance."""
+    fewer = OUTPUTS | {"scores": SCORES[:, :3]}
+    for outputs in (fewer, OUTPUTS):
+        answer = swapped("boxes") | {"scores": outputs["scores"][:, [1, 0, *range(2, outputs["scores"].shape[1])]]}
+        assert found_rows([case(outputs), case(fewer)], [lists(answer, names=("boxes", "scores"))]) == ()
+
+
+def test_outputs_of_a_list_in_common_whose_rows_do_not_change_places_together_are_compared_where_they_stand():
+    apart = OUTPUTS | {"boxes": BOXES[:, [1, 0, 2, 3]], "scores": SCORES[:, [0, 2, 1, 3]]}
+    assert found_rows([case()], [lists(apart, names=("boxes", "scores"))]) == ()
