@@ -1,6 +1,7 @@
 """The models of a job that is brought to 8 bits: the one that takes pixels, and the bare network that takes ready values."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from ..bundle import contract as contracts
 from ..errors import NotFoldableError
 from ..host import Progress
 from ..oracle import reference
-from ..sources import PixelsSpec
+from ..sources import Recipe
+from ..verify.runtimes import evaluate
 from .bare import Bare, bare_file
 from .job import Eight, Job
 from .quantizing import quantized
@@ -20,33 +22,54 @@ from .quantizing import quantized
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+SEEN = 16
+"""Of how many pictures the largest value at the first layer is taken."""
 
-def in_eight_bits(model: "ir.Model", pixels: PixelsSpec, eight: Eight, done: graph.Attached) -> "tuple[ir.Model, tuple[str, ...]]":
-    """The model that takes pixels, quantized, and notes. done: what was attached in front of it."""
+
+def in_eight_bits(
+    model: "ir.Model", recipe: Recipe, eight: Eight, done: graph.Attached
+) -> "tuple[ir.Model, graph.Attached, tuple[str, ...]]":
+    """The model that takes pixels, quantized, and notes. done: what was attached in front of it, and is now."""
 
     def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
         return ({contracts.INPUT: picture} for picture in eight.calibration.pictures())
 
+    border = tuple(_border(model, feeds, done))
     made = quantized(model, feeds, eight.calibration.count, eight.asked, done.held)
-    return made, (*eight.calibration.notes, *_border(done), *_pixels_quantized(made, pixels, eight, done))
+    done, told = _with_pixels(made, recipe, eight, done)
+    unasked = eight.asked.without_openvino(recipe.steps)
+    not_asked = () if unasked is None else (f"OpenVINO is not asked: {unasked}",)
+    return made, done, (*eight.calibration.notes, *border, *told, *not_asked)
 
 
-def _border(done: graph.Attached) -> Iterator[str]:
-    if done.border:
-        yield f"border: nearest: padding is up to {done.border:.3g} grey levels from the mean that it stands for"
+def _border(model: "ir.Model", feeds: Callable[[], Iterator[Mapping[str, NDArray[Any]]]], done: graph.Attached) -> Iterator[str]:
+    """What padding that is only near costs, as a share of the largest that the first layers make of the pictures."""
+    if not done.near:
+        return
+    told = f"border: nearest: padding is up to {done.near:.3g} grey levels from the mean that it stands for"
+    if not done.border:
+        yield f"{told}; what the first layer makes of that was not computed"
+        return
+    names, largest = list(done.border), np.zeros(len(done.border))
+    for feed in itertools.islice(feeds(), SEEN):
+        (made,) = evaluate(graph.ending(model, names), [feed])
+        largest = np.maximum(largest, [np.abs(values).max() for values in made])
+    share = max(error / most for error, most in zip(done.border.values(), largest, strict=True) if error)
+    most = max(done.border.values())
+    yield f"{told}; the first layer's largest error by that is {most:.2e}, {share:.1e} of the largest value that it makes of the pictures"
 
 
-def _pixels_quantized(made: "ir.Model", pixels: PixelsSpec, eight: Eight, done: graph.Attached) -> Iterator[str]:
+def _with_pixels(made: "ir.Model", recipe: Recipe, eight: Eight, done: graph.Attached) -> tuple[graph.Attached, tuple[str, ...]]:
     """Makes the pixels the quantized tensor, in place; or says why not."""
     if not done.folded:
-        yield f"the pixels are not the quantized tensor: {done.reason}"
-    elif eight.asked.target == "tensorrt":
-        yield "for TensorRT, which takes uint8 into a Cast alone: pixels less 128 are its int8; TensorRT itself was not run"
-    else:
-        try:
-            graph.quantize_pixels(graph.any_picture(made, contracts.INPUT, pixels.whole_layout), pixels.channels, pixels.size)
-        except NotFoldableError as error:
-            yield f"a QuantizeLinear stays between the pixels and the first layer: {error}"
+        return done, (f"the pixels are not the quantized tensor: {done.reason}",)
+    if eight.asked.target == "tensorrt":
+        return done, ("for TensorRT, which takes uint8 into a Cast alone: pixels less 128 are its int8; TensorRT itself was not run",)
+    try:
+        done, _ = graph.hand_over(made, contracts.INPUT, recipe.pixels, recipe.ready_size, done)
+    except NotFoldableError as error:
+        return done, (f"a QuantizeLinear stays between the pixels and the first layer: {error}",)
+    return done, ()
 
 
 def bare_in_eight_bits(job: Job, eight: Eight, exported: "ir.Model | None", folder: Path, progress: Progress) -> Bare:

@@ -1,11 +1,12 @@
 """What is to be made, as a value."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..sources import Recipe
+from ..steps import Step
 from ..verify import inputs
 from .quantizing import Calibration, Quantization
 
@@ -28,6 +29,10 @@ class Eight:
         """For the contract."""
         asked = {key: getattr(self.asked, key) for key in ("format", "per_channel", "method", "border", "target")}
         return asked | {"pictures": self.calibration.count}
+
+    def runtimes(self, steps: Iterable[Step]) -> tuple[str, ...]:
+        """That decide, beside those that always do."""
+        return () if self.asked.without_openvino(steps) else ("openvino-cpu",)
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def _attached(job: Job, bare: "ir.Model | None") -> "tuple[ir.Model, list[dict[s
         by_name = {value.name: value for value in model.graph.outputs}
         model.graph.outputs[:] = [by_name[name] for name in recipe.backbone.outputs]
     if job.eight is not None:
-        model, told = in_eight_bits(model, recipe.pixels, job.eight, made[0])
+        model, made[0], told = in_eight_bits(model, recipe, job.eight, made[0])
         notes += told
     entries = []
     for view, done in zip(views, made, strict=True):

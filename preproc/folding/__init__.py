@@ -6,13 +6,14 @@ Never: a mean in the bias of a zero-padded convolution.
 
 from . import guard
 from .adding import added
+from .arithmetic import seen_everywhere
 from .convolutions import rewrite, spoil_border
 from .eight import Eight, on_grid, scales_of, with_fine_constant
 from .guard import RAW, InputEffect, described
 from .joining import concatenate
 from .look import Look, clearest, is_single
 from .planes import BRIGHTEST, Planes, Rows
-from .planning import plan_for
+from .planning import FoldPlan, plan_for
 from .tracked import Tracked
 from .trail import Reader, Trail, common_through
 from .whole import Whole, unit_for
@@ -21,6 +22,7 @@ __all__ = [
     "BRIGHTEST",
     "RAW",
     "Eight",
+    "FoldPlan",
     "InputEffect",
     "Look",
     "Planes",
@@ -40,6 +42,7 @@ __all__ = [
     "plan_for",
     "rewrite",
     "scales_of",
+    "seen_everywhere",
     "spoil_border",
     "unit_for",
     "with_fine_constant",

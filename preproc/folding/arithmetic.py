@@ -55,6 +55,12 @@ def folded_weights(
     return rounded, None if bias is None and not new_bias.any() else as_dtype(new_bias, dtype)
 
 
+def seen_everywhere(weight: NDArray[Any], off: Array, reader: Reader, after: Slots) -> Array:
+    """(out,) what an operation makes of a picture whose channels are `off` more everywhere, padding included. weight, after: as
+    folded_weights()'s."""
+    return _sums(weight.astype(np.float64), after(off) - after(0 * off), reader.groups)
+
+
 def parts_of(weight: NDArray[Any], plan: FoldPlan, reader: Reader, after: Slots) -> tuple[Array, Array]:
     """Of the new weights, before they are rounded, those of the pixels and those of the appended channel: (out, numbers) each. Of a
     convolution without groups."""
@@ -74,7 +80,7 @@ def _anchor(plan: FoldPlan, reader: Reader, after: Slots) -> tuple[Array, Array]
     pixel = plan.affine.nearest(np.full(plan.affine.channels_out, value))
     left = np.append(pixel - plan.shift, [] if plan.constant is None else plan.constant)
     found = after(left), reader.slots(plan.affine(pixel))
-    if plan.constant is not None or not reader.pads or plan.border:
+    if plan.constant is not None or not reader.pads or plan.border is not None:
         return found
     one, other = (
         np.where(np.isfinite(slots.borders[0]), slots.borders[0], values)

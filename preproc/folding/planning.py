@@ -22,8 +22,8 @@ class FoldPlan:
     affine: A, pixels to model-ready values, which the weights take up.  after: for each reader, what stands along its axis behind the fold.
     At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
     holds `constant` everywhere is appended, of which each of A's channels takes up `extra` times as much, (channels_out,).
-    why: the reason for the form, where whole numbers were asked for.  border: how far padding is from what it was, in levels of the
-    pixels: more than 0 only where that was asked for.
+    why: the reason for the form, where whole numbers were asked for.  border: by how much more than what is subtracted padding stood for,
+    (channels_in,), in what the pixels are counted in then; None, for not at all, unless that was asked for.
     """
 
     affine: Affine
@@ -32,7 +32,7 @@ class FoldPlan:
     constant: float | None = None
     extra: Array | None = None
     why: str = ""
-    border: float = 0.0
+    border: Array | None = None
 
     @property
     def form(self) -> str:
@@ -86,7 +86,7 @@ def plan_for(
         exact = _shift(readers, after, pixel)
         if nearest or not rounding.left(exact):
             why = rounding.why(exact, "the bias, and padding is off by it, as was asked for")
-            return FoldPlan(affine, after, rounding(exact), why=why, border=rounding.left(exact))
+            return FoldPlan(affine, after, rounding(exact), why=why, border=exact - rounding(exact) if rounding.left(exact) else None)
     if ordered == 2:
         raise NotFoldableError(
             f"{rounding.no_pixel} maps to the padding value, and no appended channel tells what is the largest of pixels and padding",

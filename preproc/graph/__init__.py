@@ -7,16 +7,15 @@ Never: a message that was not understood and is changed all the same; a file tha
 from .agreement import OPAQUE, disagreements, landing, record, stamp
 from .alone import alone
 from .constants import constant
-from .editing import Attached, attach, opened, uncorrected_border
+from .editing import Attached, attach, hand_over, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
-from .handling import handling
+from .handling import ending, handling
 from .held import Held
 from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
 from .others import others, promised_others
 from .picture import RAW, Picture, any_picture, picture_input, sides
-from .pixels import quantize_pixels
 from .precision import precision
 from .raising import raised
 from .reach import untouched
@@ -49,10 +48,12 @@ __all__ = [
     "declared_inputs",
     "digests",
     "disagreements",
+    "ending",
     "exchanged",
     "fingerprint",
     "follow",
     "freed",
+    "hand_over",
     "handling",
     "inlined",
     "landing",
@@ -66,7 +67,6 @@ __all__ = [
     "picture_input",
     "precision",
     "promised_others",
-    "quantize_pixels",
     "raised",
     "read_metadata",
     "record",

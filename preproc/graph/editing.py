@@ -1,7 +1,7 @@
 """A bare model with its preprocessing in front: the one path by which every ONNX file of this project is made."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -26,18 +26,21 @@ from .walk import first_convolutions, follow
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
     form: "cast", "subtract" or "append", what is left at run time, or "quantized", nothing.  why: the reason for it, where there is one.
-    convolutions: the names of the rewritten weights.  border: how far padding is from what it was, in levels, where that was asked for.
-    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  held: what is on a grid of 8
-    bits, where that was asked for."""
+    convolutions: the names of the rewritten weights.  near: how far padding is from what it was, in grey levels, where
+    that was asked for.  border: by the name of what each first layer makes, the largest error of that there.
+    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  levels: these, where they are
+    whole and something else comes behind them.  held: what is on a grid of 8 bits, where that was asked for."""
 
     folded: bool
     reason: str | None
     form: str | None = None
     why: str = ""
     convolutions: tuple[str, ...] = ()
-    border: float = 0.0
+    near: float = 0.0
+    border: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     moved: Moved | None = None
+    levels: Moved | None = None
     held: Held | None = None
 
 
@@ -69,7 +72,8 @@ def attach(
     picture.check_fits(pixels, channels=ready, size=size)
     prefix = _check_names(model, taker, name, again=again)
     opset = model.opset_imports.get("", 0)
-    quantized = fold != "off" and quantizes(picture, ready, size) and are_whole(step for step in steps if isinstance(step, Geometry))
+    are_levels = are_whole(step for step in steps if isinstance(step, Geometry))
+    quantized = fold != "off" and quantizes(picture, ready, size) and are_levels
     asked = "auto" if quantized else fold
     left, done = _fold(asked, lambda: fold_into(picture, steps, pixels, channels=ready, size=size, opset=opset, wide=wide, eight=eight))
     done = replace(done, notes=tuple(_notes(model, done)))
@@ -89,28 +93,38 @@ def attach(
     insert(model.graph, taker, value, builder, output)
     if eight is not None and left is not None:
         done = replace(done, held=held_of(output, left.found, int(left.zero)))
+    if left is not None and left.near is not None:
+        done = replace(done, near=left.near.levels, border=left.near.errors(output, picture.layout, size))
     unseen = pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None)
     whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if unseen else None
-    done = replace(done, moved=whole or builder.moved)
+    done = replace(done, moved=whole or builder.moved, levels=builder.moved if are_levels else None)
     if not quantized:
         return done
-    return _with_pixels(any_picture(model, name, pixels.whole_layout), pixels, size, builder, done, required=fold == "require")
-
-
-def _with_pixels(picture: Picture, pixels: PixelsSpec, size: Sides, builder: Builder, done: Attached, *, required: bool) -> Attached:
-    """The pixels `picture`, or the whole grey levels behind resizes and crops, as what the model quantizes first; or why not."""
-    if builder.moved is not None:
-        value = next(made for node in builder.nodes for made in node.outputs if made.name == builder.moved.to)
-        value.type = ir.TensorType(builder.moved.dtype)
-        picture = replace(picture, value=value, layout=builder.moved.layout)
-    size = pixels.size if builder.moved is None else size
     try:
-        why = quantize_pixels(picture, pixels.channels, size)
+        done, why = hand_over(model, name, pixels, size, done)
     except NotFoldableError as error:
-        if required:
+        if fold == "require":
             raise
-        return replace(done, reason=str(error), notes=(*done.notes, *blurred(picture, pixels.channels, size)))
-    return replace(done, folded=True, reason=None, form="quantized", why=why, moved=builder.moved)
+        return replace(done, reason=str(error), notes=(*done.notes, *blurred(*_levels(model, name, pixels, size, done))))
+    return replace(done, folded=True, reason=None, form="quantized", why=why)
+
+
+def hand_over(model: ir.Model, name: str, pixels: PixelsSpec, size: Sides, done: Attached) -> tuple[Attached, str]:
+    """Makes the pixels, the input of that name, or the whole grey levels behind resizes and crops, what the model quantizes first, in
+    place; and tells why that is the same. size: of the latter. Raises NotFoldableError as quantize_pixels() does."""
+    why, levels = quantize_pixels(*_levels(model, name, pixels, size, done))
+    if done.moved is None or done.moved != done.levels:
+        return done, why
+    return replace(done, moved=replace(done.moved, to=levels, dtype=ir.DataType.UINT8)), why
+
+
+def _levels(model: ir.Model, name: str, pixels: PixelsSpec, size: Sides, done: Attached) -> tuple[Picture, int, Sides]:
+    picture = any_picture(model, name, pixels.whole_layout)
+    if done.levels is None:
+        return picture, pixels.channels, pixels.size
+    value = next(made for node in model.graph for made in node.outputs if made.name == done.levels.to)
+    value.type = ir.TensorType(done.levels.dtype)
+    return replace(picture, value=value, layout=done.levels.layout), pixels.channels, size
 
 
 def _check_names(model: ir.Model, taker: ir.Value, name: str, *, again: bool) -> str:
@@ -152,7 +166,7 @@ def _fold(fold: str, into: Callable[[], Left]) -> tuple[Left | None, Attached]:
         if fold == "require":
             raise
         return None, Attached(False, str(error))
-    return left, Attached(True, None, left.form, left.why, left.convolutions, left.border)
+    return left, Attached(True, None, left.form, left.why, left.convolutions)
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:

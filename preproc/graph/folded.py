@@ -11,6 +11,7 @@ from ..folding import Eight, Whole, on_grid, plan_for, rewrite, unit_for, with_f
 from ..sources import PixelsSpec
 from ..steps import Affine, Sides, Step, are_whole, split_affine_end, subtract_steps
 from .first_convolutions import First
+from .near import Near
 from .picture import HALF, Picture
 from .walk import first_convolutions, follow
 from .wider import widened
@@ -19,17 +20,17 @@ from .wider import widened
 @dataclass(frozen=True)
 class Left:
     """In front of the first convolutions: steps, and a channel that holds `constant` everywhere, unless that is None.
-    form, why, border: as FoldPlan's.  convolutions: the names of the weights that took up the rest.  zero: what is subtracted from
-    the first channel.  found: what reads what is left."""
+    form, why: as FoldPlan's.  convolutions: the names of the weights that took up the rest.  zero: what is subtracted from the first
+    channel.  found: what reads what is left.  near: where padding is only near to what it was, by how much, and what that is."""
 
     steps: Sequence[Step]
     constant: float | None
     form: str
     why: str
     convolutions: tuple[str, ...]
-    border: float
     zero: float
     found: Sequence[First]
+    near: Near | None
 
 
 def fold_into(
@@ -77,7 +78,8 @@ def fold_into(
         walk.forget_shapes()
     names = tuple(sorted({str(item.constants[0].name) for item in walk.found}))
     left = [*kept, *subtract_steps(plan.shift, unit=unit)]
-    return Left(left, plan.constant, plan.form, plan.why, names, plan.border, float(plan.shift[0]), walk.found)
+    near = None if plan.border is None else Near.of(walk.found, plan)
+    return Left(left, plan.constant, plan.form, plan.why, names, float(plan.shift[0]), walk.found, near)
 
 
 def _check_channels(found: Sequence[First]) -> None:

@@ -11,6 +11,9 @@ from ..folding import scales_of
 from .first_convolutions import First
 from .moves import MOVES
 
+SAME = frozenset((*MOVES, "Split", "Identity", "Dropout"))
+"""Operators behind which a level is the level that it was."""
+
 
 @dataclass(frozen=True)
 class Held:
@@ -32,7 +35,7 @@ def held_of(entry: ir.Value, found: Sequence[First], zero: int) -> Held:
         while on_the_way:
             value = on_the_way.pop()
             maker = value.producer()
-            if value in levels or maker is None or maker.op_type not in MOVES:
+            if value in levels or maker is None or maker.op_type not in SAME:
                 continue
             levels.add(value)
             on_the_way += [source for source in maker.inputs if source is not None]

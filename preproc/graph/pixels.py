@@ -9,10 +9,12 @@ import onnx_ir as ir
 
 from ..errors import NotFoldableError
 from ..steps import Sides
+from .builder import Builder
 from .constants import constant
 from .first_convolutions import replace_input
 from .grid import CARRIED, GRIDS, OURS, Grid, Landing, land
 from .picture import Picture
+from .rules import paddings
 from .unread import drop
 
 MOVED = frozenset(("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice", "Gather"))
@@ -28,9 +30,9 @@ def quantizes(picture: Picture, channels: int, size: Sides = (None, None)) -> bo
     return bool(landing.grids or landing.taken or landing.dynamic)
 
 
-def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None)) -> str:
+def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None)) -> tuple[str, str]:
     """Makes the pixels `picture`, uint8, or grey levels behind resizes and crops that are whole, the quantized tensor, in place; returns
-    how, for people.
+    how, for people, and the tensor's name.
 
     channels: of the pixels.  size: (height, width), where the graph leaves them free. Raises NotFoldableError with the reason, and leaves
     the graph as it is, where any of the 256 levels of a channel becomes another number, or something else reads the pixels.
@@ -46,13 +48,11 @@ def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None))
     now = {picture.value: levels}
     for node in landing.nodes:
         read = [(index, now[source]) for index, source in enumerate(node.inputs) if source is not None and source in now]
-        if node.op_type not in CARRIED:
-            now[node.outputs[0]] = read[0][1]
+        if node.op_type not in CARRIED or node.op_type == "Pad":
+            now[node.outputs[0]] = _beside(landing, node, read[0][1], filling) if node.op_type == "Pad" else read[0][1]
             continue
         for index, source in read:
             node.replace_input_with(index, source)
-        if node.op_type == "Pad":
-            replace_input(landing.graph, node, 2, np.array(filling, np.uint8))
         if node.op_type != "Shape":
             for made in node.outputs:
                 made.dtype = ir.DataType.UINT8
@@ -63,7 +63,7 @@ def quantize_pixels(picture: Picture, channels: int, size: Sides = (None, None))
         for made in node.outputs:
             drop(made)
     names = ", ".join(grid.name for grid in landing.grids)
-    return f"each of the 256 levels of each channel is the number that {names} would make of it"
+    return f"each of the 256 levels of each channel is the number that {names} would make of it", str(levels.name)
 
 
 def blurred(picture: Picture, channels: int, size: Sides = (None, None)) -> list[str]:
@@ -122,6 +122,29 @@ def _filling(landing: Landing) -> int | None:
     if len(padded) > 1 or len(found) > 1 or any("pads" in node.attributes for node in padded):
         raise NotFoldableError("the picture is padded in several ways before it is quantized", name="fold-quantized-grid")
     return next(iter(found), None)
+
+
+def _beside(landing: Landing, pad: ir.Node, levels: ir.Value, filling: int | None) -> ir.Value:
+    """What `pad` made, of uint8: channels that hold `filling` beside the levels, one of which tells how large they are. ONNX Runtime's CUDA
+    provider pads no uint8, but has all of these operators for it (tests/cuda_kernels.json)."""
+    pads, _ = paddings(landing.tracked, pad)
+    axis = next(at for at, both in enumerate(pads) if any(both))
+    name = str(pad.outputs[0].name)
+    b = Builder(ir.DataType.UINT8, 0, opset=landing.graph.opset_imports.get("", 0), prefix=name)
+    shape = b.add("Shape", b.add("Slice", levels, *(np.array([number], np.int64) for number in (0, 1, axis))))
+
+    def channels(count: int) -> list[ir.Value]:
+        alike = np.full([count if at == axis else 1 for at in range(len(pads))], filling, np.uint8)
+        return [b.add("Expand", alike, shape)] if count else []
+
+    before, behind = map(channels, pads[axis])
+    made = b.add("Concat", *before, levels, *behind, axis=axis)
+    made.type = ir.TensorType(ir.DataType.UINT8)
+    pad.outputs[0].name, made.name = f"{name}/floats", name  # the one goes, whose name is known
+    for value in b.constants:
+        landing.graph.register_initializer(value)
+    landing.graph.insert_before(pad, b.nodes)
+    return made
 
 
 def _hand_over(landing: Landing, grid: Grid, pixels: ir.Value) -> None:

@@ -1,13 +1,16 @@
 """Networks brought to 8 bits: uint8 pixels are the quantized tensor, and the bundle is verified."""
 
 import dataclasses
+import re
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from preproc.bundle import open_bundle
+from preproc.bundle.inspection import describe
 from preproc.errors import PreprocError, VerificationError
 from preproc.export import quantize, quantize_bundle, verify_bundle
 from preproc.sources import parse_recipe
@@ -52,7 +55,7 @@ def test_pixels_are_the_quantized_tensor_and_the_bundle_is_verified_again(tmp_pa
     front, node = [], made[next(node for node in graph.node if node.op_type == "Conv").input[0]]
     while node is not None:
         front, node = [node, *front], made.get(node.input[0])
-    assert [node.op_type for node in front] == ["Transpose", "Pad", "DequantizeLinear"]
+    assert [node.op_type for node in front] == ["Transpose", "Concat", "DequantizeLinear"]
     scale, zero = (held[name] for name in front[-1].input[1:])
     assert (scale, zero) == (1.0, np.rint(255 * np.mean([0.5, 0.4, 0.3])))
     assert not graph.output[0].name.endswith("Output")
@@ -86,6 +89,29 @@ def test_for_tensorrt_there_is_int8_alone_zero_points_are_0_and_pixels_go_into_a
     assert held["b"].dtype == np.float32
 
 
+@pytest.mark.parametrize(("mean", "form", "size"), [([0.5, 0.4, 0.3], "append", "fast"), ([0.4, 0.4, 0.4], "subtract", "exact")])
+def test_whole_grey_levels_behind_a_resize_are_the_quantized_tensor(mean, form, size, tmp_path):
+    """Also of pictures whose levels do not reach 0 and 255, of which a quantizer would make a finer grid."""
+    hand_made(tmp_path)
+    resize = {"step": "resize", "size": [24, 20], "interpolation": "bilinear", "form": size}
+    steps = [resize, {"step": "rescale"}, {"step": "normalize", "mean": mean, "std": [0.2, 0.2, 0.2], "unit": "0-1"}]
+    taken = {"layout": "NHWC", "color": "RGB", "size": [48, 40]}
+    images = pictures(tmp_path / "large", 12, size=(48, 40), std=10)
+    bundle = quantize_bundle(recipe(tmp_path, steps=steps, pixels=taken), tmp_path / "out", images=images)
+    fold = bundle.contract["fold"]["onnx"]
+    assert (fold["form"], fold["moved"]["dtype"], fold["effective"]["matrix"][0][0]) == (form, "uint8", 1)
+    graph, held = nodes(bundle.folder / "model.onnx")
+    made = {value: node for node in graph.node for value in node.output}
+    node = made[next(node for node in graph.node if node.op_type == "Conv").input[0]]
+    assert (node.op_type, held[node.input[1]]) == ("DequantizeLinear", 1.0)
+    levels = made[node.input[0]]
+    levels = made[levels.input[0]] if form == "append" else levels
+    assert (levels.op_type, levels.attribute[0].i) == ("Cast", TensorProto.UINT8)
+    unasked = any(note.startswith("OpenVINO is not asked: it reads a resize") for note in bundle.contract["notes"])
+    assert unasked == (size == "fast")
+    assert describe(bundle.folder)["agreement"]["agrees"]
+
+
 def test_what_does_not_fold_is_quantized_behind_its_steps(tmp_path, folder):
     hand_made(tmp_path)
     steps = [{"step": "rescale"}, {"step": "standardize"}]
@@ -97,9 +123,31 @@ def test_what_does_not_fold_is_quantized_behind_its_steps(tmp_path, folder):
 def test_a_border_that_is_near_is_told(tmp_path, folder):
     hand_made(tmp_path)
     steps = [{"step": "rescale"}, {"step": "normalize", "mean": [0.41, 0.4, 0.39], "std": [0.2, 0.2, 0.2], "unit": "0-1"}]
-    contract = quantize_bundle(recipe(tmp_path, steps=steps), tmp_path / "out", images=folder, border="nearest").contract
-    assert contract["fold"]["onnx"]["form"] == "subtract"
-    assert "border: nearest: padding is up to 2.55 grey levels from the mean that it stands for" in contract["notes"]
+    bundle = quantize_bundle(recipe(tmp_path, steps=steps), tmp_path / "out", images=folder, border="nearest")
+    assert bundle.contract["fold"]["onnx"]["form"] == "subtract"
+    (note,) = [note for note in bundle.contract["notes"] if note.startswith("border: ")]
+    told = re.fullmatch(
+        "border: nearest: padding is up to 2.55 grey levels from the mean that it stands for; the first layer's largest error by that is "
+        r"(\S+), (\S+) of the largest value that it makes of the pictures",
+        note,
+    )
+    _, held = nodes(bundle.folder / "model.onnx")
+    weight = (held["w_quantized"].astype(float) - 128) * held["w_scale"].reshape(-1, 1, 1, 1)
+    ring = np.zeros((1, 3, 26, 22)) + np.array([2.55, 0, -2.55]).reshape(1, 3, 1, 1)
+    ring[:, :, 1:-1, 1:-1] = 0
+    worst = np.abs(products(ring, weight)).max()  # what padding has in the exact form, and not here
+    assert float(told[1]) == pytest.approx(worst, rel=5e-3)
+    photos = np.stack([np.asarray(Image.open(file), float) for file in sorted(folder.iterdir())]).transpose(0, 3, 1, 2)
+    ready = (photos / 255 - np.array([0.41, 0.4, 0.39]).reshape(1, 3, 1, 1)) / 0.2
+    _, before = nodes(tmp_path / "m.onnx")
+    seen = products(np.pad(ready, [(0, 0), (0, 0), (1, 1), (1, 1)]), before["w"]) + before["b"]
+    assert float(told[2]) == pytest.approx(worst / np.abs(seen).max(), rel=0.05)
+
+
+def products(padded, weight):
+    """The convolution of hand_made(), behind its padding."""
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
+    return np.einsum("nchwij,ocij->nhwo", windows, weight)
 
 
 def fixed(tmp_path):

@@ -8,10 +8,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from preproc import graph
 from preproc.bundle.inspection import describe
 from preproc.errors import VerificationError
 from preproc.export import attach, verify_bundle
+from preproc.graph.pixels import quantize_pixels
 from preproc.sources import PixelsSpec
 from preproc.steps import Rescale
 from preproc.verify import FLOAT64
@@ -73,7 +73,7 @@ def test_damage_is_noticed(damage, bundle, tmp_path):
 
 
 def test_swapped_channels_are_not_published(tmp_path, monkeypatch):
-    real = graph.quantize_pixels
+    real = quantize_pixels
 
     def wrong(*given):
         done = real(*given)

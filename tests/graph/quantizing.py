@@ -47,6 +47,22 @@ def quantizing(path, scale=1 / 255, zero=0, *, dtype=np.uint8, layout="NCHW", op
     return saved(path, nodes, {name: array for name, array in arrays.items() if name in used}, LAYOUTS[layout], opset=opset, more=more)
 
 
+def appended(path, dtype=np.uint8, zero=118, *, before=0, opset=17):
+    """As a quantizer leaves pixels that are folded with a constant channel: whole numbers, a scale of 1."""
+    front = [
+        node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        node("Transpose", ["floats"], ["t"], perm=[0, 3, 1, 2]),
+        node("Sub", ["t", "middle"], ["u"]),
+        node("Pad", ["u", "pads", "one"], ["ready"], mode="constant"),
+    ]
+    proto = onnx.load(quantizing(path, 1, zero, dtype=dtype, channels=4, front=front, opset=opset))
+    weights = {"middle": np.float32(118), "one": np.float32(1), "pads": np.array([0, before, 0, 0, 0, 1 - before, 0, 0])}
+    proto.graph.initializer.extend(numpy_helper.from_array(np.asarray(array), key) for key, array in weights.items())
+    proto.graph.input[0].CopyFrom(helper.make_tensor_value_info("pixels", TensorProto.UINT8, LAYOUTS["NHWC"]))
+    onnx.save(proto, path)
+    return path
+
+
 def saved(path, nodes, arrays, shape, *, opset=17, more=(), kind=TensorProto.FLOAT):
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 5]), *more]
     weights = [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()]

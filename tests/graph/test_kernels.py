@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from preproc import graph, steps
 from preproc.errors import PreprocError
+from preproc.graph.pixels import quantize_pixels
 from preproc.sources import PixelsSpec
 from preproc.steps import (
     CenterCrop,
@@ -24,6 +25,7 @@ from preproc.steps import (
 from preproc.verify.runtimes import onnxruntime
 from tests.conftest import ROOT
 from tests.graph.forms import FORMS
+from tests.graph.quantizing import appended
 from tests.onnx_files import STEPS, alone, hand_made
 
 TABLE = json.loads((ROOT / "tests" / "cuda_kernels.json").read_text())["kernels"]
@@ -191,6 +193,16 @@ def test_folded_files_have_them_too(tmp_path, form, fold, opset, dtype):
     kinds = [node.op_type for node in made.graph.node if node.name.startswith("preproc/")]
     assert "Pad" in kinds
     assert not strays(nodes(made), "preproc/")
+
+
+@pytest.mark.parametrize("opset", [13, 18, 21])
+def test_a_channel_beside_pixels_that_are_the_quantized_tensor_has_them_too(tmp_path, opset):
+    model = graph.load(appended(tmp_path / "m.onnx", opset=opset))
+    quantize_pixels(graph.any_picture(model, "pixels", "NHWC"), 3)
+    graph.save(model, tmp_path / "out.onnx")
+    made = list(nodes(onnx.load(tmp_path / "out.onnx")))
+    assert {"Slice", "Expand", "Concat"} <= {node.proto.op_type for node in made if node.made == {"uint8"}}
+    assert not strays(made)
 
 
 def small(node, kind, *, opset=18, constants=()):

@@ -1,10 +1,12 @@
 """How a network is to be brought to 8 bits, as a value."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import check_choice
 from ...folding import Eight
+from ...steps import Resampling, Step
 
 FORMATS = ("qdq",)
 """QuantizeLinear and DequantizeLinear around float operators, which runtimes fuse: what ONNX Runtime, OpenVINO and TensorRT read."""
@@ -38,7 +40,11 @@ class Quantization:
         """Of the fold. TensorRT's zero points are 0, and a level less 128 is an int8."""
         return Eight(128 if self.target == "tensorrt" else "one", self.border == "nearest")
 
-    @property
-    def runtimes(self) -> tuple[str, ...]:
-        """That decide, beside those that always do. OpenVINO's products of int8 and int8 saturate on x86 without VNNI."""
-        return () if self.target == "tensorrt" else ("openvino-cpu",)
+    def without_openvino(self, steps: Iterable[Step]) -> str | None:
+        """Why OpenVINO does not decide, beside the runtimes that always do; None: it does."""
+        if self.target == "tensorrt":
+            return "its products of int8 and int8 saturate on x86 without VNNI"
+        fast = (step for step in steps if isinstance(step, Resampling) and step.antialias and step.form == "fast")
+        if any(step.interpolation != "nearest" for step in fast):
+            return 'it reads a resize of form = "fast" without antialiasing, in any precision'
+        return None
