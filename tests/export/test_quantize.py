@@ -29,6 +29,19 @@ def recipe(tmp_path, **changes):
     return parse_recipe(table, folder=tmp_path)
 
 
+def of_first(tmp_path, shapes, nodes, seed=7):
+    """m.onnx: first layers that make "c", (N, K, height, width), and a small head."""
+    rng = np.random.default_rng(seed)
+    weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    weights["h"] = rng.normal(size=(shapes["b"][0], 4))
+    tail = [("Relu", ["c"], "r"), ("GlobalAveragePool", ["r"], "g"), ("Flatten", ["g"], "f"), ("MatMul", ["f", "h"], "scores")]
+    taken, made = (helper.make_tensor_value_info(*told) for told in (("image", 1, ["N", 3, 24, 20]), ("scores", 1, ["N", 4])))
+    held = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()]
+    network = helper.make_graph([*nodes, *(helper.make_node(kind, read, [one]) for kind, read, one in tail)], "g", [taken], [made], held)
+    onnx.save(helper.make_model(network, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "m.onnx")
+    return weights
+
+
 def nodes(file):
     graph = onnx.load(file).graph
     return graph, {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -118,6 +131,14 @@ def test_what_does_not_fold_is_quantized_behind_its_steps(tmp_path, folder):
     bundle = quantize_bundle(recipe(tmp_path, steps=steps), tmp_path / "out", images=folder, method="percentile")
     assert not bundle.contract["fold"]["onnx"]["folded"]
     assert any(note.startswith("the pixels are not the quantized tensor: ") for note in bundle.contract["notes"])
+
+
+def test_a_first_convolution_in_groups_is_not_made_of_pixels_of_which_openvino_would_kill_the_process(tmp_path, folder):
+    of_first(tmp_path, {"w": (12, 1, 3, 3), "b": (12,)}, [helper.make_node("Conv", ["image", "w", "b"], ["c"], group=3)])
+    bundle = quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder)
+    assert not bundle.contract["fold"]["onnx"]["folded"]
+    assert any("a convolution in groups reads the pixels" in note for note in bundle.contract["notes"])
+    assert bundle.report.ok
 
 
 def test_a_border_that_is_near_is_told(tmp_path, folder):
