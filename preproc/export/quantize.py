@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import graph
-from ..bundle import EIGHT, Bundle, check_target, open_bundle, precision_of
+from ..bundle import EIGHT, MANIFEST, Bundle, check_target, open_bundle, precision_of
 from ..errors import PreprocError
 from ..host import Progress, silent
 from ..sources import Recipe, replace
 from .exporter import publish_bundle
 from .finding import check_weights, find_recipe
-from .job import Eight, Job
+from .job import Eight, Job, check_images
 from .quantizing import Quantization, calibrated_with, without_batch_norms
 from .resolving import job_of
 
@@ -50,7 +50,8 @@ def quantize_bundle(
     """
     asked = Quantization(Path(images), format, per_channel, method, border, target)
     check_target(Path(out_dir))
-    job = _job(source, None if recipe is None else Path(recipe), said, progress)
+    _check_replaceable(Path(out_dir))
+    job = _job(source, asked.images, None if recipe is None else Path(recipe), said, progress)
     _check(job)
     progress(f"reading the pictures of {asked.images.name}")
     eight = Eight(asked, calibrated_with(asked.images, job.recipe))
@@ -61,20 +62,38 @@ def quantize_bundle(
     return publish_bundle(job, Path(out_dir), images=own, progress=progress)
 
 
-def _job(source: "Recipe | Model | str | Path", where: Path | None, said: dict[str, Any], progress: Progress) -> Job:
-    if not isinstance(source, (str, Path)):
-        return job_of(source, ("onnx",), said, progress)
-    bundle = open_bundle(source)
-    recipe = find_recipe(bundle, where)
-    _check_precision(recipe.name, precision_of(bundle.contract))
-    job = job_of(recipe, ("onnx",), said, progress)
-    check_weights(job.weights_sha256, bundle.contract)
+def _check_replaceable(out_dir: Path) -> None:
+    """Raises PreprocError if a bundle is there that is none in 8 bits, as the source is."""
+    found = precision_of(open_bundle(out_dir).contract) if (out_dir / MANIFEST).is_file() else EIGHT
+    if found != EIGHT:
+        raise PreprocError(
+            f"{out_dir}: expected no bundle there, or one in 8 bits, got one in {found}, which would be lost; give another folder",
+            name="target-taken",
+        )
+
+
+def _job(source: "Recipe | Model | str | Path", images: Path, where: Path | None, said: dict[str, Any], progress: Progress) -> Job:
+    """What is known without the network is looked at first."""
+    bundle = open_bundle(source) if isinstance(source, (str, Path)) else None
+    if bundle is not None:
+        _check_precision(str(bundle.contract["name"]), precision_of(bundle.contract))
+    made = source if bundle is None else find_recipe(bundle, where)
+    if isinstance(made, Recipe):
+        _check_precision(made.name, made.export.precision)
+        check_images(made, images)
+    assert not isinstance(made, (str, Path))
+    job = job_of(made, ("onnx",), said, progress)
+    if bundle is not None:
+        check_weights(job.weights_sha256, bundle.contract)
     return job
 
 
 def _check_precision(name: str, precision: str) -> None:
     if precision not in ("float32", "tf32"):
-        raise PreprocError(f"{name}: expected a network in float32 to begin with, got {precision}", name="not-quantizable")
+        raise PreprocError(
+            f"{name}: expected a network in float32 to begin with, got {precision}; give the recipe or the bundle in float32",
+            name="not-quantizable",
+        )
 
 
 def _check(job: Job) -> None:

@@ -68,7 +68,7 @@ def _loaded(path: str | Path, parse: Callable[[Mapping[str, Any]], Value]) -> Va
     except OSError as error:
         raise RecipeError(f"{path}: expected a recipe, got {error.strerror or error}", name="nothing-there") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path}: expected TOML, got something else: {error}", name="malformed-file") from error
+        raise RecipeError(f"{path}: expected a recipe, which is TOML, got something else: {error}", name="malformed-file") from error
     try:
         return parse(data)
     except PreprocError as error:

@@ -150,7 +150,7 @@ class _Mistakes:
         name = "uncorrected border"
         opened = uncorrected()
         if opened is None:
-            return Control(name, None, "no constant padding, or no offset, in front of the first convolution")
+            return Control(name, None, "the offset is not folded, or there is no constant padding, or no offset, at the first convolution")
         wrong, minus = opened
         return self._moved(name, [wrong(_ready(case) - minus[:, None, None]) for case in self.chosen])
 

@@ -1,10 +1,13 @@
 """Networks brought to 8 bits: uint8 pixels are the quantized tensor, and the bundle is verified."""
 
 import dataclasses
+import functools
 import re
+import shutil
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -15,6 +18,7 @@ from preproc.errors import PreprocError, VerificationError
 from preproc.export import quantize, quantize_bundle, verify_bundle
 from preproc.sources import parse_recipe
 from tests.calibrations import TABLE, pictures
+from tests.damage import edit_onnx
 from tests.folders import names
 from tests.onnx_files import hand_made
 
@@ -75,6 +79,32 @@ def test_pixels_are_the_quantized_tensor_and_the_bundle_is_verified_again(tmp_pa
     assert made[graph.output[0].name].op_type == "MatMul"  # scores are not rounded
     assert verify_bundle(bundle.folder, runtimes=["ort-cpu"]).ok
     assert open_bundle(bundle.folder).report.ok
+
+
+def test_a_quantized_file_that_somebody_changed_does_what_its_contract_says_no_more(tmp_path, folder):
+    """By what the graph does, not only by its digest; and the first three by what it answers."""
+    hand_made(tmp_path)
+    made = quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder)
+    assert describe(made.folder)["agreement"]["agrees"]
+    changes = {
+        "first_zero_point": (lambda zero: zero + 40, "expected in front of the first convolution"),
+        "first_scale": (lambda scale: scale * 1.5, "expected in front of the first convolution"),
+        "w_scale": (lambda scale: scale * 1.5, "expected the convolutions that took the normalization up"),
+        "w_zero_point": (lambda zero: zero + 1, "expected the convolutions that took the normalization up"),
+        "preproc/3_Pad/2_Expand/0": (lambda level: level + 1, "expected the resizes and crops that the file was made with"),
+    }
+    for at, (name, (change, told)) in enumerate(changes.items()):
+        copy = shutil.copytree(made.folder, tmp_path / f"copy{at}")
+        edit_onnx(copy, functools.partial(changed, name=name, change=change))
+        assert describe(copy)["agreement"]["wrong"][0].startswith(told), name
+        (result,) = [each for each in verify_bundle(copy, runtimes=["ort-cpu"]).results if each.runtime == "ort-cpu"]
+        assert at > 2 or result.verdict == "failed", name
+
+
+def changed(model, *, name, change):
+    value = model.graph.initializers[name]
+    array = value.const_value.numpy()
+    value.const_value = ir.tensor(np.asarray(change(array), array.dtype), name=name)
 
 
 def test_a_channel_without_its_weights_is_noticed(tmp_path, folder, monkeypatch):
@@ -207,7 +237,7 @@ def test_what_cannot_be_quantized_is_refused_in_a_line(tmp_path, folder, made, c
     assert names(tmp_path) == before
 
 
-def test_words_pictures_and_places_are_looked_at_first(tmp_path, folder, monkeypatch):
+def test_words_pictures_and_places_are_looked_at_first(tmp_path, folder, exported, monkeypatch):
     monkeypatch.setattr(quantize, "publish_bundle", None)
     hand_made(tmp_path)
     for word in ("format", "method", "border", "target"):
@@ -217,3 +247,5 @@ def test_words_pictures_and_places_are_looked_at_first(tmp_path, folder, monkeyp
         quantize_bundle(recipe(tmp_path), tmp_path / "out", images=tmp_path / "no")
     with pytest.raises(PreprocError, match="expected a bundle to replace or nothing"):
         quantize_bundle(recipe(tmp_path), folder, images=folder)
+    with pytest.raises(PreprocError, match="expected no bundle there, or one in 8 bits, got one in float32, which would be lost"):
+        quantize_bundle(exported.folder, exported.folder, images=folder)

@@ -77,7 +77,8 @@ class _Seen:
 
 def _few(seen: _Seen) -> Iterator[str]:
     if seen.count < FEW:
-        yield f"calibrated with {seen.count} pictures: ranges of so few are narrow, {FEW} and more are usual"
+        pictures = "one picture" if seen.count == 1 else f"{seen.count} pictures"
+        yield f"calibrated with {pictures}: ranges of so few are narrow, {FEW} and more are usual"
 
 
 def _alike(seen: _Seen, pixels: PixelsSpec) -> Iterator[str]:
