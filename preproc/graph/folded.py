@@ -85,8 +85,10 @@ def fold_into(
 
 
 def _check_eight(found: Sequence[First]) -> None:
-    """Raises NotFoldableError for layers that no runtime may be given uint8 pixels for: OpenVINO 2026.4's compiler ends the process, by
-    SIGSEGV, where a convolution in groups reads them."""
+    """Raises NotFoldableError for layers that are given no uint8 pixels: products, whose scales lie along axes of their own, and
+    convolutions in groups, of which OpenVINO 2026.4's compiler ends the process, by SIGSEGV."""
+    if any(item.axes for item in found):
+        raise NotFoldableError("a product with a matrix reads the pixels, which is not made of 8 bits of them", name="fold-not-convolution")
     if any(item.reader.groups > 1 for item in found):
         raise NotFoldableError("a convolution in groups reads the pixels, of which OpenVINO's compiler dies", name="fold-channel-count")
 
