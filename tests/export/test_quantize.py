@@ -171,6 +171,27 @@ def test_a_first_convolution_in_groups_is_not_made_of_pixels_of_which_openvino_w
     assert bundle.report.ok
 
 
+def test_a_first_product_keeps_its_steps_in_front_and_a_note_says_so(tmp_path, folder):
+    product = [("Transpose", ["image"], "t", {"perm": [0, 2, 3, 1]}), ("MatMul", ["t", "w"], "m", {}), ("Add", ["m", "b"], "a", {})]
+    product.append(("Transpose", ["a"], "c", {"perm": [0, 3, 1, 2]}))
+    of_first(tmp_path, {"w": (3, 8), "b": (8,)}, [helper.make_node(kind, read, [one], **more) for kind, read, one, more in product])
+    bundle = quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder)
+    assert not bundle.contract["fold"]["onnx"]["folded"]
+    assert any("a product with a matrix reads the pixels" in note for note in bundle.contract["notes"])
+    assert bundle.report.ok
+
+
+@pytest.mark.parametrize("target", ["any", "tensorrt"])
+def test_a_cast_on_the_way_leaves_the_pixels_on_their_grid(tmp_path, folder, target):
+    hand_made(tmp_path, nodes=[helper.make_node("Cast", ["image"], ["first"], to=TensorProto.FLOAT)])
+    bundle = quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder, target=target)
+    graph, held = nodes(bundle.folder / "model.onnx")
+    made = {value: node for node in graph.node for value in node.output}
+    node = made[next(node for node in graph.node if node.op_type == "Conv").input[0]]
+    assert held[node.input[1]] == 1.0
+    assert any("pixels less 128 are its int8" in note for note in bundle.contract["notes"]) == (target == "tensorrt")
+
+
 def test_a_border_that_is_near_is_told(tmp_path, folder):
     hand_made(tmp_path)
     steps = [{"step": "rescale"}, {"step": "normalize", "mean": [0.41, 0.4, 0.39], "std": [0.2, 0.2, 0.2], "unit": "0-1"}]
