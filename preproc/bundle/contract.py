@@ -25,6 +25,12 @@ FORMS = {
     "quantized": "nothing left: the pixels are the quantized numbers",
 }
 """Of a fold: what is left at run time."""
+FORMS_IN_EIGHT = FORMS | {
+    "cast": "whose first layer reads the pixels",
+    "subtract": "whose first layer reads the pixels less one whole number",
+    "append": "whose first layer reads the pixels less one whole number, and one appended channel",
+}
+"""Of a network in 8 bits, where a zero point may be what is subtracted."""
 FILE = "contract.json"
 """Its name among TorchScript's extra files."""
 INPUT = "pixels"

@@ -22,12 +22,12 @@ def folded_weights(
     after: Slots,
     dtype: Any = None,
     *,
-    grid: Callable[[Array], Array] | None = None,
+    grid: Callable[[Array, Array], Array] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """The weights of the operation that sees what `plan` leaves at run time.
 
     weight: (out, len(reader.slots) / groups, *kernel).  bias: (out,) or None.  after: what it sees then, one of plan.after.
-    grid: what rounds the new weights, where they are to be coarser than that.
+    grid: what rounds the new weights, given the new bias as well, where they are to be coarser than that.
     Returns arrays of `dtype`, which is the weight's unless it is told; the bias stays None if it would be zero.
 
     All in float64, rounded once. With an anchor p and q = G(p), conv(G(u)) = W M u + (b - W M p + W q), in which W M is
@@ -45,13 +45,14 @@ def folded_weights(
     if plan.constant is not None and reader.groups > 1:
         raise NotFoldableError("a grouped convolution cannot read an appended constant channel", name="fold-channel-count")
     folded = _contract(total, _matrix(plan), reader, after)
-    folded = folded if grid is None else grid(folded)
+    anchor, image = _anchor(plan, reader, after)
+    constant = old_bias + _sums(total, image, reader.groups)
+    folded = folded if grid is None else grid(folded, constant - _sums(folded, anchor, reader.groups))
     dtype = weight.dtype if dtype is None else dtype
     rounded = as_dtype(folded, dtype)
     if not reader.takes_bias:
         return rounded, bias
-    anchor, image = _anchor(plan, reader, after)
-    new_bias = old_bias - _sums(rounded.astype(np.float64), anchor, reader.groups) + _sums(total, image, reader.groups)
+    new_bias = constant - _sums(rounded.astype(np.float64), anchor, reader.groups)
     return rounded, None if bias is None and not new_bias.any() else as_dtype(new_bias, dtype)
 
 

@@ -31,7 +31,9 @@ class Convolution(Protocol):
         """Other ones in their place; None: as it is. Raises NotFoldableError where there is no place for a bias."""
 
 
-def rewrite(found: Sequence[Convolution], plan: FoldPlan, *, dtype: Any = None, grid: Callable[[Array], Array] | None = None) -> None:
+def rewrite(
+    found: Sequence[Convolution], plan: FoldPlan, *, dtype: Any = None, grid: Callable[[Array, Array], Array] | None = None
+) -> None:
     """Puts the weights into the convolutions that see what the plan leaves: all are computed before one is put.
 
     dtype, grid: what they are rounded to, and the biases correct for it, where they are to be narrower or coarser than they are now.

@@ -19,6 +19,8 @@ from .whole import Whole
 Array = NDArray[np.float64]
 STEPS = 127
 BRIGHT = 255
+MOST = 1 << 30
+"""Of a bias in steps: half of what int32 holds, for roundings move it."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,21 @@ class Eight:
     nearest: bool = False
 
 
-def scales_of(weight: NDArray[np.generic]) -> Array:
-    """(out,) the steps of each output channel's grid, as float32 has them. weight: (out, ...)."""
-    largest = np.abs(weight.astype(np.float64)).reshape(len(weight), -1).max(axis=1)
-    return np.where(largest == 0, 1.0, (largest / STEPS).astype(np.float32).astype(np.float64))
+def scales_of(weight: NDArray[np.generic], bias: NDArray[np.generic] | None) -> Array:
+    """(out,) the steps of each output channel's grid, as float32 has them. weight: (out, ...).  bias: (out,) or None.
+
+    A bias is a whole number of such steps, an int32: of a channel whose weights are 0, or next to that, the steps are fine enough for
+    the bias, and coarse enough for its number.
+    """
+    largest = np.abs(weight.astype(np.float64)).reshape(len(weight), -1).max(axis=1) / STEPS
+    if bias is not None:
+        largest = np.maximum(largest, np.abs(bias.astype(np.float64)) / MOST)
+    return np.where(largest < np.finfo(np.float32).tiny, 1.0, largest.astype(np.float32).astype(np.float64))
 
 
-def on_grid(weight: Array) -> Array:
-    """The nearest on each output channel's grid. weight: (out, ...)."""
-    scale = scales_of(weight).reshape(-1, *[1] * (weight.ndim - 1))
+def on_grid(weight: Array, bias: Array) -> Array:
+    """The nearest on each output channel's grid. weight: (out, ...).  bias: (out,), that of weights that are not rounded yet."""
+    scale = scales_of(weight, bias).reshape(-1, *[1] * (weight.ndim - 1))
     return np.asarray(np.clip(np.rint(weight / scale), -STEPS, STEPS) * scale)
 
 

@@ -58,6 +58,8 @@ def fold_into(
     walk = follow(picture, channels, size)
     walk.check()
     _check_channels(walk.found)
+    if eight is not None:
+        _check_eight(walk.found)
     found, unit, half = widened(walk.found, wide, channels=channels, size=size), 1.0, walk.floats & set(HALF)
     if ir.DataType.FLOAT16 in half:
         unit = unit_for([item.weights()[0] for item in found], affine, top=np.iinfo(pixels.dtype).max)
@@ -80,6 +82,15 @@ def fold_into(
     left = [*kept, *subtract_steps(plan.shift, unit=unit)]
     near = None if plan.border is None else Near.of(walk.found, plan)
     return Left(left, plan.constant, plan.form, plan.why, names, float(plan.shift[0]), walk.found, near)
+
+
+def _check_eight(found: Sequence[First]) -> None:
+    """Raises NotFoldableError for layers that are given no uint8 pixels: products, whose scales lie along axes of their own, and
+    convolutions in groups, of which OpenVINO 2026.4's compiler ends the process, by SIGSEGV."""
+    if any(item.axes for item in found):
+        raise NotFoldableError("a product with a matrix reads the pixels, which is not made of 8 bits of them", name="fold-not-convolution")
+    if any(item.reader.groups > 1 for item in found):
+        raise NotFoldableError("a convolution in groups reads the pixels, of which OpenVINO's compiler dies", name="fold-channel-count")
 
 
 def _check_channels(found: Sequence[First]) -> None:

@@ -11,7 +11,7 @@ from ..folding import scales_of
 from .first_convolutions import First
 from .moves import MOVES
 
-SAME = frozenset((*MOVES, "Split", "Identity", "Dropout"))
+SAME = frozenset((*MOVES, "Split", "Identity", "Dropout", "Cast"))
 """Operators behind which a level is the level that it was."""
 
 
@@ -29,8 +29,8 @@ def held_of(entry: ir.Value, found: Sequence[First], zero: int) -> Held:
     """entry: what the network reads.  found: what reads it, whose weights are on their grids."""
     levels, weights = {entry}, {}
     for item in found:
-        weight, _ = item.weights()
-        weights[str(item.constants[0].name)] = scales_of(weight), 1 if item.reader.turned else 0
+        weight, bias = item.weights()
+        weights[str(item.constants[0].name)] = scales_of(weight, bias), 1 if item.reader.turned else 0
         on_the_way = [value for at, value in enumerate(item.node.inputs) if value is not None and at != item.weight[1]][:1]
         while on_the_way:
             value = on_the_way.pop()

@@ -33,6 +33,19 @@ def recipe(tmp_path, **changes):
     return parse_recipe(table, folder=tmp_path)
 
 
+def of_first(tmp_path, shapes, nodes, seed=7):
+    """m.onnx: first layers that make "c", (N, K, height, width), and a small head."""
+    rng = np.random.default_rng(seed)
+    weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    weights["h"] = rng.normal(size=(shapes["b"][0], 4))
+    tail = [("Relu", ["c"], "r"), ("GlobalAveragePool", ["r"], "g"), ("Flatten", ["g"], "f"), ("MatMul", ["f", "h"], "scores")]
+    taken, made = (helper.make_tensor_value_info(*told) for told in (("image", 1, ["N", 3, 24, 20]), ("scores", 1, ["N", 4])))
+    held = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()]
+    network = helper.make_graph([*nodes, *(helper.make_node(kind, read, [one]) for kind, read, one in tail)], "g", [taken], [made], held)
+    onnx.save(helper.make_model(network, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "m.onnx")
+    return weights
+
+
 def nodes(file):
     graph = onnx.load(file).graph
     return graph, {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -148,6 +161,35 @@ def test_what_does_not_fold_is_quantized_behind_its_steps(tmp_path, folder):
     bundle = quantize_bundle(recipe(tmp_path, steps=steps), tmp_path / "out", images=folder, method="percentile")
     assert not bundle.contract["fold"]["onnx"]["folded"]
     assert any(note.startswith("the pixels are not the quantized tensor: ") for note in bundle.contract["notes"])
+
+
+def test_a_first_convolution_in_groups_is_not_made_of_pixels_of_which_openvino_would_kill_the_process(tmp_path, folder):
+    of_first(tmp_path, {"w": (12, 1, 3, 3), "b": (12,)}, [helper.make_node("Conv", ["image", "w", "b"], ["c"], group=3)])
+    bundle = quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder)
+    assert not bundle.contract["fold"]["onnx"]["folded"]
+    assert any("a convolution in groups reads the pixels" in note for note in bundle.contract["notes"])
+    assert bundle.report.ok
+
+
+def test_a_first_product_keeps_its_steps_in_front_and_a_note_says_so(tmp_path, folder):
+    product = [("Transpose", ["image"], "t", {"perm": [0, 2, 3, 1]}), ("MatMul", ["t", "w"], "m", {}), ("Add", ["m", "b"], "a", {})]
+    product.append(("Transpose", ["a"], "c", {"perm": [0, 3, 1, 2]}))
+    of_first(tmp_path, {"w": (3, 8), "b": (8,)}, [helper.make_node(kind, read, [one], **more) for kind, read, one, more in product])
+    bundle = quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder)
+    assert not bundle.contract["fold"]["onnx"]["folded"]
+    assert any("a product with a matrix reads the pixels" in note for note in bundle.contract["notes"])
+    assert bundle.report.ok
+
+
+@pytest.mark.parametrize("target", ["any", "tensorrt"])
+def test_a_cast_on_the_way_leaves_the_pixels_on_their_grid(tmp_path, folder, target):
+    hand_made(tmp_path, nodes=[helper.make_node("Cast", ["image"], ["first"], to=TensorProto.FLOAT)])
+    bundle = quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder, target=target)
+    graph, held = nodes(bundle.folder / "model.onnx")
+    made = {value: node for node in graph.node for value in node.output}
+    node = made[next(node for node in graph.node if node.op_type == "Conv").input[0]]
+    assert held[node.input[1]] == 1.0
+    assert any("pixels less 128 are its int8" in note for note in bundle.contract["notes"]) == (target == "tensorrt")
 
 
 def test_a_border_that_is_near_is_told(tmp_path, folder):

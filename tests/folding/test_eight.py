@@ -48,7 +48,7 @@ def ordinary(ready, weight, bias, **geometry):
     low, high = min(ready.min(), 0), max(ready.max(), 0)
     scale = (high - low) / 255
     zero = np.rint(-low / scale)
-    return convolved((np.clip(np.rint(ready / scale) + zero, 0, 255) - zero) * scale, on_grid(weight), bias, **geometry)
+    return convolved((np.clip(np.rint(ready / scale) + zero, 0, 255) - zero) * scale, on_grid(weight, 0 * bias), bias, **geometry)
 
 
 CASES = {
@@ -91,14 +91,34 @@ def test_without_the_channel_padding_is_off_by_what_is_told(rng):
     assert found[True][0] < 1.5 * found[False][0]
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-12, 1e-7, 1e-38])
+@pytest.mark.parametrize("bias", [0.37, -41.3, 0.0])
+def test_a_channel_without_weights_or_nearly_keeps_its_bias_as_a_whole_number_of_int32(size, bias, rng):
+    weight, biases = rng.normal(size=(2, 3, 3, 3)), np.array([bias, 0.5])
+    weight[0] *= size
+    plan, quantized, corrected = in_eight(IMAGENET, weight, biases, 0.0, whole="one")
+    scale = scales_of(quantized, corrected)
+    whole = np.rint(corrected / scale)
+    assert np.abs(whole).max() < 2**31
+    x = rng.integers(0, 256, (2, 3, 8, 8)).astype(np.float64)
+    true = convolved(apply(IMAGENET, x), weight, biases, padding=(1, 1))[:, 0]
+    got = convolved(
+        left_at_run_time(x, plan),
+        np.rint(quantized / scale[:, None, None, None]) * scale[:, None, None, None],
+        whole * scale,
+        padding=(1, 1),
+    )[:, 0]
+    np.testing.assert_allclose(got, true, rtol=1e-5, atol=0.3 * size + 1e-30)
+
+
 @given(arrays.arrays(np.float64, (3, 2, 2), elements=st.floats(-1e3, 1e3, width=32)))
 def test_weights_lie_on_their_grid_half_a_step_away_at_most(weight):
-    scale = scales_of(weight)[:, None, None]
-    steps = on_grid(weight) / scale
+    scale = scales_of(weight, None)[:, None, None]
+    steps = on_grid(weight, np.zeros(3)) / scale
     assert np.abs(steps).max() <= 127
     assert np.allclose(steps, np.rint(steps), atol=1e-9)
-    assert (np.abs(on_grid(weight) - weight) <= 0.501 * scale).all()
-    assert np.array_equal(on_grid(np.zeros((2, 3))), np.zeros((2, 3)))
+    assert (np.abs(on_grid(weight, np.zeros(3)) - weight) <= 0.501 * scale).all()
+    assert np.array_equal(on_grid(np.zeros((2, 3)), np.zeros(2)), np.zeros((2, 3)))
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["one", 128, 3, 250]))

@@ -55,9 +55,10 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
         yield f"step {number}   {step}"
     if contract.get("steps_from"):
         yield f"steps    as published: {title(contract['steps_from'])}"
+    forms = contracts.FORMS_IN_EIGHT if contract.get("precision") == contracts.EIGHT else contracts.FORMS
     for name, fold in contract["fold"].items():
         done = (
-            f"folded{' into ' if fold['convolutions'] else ''}{', '.join(fold['convolutions'])}, {contracts.FORMS[fold['form']]}"
+            f"folded{' into ' if fold['convolutions'] else ''}{', '.join(fold['convolutions'])}, {forms[fold['form']]}"
             if fold["folded"]
             else f"not folded: {fold['reason']}"
         )
