@@ -62,9 +62,7 @@ def find_recipe(bundle: Bundle, path: Path | None) -> Recipe:
         raise BundleError(f"{path}: expected a recipe, got nothing there", name="original-not-at-hand")
     if contract["backbone"]["source"] == "module":
         raise BundleError(
-            "the network was handed over in Python, and is not at hand: export it again where it is, or in 8 bits with "
-            "preproc.quantize_bundle(model, ...)",
-            name="original-not-at-hand",
+            "the network was handed over in Python, and is not at hand: export it again where it is", name="original-not-at-hand"
         )
     _check_harmless(contract["backbone"]["source"], contract["backbone"].get("name"))
     return to_recipe(contract)

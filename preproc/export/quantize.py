@@ -77,6 +77,12 @@ def _job(source: "Recipe | Model | str | Path", images: Path, where: Path | None
     bundle = open_bundle(source) if isinstance(source, (str, Path)) else None
     if bundle is not None:
         _check_precision(str(bundle.contract["name"]), precision_of(bundle.contract))
+        if bundle.contract["backbone"]["source"] == "module":
+            raise PreprocError(
+                f"{source}: expected a network that is at hand, got one handed over in Python: preproc.quantize_bundle(model, ...) "
+                "takes it where it is",
+                name="original-not-at-hand",
+            )
     made = source if bundle is None else find_recipe(bundle, where)
     if isinstance(made, Recipe):
         _check_precision(made.name, made.export.precision)

@@ -54,7 +54,7 @@ def test_on_the_command_line(tmp_path):
     for image, source, out, message in (
         (tmp_path / "none.jpg", RESNET18, "x.png", "No such file"),
         (RESNET18, RESNET18, "x.png", "expected an image"),
-        (PHOTOGRAPH, PHOTOGRAPH, "x.png", "expected TOML"),
+        (PHOTOGRAPH, PHOTOGRAPH, "x.png", "expected a recipe, which is TOML"),
         (PHOTOGRAPH, tmp_path, "x.png", "manifest"),
         (PHOTOGRAPH, RESNET18, "x.gif", "expected a name that ends in .png"),
         (PHOTOGRAPH, RESNET18, "no/x.png", "expected a file's name in a folder that exists"),

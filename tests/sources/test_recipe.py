@@ -139,7 +139,7 @@ def test_shipped_recipes_load(file):
             "expected float32 or float16 for precision",
         ),
         ("[[steps]]", "[[step]]", r"\[\[steps\]\]: expected the preprocessing steps"),
-        ('name = "m"', "name = ", "expected TOML"),
+        ('name = "m"', "name = ", "expected a recipe, which is TOML"),
     ],
 )
 def test_errors_name_the_file_the_key_expected_and_got(tmp_path, old, new, message):
@@ -154,7 +154,7 @@ def test_missing_and_binary_files(tmp_path):
     with pytest.raises(RecipeError, match="expected a recipe, got No such file"):
         load_recipe(tmp_path / "no.toml")
     (tmp_path / "bin.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecipeError, match="expected TOML"):
+    with pytest.raises(RecipeError, match="expected a recipe, which is TOML"):
         load_recipe(tmp_path / "bin.toml")
 
 
