@@ -113,9 +113,10 @@ def hand_over(model: ir.Model, name: str, pixels: PixelsSpec, size: Sides, done:
     """Makes the pixels, the input of that name, or the whole grey levels behind resizes and crops, what the model quantizes first, in
     place; and tells why that is the same. size: of the latter. Raises NotFoldableError as quantize_pixels() does."""
     why, levels = quantize_pixels(*_levels(model, name, pixels, size, done))
-    if done.moved is None or done.moved != done.levels:
+    left = {made.name for node in model.graph for made in node.outputs}
+    if done.moved != done.levels and done.moved is not None and done.moved.to in left:  # behind an appended channel
         return done, why
-    return replace(done, moved=replace(done.moved, to=levels, dtype=ir.DataType.UINT8)), why
+    return replace(done, moved=done.levels and replace(done.levels, to=levels, dtype=ir.DataType.UINT8)), why
 
 
 def _levels(model: ir.Model, name: str, pixels: PixelsSpec, size: Sides, done: Attached) -> tuple[Picture, int, Sides]:
