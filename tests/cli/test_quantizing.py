@@ -30,7 +30,7 @@ def test_a_recipe_and_then_its_bundle(recipe, tmp_path):
     assert {result["precision"] for result in told["report"]["results"] if result["verdict"] == "passed"} == {"int8"}
     assert "calibrated with 12 pictures" in done.stderr
     again = run("quantize", tmp_path / "eight", *options, "-o", tmp_path / "again", check=1)
-    assert "expected a network in float32 to begin with, got int8 [not-quantizable]" in again.stderr
+    assert "got int8; give the recipe or the bundle in float32 [not-quantizable]" in again.stderr
 
 
 def test_what_is_no_raw_picture_writes_nothing(recipe, tmp_path):

@@ -157,7 +157,7 @@ def ours_in_eight(network: Network, file: Path, pictures: Path, folder: Path, *,
     model = graph.load(file)
     done = graph.attach(model, recipe.steps, recipe.pixels, eight=eight_asked.form)
     made = folder / f"ours-int8-{per_channel}-{border}.onnx"
-    graph.save(in_eight_bits(model, recipe.pixels, eight, done)[0], made)
+    graph.save(in_eight_bits(model, recipe, eight, done)[0], made)
     return Written(made)
 
 
