@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from .constants import constant
+from .subgraphs import subgraphs
 
 
 def alone(node: ir.Node, given: Mapping[ir.Value, NDArray[Any]]) -> bytes:
@@ -15,7 +16,7 @@ def alone(node: ir.Node, given: Mapping[ir.Value, NDArray[Any]]) -> bytes:
 
     Raises NotFoldableError for a node with a subgraph, or where another input is computed.
     """
-    if any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()):
+    if list(subgraphs(node)):
         raise NotFoldableError(f"{node.op_type} has subgraphs", name="fold-computed-value")
     copies = dict[ir.Value, ir.Value]()
     for source in node.inputs:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from .subgraphs import subgraphs
 from .unread import drop
 from .writing import to_bytes
 
@@ -23,7 +24,8 @@ def handling(model: ir.Model, name: str) -> tuple[bytes, list[str]]:
     made = {picture}
     for node in graph:
         read = [value for value in node.inputs if value is not None and not _is_constant(value)]
-        if read and made.issuperset(read) and node.domain in KNOWN and node.op_type not in PRODUCTS and not _has_subgraphs(node):
+        plain = node.domain in KNOWN and node.op_type not in PRODUCTS and not list(subgraphs(node))
+        if plain and read and made.issuperset(read):
             made.update(node.outputs)
     inside = {value.producer() for value in made}
     ends = [value for value in made if value.is_graph_output() or any(node not in inside for node, _ in value.uses())]
@@ -50,7 +52,3 @@ def ending(model: ir.Model, names: Sequence[str]) -> bytes:
 def _is_constant(value: ir.Value) -> bool:
     producer = value.producer()
     return value.is_initializer() or (producer is not None and producer.op_type == "Constant")
-
-
-def _has_subgraphs(node: ir.Node) -> bool:
-    return any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values())

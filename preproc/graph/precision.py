@@ -15,6 +15,8 @@ from functools import cache
 import onnx
 import onnx_ir as ir
 
+from .subgraphs import graphs_of
+
 HALF = {ir.DataType.BFLOAT16: "bfloat16", ir.DataType.FLOAT16: "float16"}
 """The coarsest first, whose noise is the noise of a file with both."""
 MULTIPLYING = frozenset(
@@ -101,7 +103,7 @@ class _Forward:
             attributes = {name: given.get(str(each.ref_attr_name), each) for name, each in node.attributes.items()}
             sources = [self.of(value) for value in node.inputs]
             function = self.functions.get(node.op_identifier())
-            bodies = [graph for each in attributes.values() if not each.is_ref() for graph in _graphs(each)]
+            bodies = [graph for each in attributes.values() if not each.is_ref() for graph in graphs_of(each)]
             if function is not None:
                 self.known |= zip(function.inputs, [*sources, *[_Known()] * len(function.inputs)], strict=False)
                 self.run(function, {**function.attributes, **attributes}, function.opset_imports)
@@ -143,12 +145,6 @@ class _Forward:
             self.take.add(floats[0])
             if node.op_type in MULTIPLYING:
                 self.multiply.add(floats[0])
-
-
-def _graphs(attribute: ir.Attr) -> Sequence[ir.Graph]:
-    if attribute.type == ir.AttributeType.GRAPH:
-        return [attribute.as_graph()]
-    return attribute.as_graphs() if attribute.type == ir.AttributeType.GRAPHS else []
 
 
 def _carried(node: ir.Node, bound: int) -> list[tuple[int, int]]:

@@ -1,8 +1,10 @@
 """Which outputs the picture's values reach, and which nodes an output is made of."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import onnx_ir as ir
+
+from .subgraphs import subgraphs
 
 SIDES_ONLY = ("Shape", "Size")
 """Operators that read how large a value is, and none of its numbers."""
@@ -33,7 +35,7 @@ def made_of(model: ir.Model, wanted: Callable[[ir.Node], bool]) -> dict[str, fro
 def _read(node: ir.Node) -> Iterator[ir.Value]:
     """What a node reads, in its subgraphs too."""
     yield from (value for value in node.inputs if value is not None)
-    for inner in _inner(node):
+    for inner in subgraphs(node):
         yield from inner.outputs
         for further in inner:
             yield from _read(further)
@@ -41,18 +43,6 @@ def _read(node: ir.Node) -> Iterator[ir.Value]:
 
 def _with_inner(node: ir.Node) -> Iterator[ir.Node]:
     yield node
-    for inner in _inner(node):
+    for inner in subgraphs(node):
         for further in inner:
             yield from _with_inner(further)
-
-
-def _inner(node: ir.Node) -> Iterator[ir.Graph]:
-    """Its subgraphs."""
-    for attribute in node.attributes.values():
-        yield from _graphs(attribute)
-
-
-def _graphs(attribute: ir.Attr) -> Sequence[ir.Graph]:
-    if attribute.type == ir.AttributeType.GRAPH:
-        return [attribute.as_graph()]
-    return attribute.as_graphs() if attribute.type == ir.AttributeType.GRAPHS else []
