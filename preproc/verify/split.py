@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .arranging import arranged
 from .cases import Case
 from .difference import differences
 from .parts import Part
@@ -38,10 +39,10 @@ class Between:
     def split(self, got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, Split]:
         """By part of the case. Raises VerificationError as differences() does."""
         weights = differences(self.narrowed, case, parts)
-        handling = differences(self.handled, _after(case, self.narrowed), parts)
-        rest = differences(got, _after(case, self.handled), parts)
+        handling = differences(self.handled, _after(case, self.narrowed, parts), parts)
+        rest = differences(got, _after(case, self.handled, parts), parts)
         return {key: Split(handling[key], weights[key], rest[key]) for key in weights}
 
 
-def _after(case: Case, answer: Outputs) -> Case:
-    return Case(case.name, case.pixels, answer, unresolved=case.unresolved)
+def _after(case: Case, answer: Outputs, parts: Mapping[str, Part]) -> Case:
+    return Case(case.name, case.pixels, arranged(answer, case, parts).whole, unresolved=case.unresolved)
