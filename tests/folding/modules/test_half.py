@@ -44,8 +44,7 @@ def exact_sums(model, dtype):
 
 
 def test_weights_that_lie_pixel_beside_pixel_still_do():
-    network = convolution().half().to(memory_format=torch.channels_last)
-    made = fold(prepend(pipeline(), network), example=PIXELS)
+    made = fold(prepend(pipeline(), convolution()).to(memory_format=torch.channels_last), example=PIXELS)
     assert made.folded
     assert made.model.backbone.weight.is_contiguous(memory_format=torch.channels_last)
     assert fold(prepend(pipeline(), convolution()), example=PIXELS).model.backbone.weight.is_contiguous()
