@@ -12,11 +12,11 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "preproc"
 ORDER = tuple(
     "host host.decoding steps oracle oracle.files stats.sums stats.places stats.counting stats.engines stats stats.output "  # noqa: SIM905
-    "sources.published sources sources.backbones layers folding folding.modules graph "
+    "sources.published sources sources.backbones diagnosis layers folding folding.modules graph "
     "verify.runtimes verify bundle bundle.inspection export.formats export.serving export.quantizing export cli".split()
 )
 """Every room, behind those that it may use. A folder in a room is a room of its own, and uses the one around it by its door, too."""
-MOST_ROOMS = 12
+MOST_ROOMS = 13
 FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
 ONNX = {
