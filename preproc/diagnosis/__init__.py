@@ -8,5 +8,19 @@ from .affine import Affine, Solved, affine_of, solve
 from .answer import Candidate, Diagnosis
 from .from_pairs import diagnose_pairs
 from .pairs import Pair, Pairs, read_pairs
+from .variants import Variant, variants
 
-__all__ = ["Affine", "Candidate", "Diagnosis", "Pair", "Pairs", "Solved", "affine_of", "diagnose_pairs", "read_pairs", "solve"]
+__all__ = [
+    "Affine",
+    "Candidate",
+    "Diagnosis",
+    "Pair",
+    "Pairs",
+    "Solved",
+    "Variant",
+    "affine_of",
+    "diagnose_pairs",
+    "read_pairs",
+    "solve",
+    "variants",
+]
