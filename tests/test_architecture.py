@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "preproc"
 ORDER = tuple(
-    "host host.decoding steps oracle oracle.files stats.sums stats.places stats.counting stats.engines stats stats.output "  # noqa: SIM905
+    "host host.decoding host.engines steps oracle oracle.files stats.sums stats.places stats.counting stats stats.output "  # noqa: SIM905
     "sources.published sources sources.backbones diagnosis.geometry diagnosis layers folding folding.modules graph "
     "verify.runtimes verify bundle bundle.inspection export.formats export.serving export.quantizing export cli".split()
 )
