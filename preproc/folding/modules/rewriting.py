@@ -173,8 +173,11 @@ def _array(values: Tensor) -> NDArray[Any]:
 
 
 def _like(old: Tensor, values: NDArray[Any]) -> nn.Parameter:
-    held = values.astype(np.float32) if values.dtype == ml_dtypes.bfloat16 else values
-    return nn.Parameter(torch.from_numpy(held).to(old.device, old.dtype), requires_grad=old.requires_grad)
+    """A parameter of these values on the device, in the dtype and the memory layout of an old one."""
+    held = torch.from_numpy(values.astype(np.float32) if values.dtype == ml_dtypes.bfloat16 else values).to(old.device, old.dtype)
+    if held.dim() == 4 and not old.is_contiguous() and old.is_contiguous(memory_format=torch.channels_last):
+        held = held.contiguous(memory_format=torch.channels_last)
+    return nn.Parameter(held, requires_grad=old.requires_grad)
 
 
 def uncorrected_border(backbone: nn.Module, affine: Affine, example: Tensor) -> NDArray[np.float64] | None:
