@@ -50,8 +50,8 @@ class First:
             slots = len(self.reader.slots)
             if weight.size != self.makes * slots:
                 raise NotFoldableError(
-                    f"a product with {self.reader.weight}, of the shape {weight.shape}, sums over {weight.size // max(self.makes, 1)} numbers, "
-                    f"and the picture has {slots} there as far as it can be followed",
+                    f"a product with {self.reader.weight}, of the shape {weight.shape}, sums over "
+                    f"{weight.size // max(self.makes, 1)} numbers, and the picture has {slots} there as far as it can be followed",
                     name="fold-untraceable",
                 )
             return weight.transpose(self.axes).reshape(self.makes, slots), bias
