@@ -43,6 +43,16 @@ class First:
         """What it holds, as it is now."""
         return [value for value in map(_at, (self.weight, self.bias)) if value is not None]
 
+    @property
+    def made(self) -> int:
+        """The axis of its weight that what it makes is along."""
+        return self.axes[-2] if self.axes else 1 if self.reader.turned else 0
+
+    @property
+    def adding(self) -> ir.Node | None:
+        """The node behind a product that adds its bias."""
+        return self.bias[0] if self.bias is not None and self.bias[0] is not self.node else None
+
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Weight (out, in, *kernel) and bias (out,), None without one. Raises NotFoldableError."""
         weight, bias = constant(_at(self.weight)), None if self.reader.bias is None else constant(_at(self.bias)).reshape(-1)
