@@ -4,6 +4,8 @@ In: what a network may have been trained with, or fed with. Out: candidates by n
 Never: torch, OpenCV, or a network that runs.
 """
 
+from .mistake import Mistake
+from .mistakes import Mistakes
 from .variants import Variant, variants
 
-__all__ = ["Variant", "variants"]
+__all__ = ["Mistake", "Mistakes", "Variant", "variants"]
