@@ -7,6 +7,8 @@ Never: a model, a label, or a guess that is not told as one; neither torch nor O
 from .affine import Affine, Solved, affine_of, solve
 from .answer import Candidate, Diagnosis
 from .from_pairs import diagnose_pairs
+from .mistake import Mistake
+from .mistakes import Mistakes
 from .pairs import Pair, Pairs, read_pairs
 from .variants import Variant, variants
 
@@ -14,6 +16,8 @@ __all__ = [
     "Affine",
     "Candidate",
     "Diagnosis",
+    "Mistake",
+    "Mistakes",
     "Pair",
     "Pairs",
     "Solved",
