@@ -139,6 +139,23 @@ def test_what_does_not_fold_is_quantized_behind_its_steps(tmp_path, folder):
     assert any(note.startswith("the pixels are not the quantized tensor: ") for note in bundle.contract["notes"])
 
 
+def test_pixels_of_16_bits_stay_in_front_in_floats_and_a_note_says_so(tmp_path):
+    hand_made(tmp_path)
+    (tmp_path / "p").mkdir()
+    rng = np.random.default_rng(1)
+    for number in range(8):
+        made = np.clip(257 * rng.normal(255 * np.array([0.5, 0.4, 0.3]), 51, (24, 20, 3)), 0, 65535).astype(np.uint16)
+        np.save(tmp_path / "p" / f"{number}.npy", made)
+    pixels = {"layout": "NHWC", "color": "RGB", "size": [24, 20], "dtype": "uint16"}
+    deep = recipe(tmp_path, pixels=pixels, steps=[{"step": "rescale", "scale": 1 / 65535}, TABLE["steps"][1]])
+    bundle = quantize_bundle(deep, tmp_path / "out", images=tmp_path / "p")
+    assert bundle.report.ok
+    assert bundle.contract["input"]["dtype"] == "uint16"
+    assert "the pixels are not the quantized tensor: pixels of uint16 are no tensor of 8 bits" in bundle.contract["notes"]
+    (cast,) = [node for node in onnx.load(bundle.folder / "model.onnx").graph.node if "pixels" in node.input]
+    assert cast.op_type == "Cast"
+
+
 @pytest.mark.parametrize("target", ["any", "tensorrt"])
 def test_a_cast_on_the_way_leaves_the_pixels_on_their_grid(tmp_path, folder, target):
     hand_made(tmp_path, nodes=[helper.make_node("Cast", ["image"], ["first"], to=TensorProto.FLOAT)])
