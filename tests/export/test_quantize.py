@@ -191,6 +191,15 @@ def test_a_border_that_is_near_is_told(tmp_path, folder):
     assert float(told[2]) == pytest.approx(worst / np.abs(seen).max(), rel=0.05)
 
 
+def test_a_border_that_is_too_far_off_is_named_with_its_error_and_the_mend(tmp_path, folder):
+    hand_made(tmp_path)
+    with pytest.raises(VerificationError, match="ort-cpu: error") as told:
+        quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder, border="nearest")
+    assert "; border: nearest: padding is up to 25.5 grey levels from the mean that it stands for; the first layer's" in str(told.value)
+    assert 'with border = "exact" (--border exact) padding stays the mean; nothing was published' in str(told.value)
+    assert "\n" not in str(told.value)
+
+
 def products(padded, weight):
     """The convolution of hand_made(), behind its padding."""
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
