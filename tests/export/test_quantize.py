@@ -139,6 +139,23 @@ def test_what_does_not_fold_is_quantized_behind_its_steps(tmp_path, folder):
     assert any(note.startswith("the pixels are not the quantized tensor: ") for note in bundle.contract["notes"])
 
 
+def test_pixels_of_16_bits_stay_in_front_in_floats_and_a_note_says_so(tmp_path):
+    hand_made(tmp_path)
+    (tmp_path / "p").mkdir()
+    rng = np.random.default_rng(1)
+    for number in range(8):
+        made = np.clip(257 * rng.normal(255 * np.array([0.5, 0.4, 0.3]), 51, (24, 20, 3)), 0, 65535).astype(np.uint16)
+        np.save(tmp_path / "p" / f"{number}.npy", made)
+    pixels = {"layout": "NHWC", "color": "RGB", "size": [24, 20], "dtype": "uint16"}
+    deep = recipe(tmp_path, pixels=pixels, steps=[{"step": "rescale", "scale": 1 / 65535}, TABLE["steps"][1]])
+    bundle = quantize_bundle(deep, tmp_path / "out", images=tmp_path / "p")
+    assert bundle.report.ok
+    assert bundle.contract["input"]["dtype"] == "uint16"
+    assert "the pixels are not the quantized tensor: pixels of uint16 are no tensor of 8 bits" in bundle.contract["notes"]
+    (cast,) = [node for node in onnx.load(bundle.folder / "model.onnx").graph.node if "pixels" in node.input]
+    assert cast.op_type == "Cast"
+
+
 @pytest.mark.parametrize("target", ["any", "tensorrt"])
 def test_a_cast_on_the_way_leaves_the_pixels_on_their_grid(tmp_path, folder, target):
     hand_made(tmp_path, nodes=[helper.make_node("Cast", ["image"], ["first"], to=TensorProto.FLOAT)])
@@ -172,6 +189,15 @@ def test_a_border_that_is_near_is_told(tmp_path, folder):
     _, before = nodes(tmp_path / "m.onnx")
     seen = products(np.pad(ready, [(0, 0), (0, 0), (1, 1), (1, 1)]), before["w"]) + before["b"]
     assert float(told[2]) == pytest.approx(worst / np.abs(seen).max(), rel=0.05)
+
+
+def test_a_border_that_is_too_far_off_is_named_with_its_error_and_the_mend(tmp_path, folder):
+    hand_made(tmp_path)
+    with pytest.raises(VerificationError, match="ort-cpu: error") as told:
+        quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder, border="nearest")
+    assert "; border: nearest: padding is up to 25.5 grey levels from the mean that it stands for; the first layer's" in str(told.value)
+    assert 'with border = "exact" (--border exact) padding stays the mean; nothing was published' in str(told.value)
+    assert "\n" not in str(told.value)
 
 
 def products(padded, weight):
