@@ -6,7 +6,7 @@ Never: a model, a label, or a guess that is not told as one; neither torch nor O
 
 from .affine import Affine, Solved, affine_of, solve
 from .answer import Candidate, Diagnosis
-from .from_pairs import diagnose_pairs
+from .from_pairs import answered, diagnose_pairs
 from .pairs import Pair, Pairs, read_pairs
 
-__all__ = ["Affine", "Candidate", "Diagnosis", "Pair", "Pairs", "Solved", "affine_of", "diagnose_pairs", "read_pairs", "solve"]
+__all__ = ["Affine", "Candidate", "Diagnosis", "Pair", "Pairs", "Solved", "affine_of", "answered", "diagnose_pairs", "read_pairs", "solve"]
