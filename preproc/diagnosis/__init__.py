@@ -6,7 +6,7 @@ Never: a model, a label, or a guess that is not told as one; neither torch nor O
 
 from .affine import Affine, Solved, affine_of, solve
 from .answer import Candidate, Diagnosis
-from .from_pairs import diagnose_pairs
+from .from_pairs import answered, diagnose_pairs
 from .functions import find
 from .mistake import Mistake
 from .mistakes import Mistakes
@@ -25,6 +25,7 @@ __all__ = [
     "Solved",
     "Variant",
     "affine_of",
+    "answered",
     "diagnose_pairs",
     "find",
     "read_pairs",
