@@ -1,11 +1,33 @@
-"""Which preprocessing was it: candidates, and what tells them apart.
+"""Which preprocessing pictures went through: candidates of geometry, and an affine map per channel, solved for; and which mistake was made.
 
-In: what a network may have been trained with, or fed with. Out: candidates by name, each as steps.
-Never: torch, OpenCV, or a network that runs.
+In: pictures, and the model-ready tensors that some program made of them. Out: a verdict with its interval and its runner-up, and a recipe.
+Never: a model, a label, or a guess that is not told as one; neither torch nor OpenCV is imported before it is needed.
 """
 
+from .affine import Affine, Solved, affine_of, solve
+from .against import Against, diagnose_against
+from .answer import Candidate, Diagnosis
+from .from_pairs import diagnose_pairs
 from .mistake import Mistake
 from .mistakes import Mistakes
+from .pairs import Pair, Pairs, read_pairs
 from .variants import Variant, variants
 
-__all__ = ["Mistake", "Mistakes", "Variant", "variants"]
+__all__ = [
+    "Affine",
+    "Against",
+    "Candidate",
+    "Diagnosis",
+    "Mistake",
+    "Mistakes",
+    "Pair",
+    "Pairs",
+    "Solved",
+    "Variant",
+    "affine_of",
+    "diagnose_against",
+    "diagnose_pairs",
+    "read_pairs",
+    "solve",
+    "variants",
+]

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import graph
 from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
 from ..host import Progress, memory, silent, targets
 from ..sources import Recipe
 from ..verify import QUICK, Report, Result, is_exact
-from ..verify.runtimes import RUNTIMES, those_for
+from ..verify.runtimes import RUNTIMES, made, those_for
 from .answering import report_on
 from .bare import Bare, bare_network
 from .eight import bare_in_eight_bits
@@ -24,6 +25,7 @@ from .resolving import job_of
 from .writing import FILES, Written, exported, write_files, write_onnx
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -115,6 +117,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     if not isinstance(job.backbone, Path):  # the bare network is written, too
         targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size)
     bare_onnx = exported(job, progress)  # in front of what takes longer: not every network can be
+    _check_runs(job, bare_onnx)
     proof = prove(recipe, job.backbone, images=images_of(recipe, images), quick=quick, progress=progress)
     _check_labels(job, proof)
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
@@ -168,6 +171,28 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
         if len(files) == 1:  # the weights of the one that was there before
             out.with_name(f"{out.name}.data").unlink(missing_ok=True)
     return report
+
+
+def _check_runs(job: Job, model: "ir.Model | None") -> None:
+    """Raises PreprocError for a network in half precision, as ONNX, that no runtime here has the kernels for."""
+    if model is None or not job.recipe.export.half:
+        return
+    reasons = []
+    with tempfile.TemporaryDirectory() as folder, targets.writing(Path(folder)):
+        file = Path(folder) / "model.onnx"
+        graph.save(model, file)
+        for name in those_for((file.name,), in_python=False):
+            with contextlib.closing(made(RUNTIMES[name], None, ())) as runtime:
+                try:
+                    runtime.open(file)
+                    return
+                except PreprocError as error:
+                    reasons.append(f"{name}: {error}")
+    raise PreprocError(
+        f"{job.recipe.name}: expected a runtime that can run the format onnx in {job.recipe.export.precision} here, got "
+        f'{"; ".join(reasons)}; export it in another precision, or with formats without onnx, as ["torchscript", "pt2"]',
+        name="precision-unsupported",
+    )
 
 
 def _check_labels(job: Job, proof: Proof) -> None:

@@ -17,7 +17,8 @@ from .cases import Case, Truth
 from .difference import differences, movements
 from .doubling import Known, moved_by_a_rounding, roundings
 from .parts import Part, is_exact, rows_of, scale_of
-from .power import FLOAT64, MOST, SHIFT, Control, OutputTruth, Power
+from .power import FLOAT64, SHIFT, Control, OutputTruth, Power
+from .precision import MOST
 from .report import Result
 from .runtimes import Outputs
 from .slack import with_slack

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import VerificationError
 from .cases import Case
 from .parts import Part, is_exact, parts_of
-from .power import LEAST
+from .precision import LEAST
 from .rows import Listed, Rows, places
 from .runtimes import Outputs
 

@@ -16,8 +16,7 @@ from ..host import Progress, paced, silent
 from .cases import Case, Given
 from .difference import arranged, differences, top1
 from .parts import Part
-from .power import MARGIN, MOST, Power
-from .precision import is_lower
+from .power import Power
 from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, PartResult, Result
 from .runtimes import Outputs, Runtime
 from .split import Between, Split
@@ -149,7 +148,7 @@ class _Tally:
             self._widen(self.power.room)
         result, wrong = replace(self.so_far(), ran=ran), self._wrong()
         if wrong is not None and wrong.over > wrong.limit:
-            alone = wrong.bare is not None and wrong.bare > MARGIN * MOST and not is_lower(self.precision)
+            alone = wrong.bare is not None and wrong.bare > wrong.limit
             most = max(self.power.scale.values())
             hint = f", and answers {most:.1e} at most here: pictures of what it is made for (--images) may tell more"
             reason = wrong.wrong + (f"; the bare network alone errs by {wrong.bare:.1e} in this runtime{hint}" if alone else "")
@@ -163,7 +162,7 @@ class _Tally:
             weakness = f"{wrong.wrong}, which {resize}the bare network alone, {errs:.1e} from float64 here, can account for"
         if weakness is not None:
             return replace(result, verdict=INCONCLUSIVE, reason=weakness)
-        hidden = self.power.hidden(tolerances, self.bare, self.precision) if is_lower(self.precision) else ()
+        hidden = self.power.hidden(tolerances, self.bare, self.precision)
         return replace(result, verdict=PASSED, hidden=hidden)
 
 

@@ -43,6 +43,13 @@ def exact_sums(model, dtype):
     return network(model.pipeline(PIXELS).to(dtype).double())
 
 
+def test_weights_that_lie_pixel_beside_pixel_still_do():
+    made = fold(prepend(pipeline(), convolution()).to(memory_format=torch.channels_last), example=PIXELS)
+    assert made.folded
+    assert made.model.backbone.weight.is_contiguous(memory_format=torch.channels_last)
+    assert fold(prepend(pipeline(), convolution()), example=PIXELS).model.backbone.weight.is_contiguous()
+
+
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("padding", [0, 1])
 def test_less_is_lost_than_without_the_fold_inside_and_on_the_border(dtype, padding):
