@@ -80,7 +80,8 @@ def _turned(moves: Moves, turn: Callable[[Array], Array]) -> Callable[[Picture],
 
 
 def _upright(picture: Picture) -> Array:
-    return picture.planes if picture.orientation == 1 else TURNS[picture.orientation][1](picture.planes)
+    turned = 1 if picture.source is None else picture.source.turned
+    return picture.planes if turned == 1 else TURNS[turned][1](picture.planes)
 
 
 def _grey(planes: Array, order: str) -> Array:
