@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,15 @@ class Resampler:
         """Whether it makes whole grey levels."""
         return self.library != "torch" and not self.floats
 
+    def told_by(self, old: Size, new: Size) -> "Resampler":
+        """The same without what makes no difference from that size to that one: an order of passes, a gap that nothing is reduced by."""
+        found = self
+        if found.gap and max(old[0] / new[0] / found.gap, old[1] / new[1] / found.gap) < 2:
+            found = replace(found, gap=None, passes=12)
+        if found.passes and found.passes == 13 and not _vertical_first(old, new):
+            found = replace(found, passes=12)
+        return found
+
     def __call__(self, picture: Pixels, size: Size) -> Pixels:
         """picture: (H, W, 3) uint8. Returns (height, width, 3), uint8 or float32, of that size."""
         return _RUN[self.library](self, picture, size)
@@ -64,9 +73,14 @@ def _pillow(how: Resampler, picture: Pixels, size: Size) -> Pixels:
     across, down = (size[1], image.height), (image.width, size[0])
     if how.kernel == "nearest" or how.gap:
         return np.asarray(image.resize(size[::-1], method, reducing_gap=how.gap))
-    removed = image.height - size[0], image.width - size[1]
-    vertical = how.passes == 13 and removed[0] > 0 and removed[0] > 2 * removed[1]
+    vertical = how.passes == 13 and _vertical_first((image.height, image.width), size)
     return np.asarray(image.resize(down if vertical else across, method).resize(size[::-1], method))
+
+
+def _vertical_first(old: Size, new: Size) -> bool:
+    """In Pillow from 13.0 on."""
+    removed = old[0] - new[0], old[1] - new[1]
+    return removed[0] > 0 and removed[0] > 2 * removed[1]
 
 
 def _opencv(how: Resampler, picture: Pixels, size: Size) -> Pixels:

@@ -28,8 +28,8 @@ class FileNetwork:
             raise PreprocError(f"{file.name}: expected a model that takes pictures, got one of frames", name="no-picture-input")
         self.picture, self.others = picture.alone(), graph.others(model, picture)
         self.names = tuple(str(value.name) for value in model.graph.outputs)
-        self.norms = [Norm(norm.name, norm.mean, norm.var, norm.eps) for norm in graph.batch_norms(model)]
-        self.other_norms = sorted({node.op_type for node in model.graph.all_nodes()} & set(_OTHER_NORMS))
+        self.norms: Sequence[Norm] = [Norm(norm.name, norm.mean, norm.var, norm.eps) for norm in graph.batch_norms(model)]
+        self.other_norms: Sequence[str] = sorted({node.op_type for node in model.graph.all_nodes()} & set(_OTHER_NORMS))
         self.opened: dict[tuple[int, ...] | None, OnnxReference] = {}
 
     def before(self, ready: Array, which: Sequence[int]) -> list[Array | None]:

@@ -1,9 +1,9 @@
 """What BatchNorms behind a network's first layers are given, for every affine preprocessing at once.
 
-Behind convolutions alone a feature is affine in the picture. With a scale s and an offset o per channel of levels, it is s . R + o . B + Z:
-R what the channels of the picture make, B what planes of ones make, which differs at padded borders, Z what nothing makes. Mean and variance
-over positions follow from the means and products of R, B and Z: a few runs of the network per picture stand for all candidates, and for
-those that nobody named.
+Behind convolutions alone a feature is affine in the picture. With a scale s and an offset o per channel of levels it is s . R + o . B + Z:
+R what the channels of the picture make, B what planes of ones make, which differs at padded borders, Z what nothing makes. Mean and
+variance over positions follow from the means and products of R, B and Z: a few runs of the network per picture stand for all candidates,
+and for those that nobody named.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,60 @@
+"""Which mistakes can be made with a recipe's steps: one list, for all that looks for them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..oracle import reference
+from ..steps import PIXEL_DTYPES, Geometry, Step, channels_in, channels_out, divided
+from .mistake import Array, Mistake, Picture, valued
+from .moved import ALIASED, MOVED, moved_mistakes
+from .values import DOUBLED, NOT_RESCALED, values_mistakes
+from .variants import OWN, variants
+
+SWAPPED = "channels swapped"
+CONTROLS = (SWAPPED, DOUBLED, NOT_RESCALED, ALIASED, MOVED)
+"""Those that every verification makes on purpose, in its order."""
+
+
+class Mistakes:
+    """The mistakes that can be made with steps that start at pixels, (N, H, W, C) or (N, C, H, W) as their first step says.
+
+    channels: of the pixels, where no step says it.  Raises PreprocError for steps that do not start there.
+    """
+
+    def __init__(self, sequence: Sequence[Step], channels: int = 3) -> None:
+        self.first, moves, later = divided(sequence)
+        self.later = tuple(later)
+        self.moves = tuple(step for step in moves if isinstance(step, Geometry))
+        self.channels = channels_out([self.first], channels_in(sequence) or channels)
+        swapped = Mistake(SWAPPED, "channels swapped", order=tuple(reversed(range(self.channels))))
+        top = PIXEL_DTYPES[self.first.pixel_dtype]
+        found = [swapped, *values_mistakes(self.later, self.channels, top), *moved_mistakes(self.first, self.moves)]
+        self.all = (*found, *self._of_others(sequence))
+        self.controls = {name: mistake for name in CONTROLS for mistake in found if mistake.name == name}
+
+    def _of_others(self, sequence: Sequence[Step]) -> list[Mistake]:
+        """Preprocessings of other networks."""
+        others = [variant for variant in variants(sequence, self.channels) if not variant.name.startswith(OWN)]
+        turned = tuple(reversed(range(self.channels)))
+        made = []
+        for variant in others:
+            first, _, values = divided(variant.steps)
+            order = turned if first.to != self.first.to else None
+            made.append(Mistake(variant.name, variant.what, order=order, values=tuple(values)))
+        return made
+
+    def planes(self, pixels: NDArray[Any]) -> Array:
+        """(N, C, H, W) grey levels of the pixels, in the network's colours."""
+        return reference.apply([self.first], pixels)
+
+    def levels(self, picture: Picture, mistake: Mistake) -> Array:
+        """The grey levels (N, C, h, w) that a mistake leaves of a picture, before their order."""
+        return reference.apply(self.moves, picture.planes) if mistake.levels is None else mistake.levels(picture)
+
+    def ready(self, pixels: NDArray[Any], mistake: Mistake) -> Array:
+        """(N, C, h, w) model-ready numbers, wrongly made of pixels."""
+        levels = self.levels(Picture(self.planes(pixels)), mistake)
+        ordered = levels if mistake.order is None else levels[:, list(mistake.order)]
+        return valued(self.later if mistake.values is None else mistake.values, ordered)
