@@ -98,7 +98,8 @@ def fold_module(recipe: Recipe, backbone: "nn.Module", example: "Tensor") -> "Fo
         result = fold(prepend(pipeline, backbone), example=example, dtype=HALF.get(spec.precision))
     if spec.fold == "require" and result.refusal is not None:
         raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}', name=result.refusal.name)
-    return dataclasses.replace(result, model=Model(result.model.pipeline, narrowed(result.model.backbone, spec)))
+    front = result.model.pipeline
+    return dataclasses.replace(result, model=Model(front, narrowed(result.model.backbone, spec, front(example))))
 
 
 def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], folder: Path, progress: Progress) -> None:

@@ -9,9 +9,12 @@ from .unread import drop
 from .writing import to_bytes
 
 PRODUCTS = frozenset(
-    f"{start}{kind}" for start in ("", "Fused", "QLinear", "Nhwc") for kind in ("Conv", "MatMul", "Gemm", "ConvTranspose")
-) | {"ConvInteger", "DeformConv", "Einsum", "MatMulInteger", "QGemm", "Attention", "LSTM", "GRU", "RNN"}
-"""Operators that multiply with weights, of any domain."""
+    f"{start}{kind}" for start in ("", "Fused", "QLinear", "Nhwc", "NhwcFused") for kind in ("Conv", "MatMul", "Gemm", "ConvTranspose")
+) | {
+    *("ConvInteger", "DeformConv", "Einsum", "MatMulInteger", "MatMulNBits", "TransposeMatMul", "QGemm"),
+    *("Attention", "GroupQueryAttention", "MultiHeadAttention", "LSTM", "GRU", "RNN"),
+}
+"""Operators that multiply with weights, of any domain: what a network's arithmetic is in."""
 KNOWN = ("", "ai.onnx", "com.microsoft")
 """The domains whose operators are known; another one's may do anything."""
 

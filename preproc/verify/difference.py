@@ -10,7 +10,7 @@ from ..errors import VerificationError
 from .arranging import arranged
 from .cases import Case
 from .parts import Part, is_exact, parts_of
-from .power import LEAST
+from .precision import LEAST
 from .runtimes import Outputs
 
 

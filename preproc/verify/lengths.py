@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .power import MOST
+from .precision import MOST
 from .rows import MOST_ROWS, Listed, matched
 
 Places = NDArray[np.int64]

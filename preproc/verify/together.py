@@ -11,7 +11,7 @@ from .arranging import arranged
 from .cases import Case, Given, Truth
 from .difference import differences
 from .parts import Part
-from .power import LEAST, most_rounding
+from .precision import LEAST, rules_of
 from .runtimes import Outputs
 from .unresolved import with_unresolved
 
@@ -47,7 +47,7 @@ def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, g
         return Case(title, pixels, joined, given(ready), unresolved=masks)
     made = Case(title, pixels, _as_alone(truth(ready), Case(title, pixels, joined), parts), given(ready), ready=ready)
     off = {name: _off(made.expected[name], values, name, masks, parts) for name, values in joined.items()}
-    apart = {name for name, error in off.items() if error <= most_rounding(precision)}
+    apart = {name for name, error in off.items() if error <= rules_of(precision).rounding}
     whole = frozenset(set(names) - apart)
     if whole and ties:
         (made,) = with_unresolved([made], truth, parts, precision=precision)

@@ -11,8 +11,7 @@ from ..host import Progress, paced, silent
 from .arranging import arranged, lined_up
 from .cases import Answers, Case
 from .parts import Part, is_exact
-from .power import LEAST, most_rounding
-from .precision import UNITS, is_lower
+from .precision import LEAST, UNITS, rules_of
 
 PAIRS = 2
 """Of neighbours on opposite sides. A tie that a runtime's roundings may decide otherwise is nearer than these are by far, so that one of
@@ -44,8 +43,8 @@ def with_unresolved(
     by: how large these are, relative to the largest ready value.  precision: of the files; in a lower one a few roundings of its own are
     larger.
     """
-    by = max(by, 4 * UNITS[precision]) if is_lower(precision) else by
-    most = most_rounding(precision)
+    by = max(by, 4 * UNITS[precision])
+    most = rules_of(precision).rounding
     return [
         case if case.ready is None else replace(case, unresolved=_unresolved(truth, case.ready, case, parts, by, most))
         for case in paced(list(cases), "looking for ties", progress)

@@ -1,0 +1,36 @@
+"""The command that names the preprocessing: diagnose."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import PreprocError
+from .options import Json, Threads
+from .speaking import progress_of, tell
+
+
+def diagnose(
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            "--pairs",
+            metavar="PLACE",
+            help="Pictures and their model-ready tensors: a folder (a.png, a.npy), an .npz, or package.module:function with --images.",
+        ),
+    ] = None,
+    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Pictures, for a function to make tensors of.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.toml", help="Writes the recipe there.")] = None,
+    _count: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Name the preprocessing that pictures went through, and write it as a recipe."""
+    from ..diagnosis import diagnose_pairs
+
+    if pairs is None:
+        raise PreprocError("--pairs: expected a folder, an .npz file or package.module:function, got nothing", name="option-value")
+    found = diagnose_pairs(pairs, images=images, progress=progress_of("diagnose"))
+    if out is not None:
+        found.save(out)
+    tell(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
