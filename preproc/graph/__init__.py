@@ -9,8 +9,8 @@ from .alone import alone
 from .constants import constant
 from .editing import Attached, attach, hand_over, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
-from .handling import ending, handling
-from .held import Held
+from .handling import beginning, ending, handling
+from .held import Held, less_128
 from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
@@ -42,6 +42,7 @@ __all__ = [
     "answer_unrounded",
     "any_picture",
     "attach",
+    "beginning",
     "beside",
     "changed_since",
     "check",
@@ -58,6 +59,7 @@ __all__ = [
     "handling",
     "inlined",
     "landing",
+    "less_128",
     "listed",
     "load",
     "needed_opset",
