@@ -124,6 +124,18 @@ def test_a_real_group_on_the_cpu(tmp_path):
     assert "bare" not in told
 
 
+def test_lower_precisions_have_a_table_with_what_was_reached():
+    title = "lower precision: resnet18, ort-cuda"
+    row = {"median": 0.5, "low": 0.4, "high": 0.6, "seconds": 0.001}
+    document = {
+        "figures": {f"{title}: errors": {"preproc, float16": {"inside": 3e-4, "logits": 5e-3, "top-1": 1.0}}},
+        "tables": {f"{title}: batch 8": {"preproc, float16": row}},
+    }
+    (told,) = plot_gpu._lower(document)
+    assert told.splitlines()[0] == f"| {title} | first convolution | its border | logits | top-1 | batch 8, over float32 |"
+    assert told.splitlines()[2] == "| preproc, float16 | 3.0e-04 |  | 5.0e-03 | 100.0% | 0.50 |"
+
+
 @pytest.fixture
 def committed():
     return json.loads((plot.RESULTS / "gpu-h200.json").read_text(encoding="utf-8"))
