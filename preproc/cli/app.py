@@ -10,7 +10,7 @@ import typer
 
 from ..errors import PreprocError
 from ..host import terminal, threads
-from . import diagnosing, exporting, looking, quantizing, statistics, verifying
+from . import comparing, diagnosing, exporting, looking, quantizing, statistics, verifying
 from .speaking import INTERRUPTED, refuse, say, tell
 from .tables import print_report
 
@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "stats": statistics.stats,
     "stats-diff": statistics.stats_diff,
     "diagnose": diagnosing.diagnose,
+    "compare": comparing.compare,
 }
 
 
