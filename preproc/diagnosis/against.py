@@ -11,7 +11,7 @@ from ..host import Progress, silent
 from ..steps import Step
 from .geometry import Source
 from .pairs import read_pairs
-from .searching import CONSTANTS, OWN, Fit, Sample, Search, Tried
+from .trying import CONSTANTS, OWN, Fit, Sample, Search, Tried
 
 REPRODUCED = 0.5
 """Grey levels, root mean square, that what reproduces tensors may be off: one rounding to whole levels makes 0.29."""
