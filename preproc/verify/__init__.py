@@ -9,6 +9,7 @@ from .cases import Answers, Case, Given, Truth
 from .controls import Noticed, measure_power, settled
 from .difference import agree
 from .doubling import FileTruths, known_of
+from .explaining import Explain, explainer
 from .judging import bare_errors, check_known, judge
 from .making import make_cases
 from .ordering import Lists
@@ -33,6 +34,7 @@ __all__ = [
     "Between",
     "Case",
     "Control",
+    "Explain",
     "FileTruths",
     "Given",
     "Lists",
@@ -48,6 +50,7 @@ __all__ = [
     "bare_errors",
     "candidates",
     "check_known",
+    "explainer",
     "has_ties",
     "inputs",
     "is_exact",
