@@ -67,7 +67,7 @@ class Solved:
 
 
 def solve(pixels: Sequence[NDArray[Any]], tensors: Sequence[NDArray[Any]]) -> Solved | None:
-    """The least-squares affine of pictures, (3, H, W) grey levels each, NaN where there is no picture, and tensors, (3, H, W) each.
+    """The least-squares affine of pictures, (3, H, W) grey levels each, none finite where there is no picture, and tensors, (3, H, W) each.
 
     None where no channel of the pictures has two levels, which determines nothing.
     """

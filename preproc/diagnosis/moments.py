@@ -39,10 +39,15 @@ class Moments:
 
     @staticmethod
     def of(levels: NDArray[Any], tensor: NDArray[Any]) -> "Moments":
-        """levels: (3, H, W) grey levels, NaN where there is no picture.  tensor: (3, H, W). Four parts: the quarters."""
+        """levels: (3, H, W) grey levels, none finite where there is no picture.  tensor: (3, H, W). Four parts: the quarters."""
         height, width = levels.shape[1:]
         rows, columns = (slice(0, height // 2), slice(height // 2, None)), (slice(0, width // 2), slice(width // 2, None))
         return Moments(np.stack([_sums(levels[:, row, column], tensor[:, row, column]) for row in rows for column in columns]))
+
+    @staticmethod
+    def undivided(levels: NDArray[Any], tensor: NDArray[Any]) -> "Moments":
+        """of(), in one part."""
+        return Moments(_sums(levels, tensor)[None])
 
     def lines(self) -> Lines | None:
         """None where a channel of the picture, or of the tensor, has one value only."""
@@ -62,13 +67,24 @@ class Moments:
             squares = np.where(slope != 0, left / slope**2, np.inf)
         return Lines(slope, means[_TENSOR, None] - slope * (means[_PICTURE] + _CENTER), squares)
 
+    def squares(self, order: tuple[int, ...], scale: Array, offset: Array) -> Array:
+        """(P,) the mean square of the residual of each part, in grey levels, with those constants. NaN for parts without pixels."""
+        count = self.parts[:, _ONE, _ONE]
+        total = np.zeros(len(self.parts))
+        for channel, read in enumerate(order):
+            line = np.zeros(7)
+            line[3 + channel], line[read], line[_ONE] = 1.0, -scale[channel], -(offset[channel] + scale[channel] * _CENTER)
+            total += np.maximum(np.einsum("i,pij,j->p", line, self.parts, line), 0.0) / scale[channel] ** 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(total / (3 * count))
+
 
 def _sums(levels: NDArray[Any], tensor: NDArray[Any]) -> Array:
     rows = np.ones((7, levels[0].size))
     rows[_PICTURE] = levels.reshape(3, -1)
     rows[_TENSOR] = tensor.reshape(3, -1)
     rows[_PICTURE] -= _CENTER
-    known = ~np.isnan(rows[0])
+    known = np.isfinite(rows[_PICTURE]).all(axis=0)
     if not known.all():
         rows = rows[:, known]
     return np.asarray(rows @ rows.T)

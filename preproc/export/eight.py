@@ -22,6 +22,8 @@ from .quantizing import quantized
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+NEAREST = "border: nearest: "
+"""What a note begins with that says what padding which is only near costs."""
 SEEN = 16
 """Of how many pictures the largest value at the first layer is taken."""
 
@@ -46,7 +48,7 @@ def _border(model: "ir.Model", feeds: Callable[[], Iterator[Mapping[str, NDArray
     """What padding that is only near costs, as a share of the largest that the first layers make of the pictures."""
     if not done.near:
         return
-    told = f"border: nearest: padding is up to {done.near:.3g} grey levels from the mean that it stands for"
+    told = f"{NEAREST}padding is up to {done.near:.3g} grey levels from the mean that it stands for"
     if not done.border:
         yield f"{told}; what the first layer makes of that was not computed"
         return
@@ -57,6 +59,12 @@ def _border(model: "ir.Model", feeds: Callable[[], Iterator[Mapping[str, NDArray
     share = max(error / most for error, most in zip(done.border.values(), largest, strict=True) if error)
     most = max(done.border.values())
     yield f"{told}; the first layer's largest error by that is {most:.2e}, {share:.1e} of the largest value that it makes of the pictures"
+
+
+def mend_of(contract: Mapping[str, Any]) -> str:
+    """What else to say of a file that is too far off: that its padding is only near, where it is."""
+    note = next((note for note in contract["notes"] if note.startswith(NEAREST)), None)
+    return "" if note is None else f'; {note}: with border = "exact" (--border exact) padding stays the mean'
 
 
 def _with_pixels(made: "ir.Model", recipe: Recipe, eight: Eight, done: graph.Attached) -> tuple[graph.Attached, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from ..verify import QUICK, Report, Result, is_exact
 from ..verify.runtimes import RUNTIMES, made, those_for
 from .answering import report_on
 from .bare import Bare, bare_network
-from .eight import bare_in_eight_bits
+from .eight import bare_in_eight_bits, mend_of
 from .job import Job, check_images, images_of
 from .proof import Proof
 from .proving import prove
@@ -232,7 +232,7 @@ def _verified(place: Path, written: Written, proof: Proof, bare: Bare, names: Se
     report = report_on(place, written.contract, proof, names, module=written.module, bare=bare, progress=progress)
     failed = [result for result in report.verdicts() if result.verdict == "failed"]
     if failed:
-        raise _failure(report, "every runtime to compute what the reference does", failed)
+        raise _failure(report, "every runtime to compute what the reference does", failed, mend_of(written.contract))
     for file in sorted({RUNTIMES[result.runtime].file or "" for result in report.results} - {""}):
         of_file = [result for result in report.results if RUNTIMES[result.runtime].file == file]
         if all(result.verdict == "absent" for result in of_file):
@@ -248,9 +248,9 @@ def _check_unchanged(out: str | Path, folder: Path, written: dict[str, dict[str,
         )
 
 
-def _failure(report: Report, expected: str, got: Sequence[Result]) -> VerificationError:
+def _failure(report: Report, expected: str, got: Sequence[Result], mend: str = "") -> VerificationError:
     reasons = "; ".join(f"{result.runtime}: {result.reason}" for result in got)
-    error = VerificationError(f"{report.name}: expected {expected}, got {reasons}; nothing was published")
+    error = VerificationError(f"{report.name}: expected {expected}, got {reasons}{mend}; nothing was published")
     error.report = report
     return error
 

@@ -3,7 +3,7 @@ written."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,16 @@ class First:
         """What it holds, as it is now."""
         return [value for value in map(_at, (self.weight, self.bias)) if value is not None]
 
+    @property
+    def made(self) -> int:
+        """The axis of its weight that what it makes is along."""
+        return self.axes[-2] if self.axes else 1 if self.reader.turned else 0
+
+    @property
+    def adding(self) -> ir.Node | None:
+        """The node behind a product that adds its bias."""
+        return self.bias[0] if self.bias is not None and self.bias[0] is not self.node else None
+
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Weight (out, in, *kernel) and bias (out,), None without one. Raises NotFoldableError."""
         weight, bias = constant(_at(self.weight)), None if self.reader.bias is None else constant(_at(self.bias)).reshape(-1)
@@ -50,17 +60,20 @@ class First:
             slots = len(self.reader.slots)
             if weight.size != self.makes * slots:
                 raise NotFoldableError(
-                    f"a product with {self.reader.weight}, of the shape {weight.shape}, sums over {weight.size // max(self.makes, 1)} numbers, "
-                    f"and the picture has {slots} there as far as it can be followed",
+                    f"a product with {self.reader.weight}, of the shape {weight.shape}, sums over "
+                    f"{weight.size // max(self.makes, 1)} numbers, and the picture has {slots} there as far as it can be followed",
                     name="fold-untraceable",
                 )
             return weight.transpose(self.axes).reshape(self.makes, slots), bias
         return self.reader.arranged(weight), bias
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
-        """New initializers in place of the old ones, which stay where others read them; None: as it is."""
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
+        """New initializers in place of the old ones, which stay where others read them; None: as it is. groups: those of the weight."""
+        reader = self.reader if groups is None else replace(self.reader, groups=groups)
+        if reader.groups != self.reader.groups:
+            self.node.attributes["group"] = ir.AttrInt64("group", reader.groups)
         if weight is not None:
-            turned = weight.reshape(self.sides).transpose(np.argsort(self.axes)) if self.axes else self.reader.arranged(weight)
+            turned = weight.reshape(self.sides).transpose(np.argsort(self.axes)) if self.axes else reader.arranged(weight)
             replace_input(self.graph, *self.weight, turned)
         if bias is not None and self.bias is not None:
             old = _at(self.bias)

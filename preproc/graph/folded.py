@@ -16,6 +16,9 @@ from .picture import HALF, Picture
 from .walk import first_convolutions, follow
 from .wider import widened
 
+QUANTIZED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""The first layers that ONNX Runtime's quantizer knows."""
+
 
 @dataclass(frozen=True)
 class Left:
@@ -92,12 +95,10 @@ def fold_into(
 
 
 def _check_eight(found: Sequence[First]) -> None:
-    """Raises NotFoldableError for layers that are given no uint8 pixels: products, whose scales lie along axes of their own, and
-    convolutions in groups, of which OpenVINO 2026.4's compiler ends the process, by SIGSEGV."""
-    if any(item.axes for item in found):
-        raise NotFoldableError("a product with a matrix reads the pixels, which is not made of 8 bits of them", name="fold-not-convolution")
-    if any(item.reader.groups > 1 for item in found):
-        raise NotFoldableError("a convolution in groups reads the pixels, of which OpenVINO's compiler dies", name="fold-channel-count")
+    """Raises NotFoldableError for a layer that ONNX Runtime's quantizer leaves in floats, which is given no tensor of 8 bits."""
+    left = next((item.node.op_type for item in found if item.node.op_type not in QUANTIZED), None)
+    if left is not None:
+        raise NotFoldableError(f"{left} reads the pixels, which ONNX Runtime's quantizer leaves in floats", name="fold-not-convolution")
 
 
 def _check_channels(found: Sequence[First]) -> None:

@@ -18,19 +18,21 @@ SAME = frozenset((*MOVES, "Split", "Identity", "Dropout", "Cast"))
 @dataclass(frozen=True)
 class Held:
     """levels: the names of values that are pixels less `zero`, in grey levels.  weights: those of the layers that read them, each with its
-    scales, (channels_out,), and the axis along which these are."""
+    scales, (channels_out,), and the axis along which these are.  adding: the names of the nodes that add the biases of products, which are
+    no numbers of 8 bits."""
 
     levels: Sequence[str]
     zero: int
     weights: Mapping[str, tuple[NDArray[Any], int]]
+    adding: Sequence[str] = ()
 
 
 def held_of(entry: ir.Value, found: Sequence[First], zero: int) -> Held:
     """entry: what the network reads.  found: what reads it, whose weights are on their grids."""
-    levels, weights = {entry}, {}
+    levels, weights, adding = {entry}, {}, list[str]()
     for item in found:
         weight, bias = item.weights()
-        weights[str(item.constants[0].name)] = scales_of(weight, bias), 1 if item.reader.turned else 0
+        weights[str(item.constants[0].name)] = scales_of(weight, bias), item.made
         on_the_way = [value for at, value in enumerate(item.node.inputs) if value is not None and at != item.weight[1]][:1]
         while on_the_way:
             value = on_the_way.pop()
@@ -39,4 +41,7 @@ def held_of(entry: ir.Value, found: Sequence[First], zero: int) -> Held:
                 continue
             levels.add(value)
             on_the_way += [source for source in maker.inputs if source is not None]
-    return Held(sorted(str(value.name) for value in levels), zero, weights)
+        if item.adding is not None:
+            item.adding.name = item.adding.name or str(item.adding.outputs[0].name)
+            adding.append(item.adding.name)
+    return Held(sorted(str(value.name) for value in levels), zero, weights, adding)

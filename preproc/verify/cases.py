@@ -1,14 +1,11 @@
-"""What is asked and what is true of it, as values; and a sequence divided."""
+"""What is asked and what is true of it, as values."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ..errors import PreprocError
-from ..steps import FromPixels, Geometry, Step
 
 
 class Truth(Protocol):
@@ -66,12 +63,3 @@ class Case:
         """(height, width) of the pixels."""
         height, width = self.pixels.shape[-3:-1] if layout == "NHWC" else self.pixels.shape[-2:]
         return height, width
-
-
-def divided(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequence[Step]]:
-    """The first step, it and those that move pixels, and the others. Raises PreprocError for steps that do not start at pixels."""
-    first = sequence[0]
-    if not isinstance(first, FromPixels):
-        raise PreprocError(f"expected steps that start at pixels (from_pixels), got {first.name} first", name="no-from-pixels")
-    front = [step for step in sequence if step is first or isinstance(step, Geometry)]
-    return first, front, sequence[len(front) :]

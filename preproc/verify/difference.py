@@ -46,7 +46,7 @@ def movements(got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, 
     """As differences(), of what the original answers to something else, in these parts: another number of rows is a movement, by 1."""
     found, views = {}, arranged(got, case, parts).views
     for key, part in parts.items():
-        same = got[part.output].shape == case.expected[part.output].shape or _nothing_left(case.unresolved.get(part.output))
+        same = got[part.output].shape == case.expected[part.output].shape or nothing_left(case.unresolved.get(part.output))
         found[key] = max(_difference(view[part.output], case, part) for view in views) if same else 1.0
     return found
 
@@ -88,7 +88,7 @@ def arranged(got: Outputs, case: Case, parts: Mapping[str, Part]) -> Arranged:
 
 
 def _alike(got: NDArray[Any], expected: NDArray[Any], unresolved: NDArray[np.bool_] | None) -> bool:
-    return got.shape == expected.shape and got.dtype.kind == expected.dtype.kind and not _nothing_left(unresolved)
+    return got.shape == expected.shape and got.dtype.kind == expected.dtype.kind and not nothing_left(unresolved)
 
 
 def _listed(rows: Rows, name: str, got: NDArray[Any], case: Case, parts: Mapping[str, Part]) -> Listed:
@@ -114,12 +114,12 @@ def agree(one: Case, other: Case) -> bool:
 
 def _difference(got: NDArray[Any], case: Case, part: Part) -> float:
     name, values, unresolved = part.output, case.expected[part.output], case.unresolved.get(part.output)
-    if got.shape != values.shape and not (_nothing_left(unresolved) and got.ndim == values.ndim):
+    if got.shape != values.shape and not (nothing_left(unresolved) and got.ndim == values.ndim):
         raise VerificationError(f"expected {name} of shape {values.shape}, got {got.shape}")
     as_texts_or_floats = not is_exact(values) or values.dtype.kind == "U"
     if got.dtype.kind != values.dtype.kind or not (as_texts_or_floats or got.dtype == values.dtype):
         raise VerificationError(f"expected {name} in a dtype like {values.dtype}, got {got.dtype}")
-    if _nothing_left(unresolved):
+    if nothing_left(unresolved):
         return 0.0
     resolved = True if unresolved is None else ~part.of(unresolved)
     got, values = part.of(got), part.of(values)
@@ -131,6 +131,6 @@ def _difference(got: NDArray[Any], case: Case, part: Part) -> float:
     return difference / part.scale if part.scale > 0 else difference
 
 
-def _nothing_left(unresolved: NDArray[np.bool_] | None) -> bool:
+def nothing_left(unresolved: NDArray[np.bool_] | None) -> bool:
     """Whether nothing of the output is compared, not even its number of rows."""
     return unresolved is not None and unresolved.ndim == 0 and bool(unresolved)

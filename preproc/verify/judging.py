@@ -92,6 +92,7 @@ class _Tally:
         errs = None if bare is None else max(bare.values(), default=0.0)
         self.result = Result(runtime.name, FAILED, error=0.0, worst=first, bare=errs, precision=self.precision)
         self.agreed, self.asked = 0, 0
+        self.unsplit = "nothing of it is compared on golden samples" if between else ""
 
     def add(self, case: Case, got: Outputs) -> None:
         """Raises VerificationError where the outputs are others."""
@@ -106,12 +107,19 @@ class _Tally:
                 share = f", the share of {key} that is not equal" if key in self.power.exact else where
                 part.over, part.wrong = error - own, f"error {error:.2e} on {case.name}, tolerance {part.tolerance + own:.1e}{share}"
         if case.name in self.between:
-            for key, split in self.between[case.name].split(got, case, self.power.parts).items():
-                self.parts[key].split = split.largest(self.parts[key].split)
+            self._split(case, got)
         self._count_rows(got, case)
         right, of = top1(got, case, self.power.parts)
         self.agreed, self.asked = self.agreed + right, self.asked + of
         self.result = replace(self.result, pictures=self.result.pictures + len(case.pictures))
+
+    def _split(self, case: Case, got: Outputs) -> None:
+        try:
+            found = self.between[case.name].split(got, case, self.power.parts)
+        except VerificationError as error:
+            found, self.unsplit = {}, f"an answer in between is of another form: {error}"
+        for key, split in found.items():
+            self.parts[key].split = split.largest(self.parts[key].split)
 
     def _count_rows(self, got: Outputs, case: Case) -> None:
         if self.power.rows:
@@ -138,7 +146,10 @@ class _Tally:
     def so_far(self) -> Result:
         """JSON has no infinity."""
         most = sys.float_info.max
-        parts = {key: PartResult(min(part.error, most), part.bare, part.tolerance, part.split) for key, part in self.parts.items()}
+        parts = {
+            key: PartResult(min(part.error, most), part.bare, part.tolerance, part.split, "" if part.split else self.unsplit)
+            for key, part in self.parts.items()
+        }
         tolerance = max(part.tolerance for part in self.parts.values())
         return replace(self.result, tolerance=tolerance, parts=parts, top1=self.agreed / self.asked if self.asked else None)
 

@@ -16,12 +16,14 @@ PASSED, FAILED, INCONCLUSIVE, ABSENT = "passed", "failed", "inconclusive", "abse
 @dataclass(frozen=True)
 class PartResult:
     """In one part of the outputs: the largest error, what the bare network errs by there and what may be, all relative to its scale.
-    split: what the error is made of, on the golden samples; None where that was not measured."""
+    split: what the error is made of, on the golden samples; None where that was not measured.  unsplit: why it was not, where it was
+    sought."""
 
     error: float
     bare: float | None
     tolerance: float
     split: Split | None = None
+    unsplit: str = ""
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "PartResult":

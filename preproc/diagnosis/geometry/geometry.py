@@ -44,24 +44,31 @@ class Geometry:
         return frame(self.before, self.fit, self.after, size)
 
     def pixels(self, source: Source) -> NDArray[Any]:
-        """(H, W, 3) grey levels, uint8 or float32; float32, with NaN in it, where a border has no fill that is known."""
+        """(H, W, 3) grey levels, uint8 or float32. Where a border has no fill that is known, float32, with infinity in the border and NaN
+        where a resize mixes it with the picture."""
         picture = source.picture(self.decoder, self.turn)
         framed = self.frame((picture.shape[0], picture.shape[1]))
-        x = _windowed(picture, framed.cut, self.before)
+        x = _windowed(picture, framed.cut, None if self.before is None else self.before.fill)
         if framed.resizes:
-            assert self.resampler is not None
-            x = self.resampler(np.ascontiguousarray(x), framed.size)
-        return _windowed(x, framed.window, self.after)
+            x = self._resized(x, framed.size)
+        return _windowed(x, framed.window, None if self.after is None else self.after.fill)
+
+    def _resized(self, x: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+        assert self.resampler is not None
+        if x.dtype == np.uint8:
+            return self.resampler(np.ascontiguousarray(x), size)
+        dark, light = (self.resampler(np.where(np.isfinite(x), x, fill).astype(np.uint8), size).astype(np.float32) for fill in (0, 255))
+        return np.where(dark == light, dark, np.where((dark == 0) & (light == 255), np.inf, np.nan))
 
 
-def _windowed(x: NDArray[Any], box: tuple[int, int, int, int], window: Window | None) -> NDArray[Any]:
+def _windowed(x: NDArray[Any], box: tuple[int, int, int, int], fill: tuple[float, float, float] | None) -> NDArray[Any]:
     top, left, height, width = box
     bottom, right = top + height, left + width
     inside = x[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if inside.shape[:2] == (height, width):
         return inside
-    fill: Any = np.nan if window is None or window.fill is None else np.asarray(window.fill, np.float32)
-    whole = x.dtype == np.uint8 and not np.isnan(fill).any() and bool((np.rint(fill) == fill).all())
-    framed = np.full((height, width, 3), fill, np.uint8 if whole else np.float32)
+    levels = np.full(3, np.inf, np.float32) if fill is None else np.asarray(fill, np.float32)
+    whole = x.dtype == np.uint8 and bool((np.rint(levels) == levels).all()) and fill is not None
+    framed = np.full((height, width, 3), levels, np.uint8 if whole else np.float32)
     framed[max(-top, 0) : max(-top, 0) + inside.shape[0], max(-left, 0) : max(-left, 0) + inside.shape[1]] = inside
     return framed

@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ _OPENCV = ("nearest", "linear", "cubic", "area", "lanczos4", "nearest_exact", "l
 @dataclass(frozen=True)
 class Resampler:
     """library: Pillow, OpenCV, torch (interpolate on floats) or torchvision (Resize on uint8 tensors).  kernel: as the library calls it.
-    antialias: whether filters grow with what they shrink.  floats: whether OpenCV gets float32, which is not rounded.
-    align_corners: torch's.  passes: 12 or 13, whose order Pillow's two passes have.  gap: Pillow's reducing_gap."""
+    antialias: whether filters grow with what they shrink.  floats: whether it computes on float32, which is not rounded; clamps: but cut to
+    0..255.  align_corners: torch's.  passes: 12 or 13, whose order Pillow's two passes have.  gap: Pillow's reducing_gap."""
 
     library: str
     kernel: str
@@ -29,6 +29,7 @@ class Resampler:
     align_corners: bool = False
     passes: int | None = None
     gap: float | None = None
+    clamps: bool = False
 
     @property
     def words(self) -> str:
@@ -37,6 +38,7 @@ class Resampler:
             "align_corners" if self.align_corners else "",
             "on float32" if self.floats and self.library == "OpenCV" else "",
             f"passes of Pillow {self.passes}" if self.passes else "",
+            "clamped to 0..255" if self.clamps else "",
             f"reducing_gap {self.gap:g}" if self.gap else "",
         ]
         name = {
@@ -54,9 +56,19 @@ class Resampler:
         """Whether it makes whole grey levels."""
         return self.library != "torch" and not self.floats
 
+    def told_by(self, old: Size, new: Size) -> "Resampler":
+        """The same without what makes no difference from that size to that one: an order of passes, a gap that nothing is reduced by."""
+        found = self
+        if found.gap and max(old[0] / new[0] / found.gap, old[1] / new[1] / found.gap) < 2:
+            found = replace(found, gap=None, passes=12)
+        if found.passes and found.passes == 13 and not _vertical_first(old, new):
+            found = replace(found, passes=12)
+        return found
+
     def __call__(self, picture: Pixels, size: Size) -> Pixels:
         """picture: (H, W, 3) uint8. Returns (height, width, 3), uint8 or float32, of that size."""
-        return _RUN[self.library](self, picture, size)
+        made = _RUN[self.library](self, picture, size)
+        return np.clip(made, 0, 255) if self.clamps else made
 
 
 def _pillow(how: Resampler, picture: Pixels, size: Size) -> Pixels:
@@ -64,9 +76,14 @@ def _pillow(how: Resampler, picture: Pixels, size: Size) -> Pixels:
     across, down = (size[1], image.height), (image.width, size[0])
     if how.kernel == "nearest" or how.gap:
         return np.asarray(image.resize(size[::-1], method, reducing_gap=how.gap))
-    removed = image.height - size[0], image.width - size[1]
-    vertical = how.passes == 13 and removed[0] > 0 and removed[0] > 2 * removed[1]
+    vertical = how.passes == 13 and _vertical_first((image.height, image.width), size)
     return np.asarray(image.resize(down if vertical else across, method).resize(size[::-1], method))
+
+
+def _vertical_first(old: Size, new: Size) -> bool:
+    """In Pillow from 13.0 on."""
+    removed = old[0] - new[0], old[1] - new[1]
+    return removed[0] > 0 and removed[0] > 2 * removed[1]
 
 
 def _opencv(how: Resampler, picture: Pixels, size: Size) -> Pixels:
@@ -111,6 +128,8 @@ RESAMPLERS = (
         for antialias in (True, False)
         for corners in (False, True)
     ),
+    *(Resampler("torch", "bicubic", antialias=antialias, floats=True, clamps=True) for antialias in (True, False)),
+    *(Resampler("OpenCV", kernel, floats=True, clamps=True) for kernel in ("cubic", "lanczos4")),
     *(Resampler("torchvision", kernel, antialias=antialias) for kernel in ("bilinear", "bicubic") for antialias in (True, False)),
     *(Resampler("torchvision", kernel) for kernel in ("nearest", "nearest-exact")),
 )
