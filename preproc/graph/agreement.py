@@ -156,7 +156,7 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
         ("other inputs", contract["other_inputs"], other_inputs(model, picture)),
         ("outputs", contract["outputs"], model.graph.outputs),
     ):
-        names = [[value["name"] for value in promised], [value.name for value in found]]
+        names = [[*dict.fromkeys(value.get("of", value["name"]) for value in promised)], [value.name for value in found]]
         if names[0] != names[1] and (word == "outputs" or sorted(names[0]) != sorted(map(str, names[1]))):  # inputs are fed by their names
             wrong.append(f"expected the {word} {', '.join(names[0]) or 'none'}, got {', '.join(map(str, names[1])) or 'none'}")
     return wrong
