@@ -13,7 +13,7 @@ from ..errors import NotFoldableError, PreprocError
 from ..folding import common_through, described
 from ..steps import Affine
 from .builder import Moved
-from .constants import constant
+from .constants import OURS, constant
 from .first_convolutions import First
 from .grid import Landing, land
 from .picture import Picture, any_picture, other_inputs, sides
@@ -134,7 +134,7 @@ _CHANGED = {
 def _opaque(trail: Walk) -> str | None:
     """An operator that reads the pixels, is not followed, and may hold a convolution, or what was in front of it, in a form of its own."""
     for node in trail.graph.all_nodes():
-        foreign, reads = node.domain not in ("", "ai.onnx"), any(value in trail.tracked for value in node.inputs if value is not None)
+        foreign, reads = node.domain not in OURS, any(value in trail.tracked for value in node.inputs if value is not None)
         own = node.op_type in OPAQUE and not any(value in trail.tracked for value in node.outputs)
         if reads and (foreign or own):
             return f"{node.domain}::{node.op_type}" if foreign else node.op_type
