@@ -18,6 +18,7 @@ from .answering import report_on
 from .bare import Bare, bare_network
 from .eight import bare_in_eight_bits
 from .job import Job, check_images, images_of
+from .kernels import check_kernels
 from .proof import Proof
 from .proving import prove
 from .resolving import job_of
@@ -115,6 +116,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     if not isinstance(job.backbone, Path):  # the bare network is written, too
         targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size)
     bare_onnx = exported(job, progress)  # in front of what takes longer: not every network can be
+    check_kernels(job, bare_onnx)
     proof = prove(recipe, job.backbone, images=images_of(recipe, images), quick=quick, progress=progress)
     _check_labels(job, proof)
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
@@ -150,6 +152,7 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     proof, report = None, None
     targets.check_place(out, size=job.size)
     if verify:
+        check_kernels(job, None)
         proof = prove(job.recipe, job.backbone, images=images_of(job.recipe, images), progress=progress)
     with _beside(out) as folder:
         new = Path(folder) / out.name
