@@ -1,7 +1,11 @@
-"""Folders of pictures to calibrate with, of a data set whose statistics the recipe has."""
+"""Folders of pictures to calibrate with, of a data set whose statistics the recipe has; and what was made with them."""
 
 import numpy as np
+import onnx
+from onnx import numpy_helper
 from PIL import Image
+
+from preproc.sources import parse_recipe
 
 TABLE = {
     "name": "m",
@@ -19,3 +23,13 @@ def pictures(folder, count, *, mean=MEAN, std=STD, size=(8, 6), rng=None):
     for number in range(count):
         Image.fromarray(np.clip(rng.normal(mean, std, (*size, 3)), 0, 255).astype(np.uint8)).save(folder / f"{number:03}.png")
     return folder
+
+
+def recipe(tmp_path, **changes):
+    table = TABLE | {"pixels": {"layout": "NHWC", "color": "RGB", "size": [24, 20]}} | changes
+    return parse_recipe(table, folder=tmp_path)
+
+
+def nodes(file):
+    graph = onnx.load(file).graph
+    return graph, {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}

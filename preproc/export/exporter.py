@@ -8,23 +8,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import graph
 from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
 from ..host import Progress, memory, silent, targets
 from ..sources import Recipe
 from ..verify import QUICK, Report, Result, is_exact
-from ..verify.runtimes import RUNTIMES, those_for
+from ..verify.runtimes import RUNTIMES, made, those_for
 from .answering import report_on
 from .bare import Bare, bare_network
-from .eight import bare_in_eight_bits
+from .behind import unasked
+from .eight import bare_in_eight_bits, mend_of
 from .job import Job, check_images, images_of
-from .kernels import check_kernels
 from .proof import Proof
 from .proving import prove
 from .resolving import job_of
 from .writing import FILES, Written, exported, write_files, write_onnx
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -116,7 +118,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
     if not isinstance(job.backbone, Path):  # the bare network is written, too
         targets.check_place(Path(tempfile.gettempdir()) / "preproc", size=job.size)
     bare_onnx = exported(job, progress)  # in front of what takes longer: not every network can be
-    check_kernels(job, bare_onnx)
+    _check_runs(job, bare_onnx)
     proof = prove(recipe, job.backbone, images=images_of(recipe, images), quick=quick, progress=progress)
     _check_labels(job, proof)
     with publishing(out_dir) as new, tempfile.TemporaryDirectory() as beside:
@@ -133,10 +135,10 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         progress(f"verifying {', '.join(names)}")
         if equal_bundle(out_dir, written.contract, made, proof.golden) and _is_settled(job, out_dir):
             with contextlib.suppress(VerificationError):  # then the new files replace them
-                report = _verified(out_dir, written, proof, bare, names, progress)
+                report = _verified(out_dir, written, proof, bare, names, progress, job)
                 shutil.rmtree(new)
                 return dataclasses.replace(open_bundle(out_dir), verified=report)
-        report = _verified(new, written, proof, bare, names, progress)
+        report = _verified(new, written, proof, bare, names, progress, job)
         with _reported(report), targets.writing(out_dir):
             _check_unchanged(out_dir, new, made)
             golden = write_golden(new, list(proof.golden))
@@ -152,7 +154,6 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
     proof, report = None, None
     targets.check_place(out, size=job.size)
     if verify:
-        check_kernels(job, None)
         proof = prove(job.recipe, job.backbone, images=images_of(job.recipe, images), progress=progress)
     with _beside(out) as folder:
         new = Path(folder) / out.name
@@ -163,7 +164,7 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
             progress(f"verifying {', '.join(names)}")
             made = hashes(new.parent, progress)
             bare = bare_network(job.recipe, job.backbone, proof.cases, ("model.onnx",), new.parent)
-            report = _verified(new, written, proof, bare, names, progress)
+            report = _verified(new, written, proof, bare, names, progress, job)
             _check_unchanged(out, new.parent, made)
         files = sorted(new.parent.iterdir(), reverse=True)  # weights first
         for file in files:
@@ -171,6 +172,28 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
         if len(files) == 1:  # the weights of the one that was there before
             out.with_name(f"{out.name}.data").unlink(missing_ok=True)
     return report
+
+
+def _check_runs(job: Job, model: "ir.Model | None") -> None:
+    """Raises PreprocError for a network in half precision, as ONNX, that no runtime here has the kernels for."""
+    if model is None or not job.recipe.export.half:
+        return
+    reasons = []
+    with tempfile.TemporaryDirectory() as folder, targets.writing(Path(folder)):
+        file = Path(folder) / "model.onnx"
+        graph.save(model, file)
+        for name in those_for((file.name,), in_python=False):
+            with contextlib.closing(made(RUNTIMES[name], None, ())) as runtime:
+                try:
+                    runtime.open(file)
+                    return
+                except PreprocError as error:
+                    reasons.append(f"{name}: {error}")
+    raise PreprocError(
+        f"{job.recipe.name}: expected a runtime that can run the format onnx in {job.recipe.export.precision} here, got "
+        f'{"; ".join(reasons)}; export it in another precision, or with formats without onnx, as ["torchscript", "pt2"]',
+        name="precision-unsupported",
+    )
 
 
 def _check_labels(job: Job, proof: Proof) -> None:
@@ -204,13 +227,17 @@ def _beside(out: Path) -> Iterator[str]:
         yield folder
 
 
-def _verified(place: Path, written: Written, proof: Proof, bare: Bare, names: Sequence[str], progress: Progress) -> Report:
+def _verified(place: Path, written: Written, proof: Proof, bare: Bare, names: Sequence[str], progress: Progress, job: Job) -> Report:
     """Verifies what is in `place` in the named runtimes. Raises VerificationError with the report if one failed, or if nothing here ran one
     of the files."""
     report = report_on(place, written.contract, proof, names, module=written.module, bare=bare, progress=progress)
+    why = None if job.eight is None else job.eight.asked.without_openvino(job.recipe.steps)
+    if why is not None:
+        told = unasked(place / FILES["onnx"], written.contract, proof, report.power, bare, why, progress)
+        report = dataclasses.replace(report, results=(*report.results, told))
     failed = [result for result in report.verdicts() if result.verdict == "failed"]
     if failed:
-        raise _failure(report, "every runtime to compute what the reference does", failed)
+        raise _failure(report, "every runtime to compute what the reference does", failed, mend_of(written.contract))
     for file in sorted({RUNTIMES[result.runtime].file or "" for result in report.results} - {""}):
         of_file = [result for result in report.results if RUNTIMES[result.runtime].file == file]
         if all(result.verdict == "absent" for result in of_file):
@@ -226,9 +253,9 @@ def _check_unchanged(out: str | Path, folder: Path, written: dict[str, dict[str,
         )
 
 
-def _failure(report: Report, expected: str, got: Sequence[Result]) -> VerificationError:
+def _failure(report: Report, expected: str, got: Sequence[Result], mend: str = "") -> VerificationError:
     reasons = "; ".join(f"{result.runtime}: {result.reason}" for result in got)
-    error = VerificationError(f"{report.name}: expected {expected}, got {reasons}; nothing was published")
+    error = VerificationError(f"{report.name}: expected {expected}, got {reasons}{mend}; nothing was published")
     error.report = report
     return error
 

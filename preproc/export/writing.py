@@ -238,6 +238,7 @@ def _fold_entry(recipe: Recipe, done: "FoldResult | graph.Attached") -> dict[str
     """What the contract says of a fold."""
     convolutions, requested = list(done.convolutions), recipe.export.fold
     said = {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
+    said |= {"selected": list(done.selected)} if done.selected else {}
     return said | ({"why": done.why} if done.why else {})
 
 

@@ -26,7 +26,7 @@ class First:
 
     weight: where it reads its weight.  bias: where a bias is read, or may be; None if there is no place for one.
     axes: in which order the weight's have what it makes first, then what it sums over; none where the operator has an order of its own.
-    sides: the weight's, in that order; -1 for what may become more.
+    sides: the weight's, in that order; -1 for what may become more.  makes: how many numbers a product makes of what it sums over.
     """
 
     node: ir.Node
@@ -36,24 +36,35 @@ class First:
     bias: Place | None
     axes: tuple[int, ...] = ()
     sides: tuple[int, ...] = ()
+    makes: int = 0
 
     @property
     def constants(self) -> list[ir.Value]:
         """What it holds, as it is now."""
         return [value for value in map(_at, (self.weight, self.bias)) if value is not None]
 
+    @property
+    def made(self) -> int:
+        """The axis of its weight that what it makes is along."""
+        return self.axes[-2] if self.axes else 1 if self.reader.turned else 0
+
+    @property
+    def adding(self) -> ir.Node | None:
+        """The node behind a product that adds its bias."""
+        return self.bias[0] if self.bias is not None and self.bias[0] is not self.node else None
+
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Weight (out, in, *kernel) and bias (out,), None without one. Raises NotFoldableError."""
         weight, bias = constant(_at(self.weight)), None if self.reader.bias is None else constant(_at(self.bias)).reshape(-1)
         if self.axes:
             slots = len(self.reader.slots)
-            if weight.size % slots:
+            if weight.size != self.makes * slots:
                 raise NotFoldableError(
-                    f"a product with {self.reader.weight}, of the shape {weight.shape}, sums over {slots} numbers of the picture as "
-                    "far as it can be followed, which does not fit",
+                    f"a product with {self.reader.weight}, of the shape {weight.shape}, sums over "
+                    f"{weight.size // max(self.makes, 1)} numbers, and the picture has {slots} there as far as it can be followed",
                     name="fold-untraceable",
                 )
-            return weight.transpose(self.axes).reshape(-1, slots), bias
+            return weight.transpose(self.axes).reshape(self.makes, slots), bias
         return self.reader.arranged(weight), bias
 
     def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
@@ -116,8 +127,8 @@ def _gemm(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> Firs
     axes = (0, 1) if attribute(node, "transB", 0) else (1, 0)
     count = weight.shape[axes[0]]
     fits = bias is None or constant(bias).size == count == constant(bias).shape[-1]
-    source = tracks[node.inputs[0]]  # type: ignore[index]
-    return _product(node, source, channels, graph, place if plain and fits else None, weight=1, axis=1, axes=axes, sides=(count, -1))
+    source, place = tracks[node.inputs[0]], place if plain and fits else None  # type: ignore[index]
+    return _product(node, source, channels, graph, place, weight=1, axis=1, axes=axes, sides=(count, -1), makes=count)
 
 
 def _matmul(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> First:
@@ -138,6 +149,7 @@ def _matmul(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> Fi
         axis=source.rank - (1 if weight else 2),
         axes=(*range(rank), *((last, rank) if weight else (rank, last))),
         sides=(*front, count, -1),
+        makes=count,
     )
 
 
@@ -166,6 +178,7 @@ def _einsum(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> Fi
         axis=len(kept),
         axes=tuple(held.index(letter) for letter in outs + summed),
         sides=tuple(-1 if letter == grows else sides[letter] for letter in outs + summed),
+        makes=math.prod(sides[letter] for letter in outs),
     )
 
 
@@ -204,6 +217,7 @@ def _product(
     axis: int,
     axes: tuple[int, ...],
     sides: tuple[int, ...],
+    makes: int,
 ) -> First:
     held, matrix = _at(bias), _at((node, weight))
     reader = Reader.of(
@@ -214,7 +228,7 @@ def _product(
         axis=axis,
         takes_bias=bias is not None,
     )
-    return First(node, reader, graph, (node, weight), bias, axes, sides)
+    return First(node, reader, graph, (node, weight), bias, axes, sides, makes)
 
 
 FIRST: dict[str, Callable[[ir.Node, Tracks, int, ir.Graph], First]] = {

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ..errors import NotFoldableError
 from ..steps import Sides
 from .builder import Builder
-from .constants import constant
+from .constants import attribute, constant
 from .first_convolutions import replace_input
 from .grid import CARRIED, GRIDS, OURS, Grid, Landing, land
 from .picture import Picture
@@ -159,3 +159,37 @@ def _hand_over(landing: Landing, grid: Grid, pixels: ir.Value) -> None:
         zero = _zero(node)
         known = np.zeros((), np.int64) if zero is None else constant(zero).astype(np.int64)
         replace_input(landing.graph, node, 2, (known - GRIDS[grid.dtype]).astype(np.uint8))
+    for node, _ in tuple(pixels.uses()):
+        if node.op_type == "DequantizeLinear":
+            _in_front(landing, node)
+
+
+def _in_front(landing: Landing, dequantizing: ir.Node) -> None:
+    """Dequantizes pixels in front of the Transpose that they come through, where a convolution in groups reads them. OpenVINO 2026.4's
+    compiler ends the process, by SIGSEGV, of one that reads uint8 with a zero point behind a Transpose of these, and is quantized again."""
+    moved, made = dequantizing.inputs[0], dequantizing.outputs[0]
+    turning = None if moved is None else moved.producer()
+    grouped = any(node.op_type == "Conv" and attribute(node, "group", 1) > 1 for node, _ in made.uses())
+    if (
+        moved is None
+        or turning is None
+        or turning.op_type != "Transpose"
+        or not grouped
+        or len(moved.uses()) > 1
+        or _is_along(dequantizing)
+    ):
+        return
+    value = ir.Value(name=made.name, type=made.type)
+    inputs = [turning.inputs[0], *dequantizing.inputs[1:]]
+    again = ir.Node("", "DequantizeLinear", inputs, dequantizing.attributes.values(), outputs=[value], name=dequantizing.name)
+    landing.graph.insert_before(turning, again)
+    turning.replace_input_with(0, value)
+    for node, index in tuple(made.uses()):
+        node.replace_input_with(index, moved)
+    moved.dtype = ir.DataType.FLOAT
+    landing.graph.remove(dequantizing, safe=True)
+
+
+def _is_along(dequantizing: ir.Node) -> bool:
+    """Whether it has a scale for each place along an axis."""
+    return dequantizing.inputs[1] is None or constant(dequantizing.inputs[1]).size > 1

@@ -15,18 +15,11 @@ from functools import cache
 import onnx
 import onnx_ir as ir
 
+from .handling import PRODUCTS
 from .subgraphs import graphs_of
 
 HALF = {ir.DataType.BFLOAT16: "bfloat16", ir.DataType.FLOAT16: "float16"}
 """The coarsest first, whose noise is the noise of a file with both."""
-MULTIPLYING = frozenset(
-    [
-        *("Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul", "Einsum", "RNN", "LSTM", "GRU", "Attention"),
-        *("FusedConv", "NhwcFusedConv", "FusedMatMul", "FusedGemm", "TransposeMatMul", "MatMulNBits"),
-        *("MultiHeadAttention", "GroupQueryAttention"),
-    ]
-)
-"""The operators that a network's arithmetic is in, of those that take floats; ONNX Runtime's own, too."""
 ASKING = frozenset({"Shape", "Size"})
 """Operators whose answer has nothing of the values in it."""
 SAYING = ("to", "dtype", "output_dtype", "value")
@@ -143,7 +136,7 @@ class _Forward:
         floats = [each.dtype for each in sources if each.dtype is not None and each.dtype.is_floating_point()]
         if floats and any(each.follows for each in sources) and node.op_type not in ("Cast", "CastLike"):
             self.take.add(floats[0])
-            if node.op_type in MULTIPLYING:
+            if node.op_type in PRODUCTS:
                 self.multiply.add(floats[0])
 
 

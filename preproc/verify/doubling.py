@@ -14,11 +14,12 @@ from ..errors import VerificationError, first_line
 from ..host import Progress, memory, paced, silent
 from ..oracle import reference
 from ..steps import Step
+from .arranging import arranged
 from .cases import Case, Truth
-from .difference import arranged, differences, movements
+from .difference import differences, movements
 from .parts import Part, is_exact
-from .power import FLOAT64, NOISE, OutputTruth, most_rounding
-from .precision import UNITS, is_lower
+from .power import FLOAT64, NOISE, OutputTruth
+from .precision import UNITS, is_lower, rules_of
 from .runtimes import Outputs
 
 MOST_WORK = 2e12
@@ -80,13 +81,13 @@ def known_of(
     cases: Sequence[Case], file: FileTruths, sequence: Sequence[Step], parts: Mapping[str, Part], *, progress: Progress = silent
 ) -> Known:
     """The cases, whose outputs the file answered in its own precision, with its outputs in float64 wherever these are within
-    most_rounding() of them: else rounding decides steps inside, or what is evaluated is not what ONNX Runtime computes, and either way
+    Rules.rounding of them: else rounding decides steps inside, or what is evaluated is not what ONNX Runtime computes, and either way
     float64 is no truth of it."""
     progress("computing the float64 reference")
     ready_of = functools.partial(_ready_of, singles=[case for case in cases if case.ready is not None], sequence=sequence)
     doubled = _doubled(cases, ready_of, file, parts, progress)
     memory.release(file.path.stat().st_size)
-    moved, most = moved_by_a_rounding(cases, file.single, parts, progress, file.precision), most_rounding(file.precision)
+    moved, most = moved_by_a_rounding(cases, file.single, parts, progress, file.precision), rules_of(file.precision).rounding
     truths = {key: OutputTruth(NOISE, 0.0, doubled) for key in parts} if isinstance(doubled, str) else {}
     if not isinstance(doubled, str):
         for name in cases[0].expected:

@@ -12,7 +12,7 @@ from ..host import Progress, silent
 from .cases import Case, Truth
 from .difference import differences
 from .parts import Part, is_exact, listing, parts_of
-from .power import LEAST, MOST
+from .precision import LEAST, MOST
 from .rows import Rows
 from .runtimes import Outputs
 

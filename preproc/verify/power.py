@@ -1,29 +1,16 @@
 """What a verification would have noticed, and how far a runtime may therefore be from the reference."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .parts import Part, listing
-from .precision import GROSS, MOST_LOWER, TWICE, is_lower
+from .precision import MARGIN, Noise, rules_of
 from .rows import Rows
 
-MOST = 1e-4
-"""The largest tolerance, relative to the reference's largest magnitude."""
-LEAST = 4e-6
-"""The smallest one: some thirty roundings of float32, which the steps themselves may cost."""
-MARGIN = 10.0
-"""A control has to move the output by this many tolerances; and a runtime may err by this many times what the bare network errs by there:
-the fold gives the first convolution other weights and other roundings, a few times larger ones where it leaves the cast alone."""
 QUICK = "only a few inputs were run; export it without --quick to verify it"
 """What is said of a bundle that was exported quickly, wherever it is looked at."""
 SHIFT = "mean shifted by one grey level"
 """The smallest of the known mistakes."""
-
-
-def most_rounding(precision: str) -> float:
-    """What is taken for rounding in a precision, relative; what moves something by more decides it."""
-    return MOST_LOWER if is_lower(precision) else MOST
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,7 @@ class OutputTruth:
     its own float32.  error: relative; with FLOAT64 how far the original's float32 is from it, with NOISE how far the original is
     from itself: optimized and not, in a batch and alone, fed with values one rounding away.  reason: why there is no float64; ""
     where there is.  rounding: how far one rounding of every value of the model-ready tensor moves the original, where that is
-    most_rounding() at most and is not in `error` already; it is one draw of the noise as `error` is, and either may be lucky.
+    a rounding (Rules.rounding at most) and is not in `error` already; it is one draw of the noise as `error` is, and either may be lucky.
     precision: the original's own, "float32" above."""
 
     kind: str
@@ -72,11 +59,12 @@ class Power:
     untouched: the outputs that no value of the picture goes into: no mistake can show there, and what they are is all that is verified.
     groups: by name, the parts of outputs whose channels have units of their own; {} in older reports.
     truths: what each part is compared with; {} in older reports.  steps: how far one rounding of the model-ready tensor moves the
-    original, where that is more than most_rounding(), as it is where it decides a step (QuantizeLinear on a tie, a threshold); else 0.
+    original, where that is more than Rules.rounding, as it is where it decides a step (QuantizeLinear on a tie, a threshold); else 0.
     room: as much, where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A
     runtime that is off by more than its tolerance is judged by a tolerance that is so much larger.  precision: of the files; "float32" in
     older reports.  rows: what outputs list in an order that nothing defines.  numbers: by output, in how many inputs the number of its
-    rows was not compared; neither is in older reports."""
+    rows was not compared; neither is in older reports.  borderline: by output whose number of rows a few roundings decide in some inputs,
+    how many rows may be there or not, those that nobody expects among them; all others were found and compared; {} in older reports."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -98,6 +86,7 @@ class Power:
     precision: str = "float32"
     rows: tuple[Rows, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict)
+    borderline: Mapping[str, int] = field(default_factory=dict)
     slacks: Mapping[str, float] = field(default_factory=dict)
     shift_measured: bool = True
 
@@ -124,34 +113,26 @@ class Power:
         return self.precision
 
     def bounds(self, part: str, bare: float | None, precision: str = "float32") -> tuple[float, float]:
-        """How far a runtime may be from the reference in this part to pass, and how far before it fails: ten times what the bare
-        network errs by there, or the original's own noise, or what one rounding of its input moves; a thousandth at most, beyond which it
-        is not noise but wrong. In a lower precision: twice what the bare network errs by in that precision there, and three times, for its
-        error is one draw of the noise and may be a lucky one. Between the two it is inconclusive.
+        """How far a runtime may be from the reference in this part to pass, and how far before it fails: what was asked for, or as the
+        precision's rules have it. Between the two it is inconclusive.
 
-        bare: what the bare network errs by there in that runtime; None where nobody has measured it: then as all runtimes together, and in
-        a lower precision nothing is known.
+        bare: what the bare network errs by there in that runtime; None where nobody has measured it.
         """
-        if self.asked is not None:
-            return self.asked, self.asked
-        slack = self.slack_of(part)
-        if is_lower(precision):
-            if bare is None:
-                return LEAST, sys.float_info.max
-            most, noise = max(LEAST, TWICE * self._errs(part, bare)), self._errs(part, bare)
-            return most + slack, most + noise + 2 * slack
+        return (self.asked, self.asked) if self.asked is not None else rules_of(precision).bounds(self._known(part, bare))
+
+    def _known(self, part: str, bare: float | None) -> Noise:
+        truth, own = self.truths.get(part), self.own_noise(part)
+        rounding = own if truth is None or truth.kind == NOISE else truth.rounding
+        return Noise(bare, own, rounding, self.slack_of(part), self.bare_error, self.tolerance, bool(self.mixed))
+
+    def own_noise(self, part: str) -> float:
+        """How far the original is from itself, where there is no float64: nobody is wrong who is as near to it."""
         truth = self.truths.get(part)
-        noise = 0.0 if truth is None else truth.error if truth.kind == NOISE else truth.rounding
-        if bare is None:
-            return self.tolerance, max(self.tolerance, MARGIN * min(max(self.bare_error, noise), MOST) + 2 * slack)
-        most = max(MOST if self.mixed else LEAST, MARGIN * bare, MARGIN * noise)
-        itself = noise if truth is not None and truth.kind == NOISE else 0.0  # nobody is wrong who is as near to it as it is to itself
-        return min(most, MOST) + slack, max(min(most, MARGIN * MOST), itself) + 2 * slack  # where a resize rounds is luck
+        return truth.error if truth is not None and truth.kind == NOISE else 0.0
 
     def seen(self, part: str, tolerance: float, bare: float | None, precision: str) -> float:
-        """From which movement on a mistake is beyond the tolerance, whatever the noise of a lower precision does to it: it may take away as
-        much as it makes the bare network err by."""
-        return tolerance + (self._errs(part, bare or 0.0) if is_lower(precision) else 0.0)
+        """From which movement on a mistake is beyond the tolerance, whatever the noise of the precision does to it."""
+        return rules_of(precision).seen(tolerance, max(bare or 0.0, self.own_noise(part)))
 
     def weakness(
         self, tolerances: Mapping[str, float] | None = None, bares: Mapping[str, float] | None = None, precision: str = "float32"
@@ -159,8 +140,10 @@ class Power:
         """Why a pass would mean nothing with these tolerances, of a runtime in which the bare network errs by `bares`, by part; or None."""
         if self.quick:
             return f"quick: {QUICK}"
-        if bares is None and is_lower(precision) and self.asked is None:
-            return f"the bare network in {precision} was not measured in this runtime: what its noise is there is not known"
+        rules = rules_of(precision)
+        unknown = rules.unknown(bares) if self.asked is None else None
+        if unknown is not None:
+            return unknown
         tolerances = tolerances or self._everywhere(self.tolerance)
         bares = bares or self._everywhere(self.bare_error)
         for key, part in self.parts.items():
@@ -177,10 +160,10 @@ class Power:
         needed = self.needed(tolerances, bares, precision)
         for name in self._steps():
             if all(name in self.hidden_from(control, needed) for control in possible):
-                return f"none of the known mistakes would move {name} by {_said(tolerances[name], needed[name], precision)}"
-        deciding = [control for control in possible if control.name.endswith(GROSS)] if is_lower(precision) else possible
+                return f"none of the known mistakes would move {name} by {rules.said(tolerances[name], needed[name])}"
+        deciding = [control for control in possible if rules.decides(control.name)] or possible
         for key in self._floats() or list(self.parts)[:1]:
-            blind = [control for control in deciding or possible if not self._shows(control, key, needed)]
+            blind = [control for control in deciding if not self._shows(control, key, needed)]
             if blind:
                 moved = ", ".join(f"{control.name} {_movement(control, key):.1e}" for control in blind)
                 what = key if len(self.parts) > 1 else "the outputs"
@@ -189,7 +172,7 @@ class Power:
                     if self.slack_of(key) < tolerances[key] / 2
                     else ('; most of it is for the roundings of a fast resize: form = "exact" (--form exact, with --size H,W) has none')
                 )
-                least = _said(tolerances[key], needed[key], precision)
+                least = rules.said(tolerances[key], needed[key])
                 return f"these mistakes would move {what} by less than {least}: {moved}{mend}"
         return None
 
@@ -201,10 +184,9 @@ class Power:
         return tuple(control.name for control in possible if not all(self._shows(control, key, needed) for key in parts))
 
     def needed(self, tolerances: Mapping[str, float], bares: Mapping[str, float], precision: str) -> dict[str, float]:
-        """By part, how far a mistake has to move it: by ten tolerances; in a lower precision see seen()."""
-        if not is_lower(precision):
-            return {key: MARGIN * tolerance for key, tolerance in tolerances.items()}
-        return {key: self.seen(key, tolerance, bares[key], precision) for key, tolerance in tolerances.items()}
+        """By part, how far a mistake has to move it."""
+        rules = rules_of(precision)
+        return {key: rules.needed(value, max(bares[key], self.own_noise(key))) for key, value in tolerances.items()}
 
     def hidden_from(self, control: Control, needed: Mapping[str, float] | None = None) -> list[str]:
         """The outputs compared for equality in which a mistake that can happen would not have shown. needed: None: ten tolerances."""
@@ -213,11 +195,6 @@ class Power:
 
     def _everywhere(self, value: float) -> dict[str, float]:
         return dict.fromkeys(self.parts, value)
-
-    def _errs(self, part: str, bare: float) -> float:
-        """What the bare network errs by, or where there is no float64 the original from itself."""
-        truth = self.truths.get(part)
-        return max(bare, truth.error) if truth is not None and truth.kind == NOISE else bare
 
     def _shows(self, control: Control, part: str, needed: Mapping[str, float]) -> bool:
         """In a part of floats. Where there are none: in any other output, but for the smallest mistake, of which the report says whether it
@@ -239,10 +216,3 @@ class Power:
 def _movement(control: Control, part: str) -> float:
     """How far a mistake moves a part; in older reports that which it moves least."""
     return control.movements.get(part, control.movement or 0.0)
-
-
-def _said(tolerance: float, needed: float, precision: str) -> str:
-    """How far a mistake has to move something, in words."""
-    if not is_lower(precision):
-        return f"{MARGIN:g} tolerances of {tolerance:.1e}"
-    return f"{needed:.1e}, the tolerance of {tolerance:.1e} and the noise of {precision}"

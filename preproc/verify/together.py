@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arranging import arranged
 from .cases import Case, Given, Truth
-from .difference import arranged, differences
+from .difference import differences
 from .parts import Part
-from .power import LEAST, most_rounding
+from .precision import LEAST, rules_of
 from .runtimes import Outputs
 from .unresolved import with_unresolved
 
@@ -46,7 +47,7 @@ def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, g
         return Case(title, pixels, joined, given(ready), unresolved=masks)
     made = Case(title, pixels, _as_alone(truth(ready), Case(title, pixels, joined), parts), given(ready), ready=ready)
     off = {name: _off(made.expected[name], values, name, masks, parts) for name, values in joined.items()}
-    apart = {name for name, error in off.items() if error <= most_rounding(precision)}
+    apart = {name for name, error in off.items() if error <= rules_of(precision).rounding}
     whole = frozenset(set(names) - apart)
     if whole and ties:
         (made,) = with_unresolved([made], truth, parts, precision=precision)
@@ -67,8 +68,9 @@ def unresolved_together(cases: Sequence[Case], names: Sequence[str]) -> dict[str
 
 
 def _mask(case: Case, name: str) -> NDArray[np.bool_]:
-    shape = case.expected[name].shape
-    return np.array(np.broadcast_to(case.unresolved.get(name, np.array(False)), shape))
+    """Of an output whose number of rows is open, nothing: it has not one for each picture."""
+    mask = np.array(True) if case.open_rows(name) else case.unresolved.get(name, np.array(False))
+    return np.array(np.broadcast_to(mask, case.expected[name].shape))
 
 
 def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any] | None:

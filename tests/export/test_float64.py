@@ -17,7 +17,7 @@ from preproc.export import attach, verify_bundle
 from preproc.sources import PixelsSpec
 from preproc.steps import Normalize, Rescale
 from preproc.verify import FLOAT64, NOISE, Report
-from preproc.verify.power import LEAST, MOST
+from preproc.verify.precision import LEAST, MOST
 from tests.onnx_files import hand_made, put
 
 SHRINK = [helper.make_node("Shrink", ["image"], ["first"], lambd=0.01)]

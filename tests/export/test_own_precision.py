@@ -7,8 +7,8 @@ from onnx import TensorProto
 from torch import nn
 
 from preproc import graph
-from preproc.errors import PreprocError, RecipeError, VerificationError
-from preproc.export import exporter, kernels, verify_bundle
+from preproc.errors import RecipeError, VerificationError
+from preproc.export import verify_bundle
 from preproc.export.finding import rebuild
 from preproc.export.resolving import file_job
 from preproc.sources import load_recipe
@@ -79,18 +79,6 @@ def test_a_file_in_float32_may_be_multiplied_in_tf32(tmp_path):
     for report in (bundle.report, verify_bundle(bundle.folder, runtimes=["ort-cpu"])):
         result = ran(report)["ort-cpu"]
         assert (report.tf32, result.verdict, result.precision) == (True, "passed", "float32")
-
-
-def test_what_no_runtime_has_kernels_for_is_named_before_the_reference_is_computed(tmp_path, monkeypatch):
-    """bfloat16 in ONNX Runtime's CPU provider; here, where a device has them, in that alone."""
-    monkeypatch.setattr(kernels, "those_for", lambda *_, **__: ["ort-cpu"])
-    monkeypatch.setattr(exporter, "prove", None)
-    file = hand_made(tmp_path, dtype=TensorProto.BFLOAT16, opset=22)
-    for out in (tmp_path / "out", tmp_path / "out.onnx"):
-        with pytest.raises(PreprocError, match=r"a runtime that has bfloat16 here, got ort-cpu: .*implementation for Conv\(22\)") as told:
-            put(file, out)
-        assert told.value.name == "precision-unsupported"
-        assert not out.exists()
 
 
 @pytest.mark.parametrize(

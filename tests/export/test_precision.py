@@ -7,7 +7,7 @@ from torch import nn
 
 from preproc.bundle import open_bundle, to_recipe
 from preproc.errors import PreprocError
-from preproc.export import export_bundle, verify_bundle
+from preproc.export import export_bundle, exporter, verify_bundle
 from preproc.export.resolving import in_precision
 from preproc.layers import ChannelAffine, FromPixels, Normalize, Pipeline, Rescale, Standardize, prepend
 from preproc.sources import load_recipe, replace
@@ -113,6 +113,16 @@ def test_precisions_that_cannot_be_had_are_refused(said, name, message, tmp_path
     with pytest.raises(PreprocError, match=message) as told:
         published(tmp_path / "m", **said)
     assert told.value.name == name
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_no_runtime_here_has_the_kernels_for_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    """ONNX Runtime's CPU has no convolution in bfloat16, from whatever opset on."""
+    monkeypatch.setattr(exporter, "prove", None)
+    monkeypatch.setattr(exporter, "those_for", lambda *_, **__: ["ort-cpu"])  # whatever a device here may have
+    with pytest.raises(PreprocError, match=r"the format onnx in bfloat16 here, got ort-cpu: .*Conv.*; export it in") as told:
+        published(tmp_path / "m", precision="bfloat16", opset=22, formats=["onnx"])
+    assert told.value.name == "precision-unsupported"
     assert not list(tmp_path.iterdir())
 
 

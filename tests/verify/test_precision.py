@@ -10,8 +10,8 @@ import pytest
 from preproc.verify import NOISE, Case, OutputTruth, Power, Report, Result, judge, settled
 from preproc.verify.doubling import moved_by_a_rounding
 from preproc.verify.parts import Part
-from preproc.verify.power import LEAST, Control
-from preproc.verify.precision import GROSS, UNITS
+from preproc.verify.power import Control
+from preproc.verify.precision import GROSS, LEAST, UNITS
 from preproc.verify.report import PartResult
 from preproc.verify.runtimes import OrtCpu
 from preproc.verify.split import Split

@@ -12,7 +12,7 @@ from preproc import graph
 from preproc.errors import PreprocError, VerificationError
 from preproc.export import verify_bundle
 from preproc.layers import Rescale
-from preproc.verify.power import LEAST, MARGIN, MOST
+from preproc.verify.precision import LEAST, MARGIN, MOST
 from preproc.verify.runtimes import OrtCpu
 from preproc.verify.runtimes.pytorch import TorchScriptCpu
 from tests.export.exported import published, ran

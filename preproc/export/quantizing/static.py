@@ -39,6 +39,7 @@ def quantized(model: "ir.Model", feeds: Feeds, count: int, asked: Quantization, 
     onnxruntime()
     from onnxruntime import quantization as own
 
+    ours = [str(node.name) for node in model.graph if str(node.name).startswith(PADDED)]
     strict = asked.target == "tensorrt"
     kind = own.QuantType.QInt8 if strict else own.QuantType.QUInt8
     options: dict[str, Any] = {"WeightSymmetric": True, "TensorQuantOverrides": {} if held is None else _overrides(held, kind, strict)}
@@ -60,7 +61,7 @@ def quantized(model: "ir.Model", feeds: Feeds, count: int, asked: Quantization, 
                 per_channel=asked.per_channel,
                 activation_type=kind,
                 weight_type=kind,
-                nodes_to_exclude=[str(node.name) for node in model.graph if str(node.name).startswith(PADDED)],
+                nodes_to_exclude=[*ours, *(() if held is None else held.adding)],
                 calibrate_method=own.CalibrationMethod[methods[asked.method]],
                 extra_options=options,
             )

@@ -1,16 +1,14 @@
-"""The walk that the engines share: chunks that workers die of come again, are split, and end as one file that is told."""
+"""The walk that the engines share: chunks that workers die of come again, are split, and end as one item that is told."""
 
 import contextlib
 
 import pytest
 
-from preproc.stats.counting import Tally
-from preproc.stats.engines.walk import walk
-from preproc.stats.places import Place
+from preproc.host.engines.walk import Lost, walk
 
 
 class Workers(contextlib.AbstractContextManager):
-    """So many workers, which die of the files with those names, as often as is said."""
+    """So many workers, which die of those items, as often as is said."""
 
     deadly = "died"
 
@@ -30,18 +28,14 @@ class Workers(contextlib.AbstractContextManager):
     def give(self, task):
         assert self.idle()
         self.tasks.append(task)
-        self.given.append("".join(place.name for place in task.places))
+        self.given.append("".join(task.items))
 
     def answers(self):
         task = self.tasks.pop(0)
-        killer = next((place.name for place in task.places if self.deaths.get(place.name)), None)
+        killer = next((item for item in task.items if self.deaths.get(item)), None)
         if killer is not None:
             self.deaths[killer] -= 1
-        yield task, None if killer else Tally()
-
-
-def places(names):
-    return [Place(name) for name in names]
+        yield task, None if killer else {}
 
 
 @pytest.mark.parametrize(
@@ -59,16 +53,17 @@ def places(names):
 @pytest.mark.parametrize("number", [1, 9])
 def test_what_becomes_of_a_chunk(tries, deaths, given, broken, number):
     workers = Workers(number, deaths, tries)
-    answers = list(walk(map(places, ("abc", "de")), workers))
+    answers = list(walk(map(list, ("abc", "de")), workers))
     assert sorted(workers.given) == sorted(given)
-    assert sorted(place.name for _, done in answers for place in done) == list("abcde")
-    assert [entry for tally, _ in answers for entry in tally.remarks.broken] == [(name, "died") for name in broken]
+    assert sorted(item for _, done in answers for item in done) == list("abcde")
+    lost = [(item, answer.reason) for answer, done in answers if isinstance(answer, Lost) for item in done]
+    assert lost == [(name, "died") for name in broken]
     assert workers.ended
 
 
 def test_a_walk_that_is_closed_ends_its_workers():
     workers = Workers(1, {}, 2)
-    with contextlib.closing(walk(map(places, ("a", "b")), workers)) as answers:
+    with contextlib.closing(walk(map(list, ("a", "b")), workers)) as answers:
         next(answers)
     assert workers.ended
     assert workers.given == ["a"]

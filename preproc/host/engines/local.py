@@ -6,32 +6,32 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from ...host import children, threads
-from ..counting import Tally, count_chunk
-from ..places import Archives, Place
-from .walk import Counting, Task
+from .. import children, threads
+from .walk import Answers, Task
+from .work import Chunk, Work
 
-PROGRAM = "from preproc.stats.counting.worker import main; main()"
+PROGRAM = "from preproc.host.engines.worker import main; main()"
 """What a worker runs."""
 
 
-def count_here(chunks: Iterable[Sequence[Place]], *, color: str | None, frames: str) -> Counting:
+def here(chunks: Iterable[Chunk], work: Work) -> Answers:
     """In this process."""
-    with Archives() as archives:
-        for chunk in chunks:
-            yield count_chunk(chunk, color, frames, archives), chunk
+    do = work.begin(work.options)
+    for chunk in chunks:
+        yield do(chunk), chunk
 
 
 class Processes(contextlib.AbstractContextManager["Processes"]):
     """So many worker processes."""
 
     tries = 2
-    deadly = "expected a picture that can be decoded, got one that the decoder died of, twice"
+    deadly = "got one that a worker process died of, twice"
 
-    def __init__(self, workers: int, *, color: str | None, frames: str) -> None:
-        self.team = [_Worker(color, frames) for _ in range(workers)]
+    def __init__(self, workers: int, work: Work) -> None:
+        self.team = [_Worker(work) for _ in range(workers)]
 
     def __enter__(self) -> "Processes":
         with contextlib.ExitStack() as stack:
@@ -54,7 +54,7 @@ class Processes(contextlib.AbstractContextManager["Processes"]):
     def give(self, task: Task) -> None:
         next(worker for worker in self.team if worker.task is None).give(task)
 
-    def answers(self) -> Iterator[tuple[Task, Tally | None]]:
+    def answers(self) -> Iterator[tuple[Task, Any]]:
         for key, _ in self.selector.select():
             worker: _Worker = key.data
             if (answer := worker.answer()) is not None:
@@ -67,11 +67,11 @@ class Processes(contextlib.AbstractContextManager["Processes"]):
 
 
 class _Worker:
-    """A process that runs preproc.stats.counting.worker. task: what it is busy with, or None. Not multiprocessing: that would run the
+    """A process that runs preproc.host.engines.worker. task: what it is busy with, or None. Not multiprocessing: that would run the
     caller's main module again, and could not tell which chunk a dead worker had."""
 
-    def __init__(self, color: str | None, frames: str) -> None:
-        self.color, self.frames, self.read, self.ended = color, frames, b"", False
+    def __init__(self, work: Work) -> None:
+        self.work, self.read, self.ended = work, b"", False
         self.task: Task | None = None
 
     def start(self, selector: selectors.BaseSelector) -> None:
@@ -85,26 +85,29 @@ class _Worker:
         )
         assert self.process.stdout is not None
         selector.register(self.process.stdout, selectors.EVENT_READ, self)
+        self._write(self.work.to_json())
 
     def give(self, task: Task) -> None:
         self.task = task
-        line = json.dumps({"chunk": [place.to_json() for place in task.places], "color": self.color, "frames": self.frames})
+        self._write(json.dumps(list(task.items)))
+
+    def _write(self, line: str) -> None:
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died: its output ends, which the selector tells
             self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
 
-    def answer(self) -> tuple[Task, Tally] | None:
-        """Reads what is there; what was counted for its task if that is whole."""
+    def answer(self) -> tuple[Task, Any] | None:
+        """Reads what is there; the answer to its task if that is whole."""
         assert self.process.stdout is not None
         data = os.read(self.process.stdout.fileno(), 1 << 20)
         self.ended = not data
         self.read += data
         if not self.read.endswith(b"\n") or self.task is None:
             return None
-        tally, task = Tally.from_json(json.loads(self.read)), self.task
+        answer, task = json.loads(self.read), self.task
         self.read, self.task = b"", None
-        return task, tally
+        return task, answer
 
     def restart(self, selector: selectors.BaseSelector) -> None:
         assert self.process.stdout is not None

@@ -1,4 +1,4 @@
-"""The dask engine: chunks of places out to the workers of a cluster, tallies back, merged there in groups."""
+"""The dask engine: chunks out to the workers of a cluster, answers back, merged there in groups."""
 
 import contextlib
 import importlib
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import PreprocError, first_line
-from ..counting import Tally, merge, run_chunk
 from .walk import Task
+from .work import Work, do, merge
 
 GROUP = 16
-"""Tallies that are merged on a worker before they come back."""
+"""Answers that are merged on a worker before they come back."""
 
 
 def check_installed() -> Any:
@@ -31,13 +31,13 @@ class Cluster(contextlib.AbstractContextManager["Cluster"]):
     """
 
     tries = 1
-    deadly = "expected a picture, got one that workers keep dying of"
+    deadly = "got one that workers keep dying of"
 
-    def __init__(self, workers: int, *, color: str | None, frames: str, scheduler: str | None) -> None:
-        self.workers, self.color, self.frames, self.scheduler = workers, color, frames, scheduler
-        self.held: dict[Any, Task] = {}  # what each future counts
+    def __init__(self, workers: int, work: Work, *, scheduler: str | None) -> None:
+        self.workers, self.work, self.scheduler = workers, work.to_json(), scheduler
+        self.held: dict[Any, Task] = {}  # what each future does
         self.groups: set[Any] = set()  # those of the futures that merge others
-        self.waiting: list[Any] = []  # those that are counted, to be merged
+        self.waiting: list[Any] = []  # those that are done, to be merged
 
     def __enter__(self) -> "Cluster":
         self.distributed = check_installed()
@@ -70,16 +70,16 @@ class Cluster(contextlib.AbstractContextManager["Cluster"]):
         return not self.done.is_empty() or bool(self.waiting)
 
     def give(self, task: Task) -> None:
-        future = self.client.submit(run_chunk, [place.to_json() for place in task.places], self.color, self.frames, pure=False)
+        future = self.client.submit(do, self.work, list(task.items), pure=False)
         self.held[future] = task
         self.done.add(future)
 
-    def answers(self) -> Iterator[tuple[Task, Tally | None]]:
+    def answers(self) -> Iterator[tuple[Task, Any]]:
         if self.done.is_empty():
             self._submit_merge()
         future = next(self.done)
         if future.status == "finished" and future in self.groups:
-            yield self.held.pop(future), Tally.from_json(future.result())
+            yield self.held.pop(future), future.result()
         elif future.status == "finished":
             self.waiting.append(future)
             if len(self.waiting) == GROUP:
@@ -91,8 +91,8 @@ class Cluster(contextlib.AbstractContextManager["Cluster"]):
             yield task, None
 
     def _submit_merge(self) -> None:
-        future = self.client.submit(merge, self.waiting.copy(), pure=False)
-        self.held[future] = Task([place for part in self.waiting for place in self.held.pop(part).places])
+        future = self.client.submit(merge, self.work, self.waiting.copy(), pure=False)
+        self.held[future] = Task([item for part in self.waiting for item in self.held.pop(part).items])
         self.groups.add(future)
         self.waiting.clear()
         self.done.add(future)
