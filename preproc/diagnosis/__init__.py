@@ -5,6 +5,7 @@ Never: a model, a label, or a guess that is not told as one; neither torch nor O
 """
 
 from .affine import Affine, Solved, affine_of, solve
+from .against import Against, diagnose_against
 from .answer import Candidate, Diagnosis
 from .from_pairs import answered, diagnose_pairs
 from .functions import find
@@ -16,6 +17,7 @@ from .variants import OWN, Variant, variants
 __all__ = [
     "OWN",
     "Affine",
+    "Against",
     "Candidate",
     "Diagnosis",
     "Mistake",
@@ -26,6 +28,7 @@ __all__ = [
     "Variant",
     "affine_of",
     "answered",
+    "diagnose_against",
     "diagnose_pairs",
     "find",
     "read_pairs",

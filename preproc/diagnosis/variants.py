@@ -51,18 +51,19 @@ class _Values:
     mistake: bool = False
 
 
-def variants(asked: Sequence[Step] | None, channels: int = 3) -> tuple[Variant, ...]:
+def variants(asked: Sequence[Step] | None, channels: int = 3, *, own: bool = True) -> tuple[Variant, ...]:
     """Every way once, mistakes last: what does the same to pixels as one before it is left out.
 
     asked: a recipe's steps, whose FromPixels and geometry all have; they are the first variant, called "recipe". None: RGB pixels
-    (N, H, W, C), or grey ones for one channel, as they are.  channels: of the network.
+    (N, H, W, C), or grey ones for one channel, as they are.  channels: of the network.  own: whether what is asked for is a variant; else
+    it is only what pixels there are and how they are moved.
     """
     asked = () if asked is None else tuple(asked)
     first = next((step for step in asked if isinstance(step, FromPixels)), None) or _pixels(channels)
     channels = len(COLORS[first.to]) or channels
     geometry = tuple(step for step in asked if isinstance(step, Geometry))
     found: dict[str, Variant] = {}
-    for values in sorted((*_own(asked, first), *_known(first, channels)), key=lambda values: values.mistake):
+    for values in sorted((*_own(asked if own else (), first), *_known(first, channels)), key=lambda values: values.mistake):
         steps = (replace(first, to=values.color), *geometry, *values.steps)
         made = Variant(values.name, steps, values.told, values.mistake)
         if not any(_same(made.steps, other.steps, first.channels() or channels) for other in found.values()):

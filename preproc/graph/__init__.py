@@ -6,11 +6,12 @@ Never: a message that was not understood and is changed all the same; a file tha
 
 from .agreement import OPAQUE, disagreements, landing, record, stamp
 from .alone import alone
+from .batch_norms import batch_norms, tap
 from .constants import constant
 from .editing import Attached, attach, hand_over, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
-from .handling import ending, handling
-from .held import Held
+from .handling import beginning, ending, handling
+from .held import Held, less_128
 from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
@@ -42,6 +43,8 @@ __all__ = [
     "answer_unrounded",
     "any_picture",
     "attach",
+    "batch_norms",
+    "beginning",
     "beside",
     "changed_since",
     "check",
@@ -58,6 +61,7 @@ __all__ = [
     "handling",
     "inlined",
     "landing",
+    "less_128",
     "listed",
     "load",
     "needed_opset",
@@ -75,6 +79,7 @@ __all__ = [
     "sides",
     "stamp",
     "strip",
+    "tap",
     "to_bytes",
     "uncorrected_border",
     "untouched",

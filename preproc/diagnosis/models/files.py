@@ -28,8 +28,8 @@ class FileNetwork:
             raise PreprocError(f"{file.name}: expected a model that takes pictures, got one of frames", name="no-picture-input")
         self.picture, self.others = picture.alone(), graph.others(model, picture)
         self.names = tuple(str(value.name) for value in model.graph.outputs)
-        self.norms = [Norm(norm.name, norm.mean, norm.var, norm.eps) for norm in graph.batch_norms(model)]
-        self.other_norms = sorted({node.op_type for node in model.graph.all_nodes()} & set(_OTHER_NORMS))
+        self.norms: Sequence[Norm] = [Norm(norm.name, norm.mean, norm.var, norm.eps) for norm in graph.batch_norms(model)]
+        self.other_norms: Sequence[str] = sorted({node.op_type for node in model.graph.all_nodes()} & set(_OTHER_NORMS))
         self.opened: dict[tuple[int, ...] | None, OnnxReference] = {}
 
     def before(self, ready: Array, which: Sequence[int]) -> list[Array | None]:
@@ -45,7 +45,8 @@ class FileNetwork:
     def answers(self, ready: Array) -> Mapping[str, NDArray[Any]]:
         if None not in self.opened:
             self.opened[None] = self._open(self.file, self.names)
-        return self._run(self.opened[None], ready)
+        each = [self._run(self.opened[None], ready[at : at + 1]) for at in range(len(ready))]
+        return {name: np.concatenate([found[name] for found in each]) for name in each[0]}
 
     def _open(self, model: Path | bytes, names: Sequence[str], folder: Path | None = None) -> OnnxReference:
         laid_out, image = self.picture.laid_out, str(self.picture.value.name)
@@ -55,4 +56,4 @@ class FileNetwork:
         """In a batch of as many as the file wants, of which the first counts."""
         batch = self.picture.batch or 1
         found = opened(np.repeat(ready, batch, axis=0))
-        return {name: values[:1] if values.ndim and len(values) == batch else values for name, values in found.items()}
+        return {name: values[:1] if values.ndim and len(values) == batch else values[None] for name, values in found.items()}

@@ -54,8 +54,8 @@ def distance(responses: Responses, parts: Array) -> Distance:
 
 @dataclass(frozen=True)
 class Fit:
-    """By least squares, without candidates. parts: (B,).  mean, std: (C,), in grey levels, as (x - mean) / std.  intervals: (2, C) each, that
-    95 of 100 samples of pictures lie in, and wider by the noise of the running statistics; None where they do not tell all of these
+    """By least squares, without candidates. parts: (B,).  mean, std: (C,), in grey levels, as (x - mean) / std.  intervals: (2, C) each,
+    that 95 of 100 samples of pictures lie in, and wider by the noise of the running statistics; None where these do not tell all of the
     numbers.  distance: as distance()."""
 
     parts: Array

@@ -26,11 +26,11 @@ class ModuleNetwork:
         self.module, self.names = module, tuple(names)
         named = [(name, part) for name, part in module.named_modules() if _has_statistics(part)]
         self.parts = [part for _, part in named]
-        self.norms = [
+        self.norms: Sequence[Norm] = [
             Norm(name, _array(part.running_mean), _array(part.running_var), float(getattr(part, "eps", 0.0))) for name, part in named
         ]
         others = (nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)
-        self.other_norms = sorted({type(part).__name__ for part in module.modules() if isinstance(part, others)})
+        self.other_norms: Sequence[str] = sorted({type(part).__name__ for part in module.modules() if isinstance(part, others)})
 
     def before(self, ready: Array, which: Sequence[int]) -> list[Array | None]:
         import torch

@@ -36,7 +36,7 @@ class Network(Protocol):
         features. Raises PreprocError where the network does not take the picture."""
 
     def answers(self, ready: Array) -> Mapping[str, NDArray[Any]]:
-        """Its outputs by name for one picture, as before()."""
+        """Its outputs by name for ready: (N, C, H, W), a row for each picture. Raises as before()."""
 
 
 def features(values: NDArray[Any], norm: Norm) -> Array | None:

@@ -1,9 +1,9 @@
 """What BatchNorms behind a network's first layers are given, for every affine preprocessing at once.
 
-Behind convolutions alone a feature is affine in the picture. With levels g, (C, H, W), scale s and offset o per channel, it is
-s . R + o . B + Z: R what the channels of the picture make of it, B what planes of ones make, which differs at padded borders, Z what nothing
-makes. Mean and variance of s . R + o . B + Z over positions follow from the means and products of R, B and Z: a few runs of the network per
-picture stand for all candidates, and for those that nobody named.
+Behind convolutions alone a feature is affine in the picture. With a scale s and an offset o per channel of levels it is s . R + o . B + Z:
+R what the channels of the picture make, B what planes of ones make, which differs at padded borders, Z what nothing makes. Mean and
+variance over positions follow from the means and products of R, B and Z: a few runs of the network per picture stand for all candidates,
+and for those that nobody named.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ _TOP = 255.0
 class Responses:
     """Of N pictures, K features of all norms together and B = 2 C + 1 parts: R, B, Z.
 
-    means: (N, K, B), over positions.  products: (N, K, B, B), means of products of two.  mean, var: (K,), what the norms hold.  eps: (K,)."""
+    means: (N, K, B), over positions.  products: (N, K, B, B), means of products of two.  mean, var: (K,), what the norms hold.
+    eps: (K,)."""
 
     means: Array
     products: Array
