@@ -21,10 +21,11 @@ GRID = 48
 
 @dataclass(eq=False)
 class Bench:
-    """A pair, its picture decoded, and what was made of that already."""
+    """A pair, its picture decoded, and what was made of that last. keep: how much of that."""
 
     pair: Pair
     source: Source
+    keep: int = 1
     _kept: dict[Hashable, NDArray[Any]] = field(default_factory=dict)
 
     @staticmethod
@@ -47,7 +48,7 @@ class Bench:
         plan = self.plan(geometry)
         found = self._kept.get(plan)
         if found is None:
-            if len(self._kept) > 8:
+            if len(self._kept) >= self.keep:
                 self._kept.clear()
             found = self._kept[plan] = geometry.pixels(self.source).transpose(2, 0, 1)
         return found

@@ -27,7 +27,7 @@ class Open:
 def open_questions(benches: Sequence[Bench], kept: Sequence[Judged], pairs: Pairs, *, own: bool) -> Open:
     """own: whether every picture has constants of its own."""
     best = kept[0]
-    narrowing = [*_same_plan(best), *_unresized(benches, best.geometry), *_orders(best)]
+    narrowing = [*_same_plan(best), *_unresized(benches, best.geometry), *_one_size(benches, best.geometry), *_orders(best)]
     told = [*narrowing, *_fills(best), *_details(best), *_passes(benches, best.geometry), *(() if own else _products(best)), *_few(pairs)]
     return Open(tuple(told), bool(narrowing))
 
@@ -45,6 +45,18 @@ def _same_plan(best: Judged) -> Iterator[str]:
 def _unresized(benches: Sequence[Bench], geometry: Geometry) -> Iterator[str]:
     if not any(geometry.frame(bench.size(geometry)).resizes for bench in benches):
         yield "no picture was resized, so these pairs tell no kernel, nor whether others would be resized: give pictures of other sizes"
+
+
+def _one_size(benches: Sequence[Bench], geometry: Geometry) -> Iterator[str]:
+    sizes = {bench.size(geometry) for bench in benches}
+    first = next(iter(sizes))
+    frame = geometry.frame(first)
+    if len(sizes) == 1 and frame.resizes:
+        (top, left, height, width), (down, right, *_) = frame.cut, frame.window
+        yield (
+            f"all pictures are {first[0]}x{first[1]}, so the rule behind the sizes is not told, only what it comes to: {height}x{width} from "
+            f"({top}, {left}) on, resized to {frame.size[0]}x{frame.size[1]}, of that from ({down}, {right}) on; give pictures of other sizes"
+        )
 
 
 def _orders(best: Judged) -> Iterator[str]:

@@ -24,6 +24,8 @@ PROBES = (
     Resampler("torch", "bilinear", floats=True, align_corners=True),
 )
 """Kernels that every other one is near to: also those that begin at another half pixel."""
+KEPT = 12
+"""Of what geometries make of a picture: they share resizes and small versions."""
 ROUNDS = 4
 """At most, of looking at neighbours of the best."""
 
@@ -33,6 +35,8 @@ class Search:
 
     def __init__(self, benches: Sequence[Bench], progress: Progress) -> None:
         self.benches, self.few, self.progress = benches, _chosen(benches), progress
+        for bench in self.few:
+            bench.keep = KEPT
         self.kernels = [how for how in RESAMPLERS if how.library not in absent()]
         self.scored: dict[Geometry, float] = {}
         self._by_plan: dict[Hashable, float] = {}
