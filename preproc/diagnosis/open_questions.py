@@ -53,9 +53,10 @@ def _one_size(benches: Sequence[Bench], geometry: Geometry) -> Iterator[str]:
     frame = geometry.frame(first)
     if len(sizes) == 1 and frame.resizes:
         (top, left, height, width), (down, right, *_) = frame.cut, frame.window
+        cut, of_it = f"{height}x{width} from ({top}, {left}) on", f"of that from ({down}, {right}) on"
         yield (
-            f"all pictures are {first[0]}x{first[1]}, so the rule behind the sizes is not told, only what it comes to: {height}x{width} from "
-            f"({top}, {left}) on, resized to {frame.size[0]}x{frame.size[1]}, of that from ({down}, {right}) on; give pictures of other sizes"
+            f"all pictures are {first[0]}x{first[1]}, so the rule behind the sizes is not told, only what it comes to: {cut}, resized to "
+            f"{frame.size[0]}x{frame.size[1]}, {of_it}; give pictures of other sizes"
         )
 
 

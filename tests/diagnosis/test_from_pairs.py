@@ -113,6 +113,13 @@ def test_pictures_that_have_the_size_already_tell_no_resize():
     assert any(each.startswith("no picture was resized") for each in found.ambiguous)
 
 
+def test_pictures_of_one_size_tell_no_rule():
+    found = answered(pairs_of(USUAL, [(40, 57)] * 2))
+    assert found.verdict == "narrowed"
+    assert any("only what it comes to: 40x57 from (0, 0) on, resized to 28x39, of that from (2, 8) on" in each for each in found.ambiguous)
+    assert found.recipe is not None
+
+
 def test_square_pictures_do_not_tell_whether_the_ratio_is_kept():
     found = answered(pairs_of(dataclasses.replace(USUAL, larger=0), [(40, 40), (57, 57)]))
     assert found.verdict == "narrowed"
