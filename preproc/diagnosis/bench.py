@@ -15,6 +15,8 @@ from .moments import Moments
 from .pairs import Pair
 
 ORDERS = tuple(itertools.permutations(range(3)))
+PLAIN = 0.02
+"""Of the tensor's range, that one colour may vary by."""
 GRID = 48
 """Cells on a side, for a first look."""
 
@@ -59,12 +61,12 @@ class Bench:
         return levels.shape == self.pair.tensor.shape and self.is_plain(levels)
 
     def is_plain(self, levels: NDArray[Any]) -> bool:
-        """Whether the tensor has one colour where there is a border, and a picture besides."""
+        """Whether the tensor has one colour where there is a border, but for noise, and a picture besides."""
         border = np.isposinf(levels[0]) if levels.dtype != np.uint8 else np.zeros((), bool)
         if not border.any():
             return True
         outside = self.pair.tensor[:, border]
-        return not border.all() and bool(np.ptp(outside, axis=1).max() <= 1e-6 * max(np.ptp(self.pair.tensor), 1e-30))
+        return not border.all() and bool(outside.std(axis=1).max() <= PLAIN * np.ptp(self.pair.tensor))
 
     def score(self, geometry: Geometry) -> float:
         """The mean square of the residual in grey levels, with constants of this picture's own."""
