@@ -73,10 +73,11 @@ def _fills(best: Judged) -> Iterator[str]:
 
 def _details(best: Judged) -> Iterator[str]:
     """Half pixels."""
-    windows = [{window.at for each in best.alike if (window := getattr(each, name)) is not None} for name in ("before", "after")]
-    for at in windows:
-        if len(at) > 1:
-            yield f"where half a pixel of a crop or a border goes is not told by these sizes: {', '.join(sorted(at))} do the same"
+    windows = [
+        {window.at for each in best.alike if (window := getattr(each, name)) is not None} - {"corner"} for name in ("before", "after")
+    ]
+    for at in {tuple(sorted(at)): None for at in windows if len(at) > 1}:
+        yield f"where half a pixel of a crop or a border goes is not told by these sizes: {', '.join(at)} do the same"
     roundings = {each.fit.rounding for each in best.alike}
     if len(roundings) > 1:
         yield f"how the side that follows is rounded is not told by these sizes: {', '.join(sorted(roundings))} do the same"
