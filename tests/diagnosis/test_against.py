@@ -16,6 +16,7 @@ from preproc.steps import Normalize, Rescale, compose
 from tests.commands import run
 from tests.diagnosis.making import IMAGENET, RECIPES, pictures, right, samples, sources, wrong
 
+
 @pytest.fixture(autouse=True)
 def no_other_libraries(monkeypatch):
     """They take long to load; test_cases.py has one."""
