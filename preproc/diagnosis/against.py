@@ -107,14 +107,13 @@ def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against
     return _judged(own, sorted(fits, key=lambda fit: fit.residual), len(samples))
 
 
-def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[list[Tried]]:
+def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[Iterator[Tried]]:
     """The likeliest causes first: one mistake, one of other libraries', two at once, and one with whatever constants fit."""
     hardest = search.hardest(samples)
-    tried = list(search.tried(hardest))
-    yield [cause for cause in tried if cause.depth == 1]
-    libraries = list(search.tried(hardest, libraries=True))
-    yield [cause for cause in libraries if cause.depth == 1]
-    yield from ([cause for cause in (*tried, *libraries) if cause.depth == depth] for depth in (2, 3))
+    yield search.one(hardest)
+    yield search.one(hardest, libraries=True)
+    yield search.two()
+    yield search.free()
 
 
 def _judged(own: Fit | None, fits: Sequence[Fit], pictures: int) -> Against:
