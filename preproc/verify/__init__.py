@@ -15,7 +15,7 @@ from .making import make_cases
 from .ordering import Lists
 from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
-from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
+from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
 from .sizes import candidates, ready_size_of, sizes_of
 from .slack import with_own_slack
 from .split import Between
@@ -23,6 +23,7 @@ from .together import unresolved_together
 from .unresolved import has_ties, with_unresolved
 
 __all__ = [
+    "ABSENT",
     "FAILED",
     "FLOAT64",
     "INCONCLUSIVE",

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, did_you_mean, first_line
 from ..host import Progress, paced, silent
+from .arranging import arranged
 from .cases import Case, Given
-from .difference import arranged, differences, top1
+from .difference import differences, top1
 from .explaining import ASKED, Explain
 from .parts import Part
 from .power import Power
