@@ -13,6 +13,7 @@ from ..steps import Step
 from .affine import Solved
 from .constants import Constants
 from .geometry import Geometry
+from .recipe import THIS
 
 VERDICTS = ("identified", "narrowed", "not identified")
 
@@ -100,7 +101,7 @@ class Diagnosis:
             raise PreprocError(f"{path}: expected a free name, got a file that is there and stays as it is", name="target-taken")
         targets.check_place(path)
         with targets.writing(path):
-            path.write_text(self.recipe, encoding="utf-8")
+            path.write_text(self.recipe.replace(THIS, path.name, 1), encoding="utf-8")
 
     @property
     def why_no_recipe(self) -> str:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..errors import PreprocError
 from ..host import Progress
 from .bench import Bench
-from .geometry import DECODERS, RESAMPLERS, TURNS, Fit, Geometry, Resampler, absent, beside, families, simplicity
+from .geometry import DECODERS, RESAMPLERS, TURNS, Fit, Geometry, Resampler, Source, absent, beside, families, simplicity
 
 FEW = 3
 """Pairs that the search looks at."""
@@ -122,7 +123,7 @@ class Search:
         """Other decoders of JPEG files, where they make other pixels."""
         files = [bench.source for bench in self.few if bench.source.is_jpeg]
         for decoder in DECODERS:
-            if decoder not in absent() and any(not np.array_equal(file.picture(decoder), file.picture()) for file in files):
+            if decoder not in absent() and any(_differs(file, decoder) for file in files):
                 self._score(replace(each, decoder=decoder) for each in self.best(4))
 
     def _left(self) -> list[Geometry]:
@@ -141,6 +142,14 @@ class Search:
             plans[plan] = plans.get(plan, 0) + 1
             kept.append(each)
         return kept
+
+
+def _differs(file: Source, decoder: str) -> bool:
+    """Whether it makes other pixels of it; not where it makes none."""
+    try:
+        return not np.array_equal(file.picture(decoder), file.picture())
+    except PreprocError:
+        return False
 
 
 def _first(both: tuple[float, Geometry]) -> tuple[float, tuple[int, ...]]:
