@@ -5,7 +5,7 @@ Never: a model, a label, or a guess that is not told as one; neither torch nor O
 """
 
 from .affine import Affine, Solved, affine_of, solve
-from .against import Against, diagnose_against
+from .against import diagnose_against
 from .answer import Candidate, Diagnosis
 from .from_pairs import answered, diagnose_pairs
 from .functions import find
@@ -17,7 +17,6 @@ from .variants import OWN, Variant, variants
 __all__ = [
     "OWN",
     "Affine",
-    "Against",
     "Candidate",
     "Diagnosis",
     "Mistake",

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..host import Progress, silent
-from ..steps import Step
+from ..sources import Recipe
+from ..steps import Step, as_steps
 from .geometry import Source
 from .pairs import read_pairs
 from .trying import CONSTANTS, OWN, Fit, Sample, Search, Tried
@@ -69,14 +70,17 @@ def _figures(fit: Fit) -> str:
 
 
 def diagnose_against(
-    place: str | Path | Callable[..., Any], sequence: Sequence[Step], *, images: Path | None = None, progress: Progress = silent
+    place: str | Path | Callable[..., Any], recipe: object, *, images: Path | None = None, progress: Progress = silent
 ) -> Against:
-    """Names the mistake by which tensors are not what the steps make of their pictures. place, images: as read_pairs()'s.
+    """Names the mistake by which tensors are not what a recipe makes of their pictures. place, images: as read_pairs()'s.
+
+    recipe: a Recipe, or a Pipeline, layers or steps of preproc, a FromPixels first.
 
     Every known mistake is tried and, where none reproduces the tensors, every two at once that touch different things; then each with
     whatever constants fit best, which narrows the cause, but names none. Raises PreprocError for pairs that cannot be read, for steps that
     do not start at pixels of 8 bits, and for tensors of other channels than they make.
     """
+    sequence = recipe.steps if isinstance(recipe, Recipe) else as_steps(recipe)
     progress("reading the pairs")
     pairs = read_pairs(place, images=images)
     unit = _UNITS.get(pairs.dtype, _UNITS["float32"])
