@@ -33,6 +33,7 @@ _WHERE = {
     "export": ("attach", "export_bundle", "quantize_bundle", "verify_bundle"),
     "export.serving": ("package", "serve_check"),
     "diagnosis.experiment": ("compare",),
+    "diagnosis.models": ("diagnose_model",),
     "stats": ("Stats", "StatsInterruptedError", "compute_stats"),
     "errors": ("PreprocError",),
 }
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .bundle import Bundle as Bundle
     from .bundle import open_bundle as open_bundle
     from .diagnosis.experiment import compare as compare
+    from .diagnosis.models import diagnose_model as diagnose_model
     from .errors import PreprocError as PreprocError
     from .export import attach as attach
     from .export import export_bundle as export_bundle

@@ -55,5 +55,3 @@ def _keys(step: Step) -> dict[str, Any]:
 def _toml(value: Any) -> str:
     """As JSON writes it, which TOML reads: strings, numbers, booleans and lists."""
     return json.dumps(value)
-
-

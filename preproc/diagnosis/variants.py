@@ -3,7 +3,7 @@
 All constants are those of steps.PRESETS; nothing is checked for units, for a mistake is a candidate, too.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..steps import (
@@ -11,6 +11,7 @@ from ..steps import (
     PIXEL_DTYPES,
     PRESETS,
     UNITS,
+    Affine,
     FromPixels,
     Geometry,
     LocalResponseNorm,
@@ -62,13 +63,13 @@ def variants(asked: Sequence[Step] | None, channels: int = 3, *, own: bool = Tru
     first = next((step for step in asked if isinstance(step, FromPixels)), None) or _pixels(channels)
     channels = len(COLORS[first.to]) or channels
     geometry = tuple(step for step in asked if isinstance(step, Geometry))
-    found: dict[str, Variant] = {}
+    found: list[tuple[Variant, Affine | tuple[Step, ...]]] = []
     for values in sorted((*_own(asked if own else (), first), *_known(first, channels)), key=lambda values: values.mistake):
-        steps = (replace(first, to=values.color), *geometry, *values.steps)
-        made = Variant(values.name, steps, values.told, values.mistake)
-        if not any(_same(made.steps, other.steps, first.channels() or channels) for other in found.values()):
-            found[made.name] = made
-    return tuple(found.values())
+        selected = replace(first, to=values.color)
+        effect = _effect((selected, *values.steps), first.channels() or channels)
+        if not any(_same(effect, other) for _, other in found):
+            found.append((Variant(values.name, (selected, *geometry, *values.steps), values.told, values.mistake), effect))
+    return tuple(variant for variant, _ in found)
 
 
 def _pixels(channels: int) -> FromPixels:
@@ -158,8 +159,10 @@ def _other(first: FromPixels) -> str | None:
     return other if other is not None and len(COLORS[first.color]) >= 3 else None
 
 
-def _same(some: Iterable[Step], others: Iterable[Step], channels: int) -> bool:
-    """Whether both do the same to pixels of one geometry."""
-    one, other = (tuple(step for step in steps if not isinstance(step, Geometry)) for steps in (some, others))
-    mine, theirs = compose(one, channels), compose(other, channels)
-    return one == other if mine is None or theirs is None else mine.close_to(theirs)
+def _effect(steps: tuple[Step, ...], channels: int) -> Affine | tuple[Step, ...]:
+    """The map of channels that they are, or they themselves."""
+    return compose(steps, channels) or steps
+
+
+def _same(one: Affine | tuple[Step, ...], other: Affine | tuple[Step, ...]) -> bool:
+    return one.close_to(other) if isinstance(one, Affine) and isinstance(other, Affine) else one == other
