@@ -1,14 +1,16 @@
 """python -m tests.survey_diagnose [FOLDER]: which preprocessing `preproc diagnose` names for small networks whose own is known, into
 tests/survey/diagnose.md.
 
-Three families, six normalizations, both orders of colours: each is trained on the digits (half an hour on 2 cores, all together; FOLDER keeps
-the networks, and only those that it lacks are trained), and asked for with pictures of its own kind that it has not seen, and with others.
+Three families, six normalizations, both orders of colours: each is trained on the digits, and asked for with pictures of its own kind that
+it has not seen, and with others. Ten minutes on 2 cores; FOLDER keeps the networks and the answers, and only those that it lacks are made.
 """
 
+import dataclasses
+import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,17 +57,18 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """answer: verdict and the names that are left.  right: whether the truth is one of these."""
+    """left: the names of the candidates that are.  nearest, noise: of the first candidate.  apart: the divergence of the next that is not
+    left."""
 
     family: str
     way: str
     color: str
     pictures: str
-    verdict: str
-    left: tuple[str, ...]
-    nearest: float
-    noise: float
-    apart: float
+    verdict: str = ""
+    left: Sequence[str] = ()
+    nearest: float = 0.0
+    noise: float = 0.0
+    apart: float = 0.0
 
     @property
     def truth(self) -> str:
@@ -113,7 +116,7 @@ def photographs() -> np.ndarray:
         with Image.open(file) as image:
             small = np.asarray(image.convert("RGB").resize((160, 160)))
         found += [small[y : y + 32, x : x + 32] for y in range(0, 160, 32) for x in range(0, 160, 32)]
-    return np.stack(found)[::1][:COUNT]
+    return np.stack(found)[:COUNT]
 
 
 def blurred(pictures: np.ndarray) -> np.ndarray:
@@ -137,16 +140,24 @@ def rows_of(family: str, folder: Path, pictures: np.ndarray) -> Iterator[Row]:
         for color in COLORS:
             net = trained(family, way, color, folder)
             kinds = {"digits": lambda x: x} | (OTHERS if color == "RGB" else {})
-            for kind, change in kinds.items():
-                with tempfile.TemporaryDirectory() as place:
-                    for number, each in enumerate(change(pictures)):
-                        Image.fromarray(each).save(Path(place, f"{number:03}.png"))
-                    found = diagnose_model(net, images=place)
-                best = found.candidates[0].measured
-                apart = next((each.measured["divergence"] for each in found.candidates if not each.kept), np.nan)
-                left = tuple(each.name for each in found.fits)
-                yield Row(family, way, color, kind, found.verdict, left, best["divergence"], best["noise"], apart)
-                print(family, way, color, kind, found.verdict, *left, sep="; ", flush=True)
+            yield from (asked(net, Row(family, way, color, kind), change(pictures), folder) for kind, change in kinds.items())
+
+
+def asked(net: nn.Module, row: Row, pictures: np.ndarray, folder: Path) -> Row:
+    """The row with the answer, from the folder where that has it."""
+    file = folder / f"{row.family}, {row.truth}, {row.pictures}.json".replace("/", "-")
+    if not file.is_file():
+        with tempfile.TemporaryDirectory() as place:
+            for number, each in enumerate(pictures):
+                Image.fromarray(each).save(Path(place, f"{number:03}.png"))
+            found = diagnose_model(net, images=place)
+        best, second = found.candidates[0].measured, found.second
+        apart = np.nan if second is None else second.measured["divergence"]
+        left = [each.name for each in found.fits]
+        told = {"verdict": found.verdict, "left": left, "nearest": best["divergence"], "noise": best["noise"], "apart": apart}
+        file.write_text(json.dumps(told), encoding="utf-8")
+        print(file.stem, found.verdict, *left, sep="; ", flush=True)
+    return dataclasses.replace(row, **json.loads(file.read_text(encoding="utf-8")))
 
 
 def tables(rows: list[Row]) -> Iterator[str]:
@@ -188,9 +199,9 @@ def main() -> None:
     PAGE.write_text(
         f"""# Which preprocessing was a network trained with?
 
-Written by `python -m tests.survey_diagnose` ({told}). Small networks, trained on the digits for four epochs with one way of preprocessing, and
-asked for with {COUNT} pictures, without their recipe: `preproc diagnose MODEL --images DIR`. {len(rows)} answers, {wrong} wrong `identified`.
-{Z_SCORE} is no candidate: what is left of others is wrong there, and `not identified` right. "Wrong" is whatever is left without the truth.
+Written by `python -m tests.survey_diagnose` ({told}). Small networks, trained on the digits for four epochs with one way of preprocessing,
+and asked for with {COUNT} pictures, without their recipe: `preproc diagnose MODEL --images DIR`. {len(rows)} answers, {wrong} wrong
+`identified`. "Wrong" is whatever is left without the truth. For {Z_SCORE}, which is no candidate, `not identified` is right.
 
 """
         + "\n".join(tables(rows))
