@@ -96,6 +96,8 @@ def _rows(report: "Report") -> "Iterator[str]":
 def _numbers(power: "Power") -> "Iterator[str]":
     for name, count in power.numbers.items():
         yield f"  {name}: in {count} inputs not even the number of its rows was compared"
+    for name, count in power.borderline.items():
+        yield f"  {name}: {count:,} rows may be there or not, a few roundings of the input decide; all others were found and compared"
 
 
 def _told(control: "Control", report: "Report") -> str | None:
@@ -127,10 +129,13 @@ def _narrow(report: "Report") -> "Iterator[str]":
             noticed = ", ".join(name for name in possible if name not in result.hidden)
             yield f"  {result.runtime} would have noticed {noticed}; not {', '.join(result.hidden)}, which the noise hides"
         for name, part in result.parts.items():
+            where = f" in {name}" if len(result.parts) > 1 else ""
+            if part.unsplit:
+                yield f"  {result.runtime}: what the error{where} is made of was not measured: {part.unsplit}"
             if part.split is not None:
-                where = f" in {name}" if len(result.parts) > 1 else ""
+                own = "" if part.split.error is None else f", {part.split.error:.1e} there"
                 split = f"{part.split.input:.1e} from the input's handling, {part.split.weights:.1e} from the weights"
-                yield f"  {result.runtime}: of the error{where}, on golden samples, up to {split}, {part.split.rest:.1e} from the rest"
+                yield f"  {result.runtime}: of the error{where} on golden samples{own}, up to {split}, {part.split.rest:.1e} from the rest"
 
 
 def _verdicts(title: str, results: "Sequence[Result]") -> Any:

@@ -5,8 +5,9 @@ Never: a model, a label, or a guess that is not told as one; neither torch nor O
 """
 
 from .affine import Affine, Solved, affine_of, solve
+from .against import Against, diagnose_against
 from .answer import Candidate, Diagnosis
-from .from_pairs import diagnose_pairs
+from .from_pairs import answered, diagnose_pairs
 from .functions import find
 from .mistake import Mistake
 from .mistakes import Mistakes
@@ -16,6 +17,7 @@ from .variants import OWN, Variant, variants
 __all__ = [
     "OWN",
     "Affine",
+    "Against",
     "Candidate",
     "Diagnosis",
     "Mistake",
@@ -25,6 +27,8 @@ __all__ = [
     "Solved",
     "Variant",
     "affine_of",
+    "answered",
+    "diagnose_against",
     "diagnose_pairs",
     "find",
     "read_pairs",

@@ -1,16 +1,17 @@
 """Tensors that somebody made of pictures, against a recipe: which known mistake reproduces them, if one does."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import PreprocError
-from ..steps import ChannelAffine, Step, compose
-from .mistake import Array, Mistake, Picture, valued
-from .mistakes import Mistakes
-from .sums import Sums
+from ..host import Progress, silent
+from ..steps import Step
+from .geometry import Source
+from .pairs import read_pairs
+from .trying import CONSTANTS, OWN, Fit, Sample, Search, Tried
 
 REPRODUCED = 0.5
 """Grey levels, root mean square, that what reproduces tensors may be off: one rounding to whole levels makes 0.29."""
@@ -18,196 +19,118 @@ ALIKE = 0.02
 """Grey levels below which nobody can tell one cause from another, whatever the best one is off."""
 NEAR = 1.1
 """What is off by this many times what the best one is off cannot be told from it."""
-FEW = 4
-"""Pictures that every cause is tried on: those that the recipe is furthest off on."""
 KEPT = 8
 """Causes that are tried on all pictures."""
-IDENTIFIED, NARROWED, NOT_IDENTIFIED = "identified", "narrowed", "not identified"
-OWN = Mistake("recipe", "as the recipe has it")
-CONSTANTS = "other constants"
+_UNITS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
+"""The largest relative error of one rounding. Of tensors that were stored in a wider dtype than they had, see _unit()."""
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A picture and what was made of it. planes: (1, C, H, W) float64, its grey levels in the network's colours.  tensor: (C, h, w)
-    float64.  unit: the largest relative error of a rounding to the dtype that the tensor had.  orientation: the EXIF tag of its file."""
-
-    name: str
-    planes: Array
-    tensor: Array
-    unit: float = 2.0**-24
-    orientation: int = 1
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How far a cause is off the tensors. residual: root mean square, in grey levels.  most: the largest, in grey levels.  unit: what the
-    roundings of the tensors' own dtype come to, in grey levels."""
-
-    name: str
-    words: str
-    residual: float
-    most: float
-    unit: float
-
-    @property
-    def reproduces(self) -> bool:
-        return self.residual <= REPRODUCED + self.unit
-
-
-@dataclass(frozen=True)
-class Found:
-    """What tensors were made by. verdict: identified, narrowed (to `mistakes`) or not identified.  mistakes: those that reproduce the
+class Against:
+    """What tensors were made by. verdict: "identified", "narrowed" (to `mistakes`) or "not identified".  mistakes: those that reproduce the
     tensors, and cannot be told apart; none where the recipe does itself.  recipe: how far it is off; None where it makes another size.
-    next: the nearest of those that are not named.  pictures: how many were compared."""
+    second: the nearest of those that are not named.  pictures: how many were compared.  notes: what was noticed while they were read."""
 
     verdict: str
     mistakes: tuple[Fit, ...]
     recipe: Fit | None
-    next: Fit | None
+    second: Fit | None
     pictures: int
+    notes: tuple[str, ...] = ()
 
     @property
     def right(self) -> bool:
-        """Whether the recipe reproduces the tensors."""
-        return self.verdict == IDENTIFIED and not self.mistakes
+        """Whether the recipe itself reproduces the tensors."""
+        return self.verdict == "identified" and not self.mistakes
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"right": self.right}
+
+    def lines(self) -> Iterator[str]:
+        """For people: what was done, and the figures that say so."""
+        if self.right and self.recipe is not None:
+            yield f"identified: no mistake. The recipe makes these tensors, {_figures(self.recipe)}"
+        else:
+            yield f"{self.verdict}: {' or '.join(fit.words for fit in self.mistakes) or 'no known mistake makes these tensors'}"
+            for fit in self.mistakes:
+                yield f"  {fit.words}: {_figures(fit)}"
+            own = "makes pictures of another size" if self.recipe is None else f"is {_figures(self.recipe)}"
+            yield f"  the recipe itself {own}"
+        if self.second is not None:
+            yield f"  {'nearest' if self.verdict == 'not identified' else 'next'}: {self.second.words}: {_figures(self.second)}"
+        counted = f"{self.pictures} picture{'' if self.pictures == 1 else 's'}"
+        yield f"  over {counted}; what is named is off by {REPRODUCED} grey levels at most"
+        yield from (f"  note: {note}" for note in self.notes)
 
 
-def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Found:
-    """Tries every known mistake and, where none reproduces the tensors, every two at once that touch different things; then the mistakes
-    with whatever constants fit best, which narrows the cause to constants that nobody published.
+def _figures(fit: Fit) -> str:
+    unit = f", of which the tensors' own dtype explains {fit.unit:.2g}" if fit.unit > ALIKE else ""
+    return f"{fit.residual:.2g} grey levels off (root mean square; {fit.most:.2g} at most){unit}"
 
-    Raises PreprocError for tensors of other channels than the recipe makes.
+
+def diagnose_against(
+    place: str | Path | Callable[..., Any], sequence: Sequence[Step], *, images: Path | None = None, progress: Progress = silent
+) -> Against:
+    """Names the mistake by which tensors are not what the steps make of their pictures. place, images: as read_pairs()'s.
+
+    Every known mistake is tried and, where none reproduces the tensors, every two at once that touch different things; then each with
+    whatever constants fit best, which narrows the cause, but names none. Raises PreprocError for pairs that cannot be read, for steps that
+    do not start at pixels of 8 bits, and for tensors of other channels than they make.
     """
-    search = _Search(sequence, samples)
+    progress("reading the pairs")
+    pairs = read_pairs(place, images=images)
+    unit = _UNITS.get(pairs.dtype, _UNITS["float32"])
+    samples = [Sample(pair.name, Source(pair.picture), pair.tensor, _unit(pair.tensor, unit)) for pair in pairs.pairs]
+    progress("trying the known mistakes")
+    found = find_mistake(sequence, samples)
+    return Against(found.verdict, found.mistakes, found.recipe, found.second, found.pictures, pairs.notes)
+
+
+def _unit(tensor: Any, unit: float) -> float:
+    """Of numbers that all are float16's, though they lie in a wider dtype."""
+    with np.errstate(over="ignore"):
+        return max(unit, _UNITS["float16"]) if (tensor.astype(np.float16) == tensor).all() else unit
+
+
+def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against:
+    """As diagnose_against(), of pairs that were read."""
+    search = Search(sequence, samples)
     own = search.fit(OWN, samples)
     if own is not None and own.residual <= ALIKE:
-        return Found(IDENTIFIED, (), own, None, len(samples))
-    tried = list(search.tried(search.hardest()))
+        return Against("identified", (), own, None, len(samples))
     fits: list[Fit] = []
-    for depth in (1, 2, 3):
-        chosen = sorted((one for one in tried if one.depth == depth), key=lambda one: one.residual)[:KEPT]
-        fits += [fit for one in chosen if (fit := search.fit(one.mistake, samples)) is not None]
-        if any(fit.reproduces for fit in fits) or (own is not None and own.reproduces):
+    for causes in _rounds(search, samples):
+        chosen = sorted(causes, key=lambda tried: tried.residual)[:KEPT]
+        fits += [fit for tried in chosen if (fit := search.fit(tried.mistake, samples)) is not None]
+        if any(map(_reproduces, fits)) or (own is not None and _reproduces(own)):
             break
     return _judged(own, sorted(fits, key=lambda fit: fit.residual), len(samples))
 
 
-def _judged(own: Fit | None, fits: Sequence[Fit], pictures: int) -> Found:
+def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[list[Tried]]:
+    """The likeliest causes first: one mistake, one of other libraries', two at once, and one with whatever constants fit."""
+    hardest = search.hardest(samples)
+    tried = list(search.tried(hardest))
+    yield [cause for cause in tried if cause.depth == 1]
+    libraries = list(search.tried(hardest, libraries=True))
+    yield [cause for cause in libraries if cause.depth == 1]
+    yield from ([cause for cause in (*tried, *libraries) if cause.depth == depth] for depth in (2, 3))
+
+
+def _judged(own: Fit | None, fits: Sequence[Fit], pictures: int) -> Against:
     best = min((fit.residual for fit in (*fits, *filter(None, [own]))), default=0.0)
-    near = [fit for fit in fits if fit.reproduces and fit.residual <= max(ALIKE + fit.unit, NEAR * best)]
-    if own is not None and own.reproduces and own.residual <= max(ALIKE + own.unit, NEAR * best):
-        return Found(IDENTIFIED, (), own, next(iter(fits), None), pictures)
-    others = next((fit for fit in fits if fit not in near), None)
-    guessed = any(fit.name.startswith(CONSTANTS) for fit in near)
-    verdict = NOT_IDENTIFIED if not near else IDENTIFIED if len(near) == 1 and not guessed else NARROWED
-    return Found(verdict, tuple(near), own, others, pictures)
+    if own is not None and _reproduces(own) and _alike(own, best):
+        return Against("identified", (), own, next(iter(fits), None), pictures)
+    named = [fit for fit in fits if _reproduces(fit) and _alike(fit, best)]
+    second = next((fit for fit in fits if fit not in named), None)
+    causes = [fit for fit in named if CONSTANTS not in fit.name]
+    verdict = "not identified" if not named else "identified" if len(named) == len(causes) == 1 else "narrowed"
+    return Against(verdict, tuple(named), own, second, pictures)
 
 
-@dataclass(frozen=True)
-class _Tried:
-    """depth: 1 for one mistake, 2 for two at once, 3 with constants that are not known."""
-
-    mistake: Mistake
-    residual: float
-    depth: int
+def _reproduces(fit: Fit) -> bool:
+    return fit.residual <= REPRODUCED + fit.unit
 
 
-class _Search:
-    def __init__(self, sequence: Sequence[Step], samples: Sequence[Sample]) -> None:
-        self.made, self.samples = Mistakes(sequence, samples[0].planes.shape[1]), samples
-        for sample in samples:
-            if len(sample.tensor) != self.made.channels:
-                raise PreprocError(
-                    f"{sample.name}: expected a tensor of {self.made.channels} channels, as the recipe makes, got {len(sample.tensor)}",
-                    name="channel-mismatch",
-                )
-
-    def hardest(self) -> list[Sample]:
-        """Those that the recipe is furthest off on, and of which it makes another size."""
-        off = [float("inf") if (fit := self.fit(OWN, [sample])) is None else fit.residual for sample in self.samples]
-        return [self.samples[place] for place in np.argsort(off, kind="stable")[::-1][:FEW]]
-
-    def tried(self, samples: Sequence[Sample]) -> Iterator[_Tried]:
-        """Every mistake, and every two, that make tensors of these sizes. Steps that are no affine map are tried with one mistake only."""
-        moving = [mistake for mistake in self.made.all if mistake.levels is not None]
-        others = [mistake for mistake in self.made.all if mistake.levels is None]
-        orders = [mistake for mistake in others if mistake.values is None]
-        for moved in (OWN, *moving):
-            levels = [self._levels(moved, sample) for sample in samples]
-            if any(found is None for found in levels):
-                continue
-            own = [found for found in levels if found is not None]
-            sums = Sums.all(Sums.of(one, sample.tensor) for one, sample in zip(own, samples, strict=True))
-            depth = 0 if moved is OWN else 1
-            for other in (OWN, *others):
-                both = moved if other is OWN else other if moved is OWN else moved.beside(other)
-                if both is not None and both is not OWN:
-                    yield self._scored(both, depth + (other is not OWN), own, samples, sums)
-            for order in orders if moved is OWN else ():
-                yield from (self._scored(both, 2, own, samples, sums) for other in others if (both := order.beside(other)) is not None)
-            if (solved := sums.solved()) is not None:
-                steps = (ChannelAffine(matrix=tuple(map(tuple, solved.matrix.tolist())), offset=tuple(solved.offset.tolist())),)
-                told = Mistake(CONSTANTS, _constants(steps), values=steps)
-                both = told if moved is OWN else moved.beside(told)
-                yield self._scored(both or told, 3, own, samples, sums)
-
-    def _scored(self, mistake: Mistake, depth: int, levels: Sequence[Array], samples: Sequence[Sample], sums: Sums) -> _Tried:
-        """levels: before the mistake's order."""
-        values = self.made.later if mistake.values is None else mistake.values
-        affine = None if callable(values) else compose(values, self.made.channels)
-        if affine is not None:
-            return _Tried(mistake, sums.ordered(mistake.order).residual(affine), depth)
-        if depth > 1 and mistake.values is not None:
-            return _Tried(mistake, float("inf"), depth)
-        found = [self._off(mistake, one, sample) for one, sample in zip(levels, samples, strict=True)]
-        return _Tried(mistake, float(np.sqrt(np.mean([np.mean(off**2) for off, _ in found]))), depth)
-
-    def fit(self, mistake: Mistake, samples: Sequence[Sample]) -> Fit | None:
-        """None where it makes another size."""
-        squares, most, unit, count = 0.0, 0.0, 0.0, 0
-        for sample in samples:
-            levels = self._levels(mistake, sample)
-            if levels is None:
-                return None
-            off, scale = self._off(mistake, levels, sample)
-            squares, count, most = squares + float((off**2).sum()), count + off.size, max(most, float(np.abs(off).max()))
-            unit = max(unit, sample.unit * float(np.abs(sample.tensor).max()) / scale if scale else float("inf"))
-        return Fit(mistake.name, mistake.words, float(np.sqrt(squares / count)), most, unit)
-
-    def _levels(self, mistake: Mistake, sample: Sample) -> Array | None:
-        """(C, h, w), before the mistake's order."""
-        picture = Picture(sample.planes, sample.orientation)
-        try:
-            levels = self.made.levels(picture, mistake)[0]
-        except PreprocError:  # a picture of which this leaves no pixels
-            return None
-        return levels if levels.shape == sample.tensor.shape else None
-
-    def _off(self, mistake: Mistake, levels: Array, sample: Sample) -> tuple[Array, float]:
-        """By how many grey levels each number is off, and how many of the tensor's units one level is, about."""
-        values = self.made.later if mistake.values is None else mistake.values
-        x = levels if mistake.order is None else levels[list(mistake.order)]
-        ready = valued(values, x[None])[0]
-        affine = None if callable(values) else compose(values, self.made.channels)
-        if affine is not None:
-            scale = np.abs(affine.matrix).sum(axis=1)[:, None, None]
-        else:
-            scale = np.full((len(ready), 1, 1), float(ready.std() / max(x.std(), 1e-9)))
-        off = ready - sample.tensor
-        if not (scale > 0).all():  # one value for all grey levels
-            return np.where(np.abs(off) <= 4 * sample.unit * np.abs(ready), 0.0, np.inf), 0.0
-        return off / scale, float(scale.mean())
-
-
-def _constants(steps: tuple[ChannelAffine]) -> str:
-    """Which mean and std, of full brightness of 8 bits, are told by a map."""
-    matrix, offset = np.array(steps[0].matrix), np.array(steps[0].offset)
-    scale, taken = matrix.sum(axis=1), np.abs(matrix).argmax(axis=1)
-    mean, std = -offset / scale / 255, 1 / scale / 255
-    order = "" if (taken == np.arange(len(taken))).all() else f", of the channels {taken.tolist()}"
-    return f"other constants, of nobody known: mean {_list(mean)}, std {_list(std)} in 0-1{order}"
-
-
-def _list(numbers: NDArray[np.float64]) -> str:
-    return "[" + ", ".join(f"{number:.5g}" for number in numbers) + "]"
+def _alike(fit: Fit, best: float) -> bool:
+    return fit.residual <= max(ALIKE + fit.unit, NEAR * best)

@@ -21,13 +21,14 @@ VERDICTS = ("identified", "narrowed", "not identified")
 class Candidate:
     """One geometry with the affine part that fits best behind it.
 
-    rms, largest: of the residual over all pairs, in grey levels.  alike: all geometries that do the same to these pictures, it among them.
+    rms, largest: of the residual over all pairs, in grey levels; where every picture has constants of its own, rms with those.
+    alike: all geometries that do the same to these pictures, it among them.
     """
 
     geometry: Geometry
     solved: Solved
     rms: float
-    largest: float
+    largest: float | None
     alike: tuple[Geometry, ...] = ()
 
     @property
@@ -136,7 +137,7 @@ class Diagnosis:
             told += [f"  constants  {line}" for line in self.constants.lines(self.fits[0].solved)]
         if self.fits and not self.exact:
             told.append(
-                f"  left over  a residual of {self.fits[0].rms:.3g} grey levels, up to {self.fits[0].largest:.3g}, which the tensors' "
+                f"  left over {_residual(self.fits[0])[1:]}, which the tensors' "
                 f"precision ({self.precision}, {self.explained:.2g}) does not explain: nothing that was tried makes exactly these tensors"
             )
         if self.second is not None:
@@ -153,4 +154,5 @@ MOST = 8
 
 
 def _residual(one: Candidate) -> str:
-    return f": residual {one.rms:.3g} grey levels, up to {one.largest:.3g}"
+    most = "" if one.largest is None else f", up to {one.largest:.3g}"
+    return f": residual {one.rms:.3g} grey levels{most}"

@@ -22,7 +22,8 @@ _LEVELS = np.array([0.0, 255.0])
 @dataclass(frozen=True)
 class Constants:
     """color: of the tensor's channels, RGB or BGR.  steps: behind the geometry.  name: of what was recognized.  off: how far the steps
-    are from the solved line at most, in grey levels.  within: how far they may be.  presets: all that lie in the interval."""
+    are from the solved line at most, in grey levels.  within: how far they may be.  presets: all that lie in the
+    interval.  each: whether every picture has constants of its own."""
 
     color: str
     steps: tuple[Step, ...]
@@ -30,6 +31,7 @@ class Constants:
     off: float
     within: float
     presets: tuple[str, ...]
+    each: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {"color": self.color, "name": self.name, "off_levels": self.off, "within_levels": self.within, "presets": list(self.presets)}
@@ -38,6 +40,8 @@ class Constants:
         """For people: mean and std of the tensor's channels in grey levels, with their intervals."""
         affine = solved.affine
         order = "".join("RGB"[channel] for channel in affine.order)
+        if self.each:
+            return [f"{self.name}; channels {order}"]
         told = [f"{self.name}; channels {order}; within {self.within:.2g} grey levels of the solved line"]
         mean_within = solved.offset_within / np.abs(affine.scale)
         std_within = solved.scale_within / affine.scale**2
@@ -88,7 +92,7 @@ def _named(options: Sequence[tuple[str, Sequence[Step]]]) -> int:
     return sum(not name.startswith("solved") for name, _ in options)
 
 
-def _options(affine: Affine, color: str) -> Iterator[tuple[str, list[Step]]]:
+def _options(affine: Affine, color: str) -> Iterator[tuple[str, Sequence[Step]]]:
     yield "none: grey levels 0..255", []
     yield "rescaled to 0..1", [Rescale()]
     yield from ((f"preset {name}", steps) for name, steps in _published(color))

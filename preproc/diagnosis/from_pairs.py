@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import PreprocError
 from ..host import Progress, silent
 from ..steps import FromPixels, Step
-from . import judging
+from . import judging, per_picture
 from .answer import Candidate, Diagnosis
 from .bench import Bench
 from .constants import Constants, constants_of
@@ -18,8 +18,10 @@ from .pairs import Pairs, read_pairs
 from .recipe import text_of
 from .search import Search
 
-NEAR = 8.0
+NEAR = 4.0
 """Grey levels, root mean square: beyond it nothing that was tried is near."""
+
+NO_STEP = "every picture has constants of its own, and no step that is known makes them"
 
 
 def diagnose_pairs(place: str | Path | Callable[..., Any], *, images: Path | None = None, progress: Progress = silent) -> Diagnosis:
@@ -42,20 +44,22 @@ def answered(pairs: Pairs, *, progress: Progress = silent) -> Diagnosis:
     precision = Precision.of([pair.tensor for pair in pairs.pairs])
     if not found:
         return Diagnosis.of_none(_why_none(benches), notes, len(benches), tried=len(search.scored))
-    best = found[0]
-    limit = judging.explained(best, precision)
-    exact = best.largest <= limit
-    kept = [each for each in found if not judging.worse(each, best) and (not exact or each.largest <= judging.explained(each, precision))]
-    rest = [each for each in found if each not in kept]
-    constants = constants_of(best.solved, steps_of(best.geometry) or (), precision=precision.levels(best.solved.affine))
-    asked = open_questions(benches, kept, pairs)
-    verdict = _verdict(kept, exact, asked.narrows)
-    steps, recipe = _recipe(kept, constants, len(benches)) if verdict != "not identified" else (None, None)
+    own = per_picture.are_own(found) and len(benches) > 1
+    kept, exact = _own(found, benches, precision) if own else _common(found, precision)
+    best, rest = kept[0], [each for each in found if each not in kept]
+    if own:
+        constants = per_picture.step_of(benches, best, precision)
+    else:
+        constants = constants_of(best.solved, steps_of(best.geometry) or (), precision=precision.levels(best.solved.affine))
+    asked = open_questions(benches, kept, pairs, own=own)
+    near = exact or (best.own if own else best.rms) <= NEAR
+    verdict = "not identified" if not near else "identified" if exact and len(kept) == 1 and not asked.narrows else "narrowed"
+    steps, recipe = _recipe(kept, constants, len(benches)) if near and constants is not None else (None, None)
     return Diagnosis(
         verdict=verdict,
-        fits=tuple(_candidate(each) for each in kept) if verdict != "not identified" else (_candidate(best),),
-        second=_candidate(rest[0]) if rest else None,
-        explained=limit,
+        fits=tuple(_candidate(each, own=own) for each in (kept if near else kept[:1])),
+        second=_candidate(rest[0], own=own) if rest else None,
+        explained=judging.explained(best, precision),
         exact=exact,
         constants=constants,
         steps=steps,
@@ -65,7 +69,22 @@ def answered(pairs: Pairs, *, progress: Progress = silent) -> Diagnosis:
         pictures=len(benches),
         tried=len(search.scored),
         precision=precision.name,
+        reason=NO_STEP if own and constants is None else None,
     )
+
+
+def _common(found: Sequence[Judged], precision: Precision) -> tuple[list[Judged], bool]:
+    """What fits with one affine map for all pictures, and whether to the precision of the tensors."""
+    best = found[0]
+    exact = best.largest <= judging.explained(best, precision)
+    fits = [each for each in found if not exact or each.largest <= judging.explained(each, precision)]
+    return [each for each in fits if not judging.worse(each, best)], exact
+
+
+def _own(found: Sequence[Judged], benches: Sequence[Bench], precision: Precision) -> tuple[list[Judged], bool]:
+    """What fits with constants of each picture's own, and whether a step makes them."""
+    kept = per_picture.nearest(found)
+    return kept, per_picture.step_of(benches, kept[0], precision) is not None
 
 
 def _benches(pairs: Pairs) -> list[Bench]:
@@ -89,15 +108,9 @@ def _why_none(benches: Sequence[Bench]) -> str:
     return "nothing that was tried makes tensors of these sizes of these pictures, or they have no pixel that follows the picture's"
 
 
-def _verdict(kept: Sequence[Judged], exact: bool, narrows: bool) -> str:
-    best = kept[0]
-    if not exact and best.rms > NEAR:
-        return "not identified"
-    return "identified" if exact and len(kept) == 1 and not narrows else "narrowed"
-
-
-def _candidate(one: Judged) -> Candidate:
-    return Candidate(one.geometry, one.solved, one.rms, one.largest, one.alike)
+def _candidate(one: Judged, *, own: bool) -> Candidate:
+    rms, largest = (one.own, None) if own else (one.rms, one.largest)
+    return Candidate(one.geometry, one.solved, rms, largest, one.alike)
 
 
 def _recipe(kept: Sequence[Judged], constants: Constants, pictures: int) -> tuple[tuple[Step, ...] | None, str | None]:

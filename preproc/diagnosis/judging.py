@@ -144,5 +144,5 @@ def essence(geometry: Geometry) -> Hashable:
     """What is told of it where half a pixel, an order of passes or a gap make no difference."""
     windows = [window and (window.sides, window.at == "corner", window.shift) for window in (geometry.before, geometry.after)]
     how = geometry.resampler
-    kernel = how and (how.library, how.kernel, how.antialias, how.align_corners, how.floats)
+    kernel = how and (how.library, how.kernel, how.antialias, how.align_corners, how.floats, how.clamps)
     return geometry.decoder, geometry.turn, (geometry.fit.how, geometry.fit.sides), tuple(windows), kernel

@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from ..oracle import reference
 from ..steps import Step
+from .geometry import Source
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """planes: (N, C, H, W) float64, grey levels in the channels that the network takes.  orientation: the file's EXIF tag, 1 to 8, which
-    is not applied to the planes."""
+    """planes: (N, C, H, W) float64, grey levels in the channels that the network takes.  source: the file or the pixels that they are of,
+    as stored; None where only the planes are at hand."""
 
     planes: Array
-    orientation: int = 1
+    source: Source | None = None
 
 
 @dataclass(frozen=True)

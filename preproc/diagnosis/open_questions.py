@@ -10,6 +10,8 @@ from .geometry import Geometry
 from .judging import Judged, essence
 from .pairs import Pairs
 
+MOST = 6
+"""Geometries that one sentence names."""
 FEW = 3
 """Fewer pairs may agree by chance with more than one answer."""
 
@@ -22,10 +24,11 @@ class Open:
     narrows: bool
 
 
-def open_questions(benches: Sequence[Bench], kept: Sequence[Judged], pairs: Pairs) -> Open:
+def open_questions(benches: Sequence[Bench], kept: Sequence[Judged], pairs: Pairs, *, own: bool) -> Open:
+    """own: whether every picture has constants of its own."""
     best = kept[0]
     narrowing = [*_same_plan(best), *_unresized(benches, best.geometry), *_orders(best)]
-    told = [*narrowing, *_details(best), *_passes(benches, best.geometry), *_products(best), *_few(pairs)]
+    told = [*narrowing, *_fills(best), *_details(best), *_passes(benches, best.geometry), *(() if own else _products(best)), *_few(pairs)]
     return Open(tuple(told), bool(narrowing))
 
 
@@ -34,7 +37,9 @@ def _same_plan(best: Judged) -> Iterator[str]:
     others = {essence(each): each for each in reversed(best.alike)}
     others.pop(essence(best.geometry), None)
     if others:
-        yield "pictures of these sizes do not tell it from: " + "; ".join(each.words for each in others.values())
+        named = [each.words for each in others.values()]
+        more = f"; and {len(named) - MOST} more" if len(named) > MOST else ""
+        yield "pictures of these sizes do not tell it from: " + "; ".join(named[:MOST]) + more
 
 
 def _unresized(benches: Sequence[Bench], geometry: Geometry) -> Iterator[str]:
@@ -46,6 +51,11 @@ def _orders(best: Judged) -> Iterator[str]:
     if len(best.solved.orders) > 1:
         names = ", ".join("".join("RGB"[channel] for channel in order) for order in best.solved.orders)
         yield f"the pictures tell no colour order (they are grey, or nearly): {names} fit alike"
+
+
+def _fills(best: Judged) -> Iterator[str]:
+    if any(each.fit.how == "inside" and each.after and each.after.fill is None for each in best.alike):
+        yield "what a border would be filled with is not told: no picture has one"
 
 
 def _details(best: Judged) -> Iterator[str]:

@@ -12,15 +12,17 @@ from .geometry import DECODERS, RESAMPLERS, TURNS, Fit, Geometry, Resampler, abs
 
 FEW = 3
 """Pairs that the search looks at."""
-GLANCED, PROBED, KERNELS, LEFT = 24, 6, 4, 24
+GLANCED, PROBED, KERNELS, LEFT = 24, 4, 4, 24
 """Framings: looked at closely, with neighbours, with all kernels; and geometries that are judged on all pairs."""
 PROBES = (
     Resampler("Pillow", "bilinear", antialias=True, passes=12),
     Resampler("Pillow", "bicubic", antialias=True, passes=12),
     Resampler("Pillow", "nearest"),
     Resampler("torch", "bilinear", floats=True),
+    Resampler("torch", "nearest", floats=True),
+    Resampler("torch", "bilinear", floats=True, align_corners=True),
 )
-"""Kernels that every other one is near to."""
+"""Kernels that every other one is near to: also those that begin at another half pixel."""
 ROUNDS = 4
 """At most, of looking at neighbours of the best."""
 
@@ -38,12 +40,11 @@ class Search:
         """What is worth being judged on all pairs, the best first: one of each plan, and what lies beside it."""
         self.progress("how the pictures were framed")
         framings = self._glanced()
-        probes = [how for how in PROBES if how in self.kernels]
-        self._score(replace(each, resampler=how) for each in framings for how in probes)
-        self._climb(probes)
+        self._score(replace(each, resampler=how) for each in framings for how in self.kernels if how in PROBES)
+        self._climb(2)
         self.progress("which kernel resized them")
         self._score(replace(each, resampler=how) for each in self._framings(KERNELS) for how in self.kernels)
-        self._climb([how for how in dict.fromkeys(each.resampler for each in self.best(8)) if how])
+        self._climb(3)
         self._score(replace(each, resampler=how) for each in self._framings(2) for how in self.kernels)
         self._decoders()
         return self._left()
@@ -71,9 +72,10 @@ class Search:
     def plan(self, geometry: Geometry, benches: Sequence[Bench]) -> Hashable:
         return tuple(bench.plan(geometry) for bench in benches)
 
-    def _climb(self, kernels: Sequence[Resampler]) -> None:
-        """Neighbours of the best framings, with these kernels, until none is better."""
+    def _climb(self, count: int) -> None:
+        """Neighbours of the best framings, with as many of the best kernels, until none is better."""
         for _ in range(ROUNDS):
+            kernels = [how for how in dict.fromkeys(each.resampler for each in self.best(len(self.scored))) if how][:count]
             before = self.best(1)
             for each in self._framings(PROBED):
                 self._score(replace(other, resampler=how) for other in beside(each) if self._fits(other) for how in kernels)
@@ -150,7 +152,7 @@ def _chosen(benches: Sequence[Bench]) -> list[Bench]:
     contrast = {id(bench): float(bench.source.picture().std()) for bench in benches}
     ordered = sorted(benches, key=lambda bench: -contrast[id(bench)])
     sizes: dict[tuple[int, ...], int] = {}
-    ranked = []
+    ranked: list[tuple[int, int, Bench]] = []
     for bench in ordered:
         size = bench.source.picture().shape[:2]
         ranked.append((sizes.get(size, 0), len(ranked), bench))

@@ -1,5 +1,6 @@
 """The models of a job that is brought to 8 bits: the one that takes pixels, and the bare network that takes ready values."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from .quantizing import quantized
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+NEAREST = "border: nearest: "
+"""What a note begins with that says what padding which is only near costs."""
 SEEN = 16
 """Of how many pictures the largest value at the first layer is taken."""
 
@@ -46,7 +49,7 @@ def _border(model: "ir.Model", feeds: Callable[[], Iterator[Mapping[str, NDArray
     """What padding that is only near costs, as a share of the largest that the first layers make of the pictures."""
     if not done.near:
         return
-    told = f"border: nearest: padding is up to {done.near:.3g} grey levels from the mean that it stands for"
+    told = f"{NEAREST}padding is up to {done.near:.3g} grey levels from the mean that it stands for"
     if not done.border:
         yield f"{told}; what the first layer makes of that was not computed"
         return
@@ -59,27 +62,28 @@ def _border(model: "ir.Model", feeds: Callable[[], Iterator[Mapping[str, NDArray
     yield f"{told}; the first layer's largest error by that is {most:.2e}, {share:.1e} of the largest value that it makes of the pictures"
 
 
+def mend_of(contract: Mapping[str, Any]) -> str:
+    """What else to say of a file that is too far off: that its padding is only near, where it is."""
+    note = next((note for note in contract["notes"] if note.startswith(NEAREST)), None)
+    return "" if note is None else f'; {note}: with border = "exact" (--border exact) padding stays the mean'
+
+
 def _with_pixels(made: "ir.Model", recipe: Recipe, eight: Eight, done: graph.Attached) -> tuple[graph.Attached, tuple[str, ...]]:
     """Makes the pixels the quantized tensor, in place; or says why not."""
     if not done.folded:
         return done, (f"the pixels are not the quantized tensor: {done.reason}",)
     if eight.asked.target == "tensorrt":
-        return done, (f"for TensorRT, which takes uint8 into a Cast alone: {_less_128(made, done)}; TensorRT itself was not run",)
+        assert done.held is not None
+        numbers = graph.less_128(made, done.held)
+        grid = "a QuantizeLinear of another grid than the pixels' stays, whose range is that of the pictures"
+        told = "pixels less 128 are its int8" if numbers is not None else grid
+        done = done if numbers is None else dataclasses.replace(done, moved=numbers)
+        return done, (f"for TensorRT, which takes uint8 into a Cast alone: {told}; TensorRT itself was not run",)
     try:
         done, _ = graph.hand_over(made, contracts.INPUT, recipe.pixels, recipe.ready_size, done)
     except NotFoldableError as error:
         return done, (f"a QuantizeLinear stays between the pixels and the first layer: {error}",)
     return done, ()
-
-
-def _less_128(made: "ir.Model", done: graph.Attached) -> str:
-    """What the finished graph rounds the pixels to."""
-    held = set(done.held.levels) if done.held is not None else set()
-    pairs = [node.inputs[:2] for node in made.graph if node.op_type == "QuantizeLinear"]
-    scales = [graph.constant(scale) for value, scale in pairs if value is not None and value.name in held]
-    if scales and all((scale == 1).all() for scale in scales):
-        return "pixels less 128 are its int8"
-    return "a QuantizeLinear of another grid than the pixels' stays, whose range is that of the pictures"
 
 
 def bare_in_eight_bits(job: Job, eight: Eight, exported: "ir.Model | None", folder: Path, progress: Progress) -> Bare:

@@ -3,7 +3,7 @@ written."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,10 +67,13 @@ class First:
             return weight.transpose(self.axes).reshape(self.makes, slots), bias
         return self.reader.arranged(weight), bias
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
-        """New initializers in place of the old ones, which stay where others read them; None: as it is."""
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
+        """New initializers in place of the old ones, which stay where others read them; None: as it is. groups: those of the weight."""
+        reader = self.reader if groups is None else replace(self.reader, groups=groups)
+        if reader.groups != self.reader.groups:
+            self.node.attributes["group"] = ir.AttrInt64("group", reader.groups)
         if weight is not None:
-            turned = weight.reshape(self.sides).transpose(np.argsort(self.axes)) if self.axes else self.reader.arranged(weight)
+            turned = weight.reshape(self.sides).transpose(np.argsort(self.axes)) if self.axes else reader.arranged(weight)
             replace_input(self.graph, *self.weight, turned)
         if bias is not None and self.bias is not None:
             old = _at(self.bias)

@@ -157,8 +157,8 @@ def _tensor(original: Original, value: ir.Value) -> onnx.TensorProto:
 
 
 def _put_nodes(original: Original, graph: ir.Graph) -> None:
-    """New nodes are inserted, those that are no longer there go, with what is said of their values; of others only inputs and names
-    ever change."""
+    """New nodes are inserted, those that are no longer there go, with what is said of their values; of others only inputs, names and the
+    number of groups ever change."""
     for position in reversed(range(len(original.nodes))):
         if original.nodes[position].graph is not graph:
             gone = original.graph.node[position].output
@@ -180,6 +180,8 @@ def _put_inputs(nodes: Any, protos: Any) -> None:
         if proto.name != (node.name or ""):
             proto.name = str(node.name)
         for attribute in proto.attribute:
+            if attribute.name == "group" and attribute.i != node.attributes["group"].as_int():  # of a first convolution, see folding
+                attribute.i = node.attributes["group"].as_int()
             if attribute.HasField("g"):
                 _put_subgraph(node.attributes[attribute.name].as_graph(), attribute.g)
             for inner, graph in zip(node.attributes[attribute.name].as_graphs() if attribute.graphs else (), attribute.graphs, strict=True):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .parts import Part, listing
-from .precision import MARGIN, rules_of
+from .precision import MARGIN, Noise, rules_of
 from .rows import Rows
 
 QUICK = "only a few inputs were run; export it without --quick to verify it"
@@ -63,7 +63,8 @@ class Power:
     room: as much, where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A
     runtime that is off by more than its tolerance is judged by a tolerance that is so much larger.  precision: of the files; "float32" in
     older reports.  rows: what outputs list in an order that nothing defines.  numbers: by output, in how many inputs the number of its
-    rows was not compared; neither is in older reports."""
+    rows was not compared; neither is in older reports.  borderline: by output whose number of rows a few roundings decide in some inputs,
+    how many rows may be there or not, those that nobody expects among them; all others were found and compared; {} in older reports."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -85,6 +86,7 @@ class Power:
     precision: str = "float32"
     rows: tuple[Rows, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict)
+    borderline: Mapping[str, int] = field(default_factory=dict)
     slacks: Mapping[str, float] = field(default_factory=dict)
     shift_measured: bool = True
 
@@ -116,12 +118,12 @@ class Power:
 
         bare: what the bare network errs by there in that runtime; None where nobody has measured it.
         """
-        return (self.asked, self.asked) if self.asked is not None else rules_of(precision).bounds(self, part, bare)
+        return (self.asked, self.asked) if self.asked is not None else rules_of(precision).bounds(self._known(part, bare))
 
-    def noise(self, part: str) -> float:
-        """Of the original there: how far it is from itself, where there is no float64, or what one rounding of its input moves."""
-        truth = self.truths.get(part)
-        return 0.0 if truth is None else truth.error if truth.kind == NOISE else truth.rounding
+    def _known(self, part: str, bare: float | None) -> Noise:
+        truth, own = self.truths.get(part), self.own_noise(part)
+        rounding = own if truth is None or truth.kind == NOISE else truth.rounding
+        return Noise(bare, own, rounding, self.slack_of(part), self.bare_error, self.tolerance, bool(self.mixed))
 
     def own_noise(self, part: str) -> float:
         """How far the original is from itself, where there is no float64: nobody is wrong who is as near to it."""
@@ -159,7 +161,7 @@ class Power:
         for name in self._steps():
             if all(name in self.hidden_from(control, needed) for control in possible):
                 return f"none of the known mistakes would move {name} by {rules.said(tolerances[name], needed[name])}"
-        deciding = rules.deciding(possible)
+        deciding = [control for control in possible if rules.decides(control.name)] or possible
         for key in self._floats() or list(self.parts)[:1]:
             blind = [control for control in deciding if not self._shows(control, key, needed)]
             if blind:

@@ -5,11 +5,8 @@ bare network errs by in the same precision, which is one draw of the noise and m
 """
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .power import Control, Power
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 MOST = 1e-4
 """The largest tolerance, relative to the reference's largest magnitude."""
@@ -27,19 +24,35 @@ GROSS = ("channels swapped", "normalization doubled", "rescale missing")
 """The known mistakes that no precision may hide: what is verified without them has seen nothing."""
 
 
+@dataclass(frozen=True)
+class Noise:
+    """What is known of a part of the outputs in one runtime, relative. bare: what the bare network errs by there; None where nobody has
+    measured it.  original: how far the original is from itself, where there is no float64: nobody is wrong who is as near to it.
+    rounding: that, or what one rounding of its input moves.  slack: for the roundings of a fast resize.  elsewhere, tolerance: what the
+    bare network errs by, and what may be, in all runtimes together.  mixed: whether the reference computes in less than float64."""
+
+    bare: float | None
+    original: float
+    rounding: float
+    slack: float
+    elsewhere: float
+    tolerance: float
+    mixed: bool
+
+
 class Rules:
     """Of float32. rounding: what is taken for rounding, relative; what moves something by more decides it."""
 
     precision, rounding = "float32", MOST
 
-    def bounds(self, power: "Power", part: str, bare: float | None) -> tuple[float, float]:
+    def bounds(self, known: Noise) -> tuple[float, float]:
         """As Power.bounds(): ten times what the bare network errs by there, or the original's own noise, or what one rounding of its
         input moves; a thousandth at most, beyond which it is not noise but wrong."""
-        slack, own, noise = power.slack_of(part), power.own_noise(part), power.noise(part)
-        if bare is None:
-            return power.tolerance, max(power.tolerance, MARGIN * min(max(power.bare_error, noise), MOST) + 2 * slack)
-        most = max(MOST if power.mixed else LEAST, MARGIN * bare, MARGIN * noise)
-        return min(most, MOST) + slack, max(min(most, MARGIN * MOST), own) + 2 * slack  # where a resize rounds is luck
+        room = 2 * known.slack  # where a resize rounds is luck
+        if known.bare is None:
+            return known.tolerance, max(known.tolerance, MARGIN * min(max(known.elsewhere, known.rounding), MOST) + room)
+        most = max(MOST if known.mixed else LEAST, MARGIN * known.bare, MARGIN * known.rounding)
+        return min(most, MOST) + known.slack, max(min(most, MARGIN * MOST), known.original) + room
 
     def seen(self, tolerance: float, _: float) -> float:
         """From which movement on a mistake is beyond the tolerance, whatever noise does to it. _: what the bare network errs by."""
@@ -53,9 +66,9 @@ class Rules:
         """`needed` in words."""
         return f"{MARGIN:g} tolerances of {tolerance:.1e}"
 
-    def deciding(self, possible: "Sequence[Control]") -> "Sequence[Control]":
-        """The known mistakes that have to show, of those that can happen."""
-        return possible
+    def decides(self, _: str) -> bool:
+        """Whether the known mistake of that name has to show."""
+        return True
 
     def unknown(self, bares: Mapping[str, float] | None) -> str | None:
         """Why nothing can be judged; None where it can."""
@@ -71,14 +84,14 @@ class LowerRules(Rules):
     def __init__(self, precision: str) -> None:
         self.precision = precision
 
-    def bounds(self, power: "Power", part: str, bare: float | None) -> tuple[float, float]:
+    def bounds(self, known: Noise) -> tuple[float, float]:
         """As Power.bounds(): twice what the bare network errs by in that precision there, and three times, for its error is one draw of
-        the noise. Between the two it is inconclusive. Where nobody has measured that, nothing is known."""
-        if bare is None:
+        the noise. Where nobody has measured that, nothing is known."""
+        if known.bare is None:
             return LEAST, sys.float_info.max
-        slack, errs = power.slack_of(part), max(bare, power.own_noise(part))
+        errs = max(known.bare, known.original)
         most = max(LEAST, TWICE * errs)
-        return most + slack, most + errs + 2 * slack
+        return most + known.slack, most + errs + 2 * known.slack
 
     def seen(self, tolerance: float, errs: float) -> float:
         """Noise may take away as much of a movement as it makes the bare network err by."""
@@ -90,9 +103,9 @@ class LowerRules(Rules):
     def said(self, tolerance: float, needed: float) -> str:
         return f"{needed:.1e}, the tolerance of {tolerance:.1e} and the noise of {self.precision}"
 
-    def deciding(self, possible: "Sequence[Control]") -> "Sequence[Control]":
-        """The gross ones; where none can happen, every one. What is hidden of the others is told."""
-        return [control for control in possible if control.name.endswith(GROSS)] or possible
+    def decides(self, name: str) -> bool:
+        """A gross one. What is hidden of the others is told."""
+        return name.endswith(GROSS)
 
     def unknown(self, bares: Mapping[str, float] | None) -> str | None:
         if bares is not None:

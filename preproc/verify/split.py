@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .arranging import arranged
 from .cases import Case
 from .difference import differences
 from .parts import Part
@@ -14,16 +15,18 @@ class Split:
     """How far, relative to the part's scale, the outputs are moved one after the other: `weights`, by the numbers that the narrowed network
     has in place of its own; `input`, by what the file makes of its input up to the first product with weights, and by the weights that
     were folded for that; `rest`, by all that is computed behind it in the runtime. Each is a largest difference: they do not add up to the
-    error, which is no larger than their sum."""
+    `error` on the same samples, which is no larger than their sum; None in older reports."""
 
     input: float
     weights: float
     rest: float
+    error: float | None = None
 
     def largest(self, other: "Split | None") -> "Split":
         if other is None:
             return self
-        return Split(max(self.input, other.input), max(self.weights, other.weights), max(self.rest, other.rest))
+        error = max(self.error or 0.0, other.error or 0.0)
+        return Split(max(self.input, other.input), max(self.weights, other.weights), max(self.rest, other.rest), error)
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,15 @@ class Between:
     handled: Outputs
 
     def split(self, got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, Split]:
-        """By part of the case. Raises VerificationError as differences() does."""
+        """By part of the case, but for those of which nothing is compared: a NonMaxSuppression whose number of rows is luck. Raises
+        VerificationError as differences() does, where an answer in between lists another number of rows."""
         weights = differences(self.narrowed, case, parts)
-        handling = differences(self.handled, _after(case, self.narrowed), parts)
-        rest = differences(got, _after(case, self.handled), parts)
-        return {key: Split(handling[key], weights[key], rest[key]) for key in weights}
+        handling = differences(self.handled, _after(case, self.narrowed, parts), parts)
+        rest = differences(got, _after(case, self.handled, parts), parts)
+        error = differences(got, case, parts)
+        compared = [key for key in weights if not case.is_open(parts[key].output)]
+        return {key: Split(handling[key], weights[key], rest[key], error[key]) for key in compared}
 
 
-def _after(case: Case, answer: Outputs) -> Case:
-    return Case(case.name, case.pixels, answer, unresolved=case.unresolved)
+def _after(case: Case, answer: Outputs, parts: Mapping[str, Part]) -> Case:
+    return Case(case.name, case.pixels, arranged(answer, case, parts).whole, unresolved=case.unresolved)

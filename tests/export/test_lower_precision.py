@@ -150,7 +150,8 @@ def test_the_error_is_split_where_it_is_made(made, bare, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "the tolerance in float16 is twice what the bare network errs by in float16 in the same runtime" in told
     assert (
-        f"ort-cpu: of the error, on golden samples, up to {split.input:.1e} from the input's handling, 0.0e+00 from the weights, " in told
+        f"ort-cpu: of the error on golden samples, {split.error:.1e} there, up to {split.input:.1e} from the input's handling, 0.0e+00 "
+        in told
     )
     _, wrong = verdict_of(made, half(tmp_path / "m.onnx", made[1], levels=1), bare)
     split = wrong.parts[NAME].split

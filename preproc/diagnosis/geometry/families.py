@@ -80,14 +80,18 @@ def beside(geometry: Geometry) -> Iterator[Geometry]:
             yield replace(geometry, before=replace(before, sides=(before.sides[0] + more, before.sides[1] + more)))
     if fit.how not in ("as it is", "to"):
         yield from (replace(geometry, fit=replace(fit, rounding=rounding)) for rounding in ROUNDINGS if rounding != fit.rounding)
-    for window, name in ((after, "after"), (before, "before")):
-        if window is None:
-            continue
-        if window.at != "corner":
-            yield from (replace(geometry, **{name: replace(window, at=at)}) for at in AT if at != window.at)
-        for down, right in itertools.product((-1, 0, 1), repeat=2):
-            if (down, right) != (0, 0):
-                yield replace(geometry, **{name: replace(window, shift=(window.shift[0] + down, window.shift[1] + right))})
+    yield from (replace(geometry, after=window) for window in _moved(after))
+    yield from (replace(geometry, before=window) for window in _moved(before))
+
+
+def _moved(window: Window | None) -> Iterator[Window]:
+    if window is None:
+        return
+    if window.at != "corner":
+        yield from (replace(window, at=at) for at in AT if at != window.at)
+    for down, right in itertools.product((-1, 0, 1), repeat=2):
+        if (down, right) != (0, 0):
+            yield replace(window, shift=(window.shift[0] + down, window.shift[1] + right))
 
 
 def simplicity(geometry: Geometry) -> tuple[int, ...]:

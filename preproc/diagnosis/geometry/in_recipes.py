@@ -30,7 +30,7 @@ def _said(how: Resampler) -> dict[str, Any] | None:
         return {"interpolation": "bilinear", "antialias": False}
     if how.library == "Pillow" and how.gap is None and how.passes is not None:
         return {"interpolation": how.kernel, "antialias": True, "pillow": how.passes}
-    if how.library in ("torch", "torchvision") and how.antialias and not how.align_corners:
+    if how.library in ("torch", "torchvision") and how.antialias and not how.align_corners and not how.clamps:
         return {"interpolation": how.kernel, "antialias": True, "torch": "uint8" if how.library == "torchvision" else "float32"}
     return None
 

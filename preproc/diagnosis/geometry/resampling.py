@@ -19,8 +19,8 @@ _OPENCV = ("nearest", "linear", "cubic", "area", "lanczos4", "nearest_exact", "l
 @dataclass(frozen=True)
 class Resampler:
     """library: Pillow, OpenCV, torch (interpolate on floats) or torchvision (Resize on uint8 tensors).  kernel: as the library calls it.
-    antialias: whether filters grow with what they shrink.  floats: whether OpenCV gets float32, which is not rounded.
-    align_corners: torch's.  passes: 12 or 13, whose order Pillow's two passes have.  gap: Pillow's reducing_gap."""
+    antialias: whether filters grow with what they shrink.  floats: whether it computes on float32, which is not rounded; clamps: but cut to
+    0..255.  align_corners: torch's.  passes: 12 or 13, whose order Pillow's two passes have.  gap: Pillow's reducing_gap."""
 
     library: str
     kernel: str
@@ -29,6 +29,7 @@ class Resampler:
     align_corners: bool = False
     passes: int | None = None
     gap: float | None = None
+    clamps: bool = False
 
     @property
     def words(self) -> str:
@@ -37,6 +38,7 @@ class Resampler:
             "align_corners" if self.align_corners else "",
             "on float32" if self.floats and self.library == "OpenCV" else "",
             f"passes of Pillow {self.passes}" if self.passes else "",
+            "clamped to 0..255" if self.clamps else "",
             f"reducing_gap {self.gap:g}" if self.gap else "",
         ]
         name = {
@@ -65,7 +67,8 @@ class Resampler:
 
     def __call__(self, picture: Pixels, size: Size) -> Pixels:
         """picture: (H, W, 3) uint8. Returns (height, width, 3), uint8 or float32, of that size."""
-        return _RUN[self.library](self, picture, size)
+        made = _RUN[self.library](self, picture, size)
+        return np.clip(made, 0, 255) if self.clamps else made
 
 
 def _pillow(how: Resampler, picture: Pixels, size: Size) -> Pixels:
@@ -125,6 +128,8 @@ RESAMPLERS = (
         for antialias in (True, False)
         for corners in (False, True)
     ),
+    *(Resampler("torch", "bicubic", antialias=antialias, floats=True, clamps=True) for antialias in (True, False)),
+    *(Resampler("OpenCV", kernel, floats=True, clamps=True) for kernel in ("cubic", "lanczos4")),
     *(Resampler("torchvision", kernel, antialias=antialias) for kernel in ("bilinear", "bicubic") for antialias in (True, False)),
     *(Resampler("torchvision", kernel) for kernel in ("nearest", "nearest-exact")),
 )

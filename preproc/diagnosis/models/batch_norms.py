@@ -35,7 +35,7 @@ def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progre
     if len(pictures) < FEWEST:
         raise PreprocError(
             f"expected at least {FEWEST} pictures, for what a few have in common is not what all have, got {len(pictures)}",
-            name="no-pictures",
+            name="few-pictures",
         )
     progress("looking for BatchNorms behind the first layers")
     which = affine_norms(subject.network, pictures[0]) if subject.network.norms else []

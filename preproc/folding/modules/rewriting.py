@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes  # which onnx and onnx-ir need
@@ -140,13 +140,21 @@ class _Convolution:
         weight, bias = self._get(self.reader.weight), None if self.reader.bias is None else self._get(self.reader.bias)
         return self.reader.arranged(_array(weight)), None if bias is None else _array(bias)
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
         owner, weight_name = self._place(self.reader.weight)
         old = self._get(self.reader.weight)
+        reader = self.reader if groups is None else replace(self.reader, groups=groups)
+        if reader.groups != self.reader.groups:
+            if not isinstance(owner, TAKING_BIAS):
+                raise NotFoldableError(
+                    f"{self.reader.weight} is used in groups outside of an nn.Conv2d, and all of them would have to be one",
+                    name="fold-shared-weight",
+                )
+            owner.groups = reader.groups
         if weight is not None:
-            setattr(owner, weight_name, _like(old, np.ascontiguousarray(self.reader.arranged(weight))))
+            setattr(owner, weight_name, _like(old, np.ascontiguousarray(reader.arranged(weight))))
             if isinstance(owner, TAKING_BIAS):
-                setattr(owner, "in_features" if isinstance(owner, nn.Linear) else "in_channels", weight.shape[1] * self.reader.groups)
+                setattr(owner, "in_features" if isinstance(owner, nn.Linear) else "in_channels", weight.shape[1] * reader.groups)
         if bias is None:
             return
         if self.reader.bias is not None:
