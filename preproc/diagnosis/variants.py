@@ -26,6 +26,7 @@ from ..steps import (
     constants_steps,
 )
 
+_OTHER = {"RGB": "BGR", "BGR": "RGB"}
 OWN = "recipe"
 """The name of the steps that are asked for."""
 
@@ -113,17 +114,18 @@ def _presets(channels: int, pixel_dtype: str) -> Iterator[tuple[str, Statistics]
 
 
 def _of_preset(name: str, known: Statistics, color: str, first: FromPixels) -> Iterator[_Values]:
-    """Its constants where their channels are, the same by mistake, and in the order of the other channels."""
+    """Its constants where their channels are, the same by mistake, and in the other order of channels."""
     behind = f", {color}" if _other(first) else ""
     right = tuple(constants_steps(known, color=color, origin=f"preset {name}", pixel_dtype=first.pixel_dtype))
     told = f"the constants of {name} on {color} channels"
     yield _Values(f"{name}{behind}", right, color, told)
     for mistake, steps, said in _mistakes(right):
         yield _Values(f"{name}{behind}, {mistake}", steps, color, f"{told}, {said}", mistake=True)
-    if color != known.color:
-        wrong = tuple(constants_steps(known, color=known.color, origin=f"preset {name}", pixel_dtype=first.pixel_dtype))
-        said = f"the constants of {name} as they are published, for {known.color}, on {color} channels"
-        yield _Values(f"{name}{behind}, constants of {known.color}", wrong, color, said, mistake=True)
+    other = _OTHER.get(color)
+    if other is not None and len(known.mean) == len(COLORS[other]):
+        wrong = tuple(constants_steps(known, color=other, origin=f"preset {name}", pixel_dtype=first.pixel_dtype))
+        said = f"the constants of {name} in the order of {other}, on {color} channels"
+        yield _Values(f"{name}{behind}, constants of {other}", wrong, color, said, mistake=True)
 
 
 def _mistakes(values: tuple[Step, ...]) -> Iterator[tuple[str, tuple[Step, ...], str]]:
@@ -155,7 +157,7 @@ def _per_picture() -> Iterator[tuple[str, tuple[Step, ...], str]]:
 
 def _other(first: FromPixels) -> str | None:
     """The other order of three colours, if the pixels can be had in two."""
-    other = {"RGB": "BGR", "BGR": "RGB"}.get(first.to)
+    other = _OTHER.get(first.to)
     return other if other is not None and len(COLORS[first.color]) >= 3 else None
 
 
