@@ -16,7 +16,6 @@ from tests.commands import run
 from tests.diagnosis.making import IMAGENET, RECIPES, RGB, pictures, right, samples, wrong
 
 
-
 @pytest.fixture(autouse=True)
 def no_other_libraries(monkeypatch):
     """They take long to load; test_cases.py has one."""
