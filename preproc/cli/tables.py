@@ -96,6 +96,8 @@ def _rows(report: "Report") -> "Iterator[str]":
 def _numbers(power: "Power") -> "Iterator[str]":
     for name, count in power.numbers.items():
         yield f"  {name}: in {count} inputs not even the number of its rows was compared"
+    for name, count in power.borderline.items():
+        yield f"  {name}: {count:,} rows may be there or not, a few roundings of the input decide; all others were found and compared"
 
 
 def _told(control: "Control", report: "Report") -> str | None:

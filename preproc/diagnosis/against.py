@@ -11,7 +11,7 @@ from ..host import Progress, silent
 from ..steps import Step
 from .geometry import Source
 from .pairs import read_pairs
-from .searching import CONSTANTS, OWN, Fit, Sample, Search
+from .trying import CONSTANTS, OWN, Fit, Sample, Search, Tried
 
 REPRODUCED = 0.5
 """Grey levels, root mean square, that what reproduces tensors may be off: one rounding to whole levels makes 0.29."""
@@ -98,14 +98,23 @@ def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against
     own = search.fit(OWN, samples)
     if own is not None and own.residual <= ALIKE:
         return Against("identified", (), own, None, len(samples))
-    tried = list(search.tried(search.hardest(samples)))
     fits: list[Fit] = []
-    for depth in (1, 2, 3):
-        chosen = sorted((one for one in tried if one.depth == depth), key=lambda one: one.residual)[:KEPT]
-        fits += [fit for one in chosen if (fit := search.fit(one.mistake, samples)) is not None]
+    for causes in _rounds(search, samples):
+        chosen = sorted(causes, key=lambda tried: tried.residual)[:KEPT]
+        fits += [fit for tried in chosen if (fit := search.fit(tried.mistake, samples)) is not None]
         if any(map(_reproduces, fits)) or (own is not None and _reproduces(own)):
             break
     return _judged(own, sorted(fits, key=lambda fit: fit.residual), len(samples))
+
+
+def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[list[Tried]]:
+    """The likeliest causes first: one mistake, one of other libraries', two at once, and one with whatever constants fit."""
+    hardest = search.hardest(samples)
+    tried = list(search.tried(hardest))
+    yield [cause for cause in tried if cause.depth == 1]
+    libraries = list(search.tried(hardest, libraries=True))
+    yield [cause for cause in libraries if cause.depth == 1]
+    yield from ([cause for cause in (*tried, *libraries) if cause.depth == depth] for depth in (2, 3))
 
 
 def _judged(own: Fit | None, fits: Sequence[Fit], pictures: int) -> Against:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..oracle import reference
-from ..steps import PIXEL_DTYPES, FromPixels, Geometry, Step, channels_in, channels_out, divided
+from ..steps import PIXEL_DTYPES, Affine, FromPixels, Geometry, Step, channels_in, channels_out, compose, divided
 from .geometry import RESAMPLERS, Source, absent, geometry_of, steps_of
 from .geometry import Geometry as Moves
 from .mistake import Array, Mistake, Picture, valued
@@ -18,7 +18,7 @@ from .variants import OWN, variants
 
 SWAPPED = "channels swapped"
 CONTROLS = (SWAPPED, DOUBLED, NOT_RESCALED, ALIASED, MOVED)
-"""Those that every verification makes on purpose, in its order."""
+"""Those that every verification makes on purpose, in its order; the last two where pixels are moved."""
 
 
 class Mistakes:
@@ -35,19 +35,26 @@ class Mistakes:
         swapped = Mistake(SWAPPED, "channels swapped", order=tuple(reversed(range(self.channels))))
         top = PIXEL_DTYPES[self.first.pixel_dtype]
         found = [swapped, *values_mistakes(self.later, self.channels, top), *moved_mistakes(self.first, self.moves)]
-        self.all = (*found, *self._of_others(sequence))
-        self.controls = {name: mistake for name in CONTROLS for mistake in found if mistake.name == name}
+        self.all = (*found, *self._of_others(sequence, found))
+        possible = CONTROLS if self.moves else CONTROLS[:3]
+        self.controls = {name: mistake for name in possible for mistake in found if mistake.name == name}
 
-    def _of_others(self, sequence: Sequence[Step]) -> list[Mistake]:
-        """Preprocessings of other networks."""
-        others = [variant for variant in variants(sequence, self.channels) if not variant.name.startswith(OWN)]
+    def _of_others(self, sequence: Sequence[Step], known: Sequence[Mistake]) -> Iterator[Mistake]:
+        """Preprocessings of other networks, but for those that are known by another name."""
         turned = tuple(reversed(range(self.channels)))
-        made = []
-        for variant in others:
+        maps = [(mistake.order, self._affine(mistake)) for mistake in known if mistake.levels is None]
+        for variant in variants(sequence, self.channels):
             first, _, values = divided(variant.steps)
             order = turned if first.to != self.first.to else None
-            made.append(Mistake(variant.name, variant.what, order=order, values=tuple(values)))
-        return made
+            made = Mistake(variant.name, variant.what, order=order, values=tuple(values))
+            own = self._affine(made)
+            same = own is not None and any(order == other and theirs is not None and own.close_to(theirs) for other, theirs in maps)
+            if not variant.name.startswith(OWN) and not same:
+                yield made
+
+    def _affine(self, mistake: Mistake) -> Affine | None:
+        values = self.later if mistake.values is None else mistake.values
+        return None if callable(values) else compose(values, self.channels)
 
     def of_libraries(self) -> Iterator[Mistake]:
         """Other libraries' resizes and decoders, which no recipe can say, where they are installed. They need the picture's source."""

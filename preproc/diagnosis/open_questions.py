@@ -28,7 +28,7 @@ def open_questions(benches: Sequence[Bench], kept: Sequence[Judged], pairs: Pair
     """own: whether every picture has constants of its own."""
     best = kept[0]
     narrowing = [*_same_plan(best), *_unresized(benches, best.geometry), *_orders(best)]
-    told = [*narrowing, *_details(best), *_passes(benches, best.geometry), *(() if own else _products(best)), *_few(pairs)]
+    told = [*narrowing, *_fills(best), *_details(best), *_passes(benches, best.geometry), *(() if own else _products(best)), *_few(pairs)]
     return Open(tuple(told), bool(narrowing))
 
 
@@ -51,6 +51,11 @@ def _orders(best: Judged) -> Iterator[str]:
     if len(best.solved.orders) > 1:
         names = ", ".join("".join("RGB"[channel] for channel in order) for order in best.solved.orders)
         yield f"the pictures tell no colour order (they are grey, or nearly): {names} fit alike"
+
+
+def _fills(best: Judged) -> Iterator[str]:
+    if any(each.fit.how == "inside" and each.after and each.after.fill is None for each in best.alike):
+        yield "what a border would be filled with is not told: no picture has one"
 
 
 def _details(best: Judged) -> Iterator[str]:

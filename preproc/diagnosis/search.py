@@ -19,8 +19,10 @@ PROBES = (
     Resampler("Pillow", "bicubic", antialias=True, passes=12),
     Resampler("Pillow", "nearest"),
     Resampler("torch", "bilinear", floats=True),
+    Resampler("torch", "nearest", floats=True),
+    Resampler("torch", "bilinear", floats=True, align_corners=True),
 )
-"""Kernels that every other one is near to."""
+"""Kernels that every other one is near to: also those that begin at another half pixel."""
 ROUNDS = 4
 """At most, of looking at neighbours of the best."""
 

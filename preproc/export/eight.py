@@ -1,5 +1,6 @@
 """The models of a job that is brought to 8 bits: the one that takes pixels, and the bare network that takes ready values."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -72,22 +73,17 @@ def _with_pixels(made: "ir.Model", recipe: Recipe, eight: Eight, done: graph.Att
     if not done.folded:
         return done, (f"the pixels are not the quantized tensor: {done.reason}",)
     if eight.asked.target == "tensorrt":
-        return done, (f"for TensorRT, which takes uint8 into a Cast alone: {_less_128(made, done)}; TensorRT itself was not run",)
+        assert done.held is not None
+        numbers = graph.less_128(made, done.held)
+        grid = "a QuantizeLinear of another grid than the pixels' stays, whose range is that of the pictures"
+        told = "pixels less 128 are its int8" if numbers is not None else grid
+        done = done if numbers is None else dataclasses.replace(done, moved=numbers)
+        return done, (f"for TensorRT, which takes uint8 into a Cast alone: {told}; TensorRT itself was not run",)
     try:
         done, _ = graph.hand_over(made, contracts.INPUT, recipe.pixels, recipe.ready_size, done)
     except NotFoldableError as error:
         return done, (f"a QuantizeLinear stays between the pixels and the first layer: {error}",)
     return done, ()
-
-
-def _less_128(made: "ir.Model", done: graph.Attached) -> str:
-    """What the finished graph rounds the pixels to."""
-    held = set(done.held.levels) if done.held is not None else set()
-    pairs = [node.inputs[:2] for node in made.graph if node.op_type == "QuantizeLinear"]
-    scales = [graph.constant(scale) for value, scale in pairs if value is not None and value.name in held]
-    if scales and all((scale == 1).all() for scale in scales):
-        return "pixels less 128 are its int8"
-    return "a QuantizeLinear of another grid than the pixels' stays, whose range is that of the pictures"
 
 
 def bare_in_eight_bits(job: Job, eight: Eight, exported: "ir.Model | None", folder: Path, progress: Progress) -> Bare:

@@ -10,8 +10,8 @@ from .batch_norms import batch_norms, tap
 from .constants import constant
 from .editing import Attached, attach, hand_over, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
-from .handling import ending, handling
-from .held import Held
+from .handling import beginning, ending, handling
+from .held import Held, less_128
 from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
@@ -44,6 +44,7 @@ __all__ = [
     "any_picture",
     "attach",
     "batch_norms",
+    "beginning",
     "beside",
     "changed_since",
     "check",
@@ -60,6 +61,7 @@ __all__ = [
     "handling",
     "inlined",
     "landing",
+    "less_128",
     "listed",
     "load",
     "needed_opset",

@@ -9,12 +9,13 @@ from .cases import Answers, Case, Given, Truth
 from .controls import Noticed, measure_power, settled
 from .difference import agree
 from .doubling import FileTruths, known_of
+from .explaining import Explain, explainer
 from .judging import bare_errors, check_known, judge
 from .making import make_cases
 from .ordering import Lists
 from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
-from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
+from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
 from .sizes import candidates, ready_size_of, sizes_of
 from .slack import with_own_slack
 from .split import Between
@@ -22,6 +23,7 @@ from .together import unresolved_together
 from .unresolved import has_ties, with_unresolved
 
 __all__ = [
+    "ABSENT",
     "FAILED",
     "FLOAT64",
     "INCONCLUSIVE",
@@ -32,6 +34,7 @@ __all__ = [
     "Between",
     "Case",
     "Control",
+    "Explain",
     "FileTruths",
     "Given",
     "Lists",
@@ -47,6 +50,7 @@ __all__ = [
     "bare_errors",
     "candidates",
     "check_known",
+    "explainer",
     "has_ties",
     "inputs",
     "is_exact",

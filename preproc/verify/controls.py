@@ -171,7 +171,7 @@ def _least_of(parts: Mapping[str, Part], cases: Sequence[Case]) -> list[str]:
 
 
 def _resolution(cases: Sequence[Case]) -> dict[str, Any]:
-    """Power's exact, unresolved, values and numbers."""
+    """Power's exact, unresolved, values, numbers and borderline."""
     exact = tuple(name for name, values in cases[0].expected.items() if is_exact(values))
     open_ones = {name for case in cases for name in case.unresolved}
     counted = [name for name in cases[0].expected if name in exact or name in open_ones]
@@ -179,11 +179,14 @@ def _resolution(cases: Sequence[Case]) -> dict[str, Any]:
     unresolved = {name: sum(_count(case, name) for case in cases) for name in counted}
     numbers = {name: sum(case.unresolved[name].ndim == 0 for case in cases if name in case.unresolved) for name in open_ones}
     open_numbers = {name: numbers[name] for name in counted if numbers.get(name)}
-    return {"exact": exact, "unresolved": unresolved, "values": values, "numbers": open_numbers}
+    lists = [(name, case) for name in counted for case in cases if case.open_rows(name)]
+    borderline = {name: sum(case.borderline(name) for other, case in lists if other == name) for name, _ in lists}
+    return {"exact": exact, "unresolved": unresolved, "values": values, "numbers": open_numbers, "borderline": borderline}
 
 
 def _count(case: Case, name: str) -> int:
-    return int(np.broadcast_to(case.unresolved.get(name, np.array(False)), case.expected[name].shape).sum())
+    mask = case.undecided(name)
+    return 0 if mask is None else int(np.broadcast_to(mask, case.expected[name].shape).sum())
 
 
 def _ready(case: Case) -> NDArray[np.float64]:

@@ -14,8 +14,9 @@ from ..errors import VerificationError, first_line
 from ..host import Progress, memory, paced, silent
 from ..oracle import reference
 from ..steps import Step
+from .arranging import arranged
 from .cases import Case, Truth
-from .difference import arranged, differences, movements
+from .difference import differences, movements
 from .parts import Part, is_exact
 from .power import FLOAT64, NOISE, OutputTruth
 from .precision import UNITS, is_lower, rules_of

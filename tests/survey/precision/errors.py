@@ -20,6 +20,7 @@ from tests.survey.precision.networks import Network, Pixels
 from tests.survey.precision.peers import Written
 
 Double = NDArray[np.float64]
+Opener = Callable[[bytes], Callable[[NDArray[Any]], list[NDArray[Any]]]]
 Answers = tuple[Double, Double]
 """What the first convolution answers, with the BatchNorm behind it, (N, C, h, w), and the logits, (N, classes)."""
 
@@ -46,12 +47,12 @@ def first_layer(module: nn.Module) -> tuple[nn.Conv2d, nn.Module]:
     return layers[at], layers[at + 1] if isinstance(layers[at + 1], nn.BatchNorm2d) else layers[at]
 
 
-def in_onnxruntime(written: Written, pixels: Pixels) -> Answers:
+def in_onnxruntime(written: Written, pixels: Pixels, open_with: Opener | None = None) -> Answers:
     model = onnx.load(written.file)
     value = next(node for node in model.graph.node if node.op_type == "Conv").output[0]
     value = next((node.output[0] for node in model.graph.node if node.op_type == "BatchNormalization" and node.input[0] == value), value)
     model.graph.output.append(onnx.ValueInfoProto(name=value))
-    logits, first = opened(model.SerializeToString())(written.prepare(pixels))
+    logits, first = (open_with or opened)(model.SerializeToString())(written.prepare(pixels))
     return first.astype(np.float64), logits.astype(np.float64)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
-from ..steps import ChannelAffine, Step, compose
+from ..steps import Affine, ChannelAffine, Step, compose
 from .geometry import Source
 from .mistake import Array, Mistake, Picture, valued
 from .mistakes import Mistakes
@@ -56,6 +56,7 @@ class Search:
 
     def __init__(self, sequence: Sequence[Step], samples: Sequence[Sample]) -> None:
         self.made = Mistakes(sequence)
+        self.composed: dict[int, Affine | None] = {}
         self.pictures = {sample.name: Picture(self.made.planes_of(sample.source), sample.source) for sample in samples}
         for sample in samples:
             if len(sample.tensor) != self.made.channels:
@@ -69,12 +70,12 @@ class Search:
         off = [float("inf") if (fit := self.fit(OWN, [sample])) is None else fit.residual for sample in samples]
         return [samples[place] for place in np.argsort(off, kind="stable")[::-1][:FEW]]
 
-    def tried(self, samples: Sequence[Sample]) -> Iterator[Tried]:
-        """What makes tensors of these sizes. Values that are no affine map of the levels are tried as one mistake only."""
-        every = (*self.made.all, *self.made.of_libraries())
-        moving = [mistake for mistake in every if mistake.levels is not None]
-        others = [mistake for mistake in every if mistake.levels is None]
-        for moved in (OWN, *moving):
+    def tried(self, samples: Sequence[Sample], *, libraries: bool = False) -> Iterator[Tried]:
+        """What makes tensors of these sizes. Values that are no affine map of the levels are tried as one mistake only. libraries: with
+        what other libraries make of the pictures, which take long to load, in place of what is computed here."""
+        moving = [mistake for mistake in self.made.all if mistake.levels is not None]
+        others = [mistake for mistake in self.made.all if mistake.levels is None]
+        for moved in self.made.of_libraries() if libraries else (OWN, *moving):
             found = [self._levels(moved, sample) for sample in samples]
             levels = [one for one in found if one is not None]
             if len(levels) < len(samples):
@@ -91,8 +92,7 @@ class Search:
 
     def _scored(self, mistake: Mistake, depth: int, levels: Sequence[Array], samples: Sequence[Sample], sums: Sums) -> float:
         """levels: before the mistake's order."""
-        values = self.made.later if mistake.values is None else mistake.values
-        affine = None if callable(values) else compose(values, self.made.channels)
+        affine = self._affine(mistake)
         if affine is not None:
             return sums.ordered(mistake.order).residual(affine)
         if depth > 1 and mistake.values is not None:
@@ -120,12 +120,19 @@ class Search:
             return None
         return levels if levels.shape == sample.tensor.shape else None
 
+    def _affine(self, mistake: Mistake) -> Affine | None:
+        """What it does to grey levels, if that is an affine map."""
+        values = self.made.later if mistake.values is None else mistake.values
+        if CONSTANTS in mistake.name or id(values) not in self.composed:
+            self.composed[id(values)] = None if callable(values) else compose(values, self.made.channels)
+        return self.composed[id(values)]
+
     def _off(self, mistake: Mistake, levels: Array, sample: Sample) -> tuple[Array, float]:
         """By how many grey levels each number is off, and how many of the tensor's units one level is, about."""
         values = self.made.later if mistake.values is None else mistake.values
         x = levels if mistake.order is None else levels[list(mistake.order)]
         ready = valued(values, x[None])[0]
-        off, affine = ready - sample.tensor, None if callable(values) else compose(values, self.made.channels)
+        off, affine = ready - sample.tensor, self._affine(mistake)
         if affine is not None:
             scale = np.abs(affine.matrix).sum(axis=1)[:, None, None]
         else:
