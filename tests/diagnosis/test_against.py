@@ -1,20 +1,14 @@
 """Tensors against a recipe: the mistake that was made is named, and none where there is none."""
 
-import json
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from preproc.diagnosis import diagnose_against
 from preproc.diagnosis.against import find_mistake
 from preproc.diagnosis.mistakes import Mistakes
-from preproc.diagnosis.trying import Search
 from preproc.errors import PreprocError
-from preproc.oracle import reference
 from preproc.steps import Normalize, Rescale, compose
-from tests.commands import run
-from tests.diagnosis.making import IMAGENET, RECIPES, pictures, right, samples, sources, wrong
+from tests.diagnosis.making import RECIPES, right, samples, wrong
+
 
 @pytest.fixture(autouse=True)
 def no_other_libraries(monkeypatch):

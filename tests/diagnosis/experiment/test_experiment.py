@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from preproc.diagnosis.experiment import ENDING, compare, page
+from preproc.diagnosis.experiment.running import begun
 from preproc.errors import PreprocError
 from tests.diagnosis.experiment.conftest import save
 
@@ -82,6 +83,12 @@ def test_it_matters_where_it_does(recipe, tmp_path):
 
 def test_another_process_finds_the_same(compared, recipe, pictures):
     assert numbers(compare(recipe, pictures, workers=1)) == numbers(compared)
+
+
+def test_what_fails_as_a_process_begins_is_told(recipe, pictures):
+    options = {"model": str(recipe), "variants": None, "resized": False, "kinds": ["logits"], "fingerprint": "of another file"}
+    (row,) = begun(options)([[str(pictures / "red" / "0.png"), 0]])
+    assert row[1:] == ["expected the same model and variants in every process, got other ones", "recipe-changed"]
 
 
 class StoppedError(Exception):

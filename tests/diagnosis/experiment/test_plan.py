@@ -1,8 +1,10 @@
 """Which variants are compared."""
 
+from pathlib import Path
+
 import pytest
 
-from preproc.diagnosis.experiment.plan import read_plan
+from preproc.diagnosis.experiment.plan import located, read_plan
 from preproc.errors import PreprocError
 from preproc.steps import CenterCrop, Resize
 
@@ -78,6 +80,13 @@ name = "brightest_of_tests:Sure"
 def test_variants_that_are_refused(recipe, tmp_path, text, told):
     with pytest.raises(PreprocError, match=told):
         read_plan(recipe, own(tmp_path, text), resized=False)
+
+
+def test_a_folder_of_pictures_may_be_called_like_a_recipe(tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert located(Path("digits")).name == "digits.toml"
+    assert located(Path("./digits").absolute()) == tmp_path / "digits"
 
 
 def test_what_is_no_model(tmp_path):
