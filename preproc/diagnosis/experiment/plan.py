@@ -86,7 +86,7 @@ def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
 
 
 def located(model: Path) -> Path:
-    """The recipe's file, the bundle's folder or the model file that is meant, wherever it is read; a folder of pictures may be called like a
+    """The file or the bundle's folder that is meant, wherever it is read next; a folder of pictures may be called like a
     recipe that comes along. Raises PreprocError where there is none."""
     return (model if _is_made(model) else recipe_file(model)).absolute()
 
