@@ -18,7 +18,7 @@ from .pairs import Pairs, read_pairs
 from .recipe import text_of
 from .search import Search
 
-NEAR = 8.0
+NEAR = 4.0
 """Grey levels, root mean square: beyond it nothing that was tried is near."""
 
 NO_STEP = "every picture has constants of its own, and no step that is known makes them"

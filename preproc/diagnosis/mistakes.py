@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..oracle import reference
-from ..steps import PIXEL_DTYPES, FromPixels, Geometry, Step, channels_in, channels_out, divided
+from ..steps import PIXEL_DTYPES, Affine, FromPixels, Geometry, Step, channels_in, channels_out, compose, divided
 from .geometry import RESAMPLERS, Source, absent, geometry_of, steps_of
 from .geometry import Geometry as Moves
 from .mistake import Array, Mistake, Picture, valued
 from .moved import ALIASED, MOVED, moved_mistakes
 from .values import DOUBLED, NOT_RESCALED, values_mistakes
-from .variants import OWN, variants
+from .variants import variants
 
 SWAPPED = "channels swapped"
 CONTROLS = (SWAPPED, DOUBLED, NOT_RESCALED, ALIASED, MOVED)
-"""Those that every verification makes on purpose, in its order."""
+"""Those that every verification makes on purpose, in its order; the last two where pixels are moved."""
 
 
 class Mistakes:
@@ -35,27 +35,36 @@ class Mistakes:
         swapped = Mistake(SWAPPED, "channels swapped", order=tuple(reversed(range(self.channels))))
         top = PIXEL_DTYPES[self.first.pixel_dtype]
         found = [swapped, *values_mistakes(self.later, self.channels, top), *moved_mistakes(self.first, self.moves)]
-        self.all = (*found, *self._of_others(sequence))
-        self.controls = {name: mistake for name in CONTROLS for mistake in found if mistake.name == name}
+        self.all = (*found, *self._of_others(sequence, found))
+        possible = CONTROLS if self.moves else CONTROLS[:3]
+        self.controls = {name: mistake for name in possible for mistake in found if mistake.name == name}
 
-    def _of_others(self, sequence: Sequence[Step]) -> list[Mistake]:
-        """Preprocessings of other networks."""
-        others = [variant for variant in variants(sequence, self.channels) if not variant.name.startswith(OWN)]
+    def _of_others(self, sequence: Sequence[Step], known: Sequence[Mistake]) -> Iterator[Mistake]:
+        """Preprocessings of other networks, but for those that are known by another name."""
         turned = tuple(reversed(range(self.channels)))
-        made = []
-        for variant in others:
+        known = [Mistake("", ""), *known]
+        maps = [(mistake.order, found) for mistake in known if mistake.levels is None and (found := self._affine(mistake)) is not None]
+        for variant in variants(sequence, self.channels, own=False):
             first, _, values = divided(variant.steps)
             order = turned if first.to != self.first.to else None
-            made.append(Mistake(variant.name, variant.what, order=order, values=tuple(values)))
-        return made
+            made = Mistake(variant.name, variant.what, order=order, values=tuple(values))
+            own = self._affine(made)
+            if own is None or not any(order == other and own.close_to(theirs) for other, theirs in maps):
+                yield made
 
-    def of_libraries(self) -> Iterator[Mistake]:
-        """Other libraries' resizes and decoders, which no recipe can say, where they are installed. They need the picture's source."""
+    def _affine(self, mistake: Mistake) -> Affine | None:
+        values = self.later if mistake.values is None else mistake.values
+        return None if callable(values) else compose(values, self.channels)
+
+    def of_libraries(self, *, jpeg: bool) -> Iterator[Mistake]:
+        """Other libraries' resizes, which no recipe can say, and decoders, where they are installed. They need the picture's source.
+
+        jpeg: whether there are JPEG files, of which decoders make different pictures."""
         own = geometry_of(self.moves)
         if own is None or not {"R", "G", "B"} <= set(self.first.to):
             return
         for decoder in ("OpenCV", "torchvision"):
-            if decoder not in absent():
+            if jpeg and decoder not in absent():
                 yield self._otherwise(replace(own, decoder=decoder), f"decoded by {decoder}", f"decoded by {decoder} for Pillow")
         for resampler in RESAMPLERS if own.resampler is not None else ():
             other = replace(own, resampler=resampler)

@@ -39,11 +39,11 @@ def moved_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mis
     if moves:
         aliased = tuple(replace(step, **_ALIASED) if isinstance(step, Resampling) and step.antialias else step for step in moves)
         yield _otherwise(ALIASED, "resized without antialiasing (OpenCV linear)", aliased)
-        yield Mistake(
-            MOVED,
-            "the picture moved by one pixel to the right and down",
-            levels=lambda it: np.roll(_made(moves, it.planes), (1, 1), (2, 3)),
-        )
+    yield Mistake(
+        MOVED,
+        "the picture moved by one pixel to the right and down",
+        levels=lambda it: np.roll(_made(moves, it.planes), (1, 1), (2, 3)),
+    )
     yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: _made(moves, _upright(it)))
     for words, turn in TURNS.values():
         yield Mistake(words.partition(":")[0], f"the picture was {words}", levels=_turned(moves, turn))

@@ -80,6 +80,7 @@ def _constants(mean: Numbers, std: Numbers, top: float) -> Iterator[Mistake]:
     yield made("variance of 0-255", f"divided by the variance in grey levels, the square of {_told(d)}", x, d**2)
     yield made("multiplied by std", f"multiplied by the std {s} in place of divided", x, top / std)
     yield made("multiplied by std of 0-255", f"multiplied by the std {_told(d)}, in grey levels, in place of divided", x, 1 / d)
+    yield made("norm of 0-1 on 0-255", f"grey levels of {levels} minus the mean of 0-1, {m}, multiplied by the std {s}", mean, 1 / std)
     yield made("mean of 0-1 on 0-255", f"the mean of 0-1, {m}, subtracted from grey levels of {levels}", mean, d)
     yield made("mean of 0-255 on 0-1", f"the mean of {levels}, {_told(x)}, subtracted from values of 0-1", x * top, d)
     yield made("std of 0-1 on 0-255", f"grey levels divided by the std of 0-1, {s}", x, std)
@@ -96,6 +97,7 @@ def _constants(mean: Numbers, std: Numbers, top: float) -> Iterator[Mistake]:
         d[::-1],
     )
     if (mean > 0).all():
+        yield made("mean for std", f"divided by the mean {m} in place of the std", x, x)
         yield made("mean and std exchanged", f"mean and std exchanged: minus {s}, divided by {m}", d, x)
 
 

@@ -1,5 +1,6 @@
 """The models of a job that is brought to 8 bits: the one that takes pixels, and the bare network that takes ready values."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 NEAREST = "border: nearest: "
 """What a note begins with that says what padding which is only near costs."""
+FLOAT = "float.onnx"
+"""The network as it was, beside the one that is quantized."""
 SEEN = 16
 """Of how many pictures the largest value at the first layer is taken."""
 
@@ -72,22 +75,17 @@ def _with_pixels(made: "ir.Model", recipe: Recipe, eight: Eight, done: graph.Att
     if not done.folded:
         return done, (f"the pixels are not the quantized tensor: {done.reason}",)
     if eight.asked.target == "tensorrt":
-        return done, (f"for TensorRT, which takes uint8 into a Cast alone: {_less_128(made, done)}; TensorRT itself was not run",)
+        assert done.held is not None
+        numbers = graph.less_128(made, done.held)
+        grid = "a QuantizeLinear of another grid than the pixels' stays, whose range is that of the pictures"
+        told = "pixels less 128 are its int8" if numbers is not None else grid
+        done = done if numbers is None else dataclasses.replace(done, moved=numbers)
+        return done, (f"for TensorRT, which takes uint8 into a Cast alone: {told}; TensorRT itself was not run",)
     try:
         done, _ = graph.hand_over(made, contracts.INPUT, recipe.pixels, recipe.ready_size, done)
     except NotFoldableError as error:
         return done, (f"a QuantizeLinear stays between the pixels and the first layer: {error}",)
     return done, ()
-
-
-def _less_128(made: "ir.Model", done: graph.Attached) -> str:
-    """What the finished graph rounds the pixels to."""
-    held = set(done.held.levels) if done.held is not None else set()
-    pairs = [node.inputs[:2] for node in made.graph if node.op_type == "QuantizeLinear"]
-    scales = [graph.constant(scale) for value, scale in pairs if value is not None and value.name in held]
-    if scales and all((scale == 1).all() for scale in scales):
-        return "pixels less 128 are its int8"
-    return "a QuantizeLinear of another grid than the pixels' stays, whose range is that of the pictures"
 
 
 def bare_in_eight_bits(job: Job, eight: Eight, exported: "ir.Model | None", folder: Path, progress: Progress) -> Bare:
@@ -96,6 +94,7 @@ def bare_in_eight_bits(job: Job, eight: Eight, exported: "ir.Model | None", fold
     progress("quantizing the bare network, to measure what it errs by")
     assert exported is not None or job.load is not None
     model = exported or job.load()  # type: ignore[misc]
+    graph.save(model, folder / FLOAT)
     picture = graph.picture_input(model, job.recipe.backbone.input, job.recipe.backbone.layout)
 
     def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:

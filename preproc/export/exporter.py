@@ -17,8 +17,10 @@ from ..verify import QUICK, Report, Result, is_exact
 from ..verify.runtimes import RUNTIMES, made, those_for
 from .answering import report_on
 from .bare import Bare, bare_network
-from .eight import bare_in_eight_bits, mend_of
+from .behind import unasked
+from .eight import FLOAT, bare_in_eight_bits, mend_of
 from .job import Job, check_images, images_of
+from .levels import on_all_levels
 from .proof import Proof
 from .proving import prove
 from .resolving import job_of
@@ -134,10 +136,10 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         progress(f"verifying {', '.join(names)}")
         if equal_bundle(out_dir, written.contract, made, proof.golden) and _is_settled(job, out_dir):
             with contextlib.suppress(VerificationError):  # then the new files replace them
-                report = _verified(out_dir, written, proof, bare, names, progress)
+                report = _verified(out_dir, written, proof, bare, names, progress, job)
                 shutil.rmtree(new)
                 return dataclasses.replace(open_bundle(out_dir), verified=report)
-        report = _verified(new, written, proof, bare, names, progress)
+        report = _verified(new, written, proof, bare, names, progress, job)
         with _reported(report), targets.writing(out_dir):
             _check_unchanged(out_dir, new, made)
             golden = write_golden(new, list(proof.golden))
@@ -163,7 +165,7 @@ def publish_file(job: Job, out: Path, *, verify: bool, images: str | Path | None
             progress(f"verifying {', '.join(names)}")
             made = hashes(new.parent, progress)
             bare = bare_network(job.recipe, job.backbone, proof.cases, ("model.onnx",), new.parent)
-            report = _verified(new, written, proof, bare, names, progress)
+            report = _verified(new, written, proof, bare, names, progress, job)
             _check_unchanged(out, new.parent, made)
         files = sorted(new.parent.iterdir(), reverse=True)  # weights first
         for file in files:
@@ -226,10 +228,20 @@ def _beside(out: Path) -> Iterator[str]:
         yield folder
 
 
-def _verified(place: Path, written: Written, proof: Proof, bare: Bare, names: Sequence[str], progress: Progress) -> Report:
+def _verified(place: Path, written: Written, proof: Proof, bare: Bare, names: Sequence[str], progress: Progress, job: Job) -> Report:
     """Verifies what is in `place` in the named runtimes. Raises VerificationError with the report if one failed, or if nothing here ran one
     of the files."""
     report = report_on(place, written.contract, proof, names, module=written.module, bare=bare, progress=progress)
+    why = None if job.eight is None else job.eight.asked.without_openvino(job.recipe.steps)
+    if why is not None:
+        told = unasked(place / FILES["onnx"], written.contract, proof, report.power, bare, why, progress)
+        report = dataclasses.replace(report, results=(*report.results, told))
+    if job.eight is not None:
+        progress("verifying the first layers on all levels")
+        levels = on_all_levels(place / FILES["onnx"], bare.files[FILES["onnx"]].with_name(FLOAT), job.recipe, job.eight.asked.form)
+        report = dataclasses.replace(report, levels=levels)
+        if levels.wrong:
+            raise _failure(report, "the first layers to compute what the reference does", [], f"that {levels.wrong}")
     failed = [result for result in report.verdicts() if result.verdict == "failed"]
     if failed:
         raise _failure(report, "every runtime to compute what the reference does", failed, mend_of(written.contract))

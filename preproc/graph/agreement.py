@@ -47,6 +47,7 @@ def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bo
         dtype = moved.dtype if value is None or value.dtype is None else value.dtype
         start = {"to": moved.to, "layout": moved.layout, "dtype": dtype.numpy().name}
         start |= {} if moved.channels is None else {"channels": moved.channels}
+        start |= {"less": moved.less} if moved.less else {}
     trail = _follow(model, name, layout, channels, start)
     try:
         effective = _effective(trail, channels if start is None else start.get("channels", channels))

@@ -17,12 +17,13 @@ from ..steps import Sides
 class Moved:
     """Pixels behind what moves them, resizes and crops: grey levels (N, C, H, W). Or frames, whole numbers, or pixels with an appended
     channel, behind all steps, as the model takes them.
-    to: the value's name.  channels: that it has; None: as many as the pixels."""
+    to: the value's name.  channels: that it has; None: as many as the pixels.  less: the number that its grey levels are less."""
 
     to: str
     dtype: ir.DataType
     layout: str = "NCHW"
     channels: int | None = None
+    less: int = 0
 
 
 class Builder:

@@ -1,8 +1,10 @@
 """What a file makes of its picture before the first product with weights."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from .subgraphs import subgraphs
 from .unread import drop
@@ -50,6 +52,20 @@ def ending(model: ir.Model, names: Sequence[str]) -> bytes:
         return to_bytes(model)
     finally:
         model.graph.outputs[:] = old
+
+
+def beginning(model: ir.Model, name: str, values: Sequence[NDArray[Any]]) -> ir.Model:
+    """The model, in place, with the value of that name as its one input, of the dtype of `values`, its batch free, and every side in which
+    these differ."""
+    shapes = zip(*(array.shape for array in values), strict=True)
+    sides = [side[0] if len(set(side)) == 1 else f"side_{axis}" for axis, side in enumerate(shapes)]
+    (old,) = [value for node in model.graph for value in node.outputs if value.name == name]
+    new = ir.Value(name=f"{name}/input", type=ir.TensorType(ir.DataType.from_numpy(values[0].dtype)), shape=ir.Shape(["N", *sides[1:]]))
+    for user, index in tuple(old.uses()):
+        user.replace_input_with(index, new)
+    drop(old)
+    model.graph.inputs[:] = [new]
+    return model
 
 
 def _is_constant(value: ir.Value) -> bool:

@@ -13,6 +13,8 @@ from .moves import Tracks, shape_of, split, start
 from .picture import FLOATS, RAW, Picture
 from .rules import RULES, dequantized
 
+EIGHT = (ir.DataType.UINT8, ir.DataType.INT8)
+
 
 def first_convolutions(picture: Picture, channels: int, size: Sides = (None, None)) -> list[First]:
     """The convolutions, and products with a matrix, that read the values of the picture. Raises NotFoldableError if anything else does."""
@@ -97,7 +99,7 @@ class Walk(Trail):
         if node.op_type == "Split":
             self.tracked |= zip(node.outputs, split(self.tracked, node), strict=True)
             return
-        whole = node.op_type == "DequantizeLinear" and self.dtype == ir.DataType.UINT8 and not self.floats
+        whole = node.op_type == "DequantizeLinear" and self.dtype in EIGHT and not self.floats
         rule = dequantized if whole else RULES.get(node.op_type)
         if rule is None:
             raise self.no_convolution(node.op_type)

@@ -5,16 +5,18 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .cases import Answers, Case, Given, Truth
+from .cases import Answers, Case, Given, Truth, divided
 from .controls import Noticed, measure_power, settled
 from .difference import agree
 from .doubling import FileTruths, known_of
+from .explaining import Explain, explainer
 from .judging import bare_errors, check_known, judge
+from .levels import Levels
 from .making import make_cases
 from .ordering import Lists
 from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
-from .report import FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
+from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, Original, Report, Result
 from .sizes import candidates, ready_size_of, sizes_of
 from .slack import with_own_slack
 from .split import Between
@@ -22,6 +24,7 @@ from .together import unresolved_together
 from .unresolved import has_ties, with_unresolved
 
 __all__ = [
+    "ABSENT",
     "FAILED",
     "FLOAT64",
     "INCONCLUSIVE",
@@ -32,8 +35,10 @@ __all__ = [
     "Between",
     "Case",
     "Control",
+    "Explain",
     "FileTruths",
     "Given",
+    "Levels",
     "Lists",
     "Noticed",
     "Original",
@@ -47,6 +52,8 @@ __all__ = [
     "bare_errors",
     "candidates",
     "check_known",
+    "divided",
+    "explainer",
     "has_ties",
     "inputs",
     "is_exact",

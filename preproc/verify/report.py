@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .levels import Levels
 from .parts import Part
 from .power import Control, OutputTruth, Power
 from .rows import Rows
@@ -37,7 +38,8 @@ class Result:
     runtime, fed with the reference's ready values; None where it was not run.  tolerance: what this runtime may err by.  parts: these three
     in each part of the outputs, of which they are the largest here; {} in older reports, and where the runtime did not run.
     precision: that it was judged in.  hidden: the known mistakes that its noise there would have hidden, where it passed nonetheless.
-    moved: how many of the `rows` that outputs list stood elsewhere than the reference's, where nothing defines their order."""
+    moved: how many of the `rows` that outputs list stood elsewhere than the reference's, where nothing defines their order.
+    explained: the mistakes in its input, by name, to which the original answers what this runtime did; () where none was found."""
 
     runtime: str
     verdict: str
@@ -54,6 +56,7 @@ class Result:
     hidden: tuple[str, ...] = ()
     moved: int = 0
     rows: int = 0
+    explained: tuple[str, ...] = ()
 
     def bare_of(self, part: str) -> float:
         """What the bare network errs by in this part; in older reports in all of them."""
@@ -68,7 +71,9 @@ class Result:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Result":
         parts = {key: PartResult.from_json(part) for key, part in data.get("parts", {}).items()}
-        return Result(**(dict(data) | {"parts": parts, "hidden": tuple(data.get("hidden", ()))}))
+        return Result(
+            **(dict(data) | {"parts": parts, "hidden": tuple(data.get("hidden", ())), "explained": tuple(data.get("explained", ()))})
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Original:
 @dataclass(frozen=True)
 class Report:
     """What was verified, against what, and what each runtime answered. original: None where the steps are the recipe's own.
-    tf32: whether CUDA devices were allowed to compute in TF32."""
+    tf32: whether CUDA devices were allowed to compute in TF32.  levels: of the first layers of a file in 8 bits; None of others."""
 
     name: str
     against: str
@@ -100,6 +105,7 @@ class Report:
     inputs: tuple[str, ...] = field(default=())
     original: Original | None = None
     tf32: bool = False
+    levels: Levels | None = None
 
     @property
     def ok(self) -> bool:
@@ -144,6 +150,7 @@ class Report:
         if data.get("original"):
             results = tuple(Result.from_json(result) for result in data["original"]["results"])
             fields["original"] = Original(**(data["original"] | {"results": results}))
+        fields["levels"] = Levels.from_json(data.get("levels"))
         return Report(**fields)
 
 

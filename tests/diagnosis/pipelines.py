@@ -1,5 +1,6 @@
 """Random preprocessing in the libraries themselves, for diagnose to name; and whether its answer is right, judged on other pictures."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ CONSTANTS = {
     "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), 1.0),
     "its own": ((0.31, 0.52, 0.43), (0.21, 0.27, 0.19), 255.0),
 }
+FILL = re.compile("what a border would be filled with is not told")
 DTYPES = ("float32", "float16")
 
 
@@ -135,9 +137,9 @@ def off(found: Diagnosis, make: Callable[[np.ndarray], np.ndarray], sizes: list[
 
 def difference(geometry, affine, x: np.ndarray, truth: np.ndarray) -> float:
     levels = geometry.pixels(Source(x)).transpose(2, 0, 1)
-    if levels.shape != truth.shape or not np.isfinite(levels).all():
+    if levels.shape != truth.shape or not np.isfinite(levels).any():
         return np.inf
-    return float(np.abs((affine(levels) - truth) / affine.scale[:, None, None]).max())
+    return float(np.nanmax(np.abs((affine(levels) - truth) / affine.scale[:, None, None]), where=np.isfinite(levels), initial=0))
 
 
 def wrong(pipeline: Pipeline, sizes: list[tuple[int, int]], seed: int = 0) -> tuple[str | None, Diagnosis]:
@@ -152,5 +154,8 @@ def wrong(pipeline: Pipeline, sizes: list[tuple[int, int]], seed: int = 0) -> tu
         return ("identified" if found.verdict == "identified" else None), found
     least = max(max(pipeline.size), 24)
     others = sizes if pipeline.framing == "nothing" else [(least + 17, least + 40), (least + 33, least + 9), (least + 21, least + 22)]
+    no_border = all(height * pipeline.size[1] == width * pipeline.size[0] for height, width in sizes)
+    if pipeline.framing == "letterbox" and no_border and not any(map(FILL.match, found.ambiguous)):
+        return "a fill that no picture shows", found
     apart = off(found, pipeline, others)
     return (f"{apart:.3g} levels off on other pictures" if apart > precise else None), found

@@ -15,7 +15,7 @@ from PIL import Image
 from preproc.bundle import open_bundle
 from preproc.bundle.inspection import describe
 from preproc.errors import PreprocError, VerificationError
-from preproc.export import quantize, quantize_bundle, verify_bundle
+from preproc.export import behind, quantize, quantize_bundle, verify_bundle
 from tests.calibrations import TABLE, nodes, pictures, recipe
 from tests.damage import edit_onnx
 from tests.folders import names
@@ -106,6 +106,14 @@ def test_for_tensorrt_there_is_int8_alone_zero_points_are_0_and_pixels_go_into_a
     assert not any(zero.any() for zero in zeros)
     assert "TensorRT itself was not run" in " ".join(bundle.contract["notes"])
     assert held["b"].dtype == np.float32
+    (absent,) = [result for result in bundle.report.results if result.runtime == "openvino-cpu"]
+    assert (absent.verdict, absent.reason) == ("absent", "its products of int8 and int8 saturate on x86 without VNNI")
+    told = describe(bundle.folder)
+    assert told["agreement"] == {"agrees": True, "wrong": [], "not_compared": []}
+    (grid,) = told["quantized"]
+    assert (grid["dtype"], set(grid["zero"]), set(grid["low"]), set(grid["high"])) == ("int8", {128}, {0}, {255})
+    edit_onnx(bundle.folder, functools.partial(changed, name="first_scale", change=lambda scale: scale * 1.5))
+    assert describe(bundle.folder)["agreement"]["wrong"][0].startswith("expected the resizes and crops that the file was made with, got")
 
 
 @pytest.mark.parametrize(("mean", "form", "size"), [([0.5, 0.4, 0.3], "append", "fast"), ([0.4, 0.4, 0.4], "subtract", "exact")])
@@ -128,6 +136,10 @@ def test_whole_grey_levels_behind_a_resize_are_the_quantized_tensor(mean, form, 
     assert (levels.op_type, levels.attribute[0].i) == ("Cast", TensorProto.UINT8)
     unasked = any(note.startswith("OpenVINO is not asked: it reads a resize") for note in bundle.contract["notes"])
     assert unasked == (size == "fast")
+    (told,) = [result for result in bundle.report.results if result.runtime == "openvino-cpu"]
+    assert told.verdict in ("absent", "passed")
+    if unasked and "not installed" not in str(told.reason):
+        assert re.fullmatch("it reads a resize .*; the rest, fed with what ONNX Runtime resizes: error .*, tolerance .*", str(told.reason))
     assert describe(bundle.folder)["agreement"]["agrees"]
 
 
@@ -254,3 +266,16 @@ def test_words_pictures_and_places_are_looked_at_first(tmp_path, folder, exporte
         quantize_bundle(recipe(tmp_path), folder, images=folder)
     with pytest.raises(PreprocError, match="expected no bundle there, or one in 8 bits, got one in float32, which would be lost"):
         quantize_bundle(exported.folder, exported.folder, images=folder)
+
+
+def test_what_openvino_makes_of_the_rest_behind_a_resize_fails_where_it_is_something_else(tmp_path, monkeypatch):
+    """Whatever it would make of the resize itself."""
+    right = behind.evaluate
+    monkeypatch.setattr(behind, "evaluate", lambda *given: [[made[:, ::-1] for made in each] for each in right(*given)])
+    pytest.importorskip("openvino", reason="OpenVINO is asked")
+    hand_made(tmp_path)
+    steps = [{"step": "resize", "size": [24, 20], "interpolation": "bilinear", "form": "fast"}, *TABLE["steps"]]
+    images = pictures(tmp_path / "large", 8, size=(48, 40))
+    taken = {"layout": "NHWC", "color": "RGB", "size": [48, 40]}
+    with pytest.raises(VerificationError, match=r"openvino-cpu: it reads a resize .*; the rest, .* failed: error .* on image-"):
+        quantize_bundle(recipe(tmp_path, steps=steps, pixels=taken), tmp_path / "out", images=images)

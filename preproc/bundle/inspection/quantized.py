@@ -17,8 +17,14 @@ def of_contract(model: Any, contract: Mapping[str, Any]) -> list[dict[str, Any]]
     for view in contracts.views_of(contract):
         image, moved = view["input"], view["fold"].get("onnx", {}).get("moved")
         channels = image["shape"][image["layout"].index("C")]
-        found += _told(graph.landing(model, image["name"], layout=image["layout"], channels=channels, moved=moved), "grey levels")
+        told = _told(graph.landing(model, image["name"], layout=image["layout"], channels=channels, moved=moved), "grey levels")
+        found += [_of_levels(entry, (moved or {}).get("less", 0)) for entry in told]
     return found
+
+
+def _of_levels(entry: Mapping[str, Any], less: int) -> dict[str, Any]:
+    """An entry on numbers that are grey levels less so many."""
+    return {**entry, **{key: [value + less for value in entry[key]] for key in ("zero", "low", "high") if less and key in entry}}
 
 
 def of_picture(model: Any, picture: graph.Picture, channels: int) -> list[dict[str, Any]]:

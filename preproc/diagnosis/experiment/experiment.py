@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import __version__
 from ...errors import PreprocError
 from ...host import Progress, Stage, silent, versions
 from ...host.decoding import ImageFile, is_array
@@ -93,7 +94,7 @@ def _absolute(model: Path) -> Path:
 
 
 def _versions() -> dict[str, str]:
-    return {name: each for name, each in versions().items() if name in ("preproc", "torch", "onnxruntime", "onnxruntime-gpu", "pillow")}
+    return {"preproc": __version__} | versions()
 
 
 def _sizes(data: Data) -> Iterator[tuple[int, int]]:

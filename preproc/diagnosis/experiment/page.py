@@ -11,6 +11,8 @@ from .scores import BINS
 
 TITLE = "<title>preproc compare</title>"
 """What stands in a page of ours."""
+PACKAGES = ("preproc", "torch", "onnxruntime", "onnxruntime-gpu", "pillow")
+"""That compute and decode what is compared; to_json() has more."""
 SHOWN, EACH = 10, 3
 """Pictures, at most, and of each variant, as long as others have some."""
 
@@ -38,7 +40,7 @@ def _facts(compared: Compared) -> str:
         f"{compared.images:,} pictures of {len(compared.classes.number_of)} classes in {compared.data}",
         f"classes told {compared.classes.how}",
         f"scores read as {compared.kind}",
-        ", ".join(f"{name} {version}" for name, version in compared.versions.items()),
+        ", ".join(f"{name} {version}" for name, version in compared.versions.items() if name in PACKAGES),
     ]
     return escape(" · ".join(told))
 

@@ -1,12 +1,14 @@
 """What is compared: a model and its variants, read from the files that the user names, in whatever process."""
 
 import dataclasses
+import functools
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ... import diagnosis
 from ...bundle import front_of, open_bundle, precision_of
 from ...bundle.inspection import describe
 from ...errors import PreprocError, RecipeError, first_line
@@ -14,7 +16,7 @@ from ...export import rebuild
 from ...host import digest, recipe_file
 from ...sources import PixelsSpec, Recipe, load_recipe, parse_recipe
 from ...steps import COLORS, CenterCrop, Resampling, Resize, Step, known
-from .. import OWN, variants
+from .. import OWN
 
 JPEG = 75
 """The quality of the variant in which the picture is sent as JPEG."""
@@ -125,9 +127,15 @@ def _of_file(place: Path) -> Plan:
 
 def _usual(network: int, recipe: Recipe, *, skip: tuple[Step, ...] | None) -> Iterator[Variant]:
     """Other steps in front of the same network: those that people mean, and mistakes with the recipe's own."""
-    for each in variants(recipe.steps, recipe.pixels.channels):
+    for each in _known(recipe.steps, recipe.pixels.channels):
         if each.steps != skip and (not each.mistake or each.name.startswith(OWN)):
             yield Variant(each.name, each.what, network, recipe.pixels, each.steps, mistake=each.mistake)
+
+
+@functools.lru_cache(maxsize=8)
+def _known(steps: tuple[Step, ...], channels: int) -> tuple[diagnosis.Variant, ...]:
+    """Once: each is compared with every other one."""
+    return diagnosis.variants(steps, channels)
 
 
 def _geometry(first: Variant, *, resized: bool) -> Iterator[Variant]:

@@ -1,12 +1,9 @@
-"""The groups of `make gpu`: what is proven and timed on a device. Each yields (section, title, value) for the document as it is found;
-what is wrong goes into the section "failures", and the rest goes on."""
+"""The figures of `make gpu`: what is timed on a device. Each group yields (section, title, value) for the document as it is found; what
+is wrong goes into the section "failures", and the rest goes on."""
 
 import dataclasses
-import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,153 +15,23 @@ from torch import nn
 from torchvision.transforms import v2
 
 from preproc import graph
-from preproc.bundle import Bundle
-from preproc.errors import VerificationError, first_line
-from preproc.export import export_bundle, verify_bundle
+from preproc.errors import first_line
 from preproc.folding.modules import fold
 from preproc.layers import LocalResponseNorm, Pipeline, prepend
 from preproc.oracle import reference
-from preproc.sources import Recipe, load_recipe, replace
 from preproc.steps import FromPixels, Resize
-from preproc.verify import Report
 from preproc.verify.inputs import PHOTOGRAPHS
-from preproc.verify.runtimes import onnxruntime
 from preproc.verify.runtimes.pytorch import _tf32
 from tests.bench import cases
-from tests.bench.measure import ratios
-from tests.conftest import ROOT
+from tests.bench.device import Call, Device, Entry, bound, session_of, table
 from tests.onnx_files import alone
+from tests.survey.precision import errors, networks, peers
+from tests.survey.precision.networks import Network
+from tests.survey.precision.peers import Written
 
-Entry = tuple[str, str, Any]
-Call = Callable[[], object]
-FORMATS = ["onnx", "torchscript", "pt2"]
 PEER = "bare, floats on the device"
 NORMALIZATION, LRN = "normalization alone, 64 pictures of 224x224", "LocalResponseNorm, (64, 64, 56, 56), beta 0.75"
 INTERPOLATIONS = ("bilinear", "bicubic")
-
-
-@dataclass(frozen=True)
-class Device:
-    """Where the groups run. name: cuda or cpu.  quick: tiny sizes, to see whether all of it works."""
-
-    name: str
-    quick: bool = False
-
-    def wait(self) -> None:
-        if self.name == "cuda":
-            torch.cuda.synchronize()
-
-    @property
-    def repeat(self) -> int:
-        """How many calls are made between two waits."""
-        return 20 if self.name == "cuda" else 1
-
-
-def table(
-    title: str, makers: Mapping[str, Callable[[], Call]], on: Device, *, peer: str, seconds: float, repeat: int = 1
-) -> Iterator[Entry]:
-    """A table of ratios to `peer`. makers: each prepares a call, of which a turn makes `repeat`; one that raises leaves its line."""
-    calls = dict[str, Call]()
-    for name, make in makers.items():
-        try:
-            call = make()
-            call()
-        except Exception as error:  # noqa: BLE001 - of any class: a row that cannot run is told, and the others are measured
-            yield "failures", f"{title}: {name}", f"{type(error).__name__}: {first_line(error)}"
-        else:
-            calls[name] = call
-    if calls:
-        rounds, limit = (9, 0.1) if on.quick else (200, seconds)
-        measured = ratios(calls, peer=peer if peer in calls else next(iter(calls)), rounds=rounds, seconds=limit)
-        rows = {name: vars(dataclasses.replace(ratio, seconds=ratio.seconds / repeat)) for name, ratio in measured.items()}
-        yield "tables", title, rows
-
-
-def cuda_tests(on: Device) -> Iterator[Entry]:  # noqa: ARG001
-    """pytest in place of this process, without the plugins that a machine may have."""
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    files = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "tests").glob("test_cuda*.py"))
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "--tb=short", "-m", "cuda", *files])
-    yield from ()
-
-
-def digits(on: Device) -> Iterator[Entry]:
-    """And the same bundle with TF32 allowed, which its error has to show."""
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = load_recipe(ROOT / "models" / "digits.toml")
-        bundle = yield from parity("digits", recipe, Path(folder), on)
-        if bundle is not None and on.name == "cuda":
-            tf32 = verify_bundle(
-                bundle.folder,
-                runtimes=["torch-cuda", "ort-cuda"],
-                recipe=ROOT / "models" / "digits.toml",
-                images=recipe.export.images,
-                tf32=True,
-            )
-            yield "bundles", "digits, TF32 allowed", {"report": tf32.to_json()}
-            plain = {result.runtime: result.error or 0.0 for result in bundle.report.results}
-            for result in tf32.results if torch.cuda.get_device_capability()[0] >= 8 else ():  # older devices have none
-                if (result.error or 0.0) < 3 * plain[result.runtime]:
-                    yield "failures", f"digits, TF32 allowed: {result.runtime}", f"expected an error that shows it, got {result.error}"
-
-
-def resnet50(on: Device) -> Iterator[Entry]:
-    yield from random_weights("resnet50", _random("resnet50"), on)
-
-
-def vit_b_16(on: Device) -> Iterator[Entry]:
-    yield from random_weights("vit_b_16", _random("vit_b_16"), on)
-
-
-def pipeline_fast(on: Device) -> Iterator[Entry]:
-    """resnet18 as torchvision publishes it, from photographs of any size."""
-    yield from random_weights("resnet18, resize fast", _random("resnet18"), on)
-
-
-def pipeline_exact(on: Device) -> Iterator[Entry]:
-    recipe = _random("resnet18")
-    steps = tuple(dataclasses.replace(step, form="exact") if isinstance(step, Resize) else step for step in recipe.steps)
-    recipe = replace(recipe, steps=steps, pixels={"size": (480, 640)})
-    yield from random_weights("resnet18, resize exact, 480x640", recipe, on)
-
-
-def _random(name: str) -> Recipe:
-    return replace(load_recipe(ROOT / "models" / f"{name}.toml"), backbone={"weights": "random", "seed": 0})
-
-
-def random_weights(title: str, recipe: Recipe, on: Device) -> Iterator[Entry]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield from parity(title, recipe, Path(folder), on)
-
-
-def parity(title: str, recipe: Recipe, folder: Path, on: Device) -> "Iterator[Entry]":
-    """Every runtime of a bundle against the float64 reference; returns the bundle, or None where it was not published. Random weights may
-    be inconclusive; a runtime of this device that is absent or failed is a failure."""
-    bundle: Bundle | None = None
-    try:
-        bundle = export_bundle(
-            recipe,
-            folder / recipe.name,
-            formats=FORMATS if None not in recipe.pixels.size else FORMATS[:2],  # torch 2.11 cannot write pt2 of free sizes
-            progress=lambda text: print(text, flush=True),
-        )
-        report: Report | None = bundle.report
-    except VerificationError as error:
-        report = error.report
-        if report is None:
-            raise
-        yield "failures", title, str(error)
-    hashes = (
-        {} if bundle is None else {name: file["sha256"] for name, file in bundle.manifest["files"].items() if name.startswith("model.")}
-    )
-    assert report is not None
-    yield "bundles", title, {"sha256": hashes, "report": report.to_json()}
-    allowed = ("passed",) if recipe.backbone.weights != "random" else ("passed", "inconclusive")
-    for result in report.verdicts():
-        if result.runtime.endswith(f"-{on.name}") and result.verdict not in allowed:
-            yield "failures", f"{title}: {result.runtime}", f"{result.verdict}: {result.reason}"
-    return bundle
 
 
 def end_to_end_ort(on: Device) -> Iterator[Entry]:
@@ -172,7 +39,7 @@ def end_to_end_ort(on: Device) -> Iterator[Entry]:
     network, batches = _network(on)
     bare_file, folded_file = cases.bare_file(network), cases.embedded_file(network, "require")
     for precision in ("fp32", "TF32"):
-        bare, folded = (_session(graph.to_bytes(file), on, tf32=precision == "TF32") for file in (bare_file, folded_file))
+        bare, folded = (session_of(graph.to_bytes(file), on, tf32=precision == "TF32") for file in (bare_file, folded_file))
         for batch in batches:
             makers = _ort_makers(bare, folded, cases.pixels(batch), on)
             title = f"{network}, ort-{on.name}, {precision}, batch {batch}"
@@ -182,8 +49,8 @@ def end_to_end_ort(on: Device) -> Iterator[Entry]:
 def _ort_makers(bare: Any, folded: Any, x: np.ndarray, on: Device) -> dict[str, Callable[[], Call]]:
     ready, floats = cases.numpy_outside(x), bare.get_inputs()[0].name
     return {
-        PEER: lambda: _bound(bare, ready, on),
-        "folded, uint8 on the device": lambda: _bound(folded, x, on),
+        PEER: lambda: bound(bare, ready, on),
+        "folded, uint8 on the device": lambda: bound(folded, x, on),
         "folded, uint8 on the host": lambda: lambda: folded.run(None, {"pixels": x}),
         "bare, torchvision on the host": lambda: lambda: bare.run(None, {floats: cases.torchvision_outside(x)}),
     }
@@ -218,6 +85,62 @@ def end_to_end_torch(on: Device) -> Iterator[Entry]:
             ),
         }
         yield from table(f"{network}, torch-{on.name}, fp32, batch {batch}", makers, on, peer=PEER, seconds=3.0)
+
+
+def lower_precision(on: Device) -> Iterator[Entry]:
+    """Half precision, TF32 and 8 bits beside the peers, in ONNX Runtime's provider of the device: how far from float64 they are at the
+    first convolution and at the logits, and how long they take from pixels in device memory."""
+    name, batches = _network(on)
+    shown = networks.network(name)
+    shown = dataclasses.replace(shown, shown=shown.shown[:2], calibration=shown.calibration[:4]) if on.quick else shown
+    truth, title = errors.truth_of(shown), f"lower precision: {name}, ort-{on.name}"
+    with tempfile.TemporaryDirectory() as made:
+        files, found = dict(_narrow_files(shown, Path(made))), dict[str, dict[str, float]]()
+        for by, (written, tf32) in files.items():
+            try:
+                answers = errors.in_onnxruntime(written, shown.shown, _opener(on, tf32))
+            except Exception as error:  # noqa: BLE001 - of any class: what the provider does not take is told
+                yield "failures", f"{title}: {by}", f"{type(error).__name__}: {first_line(error)}"
+                continue
+            off = errors.errors_of(shown, answers, truth)
+            parts = {part: getattr(off, part) for part in ("inside", "border", "logits")}
+            rms = {part: float(np.sqrt(np.square(values).mean())) for part, values in parts.items() if values is not None}
+            found[by] = rms | {"top-1": off.agree}
+        yield "figures", f"{title}: errors", found
+        for batch in batches:
+            x = np.tile(shown.shown[:1], (batch, 1, 1, 1))
+            makers = {
+                by: lambda written=written, tf32=tf32, x=x: bound(session_of(written.file, on, tf32=tf32), written.prepare(x), on)
+                for by, (written, tf32) in files.items()
+                if by in found
+            }
+            yield from table(f"{title}: batch {batch}", makers, on, peer="preproc, float32", seconds=2.5)
+
+
+def _narrow_files(shown: Network, folder: Path) -> Iterator[tuple[str, tuple[Written, bool]]]:
+    """Each with whether TF32 is allowed to it."""
+    bare, pictures = peers.bare(shown, folder), folder / "pictures"
+    pictures.mkdir()
+    for number, picture in enumerate(shown.calibration):
+        Image.fromarray(picture).save(pictures / f"{number:03}.png")
+    unfolded, wide = peers.in_front(shown, bare, folder), peers.ours(shown, bare, folder)
+    yield "preproc, float32", (wide, False)
+    yield "preproc, tf32", (wide, True)
+    yield "preproc, float16", (peers.ours_in_half(shown, folder)[0], False)
+    yield "torch .half(), exported", (peers.half_of_torch(shown, folder), False)
+    converted = peers.half_of_converter(unfolded, folder)
+    if converted is not None:
+        yield "onnxconverter-common", (converted, False)
+    yield "preproc, int8", (peers.ours_in_eight(shown, bare, pictures, folder, per_channel=True), False)
+    yield "quantize_static", (peers.eight_of_onnxruntime(Written(unfolded), shown.calibration, folder, per_channel=True), False)
+
+
+def _opener(on: Device, tf32: bool) -> errors.Opener:
+    def opened(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
+        session = session_of(model, on, tf32=tf32)
+        return lambda x: session.run(None, {session.get_inputs()[0].name: x})
+
+    return opened
 
 
 def _network(on: Device) -> tuple[str, tuple[int, ...]]:
@@ -318,43 +241,19 @@ def _onnx_table(
     """found: takes the outputs for the first two pictures."""
 
     def maker(name: str, file: bytes, array: np.ndarray) -> Call:
-        session = _session(file, on)
+        session = session_of(file, on)
         if found is not None:
             found[name] = session.run(None, {session.get_inputs()[0].name: array[:2]})[0]
-        bound = _bound(session, array, on)
+        call_bound = bound(session, array, on)
 
         def call() -> None:
             for _ in range(on.repeat):
-                bound()
+                call_bound()
 
         return call
 
     makers = {name: lambda name=name, file=file, array=array: maker(name, file, array) for name, (file, array) in files.items()}
     yield from table(title, makers, on, peer=next(iter(files)), seconds=1.5, repeat=on.repeat)
-
-
-def _session(file: bytes, on: Device, *, tf32: bool = False) -> Any:
-    ort = onnxruntime()
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    provider: Any = "CPUExecutionProvider" if on.name == "cpu" else ("CUDAExecutionProvider", {"use_tf32": str(int(tf32))})
-    session = ort.InferenceSession(file, options, providers=[provider], enable_fallback=0)
-    if on.name != "cpu" and session.get_providers()[0] != "CUDAExecutionProvider":
-        raise RuntimeError("expected ONNX Runtime's CUDA provider, got a session that fell back to the CPU; nothing was measured")
-    return session
-
-
-def _bound(session: Any, array: np.ndarray, on: Device) -> Call:
-    value = onnxruntime().OrtValue.ortvalue_from_numpy(array, on.name, 0)
-    binding = session.io_binding()
-    binding.bind_ortvalue_input(session.get_inputs()[0].name, value)
-    binding.bind_output(session.get_outputs()[0].name, on.name)
-
-    def run() -> None:
-        session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
-
-    return run
 
 
 def _pixels(on: Device) -> torch.Tensor:
