@@ -1,10 +1,7 @@
 """What the tests share: deterministic hypothesis, pixels that differ everywhere, and one exported bundle per session."""
 
-import contextlib
-import functools
 import gc
 import hashlib
-import pkgutil
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,33 +18,13 @@ from preproc.export import export_bundle
 from preproc.export import formats as written_by_torch
 from preproc.sources import load_recipe
 from preproc.sources.backbones.embedded import DigitsNet
+from tests import asked_once  # noqa: F401 for what it does
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ["_hypothesis_pytestplugin", *(["xdist.plugin"] if find_spec("xdist") else [])]
 pytest.register_assert_rewrite("tests.normalizing", "tests.serving.asking")  # they assert for test files
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("repeatable")
-
-
-ASKED_ONCE = (
-    "torch.onnx._internal.exporter._registration.onnxscript_apis.get_torchlib_ops",
-    "torch.onnx._internal.exporter._schemas.op_signature_from_function",
-    "torch._export.utils._materialize_cpp_cia_ops",
-)
-"""torch.onnx.export parses the source of all 500 functions of onnxscript's torchlib each time, asks each for its signature, and the
-dispatcher for all operators once per namespace: two thirds of its time, and the answers are the same ones."""
-
-
-def ask_once(path: str) -> None:
-    """They are torch's own affair: under another name they are left alone, and the tests take longer."""
-    with contextlib.suppress(ImportError, AttributeError):
-        place, _, name = path.rpartition(".")
-        owner = pkgutil.resolve_name(place)
-        setattr(owner, name, functools.cache(getattr(owner, name)))
-
-
-for path in ASKED_ONCE:
-    ask_once(path)
 
 needs_avx2 = pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),

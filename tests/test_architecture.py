@@ -11,12 +11,14 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "preproc"
 ORDER = tuple(
-    "host host.decoding steps oracle oracle.files stats.sums stats.places stats.counting stats.engines stats stats.output "  # noqa: SIM905
-    "sources.published sources sources.backbones layers folding folding.modules graph "
-    "verify.runtimes verify bundle bundle.inspection export.formats export.serving export.quantizing export cli".split()
+    "host host.decoding host.engines steps oracle oracle.files stats.sums stats.places stats.counting stats stats.output "  # noqa: SIM905
+    "sources.published sources sources.backbones diagnosis.geometry diagnosis layers folding folding.modules graph "
+    "verify.runtimes verify bundle bundle.inspection export.formats export.quantizing export export.serving "
+    "diagnosis.models diagnosis.experiment cli".split()
 )
 """Every room, behind those that it may use. A folder in a room is a room of its own, and uses the one around it by its door, too."""
-MOST_ROOMS = 12
+MOST_ROOMS = 13
+"""Behind the stages of the way through the code stands `diagnosis`, a stage beside them: it asks which preprocessing was."""
 FILES = sorted(PACKAGE.rglob("*.py"))
 INSIDE = [file for file in FILES if file.parent != PACKAGE]
 ONNX = {
@@ -26,7 +28,7 @@ ONNX = {
 ONNX |= {"oracle/files/moving.py", "oracle/files/pointwise.py", "oracle/files/reading.py"}
 ONNXRUNTIME = {"verify/runtimes/ort.py", "export/quantizing/static.py"}
 TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
-OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec")
+OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec", "cv2")
 
 
 def path_of(file):

@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto
 
-from preproc.export import export_bundle, verify_bundle
+from preproc.export import export_bundle, quantize_bundle, verify_bundle
 from preproc.export.formats import export_torchscript
 from preproc.folding.modules import fold
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, from_step, prepend
@@ -16,8 +17,10 @@ from preproc.sources import load_recipe
 from preproc.verify.runtimes import load_torchscript
 from preproc.verify.runtimes.pytorch import _tf32
 from tests.conftest import ROOT
+from tests.export.exported import published, ran
 from tests.geometry import LAYERS as GEOMETRY
 from tests.layers.kinds import LAYERS, picture
+from tests.onnx_files import hand_made, put
 
 pytestmark = pytest.mark.cuda
 CUDA = ["torch-cuda", "torchscript-cuda", "pt2-cuda", "ort-cuda"]
@@ -72,6 +75,44 @@ def test_the_digits_bundle_on_every_cuda_runtime(tmp_path):
         assert results[runtime].verdict == "passed", results[runtime].reason
         assert "CUDA" in results[runtime].ran or torch.cuda.get_device_name() in results[runtime].ran
     assert bundle.report.ok
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_a_network_in_half_precision_on_every_cuda_runtime(tmp_path, precision):
+    """The digits: tests.bench.proofs."""
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 4)
+    )
+    formats = ["onnx", "torchscript", "pt2"] if precision == "float16" else ["torchscript", "pt2"]  # no bfloat16 in ONNX Runtime's CPU
+    results = ran(published(net, tmp_path / "m", formats=formats, precision=precision).report)
+    for runtime in CUDA if "onnx" in formats else CUDA[:3]:
+        result = results[runtime]
+        assert (result.verdict, result.precision) == ("passed", precision), result.reason
+        assert result.error > 1e-5
+        assert result.tolerance == pytest.approx(2 * result.bare)
+
+
+def test_a_file_in_half_precision_in_onnx_runtimes_cuda_provider(tmp_path):
+    result = ran(put(hand_made(tmp_path, dtype=TensorProto.FLOAT16), tmp_path / "out").report)["ort-cuda"]
+    assert (result.verdict, result.precision) == ("passed", "float16"), result.reason
+
+
+def test_a_file_may_be_multiplied_in_tf32_and_is_verified_so(tmp_path):
+    if torch.cuda.get_device_capability()[0] < 8:
+        pytest.skip("this device has no TF32")
+    report = put(hand_made(tmp_path), tmp_path / "out", precision="tf32").report
+    result = ran(report)["ort-cuda"]
+    assert (report.tf32, result.precision) == (True, "tf32")
+    assert result.verdict != "failed", result.reason
+    assert result.tolerance == pytest.approx(2 * result.bare)
+
+
+def test_eight_bits_in_onnx_runtimes_cuda_provider(tmp_path):
+    recipe = load_recipe(ROOT / "models" / "digits.toml")
+    report = quantize_bundle(recipe, tmp_path / "out", images=ROOT / "models" / "digits.images").report
+    result = ran(report)["ort-cuda"]
+    assert (result.verdict, result.precision) == ("passed", "int8"), result.reason
+    assert "CUDA" in result.ran
 
 
 def test_tf32_is_noticed(exported):

@@ -33,6 +33,7 @@ PAGES = (
     "export/embed/python/README.md",
     "export/embed/web/README.md",
     "preproc/README.md",
+    "preproc/diagnosis/README.md",
     "preproc/verify/pictures/README.md",
     "preproc/stats/README.md",
     "tests/bench/README.md",
@@ -75,7 +76,7 @@ def test_python_blocks_run(checkout):
                 programs.append(checkout / f"{page.replace('/', '-')}-{number}.py")
                 programs[-1].write_text(program.replace("127.0.0.1:8000", url.removeprefix("http://")), encoding="utf-8")
         assert len(programs) >= len(GOES_ON) + 5
-        every = "import runpy, sys\nfor program in sys.argv[1:]:\n    runpy.run_path(program)"
+        every = "import runpy, sys, tests.asked_once\nfor program in sys.argv[1:]:\n    runpy.run_path(program)"
         subprocess.run([sys.executable, "-c", every, *programs], cwd=checkout, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
 
 

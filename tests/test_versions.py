@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tests import conftest
+from tests import asked_once
 from tests.conftest import ROOT
 
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
@@ -82,7 +82,7 @@ def test_the_readmes_installation_for_the_cpu_has_every_library():
     assert set(line.split()) == needed - {"torch", "torchvision", "onnxruntime-gpu"}
 
 
-@pytest.mark.parametrize("path", conftest.ASKED_ONCE)
+@pytest.mark.parametrize("path", asked_once.ASKED_ONCE)
 def test_a_torch_that_names_its_own_otherwise_is_left_alone(path, monkeypatch):
     """And the torch that is here has the name, so that it is asked once."""
     place, _, name = path.rpartition(".")
@@ -93,11 +93,11 @@ def test_a_torch_that_names_its_own_otherwise_is_left_alone(path, monkeypatch):
     around, _, last = place.rpartition(".")
     monkeypatch.setattr(pkgutil.resolve_name(around), last, other)
     monkeypatch.setitem(sys.modules, place, other)
-    conftest.ask_once(path)
+    asked_once.ask_once(path)
     assert vars(other) == {}
     monkeypatch.delattr(pkgutil.resolve_name(around), last)
     monkeypatch.setitem(sys.modules, place, None)
-    conftest.ask_once(path)
+    asked_once.ask_once(path)
 
 
 def test_no_plugin_of_this_machine_is_loaded(tmp_path):

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import PreprocError
 from ..host import terminal, threads
-from . import exporting, looking, quantizing, statistics, verifying
+from . import comparing, diagnosing, exporting, looking, quantizing, statistics, verifying
 from .speaking import INTERRUPTED, refuse, say, tell
 from .tables import print_report
 
@@ -50,6 +50,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "show": looking.show,
     "stats": statistics.stats,
     "stats-diff": statistics.stats_diff,
+    "diagnose": diagnosing.diagnose,
+    "compare": comparing.compare,
 }
 
 

@@ -53,7 +53,7 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     if any(out.exists() and other.exists() and out.samefile(other) for other in (image, source)):
         raise PreprocError(f"{out}: expected another name than that of the picture that is shown, got the same", name="target-collision")
     pyplot = _pyplot()
-    fronts = [(source, _front(source, name)), *([] if against is None else [(against, _front(against, None))])]
+    fronts = [(source, front_at(source, name)), *([] if against is None else [(against, front_at(against, None))])]
     rows = [(path, stages(image, front), front) for path, front in fronts]
     columns = max(len(row) for _, row, _ in rows)
     compared = len(rows) == 2
@@ -88,7 +88,7 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     return told
 
 
-def _front(path: Path, name: str | None) -> Front:
+def front_at(path: Path, name: str | None) -> Front:
     """By its suffix; a file that does not exist is a recipe that does not, unless one of that name comes along. name: of the picture's
     input; None: the first."""
     if path.is_dir() or path.name == MANIFEST or path.suffix in (".onnx", *SUFFIXES):

@@ -16,7 +16,9 @@ def export(
     recipes: Annotated[
         list[Path], typer.Argument(metavar="RECIPE.toml...", help="What to export, or digits and the others that come along.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes DIR/<recipe name>/.")] = Path("export"),
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="PARENT", help="A bundle for each recipe: PARENT/<its name>.")] = Path(
+        "export"
+    ),
     formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript or pt2, instead of the recipe's.")] = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="float32, tf32, float16 or bfloat16, instead of the recipe's.")
@@ -110,7 +112,7 @@ def init(
 
 def attach(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model that takes prepared floats; it is not touched.")],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes a bundle there; OUT.onnx: the bare file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="BUNDLE", help="The bundle's own folder; OUT.onnx: the bare file.")],
     preset: Annotated[str | None, typer.Option("--preset", help="Named statistics, as imagenet.")] = None,
     mean: Annotated[str | None, typer.Option("--mean", metavar="A,B,C", help="One number per channel, in --units.")] = None,
     std: Annotated[str | None, typer.Option("--std", metavar="A,B,C", help="Beside --mean.")] = None,
@@ -170,6 +172,9 @@ def attach(
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Write OUT.onnx without running anything.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Although the model normalizes its input itself.")] = False,
     tolerance: Annotated[float | None, typer.Option("--tolerance", metavar="X", help="What runtimes may differ by, as 1e-3.")] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="tf32: CUDA devices may multiply float32 in it; default: as the file computes.")
+    ] = None,
     _count: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -218,6 +223,7 @@ def attach(
         images=images,
         steps_from=steps_from,
         tolerance=tolerance,
+        precision=precision,
         form=form or ("auto" if recipe is None else None),
         verify_sizes=verify_sizes(verify_size or ()),
         progress=progress_of(out.name),

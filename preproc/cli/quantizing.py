@@ -16,7 +16,7 @@ def quantize(
     images: Annotated[
         Path, typer.Option("--images", metavar="DIR", help="Raw pictures (or .npy arrays of raw pixels) that the ranges are taken from.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Writes the bundle there.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="BUNDLE", help="The bundle's own folder.")],
     format: Annotated[str, typer.Option("--format", help="qdq: QuantizeLinear and DequantizeLinear around float operators.")] = "qdq",  # noqa: A002
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="A scale for each output channel of every weight, not of the first layer's alone.")

@@ -1,4 +1,4 @@
-"""The parity report as text."""
+"""Reports as text: of parity, and of an experiment."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +7,7 @@ from ..host import terminal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..diagnosis.experiment import Compared
     from ..verify import Control, Power, Report, Result
 
 
@@ -95,6 +96,8 @@ def _rows(report: "Report") -> "Iterator[str]":
 def _numbers(power: "Power") -> "Iterator[str]":
     for name, count in power.numbers.items():
         yield f"  {name}: in {count} inputs not even the number of its rows was compared"
+    for name, count in power.borderline.items():
+        yield f"  {name}: {count:,} rows may be there or not, a few roundings of the input decide; all others were found and compared"
 
 
 def _told(control: "Control", report: "Report") -> str | None:
@@ -164,3 +167,40 @@ def _verdicts(title: str, results: "Sequence[Result]") -> Any:
             own = ("" if value is None else f"{value:.1e}" for value in (part.error, part.bare, part.tolerance))
             table.add_row(f"  {name}", "", *own)
     return table
+
+
+def print_compared(compared: "Compared") -> None:
+    """An experiment's answer, and a row per variant."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    with_training = any(row.trained is not None for row in compared.rows)
+    columns = (
+        "variant",
+        "right",
+        "points",
+        "95 % interval",
+        "changed",
+        "ECE",
+        "NLL",
+        "ms",
+        "bytes",
+        *(("trained with it",) * with_training),
+    )
+    table = Table(*columns, title=f"{compared.model}: {compared.images:,} pictures of {compared.data}", box=box.SIMPLE)
+    for row in compared.rows:
+        own = row.accuracy
+        low, high = (100 * limit for limit in own.difference_interval)
+        apart = (
+            ("", "", "") if row is compared.rows[0] else (f"{100 * own.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{row.changed:,}")
+        )
+        sure = ("", "") if row.calibration_error is None or row.loss is None else (f"{row.calibration_error:.1%}", f"{row.loss:.3g}")
+        again = ("" if row.trained is None else f"{row.trained.share:.1%}",) * with_training
+        table.add_row(row.name, f"{own.share:.1%}", *apart, *sure, f"{row.cost.total_ms:.3g}", f"{row.cost.sent:,.0f}", *again)
+    out = terminal.stdout()
+    console = Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
+    console.print(table)
+    for note in compared.notes:
+        console.print(f"  {note}")
+    console.print(compared.answer)

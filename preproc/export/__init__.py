@@ -5,8 +5,10 @@ Never: a file that differs from what was verified, or that failed.
 """
 
 from .attaching import attach
+from .explaining import explained
 from .exporter import export_bundle
+from .finding import rebuild
 from .quantize import quantize_bundle
 from .verifying import verify_bundle
 
-__all__ = ["attach", "export_bundle", "quantize_bundle", "verify_bundle"]
+__all__ = ["attach", "explained", "export_bundle", "quantize_bundle", "rebuild", "verify_bundle"]

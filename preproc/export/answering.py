@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..bundle import Bundle, precision_of
 from ..host import Progress, paced
 from ..sources.published import title
-from ..verify import Case, Original, OutputTruth, Power, Report, Result, judge, settled
+from ..verify import Case, Explain, Original, OutputTruth, Power, Report, Result, judge, settled
 from ..verify.runtimes import RUNTIMES, InTurn, Runtime, made
 from .bare import Bare, BareBefore
 from .proof import Proof
@@ -30,13 +30,14 @@ def report_on(
     bare: "Bare | BareBefore",
     tf32: bool = False,
     ours: bool = True,
+    explain: Explain | None = None,
     progress: Progress,
 ) -> Report:
     """Verifies the files in the folder `place`, or the one file `place`, which carry `contract`, in the named runtimes.
 
     The contract's precision says how they are judged. module: the model in Python, for the runtimes that take one.  bare: the network alone
     in that precision, for what it errs by.  tf32: allow it, whatever the contract says.  ours: whether the files are as they were written;
-    what somebody made of them since may round otherwise.
+    what somebody made of them since may round otherwise.  explain: asked why answers are wrong.
     """
     folded = any(entry["folded"] for entry in contract["fold"].values())
     power = replace(proof.power, precision=precision_of(contract))
@@ -58,7 +59,7 @@ def report_on(
     if power.precision in SPLIT and isinstance(bare, Bare):
         progress(f"evaluating what the error in {power.precision} is made of")
         split = between(place, proof, bare, {runtime.file for runtime in runtimes}, module, power.precision, progress)
-    results, *compared = _ask(place, runtimes, rounds, alone, progress, split)
+    results, *compared = _ask(place, runtimes, rounds, alone, progress, split, explain)
     progress("looking for the smallest mistake that shows")
     power = settled(tight, results, proof.noticed)
     original = None
@@ -90,17 +91,18 @@ def report_on_golden(
     why_not: str,
     tolerance: float | None,
     tf32: bool,
+    explain: Explain | None = None,
     progress: Progress,
 ) -> Report:
     """Verifies a bundle's files, or the other one, as report_on() does, by its golden samples. why_not: why there is no network in Python.
-    tolerance: in place of the bundle's own."""
+    tolerance: in place of the bundle's own.  explain: as report_on()'s."""
     contract, power, place = bundle.contract, bundle.report.power, bundle.folder if other is None else other.path
     cases = bundle.golden() if other is None else other.fitting(bundle.golden())
     power = power if tolerance is None else replace(power, asked=tolerance, smallest_shift=None, shift_measured=False)
     power = power if other is None else replace(power, room=power.steps)
     runtimes = make_runtimes(names, contract, None, why_not=why_not, tf32=tf32)
     progress(f"verifying {', '.join(names)} on the golden samples")
-    (results,) = _ask(place, runtimes, [(cases, power)], bundle.report.bare_errors, progress)
+    (results,) = _ask(place, runtimes, [(cases, power)], bundle.report.bare_errors, progress, explain=explain)
     original = None
     if contract.get("steps_from") is not None:
         original = Original(title(contract["steps_from"]), reason="it takes the original backbone, which was not asked for")
@@ -128,6 +130,7 @@ def _ask(
     bare: Callable[[Runtime], Mapping[str, float] | None],
     progress: Progress,
     split: ByFile = MappingProxyType({}),
+    explain: Explain | None = None,
 ) -> list[tuple[Result, ...]]:
     """What each runtime answers in each round of cases, and by which power it is judged. bare: what the bare network errs by in a runtime,
     by part; None: not known.  split: as judge()'s `between`, of each file."""
@@ -136,6 +139,6 @@ def _ask(
     def answer(runtime: Runtime, cases: Sequence[Case], power: Power) -> Result:
         file = place / (runtime.file or "") if place.is_dir() else place
         own = split.get(runtime.file, {})
-        return judge(runtime, file, cases, power, bare=alone[runtime.name], between=own, progress=progress)
+        return judge(runtime, file, cases, power, bare=alone[runtime.name], between=own, explain=explain, progress=progress)
 
     return [tuple(answer(runtime, cases, power) for runtime in in_turn) for cases, power in rounds]

@@ -19,6 +19,7 @@ from ..sources import (
     PixelsSpec,
     Recipe,
     check_name,
+    check_precision,
     check_tolerance,
     check_verify_sizes,
     replace,
@@ -30,7 +31,7 @@ from .before import contract_before, given_of
 from .exporter import publish_bundle, publish_file
 from .job import check_images
 from .opsets import in_form
-from .resolving import file_job
+from .resolving import file_job, stays_as_it_is
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -57,6 +58,7 @@ def attach(
     images: str | Path | None = None,
     steps_from: str | None = None,
     tolerance: float | None = None,
+    precision: str | None = None,
     form: str | None = None,
     verify_sizes: Sequence[tuple[int, int]] = (),
     progress: Progress = silent,
@@ -74,6 +76,8 @@ def attach(
     fold: auto, off or require.  force: although the model normalizes its input itself.  verify: False writes a bare file unverified.
     images: a folder of your own pictures to verify with.  steps_from: where the steps were published, for the contract.
     tolerance: how far a runtime may be from the original file, relative to the largest output; None: see verify.Power.bounds().
+    precision: "tf32" for a file in float32 which CUDA devices may multiply in TF32 (as ONNX Runtime does there by default), and which is
+    verified so; None: the file's own, which no other takes the place of.
     form: of resizes, "fast" or "exact", in place of what the steps say; "auto": exact where the model's opset is too old for the steps' own
     and the pixels are of one size. An opset that is too old all the same is raised, where that changes nothing of what the model computes.
     verify_sizes: (height, width) of pixels to verify with, where a side is free; (): those that the model takes are looked for.
@@ -90,6 +94,7 @@ def attach(
         raise PreprocError(f"expected different inputs, got {', '.join(names)}", name="conflicting-options")
     first, later, pixels = _front(steps, pixels, model_color)
     _check_names(onnx_in, out, bare=bare, verify=verify)
+    asked = check_precision("float32" if precision is None else precision)
     progress(f"reading {onnx_in.name}")
     model = graph.load(onnx_in, progress)
     if bare:
@@ -113,7 +118,7 @@ def attach(
             "--verify-size (verify_sizes): expected for a file that is verified, got it for one that is not", name="option-without-effect"
         )
     tolerance = None if tolerance is None else check_tolerance(tolerance)
-    recipe = replace(recipe, steps_from=steps_from, export={"tolerance": tolerance, "verify_sizes": sizes})
+    recipe = replace(recipe, steps_from=steps_from, export={"tolerance": tolerance, "verify_sizes": sizes, "precision": asked})
     if form in FORMS:
         recipe = in_form(recipe, str(form))
         if not any(isinstance(step, Resampling) and step.form == form for view in recipe.views() for step in view.steps):
@@ -124,6 +129,8 @@ def attach(
         check_images(recipe, images)
     job = dataclasses.replace(file_job(recipe, model, progress, any_form=form == "auto"), before=before)
     del model  # as large as its weights
+    if precision is not None and job.recipe.export.precision != precision:
+        raise stays_as_it_is(job.recipe.export.precision, precision)
     if bare:
         return publish_file(job, out, verify=verify, images=images, progress=progress)
     return publish_bundle(job, out, images=images, progress=progress)

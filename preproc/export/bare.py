@@ -104,10 +104,10 @@ def bare_network(
     from ..sources.backbones import Reference, narrowed
     from .formats import export_backbone, export_pt2, export_torchscript
 
-    module: Any = narrowed(backbone.module, recipe.export)
     ready = [case.ready for case in cases if case.ready is not None]
     second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
     example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
+    module: Any = narrowed(backbone.module, recipe.export, example)
     size, model = recipe.ready_size, Model(nn.Identity(), module)
 
     def write_onnx(path: Path) -> None:

@@ -95,6 +95,7 @@ def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Not
         steps=max(power.steps for power in powers),
         unresolved=_sums([power.unresolved for power in powers]),
         numbers=_sums([power.numbers for power in powers]),
+        borderline=_sums([power.borderline for power in powers]),
         values=_sums([power.values for power in powers]),
         untouched=tuple(name for name in powers[0].untouched if all(name in power.untouched for power in powers)),
     ), noticed

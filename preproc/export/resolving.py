@@ -19,7 +19,6 @@ from ..sources import (
     FurtherPicture,
     PixelsSpec,
     Recipe,
-    check_outputs_precision,
     check_precision,
     replace,
 )
@@ -89,9 +88,10 @@ def job_of(
 
 
 def in_precision(recipe: Recipe, precision: str) -> Recipe:
-    """In place of its own; its outputs' precision is kept where that is float32. Raises RecipeError."""
-    outputs = check_outputs_precision(recipe.export.outputs_precision, check_precision(precision))
-    return replace(recipe, export={"precision": precision, "outputs_precision": outputs})
+    """In place of its own; outputs that had the network's own precision have it still. Raises RecipeError."""
+    made = replace(recipe, export={"precision": check_precision(precision), "outputs_precision": "float32"})
+    follow = recipe.export.outputs_precision != "float32" and made.export.half
+    return replace(made, export={"outputs_precision": precision}) if follow else made
 
 
 def _check_writable(recipe: Recipe) -> None:
@@ -141,14 +141,18 @@ def _precision(recipe: Recipe, model: "ir.Model", own: str) -> dict[str, str]:
     """ExportSpec's, as the file has it. own: the file's. Raises RecipeError for a recipe that wants another."""
     asked = recipe.export.precision
     if asked not in ("float32", own) and (recipe.export.half or own != "float32"):
-        raise RecipeError(
-            f"[export] precision: expected {own}, in which the file computes and which stays as it is, got {asked}",
-            name="conflicting-options",
-        )
+        raise stays_as_it_is(own, asked)
     if own == "float32":
         return {"precision": asked}
     outputs = {None if value.dtype is None else value.dtype.name.lower() for value in model.graph.outputs}
     return {"precision": own, "outputs_precision": own if own in outputs else "float32"}
+
+
+def stays_as_it_is(own: str, asked: str) -> RecipeError:
+    """For a file that is asked for in another precision than its own."""
+    return RecipeError(
+        f"precision: expected {own}, in which the file computes and which stays as it is, got {asked}", name="conflicting-options"
+    )
 
 
 def _in_opset(recipe: Recipe, model: "ir.Model", *, any_form: bool) -> "tuple[Recipe, ir.Model, tuple[str, ...]]":

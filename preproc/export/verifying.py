@@ -14,6 +14,7 @@ from ..verify import FAILED, Report, Result, check_known, inputs
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
 from .bare import BareBefore, bare_network
+from .explaining import explained
 from .finding import rebuild
 from .proof import Proof
 from .proving import prove
@@ -84,7 +85,9 @@ def verify_bundle(
                 name = None if isinstance(error, PreprocError) else "not-installed"
                 raise BundleError(f"expected the original backbone, which --images and --recipe need; {error}{where}", name=name) from error
     if found is None:
-        report = report_on_golden(bundle, other, names, why_not=why_not, tolerance=asked_for, tf32=tf32, progress=progress)
+        report = report_on_golden(
+            bundle, other, names, why_not=why_not, tolerance=asked_for, tf32=tf32, explain=explained(bundle), progress=progress
+        )
     else:
         proof = prove(*found, images=None if images is None else Path(images), progress=progress)
         report = _against_original(bundle, other, *found, names, _judged_by(proof, other, asked_for), tf32, progress)
@@ -154,7 +157,18 @@ def _against_original(
             else bare_network(recipe, backbone, proof.cases, files, Path(folder))
         )
         place = bundle.folder if other is None else other.path
-        return report_on(place, bundle.contract, proof, names, module=module, bare=bare, tf32=tf32, ours=other is None, progress=progress)
+        return report_on(
+            place,
+            bundle.contract,
+            proof,
+            names,
+            module=module,
+            bare=bare,
+            tf32=tf32,
+            ours=other is None,
+            explain=explained(bundle, (recipe, backbone)),
+            progress=progress,
+        )
 
 
 def _with_versions(report: Report, then: Mapping[str, str]) -> Report:

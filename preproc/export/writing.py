@@ -98,7 +98,8 @@ def fold_module(recipe: Recipe, backbone: "nn.Module", example: "Tensor") -> "Fo
         result = fold(prepend(pipeline, backbone), example=example, dtype=HALF.get(spec.precision))
     if spec.fold == "require" and result.refusal is not None:
         raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}', name=result.refusal.name)
-    return dataclasses.replace(result, model=Model(result.model.pipeline, narrowed(result.model.backbone, spec)))
+    front = result.model.pipeline
+    return dataclasses.replace(result, model=Model(front, narrowed(result.model.backbone, spec, front(example))))
 
 
 def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], folder: Path, progress: Progress) -> None:
@@ -140,8 +141,9 @@ def _contract(
     made = contracts.make_contract(
         job.recipe,
         outputs=[
-            promised(name, declared.get(name), proof, job.recipe.pixels.rows, floats=job.recipe.export.outputs_precision)
+            entry
             for name in job.recipe.backbone.outputs
+            for entry in promised(name, declared.get(name), proof, job.recipe.pixels.rows, floats=job.recipe.export.outputs_precision)
         ],
         others=others,
         fold=fold,
@@ -237,6 +239,7 @@ def _fold_entry(recipe: Recipe, done: "FoldResult | graph.Attached") -> dict[str
     """What the contract says of a fold."""
     convolutions, requested = list(done.convolutions), recipe.export.fold
     said = {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
+    said |= {"selected": list(done.selected)} if done.selected else {}
     return said | ({"why": done.why} if done.why else {})
 
 

@@ -6,6 +6,7 @@ Never: a mean in the bias of a zero-padded convolution.
 
 from . import guard
 from .adding import added
+from .apart import selected, whole_or_scaled
 from .arithmetic import seen_everywhere
 from .convolutions import rewrite, spoil_border
 from .eight import Eight, on_grid, scales_of, with_fine_constant
@@ -43,7 +44,9 @@ __all__ = [
     "rewrite",
     "scales_of",
     "seen_everywhere",
+    "selected",
     "spoil_border",
     "unit_for",
+    "whole_or_scaled",
     "with_fine_constant",
 ]

@@ -1,6 +1,7 @@
 """The arithmetic that moves an affine map into the weights of a linear operation, in float64. NumPy only."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from .slots import Slots
 from .trail import Reader
 
 Array = NDArray[np.float64]
+MOST_TOGETHER = 16
+"""Of how many numbers a convolution in groups may become one that reads all of them, which is as many times the work."""
 
 
 def folded_weights(
@@ -28,7 +31,8 @@ def folded_weights(
 
     weight: (out, len(reader.slots) / groups, *kernel).  bias: (out,) or None.  after: what it sees then, one of plan.after.
     grid: what rounds the new weights, given the new bias as well, where they are to be coarser than that.
-    Returns arrays of `dtype`, which is the weight's unless it is told; the bias stays None if it would be zero.
+    Returns arrays of `dtype`, which is the weight's unless it is told; the bias stays None if it would be zero. The weight is
+    (out, len(after) / groups, *kernel) with groups_left() groups.
 
     All in float64, rounded once. With an anchor p and q = G(p), conv(G(u)) = W M u + (b - W M p + W q), in which W M is
     the *rounded* new weight, so that the large constants cancel as they will at run time. Padded with v: p = q = v.
@@ -42,8 +46,15 @@ def folded_weights(
             f"the weights of the first linear operation are whole numbers, {weight.dtype}, which cannot take up a scale", name="fold-dtype"
         )
     total, old_bias = _checked(weight, bias, len(reader.slots), reader.groups)
-    if plan.constant is not None and reader.groups > 1:
-        raise NotFoldableError("a grouped convolution cannot read an appended constant channel", name="fold-channel-count")
+    groups = groups_left(reader, plan)
+    if groups < reader.groups:
+        if len(after) > MOST_TOGETHER:
+            raise NotFoldableError(
+                f"a convolution in {reader.groups} groups cannot read an appended constant channel, unless it reads all of {len(after)} "
+                f"channels, which is done of up to {MOST_TOGETHER}",
+                name="fold-channel-count",
+            )
+        total, reader = _together(total, reader.groups), replace(reader, groups=groups)
     folded = _contract(total, _matrix(plan), reader, after)
     anchor, image = _anchor(plan, reader, after)
     constant = old_bias + _sums(total, image, reader.groups)
@@ -56,9 +67,23 @@ def folded_weights(
     return rounded, None if bias is None and not new_bias.any() else as_dtype(new_bias, dtype)
 
 
+def groups_left(reader: Reader, plan: FoldPlan) -> int:
+    """How many groups the operation has behind the fold: an appended channel is read by all of them, which is one group then."""
+    return reader.groups if plan.constant is None else 1
+
+
+def _together(weight: Array, groups: int) -> Array:
+    """The weight of the same convolution in one group: (out, in / groups, *kernel) -> (out, in, *kernel), zeros for the others' numbers."""
+    count, each = len(weight) // groups, weight.shape[1]
+    made = np.zeros((len(weight), each * groups, *weight.shape[2:]))
+    for group in range(groups):
+        made[group * count :][:count, group * each :][:, :each] = weight[group * count :][:count]
+    return made
+
+
 def seen_everywhere(weight: NDArray[Any], off: Array, reader: Reader, after: Slots) -> Array:
     """(out,) what an operation makes of a picture whose channels are `off` more everywhere, padding included. weight, after: as
-    folded_weights()'s."""
+    folded_weights()'s, behind a fold that left its groups as they were."""
     return _sums(weight.astype(np.float64), after(off) - after(0 * off), reader.groups)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import PreprocError
 from ..steps import Affine
-from .arithmetic import folded_weights, uncorrected_bias
+from .arithmetic import folded_weights, groups_left, uncorrected_bias
 from .planning import FoldPlan
 from .trail import Reader
 
@@ -27,8 +27,9 @@ class Convolution(Protocol):
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """weight: (channels_out, channels_in / groups, *kernel).  bias: (channels_out,) or None. Raises NotFoldableError."""
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
-        """Other ones in their place; None: as it is. Raises NotFoldableError where there is no place for a bias."""
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
+        """Other ones in their place; None: as it is. groups: those of the weight; None: its own. Raises NotFoldableError where there is
+        no place for a bias, or for other groups."""
 
 
 def rewrite(
@@ -43,7 +44,7 @@ def rewrite(
     pairs = list(zip(found, plan.after, strict=True))
     new = [folded_weights(*item.weights(), plan, item.reader, after, dtype, grid=grid) for item, after in pairs]
     for item, (weight, bias) in zip(found, new, strict=True):
-        item.put(weight, bias)
+        item.put(weight, bias, groups=groups_left(item.reader, plan))
 
 
 def border_error(reader: Reader, affine: Affine) -> Array | None:

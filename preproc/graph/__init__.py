@@ -6,6 +6,7 @@ Never: a message that was not understood and is changed all the same; a file tha
 
 from .agreement import OPAQUE, disagreements, landing, record, stamp
 from .alone import alone
+from .batch_norms import batch_norms, tap
 from .constants import constant
 from .editing import Attached, attach, hand_over, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
@@ -44,6 +45,7 @@ __all__ = [
     "answer_unrounded",
     "any_picture",
     "attach",
+    "batch_norms",
     "beginning",
     "beside",
     "changed_since",
@@ -82,6 +84,7 @@ __all__ = [
     "sides",
     "stamp",
     "strip",
+    "tap",
     "to_bytes",
     "uncorrected_border",
     "untouched",

@@ -26,7 +26,8 @@ from .walk import first_convolutions, follow
 class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
     form: "cast", "subtract" or "append", what is left at run time, or "quantized", nothing.  why: the reason for it, where there is one.
-    convolutions: the names of the rewritten weights.  near: how far padding is from what it was, in grey levels, where
+    convolutions: the names of the rewritten weights.  selected: which of the pixels' channels are chosen in front of what is folded, where
+    they are.  near: how far padding is from what it was, in grey levels, where
     that was asked for.  border: by the name of what each first layer makes, the largest error of that there.
     notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  levels: these, where they are
     whole and something else comes behind them.  held: what is on a grid of 8 bits, where that was asked for."""
@@ -36,6 +37,7 @@ class Attached:
     form: str | None = None
     why: str = ""
     convolutions: tuple[str, ...] = ()
+    selected: tuple[int, ...] = ()
     near: float = 0.0
     border: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -168,7 +170,7 @@ def _fold(fold: str, into: Callable[[], Left]) -> tuple[Left | None, Attached]:
         if fold == "require":
             raise
         return None, Attached(False, str(error))
-    return left, Attached(True, None, left.form, left.why, left.convolutions)
+    return left, Attached(True, None, left.form, left.why, left.convolutions, left.selected)
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:

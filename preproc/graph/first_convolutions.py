@@ -3,7 +3,7 @@ written."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from ..folding import Reader, Tracked, Trail
-from .constants import attribute, constant
+from .constants import OURS, attribute, constant
 from .moves import Tracks
 from .unread import drop
 
@@ -26,7 +26,7 @@ class First:
 
     weight: where it reads its weight.  bias: where a bias is read, or may be; None if there is no place for one.
     axes: in which order the weight's have what it makes first, then what it sums over; none where the operator has an order of its own.
-    sides: the weight's, in that order; -1 for what may become more.
+    sides: the weight's, in that order; -1 for what may become more.  makes: how many numbers a product makes of what it sums over.
     """
 
     node: ir.Node
@@ -36,6 +36,7 @@ class First:
     bias: Place | None
     axes: tuple[int, ...] = ()
     sides: tuple[int, ...] = ()
+    makes: int = 0
 
     @property
     def constants(self) -> list[ir.Value]:
@@ -57,19 +58,22 @@ class First:
         weight, bias = constant(_at(self.weight)), None if self.reader.bias is None else constant(_at(self.bias)).reshape(-1)
         if self.axes:
             slots = len(self.reader.slots)
-            if weight.size % slots:
+            if weight.size != self.makes * slots:
                 raise NotFoldableError(
-                    f"a product with {self.reader.weight}, of the shape {weight.shape}, sums over {slots} numbers of the picture as "
-                    "far as it can be followed, which does not fit",
+                    f"a product with {self.reader.weight}, of the shape {weight.shape}, sums over "
+                    f"{weight.size // max(self.makes, 1)} numbers, and the picture has {slots} there as far as it can be followed",
                     name="fold-untraceable",
                 )
-            return weight.transpose(self.axes).reshape(-1, slots), bias
+            return weight.transpose(self.axes).reshape(self.makes, slots), bias
         return self.reader.arranged(weight), bias
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
-        """New initializers in place of the old ones, which stay where others read them; None: as it is."""
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
+        """New initializers in place of the old ones, which stay where others read them; None: as it is. groups: those of the weight."""
+        reader = self.reader if groups is None else replace(self.reader, groups=groups)
+        if reader.groups != self.reader.groups:
+            self.node.attributes["group"] = ir.AttrInt64("group", reader.groups)
         if weight is not None:
-            turned = weight.reshape(self.sides).transpose(np.argsort(self.axes)) if self.axes else self.reader.arranged(weight)
+            turned = weight.reshape(self.sides).transpose(np.argsort(self.axes)) if self.axes else reader.arranged(weight)
             replace_input(self.graph, *self.weight, turned)
         if bias is not None and self.bias is not None:
             old = _at(self.bias)
@@ -123,8 +127,8 @@ def _gemm(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> Firs
     axes = (0, 1) if attribute(node, "transB", 0) else (1, 0)
     count = weight.shape[axes[0]]
     fits = bias is None or constant(bias).size == count == constant(bias).shape[-1]
-    source = tracks[node.inputs[0]]  # type: ignore[index]
-    return _product(node, source, channels, graph, place if plain and fits else None, weight=1, axis=1, axes=axes, sides=(count, -1))
+    source, place = tracks[node.inputs[0]], place if plain and fits else None  # type: ignore[index]
+    return _product(node, source, channels, graph, place, weight=1, axis=1, axes=axes, sides=(count, -1), makes=count)
 
 
 def _matmul(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> First:
@@ -145,6 +149,7 @@ def _matmul(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> Fi
         axis=source.rank - (1 if weight else 2),
         axes=(*range(rank), *((last, rank) if weight else (rank, last))),
         sides=(*front, count, -1),
+        makes=count,
     )
 
 
@@ -173,6 +178,7 @@ def _einsum(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> Fi
         axis=len(kept),
         axes=tuple(held.index(letter) for letter in outs + summed),
         sides=tuple(-1 if letter == grows else sides[letter] for letter in outs + summed),
+        makes=math.prod(sides[letter] for letter in outs),
     )
 
 
@@ -190,7 +196,7 @@ def _letters(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
 def _added(node: ir.Node, count: int, behind: int) -> Place | None:
     """Where a constant is added to all that a product makes, one number per row or column of its weight, with so many axes behind that."""
     uses = tuple(node.outputs[0].uses())
-    if len(uses) != 1 or node.outputs[0].is_graph_output() or uses[0].node.op_type != "Add" or uses[0].node.domain not in ("", "ai.onnx"):
+    if len(uses) != 1 or node.outputs[0].is_graph_output() or uses[0].node.op_type != "Add" or uses[0].node.domain not in OURS:
         return None
     place = uses[0].node, 1 - uses[0].idx
     try:
@@ -211,6 +217,7 @@ def _product(
     axis: int,
     axes: tuple[int, ...],
     sides: tuple[int, ...],
+    makes: int,
 ) -> First:
     held, matrix = _at(bias), _at((node, weight))
     reader = Reader.of(
@@ -221,7 +228,7 @@ def _product(
         axis=axis,
         takes_bias=bias is not None,
     )
-    return First(node, reader, graph, (node, weight), bias, axes, sides)
+    return First(node, reader, graph, (node, weight), bias, axes, sides, makes)
 
 
 FIRST: dict[str, Callable[[ir.Node, Tracks, int, ir.Graph], First]] = {

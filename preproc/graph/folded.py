@@ -8,7 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
-from ..folding import Eight, Whole, on_grid, plan_for, rewrite, unit_for, with_fine_constant
+from ..folding import Eight, Whole, on_grid, plan_for, rewrite, selected, unit_for, whole_or_scaled, with_fine_constant
 from ..sources import PixelsSpec
 from ..steps import Affine, Sides, Step, are_whole, split_affine_end, subtract_steps
 from .first_convolutions import First
@@ -26,7 +26,8 @@ class Left:
     """In front of the first convolutions: steps, and a channel that holds `constant` everywhere, unless that is None.
     form, why: as FoldPlan's.  convolutions: the names of the weights that took up the rest.  zero: what is subtracted from the first
     channel.  anchor: (channels,) the pixel for which the biases correct what the weights are rounded by.  found: what reads what is left.
-    near: where padding is only near to what it was, by how much, and what that is."""
+    near: where padding is only near to what it was, by how much, and what that is.  selected: which of the pixels' channels the steps
+    choose, where they do."""
 
     steps: Sequence[Step]
     constant: float | None
@@ -36,6 +37,7 @@ class Left:
     zero: float
     found: Sequence[First]
     near: Near | None
+    selected: tuple[int, ...]
     anchor: NDArray[np.float64]
 
 
@@ -66,38 +68,34 @@ def fold_into(
     _check_channels(walk.found)
     if eight is not None:
         _check_eight(walk.found)
-    found, unit, half = widened(walk.found, wide, channels=channels, size=size), 1.0, walk.floats & set(HALF)
-    if ir.DataType.FLOAT16 in half:
-        unit = unit_for([item.weights()[0] for item in found], affine, top=np.iinfo(pixels.dtype).max)
+    found, half = widened(walk.found, wide, channels=channels, size=size), walk.floats & set(HALF)
     whole: Whole | None = "each" if half and pixels.dtype == "uint8" and are_whole(kept) else None
-    plan = plan_for(
-        [item.reader for item in found],
-        Affine(affine.matrix / unit, affine.offset),
-        lambda count: [item.reader for item in first_convolutions(picture, count, size)],
-        whole=whole if eight is None else eight.whole,
-        unit=unit,
-        nearest=eight is not None and eight.nearest,
-    )
-    if plan.constant is not None and opset < 11:
-        raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
-    plan = plan if eight is None else with_fine_constant(plan, found)
-    rewrite(found, plan, dtype=walk.found[0].weights()[0].dtype, grid=None if eight is None else on_grid)
-    if plan.constant is not None or affine.channels_in != affine.channels_out:
-        walk.forget_shapes()
-    names = tuple(sorted({str(item.constants[0].name) for item in walk.found}))
-    left = [*kept, *subtract_steps(plan.shift, unit=unit)]
-    near = None if plan.border is None else Near.of(walk.found, plan)
-    return Left(
-        left,
-        plan.constant,
-        plan.form,
-        plan.why,
-        names,
-        float(plan.shift[0]),
-        walk.found,
-        near,
-        plan.anchor([item.reader for item in found]),
-    )
+
+    def fold(affine: Affine, selection: Affine | None) -> Left:
+        unit = 1.0
+        if ir.DataType.FLOAT16 in half:
+            unit = unit_for([item.weights()[0] for item in found], affine, top=np.iinfo(pixels.dtype).max)
+        plan = plan_for(
+            [item.reader for item in found],
+            Affine(affine.matrix / unit, affine.offset),
+            lambda count: [item.reader for item in first_convolutions(picture, count, size)],
+            whole=whole if eight is None else eight.whole,
+            unit=unit,
+            nearest=eight is not None and eight.nearest,
+        )
+        if plan.constant is not None and opset < 11:
+            raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
+        plan = plan if eight is None else with_fine_constant(plan, found)
+        rewrite(found, plan, dtype=walk.found[0].weights()[0].dtype, grid=None if eight is None else on_grid)
+        if plan.constant is not None or affine.channels_in != affine.channels_out:
+            walk.forget_shapes()
+        names = tuple(sorted({str(item.constants[0].name) for item in walk.found}))
+        left = [*kept, *subtract_steps(plan.shift, unit=unit, selection=selection)]
+        near = None if plan.border is None else Near.of(walk.found, plan)
+        zero, anchor = float(plan.shift[0]), plan.anchor([item.reader for item in found])
+        return Left(left, plan.constant, plan.form, plan.why, names, zero, walk.found, near, selected(selection), anchor)
+
+    return fold(affine, None) if eight is not None else whole_or_scaled(affine, fold)
 
 
 def _check_eight(found: Sequence[First]) -> None:

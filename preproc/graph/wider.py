@@ -34,8 +34,8 @@ class Wider:
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         return self.wide.weights()
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
-        self.narrow.put(weight, bias)
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
+        self.narrow.put(weight, bias, groups=groups)
 
     @property
     def agrees(self) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 
 from ..errors import PreprocError, check_choice
 from ..host.decoding import FRAMES
-from .counting import CONVERT, Remarks, Tally, decoder
+from ..host.engines import Answers, Lost, Work, check_engine, check_installed, perform
+from .counting import CONVERT, Remarks, Tally, begun, decoder, merge
 from .earlier import add_up, check_more, search
-from .engines import ENGINES, Counting, check_installed, count_places
 from .in_python import count_pictures
-from .places import Place, sampled
+from .places import Place, chunks, sampled
 from .stats import Progress, Sample, Stats, StatsInterruptedError
 from .sums import Accumulator
 
@@ -72,12 +72,9 @@ class _Options:
     layout: str | None
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise PreprocError(f"expected an engine, one of {', '.join(ENGINES)}, got {self.engine!r}", name="unknown-choice")
+        check_engine(self.engine, self.workers)
         if self.color is not None and self.color not in CONVERT:
             raise PreprocError(f"expected a colour to convert to, one of {', '.join(CONVERT)}, got {self.color!r}", name="unknown-choice")
-        if self.workers is not None and self.workers < 1:
-            raise PreprocError(f"expected at least one worker, got {self.workers}", name="option-value")
         check_choice("frames", self.frames, FRAMES)
         if self.layout is not None:
             from ..steps import LAYOUTS  # which takes as long to import as all of the counting, in each worker process
@@ -112,10 +109,10 @@ def _of_paths(paths: Sequence[str], options: _Options, progress: Progress) -> St
         masks=options.mask_glob,
         frames=options.frames,
     )
-    counting = count_places(
-        found.places,
-        color=options.color,
-        frames=options.frames,
+    counting = perform(
+        Work(begun, merge, {"color": options.color, "frames": options.frames}),
+        lambda size: ([place.to_json() for place in chunk] for chunk in chunks(found.places, size)),
+        len(found.places),
         engine=options.engine,
         workers=options.workers,
         scheduler=options.scheduler,
@@ -132,7 +129,7 @@ def _paths(source: Any) -> list[str] | None:
     return None
 
 
-def _collected(before: Stats, uncounted: Stats, places: Sequence[Place], counting: Counting, progress: Progress) -> Stats:
+def _collected(before: Stats, uncounted: Stats, places: Sequence[Place], counting: Answers, progress: Progress) -> Stats:
     """`before` and what is counted now. uncounted: what is known of that but the tally."""
     tally, left = Tally(remarks=Remarks(list(uncounted.broken))), {str(place) for place in places}
 
@@ -144,13 +141,18 @@ def _collected(before: Stats, uncounted: Stats, places: Sequence[Place], countin
 
     try:
         with contextlib.closing(counting):
-            for counted, done in counting:
-                tally += counted
-                left -= set(map(str, done))
+            for answer, items in counting:
+                done = [str(Place.from_json(item)) for item in items]
+                tally += _lost(answer, done) if isinstance(answer, Lost) else Tally.from_json(answer)
+                left -= set(done)
                 progress(len(places) - len(left), len(places))
     except KeyboardInterrupt as error:
         raise StatsInterruptedError(so_far()) from error
     return so_far()
+
+
+def _lost(answer: Lost, names: Sequence[str]) -> Tally:
+    return Tally(remarks=Remarks([(name, f"expected a picture that can be decoded, {answer.reason}") for name in names]))
 
 
 def _with(uncounted: Stats, tally: Tally) -> Stats:

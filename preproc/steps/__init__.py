@@ -28,7 +28,7 @@ from .resize import (
     with_form,
     with_pillow,
 )
-from .sequence import STEPS, are_whole, as_steps, channels_in, channels_out, check, compose, constants_steps, parse
+from .sequence import STEPS, are_whole, as_steps, channels_in, channels_out, check, compose, constants_steps, divided, parse
 
 __all__ = [
     "BECAUSE",
@@ -72,6 +72,7 @@ __all__ = [
     "collapse_steps",
     "compose",
     "constants_steps",
+    "divided",
     "installed_pillow",
     "known",
     "output_size",

@@ -66,6 +66,15 @@ class Affine:
         """Every output channel reads exactly one input channel: a selection, scaled."""
         return bool(((self.matrix != 0).sum(axis=1) == 1).all())
 
+    def apart(self) -> "tuple[Affine, Affine] | None":
+        """(P, D) with self = D P: P chooses the channels that the rows read, D scales and shifts each. None where a row reads no channel or
+        several, and where P would be the identity."""
+        if not self.is_monomial or self.is_diagonal:
+            return None
+        read = np.argmax(self.matrix != 0, axis=1)
+        scale = self.matrix[np.arange(len(read)), read]
+        return Affine(np.eye(self.channels_in)[read], np.zeros(len(read))), Affine.diagonal(scale, self.offset)
+
     def mean_and_std(self) -> tuple[Array, Array] | None:
         """One of each per row, if every row is (x - mean) / std of a channel, or of a sum of channels with weights of one sign."""
         scale = self.matrix.sum(axis=1)

@@ -60,6 +60,8 @@ def split_affine_end(sequence: Sequence[Step], *, channels: int) -> tuple[list[S
     return collapsed, Affine.identity(channels)
 
 
-def subtract_steps(shift: NDArray[np.float64], *, unit: float = 1.0) -> list[Step]:
-    """The step that multiplies with `unit` and subtracts one number per channel, or none where that changes nothing."""
-    return as_steps(Affine(unit * np.eye(len(shift)), -shift))
+def subtract_steps(shift: NDArray[np.float64], *, unit: float = 1.0, selection: Affine | None = None) -> list[Step]:
+    """The step that multiplies with `unit` and subtracts one number per channel, or none where that changes nothing. selection: of the
+    channels, what stands in front of it."""
+    subtract = Affine(unit * np.eye(len(shift)), -shift)
+    return as_steps(subtract if selection is None else selection.then(subtract))

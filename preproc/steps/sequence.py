@@ -58,6 +58,15 @@ def as_steps(given: object) -> tuple[Step, ...]:
     return tuple(found for item in given for found in as_steps(item))
 
 
+def divided(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequence[Step]]:
+    """The first step, it and those that move pixels, and the others. Raises PreprocError for steps that do not start at pixels."""
+    first = sequence[0]
+    if not isinstance(first, FromPixels):
+        raise PreprocError(f"expected steps that start at pixels (from_pixels), got {first.name} first", name="no-from-pixels")
+    front = [step for step in sequence if step is first or isinstance(step, Geometry)]
+    return first, front, sequence[len(front) :]
+
+
 def are_whole(sequence: Iterable[Step]) -> bool:
     """Whether they leave whole grey levels: pixels, selected and moved, and resized only with rounding."""
     return all(isinstance(step, (FromPixels, Geometry)) and getattr(step, "rounds", True) for step in sequence)

@@ -5,10 +5,11 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .cases import Answers, Case, Given, Truth, divided
+from .cases import Answers, Case, Given, Truth
 from .controls import Noticed, measure_power, settled
 from .difference import agree
 from .doubling import FileTruths, known_of
+from .explaining import Explain, explainer
 from .judging import bare_errors, check_known, judge
 from .levels import Levels
 from .making import further_draws, make_cases
@@ -34,6 +35,7 @@ __all__ = [
     "Between",
     "Case",
     "Control",
+    "Explain",
     "FileTruths",
     "Given",
     "Levels",
@@ -50,7 +52,7 @@ __all__ = [
     "bare_errors",
     "candidates",
     "check_known",
-    "divided",
+    "explainer",
     "further_draws",
     "has_ties",
     "inputs",

@@ -1,14 +1,11 @@
-"""What is asked and what is true of it, as values; and a sequence divided."""
+"""What is asked and what is true of it, as values."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ..errors import PreprocError
-from ..steps import FromPixels, Geometry, Step
 
 
 class Truth(Protocol):
@@ -40,8 +37,9 @@ class Case:
     """One batch of pixels with the outputs that the reference gives for it. others: what an .onnx file takes beside them.  slack: by part
     of the outputs, how far the roundings of a fast resize may move it, relative; {} where Power's holds.  ready: the reference's
     model-ready tensor, (N, C, H, W); None where it was not kept, for golden samples of a bundle and batches.
-    unresolved: by output, True where a few roundings of the ready tensor decide the value, in the output's shape; or the single True:
-    they decide the number of rows.  whole: in a batch, the outputs that have no row for each picture, whatever else is in the batch."""
+    unresolved: by output, True where a few roundings of the ready tensor decide the value, in the output's shape. Where they decide the
+    number of its rows, with as many rows more as there may be: those of True may be missing. Or the single True: nothing of it is
+    compared.  whole: in a batch, the outputs that have no row for each picture, whatever else is in the batch."""
 
     name: str
     pixels: NDArray[Any]
@@ -62,16 +60,36 @@ class Case:
         """How many rows an output has that has one for each picture, or each batch of frames."""
         return 1 if self.pixels.ndim == 3 else len(self.pixels)
 
+    def open_rows(self, name: str) -> tuple[int, int] | None:
+        """Of an output whose number of rows is open, their axis, and how many more than expected there may be."""
+        mask, shape = self.unresolved.get(name), self.expected[name].shape
+        if mask is None or mask.ndim != len(shape) or mask.shape == shape:
+            return None
+        axis = next(at for at, sides in enumerate(zip(mask.shape, shape, strict=True)) if sides[0] != sides[1])
+        return axis, mask.shape[axis] - shape[axis]
+
+    def borderline(self, name: str) -> int:
+        """Of an output whose number of rows is open, how many rows may be there or not: of those that are expected, and more."""
+        opened = self.open_rows(name)
+        return (
+            0
+            if opened is None
+            else int(np.moveaxis(self.unresolved[name], opened[0], -1).all(axis=tuple(range(self.unresolved[name].ndim - 1))).sum())
+        )
+
+    def is_open(self, name: str) -> bool:
+        """Whether nothing of an output is compared, not even its number of rows."""
+        mask = self.unresolved.get(name)
+        return mask is not None and mask.ndim == 0 and bool(mask)
+
+    def undecided(self, name: str) -> NDArray[np.bool_] | None:
+        """What of an output is unresolved: in its shape, or the single True."""
+        mask = self.unresolved.get(name)
+        if mask is None or self.open_rows(name) is None:
+            return mask
+        return mask[tuple(slice(side) for side in self.expected[name].shape)]
+
     def size(self, layout: str) -> tuple[int, int]:
         """(height, width) of the pixels."""
         height, width = self.pixels.shape[-3:-1] if layout == "NHWC" else self.pixels.shape[-2:]
         return height, width
-
-
-def divided(sequence: Sequence[Step]) -> tuple[FromPixels, Sequence[Step], Sequence[Step]]:
-    """The first step, it and those that move pixels, and the others. Raises PreprocError for steps that do not start at pixels."""
-    first = sequence[0]
-    if not isinstance(first, FromPixels):
-        raise PreprocError(f"expected steps that start at pixels (from_pixels), got {first.name} first", name="no-from-pixels")
-    front = [step for step in sequence if step is first or isinstance(step, Geometry)]
-    return first, front, sequence[len(front) :]

@@ -1,5 +1,6 @@
 """The known mistakes, made on purpose on the reference: how far each moves the outputs is what the verification can notice."""
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..diagnosis import Mistake, Mistakes
 from ..host import Progress, paced, silent
 from ..oracle import reference
-from ..steps import PIXEL_DTYPES, MinMaxNormalize, MinMaxScale, Normalize, Resampling, Rescale, Standardize, Step
-from .cases import Case, Truth, divided
+from ..steps import PIXEL_DTYPES, Step, divided
+from .cases import Case, Truth
 from .difference import differences, movements
 from .doubling import Known, moved_by_a_rounding, roundings
 from .parts import Part, is_exact, rows_of, scale_of
@@ -21,8 +23,6 @@ from .report import Result
 from .runtimes import Outputs
 from .slack import with_slack
 
-ALIASED: Mapping[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None, "torch": None}
-"""What a resize by other libraries is."""
 STAGE = "making the known mistakes on the reference"
 Prepare = Callable[[Case], NDArray[np.float64]]
 """Makes the model-ready tensor of a case, rightly or wrongly."""
@@ -119,20 +119,10 @@ class _Mistakes:
 
     def named(self) -> dict[str, Prepare]:
         """Each by its name, as a preparation."""
-        sequence, front, later = self.sequence, self.front, self.later
-        repeated = [step for step in later if isinstance(step, (Normalize, MinMaxNormalize, Standardize))]
-        without = [step for step in later if not isinstance(step, (Rescale, MinMaxScale))]
-        mistakes: dict[str, Prepare] = {
-            SHIFT: self._shift(1.0),
-            "channels swapped": lambda case: reference.apply(later, reference.apply(front, case.pictures)[:, ::-1]),
-            "normalization doubled": lambda case: reference.apply([*sequence, *repeated], case.pictures),
-            "rescale missing": lambda case: reference.apply([*front, *without], case.pictures),
-        }
-        if len(front) > 1:
-            aliased = [replace(step, **ALIASED) if isinstance(step, Resampling) and step.antialias else step for step in front]
-            mistakes["resize without antialiasing"] = lambda case: reference.apply([*aliased, *later], case.pictures)
-            mistakes["picture moved by one pixel"] = lambda case: np.roll(_ready(case), (1, 1), (2, 3))
-        return mistakes
+        pictures = self.chosen[0].pictures
+        made = Mistakes(self.sequence, pictures.shape[-1 if self.first.layout == "NHWC" else -3])
+        prepared = {name: functools.partial(_prepared, made, mistake) for name, mistake in made.controls.items()}
+        return {SHIFT: self._shift(1.0), **prepared}
 
     def control(self, name: str, prepare: Prepare) -> Control:
         """The movement that another preparation causes; none if it comes to the same, as a shift does in front of a Standardize."""
@@ -163,6 +153,10 @@ class _Mistakes:
         return lambda case: reference.apply(self.later, reference.apply(self.front, case.pictures) + step)
 
 
+def _prepared(made: Mistakes, mistake: Mistake, case: Case) -> NDArray[np.float64]:
+    return made.ready(case.pictures, mistake)
+
+
 def _moved(name: str, outputs: Sequence[Outputs], cases: Sequence[Case], parts: Mapping[str, Part]) -> Control:
     """How far a mistake moves the part that it moves least: one that reacts to nothing makes the verdict inconclusive."""
     of_cases = [movements(got, case, parts) for got, case in zip(outputs, cases, strict=True)]
@@ -177,7 +171,7 @@ def _least_of(parts: Mapping[str, Part], cases: Sequence[Case]) -> list[str]:
 
 
 def _resolution(cases: Sequence[Case]) -> dict[str, Any]:
-    """Power's exact, unresolved, values and numbers."""
+    """Power's exact, unresolved, values, numbers and borderline."""
     exact = tuple(name for name, values in cases[0].expected.items() if is_exact(values))
     open_ones = {name for case in cases for name in case.unresolved}
     counted = [name for name in cases[0].expected if name in exact or name in open_ones]
@@ -185,11 +179,14 @@ def _resolution(cases: Sequence[Case]) -> dict[str, Any]:
     unresolved = {name: sum(_count(case, name) for case in cases) for name in counted}
     numbers = {name: sum(case.unresolved[name].ndim == 0 for case in cases if name in case.unresolved) for name in open_ones}
     open_numbers = {name: numbers[name] for name in counted if numbers.get(name)}
-    return {"exact": exact, "unresolved": unresolved, "values": values, "numbers": open_numbers}
+    lists = [(name, case) for name in counted for case in cases if case.open_rows(name)]
+    borderline = {name: sum(case.borderline(name) for other, case in lists if other == name) for name, _ in lists}
+    return {"exact": exact, "unresolved": unresolved, "values": values, "numbers": open_numbers, "borderline": borderline}
 
 
 def _count(case: Case, name: str) -> int:
-    return int(np.broadcast_to(case.unresolved.get(name, np.array(False)), case.expected[name].shape).sum())
+    mask = case.undecided(name)
+    return 0 if mask is None else int(np.broadcast_to(mask, case.expected[name].shape).sum())
 
 
 def _ready(case: Case) -> NDArray[np.float64]:

@@ -55,7 +55,7 @@ def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int] | None) 
     and for one that does not have what the model takes.
     """
     for name, picture in _named(folder, pixels):
-        yield name, _batch(_scaled(picture, size or _fitted(picture.shape[:2], pixels.size)), pixels)
+        yield name, _batch(scaled(picture, size or _fitted(picture.shape[:2], pixels.size)), pixels)
 
 
 def check(folder: Path, pixels: PixelsSpec) -> None:
@@ -99,11 +99,18 @@ def photographs(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str
         yield f"{PHOTO}{file.stem} {size[0]}x{size[1]}", Image.fromarray(rgb), _arrange(rgb, pixels)
 
 
+def unscaled(file: Path, pixels: PixelsSpec) -> NDArray[Any]:
+    """A picture (H, W, C) with the channels and the dtype that the model takes, as large as it is; read as from_folder() does, the first
+    frame of several. Raises PreprocError."""
+    _, picture = next(_pictures(file, pixels))
+    return picture
+
+
 def one_picture(file: Path, pixels: PixelsSpec) -> Pixels:
     """A picture as the model takes it, a batch of one, read as from_folder() does, the first frame of several; scaled to the sides that the
     model fixes: where one is free, with its ratio kept. Raises PreprocError for no picture."""
     _, picture = next(_pictures(file, pixels))
-    return _batch(_scaled(picture, _fitted(picture.shape[:2], pixels.size)), pixels)
+    return _batch(scaled(picture, _fitted(picture.shape[:2], pixels.size)), pixels)
 
 
 def _fitted(size: Size, sides: Sides) -> Size:
@@ -199,8 +206,8 @@ def _alpha(shape: tuple[int, ...], pixels: PixelsSpec) -> NDArray[Any]:
     return np.random.default_rng(21).integers(0, int(PIXEL_DTYPES[pixels.dtype]) + 1, shape)
 
 
-def _scaled(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Bicubic, plane by plane; 16 bits in float32."""
+def scaled(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """A picture (H, W, C) of that (height, width): bicubic, plane by plane; 16 bits in float32."""
     if picture.shape[:2] == size:
         return picture
     dtype = picture.dtype

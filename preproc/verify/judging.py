@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from ..errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, did_you_mean, first_line
 from ..host import Progress, paced, silent
+from .arranging import arranged
 from .cases import Case, Given
-from .difference import arranged, differences, top1
+from .difference import differences, top1
+from .explaining import ASKED, Explain
 from .parts import Part
 from .power import Power
 from .report import ABSENT, FAILED, INCONCLUSIVE, PASSED, PartResult, Result
@@ -30,15 +32,20 @@ def judge(
     *,
     bare: Mapping[str, float] | None = None,
     between: Mapping[str, Between] = MappingProxyType({}),
+    explain: Explain | None = None,
     progress: Progress = silent,
 ) -> Result:
     """Opens the file in one runtime, runs every case, and closes it. Whatever goes wrong is a verdict, never an exception.
 
     bare: what the bare network errs by in this runtime, by part, see bare_errors().  between: of some cases, by their names, what the error
-    is split by.
+    is split by.  explain: asked why answers are wrong, once all are there.
     """
     with contextlib.closing(runtime):
-        return _judged(runtime, path, cases, _Tally(runtime, cases[0].name, power, bare, between), progress)
+        tally = _Tally(runtime, cases[0].name, power, bare, between)
+        result = _judged(runtime, path, cases, tally, progress)
+    wrong = result.verdict == FAILED and result.ran is not None
+    why = explain(tally.answered, power.parts, {key: part.tolerance for key, part in tally.parts.items()}) if explain and wrong else None
+    return result if why is None else replace(result, reason=f"{result.reason}; {why.told}", explained=why.mistakes)
 
 
 def _judged(runtime: Runtime, path: Path, cases: Sequence[Case], tally: "_Tally", progress: Progress) -> Result:
@@ -91,7 +98,7 @@ class _Tally:
             self.parts[key] = _Part(own, *power.bounds(key, own, self.precision))
         errs = None if bare is None else max(bare.values(), default=0.0)
         self.result = Result(runtime.name, FAILED, error=0.0, worst=first, bare=errs, precision=self.precision)
-        self.agreed, self.asked = 0, 0
+        self.agreed, self.asked, self.answered = 0, 0, list[tuple[Case, Outputs]]()
         self.unsplit = "nothing of it is compared on golden samples" if between else ""
 
     def add(self, case: Case, got: Outputs) -> None:
@@ -109,6 +116,8 @@ class _Tally:
         if case.name in self.between:
             self._split(case, got)
         self._count_rows(got, case)
+        if len(self.answered) < ASKED:
+            self.answered.append((case, got))
         right, of = top1(got, case, self.power.parts)
         self.agreed, self.asked = self.agreed + right, self.asked + of
         self.result = replace(self.result, pictures=self.result.pictures + len(case.pictures))

@@ -65,7 +65,8 @@ class Power:
     room: as much, where the files may have other roundings than the reference; 0 where their steps give the correctly rounded values. A
     runtime that is off by more than its tolerance is judged by a tolerance that is so much larger.  precision: of the files; "float32" in
     older reports.  rows: what outputs list in an order that nothing defines.  numbers: by output, in how many inputs the number of its
-    rows was not compared; neither is in older reports."""
+    rows was not compared; neither is in older reports.  borderline: by output whose number of rows a few roundings decide in some inputs,
+    how many rows may be there or not, those that nobody expects among them; all others were found and compared; {} in older reports."""
 
     scale: Mapping[str, float]
     bare_error: float
@@ -87,6 +88,7 @@ class Power:
     precision: str = "float32"
     rows: tuple[Rows, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict)
+    borderline: Mapping[str, int] = field(default_factory=dict)
     slacks: Mapping[str, float] = field(default_factory=dict)
     shift_measured: bool = True
 

@@ -38,7 +38,8 @@ class Result:
     runtime, fed with the reference's ready values; None where it was not run.  tolerance: what this runtime may err by.  parts: these three
     in each part of the outputs, of which they are the largest here; {} in older reports, and where the runtime did not run.
     precision: that it was judged in.  hidden: the known mistakes that its noise there would have hidden, where it passed nonetheless.
-    moved: how many of the `rows` that outputs list stood elsewhere than the reference's, where nothing defines their order."""
+    moved: how many of the `rows` that outputs list stood elsewhere than the reference's, where nothing defines their order.
+    explained: the mistakes in its input, by name, to which the original answers what this runtime did; () where none was found."""
 
     runtime: str
     verdict: str
@@ -55,6 +56,7 @@ class Result:
     hidden: tuple[str, ...] = ()
     moved: int = 0
     rows: int = 0
+    explained: tuple[str, ...] = ()
 
     def bare_of(self, part: str) -> float:
         """What the bare network errs by in this part; in older reports in all of them."""
@@ -69,7 +71,9 @@ class Result:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Result":
         parts = {key: PartResult.from_json(part) for key, part in data.get("parts", {}).items()}
-        return Result(**(dict(data) | {"parts": parts, "hidden": tuple(data.get("hidden", ()))}))
+        return Result(
+            **(dict(data) | {"parts": parts, "hidden": tuple(data.get("hidden", ())), "explained": tuple(data.get("explained", ()))})
+        )
 
 
 @dataclass(frozen=True)

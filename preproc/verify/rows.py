@@ -1,5 +1,6 @@
 """Outputs that list rows in an order that nothing defines: which row of an answer is which of the reference's."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +30,7 @@ class Rows:
         """(entries, rows, values of a row), of the output's values."""
         axis = self.axes[name]
         moved = np.moveaxis(values, axis, 1) if axis else values[None]
-        return moved.reshape(*moved.shape[:2], -1)
+        return moved.reshape(*moved.shape[:2], math.prod(moved.shape[2:]))
 
     def back(self, name: str, laid: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
         """What was laid out, in the shape of `like`."""
@@ -48,6 +49,13 @@ class Listed:
     expected: NDArray[Any]
     units: NDArray[np.float64]
     resolved: NDArray[np.bool_]
+
+    def put(self, found: NDArray[np.int64]) -> NDArray[Any]:
+        """What was got, its rows in these places; -1: what is expected."""
+        if not self.got.shape[1]:
+            return self.expected
+        there = np.take_along_axis(self.got, np.maximum(found, 0)[:, :, None], axis=1)
+        return np.where((found < 0)[:, :, None], self.expected, there) if (found < 0).any() else there
 
     def apart(self, entry: int, rows: NDArray[np.int64], got: NDArray[np.int64]) -> NDArray[np.float64]:
         """How far these rows of what is expected are from those of what was got, as far as the two can be broadcast."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..oracle import drawn, is_fast, reference, rounded_otherwise
-from ..steps import Step
-from .cases import Case, Truth, divided
+from ..steps import Step, divided
+from .cases import Case, Truth
 from .difference import movements
 from .parts import Part
 

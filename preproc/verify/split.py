@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .arranging import arranged
 from .cases import Case
-from .difference import differences, nothing_left
+from .difference import differences
 from .parts import Part
 from .runtimes import Outputs
 
@@ -41,12 +42,12 @@ class Between:
         """By part of the case, but for those of which nothing is compared: a NonMaxSuppression whose number of rows is luck. Raises
         VerificationError as differences() does, where an answer in between lists another number of rows."""
         weights = differences(self.narrowed, case, parts)
-        handling = differences(self.handled, _after(case, self.narrowed), parts)
-        rest = differences(got, _after(case, self.handled), parts)
+        handling = differences(self.handled, _after(case, self.narrowed, parts), parts)
+        rest = differences(got, _after(case, self.handled, parts), parts)
         error = differences(got, case, parts)
-        compared = [key for key in weights if not nothing_left(case.unresolved.get(parts[key].output))]
+        compared = [key for key in weights if not case.is_open(parts[key].output)]
         return {key: Split(handling[key], weights[key], rest[key], error[key]) for key in compared}
 
 
-def _after(case: Case, answer: Outputs) -> Case:
-    return Case(case.name, case.pixels, answer, unresolved=case.unresolved)
+def _after(case: Case, answer: Outputs, parts: Mapping[str, Part]) -> Case:
+    return Case(case.name, case.pixels, arranged(answer, case, parts).whole, unresolved=case.unresolved)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arranging import arranged
 from .cases import Case, Given, Truth
-from .difference import arranged, differences
+from .difference import differences
 from .parts import Part
 from .precision import LEAST, rules_of
 from .runtimes import Outputs
@@ -67,8 +68,9 @@ def unresolved_together(cases: Sequence[Case], names: Sequence[str]) -> dict[str
 
 
 def _mask(case: Case, name: str) -> NDArray[np.bool_]:
-    shape = case.expected[name].shape
-    return np.array(np.broadcast_to(case.unresolved.get(name, np.array(False)), shape))
+    """Of an output whose number of rows is open, nothing: it has not one for each picture."""
+    mask = np.array(True) if case.open_rows(name) else case.unresolved.get(name, np.array(False))
+    return np.array(np.broadcast_to(mask, case.expected[name].shape))
 
 
 def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any] | None:

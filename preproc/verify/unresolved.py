@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..host import Progress, paced, silent
+from .arranging import arranged, lined_up
 from .cases import Answers, Case
-from .difference import arranged
 from .parts import Part, is_exact
 from .precision import LEAST, UNITS, rules_of
 
@@ -37,7 +37,8 @@ def with_unresolved(
     precision: str = "float32",
     progress: Progress = silent,
 ) -> list[Case]:
-    """The cases, those whose ready tensor is known with what a change of it by the roundings of the steps moves in the original.
+    """The cases, those whose ready tensor is known with what a change of it by the roundings of the steps moves in the original. Of an
+    output that has another number of rows then, those rows that come or go are unresolved, and one more may come.
 
     by: how large these are, relative to the largest ready value.  precision: of the files; in a lower one a few roundings of its own are
     larger.
@@ -55,15 +56,25 @@ def _unresolved(
 ) -> dict[str, NDArray[np.bool_]]:
     expected, case = case.expected, replace(case, unresolved={})
     found = {name: np.zeros(values.shape, bool) for name, values in expected.items()}
-    rows = set[str]()
+    others, whole = dict[str, tuple[int, int]](), set[str]()
     for neighbour in _neighbours(ready, by):
         got = truth(neighbour)
-        rows |= {name for name, values in expected.items() if got[name].shape != values.shape}
+        lists = lined_up(got, case, parts)
+        whole |= {name for name, values in expected.items() if got[name].shape != values.shape and name not in lists}
+        for name, each in lists.items():
+            found[name] |= each.missing
+            axis, most_others = others.get(name, (each.axis, 1))
+            whole |= {name} if axis != each.axis else set()
+            others[name] = axis, max(most_others, each.more)
         for view in arranged(got, case, parts).views:
-            for part in (part for part in parts.values() if part.output not in rows):
-                values, other = (part.of(each[part.output]) for each in (expected, view))
+            there = {**view, **{name: each.values for name, each in lists.items()}}
+            for part in (part for part in parts.values() if part.output not in whole):
+                values, other = (part.of(each[part.output]) for each in (expected, there))
                 found[part.output][part.index()] |= other != values if is_exact(values) else np.abs(other - values) > most * part.scale
-    found |= {name: np.array(True) for name in rows}
+    for name, (axis, more) in others.items():
+        further = [(0, more if at == axis else 0) for at in range(found[name].ndim)]
+        found[name] = np.pad(found[name], further, constant_values=True)
+    found |= {name: np.array(True) for name in whole}
     return {name: mask for name, mask in found.items() if mask.any()}
 
 

@@ -51,21 +51,22 @@ class Group:
     weight: int = 1
 
 
-def _later(name: str) -> Call:
-    """A group of tests.bench.on_device, which imports torch."""
+def _later(kind: str, name: str) -> Call:
+    """A group of tests.bench.proofs or tests.bench.figures, which import torch."""
 
     def call(device: str, quick: bool) -> Iterator[Entry]:
-        module = importlib.import_module("tests.bench.on_device")
+        module = importlib.import_module(f"tests.bench.{kind}")
         found: Iterator[Entry] = getattr(module, name)(module.Device(device, quick))
         return found
 
     return call
 
 
-_PROOFS = {"cuda_tests": 1, "digits": 1, "pipeline_fast": 1, "pipeline_exact": 1, "resnet50": 2, "vit_b_16": 3}
-_TIMED = ("end_to_end_ort", "end_to_end_torch", "alone_onnx", "alone_torch", "compiled")
-GROUPS = {name: Group(_later(name), weight=weight) for name, weight in _PROOFS.items()}
-GROUPS |= {name: Group(_later(name), timed=True) for name in _TIMED}
+_PROOFS = {"cuda_tests": 1, "digits": 1, "digits_lower": 1, "resnet18_half": 1, "pipeline_fast": 1, "pipeline_exact": 1}
+_PROOFS |= {"resnet50": 2, "vit_b_16": 3}
+_TIMED = ("end_to_end_ort", "end_to_end_torch", "lower_precision", "alone_onnx", "alone_torch", "compiled")
+GROUPS = {name: Group(_later("proofs", name), weight=weight) for name, weight in _PROOFS.items()}
+GROUPS |= {name: Group(_later("figures", name), timed=True) for name in _TIMED}
 
 
 class Document:

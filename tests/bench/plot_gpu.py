@@ -72,7 +72,15 @@ def draw(document: dict, path: Path) -> None:
 
 def tables(document: dict) -> str:
     """The page's part, in Markdown."""
-    parts = [_source(document), sentence(document), _speed(document), _bundles(document), *_alone(document), _resize(document)]
+    parts = [
+        _source(document),
+        sentence(document),
+        _speed(document),
+        _bundles(document),
+        *_alone(document),
+        _resize(document),
+        *_lower(document),
+    ]
     return "\n\n".join(part for part in (*parts, _wrong(document)) if part) + "\n"
 
 
@@ -167,6 +175,22 @@ def _resize(document: dict) -> str:
     lines = ["| resize of uint8 pictures |" + "".join(f" {kind} |" for kind in kinds), "|---|" + "--:|" * len(kinds)]
     lines += [f"| {name} |" + "".join(f" {row.get(kind, '')} |" for kind in kinds) for name, row in rows.items()]
     return _unless_empty(lines)
+
+
+def _lower(document: dict) -> Iterator[str]:
+    """Lower precisions: errors against float64, and the time of each batch over float32's."""
+    for title, errors in document["figures"].items():
+        if not title.startswith("lower precision: ") or not errors:
+            continue
+        name = title.removesuffix(": errors")
+        times = {key.rpartition(": ")[2]: table for key, table in document["tables"].items() if key.startswith(f"{name}: batch ")}
+        heads = ["first convolution", "its border", "logits", "top-1", *(f"{batch}, over float32" for batch in times)]
+        lines = [f"| {name} |" + "".join(f" {head} |" for head in heads), "|---|" + "--:|" * len(heads)]
+        for by, row in errors.items():
+            cells = [f"{row[part]:.1e}" if part in row else "" for part in ("inside", "border", "logits")] + [f"{row['top-1']:.1%}"]
+            cells += [_round(table[by]["median"], 2) if by in table else "" for table in times.values()]
+            lines.append(f"| {by} |" + "".join(f" {cell} |" for cell in cells))
+        yield "\n".join(lines)
 
 
 def _off(off: dict[str, Any] | None) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from preproc.stats import compute_stats
-from preproc.stats.counting import run_chunk
+from preproc.stats.counting import begun
 from preproc.stats.places import find
 from tests.bench.measure import Ratio, ratios
 from tests.conftest import ROOT
@@ -21,9 +21,9 @@ PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 TO_TENSOR = v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)])
 PEAK = """
 import pathlib, re, sys
-from preproc.stats.counting import run_chunk
+from preproc.stats.counting import begun
 from preproc.stats.places import find
-run_chunk([place.to_json() for place in find([sys.argv[1]]).places], None)
+begun({"color": None, "frames": "all"})([place.to_json() for place in find([sys.argv[1]]).places])
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024)
 """
 DASK = """
@@ -70,7 +70,7 @@ def throughput(number: int = 200) -> dict[str, Ratio]:
         chunk = [place.to_json() for place in find([folder]).places]
         calls = {
             "decoding alone": lambda: decode(paths),
-            "preproc stats, one process": lambda: run_chunk(chunk, None),
+            "preproc stats, one process": lambda: begun({"color": None, "frames": "all"})(chunk),
             "torchvision, mean and std of each": lambda: usual(paths),
         }
         return ratios(calls, peer="decoding alone", rounds=15, seconds=30)

@@ -7,7 +7,7 @@ import pytest
 
 from preproc.verify import Power, Report, Result
 from preproc.verify.power import Control
-from tests.bench import gpu, on_device, plot, plot_gpu
+from tests.bench import device, figures, gpu, plot, plot_gpu, proofs
 from tests.conftest import ROOT
 
 FAKES = """
@@ -89,7 +89,8 @@ def test_a_group_that_hangs_is_cut_off_and_the_run_is_not_complete(fakes, monkey
     written = []
     real = gpu.Document.write
     monkeypatch.setattr(gpu.Document, "write", lambda self: (real(self), written.append(json.loads(self.path.read_text()))))
-    monkeypatch.setattr(gpu, "FIGURES", 12.0 + gpu.GRACE)
+    monkeypatch.setattr(gpu, "GRACE", 1.0)  # where nothing heeds SIGINT, as in the background of a shell, it is waited for
+    monkeypatch.setattr(gpu, "FIGURES", 13.0)
     assert gpu.main(["--device", "cpu", "--out", str(fakes), "hangs", "right"]) == 1
     document = written[-1]
     assert not document["complete"]
@@ -104,15 +105,15 @@ def test_everything_right_is_exit_0(fakes):
 
 
 def test_a_real_group_on_the_cpu(tmp_path):
-    entries = list(on_device.alone_torch(on_device.Device("cpu", quick=True)))
+    entries = list(figures.alone_torch(device.Device("cpu", quick=True)))
     document = gpu.Document(tmp_path / "gpu.json", {})
     for entry in entries:
         document.add(*entry)
         assert list(gpu._lines(*entry))
     data = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
     assert not data["failures"]
-    assert f"{on_device.NORMALIZATION}, torch" in data["tables"]
-    assert f"{on_device.LRN}, torch" in data["tables"]
+    assert f"{figures.NORMALIZATION}, torch" in data["tables"]
+    assert f"{figures.LRN}, torch" in data["tables"]
     assert all(row["seconds"] > 0 for table in data["tables"].values() for row in table.values())
     (off,) = [value for title, value in data["figures"].items() if title.startswith("resize, bicubic") and title.endswith("off by")]
     assert off["ours, exact"] == {"levels": 0, "share": 0}
@@ -122,6 +123,18 @@ def test_a_real_group_on_the_cpu(tmp_path):
     for row in ("torchvision v2", "collapsed, eager", "torch.nn", "torch, 2 pictures of 96x128 to 25x34: ours, exact"):
         assert f"\n| {row} | " in told
     assert "bare" not in told
+
+
+def test_lower_precisions_have_a_table_with_what_was_reached():
+    title = "lower precision: resnet18, ort-cuda"
+    row = {"median": 0.5, "low": 0.4, "high": 0.6, "seconds": 0.001}
+    document = {
+        "figures": {f"{title}: errors": {"preproc, float16": {"inside": 3e-4, "logits": 5e-3, "top-1": 1.0}}},
+        "tables": {f"{title}: batch 8": {"preproc, float16": row}},
+    }
+    (told,) = plot_gpu._lower(document)
+    assert told.splitlines()[0] == f"| {title} | first convolution | its border | logits | top-1 | batch 8, over float32 |"
+    assert told.splitlines()[2] == "| preproc, float16 | 3.0e-04 |  | 5.0e-03 | 100.0% | 0.50 |"
 
 
 @pytest.fixture
@@ -151,9 +164,7 @@ def test_a_row_that_cannot_run_is_told_and_the_others_are_timed():
     def broken():
         raise RuntimeError("no kernel\nfor that")
 
-    entries = list(
-        on_device.table("t", {"peer": lambda: lambda: None, "broken": broken}, on_device.Device("cpu", True), peer="peer", seconds=1)
-    )
+    entries = list(device.table("t", {"peer": lambda: lambda: None, "broken": broken}, device.Device("cpu", True), peer="peer", seconds=1))
     assert entries[0] == ("failures", "t: broken", "RuntimeError: no kernel")
     assert entries[1][2].keys() == {"peer"}
 
@@ -172,25 +183,25 @@ def test_a_runtime_of_the_device_that_did_not_pass_is_a_failure(tmp_path, monkey
     power = Power({"y": 1.0}, 1e-7, 1e-6, (Control("channels swapped", 1.0),), None)
     report = Report("m", "x", "yes", power, (Result("ort-cpu", "passed"), Result("ort-cuda", verdict, "because")))
     bundle = type("Bundle", (), {"report": report, "manifest": {"files": {"model.onnx": {"sha256": "abc"}, "golden/a": {"sha256": "d"}}}})
-    recipe = on_device._random("resnet50")
+    recipe = proofs._random("resnet50")
     if weights != "random":
-        recipe = on_device.replace(recipe, backbone={"weights": weights})
-    monkeypatch.setattr(on_device, "export_bundle", lambda *_, **__: bundle)
-    entries = list(on_device.parity("m", recipe, tmp_path, on_device.Device("cuda")))
+        recipe = proofs.replace(recipe, backbone={"weights": weights})
+    monkeypatch.setattr(proofs, "export_bundle", lambda *_, **__: bundle)
+    entries = list(proofs.parity("m", recipe, tmp_path, device.Device("cuda")))
     assert entries[0] == ("bundles", "m", {"sha256": {"model.onnx": "abc"}, "report": report.to_json()})
     assert [title for section, title, _ in entries[1:] if section == "failures"] == (["m: ort-cuda"] if wrong else [])
 
 
 def test_a_bundle_that_is_refused_leaves_its_report(tmp_path, monkeypatch):
     power = Power({"y": 1.0}, 1e-7, 1e-6, (), None)
-    error = on_device.VerificationError("expected every runtime to compute what the reference does, got that; nothing was published")
+    error = proofs.VerificationError("expected every runtime to compute what the reference does, got that; nothing was published")
     error.report = Report("m", "x", "yes", power, (Result("ort-cuda", "failed", "because"),))
 
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr(on_device, "export_bundle", refuse)
-    entries = list(on_device.parity("m", on_device._random("resnet50"), tmp_path, on_device.Device("cuda")))
+    monkeypatch.setattr(proofs, "export_bundle", refuse)
+    entries = list(proofs.parity("m", proofs._random("resnet50"), tmp_path, device.Device("cuda")))
     assert [entry[:2] for entry in entries] == [("failures", "m"), ("bundles", "m"), ("failures", "m: ort-cuda")]
 
 

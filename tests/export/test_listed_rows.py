@@ -3,7 +3,9 @@
 import shutil
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from preproc import graph
 from preproc.bundle import contract, open_bundle
@@ -99,3 +101,46 @@ def test_where_the_order_is_defined_it_is_compared(judged, bundles, monkeypatch)
     monkeypatch.setattr(graph, "listed", lambda *_: [])
     options = {"recipe": bundles["nms"].folder.parent / "nms.onnx"}
     assert judged("nms", in_order(OUTPUTS, OTHERWISE, 0), **options).verdict == "failed"
+
+
+def threshold(value):
+    """A change of the score from which on boxes are listed."""
+
+    def change(model):
+        (least,) = [held for held in model.graph.initializer if held.name == "least"]
+        least.CopyFrom(numpy_helper.from_array(np.float32([value]), "least"))
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def on_the_line(bundles, tmp_path_factory):
+    """A detector whose threshold is the lowest score of a golden sample, but for roundings; and that score."""
+    folder = tmp_path_factory.mktemp("line")
+    lowest = min(float(sample.expected["scores"].min()) for sample in bundles["nms"].golden() if len(sample.expected["scores"]) > 1)
+    model = onnx.load(detector(folder, "nms"))
+    threshold(lowest)(model)
+    onnx.save(model, folder / "line.onnx")
+    return put(folder / "line.onnx", folder / "line-out"), lowest
+
+
+def test_a_box_at_the_threshold_comes_and_goes_and_all_others_are_compared(on_the_line, tmp_path):
+    bundle, lowest = on_the_line
+    found = of_ort(bundle.report)
+    assert found.verdict == "passed", found.reason
+    assert bundle.report.power.numbers == {}
+    assert set(bundle.report.power.borderline) == set(OUTPUTS)
+    assert 1 <= bundle.report.power.borderline["labels"] < bundle.report.power.values["labels"] / 10
+    verdicts = {}
+    for name, change in {
+        "one rounding more": threshold(np.nextafter(np.float32(lowest), 1)),
+        "one rounding less": threshold(np.nextafter(np.float32(lowest), 0)),
+        "fewer boxes": threshold(lowest + 0.02),
+        "more boxes": threshold(lowest - 0.02),
+        "other boxes": behind("boxes", "Mul", np.float32(1.001)),
+        "other scores": in_order(["scores"], OTHERWISE, 0),
+        "a box twice": in_order(OUTPUTS, DOUBLED, 0),
+    }.items():
+        shutil.copytree(bundle.folder, tmp_path / name)
+        verdicts[name] = of_ort(verify_bundle(damaged(open_bundle(tmp_path / name), change), runtimes=["ort-cpu"])).verdict
+    assert verdicts == {name: "passed" if "rounding" in name else "failed" for name in verdicts}

@@ -74,6 +74,31 @@ def test_another_precision_than_the_files_is_refused(tmp_path):
         file_job(load_recipe(tmp_path / "m.toml"), graph.load(file))
 
 
+def test_a_file_in_float32_may_be_multiplied_in_tf32(tmp_path):
+    """No CPU does: there it is judged as float32; tests/test_cuda.py has the rest."""
+    bundle = put(hand_made(tmp_path), tmp_path / "out", precision="tf32")
+    assert (bundle.contract["precision"], bundle.contract["tf32"]) == ("tf32", True)
+    for report in (bundle.report, verify_bundle(bundle.folder, runtimes=["ort-cpu"])):
+        result = ran(report)["ort-cpu"]
+        assert (report.tf32, result.verdict, result.precision) == (True, "passed", "float32")
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "message"),
+    [
+        ("FLOAT16", "tf32", "precision: expected float16, in which the file computes .* got tf32"),
+        ("FLOAT16", "float32", "precision: expected float16, in which the file computes .* got float32"),
+        ("FLOAT", "float16", "precision: expected float32, in which the file computes .* got float16"),
+        ("FLOAT", "fp32", "precision: expected one of .* did you mean 'float32'"),
+    ],
+)
+def test_attaching_changes_no_files_precision(tmp_path, own, asked, message):
+    file = hand_made(tmp_path, dtype=getattr(TensorProto, own))
+    with pytest.raises(RecipeError, match=message):
+        put(file, tmp_path / "out", precision=asked)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_network_in_python_is_narrowed_and_judged_so(tmp_path):
     """In TorchScript; and again, whatever its recipe says: here it has none."""
     net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))

@@ -8,8 +8,9 @@ from torch import nn
 from preproc.bundle import open_bundle, to_recipe
 from preproc.errors import PreprocError
 from preproc.export import export_bundle, exporter, verify_bundle
+from preproc.export.resolving import in_precision
 from preproc.layers import ChannelAffine, FromPixels, Normalize, Pipeline, Rescale, Standardize, prepend
-from preproc.sources import load_recipe
+from preproc.sources import load_recipe, replace
 from preproc.verify.runtimes import load_torchscript
 from tests.commands import run
 from tests.conftest import ROOT
@@ -131,6 +132,13 @@ def test_the_command_takes_the_recipes_place(tmp_path):
     assert done.returncode == 1
     assert "did you mean 'float16'? [unknown-choice]" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("precision", "outputs"), [("float32", "float32"), ("tf32", "float32"), ("bfloat16", "bfloat16")])
+def test_outputs_in_the_networks_own_precision_follow_it(precision, outputs):
+    recipe = replace(DIGITS, export={"precision": "float16", "outputs_precision": "float16"})
+    assert in_precision(recipe, precision).export.outputs_precision == outputs
+    assert in_precision(DIGITS, "float16").export.outputs_precision == "float32"
 
 
 def test_weights_that_overflow_are_refused_before_anything_is_written(tmp_path):

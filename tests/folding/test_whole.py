@@ -116,9 +116,21 @@ def test_what_cannot_be_whole_is_refused_by_name(affine, readers, reason):
         plan_for(readers, affine, lambda channels: [reader_of(channels, 0.0) for _ in readers], whole="each")
 
 
-def test_a_grouped_convolution_reads_no_appended_channel():
-    with pytest.raises(NotFoldableError, match="grouped convolution"):
-        folded(np.ones((3, 1, 3, 3)), None, IMAGENET, 0.0, groups=3, whole="each")
+@pytest.mark.parametrize("affine", [IMAGENET, GRAY], ids=["three", "grey"])
+def test_groups_become_one_that_reads_the_appended_channel(rng, affine):
+    x = rng.integers(0, 256, (2, affine.channels_in, 9, 8)).astype(np.float64)
+    weight, options = rng.normal(size=(6, 1, 3, 3)), {"padding": (1, 1), "pad": 0.0}
+    plan, *new = folded(weight, None, affine, 0.0, groups=3, whole="each")
+    want = conv(apply(affine, x), weight, None, groups=3, **options)
+    got = conv(left_at_run_time(x, plan), *new, **options)
+    assert np.abs(got - want).max() <= 1e-9 * np.abs(want).max()
+
+
+def test_groups_of_many_channels_read_no_appended_channel():
+    """As many times the work."""
+    many = Affine.diagonal(np.full(16, 1 / 255), np.full(16, -0.45))
+    with pytest.raises(NotFoldableError, match=r"in 16 groups cannot read an appended .* of 17 channels, which is done of up to 16"):
+        folded(np.ones((16, 1, 3, 3)), None, many, 0.0, groups=16, whole="each")
 
 
 def half(values):

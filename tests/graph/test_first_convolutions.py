@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preproc import graph
+from preproc.errors import NotFoldableError
 from preproc.oracle import reference
 from tests.folding.mistakes import as_unpadded
 from tests.graph.models import doubled, imagenet, model, node, pixels, spec
@@ -95,8 +96,6 @@ def of_product(name):
 @pytest.mark.parametrize("color", ["BGR", "RGBA", "GRAY"])
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_a_product_by_letters_folds_exactly(name, color):
-    if color != "BGR" and "patches" in name:  # the number of channels is written in a shape
-        return
     rank = 5 if name == "to two axes" else 3 if name == "to none" else 4
     error, done = difference(*of_product(name), color, rank=rank)
     assert error <= 1e-9
@@ -128,6 +127,16 @@ def test_a_stack_of_one_matrix_is_a_matrix(weight):
     constants |= {"zero": np.array([0]), "two": np.array([2])}
     error, done = difference(nodes, constants, rank=max(weight.ndim, 3))
     assert (error <= 1e-9, done.form) == (True, "cast")
+
+
+@pytest.mark.parametrize("times", [0.5, 2, 3])
+def test_a_matrix_that_is_larger_or_smaller_by_a_whole_factor_is_not_reshaped(times):
+    """It is one for pictures of another size, whose numbers divide evenly."""
+    numbers = int(3 * np.prod(SIZE) * times)
+    for op, weight, options in (("MatMul", (numbers, 5), {}), ("Gemm", (5, numbers), {"transB": 1})):
+        made = model([node("Flatten", "x", "f"), node(op, "f w", "y", **options)], {"w": np.ones(weight)}, rank=2)
+        with pytest.raises(NotFoldableError, match=f"sums over {numbers} numbers, and the picture has {3 * np.prod(SIZE)} there"):
+            graph.attach(made, imagenet(), spec(size=SIZE), fold="require")
 
 
 REFUSED = {

@@ -51,6 +51,7 @@ FILES = {
     "float32 outside": keeping_io,
     "float32 outside and in the first convolution": lambda: keeping_io(FLOAT),
     "not padded": lambda: model([conv(bias="b")], {"w": W, "b": W[:, 0, 0, 0]}),
+    "in groups": lambda: model([conv(bias="b", group=3, **PAD1)], {"w": W[:3, :1], "b": W[:3, 0, 0, 0]}),
     "in patches": lambda: model([SPACE_TO_DEPTH, conv(source="f", **PAD1)], {"w": np.tile(W, (1, 4, 1, 1))}),
     "mapped again in front": lambda: model(
         [node("Mul", "x two", "t"), node("Sub", "t one", "s"), conv(source="s", **PAD1)],

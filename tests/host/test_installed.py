@@ -44,7 +44,7 @@ def run(site, *arguments, cwd):
 
 
 def test_anywhere_the_embedded_recipe_is_exported_and_verified(site, tmp_path):
-    assert "export/digits: published" in run(site, "export", "digits", "--format", "onnx", cwd=tmp_path)
+    assert "export/digits: published" in run(site, "export", "digits", "--format", "torchscript", cwd=tmp_path)
     (tmp_path / "moved").mkdir()
     (tmp_path / "export" / "digits").rename(tmp_path / "moved" / "digits")
     assert "float64 reference, 12 inputs" in run(site, "verify", "moved/digits", cwd=tmp_path)  # by the recipe that is installed

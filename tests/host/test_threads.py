@@ -75,6 +75,14 @@ def test_torch_that_is_imported_already_follows():
         os.environ.update(environment)
 
 
+@pytest.mark.skipif("PYTEST_XDIST_WORKER_COUNT" not in os.environ, reason="there is one worker, which has all cores")
+def test_the_workers_of_the_tests_share_the_cores():
+    import torch
+
+    assert torch.get_num_threads() == threads.asked()
+    assert os.environ["OMP_WAIT_POLICY"]
+
+
 @pytest.mark.parametrize(("value", "count"), [(None, 0), ("", 0), ("4", 4), (" 8 , 2", 8), ("many", 0)])
 def test_onnxruntimes_threads(monkeypatch, value, count, exported):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -43,10 +43,18 @@ def test_broken_pictures_fail_the_command_unless_allowed(tmp_path):
         (["models", "--workers", "0"], "expected at least one worker"),
         (["models", "--sample", "lots"], "--sample: expected a number of files or a percentage"),
         (["README.md", "-o", "/nowhere/s.json"], "/nowhere"),
-        (["pyproject.toml", "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9"], "expected a dask scheduler at tcp://127.0.0.1:9"),
         (["constraints.json"], "expected a stats.json"),
     ],
 )
 def test_a_users_mistake_is_one_line(arguments, message):
     done = run("stats", *arguments, check=1)
     assert message in done.stderr
+
+
+def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch):
+    """dask asks again until its time is over; here that is a second."""
+    distributed = pytest.importorskip("distributed")
+    real = distributed.Client
+    monkeypatch.setattr(distributed, "Client", lambda where, **_: real(where, timeout="1s"))
+    done = run("stats", "pyproject.toml", "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9", check=1)
+    assert "expected a dask scheduler at tcp://127.0.0.1:9, got: " in done.stderr

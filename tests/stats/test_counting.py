@@ -152,10 +152,10 @@ def test_memory_is_bounded_whatever_a_tar_holds(tmp_path):
             archive.addfile(entry, io.BytesIO(noise))
     code = f"""
 import pathlib, re
-from preproc.stats.counting import run_chunk
+from preproc.stats.counting import begun
 from preproc.stats.places import chunks, find
-(chunk,) = chunks(find([{str(tmp_path / "t.tar.gz")!r}]).places)
-result = run_chunk([place.to_json() for place in chunk], None)
+(chunk,) = chunks(find([{str(tmp_path / "t.tar.gz")!r}]).places, 99)
+result = begun({{"color": None, "frames": "all"}})([place.to_json() for place in chunk])
 assert result["accumulator"]["RGB"]["images"] == 50, result["broken"]
 print(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 """

@@ -12,8 +12,8 @@ import pytest
 
 import preproc
 from preproc.errors import PreprocError
+from preproc.host.engines import choice, local
 from preproc.stats import Stats, StatsInterruptedError, compute, compute_stats
-from preproc.stats.engines import choice, local
 from tests.conftest import ROOT
 from tests.stats.making import of_array, pictures, run, save_all, total
 
@@ -28,7 +28,7 @@ def test_workers_and_chunks_do_not_change_a_bit(folder, expected, monkeypatch, w
 def alive(*, beside=()):
     """The workers; beside those of these pids, which may be dead and not yet waited for."""
     children = [child for child in psutil.Process().children(recursive=True) if child.pid not in beside]
-    return [child for child in children if any("preproc.stats.counting.worker" in word for word in child.cmdline())]
+    return [child for child in children if any("preproc.host.engines.worker" in word for word in child.cmdline())]
 
 
 def test_a_killed_worker_costs_nothing_but_time(folder, expected, monkeypatch):
@@ -49,7 +49,8 @@ def test_a_killed_worker_costs_nothing_but_time(folder, expected, monkeypatch):
 
 DEADLY = """
 import os
-from preproc.stats.counting import chunk, worker
+from preproc.host.engines import worker
+from preproc.stats.counting import chunk
 real = chunk.count_file
 chunk.count_file = lambda data, **options: os._exit(1) if str(data).endswith("007.png") else real(data, **options)
 worker.main()
@@ -61,7 +62,7 @@ def test_a_picture_that_decoders_die_of_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "PROGRAM", DEADLY)
     stats = compute_stats(save_all(tmp_path / "p", arrays), workers=2)
     assert stats.broken == (
-        (str(tmp_path / "p" / "007.png"), "expected a picture that can be decoded, got one that the decoder died of, twice"),
+        (str(tmp_path / "p" / "007.png"), "expected a picture that can be decoded, got one that a worker process died of, twice"),
     )
     assert stats.accumulator.to_bytes() == total([of_array(array) for number, array in enumerate(arrays) if number != 7]).to_bytes()
 
@@ -71,7 +72,7 @@ def test_dask_gives_the_same_bytes_though_a_worker_is_killed(folder, expected):
     code = f"""
 import os, signal, psutil
 from preproc.stats import compute_stats
-from preproc.stats.engines import choice
+from preproc.host.engines import choice
 
 def kill(done, total, killed=[]):
     if not killed:
@@ -92,16 +93,16 @@ INTERRUPTED = """
 import os, signal, sys, time
 from preproc.stats import compute
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, as these tests may be, are born ignoring it
-real = compute.count_places
+real = compute.perform
 
-def count_places(*arguments, **options):
+def perform(*arguments, **options):
     for number, found in enumerate(real(*arguments, **options)):
         yield found
         if number == 1:
             os.killpg(0, signal.SIGINT)  # as a terminal does
             time.sleep(20)
 
-compute.count_places = count_places
+compute.perform = perform
 from preproc.cli import main
 main()
 """

@@ -14,8 +14,7 @@ ROOM = Path(stats.__file__).parent
 ORDER = [
     "sums: kinds over_images histogram moments accumulator",
     "places: place archives remote search selection reading",
-    "counting: picture file chunk worker",
-    "engines: walk local cluster choice",
+    "counting: picture file chunk",
     "summary stats earlier in_python compute comparison",
     "output: progress tables advice plots normalized report keeping",
 ]
@@ -47,7 +46,7 @@ def test_a_module_imports_only_what_stands_before_it():
     assert set(names) == set(rank)
     wrong = [f"{name} imports {other}" for name, file in names.items() for other in imported(file) if rank[other] >= rank[name]]
     assert not wrong
-    assert list(imported(names["engines.walk"])) == ["counting", "places"]
+    assert list(imported(names["earlier"])) == ["places", "stats", "sums"]
 
 
 @pytest.mark.parametrize(

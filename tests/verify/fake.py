@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from preproc.verify import Case, Part, Power, Report, Result
+from preproc.steps import FromPixels, Rescale
+from preproc.verify import Case, Part, Power, Report, Result, make_cases
 from preproc.verify.power import Control
 from preproc.verify.rows import Rows
 from preproc.verify.runtimes import Runtime
@@ -46,3 +47,25 @@ LISTED = dataclasses.replace(
 )
 LISTING = Report("m", "x", "yes", LISTED, (Result("ort-cpu", "passed", moved=2, rows=40),))
 """Boxes and scores of rows that are sorted by the scores."""
+
+
+class Answers:
+    """A backbone of a few pixels, told as a function."""
+
+    mixed = untouched = frozenset()
+
+    def __init__(self, function, *, per_picture=False):
+        self.function, self.per_picture, self.asked = function, per_picture, []
+
+    def __call__(self, x):
+        self.asked.append(len(x))
+        return {"y": self.function(x)}
+
+    def others(self, batch):  # noqa: ARG002
+        return {}
+
+
+def made_of(truth, count=3):
+    rng = np.random.default_rng(1)
+    pictures = [(f"p{number}", rng.integers(0, 256, (1, 4, 4, 3), dtype=np.uint8)) for number in range(count)]
+    return make_cases((FromPixels(layout="NHWC", color="RGB", to="RGB"), Rescale()), truth, pictures)[0]

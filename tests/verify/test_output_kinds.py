@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from preproc.errors import VerificationError
-from preproc.steps import FromPixels, Rescale
-from preproc.verify import Case, Control, Part, Power, Report, Result, agree, judge, make_cases, parts_of
+from preproc.verify import Case, Control, Part, Power, Report, Result, agree, judge, parts_of
 from preproc.verify.controls import _resolution as resolution
 from preproc.verify.difference import differences, movements
 from preproc.verify.power import SHIFT
 from preproc.verify.together import unresolved_together
 from preproc.verify.unresolved import has_ties
 from tests.conftest import ROOT
-from tests.verify.fake import CASES, EXPECTED, POWER, Fake
+from tests.verify.fake import CASES, EXPECTED, POWER, Answers, Fake, made_of
 
 PIXELS = np.zeros((1, 2, 2, 3), np.uint8)
 
@@ -149,28 +148,6 @@ def test_a_report_of_before_there_were_integers_is_read_and_judged_by():
     assert judge(Fake(lambda _: EXPECTED), ROOT, CASES, read.power).verdict == "passed"
 
 
-class Answers:
-    """A backbone of a few pixels, told as a function."""
-
-    mixed = untouched = frozenset()
-
-    def __init__(self, function, *, per_picture=False):
-        self.function, self.per_picture, self.asked = function, per_picture, []
-
-    def __call__(self, x):
-        self.asked.append(len(x))
-        return {"y": self.function(x)}
-
-    def others(self, batch):  # noqa: ARG002
-        return {}
-
-
-def made_of(truth, count=3):
-    rng = np.random.default_rng(1)
-    pictures = [(f"p{number}", rng.integers(0, 256, (1, 4, 4, 3), dtype=np.uint8)) for number in range(count)]
-    return make_cases((FromPixels(layout="NHWC", color="RGB", to="RGB"), Rescale()), truth, pictures)[0]
-
-
 @pytest.mark.parametrize(
     ("function", "whole"),
     [
@@ -207,11 +184,19 @@ def test_ties_are_looked_for_where_values_may_jump():
 def test_a_number_of_rows_that_a_rounding_decides_is_unresolved():
     first = made_of(Answers(lambda x: x.mean((2, 3))))[0].expected["y"][0, 0]
     cases = made_of(Answers(lambda x: np.argwhere(x.mean((2, 3)) >= first)))
-    assert cases[0].unresolved["y"].shape == ()
+    assert cases[0].borderline("y") == 2  # the row, and one that may come
     assert "y" not in cases[1].unresolved
     found = resolution(cases)
+    assert found["borderline"]["y"] == sum(one.borderline("y") for one in cases) >= 1
+    assert found["numbers"] == resolution([case([1, 2])])["borderline"] == {}
+
+
+def test_of_an_output_that_becomes_another_one_altogether_nothing_is_compared():
+    first = made_of(Answers(lambda x: x.mean((2, 3))))[0].expected["y"][0, 0]
+    cases = made_of(Answers(lambda x: np.zeros((2, 3) if x.mean((2, 3))[0, 0] >= first else (3, 2))))
+    assert cases[0].unresolved["y"].shape == ()
+    found = resolution(cases)
     assert found["numbers"]["y"] == sum(one.unresolved.get("y", np.ones(1)).ndim == 0 for one in cases) >= 1
-    assert resolution([case([1, 2])])["numbers"] == {}
 
 
 def test_masks_lie_one_behind_the_other_as_the_rows_do():

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preproc.verify import Case, parts_of
-from preproc.verify.difference import arranged, differences, movements
+from preproc.verify.arranging import arranged
+from preproc.verify.difference import differences, movements
 from preproc.verify.rows import Rows, matched
 
 PIXELS = np.zeros((1, 2, 2, 3), np.uint8)

@@ -58,13 +58,18 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
     forms = contracts.FORMS_IN_EIGHT if contract.get("precision") == contracts.EIGHT else contracts.FORMS
     for name, fold in contract["fold"].items():
         done = (
-            f"folded{' into ' if fold['convolutions'] else ''}{', '.join(fold['convolutions'])}, {forms[fold['form']]}"
+            f"folded{' into ' if fold['convolutions'] else ''}{', '.join(fold['convolutions'])}, {forms[fold['form']]}{_selected(fold)}"
             if fold["folded"]
             else f"not folded: {fold['reason']}"
         )
         yield f"fold     {name}: {done}"
         if fold.get("why"):
             yield f"         for {fold['why']}"
+
+
+def _selected(fold: Mapping[str, Any]) -> str:
+    chosen = fold.get("selected")
+    return f", behind a selection of the channels {', '.join(map(str, chosen))}" if chosen else ""
 
 
 def _notes(contract: Mapping[str, Any]) -> Iterator[str]:

@@ -31,9 +31,10 @@ class Quantization:
     target: str = "any"
 
     def __post_init__(self) -> None:
-        known = {"format": FORMATS, "method": METHODS, "border": BORDERS, "target": TARGETS}
+        known = {"format": FORMATS, "method": METHODS, "border": BORDERS}
         for field, words in known.items():
             check_choice(field, getattr(self, field), words)
+        check_choice("--for (target)", self.target, TARGETS)
 
     @property
     def form(self) -> Eight:

@@ -10,6 +10,7 @@ import numpy as np
 from ...bundle import open_bundle
 from ...errors import PreprocError
 from ...verify import FAILED, INCONCLUSIVE, PASSED, Report, judge
+from .. import explained
 from .batches import in_one_request
 from .client import Served
 
@@ -47,7 +48,7 @@ def serve_check(
     timed = [cases[position % len(cases)] for position in range(requests)]
     together = in_one_request(bundle.contract, cases)
     asked = [*cases, *together, *timed]  # the timed ones, too
-    result = judge(served, bundle.folder, asked, power, bare=bundle.report.bare_errors(served))
+    result = judge(served, bundle.folder, asked, power, bare=bundle.report.bare_errors(served), explain=explained(bundle))
     if result.verdict == FAILED and served.served:
         result = replace(result, reason=f"{result.reason}; version {served.served} answered: is the bundle that one?")
     latency = None

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes  # which onnx and onnx-ir need
@@ -15,7 +15,7 @@ from ... import layers
 from ...errors import NotFoldableError, PreprocError, first_line
 from ...layers import Model, Pipeline
 from ...steps import PIXEL_DTYPES, Affine, FromPixels, Step, are_whole, split_affine_end, subtract_steps
-from .. import Reader, Whole, plan_for, rewrite, spoil_border, unit_for
+from .. import Reader, Whole, plan_for, rewrite, selected, spoil_border, unit_for, whole_or_scaled
 from .walk import TAKING_BIAS, first_convolutions
 
 HALF: dict[Any, Any] = {torch.float16: np.float16, torch.bfloat16: ml_dtypes.bfloat16}
@@ -27,7 +27,7 @@ class FoldResult:
     """model: the folded copy, or the collapsed one where nothing could be folded.  folded: which of the two.  reason: why not.
     form: what is left at run time besides the cast: "cast" (nothing), "subtract" or "append".
     convolutions: the names of the weights that took the map up.  refusal: whose message the reason is.  why: the reason for the form, in
-    half precision."""
+    half precision.  selected: which of the pixels' channels are chosen in front, where the network asks for that, see whole_or_scaled()."""
 
     model: Model
     folded: bool
@@ -36,6 +36,7 @@ class FoldResult:
     convolutions: tuple[str, ...] = ()
     refusal: NotFoldableError | None = None
     why: str = ""
+    selected: tuple[int, ...] = ()
 
 
 def fold(model: Model, *, example: Tensor, dtype: torch.dtype | None = None) -> FoldResult:
@@ -73,24 +74,29 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
         ready = model.pipeline(example)
     kept, affine = split_affine_end(model.pipeline.steps(), channels=ready.shape[1])
     found = first_convolutions(model.backbone, ready)
-    readers = found(ready.shape[1])
-    backbone = copy.deepcopy(model.backbone)
-    found.stand_in(backbone)
-    convolutions = [_Convolution(backbone, reader) for reader in readers]
-    narrow = dtype or next((item.dtype for item in convolutions if item.dtype in HALF), None)
-    levels = _levels(kept)
-    unit = unit_for([item.weights()[0] for item in convolutions], affine, top=levels) if narrow == torch.float16 else 1.0
-    whole: Whole | None = "each" if narrow is not None and levels == 255 and are_whole(kept) else None
-    plan = plan_for(readers, Affine(affine.matrix / unit, affine.offset), found, whole=whole, unit=unit)
-    rewrite(convolutions, plan, dtype=HALF.get(narrow))
     like = next(model.pipeline.buffers(), ready)
-    left = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in [*kept, *subtract_steps(plan.shift, unit=unit)]]
-    front: list[nn.Module] = list(left)
-    if plan.constant is not None:
-        front.append(_Append(plan.constant))
-    folded = Model(nn.Sequential(*front), backbone)
-    _check_runs(folded, example, convolutions)
-    return FoldResult(folded, True, None, plan.form, tuple(sorted(reader.weight for reader in readers)), why=plan.why)
+
+    def into(affine: Affine, selection: Affine | None) -> FoldResult:
+        readers = found(ready.shape[1])
+        backbone = copy.deepcopy(model.backbone)
+        found.stand_in(backbone)
+        convolutions = [_Convolution(backbone, reader) for reader in readers]
+        narrow = dtype or next((item.dtype for item in convolutions if item.dtype in HALF), None)
+        levels = _levels(kept)
+        unit = unit_for([item.weights()[0] for item in convolutions], affine, top=levels) if narrow == torch.float16 else 1.0
+        whole: Whole | None = "each" if narrow is not None and levels == 255 and are_whole(kept) else None
+        plan = plan_for(readers, Affine(affine.matrix / unit, affine.offset), found, whole=whole, unit=unit)
+        rewrite(convolutions, plan, dtype=HALF.get(narrow))
+        left = [*kept, *subtract_steps(plan.shift, unit=unit, selection=selection)]
+        front: list[nn.Module] = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in left]
+        if plan.constant is not None:
+            front.append(_Append(plan.constant))
+        folded = Model(nn.Sequential(*front), backbone)
+        _check_runs(folded, example, convolutions)
+        names = tuple(sorted(reader.weight for reader in readers))
+        return FoldResult(folded, True, None, plan.form, names, why=plan.why, selected=selected(selection))
+
+    return whole_or_scaled(affine, into)
 
 
 def _levels(kept: Sequence[Step]) -> float:
@@ -134,13 +140,21 @@ class _Convolution:
         weight, bias = self._get(self.reader.weight), None if self.reader.bias is None else self._get(self.reader.bias)
         return self.reader.arranged(_array(weight)), None if bias is None else _array(bias)
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None) -> None:
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
         owner, weight_name = self._place(self.reader.weight)
         old = self._get(self.reader.weight)
+        reader = self.reader if groups is None else replace(self.reader, groups=groups)
+        if reader.groups != self.reader.groups:
+            if not isinstance(owner, TAKING_BIAS):
+                raise NotFoldableError(
+                    f"{self.reader.weight} is used in groups outside of an nn.Conv2d, and all of them would have to be one",
+                    name="fold-shared-weight",
+                )
+            owner.groups = reader.groups
         if weight is not None:
-            setattr(owner, weight_name, _like(old, np.ascontiguousarray(self.reader.arranged(weight))))
+            setattr(owner, weight_name, _like(old, np.ascontiguousarray(reader.arranged(weight))))
             if isinstance(owner, TAKING_BIAS):
-                setattr(owner, "in_features" if isinstance(owner, nn.Linear) else "in_channels", weight.shape[1] * self.reader.groups)
+                setattr(owner, "in_features" if isinstance(owner, nn.Linear) else "in_channels", weight.shape[1] * reader.groups)
         if bias is None:
             return
         if self.reader.bias is not None:
@@ -173,8 +187,11 @@ def _array(values: Tensor) -> NDArray[Any]:
 
 
 def _like(old: Tensor, values: NDArray[Any]) -> nn.Parameter:
-    held = values.astype(np.float32) if values.dtype == ml_dtypes.bfloat16 else values
-    return nn.Parameter(torch.from_numpy(held).to(old.device, old.dtype), requires_grad=old.requires_grad)
+    """A parameter of these values on the device, in the dtype and the memory layout of an old one."""
+    held = torch.from_numpy(values.astype(np.float32) if values.dtype == ml_dtypes.bfloat16 else values).to(old.device, old.dtype)
+    if held.dim() == 4 and not old.is_contiguous() and old.is_contiguous(memory_format=torch.channels_last):
+        held = held.contiguous(memory_format=torch.channels_last)
+    return nn.Parameter(held, requires_grad=old.requires_grad)
 
 
 def uncorrected_border(backbone: nn.Module, affine: Affine, example: Tensor) -> NDArray[np.float64] | None:

@@ -4,8 +4,8 @@ In: a chunk of Places, or pictures. Out: a Tally: their counts, and what there i
 Never: a conversion that was not asked for, or an error raised for a picture of a chunk.
 """
 
-from .chunk import Tally, count_chunk, merge, run_chunk
+from .chunk import Tally, begun, merge
 from .file import Remarks
 from .picture import CONVERT, convert, count_array, count_image, decoder
 
-__all__ = ["CONVERT", "Remarks", "Tally", "convert", "count_array", "count_chunk", "count_image", "decoder", "merge", "run_chunk"]
+__all__ = ["CONVERT", "Remarks", "Tally", "begun", "convert", "count_array", "count_image", "decoder", "merge"]

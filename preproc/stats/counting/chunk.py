@@ -1,6 +1,6 @@
 """One chunk of places -> its tally. What every engine runs, in whatever process: plain data goes in and out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,12 +59,16 @@ def _counted(places: Sequence[Place], color: str | None, frames: str, archives: 
             remarks.broken += [(str(place), "expected it in the archive, got nothing there") for place in left]
 
 
-def run_chunk(chunk: Sequence[Mapping[str, Any]], color: str | None, frames: str = "all") -> dict[str, Any]:
-    """count_chunk() from and to plain data, as Place and Tally have them."""
-    with Archives() as archives:
-        return count_chunk([Place.from_json(data) for data in chunk], color, frames, archives).to_json()
+def begun(options: Mapping[str, Any]) -> Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]:
+    """count_chunk() from and to plain data, as Place and Tally have them. options: {"color": ..., "frames": ...}. Archives stay open."""
+    archives = Archives()
+
+    def count(chunk: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return count_chunk([Place.from_json(data) for data in chunk], options["color"], options["frames"], archives).to_json()
+
+    return count
 
 
 def merge(tallies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Several of run_chunk()'s as one."""
+    """Several of begun()'s as one."""
     return sum(map(Tally.from_json, tallies), Tally()).to_json()

@@ -7,6 +7,6 @@ Never: anything decoded, or unpacked onto a disk.
 from .place import Broken, Found, Place
 from .reading import Archives, readers
 from .search import find
-from .selection import CHUNK, chunks, masked, sampled
+from .selection import chunks, masked, sampled
 
-__all__ = ["CHUNK", "Archives", "Broken", "Found", "Place", "chunks", "find", "masked", "readers", "sampled"]
+__all__ = ["Archives", "Broken", "Found", "Place", "chunks", "find", "masked", "readers", "sampled"]

@@ -11,9 +11,6 @@ from ...errors import PreprocError
 from .place import Broken, Found, Place, is_tar
 from .search import matches
 
-CHUNK = 32
-"""Files per chunk."""
-
 
 def masked(found: Found, pattern: str) -> Found:
     """Each place with the mask of the same stem; those without become broken. Where several pictures or masks have one stem, the folders
@@ -60,7 +57,7 @@ def sampled(found: Found, sample: str, *, seed: int) -> Found:
     return Found(chosen, found.broken, found.left_out)
 
 
-def chunks(places: Sequence[Place], size: int = CHUNK) -> Iterator[list[Place]]:
+def chunks(places: Sequence[Place], size: int) -> Iterator[list[Place]]:
     """In order of archives and positions; the members of a compressed tar, which can only be read from its beginning, stay together."""
     whole: dict[str, list[Place]] = {}
     rest = []

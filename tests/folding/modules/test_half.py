@@ -16,9 +16,9 @@ PIXELS = (115 + 13 * torch.randn((2, 40, 40, 3), generator=torch.Generator().man
 FOG = Normalize(mean=[0.48, 0.456, 0.406], std=[0.05, 0.05, 0.05], unit="0-1")
 
 
-def convolution(padding=1, stride=1, seed=1):
+def convolution(padding=1, stride=1, seed=1, groups=1):
     torch.manual_seed(seed)
-    return nn.Conv2d(3, 16, 3, padding=padding, stride=stride, bias=False).eval().requires_grad_(False)
+    return nn.Conv2d(3, 15, 3, padding=padding, stride=stride, groups=groups, bias=False).eval().requires_grad_(False)
 
 
 def pipeline(normalize=FOG, **options):
@@ -43,10 +43,17 @@ def exact_sums(model, dtype):
     return network(model.pipeline(PIXELS).to(dtype).double())
 
 
+def test_weights_that_lie_pixel_beside_pixel_still_do():
+    made = fold(prepend(pipeline(), convolution()).to(memory_format=torch.channels_last), example=PIXELS)
+    assert made.folded
+    assert made.model.backbone.weight.is_contiguous(memory_format=torch.channels_last)
+    assert fold(prepend(pipeline(), convolution()), example=PIXELS).model.backbone.weight.is_contiguous()
+
+
 @pytest.mark.parametrize("dtype", HALF)
-@pytest.mark.parametrize("padding", [0, 1])
-def test_less_is_lost_than_without_the_fold_inside_and_on_the_border(dtype, padding):
-    network, whole = convolution(padding), pipeline()
+@pytest.mark.parametrize(("padding", "groups"), [(0, 1), (1, 1), (1, 3)])
+def test_less_is_lost_than_without_the_fold_inside_and_on_the_border(dtype, padding, groups):
+    network, whole = convolution(padding, groups=groups), pipeline()
     want, model = truth(whole, network), prepend(whole, network)
     made = fold(model, example=PIXELS, dtype=dtype)
     assert made.form == ("append" if padding else "subtract")
@@ -56,6 +63,19 @@ def test_less_is_lost_than_without_the_fold_inside_and_on_the_border(dtype, padd
     usual = fold(model, example=PIXELS).model
     usual.pipeline.to(dtype)  # x - d: d is no number of half precision
     assert (errors(exact_sums(usual, dtype), want) > 2 * ours).all()
+
+
+def test_groups_that_no_module_has_do_not_become_one():
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.randn(6, 1, 3, 3)), nn.Parameter(torch.zeros(6))
+
+        def forward(self, x):
+            return nn.functional.conv2d(x, self.weight, self.bias, padding=1, groups=3)
+
+    made = fold(prepend(pipeline(), Functional()), example=PIXELS, dtype=torch.float16)
+    assert "weight is used in groups outside of an nn.Conv2d, and all of them would have to be one" in made.reason
 
 
 def test_the_rest_in_the_bias_alone_would_show_on_the_border():

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from preproc.folding import Tracked
 from preproc.folding.modules import fold
-from preproc.layers import FromPixels, Pipeline, Rescale, prepend
+from preproc.layers import ChannelAffine, FromPixels, Pipeline, Rescale, prepend
 from tests.folding.modules.networks import double, imagenet, pixels
 
 
@@ -112,7 +112,11 @@ def test_maxima_of_values_whose_order_the_steps_turn_around(monkeypatch):
 
 
 REFUSED = {
-    "maxima of a border": (lambda: Stems(lambda x: F.max_pool2d(F.pad(x, (1, 1)), 2)), "GRAY", "no pixel maps to the padding value"),
+    "maxima of a border": (
+        lambda: Stems(lambda x: F.max_pool2d(F.pad(x, (1, 1), value=0.4), 2)),
+        "RGB",
+        "no pixel maps to the padding value",
+    ),
     "the picture tells where": (
         lambda: Stems(lambda x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False)),
         "RGB",
@@ -124,11 +128,27 @@ REFUSED = {
         "where the picture's maxima are is read, too",
     ),
     "a mean of channels": (lambda: Stems(lambda x: x.mean(1, keepdim=True).expand(-1, 3, -1, -1)), "RGB", "mixes the channels"),
-    "two constants": (lambda: Stems(lambda x: F.avg_pool2d(F.pad(x, (1, 1), value=0.4), 2)), "GRAY", "0, 0.4, and no pixel maps to 0"),
     "a contrast of channels": (lambda: Stems(lambda x: x - x.mean(1, keepdim=True)), "RGB", "mixes the channels"),
     "a product with itself": (lambda: Stems(lambda x: x * x), "RGB", "combined with itself by aten.mul.Tensor, which is not affine"),
     "whole parts": (lambda: Stems(lambda x: torch.div(x, 2, rounding_mode="floor")), "RGB", "rounds the input"),
 }
+
+
+def of_two_constants(x):
+    return F.avg_pool2d(F.pad(x, (1, 1), value=0.4), 2)
+
+
+@pytest.mark.parametrize("net", [Stems(lambda x: F.max_pool2d(F.pad(x, (1, 1)), 2), padding=0), Stems(of_two_constants)])
+def test_grey_pixels_that_are_selected_three_times_have_one_for_each_border(net):
+    assert error(net, "GRAY") <= 1e-9
+
+
+def test_pixels_that_the_steps_mix_to_grey_have_none():
+    def grey(color):
+        first, scaled, normalized = imagenet(color).layers
+        return Pipeline(first, scaled, ChannelAffine(matrix=((0.3, 0.6, 0.1),) * 3, **double), normalized)
+
+    assert "0, 0.4, and no pixel maps to 0" in error(Stems(of_two_constants), "RGB", pipeline=grey)
 
 
 @pytest.mark.parametrize("name", REFUSED)

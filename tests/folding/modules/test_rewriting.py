@@ -96,14 +96,37 @@ COUNTING = {
 }
 
 
-@pytest.mark.parametrize("color", ["GRAY", "RGBA"])
+COLORS = {"GRAY": (0, 0, 0), "RGBA": (0, 1, 2)}
+
+
+@pytest.mark.parametrize("color", COLORS)
 @pytest.mark.parametrize("name", COUNTING)
-def test_a_backbone_that_counts_its_channels_keeps_their_number(name, color):
+def test_a_backbone_that_counts_its_channels_is_handed_as_many(name, color):
     model, x = prepend(imagenet(color), Stem(COUNTING[name]).eval()), pixels(color)
     result = fold(model, example=x)
-    assert not result.folded or name == "slice"  # a slice that keeps all is gone from the graph, and harmless
+    assert result.folded, result.reason
+    keeps_all = (name, color) == ("slice", "GRAY")  # of one channel it is gone from the graph, and harmless
+    assert result.selected == (() if keeps_all else COLORS[color])
     with torch.no_grad():
         torch.testing.assert_close(result.model(x), model(x), rtol=1e-11, atol=1e-11)
+        assert float((result.model(x ^ 1) - model(x)).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("standardized", [False, True])
+@pytest.mark.parametrize("color", ["BGR", "RGBA"])
+def test_a_grouped_convolution_reads_selected_channels_border_included(color, standardized):
+    """Its weights may be computed by a module of their own, in whose place a plain one stands."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 6, 3, padding=1, groups=3, **double)
+    if standardized:
+        nn.utils.parametrizations.weight_norm(conv)
+    model, x = prepend(imagenet(color), nn.Sequential(conv)), pixels(color)
+    result = fold(model, example=x)
+    assert result.folded, result.reason
+    assert (result.form, bool(result.selected)) == ("subtract", True)
+    with torch.no_grad():
+        assert float((result.model(x) - model(x)).abs().max()) <= 1e-9 * float(model(x).abs().max())
+        assert float((result.model(x ^ 1) - model(x)).abs().max()) > 1e-3
 
 
 def test_any_channels_without_statistics_fall_back_too():

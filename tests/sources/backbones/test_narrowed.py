@@ -50,6 +50,33 @@ def test_a_network_of_32_bits_is_itself(precision):
     check_narrowed(network, ExportSpec(precision=precision), READY)
 
 
+class PlaneByPlane(nn.Module):
+    """Views its values as they lie in planes."""
+
+    def forward(self, x):
+        return x.view(len(x), -1).mean(dim=1)
+
+
+class Lying(nn.Module):
+    """Keeps whether its values lie pixel beside pixel."""
+
+    def forward(self, x):
+        self.beside = x.is_contiguous(memory_format=torch.channels_last)
+        return x
+
+
+@pytest.mark.parametrize(("behind", "beside"), [(nn.Identity(), True), (PlaneByPlane(), False)], ids=["taken", "planes"])
+def test_torch_gets_pixel_beside_pixel_where_the_network_takes_it(behind, beside):
+    network, spec = nn.Sequential(nn.Conv2d(3, 4, 3), Lying(), behind).eval(), ExportSpec(precision="float16")
+    narrow = narrowed(network, spec, READY)
+    answer = narrow(READY)
+    assert narrow.network[1].beside is beside
+    plain = narrowed(network, spec)
+    torch.testing.assert_close(answer, plain(READY), rtol=1e-3, atol=1e-3)
+    assert not plain.network[1].beside
+    check_narrowed(network, spec, READY)
+
+
 def test_weights_that_overflow_are_named_with_the_largest():
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval().requires_grad_(False)
     network[1].running_var[2] = 7e4

@@ -87,6 +87,15 @@ def in_front(network: Network, file: Path, folder: Path) -> Path:
     return folder / "in_front.onnx"
 
 
+def ours(network: Network, file: Path, folder: Path) -> Written:
+    """The bare file folded, in float32."""
+    recipe = job_of(prepend(pipeline(network), network.module), ("onnx",), {"example": network.example, "name": "m"}, silent).recipe
+    model = graph.load(file)
+    graph.attach(model, recipe.steps, recipe.pixels, layout="NCHW")
+    graph.save(model, folder / "ours.onnx")
+    return Written(folder / "ours.onnx")
+
+
 def without_channel(half: Written, folder: Path) -> Written | None:
     """A file of ours in half precision whose appended channel is in the bias instead: what the fold would be without it. None where there
     is none."""

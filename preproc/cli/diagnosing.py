@@ -1,0 +1,65 @@
+"""The command that names the preprocessing: diagnose."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import PreprocError
+from .options import Json, Threads
+from .speaking import progress_of, refuse, say, tell
+
+
+def diagnose(
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            "--pairs",
+            metavar="PLACE",
+            help="Pictures and their model-ready tensors: a folder (a.png, a.npy), an .npz, or package.module:function with --images.",
+        ),
+    ] = None,
+    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Pictures, for a function to make tensors of.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.toml", help="Writes the recipe there.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against", metavar="RECIPE_OR_BUNDLE", help="What the tensors should be: names the mistake; exit 1 if there is one."
+        ),
+    ] = None,
+    _count: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Name the preprocessing that pictures went through, and write it as a recipe; or the mistake, against a recipe."""
+    from ..diagnosis import check_free, diagnose_pairs
+
+    if pairs is None:
+        raise PreprocError("--pairs: expected a folder, an .npz file or package.module:function, got nothing", name="option-value")
+    if against is not None:
+        _against(pairs, against, images, out, as_json=as_json)
+        return
+    if out is not None:
+        check_free(out)
+    found = diagnose_pairs(pairs, images=images, progress=progress_of("diagnose"))
+    tell(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
+    if out is not None and found.recipe is None:
+        refuse(f"{out}: {found.refusal}", "steps-cannot-say")
+        raise typer.Exit(1)
+    if out is not None:
+        found.save(out)
+        say(f"{out}: written")
+
+
+def _against(pairs: str, recipe: Path, images: Path | None, out: Path | None, *, as_json: bool) -> None:
+    from ..diagnosis import diagnose_against
+    from .drawing import front_at
+
+    if out is not None:
+        raise PreprocError(
+            "-o: expected without --against, which names a mistake and writes no recipe, got both", name="option-without-effect"
+        )
+    found = diagnose_against(pairs, front_at(recipe, None).steps, images=images, progress=progress_of("diagnose"))
+    tell(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
+    if not found.right:
+        raise typer.Exit(1)

@@ -1,0 +1,244 @@
+"""What is compared: a model and its variants, read from the files that the user names, in whatever process."""
+
+import dataclasses
+import functools
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ... import diagnosis
+from ...bundle import front_of, open_bundle, precision_of
+from ...bundle.inspection import describe
+from ...errors import PreprocError, RecipeError, first_line
+from ...export import rebuild
+from ...host import digest, recipe_file
+from ...sources import PixelsSpec, Recipe, load_recipe, parse_recipe
+from ...steps import COLORS, CenterCrop, Resampling, Resize, Step, known
+from .. import OWN
+
+JPEG = 75
+"""The quality of the variant in which the picture is sent as JPEG."""
+FILTERS: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("bilinear", {"interpolation": "bilinear", "antialias": True}),
+    ("bilinear without antialias, as OpenCV's", {"interpolation": "bilinear", "antialias": False}),
+    ("bicubic", {"interpolation": "bicubic", "antialias": True}),
+    ("lanczos", {"interpolation": "lanczos", "antialias": True}),
+    ("nearest", {"interpolation": "nearest", "antialias": True}),
+)
+"""Resizes that people have in front of a network, as fields of a step."""
+USUAL = "bicubic"
+"""What brings a picture to the size that a model fixes, as `preproc verify --images` does."""
+_OWN_KEYS = ("name", "jpeg", "bundle", "what")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """network: which of the plan's.  pixels, steps: what comes in, and what is done to it; None: nothing, for the file takes pixels.
+    jpeg: the quality with which the picture is compressed first.  filter: of FILTERS, with which it is brought to a size that `pixels`
+    fixes.  mistake: whether nobody means it."""
+
+    name: str
+    what: str
+    network: int
+    pixels: PixelsSpec
+    steps: tuple[Step, ...] | None
+    jpeg: int | None = None
+    filter: str = USUAL
+    mistake: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """name: the model's.  networks: what networks.opened() takes.  variants: the first is what the others are compared with.  labels: that
+    the model itself brings.  files: what was read, whose contents the comparison is of.  notes: what was left out, and why."""
+
+    name: str
+    networks: tuple[Recipe | Path, ...]
+    variants: tuple[Variant, ...]
+    labels: tuple[str, ...]
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """Of what is asked and of the files' contents."""
+        told = [[each.name, repr(each.steps), repr(each.pixels), each.jpeg, each.filter, each.network] for each in self.variants]
+        return f"{digest(self.files)} {told}"
+
+
+def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
+    """model: a recipe, a bundle, or an .onnx file that preproc has made.  own: the variants' file.  resized: whether pictures have another
+    size than the model fixes. Raises PreprocError."""
+    plan = _of_file(model) if model.is_dir() or model.suffix == ".onnx" else _of_recipe(recipe_file(model))
+    first = plan.variants[0]
+    found = list(plan.variants)
+    for number, source in enumerate(plan.networks):
+        if isinstance(source, Recipe):
+            found += _usual(number, source, skip=first.steps)
+    found += _geometry(next((each for each in found if each.steps is not None), first), resized=resized)
+    if first.pixels.dtype == "uint8" and COLORS[first.pixels.color]:
+        found.append(dataclasses.replace(first, name=f"JPEG of quality {JPEG}", what=f"{first.name}, of the picture as JPEG", jpeg=JPEG))
+    plan = dataclasses.replace(plan, variants=tuple(found))
+    if own is not None:
+        plan = _with_own(plan, own, recipe_file(model) if isinstance(plan.networks[0], Recipe) else None)
+    return plan
+
+
+def _of_recipe(file: Path) -> Plan:
+    recipe = load_recipe(file)
+    if recipe.further:
+        raise PreprocError(f"{file}: expected a model of one picture, got one of {1 + len(recipe.further)}", name="several-inputs")
+    own = Variant(OWN, "what the recipe says", 0, recipe.pixels, recipe.steps)
+    return Plan(recipe.name, (recipe,), (own,), recipe.labels, (file, *_weights(recipe)))
+
+
+def _weights(recipe: Recipe) -> list[Path]:
+    """The file with the network's numbers, where it is one."""
+    file = recipe.resolve(str(recipe.backbone.weights))
+    return [file] if file.is_file() else []
+
+
+def _of_file(place: Path) -> Plan:
+    """A file that takes pixels, and the network that it was made of, where that is at hand."""
+    described = describe(place)
+    contract = described["contract"]
+    file = place if place.is_file() else place / "model.onnx"
+    if contract is None:
+        raise PreprocError(
+            f"{place}: expected a recipe, a bundle, or an .onnx file that preproc has made, got a file without its preprocessing; write a "
+            f"recipe for it: preproc init --onnx {place}",
+            name="not-a-bundle",
+        )
+    if "pictures" in contract or not file.is_file():
+        raise PreprocError(
+            f"{place}: expected a model.onnx of one picture, got {'several pictures' if file.is_file() else 'none'}", name="not-a-bundle"
+        )
+    served = Variant("the file", f"{file.name}, in {precision_of(contract)}", 0, front_of(contract).pixels, None)
+    plan = Plan(contract["name"], (file,), (served,), tuple(contract["labels"]), (file,))
+    if not place.is_dir():
+        return plan
+    try:
+        recipe, _ = rebuild(open_bundle(place), None)
+    except (PreprocError, ImportError) as error:
+        return dataclasses.replace(plan, notes=(f"other steps are not tried: the original network is not at hand ({first_line(error)})",))
+    return dataclasses.replace(plan, networks=(file, recipe), files=(file, *_weights(recipe)))
+
+
+def _usual(network: int, recipe: Recipe, *, skip: tuple[Step, ...] | None) -> Iterator[Variant]:
+    """Other steps in front of the same network: those that people mean, and mistakes with the recipe's own."""
+    for each in _known(recipe.steps, recipe.pixels.channels):
+        if each.steps != skip and (not each.mistake or each.name.startswith(OWN)):
+            yield Variant(each.name, each.what, network, recipe.pixels, each.steps, mistake=each.mistake)
+
+
+@functools.lru_cache(maxsize=8)
+def _known(steps: tuple[Step, ...], channels: int) -> tuple[diagnosis.Variant, ...]:
+    """Once: each is compared with every other one."""
+    return diagnosis.variants(steps, channels)
+
+
+def _geometry(first: Variant, *, resized: bool) -> Iterator[Variant]:
+    """Other resizes: of the steps, or in front of a model that fixes its size."""
+    steps = first.steps or ()
+    place = next((number for number, step in enumerate(steps) if isinstance(step, Resampling)), None)
+    if place is None:
+        for name, _ in FILTERS if resized else ():
+            if name != first.filter:
+                yield dataclasses.replace(
+                    first, name=f"resized: {name}", what=f"{first.name}, the picture resized by the caller: {name}", filter=name
+                )
+        return
+    own = steps[place]
+    assert isinstance(own, Resampling)
+    for name, fields in FILTERS:
+        made = dataclasses.replace(own, **fields, torch=None, pillow=None)
+        if made != dataclasses.replace(own, pillow=None, torch=None):
+            what, kept = f"{first.name}, resized otherwise: {name}", (*steps[:place], made, *steps[place + 1 :])
+            yield dataclasses.replace(first, name=f"resize: {name}", what=what, steps=kept)
+    behind = steps[place + 1] if place + 1 < len(steps) else None
+    if isinstance(own, Resize) and isinstance(own.size, int) and isinstance(behind, CenterCrop):
+        squashed = dataclasses.replace(own, size=behind.size, max_size=None)
+        kept = (*steps[:place], squashed, *steps[place + 2 :])
+        yield dataclasses.replace(first, name="resize: squashed", what=f"{first.name}, squashed to the size that is cut out", steps=kept)
+
+
+def _with_own(plan: Plan, file: Path, recipe: Path | None) -> Plan:
+    """And the variants that the user has written down."""
+    for entry in _read(file):
+        plan = _with_one(plan, entry, file, recipe)
+    names = [each.name for each in plan.variants]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RecipeError(f"{file}: expected a name that no other variant has, got {twice!r}")
+    return dataclasses.replace(plan, files=(*plan.files, file))
+
+
+def _read(file: Path) -> list[Mapping[str, Any]]:
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{file}: expected a file of variants, got {error.strerror or error}", name="nothing-there") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{file}: expected variants in TOML, got something else: {error}", name="malformed-file") from error
+    entries = data.get("variants")
+    if set(data) != {"variants"} or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise RecipeError(f"{file}: expected [[variants]] tables and nothing else, got {', '.join(data) or 'nothing'}", name="unknown-key")
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry.get("name"), str) or not entry["name"].strip():
+            raise RecipeError(f"{file}: [[variants]] number {number}: expected name to be a string, got {entry.get('name')!r}")
+    return entries
+
+
+def _with_one(plan: Plan, entry: Mapping[str, Any], file: Path, recipe: Path | None) -> Plan:
+    where, first = f"{file}: variant {entry['name']!r}", plan.variants[0]
+    changes = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
+    jpeg = entry.get("jpeg")
+    if jpeg is not None and (type(jpeg) is not int or not 1 <= jpeg <= 100):
+        raise RecipeError(f"{where}: expected jpeg to be a quality from 1 to 100, got {jpeg!r}")
+    if "bundle" in entry:
+        if changes:
+            raise RecipeError(f"{where}: expected bundle, or a recipe's keys, got both", name="conflicting-options")
+        other = _of_file(file.parent / str(entry["bundle"]))
+        made = dataclasses.replace(other.variants[0], network=len(plan.networks))
+        plan = dataclasses.replace(plan, networks=(*plan.networks, *other.networks), files=(*plan.files, *other.files))
+    elif changes and recipe is None:
+        raise RecipeError(
+            f"{where}: expected a recipe as the model, whose keys it changes, got a file that takes pixels; give its recipe",
+            name="option-without-effect",
+        )
+    elif changes and recipe is not None:
+        changed = _changed(recipe, changes, where)
+        made = dataclasses.replace(first, pixels=changed.pixels, steps=changed.steps, network=len(plan.networks))
+        if _network(plan.networks[0]) == _network(changed):
+            made = dataclasses.replace(made, network=0)
+        else:
+            plan = dataclasses.replace(plan, networks=(*plan.networks, changed), files=(*plan.files, *_weights(changed)))
+    else:
+        made = first
+    made = dataclasses.replace(made, name=entry["name"].strip(), what=str(entry.get("what", "as its file says")), jpeg=jpeg)
+    return dataclasses.replace(plan, variants=(*plan.variants, made))
+
+
+def _network(source: Recipe | Path) -> object:
+    """What makes it another one."""
+    return source if isinstance(source, Path) else dataclasses.replace(source.backbone, color="ANY", override=None)
+
+
+def _changed(recipe: Path, changes: Mapping[str, Any], where: str) -> Recipe:
+    """The recipe with other keys: tables are merged, lists replaced."""
+    table = tomllib.loads(recipe.read_text(encoding="utf-8"))
+    for one, other in (("steps", "steps_from"), ("steps_from", "steps")):
+        if one in changes:
+            table.pop(other, None)
+    for key, value in changes.items():
+        table[key] = table[key] | value if isinstance(value, dict) and isinstance(table.get(key), dict) else value
+    try:
+        return parse_recipe(table, folder=recipe.parent)
+    except PreprocError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def fixed_size(variant: Variant) -> tuple[int, int] | None:
+    """(height, width) that pictures are brought to before it; None where it takes any."""
+    return known(variant.pixels.size)

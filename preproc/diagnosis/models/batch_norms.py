@@ -1,0 +1,131 @@
+"""By what a network's BatchNorms hold of the pictures that it was trained with."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...errors import PreprocError
+from ...host import Progress, paced
+from ..variants import Variant
+from .answer import CANNOT_BE_TOLD, IDENTIFIED, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
+from .fitting import Distance, Fit, distance, fit
+from .networks import Array, Network
+from .responses import Responses, affine_norms, measure
+from .subject import Subject, factors
+
+BY = "BatchNorm statistics"
+FEWEST = 5
+"""Pictures whose own spread says anything."""
+LIMIT = 0.02
+"""The divergence up to which a candidate may be the network's, where the noise is smaller: training crops, mirrors and jitters pictures,
+which moves its features by a tenth of their deviation."""
+FLOOR = 0.001
+"""The divergence that is nothing: statistics that are averages of the last batches, of weights that still moved, have it."""
+APART = 4.0
+"""How many times further away than the best candidate, and than the noise, another one has to be to be ruled out."""
+MOST = 6
+"""Candidates that an answer may leave."""
+_INSTEAD = (
+    "what tells: --labels, pictures in a folder per class, or --pairs, pictures with tensors that the network's own program made of them"
+)
+
+
+def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progress) -> ModelDiagnosis:
+    """pictures: (1, C, H, W) in grey levels, as Subject.read() has them. Raises PreprocError for fewer than FEWEST."""
+    if len(pictures) < FEWEST:
+        raise PreprocError(
+            f"expected at least {FEWEST} pictures, for what a few have in common is not what all have, got {len(pictures)}",
+            name="no-pictures",
+        )
+    progress("looking for BatchNorms behind the first layers")
+    which = affine_norms(subject.network, pictures[0]) if subject.network.norms else []
+    reason = _why_not(subject.network, which)
+    if reason is not None:
+        return ModelDiagnosis(subject.name, BY, CANNOT_BE_TOLD, f"{reason}; {_INSTEAD}", len(pictures))
+    candidates = subject.variants()
+    orders = list(dict.fromkeys(subject.order(variant) for variant in candidates))
+    stage = "running the network up to its first BatchNorms"
+    responses: dict[tuple[int, ...], Responses] = {}
+    for order in paced(orders, stage, progress):
+        responses[order] = measure(subject.network, which, pictures, order)
+    progress("comparing the candidates")
+    known, notes = _ranked(subject, candidates, responses, pictures)
+    best = known[0][1]
+    kept = _kept(known)
+    ranked = tuple(
+        Ranked(variant.name, variant.what, variant.steps, {"divergence": each.value, "noise": each.noise}, keep)
+        for (variant, each), keep in zip(known, kept, strict=True)
+    )
+    fitted, color = _fitted(subject, known, responses, pictures)
+    verdict, said = _verdict(best, ranked, fitted)
+    norms = ", ".join(subject.network.norms[number].name for number in which)
+    return ModelDiagnosis(
+        subject.name, BY, verdict, said, len(pictures), ranked, fitted, color, (*notes, f"behind the first layers: {norms}")
+    )
+
+
+def _why_not(network: Network, which: Sequence[int]) -> str | None:
+    """Why a network's BatchNorms tell nothing, None where they do."""
+    if not network.norms:
+        others = f", but {' and '.join(network.other_norms)}, which keeps nothing of the pictures" if network.other_norms else ""
+        return f"it has no BatchNorms, which hold mean and variance of what it was trained with (never there, or fused){others}"
+    if not which:
+        return "no BatchNorm stands behind the first layers, where features are affine in the picture: those in front are fused or missing"
+    if all(network.norms[number].is_fresh for number in which):
+        return "the BatchNorms behind the first layers are as a network begins: it was not trained, or its statistics were not saved"
+    return None
+
+
+def _ranked(
+    subject: Subject, candidates: Sequence[Variant], responses: dict[tuple[int, ...], Responses], pictures: Sequence[Array]
+) -> tuple[list[tuple[Variant, Distance]], list[str]]:
+    """The nearest first; and which could not be compared."""
+    known, left = [], []
+    for variant in candidates:
+        order = subject.order(variant)
+        parts = factors(subject.values(variant), [picture[:, list(order)] for picture in pictures])
+        if parts is None:
+            left.append(variant.name)
+        else:
+            known.append((variant, distance(responses[order], parts)))
+    notes = [f"not compared, for they are not affine on single channels: {', '.join(left)}"] if left else []
+    return sorted(known, key=lambda pair: pair[1].value), notes
+
+
+def _kept(known: Sequence[tuple[Variant, Distance]]) -> list[bool]:
+    best = known[0][1]
+    return [each.value <= APART * max(each.noise, best.value, FLOOR) for _, each in known]
+
+
+def _fitted(
+    subject: Subject, known: Sequence[tuple[Variant, Distance]], responses: dict[tuple[int, ...], Responses], pictures: Sequence[Array]
+) -> tuple[Fit, str]:
+    """Begun at the nearest candidate whose factors are the same for all pictures, in the order of colours that comes nearer."""
+    found: dict[tuple[int, ...], tuple[Fit, str]] = {}
+    for variant, _ in known:
+        order = subject.order(variant)
+        parts = factors(subject.values(variant), pictures) if order not in found else None
+        if parts is not None and parts.ndim == 1:
+            color = getattr(variant.steps[0], "to", "")
+            found[order] = fit(responses[order], parts), color
+    return min(found.values(), key=lambda pair: pair[0].distance.value)
+
+
+def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit) -> tuple[str, str]:
+    kept = [each for each in ranked if each.kept]
+    if best.value > max(best.noise, LIMIT):
+        if fitted.distance.value <= max(fitted.distance.noise, LIMIT):
+            return NOT_IDENTIFIED, (
+                f"no candidate comes near: {best.value:.3g} for {ranked[0].name}, of which noise explains {best.noise:.2g}; the mean and "
+                "std below do: the network's own, if these pictures are like those that it was trained with, else what makes up for that"
+            )
+        return NOT_IDENTIFIED, (
+            f"no candidate comes near, {best.value:.3g} for {ranked[0].name}, nor does any mean and std, {fitted.distance.value:.3g}: "
+            "these pictures are not like those that it was trained with, or it was trained with something that is no mean and std"
+        )
+    if len(kept) == 1:
+        further = min((each.measured["divergence"] for each in ranked if not each.kept), default=np.inf)
+        return IDENTIFIED, f"{ranked[0].name}: {ranked[0].what}; the next candidate is at {further:.3g}, this one at {best.value:.3g}"
+    if len(kept) <= MOST:
+        return NARROWED, f"to these {len(kept)}, which these pictures do not tell apart: {names_of(kept)}"
+    return NOT_IDENTIFIED, f"{len(kept)} candidates are as near as so few pictures can tell: more pictures tell more"

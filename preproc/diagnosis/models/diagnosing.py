@@ -1,0 +1,43 @@
+"""A network and pictures -> which preprocessing it was trained with."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import PreprocError
+from ...host import Progress, silent
+from ...sources import Recipe
+from .answer import ModelDiagnosis
+from .batch_norms import by_batch_norms
+from .labelled import by_labels
+from .subject import subject_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def diagnose_model(
+    model: "Recipe | nn.Module | str | Path",
+    *,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
+    size: "int | tuple[int, int] | None" = None,
+    progress: Progress = silent,
+) -> ModelDiagnosis:
+    """Ranks the preprocessings that people use, and those that they use by mistake, for a network.
+
+    model: a recipe or its path, a bundle, an .onnx file that takes prepared floats, or an nn.Module that does.
+    images: a folder of pictures like those that it was trained with, without labels: by what its BatchNorms hold.
+    labels: a folder of pictures per class, in the order of the classes by name, or called as the model's labels: by its answers.
+    One of the two.  size: (height, width), or one number for both, of what a module or a file of free sides takes; None: the pictures'.
+    Raises PreprocError for a model or pictures that cannot be read, or that do not fit one another.
+    """
+    if (images is None) == (labels is None):
+        raise PreprocError(
+            f"expected images or labels, one of the two, got {'neither' if images is None else 'both'}", name="conflicting-options"
+        )
+    subject = subject_of(model, size, progress)
+    folder = Path(str(images if labels is None else labels))
+    progress(f"reading {folder}")
+    if labels is not None:
+        return by_labels(subject, folder, progress)
+    return by_batch_norms(subject, [levels for _, levels in subject.read(folder)], progress)

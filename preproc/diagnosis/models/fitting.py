@@ -1,0 +1,121 @@
+"""How far what pictures give is from what a network's BatchNorms hold, and which scale and mean bring it nearest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .networks import Array
+from .responses import Responses
+
+RUN = 300
+"""Pictures that running statistics are taken to be made of, at least: an average over some 20 batches of 16. They have their own noise."""
+DRAWS = 400
+_ROUNDS = 60
+_SEEN = 1e-4
+"""Of the largest singular value: what is below is told by rounding alone."""
+
+
+def draws(count: int) -> Array:
+    """(DRAWS, count): how often each picture counts in samples with replacement, over count; the same every time."""
+    drawn: Array = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), DRAWS) / count
+    return drawn
+
+
+def pooled(first: Array, second: Array, weights: Array, eps: Array) -> tuple[Array, Array]:
+    """Mean, and variance as the norm uses it, eps added, of features over pictures. weights: (N,) or (D, N), of sum 1."""
+    mean = weights @ first
+    return mean, np.maximum(weights @ second - mean * mean, 0) + eps
+
+
+def divergence(mean: Array, var: Array, of_mean: Array, of_var: Array) -> Array:
+    """KL(N(mean, var) || N(of_mean, of_var)), the mean over features, which are the last axis."""
+    ratio = np.maximum(var, 1e-300) / of_var
+    each: Array = 0.5 * (ratio + (mean - of_mean) ** 2 / of_var - 1 - np.log(ratio))
+    return np.asarray(each.mean(axis=-1))
+
+
+@dataclass(frozen=True)
+class Distance:
+    """value: the divergence of the pictures from the norms.  noise: what it is in 99 of 100 samples of so many pictures of the network's
+    own."""
+
+    value: float
+    noise: float
+
+
+def distance(responses: Responses, parts: Array) -> Distance:
+    """Of the candidate with these factors, as Responses.moments() takes them."""
+    first, second = responses.moments(parts)
+    count, held = len(first), (responses.mean, responses.var + responses.eps)
+    mean, var = pooled(first, second, np.full(count, 1 / count), responses.eps)
+    spread = divergence(*pooled(first, second, draws(count), responses.eps), mean, var)
+    return Distance(float(divergence(mean, var, *held)), float(np.quantile(spread, 0.99)) * (1 + count / RUN))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """By least squares, without candidates. parts: (B,).  mean, std: (C,), in grey levels, as (x - mean) / std.  intervals: (2, C) each,
+    that 95 of 100 samples of pictures lie in, and wider by the noise of the running statistics; None where these do not tell all of the
+    numbers.  distance: as distance()."""
+
+    parts: Array
+    mean: Array
+    std: Array
+    mean_interval: Array | None
+    std_interval: Array | None
+    distance: Distance
+
+
+def fit(responses: Responses, start: Array) -> Fit:
+    """start: (B,), where to begin: the nearest candidate."""
+    count = len(responses.means)
+    parts, told = _solve(responses, np.full(count, 1 / count), start)
+    mean, std = _as_constants(parts)
+    found = [_as_constants(_solve(responses, weights, parts)[0]) for weights in draws(count)[: DRAWS // 4]] if told else []
+    wider = np.sqrt(1 + count / RUN)
+    intervals: list[Array | None] = [None, None]
+    for place, middle in enumerate((mean, std) if found else ()):
+        ends = np.quantile(np.stack([each[place] for each in found]), [0.025, 0.975], axis=0)
+        intervals[place] = middle + (ends - middle) * wider
+    return Fit(parts, mean, std, *intervals, distance(responses, parts))
+
+
+def _as_constants(parts: Array) -> tuple[Array, Array]:
+    scale, offset = np.split(parts[:-1], 2)
+    return -offset / scale, 1 / scale
+
+
+def _solve(responses: Responses, weights: Array, start: Array) -> tuple[Array, bool]:
+    """Levenberg and Marquardt's least squares of r(parts), whose squares sum to the divergences in their first order; and whether all
+    factors are told. The unit of each factor is what it begins with."""
+    means = np.einsum("n,nkb->kb", weights, responses.means)
+    products = np.einsum("n,nkbc->kbc", weights, responses.products)
+    held = responses.var + responses.eps
+    unit = np.full(len(start) - 1, np.abs(start[: len(start) // 2]).mean())
+    unit[len(start) // 2 :] = 1.0
+
+    def residuals(free: Array) -> tuple[Array, Array]:
+        parts = np.append(free * unit, 1.0)
+        mean, by = means @ parts, products @ parts
+        var = np.maximum(by @ parts - mean * mean, 0) + responses.eps + 1e-300
+        to_mean = means[:, :-1] * unit
+        to_var = 2 * (by[:, :-1] * unit - mean[:, None] * to_mean)
+        r = np.concatenate([(mean - responses.mean) / np.sqrt(2 * held), np.log(var / held) / 2])
+        return r, np.concatenate([to_mean / np.sqrt(2 * held)[:, None], to_var / (2 * var)[:, None]])
+
+    free, damping = start[:-1] / unit, 1e-3
+    r, jacobian = residuals(free)
+    for _ in range(_ROUNDS):
+        normal = jacobian.T @ jacobian
+        step = np.linalg.solve(normal + damping * (np.diag(np.diag(normal)) + 1e-12 * np.eye(len(free))), -jacobian.T @ r)
+        tried, slopes = residuals(free + step)
+        if tried @ tried < r @ r:
+            free, r, jacobian, damping = free + step, tried, slopes, damping / 4
+            if np.abs(step).max() < 1e-7:
+                break
+        else:
+            damping *= 6
+            if damping > 1e9:
+                break
+    singular = np.linalg.svd(jacobian, compute_uv=False)
+    return np.append(free * unit, 1.0), bool(len(r) >= len(free) and singular[-1] > _SEEN * singular[0])

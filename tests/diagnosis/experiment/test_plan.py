@@ -1,0 +1,87 @@
+"""Which variants are compared."""
+
+import pytest
+
+from preproc.diagnosis.experiment.plan import read_plan
+from preproc.errors import PreprocError
+from preproc.steps import CenterCrop, Resize
+
+
+def names(plan):
+    return [each.name for each in plan.variants]
+
+
+def own(tmp_path, text):
+    (tmp_path / "v.toml").write_text(text)
+    return tmp_path / "v.toml"
+
+
+def test_the_usual_ones(recipe):
+    plan = read_plan(recipe, None, resized=False)
+    usual = {"recipe", "imagenet, RGB", "caffe, BGR", "min-max, RGB", "per picture, RGB", "LRN, RGB", "0-1, BGR", "JPEG of quality 75"}
+    assert usual <= set(names(plan))
+    assert names(plan)[0] == "recipe"
+    assert len(set(names(plan))) == len(names(plan))
+    assert [each.name for each in plan.variants if each.mistake] == ["recipe, rescaled twice"]
+
+
+def test_resizes_of_the_recipe_are_varied(recipe_of):
+    resize = '[[steps]]\nstep = "resize"\nsize = 9\n[[steps]]\nstep = "center_crop"\nsize = [8, 8]\n[[steps]]\nstep = "rescale"'
+    file = recipe_of("Brightest", free=("size = [8, 10]", 'size = "dynamic"'), resized=('[[steps]]\nstep = "rescale"', resize))
+    plan = read_plan(file, None, resized=False)
+    varied = {each.name: each.steps for each in plan.variants if each.name.startswith("resize: ")}
+    assert set(varied) == {
+        "resize: bilinear without antialias, as OpenCV's",
+        "resize: bicubic",
+        "resize: lanczos",
+        "resize: nearest",
+        "resize: squashed",
+    }
+    assert [step.size for step in varied["resize: squashed"] if isinstance(step, (Resize, CenterCrop))] == [(8, 8)]
+    assert all(isinstance(step, type(other)) for step, other in zip(varied["resize: nearest"], plan.variants[0].steps, strict=True))
+
+
+def test_variants_of_ones_own_are_the_recipe_with_other_keys(recipe, tmp_path):
+    text = """
+[[variants]]
+name = "lifted"
+what = "nobody knows why"
+steps = [{step = "rescale", scale = 0.00392156862745098, offset = 0.5}]
+[[variants]]
+name = "sent as JPEG 30"
+jpeg = 30
+[[variants]]
+name = "other network"
+[variants.backbone]
+name = "brightest_of_tests:Sure"
+"""
+    plan = read_plan(recipe, own(tmp_path, text), resized=False)
+    lifted, sent, other = plan.variants[-3:]
+    assert (lifted.what, lifted.network, lifted.steps[1].offset) == ("nobody knows why", 0, 0.5)
+    assert (sent.jpeg, sent.steps) == (30, plan.variants[0].steps)
+    assert (other.network, plan.networks[1].backbone.name) == (1, "brightest_of_tests:Sure")
+    assert plan.fingerprint() != read_plan(recipe, None, resized=False).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[[variants]\n", "expected variants in TOML, got something else"),
+        ("[[variant]]\nname = 'a'\n", r"expected \[\[variants\]\] tables and nothing else, got variant"),
+        ("[[variants]]\njpeg = 3\n", "number 1: expected name to be a string, got None"),
+        ("[[variants]]\nname = 'a'\njpeg = 0\n", "variant 'a': expected jpeg to be a quality from 1 to 100, got 0"),
+        ("[[variants]]\nname = 'a'\nstep = []\n", "variant 'a': step: expected one of .*, got an unknown key; did you mean 'steps'"),
+        ("[[variants]]\nname = 'recipe'\njpeg = 3\n", "expected a name that no other variant has, got 'recipe'"),
+        ("[[variants]]\nname = 'a'\nbundle = 'x'\njpeg = 3\nsteps = []\n", "expected bundle, or a recipe's keys, got both"),
+    ],
+)
+def test_variants_that_are_refused(recipe, tmp_path, text, told):
+    with pytest.raises(PreprocError, match=told):
+        read_plan(recipe, own(tmp_path, text), resized=False)
+
+
+def test_what_is_no_model(tmp_path):
+    with pytest.raises(PreprocError, match="expected a bundle"):
+        read_plan(tmp_path, None, resized=False)
+    with pytest.raises(PreprocError, match="expected a recipe"):
+        read_plan(tmp_path / "nothing.toml", None, resized=False)

@@ -1,0 +1,1 @@
+"""Faults that are planted, one at a time, and what notices them."""
