@@ -69,7 +69,7 @@ def test_half_precision_passes_and_errs_less_than_the_bare_network(in_half):
     assert {"torch-cpu", "torchscript-cpu", "ort-cpu"} <= {result.runtime for result in ran}
     for result in ran:
         assert result.error < result.bare
-        assert result.tolerance == 2 * result.bare
+        assert 2 * result.bare <= result.tolerance <= 3 * result.bare
 
 
 @pytest.mark.parametrize(("kind", "count"), [(OrtCpu, 2_000), (TorchScriptCpu, 60)], ids=["ort-cpu", "torchscript-cpu"])

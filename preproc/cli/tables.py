@@ -122,7 +122,7 @@ def _lower(report: "Report") -> "list[Result]":
 def _narrow(report: "Report") -> "Iterator[str]":
     """What is told of a lower precision: where the tolerance is from, and what the error is made of."""
     for precision in dict.fromkeys(result.precision for result in _lower(report)):
-        yield f"  the tolerance in {precision} is twice what the bare network errs by in {precision} in the same runtime"
+        yield f"  the tolerance in {precision} is twice what the bare network errs by in {precision} in the same runtime{_more(report)}"
     for result in _lower(report):
         if result.hidden:
             possible = [control.name for control in report.power.controls if control.movement is not None]
@@ -136,6 +136,12 @@ def _narrow(report: "Report") -> "Iterator[str]":
                 own = "" if part.split.error is None else f", {part.split.error:.1e} there"
                 split = f"{part.split.input:.1e} from the input's handling, {part.split.weights:.1e} from the weights"
                 yield f"  {result.runtime}: of the error{where} on golden samples{own}, up to {split}, {part.split.rest:.1e} from the rest"
+
+
+def _more(report: "Report") -> str:
+    """What else a tolerance is from."""
+    drawn = max((truth.drawn for truth in report.power.truths.values()), default=0.0)
+    return f", or on further draws of its noise, {drawn:.1e} at most, but no more than three times the former" if drawn else ""
 
 
 def _levels(report: "Report") -> "Iterator[str]":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..bundle import Bundle, precision_of
 from ..host import Progress, paced
 from ..sources.published import title
-from ..verify import Case, Explain, Original, Power, Report, Result, judge, settled
+from ..verify import Case, Explain, Original, OutputTruth, Power, Report, Result, judge, settled
 from ..verify.runtimes import RUNTIMES, InTurn, Runtime, made
 from .bare import Bare, BareBefore
 from .proof import Proof
@@ -51,6 +51,10 @@ def report_on(
         known = runtime.name == proof.bare_in and power.precision == proof.power.precision
         return power.bare_errors if known else bare.errors(runtime, proof.cases, power.parts)
 
+    if proof.draws:
+        progress("running the bare network on further draws of its noise")
+        rounds = [(cases, replace(one, truths=_drawn(one, bare, proof.draws, runtimes))) for cases, one in rounds]
+        tight = rounds[0][1]
     split: ByFile = {}
     if power.precision in SPLIT and isinstance(bare, Bare):
         progress(f"evaluating what the error in {power.precision} is made of")
@@ -66,6 +70,17 @@ def report_on(
             original = Original(name, len(proof.original), proof.ready_error, compared[0])
     agree, asked = str(contract["backbone"]["constants_agree"]), tuple(case.name for case in proof.cases)
     return Report(str(contract["name"]), proof.against, agree, power, results, asked, original, _allowed(contract, tf32))
+
+
+def _drawn(power: Power, bare: "Bare | BareBefore", draws: Sequence[Case], runtimes: Sequence[Runtime]) -> Mapping[str, OutputTruth]:
+    """With the largest error of the bare network on these, in the runtimes that are judged in the files' own precision. What a bundle's
+    bare network erred by before is no draw of these."""
+    truths = dict(power.truths)
+    for runtime in runtimes if isinstance(bare, Bare) else ():
+        for key, error in (bare.errors(runtime, draws, power.parts) or {}).items():
+            if power.precision_of(reduced=runtime.reduced) == power.precision and key in truths:
+                truths[key] = replace(truths[key], drawn=max(truths[key].drawn, error))
+    return truths
 
 
 def report_on_golden(

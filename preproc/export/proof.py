@@ -16,6 +16,7 @@ class Proof:
     noticed: see measure_power().  bare_in: the runtime that the bare network was measured in there; None: in none.
     sizes: (height, width) of the pixels where a side is free.  origin: what the cases come from, for people.
     rounded_once: whether float32 gives the correctly rounded model-ready tensor where the steps are not folded.
+    draws: ready values that only the bare network is fed with, further draws of its noise.
     original: photographs with the outputs that the published Python pipeline leads to; ready_error: as verify.Original's.  no_original:
     why there are none."""
 
@@ -27,6 +28,7 @@ class Proof:
     sizes: tuple[Size, ...]
     origin: str
     rounded_once: bool = False
+    draws: tuple[Case, ...] = ()
     original: tuple[Case, ...] | None = None
     ready_error: float = 0.0
     no_original: str = ""

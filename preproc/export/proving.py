@@ -20,6 +20,7 @@ from ..verify import (
     Answers,
     Part,
     Power,
+    further_draws,
     inputs,
     known_of,
     make_cases,
@@ -123,10 +124,14 @@ def _proof(
         _origin(truths.name, power),
         rounds_once(recipe.steps, recipe.pixels.channels),
     )
+    in_float64 = all(truth.kind == FLOAT64 for truth in power.truths.values())
+    if not quick and in_float64:
+        exact: Answers = truths.reference if truths.file is None else truths.file.exact()
+        proof = dataclasses.replace(proof, draws=tuple(further_draws(golden, exact, recipe.export.precision)))
     if quick:
         return dataclasses.replace(proof, no_original=f"quick: {QUICK}")
     bare: Answers = truths.bare
-    if truths.file is not None and recipe.export.half and all(truth.kind == FLOAT64 for truth in power.truths.values()):
+    if truths.file is not None and recipe.export.half and in_float64:
         bare = truths.file.exact()  # its own answers have the noise that the tolerance is for
     try:
         compared, ready_error = through_original(recipe, bare, truths.given, sizes, parts, progress)

@@ -12,7 +12,7 @@ from .doubling import FileTruths, known_of
 from .explaining import Explain, explainer
 from .judging import bare_errors, check_known, judge
 from .levels import Levels
-from .making import make_cases
+from .making import further_draws, make_cases
 from .ordering import Lists
 from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
@@ -53,6 +53,7 @@ __all__ = [
     "candidates",
     "check_known",
     "explainer",
+    "further_draws",
     "has_ties",
     "inputs",
     "is_exact",

@@ -32,13 +32,15 @@ class OutputTruth:
     from itself: optimized and not, in a batch and alone, fed with values one rounding away.  reason: why there is no float64; ""
     where there is.  rounding: how far one rounding of every value of the model-ready tensor moves the original, where that is
     a rounding (Rules.rounding at most) and is not in `error` already; it is one draw of the noise as `error` is, and either may be lucky.
-    precision: the original's own, "float32" above."""
+    precision: the original's own, "float32" above.  drawn: in a lower precision, what the bare network errs by on further draws of its
+    noise; 0 where there are none."""
 
     kind: str
     error: float
     reason: str = ""
     rounding: float = 0.0
     precision: str = "float32"
+    drawn: float = 0.0
 
 
 FLOAT64, NOISE = "float64", "noise"
@@ -123,7 +125,17 @@ class Power:
     def _known(self, part: str, bare: float | None) -> Noise:
         truth, own = self.truths.get(part), self.own_noise(part)
         rounding = own if truth is None or truth.kind == NOISE else truth.rounding
-        return Noise(bare, own, rounding, self.slack_of(part), self.bare_error, self.tolerance, bool(self.mixed))
+        drawn = 0.0 if truth is None else truth.drawn
+        return Noise(
+            bare,
+            own,
+            rounding,
+            self.slack_of(part),
+            self.bare_error,
+            self.tolerance,
+            bool(self.mixed),
+            drawn,
+        )
 
     def own_noise(self, part: str) -> float:
         """How far the original is from itself, where there is no float64: nobody is wrong who is as near to it."""

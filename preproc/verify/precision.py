@@ -15,9 +15,9 @@ LEAST = 4e-6
 MARGIN = 10.0
 """A control has to move the output by this many tolerances; and a runtime may err by this many times what the bare network errs by there:
 the fold gives the first convolution other weights and other roundings, a few times larger ones where it leaves the cast alone."""
-TWICE = 2.0
-"""In a lower precision a runtime may err by this many times what the bare network errs by in the same precision there: other roundings of
-the same size, not larger ones."""
+TWICE, THRICE = 2.0, 3.0
+"""In a lower precision a runtime may err by twice what the bare network errs by in the same precision there: other roundings of the same
+size, not larger ones; from three times that on it is wrong."""
 UNITS: Mapping[str, float] = {"float32": 2**-24, "tf32": 2**-11, "float16": 2**-11, "bfloat16": 2**-8, "int8": 2**-8}
 """Half of the distance between 1 and the next number; of int8 half a step of the 127 that are on each side of zero."""
 GROSS = ("channels swapped", "normalization doubled", "rescale missing")
@@ -29,7 +29,8 @@ class Noise:
     """What is known of a part of the outputs in one runtime, relative. bare: what the bare network errs by there; None where nobody has
     measured it.  original: how far the original is from itself, where there is no float64: nobody is wrong who is as near to it.
     rounding: that, or what one rounding of its input moves.  slack: for the roundings of a fast resize.  elsewhere, tolerance: what the
-    bare network errs by, and what may be, in all runtimes together.  mixed: whether the reference computes in less than float64."""
+    bare network errs by, and what may be, in all runtimes together.  drawn: what it errs by on further draws of its noise; 0 where
+    there are none.  mixed: whether the reference computes in less than float64."""
 
     bare: float | None
     original: float
@@ -38,6 +39,7 @@ class Noise:
     elsewhere: float
     tolerance: float
     mixed: bool
+    drawn: float = 0.0
 
 
 class Rules:
@@ -86,12 +88,14 @@ class LowerRules(Rules):
 
     def bounds(self, known: Noise) -> tuple[float, float]:
         """As Power.bounds(): twice what the bare network errs by in that precision there, and three times, for its error is one draw of
-        the noise. Where nobody has measured that, nothing is known."""
+        the noise. Where other draws are larger, twice these, but never what would have failed. Where nobody has measured it, nothing is
+        known."""
         if known.bare is None:
             return LEAST, sys.float_info.max
         errs = max(known.bare, known.original)
-        most = max(LEAST, TWICE * errs)
-        return most + known.slack, most + errs + 2 * known.slack
+        least = max(LEAST, TWICE * errs)
+        most = max(least, min(TWICE * known.drawn, THRICE * errs))
+        return most + known.slack, max(least, THRICE * errs) + 2 * known.slack
 
     def seen(self, tolerance: float, errs: float) -> float:
         """Noise may take away as much of a movement as it makes the bare network err by."""

@@ -33,7 +33,9 @@ def test_a_file_in_half_precision_is_judged_by_its_own_noise(half):
     assert (result.verdict, report.against) == ("passed", "the original file in float64, 12 inputs")
     assert report.power.truths[name].precision == "float16"
     assert result.bare == report.power.truths[name].error > 1e-5
-    assert result.tolerance == pytest.approx(2 * result.bare)
+    drawn = report.power.truths[name].drawn
+    assert drawn > 1e-5
+    assert result.tolerance == pytest.approx(max(2 * result.bare, min(2 * drawn, 3 * result.bare)))
     assert result.parts[name].split.weights == 0  # the truth has the file's own numbers
 
 

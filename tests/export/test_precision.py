@@ -91,7 +91,8 @@ def test_a_bundles_own_precision_is_verified_whatever_the_recipes_file_says(tmp_
     report = verify_bundle(made.folder, runtimes=["torchscript-cpu"], recipe=ROOT / "models" / "digits.toml")
     (result,) = report.results
     assert result.verdict == "passed"
-    assert 1e-3 < result.error < result.tolerance == 2 * result.bare
+    assert 1e-3 < result.error < result.tolerance <= 3 * result.bare
+    assert result.tolerance >= 2 * result.bare
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from preproc.verify import NOISE, Case, OutputTruth, Power, Report, Result, judge, settled
+from preproc.verify import FLOAT64, NOISE, Case, OutputTruth, Power, Report, Result, further_draws, judge, settled
 from preproc.verify.doubling import moved_by_a_rounding
 from preproc.verify.parts import Part
 from preproc.verify.power import Control
@@ -52,6 +52,10 @@ def off(by, kind=Fake):
             "by less than 3.0e-01, the tolerance of 2.0e-01 and the noise",
         ),
         (3.1e-1, 1e-1, {"precision": "int8", "gross": 0.29}, "failed", "tolerance 2.0e-01"),
+        (2.5e-3, 1e-3, {"truths": {"y": OutputTruth(FLOAT64, 1e-3, drawn=1.3e-3)}}, "passed", None),  # the bare network was lucky
+        (2.9e-3, 1e-3, {"truths": {"y": OutputTruth(FLOAT64, 1e-3, drawn=1.3e-3)}}, "inconclusive", "the bare network alone"),
+        (2.9e-3, 1e-3, {"truths": {"y": OutputTruth(FLOAT64, 1e-3, drawn=9e-3)}}, "passed", None),
+        (3.1e-3, 1e-3, {"truths": {"y": OutputTruth(FLOAT64, 1e-3, drawn=9e-3)}}, "failed", "tolerance 3.0e-03"),  # what failed fails
         (3e-6, 1e-9, {}, "passed", None),
         (6e-6, 1e-9, {}, "failed", f"tolerance {LEAST:.1e}"),
         (0.0, None, {}, "inconclusive", "the bare network in float16 was not measured in this runtime"),
@@ -162,6 +166,21 @@ def test_a_tie_that_roundings_in_half_precision_decide_is_not_compared():
     usual, half = (with_unresolved(cases, Largest(), {"y": Part("y", 1.0)}, precision=name)[0] for name in ("float32", "float16"))
     assert usual.unresolved == {}
     assert half.unresolved["y"].any()
+
+
+def test_further_draws_are_of_networks_that_answer_a_few_numbers_in_less_than_float32():
+    def exact(x):
+        return {"y": x.sum(axis=(2, 3))}
+
+    ready = np.full((1, 3, 2, 2), 0.75)
+    case = Case("one", np.zeros((1, 2, 2, 3), np.uint8), exact(ready), ready=ready)
+    made = further_draws([case], exact, "float16")
+    assert [each.name for each in made] == ["one times 0.97", "one times 0.93", "one times 0.87"]
+    assert all(np.array_equal(each.expected["y"], exact(each.ready)["y"]) for each in made)
+    assert len({float(np.float16(each.ready.flat[0]) / each.ready.flat[0]) for each in made}) == 3  # rounded otherwise
+    many, classes = ({"y": values} for values in (np.zeros((1, 101)), np.array([3])))
+    for cases, precision in (([case], "float32"), ([replace(case, expected=many)], "int8"), ([replace(case, expected=classes)], "int8")):
+        assert further_draws(cases, exact, precision) == []
 
 
 def test_nothing_is_infinite_in_a_report():
