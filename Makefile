@@ -80,6 +80,7 @@ survey: $(SETUP)  ## the fold and the pixels of torchvision's models and timm's 
 	$(PY) -m tests.survey_models torchvision
 	$(PY) -m tests.survey_models timm
 	$(PY) -m tests.survey_precision
+	$(PY) -m tests.survey_diagnose_pairs
 	$(PY) -m tests.survey_graphs 1000
 	$(PY) -m tests.fuzz 20000
 

@@ -33,6 +33,7 @@ PAGES = (
     "export/embed/python/README.md",
     "export/embed/web/README.md",
     "preproc/README.md",
+    "preproc/diagnosis/README.md",
     "preproc/verify/pictures/README.md",
     "preproc/stats/README.md",
     "tests/bench/README.md",

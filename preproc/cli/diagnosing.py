@@ -8,7 +8,7 @@ import typer
 
 from ..errors import PreprocError
 from .options import Json, Threads
-from .speaking import progress_of, tell
+from .speaking import progress_of, refuse, say, tell
 
 
 def diagnose(
@@ -32,17 +32,23 @@ def diagnose(
     as_json: Json = False,
 ) -> None:
     """Name the preprocessing that pictures went through, and write it as a recipe; or the mistake, against a recipe."""
-    from ..diagnosis import diagnose_pairs
+    from ..diagnosis import check_free, diagnose_pairs
 
     if pairs is None:
         raise PreprocError("--pairs: expected a folder, an .npz file or package.module:function, got nothing", name="option-value")
     if against is not None:
         _against(pairs, against, images, out, as_json=as_json)
         return
+    if out is not None:
+        check_free(out)
     found = diagnose_pairs(pairs, images=images, progress=progress_of("diagnose"))
+    tell(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
+    if out is not None and found.recipe is None:
+        refuse(f"{out}: {found.refusal}", "steps-cannot-say")
+        raise typer.Exit(1)
     if out is not None:
         found.save(out)
-    tell(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
+        say(f"{out}: written")
 
 
 def _against(pairs: str, recipe: Path, images: Path | None, out: Path | None, *, as_json: bool) -> None:

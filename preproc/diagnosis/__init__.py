@@ -6,7 +6,7 @@ Never: a model, a label, or a guess that is not told as one; neither torch nor O
 
 from .affine import Affine, Solved, affine_of, solve
 from .against import Against, diagnose_against
-from .answer import Candidate, Diagnosis
+from .answer import Candidate, Diagnosis, check_free
 from .from_pairs import answered, diagnose_pairs
 from .functions import find
 from .mistake import Mistake
@@ -28,6 +28,7 @@ __all__ = [
     "Variant",
     "affine_of",
     "answered",
+    "check_free",
     "diagnose_against",
     "diagnose_pairs",
     "find",

@@ -9,6 +9,8 @@ from typing import Any
 from ..sources import parse_front
 from ..steps import Normalize, Rescale, Step
 
+THIS = "THIS.toml"
+"""Stands for the file's name, which save() knows."""
 HEAD = """\
 # Written by preproc diagnose from {pictures} pictures and their tensors: {words}.
 # preproc attach FILE.onnx -o bundles/NAME {option} takes it as it is; for preproc export name the network in [backbone].
@@ -29,7 +31,7 @@ size = "dynamic"
 
 def text_of(steps: Sequence[Step], *, color: str, pictures: int, words: str) -> str:
     """The TOML of these steps, which begin behind from_pixels. Raises PreprocError where it would not load again."""
-    text = HEAD.format(pictures=pictures, words=words, option="--recipe THIS", color=color)
+    text = HEAD.format(pictures=pictures, words=words, option=f"--recipe {THIS}", color=color)
     text += "\n" + ("\n".join(map(_table, steps)) if steps else "").rstrip() + "\n"
     if not steps:
         text = text.replace("\n[backbone]", "steps = [] # grey levels as they are\n\n[backbone]", 1)

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,8 @@ class Source:
             exif = stored.getexif()
             exif[274] = self.turned
             return np.asarray(ImageOps.exif_transpose(stored))
+        if decoder != "Pillow" and not self.is_jpeg:
+            return self.picture(turn=turn)
         return TURNS[turn](decode(self.what, decoder) if turn == "as stored" else self.picture(decoder))
 
 
@@ -94,11 +97,13 @@ def _opencv(path: Path) -> Picture:
 
 
 def _torchvision(path: Path) -> Picture:
-    from torchvision.io import ImageReadMode, decode_image, read_file
+    from torchvision import io
 
     try:
-        return np.asarray(decode_image(read_file(str(path)), ImageReadMode.RGB).permute(1, 2, 0).numpy())
-    except RuntimeError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # from 0.29 on it says that it will be removed
+            return np.asarray(io.decode_image(io.read_file(str(path)), io.ImageReadMode.RGB).permute(1, 2, 0).numpy())
+    except (RuntimeError, AttributeError) as error:
         raise PreprocError("expected a picture that torchvision decodes, got none", name="unreadable-picture") from error
 
 
