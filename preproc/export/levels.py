@@ -14,8 +14,8 @@ from ..bundle import contract as contracts
 from ..folding import Eight
 from ..oracle import reference
 from ..sources import PixelsSpec, Recipe
-from ..steps import Resampling
-from ..verify import Levels, divided, sizes_of
+from ..steps import Resampling, divided
+from ..verify import Levels, sizes_of
 from ..verify.runtimes import evaluate
 
 Array = NDArray[np.float64]

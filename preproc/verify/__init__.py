@@ -5,7 +5,7 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .cases import Answers, Case, Given, Truth, divided
+from .cases import Answers, Case, Given, Truth
 from .controls import Noticed, measure_power, settled
 from .difference import agree
 from .doubling import FileTruths, known_of
@@ -52,7 +52,6 @@ __all__ = [
     "bare_errors",
     "candidates",
     "check_known",
-    "divided",
     "explainer",
     "has_ties",
     "inputs",
