@@ -34,6 +34,10 @@ def further_draws(cases: Sequence[Case], exact: Answers, precision: str) -> list
     return [Case(f"{case.name} times {factor}", case.pixels, exact(ready), case.others, ready=ready) for case, factor, ready in times]
 
 
+MOST_HALF = 65504
+"""The largest number of float16."""
+
+
 def make_cases(
     sequence: Sequence[Step],
     truth: Truth,
@@ -69,13 +73,13 @@ def make_cases(
         pixels = pixels.reshape(*front, *pixels.shape[1:])
         cases.append(Case(same[position][0], pixels, truth(ready), given(ready), ready=ready))
     _check_alike(cases)
-    _check_finite(cases)
+    _check_finite(cases, precision)
     rows = () if like is not None else found_rows(cases, lists, progress=progress)
     parts, ties = parts_of(cases, like, rows), has_ties(cases)
     if ties:
         cases = with_unresolved(cases, truth, parts, precision=precision, progress=progress)
     together_too = batches(cases, truth, parts, given=given, ties=ties, precision=precision) if several else []
-    _check_finite(together_too)
+    _check_finite(together_too, precision)
     cases += together_too
     return cases, parts_of(cases, like, rows)
 
@@ -92,10 +96,16 @@ def _check_alike(cases: Sequence[Case]) -> None:
             )
 
 
-def _check_finite(cases: Sequence[Case]) -> None:
+def _check_finite(cases: Sequence[Case], precision: str) -> None:
     for case in cases:
-        if not all(is_exact(values) or np.isfinite(values).all() for values in case.expected.values()):
+        if all(is_exact(values) or np.isfinite(values).all() for values in case.expected.values()):
+            continue
+        told = f"expected a backbone that answers finite numbers, got a NaN or an infinity on {case.name}"
+        largest = 0.0 if case.ready is None else float(np.abs(case.ready).max())
+        if precision == "float16" and largest > MOST_HALF:
             raise PreprocError(
-                f"expected a backbone that answers finite numbers, got a NaN or an infinity on {case.name}; check its weights",
-                name="not-finite",
+                f"{told}: the steps make values up to {largest:.4g} of it, and float16 ends at {MOST_HALF}; check their constants",
+                name="precision-overflow",
             )
+        also = f", and whether it computes values beyond {MOST_HALF}, where float16 ends" if precision == "float16" else ""
+        raise PreprocError(f"{told}; check its weights{also}", name="not-finite")

@@ -7,7 +7,7 @@ from onnx import TensorProto
 from torch import nn
 
 from preproc import graph
-from preproc.errors import RecipeError, VerificationError
+from preproc.errors import PreprocError, RecipeError, VerificationError
 from preproc.export import verify_bundle
 from preproc.export.finding import rebuild
 from preproc.export.resolving import file_job
@@ -81,6 +81,14 @@ def test_a_file_in_float32_may_be_multiplied_in_tf32(tmp_path):
     for report in (bundle.report, verify_bundle(bundle.folder, runtimes=["ort-cpu"])):
         result = ran(report)["ort-cpu"]
         assert (report.tf32, result.verdict, result.precision) == (True, "passed", "float32")
+
+
+def test_values_that_overflow_in_a_file_are_told_with_the_largest(tmp_path):
+    tiny = [STEPS[0], replace(STEPS[1], std=(1e-6, 1e-6, 1e-6), constants_because="a test")]
+    with pytest.raises(PreprocError, match=r"the steps make values up to \d\.\d+e\+05 of it, and float16 ends at 65504") as told:
+        put(hand_made(tmp_path, dtype=TensorProto.FLOAT16), tmp_path / "out", steps=tiny)
+    assert told.value.name == "precision-overflow"
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,10 @@ class OnnxReference:
         """x: as feeds() takes it."""
         feeds = self.feeds(x)
         batch = feeds[self.image]
+        with np.errstate(over="ignore"):  # of a file in half precision: what is no number then is told by its answers
+            taken = batch.astype(self.kind)
         try:
-            outputs: list[Any] = self.session.run(list(self.names), feeds | {self.image: batch.astype(self.kind)})
+            outputs: list[Any] = self.session.run(list(self.names), feeds | {self.image: taken})
         except Exception as error:  # as above
             mend = (
                 "its batch is declared as free, and is not"
