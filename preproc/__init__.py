@@ -32,7 +32,7 @@ _WHERE = {
     "verify": ("Report",),
     "export": ("attach", "export_bundle", "quantize_bundle", "verify_bundle"),
     "export.serving": ("package", "serve_check"),
-    "diagnosis": ("diagnose_pairs",),
+    "diagnosis": ("diagnose_against", "diagnose_pairs"),
     "diagnosis.experiment": ("compare",),
     "stats": ("Stats", "StatsInterruptedError", "compute_stats"),
     "errors": ("PreprocError",),
@@ -42,6 +42,7 @@ _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names
 if TYPE_CHECKING:
     from .bundle import Bundle as Bundle
     from .bundle import open_bundle as open_bundle
+    from .diagnosis import diagnose_against as diagnose_against
     from .diagnosis import diagnose_pairs as diagnose_pairs
     from .diagnosis.experiment import compare as compare
     from .errors import PreprocError as PreprocError

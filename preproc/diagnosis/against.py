@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..host import Progress, silent
-from ..steps import Step
+from ..sources import Recipe
+from ..steps import Step, as_steps
 from .geometry import Source
 from .pairs import read_pairs
 from .trying import CONSTANTS, OWN, Fit, Sample, Search, Tried
@@ -69,14 +70,17 @@ def _figures(fit: Fit) -> str:
 
 
 def diagnose_against(
-    place: str | Path | Callable[..., Any], sequence: Sequence[Step], *, images: Path | None = None, progress: Progress = silent
+    place: str | Path | Callable[..., Any], recipe: object, *, images: Path | None = None, progress: Progress = silent
 ) -> Against:
-    """Names the mistake by which tensors are not what the steps make of their pictures. place, images: as read_pairs()'s.
+    """Names the mistake by which tensors are not what a recipe makes of their pictures. place, images: as read_pairs()'s.
+
+    recipe: a Recipe, or a Pipeline, layers or steps of preproc, a FromPixels first.
 
     Every known mistake is tried and, where none reproduces the tensors, every two at once that touch different things; then each with
     whatever constants fit best, which narrows the cause, but names none. Raises PreprocError for pairs that cannot be read, for steps that
     do not start at pixels of 8 bits, and for tensors of other channels than they make.
     """
+    sequence = recipe.steps if isinstance(recipe, Recipe) else as_steps(recipe)
     progress("reading the pairs")
     pairs = read_pairs(place, images=images)
     unit = _UNITS.get(pairs.dtype, _UNITS["float32"])
@@ -107,14 +111,13 @@ def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against
     return _judged(own, sorted(fits, key=lambda fit: fit.residual), len(samples))
 
 
-def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[list[Tried]]:
+def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[Iterator[Tried]]:
     """The likeliest causes first: one mistake, one of other libraries', two at once, and one with whatever constants fit."""
     hardest = search.hardest(samples)
-    tried = list(search.tried(hardest))
-    yield [cause for cause in tried if cause.depth == 1]
-    libraries = list(search.tried(hardest, libraries=True))
-    yield [cause for cause in libraries if cause.depth == 1]
-    yield from ([cause for cause in (*tried, *libraries) if cause.depth == depth] for depth in (2, 3))
+    yield search.one(hardest)
+    yield search.one(hardest, libraries=True)
+    yield search.two()
+    yield search.free()
 
 
 def _judged(own: Fit | None, fits: Sequence[Fit], pictures: int) -> Against:

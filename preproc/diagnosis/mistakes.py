@@ -14,7 +14,7 @@ from .geometry import Geometry as Moves
 from .mistake import Array, Mistake, Picture, valued
 from .moved import ALIASED, MOVED, moved_mistakes
 from .values import DOUBLED, NOT_RESCALED, values_mistakes
-from .variants import OWN, variants
+from .variants import variants
 
 SWAPPED = "channels swapped"
 CONTROLS = (SWAPPED, DOUBLED, NOT_RESCALED, ALIASED, MOVED)
@@ -42,27 +42,29 @@ class Mistakes:
     def _of_others(self, sequence: Sequence[Step], known: Sequence[Mistake]) -> Iterator[Mistake]:
         """Preprocessings of other networks, but for those that are known by another name."""
         turned = tuple(reversed(range(self.channels)))
-        maps = [(mistake.order, self._affine(mistake)) for mistake in known if mistake.levels is None]
-        for variant in variants(sequence, self.channels):
+        known = [Mistake("", ""), *known]
+        maps = [(mistake.order, found) for mistake in known if mistake.levels is None and (found := self._affine(mistake)) is not None]
+        for variant in variants(sequence, self.channels, own=False):
             first, _, values = divided(variant.steps)
             order = turned if first.to != self.first.to else None
             made = Mistake(variant.name, variant.what, order=order, values=tuple(values))
             own = self._affine(made)
-            same = own is not None and any(order == other and theirs is not None and own.close_to(theirs) for other, theirs in maps)
-            if not variant.name.startswith(OWN) and not same:
+            if own is None or not any(order == other and own.close_to(theirs) for other, theirs in maps):
                 yield made
 
     def _affine(self, mistake: Mistake) -> Affine | None:
         values = self.later if mistake.values is None else mistake.values
         return None if callable(values) else compose(values, self.channels)
 
-    def of_libraries(self) -> Iterator[Mistake]:
-        """Other libraries' resizes and decoders, which no recipe can say, where they are installed. They need the picture's source."""
+    def of_libraries(self, *, jpeg: bool) -> Iterator[Mistake]:
+        """Other libraries' resizes, which no recipe can say, and decoders, where they are installed. They need the picture's source.
+
+        jpeg: whether there are JPEG files, of which decoders make different pictures."""
         own = geometry_of(self.moves)
         if own is None or not {"R", "G", "B"} <= set(self.first.to):
             return
         for decoder in ("OpenCV", "torchvision"):
-            if decoder not in absent():
+            if jpeg and decoder not in absent():
                 yield self._otherwise(replace(own, decoder=decoder), f"decoded by {decoder}", f"decoded by {decoder} for Pillow")
         for resampler in RESAMPLERS if own.resampler is not None else ():
             other = replace(own, resampler=resampler)

@@ -44,11 +44,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Tried:
-    """residual: on few pictures.  depth: how many mistakes it is; 3 with constants that are not known."""
+    """residual: on few pictures."""
 
     mistake: Mistake
     residual: float
-    depth: int
 
 
 class Search:
@@ -57,6 +56,8 @@ class Search:
     def __init__(self, sequence: Sequence[Step], samples: Sequence[Sample]) -> None:
         self.made = Mistakes(sequence)
         self.composed: dict[int, Affine | None] = {}
+        self.others = [mistake for mistake in self.made.all if mistake.levels is None]
+        self.sums = list[tuple[Mistake, Sums]]()
         self.pictures = {sample.name: Picture(self.made.planes_of(sample.source), sample.source) for sample in samples}
         for sample in samples:
             if len(sample.tensor) != self.made.channels:
@@ -70,33 +71,39 @@ class Search:
         off = [float("inf") if (fit := self.fit(OWN, [sample])) is None else fit.residual for sample in samples]
         return [samples[place] for place in np.argsort(off, kind="stable")[::-1][:FEW]]
 
-    def tried(self, samples: Sequence[Sample], *, libraries: bool = False) -> Iterator[Tried]:
-        """What makes tensors of these sizes. Values that are no affine map of the levels are tried as one mistake only. libraries: with
-        what other libraries make of the pictures, which take long to load, in place of what is computed here."""
+    def one(self, samples: Sequence[Sample], *, libraries: bool = False) -> Iterator[Tried]:
+        """Each mistake that makes tensors of these sizes. libraries: what other libraries make of the pictures, which take long to load, in
+        place of what is computed here."""
         moving = [mistake for mistake in self.made.all if mistake.levels is not None]
-        others = [mistake for mistake in self.made.all if mistake.levels is None]
-        for moved in self.made.of_libraries() if libraries else (OWN, *moving):
+        for moved in self.made.of_libraries(jpeg=any(sample.source.is_jpeg for sample in samples)) if libraries else (OWN, *moving):
             found = [self._levels(moved, sample) for sample in samples]
             levels = [one for one in found if one is not None]
-            if len(levels) < len(samples):
-                continue
-            sums = Sums.all(Sums.of(one, sample.tensor) for one, sample in zip(levels, samples, strict=True))
-            for mistake, depth in _combined(moved, others):
-                yield Tried(mistake, self._scored(mistake, depth, levels, samples, sums), depth)
-            if (solved := sums.solved()) is not None:
-                steps = ChannelAffine(matrix=tuple(map(tuple, solved.matrix.tolist())), offset=tuple(solved.offset.tolist()))
-                told = Mistake(CONSTANTS, _constants(steps), values=(steps,))
-                both = told if moved is OWN else moved.beside(told)
-                assert both is not None
-                yield Tried(both, self._scored(both, 3, levels, samples, sums), 3)
+            if len(levels) == len(samples):
+                sums = Sums.all(Sums.of(one, sample.tensor) for one, sample in zip(levels, samples, strict=True))
+                self.sums.append((moved, sums))
+                for mistake in self.others if moved is OWN else (moved,):
+                    yield Tried(mistake, self._scored(mistake, levels, samples, sums))
 
-    def _scored(self, mistake: Mistake, depth: int, levels: Sequence[Array], samples: Sequence[Sample], sums: Sums) -> float:
+    def two(self) -> Iterator[Tried]:
+        """Every two that touch different things, of what one() has tried, where the values are an affine map of the levels."""
+        orders = [other for other in self.others if other.values is None]
+        for moved, sums in self.sums:
+            for first in orders if moved is OWN else (moved,):
+                pairs = (both for other in self.others if (both := first.beside(other)) is not None)
+                yield from (Tried(both, sums.ordered(both.order).residual(affine)) for both in pairs if (affine := self._affine(both)))
+
+    def free(self) -> Iterator[Tried]:
+        """What one() has tried, with the constants that fit best."""
+        for moved, sums in self.sums:
+            if (solved := sums.solved()) is not None:
+                step = ChannelAffine(matrix=tuple(map(tuple, solved.matrix.tolist())), offset=tuple(solved.offset.tolist()))
+                told = Mistake(CONSTANTS, _constants(step), values=(step,))
+                yield Tried(told if moved is OWN else moved.beside(told) or told, sums.residual(solved))
+
+    def _scored(self, mistake: Mistake, levels: Sequence[Array], samples: Sequence[Sample], sums: Sums) -> float:
         """levels: before the mistake's order."""
-        affine = self._affine(mistake)
-        if affine is not None:
+        if (affine := self._affine(mistake)) is not None:
             return sums.ordered(mistake.order).residual(affine)
-        if depth > 1 and mistake.values is not None:
-            return float("inf")
         found = [self._off(mistake, one, sample)[0] for one, sample in zip(levels, samples, strict=True)]
         return float(np.sqrt(np.mean([np.mean(off**2) for off in found])))
 
@@ -123,7 +130,7 @@ class Search:
     def _affine(self, mistake: Mistake) -> Affine | None:
         """What it does to grey levels, if that is an affine map."""
         values = self.made.later if mistake.values is None else mistake.values
-        if CONSTANTS in mistake.name or id(values) not in self.composed:
+        if CONSTANTS in mistake.name or id(values) not in self.composed:  # those constants live no longer than they are tried
             self.composed[id(values)] = None if callable(values) else compose(values, self.made.channels)
         return self.composed[id(values)]
 
@@ -140,17 +147,6 @@ class Search:
         if not (scale > 0).all():  # one value for all grey levels
             return np.where(np.abs(off) <= 4 * sample.unit * np.abs(ready), 0.0, np.inf), 0.0
         return off / scale, float(scale.mean())
-
-
-def _combined(moved: Mistake, others: Sequence[Mistake]) -> Iterator[tuple[Mistake, int]]:
-    """What may have been done, of how many mistakes: one, or two that touch different things."""
-    if moved is not OWN:
-        yield moved, 1
-        yield from ((both, 2) for other in others if (both := moved.beside(other)) is not None)
-        return
-    yield from ((other, 1) for other in others)
-    for order in (other for other in others if other.values is None):
-        yield from ((both, 2) for other in others if (both := order.beside(other)) is not None)
 
 
 def _constants(step: ChannelAffine) -> str:

@@ -11,6 +11,7 @@ from ..steps import (
     PIXEL_DTYPES,
     PRESETS,
     UNITS,
+    Affine,
     FromPixels,
     Geometry,
     LocalResponseNorm,
@@ -27,6 +28,9 @@ from ..steps import (
 
 OWN = "recipe"
 """The name of the steps that are asked for."""
+
+
+_Map = tuple[tuple[Step, ...], Affine | None]
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,14 @@ def variants(asked: Sequence[Step] | None, channels: int = 3, *, own: bool = Tru
     first = next((step for step in asked if isinstance(step, FromPixels)), None) or _pixels(channels)
     channels = len(COLORS[first.to]) or channels
     geometry = tuple(step for step in asked if isinstance(step, Geometry))
-    found: dict[str, Variant] = {}
+    found, maps = dict[str, Variant](), list[_Map]()
     for values in sorted((*_own(asked if own else (), first), *_known(first, channels)), key=lambda values: values.mistake):
         steps = (replace(first, to=values.color), *geometry, *values.steps)
         made = Variant(values.name, steps, values.told, values.mistake)
-        if not any(_same(made.steps, other.steps, first.channels() or channels) for other in found.values()):
+        does = _map(made.steps, first.channels() or channels)
+        if not any(_same(does, other) for other in maps):
             found[made.name] = made
+            maps.append(does)
     return tuple(found.values())
 
 
@@ -158,8 +164,12 @@ def _other(first: FromPixels) -> str | None:
     return other if other is not None and len(COLORS[first.color]) >= 3 else None
 
 
-def _same(some: Iterable[Step], others: Iterable[Step], channels: int) -> bool:
-    """Whether both do the same to pixels of one geometry."""
-    one, other = (tuple(step for step in steps if not isinstance(step, Geometry)) for steps in (some, others))
-    mine, theirs = compose(one, channels), compose(other, channels)
-    return one == other if mine is None or theirs is None else mine.close_to(theirs)
+def _map(sequence: Iterable[Step], channels: int) -> _Map:
+    """What steps do to pixels, their geometry apart."""
+    values = tuple(step for step in sequence if not isinstance(step, Geometry))
+    return values, compose(values, channels)
+
+
+def _same(one: _Map, other: _Map) -> bool:
+    (some, mine), (others, theirs) = one, other
+    return some == others if mine is None or theirs is None else mine.close_to(theirs)

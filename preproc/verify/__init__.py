@@ -5,12 +5,13 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .cases import Answers, Case, Given, Truth
+from .cases import Answers, Case, Given, Truth, divided
 from .controls import Noticed, measure_power, settled
 from .difference import agree
 from .doubling import FileTruths, known_of
 from .explaining import Explain, explainer
 from .judging import bare_errors, check_known, judge
+from .levels import Levels
 from .making import make_cases
 from .ordering import Lists
 from .parts import Part, is_exact, parts_of
@@ -37,6 +38,7 @@ __all__ = [
     "Explain",
     "FileTruths",
     "Given",
+    "Levels",
     "Lists",
     "Noticed",
     "Original",
@@ -50,6 +52,7 @@ __all__ = [
     "bare_errors",
     "candidates",
     "check_known",
+    "divided",
     "explainer",
     "has_ties",
     "inputs",

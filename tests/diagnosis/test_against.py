@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preproc.diagnosis import diagnose_against
 from preproc.diagnosis.against import find_mistake
+from preproc.diagnosis.geometry import Source
 from preproc.diagnosis.mistakes import Mistakes
-from preproc.diagnosis.trying import Search
 from preproc.errors import PreprocError
 from preproc.oracle import reference
-from preproc.steps import Normalize, Rescale, compose
+from preproc.steps import Normalize, Rescale, Resize, compose
 from tests.commands import run
-from tests.diagnosis.making import IMAGENET, RECIPES, pictures, right, samples, sources, wrong
+from tests.diagnosis.making import IMAGENET, RECIPES, RGB, pictures, right, samples, wrong
+
 
 
 @pytest.fixture(autouse=True)
 def no_other_libraries(monkeypatch):
     """They take long to load; test_cases.py has one."""
-    monkeypatch.setattr(Mistakes, "of_libraries", lambda _: iter(()))
+    monkeypatch.setattr(Mistakes, "of_libraries", lambda _, **__: iter(()))
 
 
 def rounded(tensor, recipe):
@@ -47,22 +47,120 @@ def test_no_mistake_is_named_in_rounded_tensors(name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_mistake_is_named_when_it_is_made(name):
-    """Or those are that come to the same on these pictures; never another one alone."""
+def test_a_mistake_is_named_when_it_is_made(name):
+    """Or those are that come to the same on these pictures; never another one alone. A sixteenth of them for each recipe, others for each."""
     recipe, known = RECIPES[name], Mistakes(RECIPES[name])
-    truth = [tensor for _, tensor in right(recipe)]
-    wrongly = list[str]()
-    for mistake in known.all:
-        try:
-            pairs = wrong(recipe, mistake)
-        except PreprocError:
-            continue
-        same = all(a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-9) for (_, a), b in zip(pairs, truth, strict=True))
-        found = find_mistake(recipe, samples(pairs))
-        named = [fit.name for fit in found.mistakes]
-        if (same and not found.right) or (not same and mistake.name not in named):
-            wrongly.append(f"{mistake.name}: {found.verdict} {named}")
-        elif len(named) > 1:
-            alike = [fit for fit in found.mistakes if fit.residual > 0.02]
-            assert not alike, f"{mistake.name}: {found.verdict} {named}"
-    assert wrongly == []
+    for mistake in known.all[list(RECIPES).index(name) :: 16]:
+        assert not unnamed(recipe, mistake), mistake.name
+
+
+def unnamed(recipe, mistake):
+    """What was answered where that is wrong."""
+    try:
+        pairs = wrong(recipe, mistake)
+    except PreprocError:  # cannot be made of these pictures
+        return ""
+    same = all(a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-9) for (_, a), (_, b) in zip(pairs, right(recipe), strict=True))
+    found = find_mistake(recipe, samples(pairs))
+    named = {fit.name: fit.residual for fit in found.mistakes}
+    if same:
+        return "" if found.right else str(named)
+    return "" if mistake.name in named and (len(named) == 1 or max(named.values()) <= 0.02) else f"{found.verdict} {named}"
+
+
+BOTH = [
+    ("imagenet", "channels swapped", "normalization doubled"),
+    ("imagenet", "resize without antialiasing", "channels swapped"),
+    ("imagenet", "crop off to the left", "rescale missing"),
+    ("imagenet", "grey for colour", "averaged std"),
+    ("yolo", "letterbox filled with 0", "channels swapped"),
+    ("inception", "turned by EXIF", "mean missing"),
+]
+
+
+@pytest.mark.parametrize(("name", "one", "other"), BOTH)
+def test_two_mistakes_are_not_named_as_one(name, one, other):
+    recipe = RECIPES[name]
+    known = {mistake.name: mistake for mistake in Mistakes(recipe).all}
+    both = known[one].beside(known[other])
+    found = find_mistake(recipe, samples(wrong(recipe, both)))
+    named = [set(fit.name.split(", and ")) for fit in found.mistakes]
+    assert {one, other} in named
+    assert all(len(names) > 1 for names in named)
+
+
+def test_constants_of_nobody_narrow_the_cause_and_name_none():
+    pairs = [(source, (tensor - 0.3) * 0.7) for source, tensor in wrong(IMAGENET, Mistakes(IMAGENET).controls["channels swapped"])]
+    found = find_mistake(IMAGENET, samples(pairs))
+    assert (found.verdict, found.right) == ("narrowed", False)
+    assert all("other constants" in fit.name for fit in found.mistakes)
+    assert "of the channels [2, 1, 0]" in found.mistakes[0].words
+
+
+def test_noise_names_nothing_and_says_what_is_nearest():
+    rng = np.random.default_rng(3)
+    pairs = [(source, rng.normal(size=tensor.shape)) for source, tensor in right(IMAGENET)]
+    found = find_mistake(IMAGENET, samples(pairs))
+    assert (found.verdict, found.mistakes, found.right) == ("not identified", (), False)
+    assert found.second is not None
+    assert any("nearest" in line for line in found.lines())
+
+
+def test_decoder_noise_makes_no_mistake_of_a_right_recipe():
+    """As another JPEG decoder, or another quality, leaves it: a few grey levels."""
+    rng = np.random.default_rng(4)
+    for name in ("imagenet", "yolo", "inception"):
+        whole = compose([step for step in RECIPES[name] if isinstance(step, (Rescale, Normalize))], 3)
+        scale = np.diag(whole.matrix)[:, None, None]
+        pairs = [(source, tensor + rng.normal(0, 2, tensor.shape) * scale) for source, tensor in right(RECIPES[name])]
+        found = find_mistake(RECIPES[name], samples(pairs))
+        assert (found.verdict, found.mistakes) == ("not identified", ())
+
+
+def test_mistakes_that_these_pictures_cannot_tell_apart_are_both_named():
+    flat = [Source(np.full((20, 24, 3), level, np.uint8)) for level in (90, 90)]
+    recipe = (RGB, Normalize.preset("caffe", color="RGB"))
+    known = {mistake.name: mistake for mistake in Mistakes(recipe).all}
+    found = find_mistake(recipe, samples(wrong(recipe, known["normalization missing"], flat)))
+    assert found.verdict == "narrowed"
+    assert len(found.mistakes) > 1
+
+
+def test_tensors_of_another_size_and_of_other_channels():
+    known = {mistake.name: mistake for mistake in Mistakes(IMAGENET).all}
+    made = [Source(picture) for picture in pictures()]
+    found = find_mistake(RECIPES["yolo"], samples(wrong(IMAGENET, known["mean missing"], made)))
+    assert (found.verdict, found.recipe) == ("not identified", None)
+    assert any("of another size" in line for line in found.lines())
+    with pytest.raises(PreprocError, match="expected a tensor of 3 channels, as the recipe makes, got 1"):
+        find_mistake(IMAGENET, samples([(made[0], np.zeros((1, 12, 11)))]))
+
+
+def test_the_command(tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'name = "x"\n[pixels]\nlayout = "NHWC"\ncolor = "BGR"\ndtype = "uint8"\nsize = "dynamic"\n[backbone]\nsource = "torchvision"\n'
+        'name = "resnet18"\nweights = "random"\nseed = 0\ncolor = "RGB"\n[[steps]]\nstep = "resize"\nsize = [12, 12]\n'
+        '[[steps]]\nstep = "rescale"\n[[steps]]\nstep = "normalize"\npreset = "imagenet"\n'
+    )
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    steps = (RGB, Resize(size=(12, 12)), Rescale(), Normalize.preset("imagenet"))
+    for place, picture in enumerate(pictures()):
+        Image.fromarray(picture).save(folder / f"{place}.png")
+        np.save(folder / f"{place}.npy", reference.apply(steps, picture[None]).astype(np.float32)[0, ::-1])
+    done = run("diagnose", "--pairs", folder, "--against", recipe)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "identified: channels swapped"), done
+    told = json.loads(run("diagnose", "--pairs", folder, "--against", recipe, "--json").stdout)
+    assert (told["verdict"], told["right"], [fit["name"] for fit in told["mistakes"]]) == ("identified", False, ["channels swapped"])
+    for file in folder.glob("*.npy"):
+        np.save(file, np.load(file)[::-1])
+    done = run("diagnose", "--pairs", folder, "--against", recipe)
+    assert (done.returncode, "no mistake" in done.stdout) == (0, True)
+    for wrong_call, message in (
+        (("--against", tmp_path / "nothing.toml"), "nothing.toml"),
+        (("--against", recipe, "-o", tmp_path / "out.toml"), "-o: expected without --against"),
+    ):
+        done = run("diagnose", "--pairs", folder, *wrong_call)
+        assert (done.returncode, message in done.stderr, done.stdout) == (1, True, "")
+        assert "Traceback" not in done.stderr

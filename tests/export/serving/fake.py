@@ -18,6 +18,7 @@ class Fake(BaseHTTPRequestHandler):
     """The protocol's HTTP side around ONNX Runtime, with what a test spoils."""
 
     spoil = staticmethod(lambda logits: logits)
+    misread = staticmethod(lambda pixels: pixels)
     metadata = MappingProxyType({})
     extensions = ("binary_tensor_data",)
     limit = None
@@ -51,7 +52,7 @@ class Fake(BaseHTTPRequestHandler):
         if self.limit is not None and len(pixels) > self.limit:
             self.answer({"error": f"expected at most {self.limit}"}, 400)
             return
-        logits = self.spoil(self.server.runtime.run(pixels)["logits"])
+        logits = self.spoil(self.server.runtime.run(self.misread(pixels))["logits"])
         output = {"name": "logits", "datatype": "FP32", "shape": list(logits.shape), "data": logits.ravel().tolist()}
         self.answer({"model_name": "digits", "model_version": "3", "outputs": [output]}, self.status)
 

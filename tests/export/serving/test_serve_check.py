@@ -69,6 +69,21 @@ def test_a_server_that_answers_wrong_fails(fake, wrong):
     assert message in result.reason
 
 
+@pytest.mark.parametrize(
+    ("misread", "named"),
+    [
+        (lambda pixels: pixels[..., ::-1], "channels swapped"),
+        (lambda pixels: np.rot90(pixels, -1, (1, 2)), "turned by 90 degrees clockwise"),
+        (lambda pixels: 255 - pixels, None),
+    ],
+    ids=["swapped", "turned", "negative"],
+)
+def test_a_server_that_feeds_the_model_wrongly_is_told_how(fake, misread, named):
+    (result,) = serve_check(fake(misread=staticmethod(lambda pixels: np.ascontiguousarray(misread(pixels)))), DIGITS, requests=1)[0].results
+    assert (result.verdict, result.explained) == ("failed", (named,) if named else ())
+    assert ("answers the same to a wrong input" in result.reason) == (named is not None)
+
+
 def test_an_answer_of_another_version_and_late_mistakes_fail(fake):
     report, _ = serve_check(fake(), DIGITS, version="7")
     assert "expected an answer of version 7, got one of version 3" in report.results[0].reason
