@@ -143,14 +143,13 @@ class Search:
         if not ordered:
             return []
         most = (2 * math.sqrt(self.scored[ordered[0]]) + 0.3) ** 2
-        plans: dict[Hashable, int] = {}
+        plans: set[Hashable] = set()
         kept: list[Geometry] = []
         for each in ordered:
             plan = self.plan(each, self.few)
-            further = plan not in plans
-            if further and plans and (len(plans) >= LEFT or self.scored[each] > most) and len(plans) > 1:
+            if plan not in plans and len(plans) > 1 and (len(plans) >= LEFT or self.scored[each] > most):
                 break
-            plans[plan] = plans.get(plan, 0) + 1
+            plans.add(plan)
             kept.append(each)
         return kept
 

@@ -13,11 +13,11 @@ USUAL = Pipeline("shorter and crop", "Pillow bilinear", "imagenet", (24, 24), 4,
 SIZES = [(40, 57), (61, 44), (50, 47)]
 
 
-def written(folder, *, layout="NCHW", batch=True):
+def written(folder, *, layout="NCHW", batch=True, make=USUAL):
     for number, size in enumerate(SIZES):
         x = picture(size, number)
         Image.fromarray(x).save(folder / f"{number}.png")
-        tensor = USUAL(x) if layout == "NCHW" else USUAL(x).transpose(1, 2, 0)
+        tensor = make(x) if layout == "NCHW" else make(x).transpose(1, 2, 0)
         np.save(folder / f"{number}.npy", tensor[None] if batch else tensor)
     return folder
 
@@ -138,3 +138,14 @@ def test_the_command_writes_a_recipe_once(tmp_path):
     before = recipe.read_bytes()
     assert "a file that is there and stays as it is" in run("diagnose", "--pairs", folder, "-o", recipe, check=1).stderr
     assert recipe.read_bytes() == before
+
+
+def test_what_no_recipe_says_is_told_and_none_is_written(tmp_path):
+    folder, recipe = tmp_path / "pairs", tmp_path / "found.toml"
+    folder.mkdir()
+    written(folder, make=Pipeline("squash", "OpenCV area", "half", (20, 24), 0, False, "float32"))
+    done = run("diagnose", "--pairs", folder, "-o", recipe, check=1)
+    assert done.stdout.startswith("identified, from 3 pictures")
+    assert "OpenCV INTER_AREA" in done.stdout
+    assert done.stderr.splitlines()[-1].endswith("which no recipe says; nothing is written [steps-cannot-say]")
+    assert not recipe.exists()
