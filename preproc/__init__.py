@@ -34,6 +34,7 @@ _WHERE = {
     "export.serving": ("package", "serve_check"),
     "diagnosis": ("diagnose_against", "diagnose_pairs"),
     "diagnosis.experiment": ("compare",),
+    "diagnosis.models": ("diagnose_model",),
     "stats": ("Stats", "StatsInterruptedError", "compute_stats"),
     "errors": ("PreprocError",),
 }
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .diagnosis import diagnose_against as diagnose_against
     from .diagnosis import diagnose_pairs as diagnose_pairs
     from .diagnosis.experiment import compare as compare
+    from .diagnosis.models import diagnose_model as diagnose_model
     from .errors import PreprocError as PreprocError
     from .export import attach as attach
     from .export import export_bundle as export_bundle

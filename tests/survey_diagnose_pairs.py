@@ -16,7 +16,7 @@ from preproc.diagnosis import Pair, Pairs, answered
 from tests.conftest import ROOT
 from tests.diagnosis.pipelines import CONSTANTS, FRAMINGS, KERNELS, Pipeline, off
 
-CASES = 12
+CASES = 8
 TARGET = ROOT / "tests" / "survey" / "diagnose_pairs.md"
 PICTURES = [Image.open(file).convert("RGB") for file in sorted((ROOT / "preproc" / "verify" / "pictures").glob("*.jpg"))]
 

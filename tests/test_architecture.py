@@ -14,7 +14,7 @@ ORDER = tuple(
     "host host.decoding host.engines steps oracle oracle.files stats.sums stats.places stats.counting stats stats.output "  # noqa: SIM905
     "sources.published sources sources.backbones diagnosis.geometry diagnosis layers folding folding.modules graph "
     "verify.runtimes verify bundle bundle.inspection export.formats export.quantizing export export.serving "
-    "diagnosis.models diagnosis.experiment cli".split()
+    "diagnosis.experiment diagnosis.models cli".split()
 )
 """Every room, behind those that it may use. A folder in a room is a room of its own, and uses the one around it by its door, too."""
 MOST_ROOMS = 13

@@ -116,6 +116,7 @@ def test_every_block_is_run_or_compared():
         ("export/README.md", "yaml"),
         ("models/README.md", "toml"),  # test_installed.py: `preproc init` writes it, and its recipe is that of models/digits.toml
         ("preproc/README.md", "mermaid"),
+        ("preproc/diagnosis/README.md", "toml"),  # test_plan.py: compare reads it
     }
 
 

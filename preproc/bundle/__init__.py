@@ -5,7 +5,7 @@ Never: torch; a file that is not what the manifest says.
 """
 
 from . import contract
-from .contract import EIGHT, KEY, precision_of, steps_of
+from .contract import EIGHT, KEY, outputs_of, precision_of, steps_of
 from .golden import golden_files, write_golden
 from .manifest import Bundle, equal_bundle, hashes, open_bundle, sha256, strays, torch_contract, write_manifest
 from .publishing import MANIFEST, check_target, publishing
@@ -24,6 +24,7 @@ __all__ = [
     "golden_files",
     "hashes",
     "open_bundle",
+    "outputs_of",
     "precision_of",
     "precisions_of",
     "publishing",

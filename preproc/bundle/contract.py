@@ -86,6 +86,11 @@ def make_contract(
     )
 
 
+def outputs_of(contract: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the network's outputs; of sequences, whose tensors stand one by one, the sequences'."""
+    return tuple(dict.fromkeys(str(output.get("of", output["name"])) for output in contract["outputs"]))
+
+
 def precision_of(contract: Mapping[str, Any]) -> str:
     """One of PRECISIONS."""
     return str(contract.get("precision", "tf32" if contract.get("tf32") else "float32"))
@@ -200,7 +205,7 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [contract["input"]["name"] == INPUT, isinstance(contract["labels"], list), isinstance(contract["notes"], list)]
         told += [isinstance(text, str) for text in (*contract["labels"], *contract["notes"])]
         told += [isinstance(value[key], str) for value in contract["outputs"] for key in ("name", "dtype")]
-        told += [isinstance(value.get("whole", False), bool) for value in contract["outputs"]]
+        told += [isinstance(value.get("whole", False), bool) and isinstance(value.get("of", ""), str) for value in contract["outputs"]]
         listed = [value["rows"] for value in contract["outputs"] if "rows" in value]
         told += [isinstance(rows["axis"], int) for rows in listed]
         told += [isinstance(name, str) for rows in listed for name in (*rows["listed_with"], *rows["sorted_by"])]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sources import Front, FurtherPicture, Recipe, parse_front, parse_recipe, replace
-from .contract import SAID, precision_of, steps_of, views_of
+from .contract import SAID, outputs_of, precision_of, steps_of, views_of
 
 
 def to_recipe(contract: Mapping[str, Any]) -> Recipe:
@@ -24,7 +24,7 @@ def to_recipe(contract: Mapping[str, Any]) -> Recipe:
         | ({} if contract.get("tolerance") is None else {"tolerance": contract["tolerance"]})
         | ({"verify_sizes": contract["verified_sizes"]} if "verified_sizes" in contract else {}),
     }
-    names = tuple(output["name"] for output in contract["outputs"])  # not through parse_recipe(): an .onnx file's may be any
+    names = outputs_of(contract)  # not through parse_recipe(): an .onnx file's may be any
     made = replace(
         parse_recipe(table, folder=Path()),
         backbone={"outputs": names},

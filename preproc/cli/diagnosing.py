@@ -8,10 +8,16 @@ import typer
 
 from ..errors import PreprocError
 from .options import Json, Threads
-from .speaking import progress_of, tell
+from .speaking import progress_of, refuse, say, tell
 
 
 def diagnose(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[MODEL]", help="A recipe, bundle or .onnx file, beside --images or --labels: what was the network trained with?"
+        ),
+    ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(
@@ -20,7 +26,14 @@ def diagnose(
             help="Pictures and their model-ready tensors: a folder (a.png, a.npy), an .npz, or package.module:function with --images.",
         ),
     ] = None,
-    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Pictures, for a function to make tensors of.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", help="Pictures: like those that MODEL was trained with, or for a function of --pairs."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="DIR", help="Beside MODEL: a folder of pictures per class, called as it or in its order."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.toml", help="Writes the recipe there.")] = None,
     against: Annotated[
         Path | None,
@@ -31,17 +44,45 @@ def diagnose(
     _count: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Name the preprocessing that pictures went through, and write it as a recipe; or the mistake, against a recipe."""
-    from ..diagnosis import diagnose_pairs
-
+    """Name the preprocessing that pictures went through, and write it as a recipe; or the mistake, against a recipe; or what a network was
+    trained with."""
+    if model is not None:
+        _of_model(model, {"--pairs": pairs, "--out": out, "--against": against}, images, labels, as_json=as_json)
+        return
+    if labels is not None:
+        raise PreprocError("--labels: expected beside a model, whose answers are compared with them, got none", name="option-value")
     if pairs is None:
-        raise PreprocError("--pairs: expected a folder, an .npz file or package.module:function, got nothing", name="option-value")
+        raise PreprocError(
+            "expected a model with --images or --labels, or --pairs with a folder, an .npz file or package.module:function, got neither",
+            name="option-value",
+        )
     if against is not None:
         _against(pairs, against, images, out, as_json=as_json)
         return
+    from ..diagnosis import check_free, diagnose_pairs
+
+    if out is not None:
+        check_free(out)
     found = diagnose_pairs(pairs, images=images, progress=progress_of("diagnose"))
+    tell(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
+    if out is not None and found.recipe is None:
+        refuse(f"{out}: {found.refusal}", "steps-cannot-say")
+        raise typer.Exit(1)
     if out is not None:
         found.save(out)
+        say(f"{out}: written")
+
+
+def _of_model(model: Path, others: dict[str, object], images: Path | None, labels: Path | None, *, as_json: bool) -> None:
+    from ..diagnosis.models import diagnose_model
+
+    for option, value in others.items():
+        if value is not None:
+            raise PreprocError(f"{option}: expected without a model, for it is of pairs, got {model} as well", name="conflicting-options")
+    if (images is None) == (labels is None):
+        got = "neither" if images is None else "both"
+        raise PreprocError(f"{model}: expected --images DIR or --labels DIR, one of the two, got {got}", name="conflicting-options")
+    found = diagnose_model(model, images=images, labels=labels, progress=progress_of(model.name))
     tell(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
 
 

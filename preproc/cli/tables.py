@@ -41,7 +41,7 @@ def print_report(report: "Report") -> None:
     if power.shift_measured:
         console.print(f"  smallest mistake that shows: {noticed}")
     console.print(f"  constants agree with the weights: {report.constants_agree}")
-    for line in (*_narrow(report), *_groups(power), *_truths(power)):
+    for line in (*_narrow(report), *_levels(report), *_groups(power), *_truths(power)):
         console.print(line)
     if power.mixed:
         console.print(f"  the reference itself computes in less than float64: {', '.join(power.mixed)}")
@@ -136,6 +136,16 @@ def _narrow(report: "Report") -> "Iterator[str]":
                 own = "" if part.split.error is None else f", {part.split.error:.1e} there"
                 split = f"{part.split.input:.1e} from the input's handling, {part.split.weights:.1e} from the weights"
                 yield f"  {result.runtime}: of the error{where} on golden samples{own}, up to {split}, {part.split.rest:.1e} from the rest"
+
+
+def _levels(report: "Report") -> "Iterator[str]":
+    """Of the first layers of a file in 8 bits."""
+    levels = report.levels
+    if levels is not None and levels.reason:
+        yield f"  the first layer alone was not asked for all levels: {levels.reason}"
+    elif levels is not None:
+        told = f"error {levels.error:.1e} of its largest value, {levels.share:.2f} of what the rounding of its weights may come to"
+        yield f"  the first layer alone, on {levels.levels} of 256 levels in each channel: {told}"
 
 
 def _verdicts(title: str, results: "Sequence[Result]") -> Any:

@@ -5,8 +5,8 @@ Never: a model, a label, or a guess that is not told as one; neither torch nor O
 """
 
 from .affine import Affine, Solved, affine_of, solve
-from .against import diagnose_against
-from .answer import Candidate, Diagnosis
+from .against import Against, diagnose_against
+from .answer import Candidate, Diagnosis, check_free
 from .from_pairs import answered, diagnose_pairs
 from .functions import find
 from .mistake import Mistake
@@ -17,6 +17,7 @@ from .variants import OWN, Variant, variants
 __all__ = [
     "OWN",
     "Affine",
+    "Against",
     "Candidate",
     "Diagnosis",
     "Mistake",
@@ -27,6 +28,7 @@ __all__ = [
     "Variant",
     "affine_of",
     "answered",
+    "check_free",
     "diagnose_against",
     "diagnose_pairs",
     "find",

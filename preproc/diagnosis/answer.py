@@ -91,17 +91,15 @@ class Diagnosis:
         """Writes the recipe, over no file. Raises PreprocError, also where there is no recipe."""
         path = Path(path)
         if self.recipe is None:
-            raise PreprocError(
-                f"{path}: expected a preprocessing that a recipe can say, got: {self.why_no_recipe}; nothing is written",
-                name="steps-cannot-say",
-            )
-        if path.suffix != ".toml" or not path.absolute().parent.is_dir():
-            raise PreprocError(f"{path}: expected the name of a .toml file in a folder that exists, got another", name="target-name")
-        if path.exists():
-            raise PreprocError(f"{path}: expected a free name, got a file that is there and stays as it is", name="target-taken")
-        targets.check_place(path)
+            raise PreprocError(f"{path}: {self.refusal}", name="steps-cannot-say")
+        check_free(path)
         with targets.writing(path):
             path.write_text(self.recipe.replace(THIS, path.name, 1), encoding="utf-8")
+
+    @property
+    def refusal(self) -> str:
+        """Of a recipe, where there is none."""
+        return f"expected a preprocessing that a recipe can say, got: {self.why_no_recipe}; nothing is written"
 
     @property
     def why_no_recipe(self) -> str:
@@ -148,6 +146,15 @@ class Diagnosis:
         if self.recipe is None and self.fits:
             told.append(f"  recipe     none: {self.why_no_recipe}")
         return told
+
+
+def check_free(path: Path) -> None:
+    """Raises PreprocError where a recipe cannot be written."""
+    if path.suffix != ".toml" or not path.absolute().parent.is_dir():
+        raise PreprocError(f"{path}: expected the name of a .toml file in a folder that exists, got another", name="target-name")
+    if path.exists():
+        raise PreprocError(f"{path}: expected a free name, got a file that is there and stays as it is", name="target-taken")
+    targets.check_place(path)
 
 
 MOST = 8

@@ -15,16 +15,19 @@ from .moments import Moments
 from .pairs import Pair
 
 ORDERS = tuple(itertools.permutations(range(3)))
+PLAIN = 0.02
+"""Of the tensor's range, that one colour may vary by."""
 GRID = 48
 """Cells on a side, for a first look."""
 
 
 @dataclass(eq=False)
 class Bench:
-    """A pair, its picture decoded, and what was made of that already."""
+    """A pair, its picture decoded, and what was made of that last. keep: how much of that."""
 
     pair: Pair
     source: Source
+    keep: int = 1
     _kept: dict[Hashable, NDArray[Any]] = field(default_factory=dict)
 
     @staticmethod
@@ -47,7 +50,7 @@ class Bench:
         plan = self.plan(geometry)
         found = self._kept.get(plan)
         if found is None:
-            if len(self._kept) > 8:
+            if len(self._kept) >= self.keep:
                 self._kept.clear()
             found = self._kept[plan] = geometry.pixels(self.source).transpose(2, 0, 1)
         return found
@@ -58,12 +61,12 @@ class Bench:
         return levels.shape == self.pair.tensor.shape and self.is_plain(levels)
 
     def is_plain(self, levels: NDArray[Any]) -> bool:
-        """Whether the tensor has one colour where there is a border, and a picture besides."""
+        """Whether the tensor has one colour where there is a border, but for noise, and a picture besides."""
         border = np.isposinf(levels[0]) if levels.dtype != np.uint8 else np.zeros((), bool)
         if not border.any():
             return True
         outside = self.pair.tensor[:, border]
-        return not border.all() and bool(np.ptp(outside, axis=1).max() <= 1e-6 * max(np.ptp(self.pair.tensor), 1e-30))
+        return not border.all() and bool(outside.std(axis=1).max() <= PLAIN * np.ptp(self.pair.tensor))
 
     def score(self, geometry: Geometry) -> float:
         """The mean square of the residual in grey levels, with constants of this picture's own."""

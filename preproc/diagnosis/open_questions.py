@@ -27,7 +27,7 @@ class Open:
 def open_questions(benches: Sequence[Bench], kept: Sequence[Judged], pairs: Pairs, *, own: bool) -> Open:
     """own: whether every picture has constants of its own."""
     best = kept[0]
-    narrowing = [*_same_plan(best), *_unresized(benches, best.geometry), *_orders(best)]
+    narrowing = [*_same_plan(best), *_unresized(benches, best.geometry), *_one_size(benches, best.geometry), *_orders(best)]
     told = [*narrowing, *_fills(best), *_details(best), *_passes(benches, best.geometry), *(() if own else _products(best)), *_few(pairs)]
     return Open(tuple(told), bool(narrowing))
 
@@ -47,6 +47,19 @@ def _unresized(benches: Sequence[Bench], geometry: Geometry) -> Iterator[str]:
         yield "no picture was resized, so these pairs tell no kernel, nor whether others would be resized: give pictures of other sizes"
 
 
+def _one_size(benches: Sequence[Bench], geometry: Geometry) -> Iterator[str]:
+    sizes = {bench.size(geometry) for bench in benches}
+    first = next(iter(sizes))
+    frame = geometry.frame(first)
+    if len(sizes) == 1 and frame.resizes:
+        (top, left, height, width), (down, right, *_) = frame.cut, frame.window
+        cut, of_it = f"{height}x{width} from ({top}, {left}) on", f"of that from ({down}, {right}) on"
+        yield (
+            f"all pictures are {first[0]}x{first[1]}, so the rule behind the sizes is not told, only what it comes to: {cut}, resized to "
+            f"{frame.size[0]}x{frame.size[1]}, {of_it}; give pictures of other sizes"
+        )
+
+
 def _orders(best: Judged) -> Iterator[str]:
     if len(best.solved.orders) > 1:
         names = ", ".join("".join("RGB"[channel] for channel in order) for order in best.solved.orders)
@@ -60,10 +73,11 @@ def _fills(best: Judged) -> Iterator[str]:
 
 def _details(best: Judged) -> Iterator[str]:
     """Half pixels."""
-    windows = [{window.at for each in best.alike if (window := getattr(each, name)) is not None} for name in ("before", "after")]
-    for at in windows:
-        if len(at) > 1:
-            yield f"where half a pixel of a crop or a border goes is not told by these sizes: {', '.join(sorted(at))} do the same"
+    windows = [
+        {window.at for each in best.alike if (window := getattr(each, name)) is not None} - {"corner"} for name in ("before", "after")
+    ]
+    for at in {tuple(sorted(at)): None for at in windows if len(at) > 1}:
+        yield f"where half a pixel of a crop or a border goes is not told by these sizes: {', '.join(at)} do the same"
     roundings = {each.fit.rounding for each in best.alike}
     if len(roundings) > 1:
         yield f"how the side that follows is rounded is not told by these sizes: {', '.join(sorted(roundings))} do the same"

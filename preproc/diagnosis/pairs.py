@@ -1,9 +1,9 @@
 """Pictures, and the model-ready tensors that some program made of them: a folder, an .npz file, or a function of the user's."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from .geometry import decode
 
 HOW = "a folder of pictures with a .npy of the same name beside each, an .npz file, or package.module:function with pictures"
 """Of what pairs are read."""
+MOST = 200
+"""Pairs that are read: more tell nothing more."""
+Name = TypeVar("Name")
 _ENDINGS = (".picture", ".tensor")
 
 
@@ -70,7 +73,15 @@ def _of_folder(folder: Path) -> Pairs:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     pictures, tensors = _by_name(folder, files, is_picture), _by_name(folder, files, lambda name: name.lower().endswith(".npy"))
     _check_matched(folder, pictures, tensors)
-    return _paired({name: (pictures[name], _array(tensors[name])) for name in pictures}, str(folder))
+    names, notes = _some(list(pictures))
+    return _paired({name: (pictures[name], _array(tensors[name])) for name in names}, str(folder), notes)
+
+
+def _some(names: Sequence[Name]) -> tuple[Sequence[Name], tuple[str, ...]]:
+    """MOST of them, evenly, and the note that says so."""
+    if len(names) <= MOST:
+        return names, ()
+    return [names[at * len(names) // MOST] for at in range(MOST)], (f"{MOST} of {len(names)} pairs were taken, evenly",)
 
 
 def _by_name(folder: Path, files: Iterable[Path], wanted: Callable[[str], bool]) -> dict[str, Path]:
@@ -137,9 +148,10 @@ def _of_function(function: Callable[..., Any], name: str, images: Path | None) -
         raise PreprocError(
             f"--images: expected a folder of pictures for {name} to make tensors of, got {images or 'nothing'}", name="nothing-there"
         )
-    files = sorted(file for file in images.rglob("*") if file.is_file() and is_picture(file.name))
+    files: Sequence[Path] = sorted(file for file in images.rglob("*") if file.is_file() and is_picture(file.name))
     if not files:
         raise PreprocError(f"{images}: expected pictures for {name} to make tensors of, got none", name="no-pictures")
+    files, notes = _some(files)
     arrays = False
     found: dict[str, tuple[Any, Any]] = {}
     for file in files:
@@ -151,7 +163,7 @@ def _of_function(function: Callable[..., Any], name: str, images: Path | None) -
             arrays = not _takes_images(function, file, picture)
         found[file.relative_to(images).as_posix()] = (file, _called(function, name, file, picture if arrays else None))
     got = "arrays (H, W, 3) uint8 RGB" if arrays else "PIL images"
-    return _paired(found, name, (f"{name} got {got}",))
+    return _paired(found, name, (f"{name} got {got}", *notes))
 
 
 def _takes_images(function: Callable[..., Any], file: Path, picture: NDArray[np.uint8]) -> bool:

@@ -24,6 +24,8 @@ PROBES = (
     Resampler("torch", "bilinear", floats=True, align_corners=True),
 )
 """Kernels that every other one is near to: also those that begin at another half pixel."""
+KEPT = 12
+"""Of what geometries make of a picture: they share resizes and small versions."""
 ROUNDS = 4
 """At most, of looking at neighbours of the best."""
 
@@ -33,6 +35,8 @@ class Search:
 
     def __init__(self, benches: Sequence[Bench], progress: Progress) -> None:
         self.benches, self.few, self.progress = benches, _chosen(benches), progress
+        for bench in self.few:
+            bench.keep = KEPT
         self.kernels = [how for how in RESAMPLERS if how.library not in absent()]
         self.scored: dict[Geometry, float] = {}
         self._by_plan: dict[Hashable, float] = {}
@@ -44,22 +48,29 @@ class Search:
         self._score(replace(each, resampler=how) for each in framings for how in self.kernels if how in PROBES)
         self._climb(2)
         self.progress("which kernel resized them")
-        self._score(replace(each, resampler=how) for each in self._framings(KERNELS) for how in self.kernels)
+        self._kernels(KERNELS)
         self._climb(3)
-        self._score(replace(each, resampler=how) for each in self._framings(2) for how in self.kernels)
+        self._kernels(2)
         self._decoders()
         return self._left()
 
     def best(self, count: int) -> list[Geometry]:
         return sorted(self.scored, key=lambda each: (self.scored[each], simplicity(each)))[:count]
 
-    def _framings(self, count: int) -> list[Geometry]:
-        """The best ones, whatever their kernel."""
-        found: dict[Geometry, None] = {}
+    def _framings(self, count: int) -> list[list[Geometry]]:
+        """The best ones, whatever their kernel: those that come to the same with these pictures together, the simplest first."""
+        found: dict[Hashable, dict[Geometry, None]] = {}
         for each in self.best(len(self.scored)):
-            if len(found) < count and math.isfinite(self.scored[each]):
-                found.setdefault(replace(each, resampler=RESAMPLERS[0]))
-        return list(found)
+            if math.isfinite(self.scored[each]):
+                framing = replace(each, resampler=RESAMPLERS[0])
+                plan = self.plan(framing, self.benches)
+                if plan in found or len(found) < count:
+                    found.setdefault(plan, {})[framing] = None
+        return [list(alike) for alike in found.values()]
+
+    def _kernels(self, count: int) -> None:
+        """Of so many framings all kernels."""
+        self._score(replace(each, resampler=how) for alike in self._framings(count) for each in alike for how in self.kernels)
 
     def _score(self, geometries: Iterable[Geometry]) -> None:
         for each in geometries:
@@ -78,7 +89,7 @@ class Search:
         for _ in range(ROUNDS):
             kernels = [how for how in dict.fromkeys(each.resampler for each in self.best(len(self.scored))) if how][:count]
             before = self.best(1)
-            for each in self._framings(PROBED):
+            for each, *_ in self._framings(PROBED):
                 self._score(replace(other, resampler=how) for other in beside(each) if self._fits(other) for how in kernels)
             if self.best(1) == before:
                 return

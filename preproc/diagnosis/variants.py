@@ -3,7 +3,7 @@
 All constants are those of steps.PRESETS; nothing is checked for units, for a mistake is a candidate, too.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..steps import (
@@ -26,6 +26,7 @@ from ..steps import (
     constants_steps,
 )
 
+_OTHER = {"RGB": "BGR", "BGR": "RGB"}
 OWN = "recipe"
 """The name of the steps that are asked for."""
 
@@ -66,15 +67,13 @@ def variants(asked: Sequence[Step] | None, channels: int = 3, *, own: bool = Tru
     first = next((step for step in asked if isinstance(step, FromPixels)), None) or _pixels(channels)
     channels = len(COLORS[first.to]) or channels
     geometry = tuple(step for step in asked if isinstance(step, Geometry))
-    found, maps = dict[str, Variant](), list[_Map]()
+    found: list[tuple[Variant, Affine | tuple[Step, ...]]] = []
     for values in sorted((*_own(asked if own else (), first), *_known(first, channels)), key=lambda values: values.mistake):
-        steps = (replace(first, to=values.color), *geometry, *values.steps)
-        made = Variant(values.name, steps, values.told, values.mistake)
-        does = _map(made.steps, first.channels() or channels)
-        if not any(_same(does, other) for other in maps):
-            found[made.name] = made
-            maps.append(does)
-    return tuple(found.values())
+        selected = replace(first, to=values.color)
+        effect = _effect((selected, *values.steps), first.channels() or channels)
+        if not any(_same(effect, other) for _, other in found):
+            found.append((Variant(values.name, (selected, *geometry, *values.steps), values.told, values.mistake), effect))
+    return tuple(variant for variant, _ in found)
 
 
 def _pixels(channels: int) -> FromPixels:
@@ -118,17 +117,18 @@ def _presets(channels: int, pixel_dtype: str) -> Iterator[tuple[str, Statistics]
 
 
 def _of_preset(name: str, known: Statistics, color: str, first: FromPixels) -> Iterator[_Values]:
-    """Its constants where their channels are, the same by mistake, and in the order of the other channels."""
+    """Its constants where their channels are, the same by mistake, and in the other order of channels."""
     behind = f", {color}" if _other(first) else ""
     right = tuple(constants_steps(known, color=color, origin=f"preset {name}", pixel_dtype=first.pixel_dtype))
     told = f"the constants of {name} on {color} channels"
     yield _Values(f"{name}{behind}", right, color, told)
     for mistake, steps, said in _mistakes(right):
         yield _Values(f"{name}{behind}, {mistake}", steps, color, f"{told}, {said}", mistake=True)
-    if color != known.color:
-        wrong = tuple(constants_steps(known, color=known.color, origin=f"preset {name}", pixel_dtype=first.pixel_dtype))
-        said = f"the constants of {name} as they are published, for {known.color}, on {color} channels"
-        yield _Values(f"{name}{behind}, constants of {known.color}", wrong, color, said, mistake=True)
+    other = _OTHER.get(color)
+    if other is not None and len(known.mean) == len(COLORS[other]):
+        wrong = tuple(constants_steps(known, color=other, origin=f"preset {name}", pixel_dtype=first.pixel_dtype))
+        said = f"the constants of {name} in the order of {other}, on {color} channels"
+        yield _Values(f"{name}{behind}, constants of {other}", wrong, color, said, mistake=True)
 
 
 def _mistakes(values: tuple[Step, ...]) -> Iterator[tuple[str, tuple[Step, ...], str]]:
@@ -160,16 +160,14 @@ def _per_picture() -> Iterator[tuple[str, tuple[Step, ...], str]]:
 
 def _other(first: FromPixels) -> str | None:
     """The other order of three colours, if the pixels can be had in two."""
-    other = {"RGB": "BGR", "BGR": "RGB"}.get(first.to)
+    other = _OTHER.get(first.to)
     return other if other is not None and len(COLORS[first.color]) >= 3 else None
 
 
-def _map(sequence: Iterable[Step], channels: int) -> _Map:
-    """What steps do to pixels, their geometry apart."""
-    values = tuple(step for step in sequence if not isinstance(step, Geometry))
-    return values, compose(values, channels)
+def _effect(steps: tuple[Step, ...], channels: int) -> Affine | tuple[Step, ...]:
+    """The map of channels that they are, or they themselves."""
+    return compose(steps, channels) or steps
 
 
-def _same(one: _Map, other: _Map) -> bool:
-    (some, mine), (others, theirs) = one, other
-    return some == others if mine is None or theirs is None else mine.close_to(theirs)
+def _same(one: Affine | tuple[Step, ...], other: Affine | tuple[Step, ...]) -> bool:
+    return one.close_to(other) if isinstance(one, Affine) and isinstance(other, Affine) else one == other

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NEAREST = "border: nearest: "
 """What a note begins with that says what padding which is only near costs."""
+FLOAT = "float.onnx"
+"""The network as it was, beside the one that is quantized."""
 SEEN = 16
 """Of how many pictures the largest value at the first layer is taken."""
 
@@ -92,6 +94,7 @@ def bare_in_eight_bits(job: Job, eight: Eight, exported: "ir.Model | None", fold
     progress("quantizing the bare network, to measure what it errs by")
     assert exported is not None or job.load is not None
     model = exported or job.load()  # type: ignore[misc]
+    graph.save(model, folder / FLOAT)
     picture = graph.picture_input(model, job.recipe.backbone.input, job.recipe.backbone.layout)
 
     def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:

@@ -18,8 +18,9 @@ from ..verify.runtimes import RUNTIMES, made, those_for
 from .answering import report_on
 from .bare import Bare, bare_network
 from .behind import unasked
-from .eight import bare_in_eight_bits, mend_of
+from .eight import FLOAT, bare_in_eight_bits, mend_of
 from .job import Job, check_images, images_of
+from .levels import on_all_levels
 from .proof import Proof
 from .proving import prove
 from .resolving import job_of
@@ -235,6 +236,12 @@ def _verified(place: Path, written: Written, proof: Proof, bare: Bare, names: Se
     if why is not None:
         told = unasked(place / FILES["onnx"], written.contract, proof, report.power, bare, why, progress)
         report = dataclasses.replace(report, results=(*report.results, told))
+    if job.eight is not None:
+        progress("verifying the first layers on all levels")
+        levels = on_all_levels(place / FILES["onnx"], bare.files[FILES["onnx"]].with_name(FLOAT), job.recipe, job.eight.asked.form)
+        report = dataclasses.replace(report, levels=levels)
+        if levels.wrong:
+            raise _failure(report, "the first layers to compute what the reference does", [], f"that {levels.wrong}")
     failed = [result for result in report.verdicts() if result.verdict == "failed"]
     if failed:
         raise _failure(report, "every runtime to compute what the reference does", failed, mend_of(written.contract))

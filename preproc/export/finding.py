@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..bundle import Bundle, precisions_of, steps_of, to_recipe
+from ..bundle import Bundle, outputs_of, precisions_of, steps_of, to_recipe
 from ..errors import BundleError
 from ..host import MODELS
 from ..sources import OWN_CODE, Recipe, load_recipe, replace
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 def rebuild(bundle: Bundle, path: Path | None) -> "tuple[Recipe, Backbone | Path]":
     """The recipe and the original backbone of a bundle, with the weights that the contract names. Raises PreprocError."""
     contract = bundle.contract
-    outputs = tuple(output["name"] for output in contract["outputs"])
-    recipe = replace(find_recipe(bundle, path), backbone={"outputs": outputs}, export=precisions_of(contract))
+    recipe = replace(find_recipe(bundle, path), backbone={"outputs": outputs_of(contract)}, export=precisions_of(contract))
     if known(recipe.pixels.size) is None:
         sizes = contract.get("verified_sizes") or sizes_of(replace(recipe, export={"verify_sizes": ()}))
         recipe = replace(recipe, export={"verify_sizes": tuple((height, width) for height, width in sizes)})

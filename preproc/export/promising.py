@@ -7,20 +7,26 @@ from numpy.typing import NDArray
 
 from .. import graph
 from ..verify import Case, is_exact
+from ..verify.runtimes import items_of
 from .proof import Proof
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-def promised(name: str, declared: "ir.Value | None", proof: Proof | None, batch: int | None, *, floats: str) -> dict[str, Any]:
+def promised(name: str, declared: "ir.Value | None", proof: Proof | None, batch: int | None, *, floats: str) -> list[dict[str, Any]]:
+    """An output, or each tensor of a sequence, `of` which it is then: see _one()."""
+    if proof is None:
+        return [{"name": name, "dtype": _dtype(declared, None, floats), "shape": graph.sides(declared)}]
+    entries = [_one(item, declared, proof, batch, floats=floats) for item in items_of(name, proof.cases[0].expected)]
+    return [entry | ({} if entry["name"] == name else {"of": name}) for entry in entries]
+
+
+def _one(name: str, declared: "ir.Value | None", proof: Proof, batch: int | None, *, floats: str) -> dict[str, Any]:
     """Its name, dtype and shape, whether it is of the batch as a whole, and which rows it lists. The shape is what the reference answered,
     else what an .onnx file declares: a free batch is "N", and what depends on the picture is the file's word for it, or one of ours.
     floats: what the formats of torch answer floats in."""
-    told = graph.sides(declared)
-    if proof is None:
-        return {"name": name, "dtype": _dtype(declared, None, floats), "shape": told}
-    shape = _shape(name, told, proof.cases, batch)
+    shape = _shape(name, graph.sides(declared), proof.cases, batch)
     whole = any(name in case.whole for case in proof.cases)
     made: dict[str, Any] = {"name": name, "dtype": _dtype(declared, proof.cases[0].expected[name], floats), "shape": shape}
     made |= {"whole": True} if whole else {}

@@ -141,8 +141,9 @@ def _contract(
     made = contracts.make_contract(
         job.recipe,
         outputs=[
-            promised(name, declared.get(name), proof, job.recipe.pixels.rows, floats=job.recipe.export.outputs_precision)
+            entry
             for name in job.recipe.backbone.outputs
+            for entry in promised(name, declared.get(name), proof, job.recipe.pixels.rows, floats=job.recipe.export.outputs_precision)
         ],
         others=others,
         fold=fold,

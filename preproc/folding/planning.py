@@ -39,6 +39,15 @@ class FoldPlan:
         """'cast', 'subtract' or 'append': what is left at run time besides the cast."""
         return "append" if self.constant is not None else "subtract" if self.shift.any() else "cast"
 
+    def anchor(self, readers: Sequence[Reader]) -> Array:
+        """(channels_in,) the pixel for which the biases of these operations correct what their weights are rounded by: see
+        folded_weights()."""
+        pads = {pad for reader in readers for pad in reader.pads}
+        if pads and self.constant is None and self.border is None:
+            return self.shift
+        value = pads.pop() if self.constant is not None and len(pads) == 1 else 0.0
+        return self.affine.nearest(np.full(self.affine.channels_out, value))
+
 
 def plan_for(
     readers: Sequence[Reader],

@@ -12,6 +12,7 @@ from .editing import Attached, attach, hand_over, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
 from .handling import beginning, ending, handling
 from .held import Held, less_128
+from .levels import all_taps, ending_at, half_steps, layers_of
 from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset
@@ -39,6 +40,7 @@ __all__ = [
     "Held",
     "Listing",
     "Picture",
+    "all_taps",
     "alone",
     "answer_unrounded",
     "any_picture",
@@ -53,14 +55,17 @@ __all__ = [
     "digests",
     "disagreements",
     "ending",
+    "ending_at",
     "exchanged",
     "fingerprint",
     "follow",
     "freed",
+    "half_steps",
     "hand_over",
     "handling",
     "inlined",
     "landing",
+    "layers_of",
     "less_128",
     "listed",
     "load",

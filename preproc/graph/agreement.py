@@ -13,7 +13,7 @@ from ..errors import NotFoldableError, PreprocError
 from ..folding import common_through, described
 from ..steps import Affine
 from .builder import Moved
-from .constants import constant
+from .constants import OURS, constant
 from .first_convolutions import First
 from .grid import Landing, land
 from .picture import Picture, any_picture, other_inputs, sides
@@ -135,7 +135,7 @@ _CHANGED = {
 def _opaque(trail: Walk) -> str | None:
     """An operator that reads the pixels, is not followed, and may hold a convolution, or what was in front of it, in a form of its own."""
     for node in trail.graph.all_nodes():
-        foreign, reads = node.domain not in ("", "ai.onnx"), any(value in trail.tracked for value in node.inputs if value is not None)
+        foreign, reads = node.domain not in OURS, any(value in trail.tracked for value in node.inputs if value is not None)
         own = node.op_type in OPAQUE and not any(value in trail.tracked for value in node.outputs)
         if reads and (foreign or own):
             return f"{node.domain}::{node.op_type}" if foreign else node.op_type
@@ -157,7 +157,7 @@ def _values(contract: Mapping[str, Any], model: ir.Model) -> list[str]:
         ("other inputs", contract["other_inputs"], other_inputs(model, picture)),
         ("outputs", contract["outputs"], model.graph.outputs),
     ):
-        names = [[value["name"] for value in promised], [value.name for value in found]]
+        names = [[*dict.fromkeys(value.get("of", value["name"]) for value in promised)], [value.name for value in found]]
         if names[0] != names[1] and (word == "outputs" or sorted(names[0]) != sorted(map(str, names[1]))):  # inputs are fed by their names
             wrong.append(f"expected the {word} {', '.join(names[0]) or 'none'}, got {', '.join(map(str, names[1])) or 'none'}")
     return wrong

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
-from .constants import attribute, constant
+from .constants import OURS, attribute, constant
 from .unread import drop
 
 
@@ -27,7 +27,7 @@ def batch_norms(model: ir.Model) -> list[BatchNorm]:
     """In the order of the graph. Those inside of subgraphs and functions are not seen, nor any whose statistics are computed."""
     found = []
     for node in model.graph:
-        if node.op_type != "BatchNormalization" or node.domain not in ("", "ai.onnx") or len(node.inputs) < 5 or node.inputs[0] is None:
+        if node.op_type != "BatchNormalization" or node.domain not in OURS or len(node.inputs) < 5 or node.inputs[0] is None:
             continue
         try:
             mean, var = (constant(node.inputs[place]).astype(np.float64).reshape(-1) for place in (3, 4))

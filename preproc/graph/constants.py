@@ -15,6 +15,8 @@ from onnx.reference import ReferenceEvaluator
 from ..errors import NotFoldableError, first_line
 from .quantized import DequantizeLinear, QuantizeLinear
 
+OURS = ("", "ai.onnx")
+"""The names of ONNX's own domain."""
 _NOT_CONSTANT = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
 NOTHING: Mapping[ir.Value, NDArray[Any]] = MappingProxyType({})
 
@@ -80,7 +82,7 @@ def _makers(value: ir.Value, given: Collection[ir.Value]) -> list[ir.Node]:
         if node is None or node in nodes:
             continue
         subgraphs = any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values())
-        if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_CONSTANT or subgraphs:
+        if node.domain not in OURS or node.op_type in _NOT_CONSTANT or subgraphs:
             raise refusal
         read = [source for source in node.inputs if source is not None and source not in given]
         nodes[node] = {maker for source in read if (maker := source.producer()) is not None}

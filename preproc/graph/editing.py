@@ -95,7 +95,7 @@ def attach(
     insert(model.graph, taker, value, builder, output)
     if eight is not None and left is not None:
         read = Moved(str(output.name), taker.dtype, picture.layout, builder.channels)
-        done = replace(done, held=held_of(output, read, left.found, int(left.zero)))
+        done = replace(done, held=held_of(output, read, left.found, int(left.zero), left.anchor, left.constant))
     if left is not None and left.near is not None:
         done = replace(done, near=left.near.levels, border=left.near.errors(output, picture.layout, size))
     unseen = pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from ..folding import Reader, Tracked, Trail
-from .constants import attribute, constant
+from .constants import OURS, attribute, constant
 from .moves import Tracks
 from .unread import drop
 
@@ -196,7 +196,7 @@ def _letters(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
 def _added(node: ir.Node, count: int, behind: int) -> Place | None:
     """Where a constant is added to all that a product makes, one number per row or column of its weight, with so many axes behind that."""
     uses = tuple(node.outputs[0].uses())
-    if len(uses) != 1 or node.outputs[0].is_graph_output() or uses[0].node.op_type != "Add" or uses[0].node.domain not in ("", "ai.onnx"):
+    if len(uses) != 1 or node.outputs[0].is_graph_output() or uses[0].node.op_type != "Add" or uses[0].node.domain not in OURS:
         return None
     place = uses[0].node, 1 - uses[0].idx
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
 from ..folding import Eight, Whole, on_grid, plan_for, rewrite, selected, unit_for, whole_or_scaled, with_fine_constant
@@ -24,8 +25,9 @@ QUANTIZED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 class Left:
     """In front of the first convolutions: steps, and a channel that holds `constant` everywhere, unless that is None.
     form, why: as FoldPlan's.  convolutions: the names of the weights that took up the rest.  zero: what is subtracted from the first
-    channel.  found: what reads what is left.  near: where padding is only near to what it was, by how much, and what that is.
-    selected: which of the pixels' channels the steps choose, where they do."""
+    channel.  anchor: (channels,) the pixel for which the biases correct what the weights are rounded by.  found: what reads what is left.
+    near: where padding is only near to what it was, by how much, and what that is.  selected: which of the pixels' channels the steps
+    choose, where they do."""
 
     steps: Sequence[Step]
     constant: float | None
@@ -36,6 +38,7 @@ class Left:
     found: Sequence[First]
     near: Near | None
     selected: tuple[int, ...]
+    anchor: NDArray[np.float64]
 
 
 def fold_into(
@@ -89,7 +92,8 @@ def fold_into(
         names = tuple(sorted({str(item.constants[0].name) for item in walk.found}))
         left = [*kept, *subtract_steps(plan.shift, unit=unit, selection=selection)]
         near = None if plan.border is None else Near.of(walk.found, plan)
-        return Left(left, plan.constant, plan.form, plan.why, names, float(plan.shift[0]), walk.found, near, selected(selection))
+        zero, anchor = float(plan.shift[0]), plan.anchor([item.reader for item in found])
+        return Left(left, plan.constant, plan.form, plan.why, names, zero, walk.found, near, selected(selection), anchor)
 
     return fold(affine, None) if eight is not None else whole_or_scaled(affine, fold)
 

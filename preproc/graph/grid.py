@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError
 from ..folding import Tracked, concatenate
 from ..steps import Sides
-from .constants import attribute, constant
+from .constants import OURS, attribute, constant
 from .moves import MOVES
 from .picture import Picture
 from .rules import AFFINE, beside, paddings
@@ -27,7 +27,6 @@ TIE = 1 / 1024
 """How near to a tie a level may come: float32 computes no quantized number that far from what it is, in a few operations."""
 GRIDS = {ir.DataType.UINT8: 0, ir.DataType.INT8: -128}
 """By the dtype of the quantized numbers: what the level 0 is where they are the pixels."""
-OURS = ("", "ai.onnx")
 TAKING = frozenset(("DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"))
 """Operators that read whole numbers in place of floats, with a zero point as their third input."""
 CARRIED = frozenset((*MOVES, "Split", "Shape", "Pad")) - {"SpaceToDepth"}

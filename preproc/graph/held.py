@@ -19,22 +19,32 @@ SAME = frozenset((*MOVES, "Split", "Identity", "Dropout", "Cast"))
 """Operators behind which a level is the level that it was."""
 
 
+ADDING = ("Conv", "ConvTranspose", "Gemm")
+"""Layers that add their biases themselves, and make one channel for each along their second axis."""
+
+
 @dataclass(frozen=True)
 class Held:
     """entry: what the network reads.  levels: the names of values that are pixels less `zero`, in grey levels, as that is.
     weights: those of the layers that read them, each with its scales, (channels_out,), and the axis along which these are.
-    adding: the names of the nodes that add the biases of products, which are no numbers of 8 bits."""
+    adding: the names of the nodes that add the biases of products, which are no numbers of 8 bits.
+    made: by the names of the weights, those of what the layers make that add their biases themselves.  anchor: (channels,) the level of
+    each channel for which the biases correct the roundings of the weights.  constant: that an appended channel holds; None without one."""
 
     entry: Moved
     levels: Sequence[str]
     zero: int
     weights: Mapping[str, tuple[NDArray[Any], int]]
-    adding: Sequence[str] = ()
+    adding: Sequence[str]
+    made: Mapping[str, str]
+    anchor: NDArray[Any]
+    constant: float | None
 
 
-def held_of(entry: ir.Value, read: Moved, found: Sequence[First], zero: int) -> Held:
-    """entry: what the network reads.  read: as Held's entry.  found: what reads it, whose weights are on their grids."""
-    levels, weights, adding = {entry}, {}, list[str]()
+def held_of(entry: ir.Value, read: Moved, found: Sequence[First], zero: int, anchor: NDArray[Any], constant: float | None) -> Held:
+    """entry: what the network reads.  read: as Held's entry.  found: what reads it, whose weights are on their grids.  anchor, constant: as
+    Held's."""
+    levels, weights, adding, made = {entry}, {}, list[str](), dict[str, str]()
     for item in found:
         weight, bias = item.weights()
         weights[str(item.constants[0].name)] = scales_of(weight, bias), item.made
@@ -46,10 +56,12 @@ def held_of(entry: ir.Value, read: Moved, found: Sequence[First], zero: int) -> 
                 continue
             levels.add(value)
             on_the_way += [source for source in maker.inputs if source is not None]
+        if item.node.op_type in ADDING:
+            made[str(item.constants[0].name)] = str(item.node.outputs[0].name)
         if item.adding is not None:
             item.adding.name = item.adding.name or str(item.adding.outputs[0].name)
             adding.append(item.adding.name)
-    return Held(read, sorted(str(value.name) for value in levels), zero, weights, adding)
+    return Held(read, sorted(str(value.name) for value in levels), zero, weights, adding, made, anchor, constant)
 
 
 def less_128(model: ir.Model, held: Held) -> Moved | None:

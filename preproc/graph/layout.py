@@ -7,7 +7,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..errors import NotFoldableError
-from .constants import constant
+from .constants import OURS, constant
 
 CHANNELS_SECOND = (
     "Conv",
@@ -99,7 +99,7 @@ def _walk(model: ir.Model, picture: ir.Value) -> Iterator[tuple[str, int]]:
             function = model.functions.get(node.op_identifier())
             if function is not None:
                 made.append((function.inputs[index], axes, (*calls, node)))
-            elif node.domain in ("", "ai.onnx"):
+            elif node.domain in OURS:
                 if node.op_type in CHANNELS_SECOND and index == 0:
                     if len(axes) in (4, 5) and axes[1] is not None:
                         yield "operator", axes[1]

@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 from onnx import helper, numpy_helper
 
+from .constants import OURS
 from .messages import Messages, messages
 from .reach import made_of
 from .writing import bytes_of
@@ -51,7 +52,7 @@ def exchanged(model: ir.Model, listing: Listing, *, scores_alone: bool = False) 
 
 def _lists(domain: str, kind: str, in_order: int, listing: Listing) -> bool:
     by_score = {BOXES: False, INDICES: bool(in_order)}
-    return domain in ("", "ai.onnx") and by_score.get(kind) is listing.value
+    return domain in OURS and by_score.get(kind) is listing.value
 
 
 def _exchange(graph: onnx.GraphProto, listing: Listing, outputs: int) -> None:

@@ -4,6 +4,7 @@ onnx-ir knows much of ONNX but not all: training information, sparse initializer
 were written from it. So an edited model is written from the messages that it was loaded from, with the edits put into them.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,8 @@ def model_of(proto: onnx.ModelProto, folder: Path, files: tuple[str, ...], freed
 
     Older files list every initializer among their inputs, for they had to: in the model they are initializers only.
     """
-    model = ir.from_proto(proto)
+    with _without_maps(proto.graph):
+        model = ir.from_proto(proto)
     graph, values = proto.graph, model.graph.initializers
     inputs = {str(value.name): value for value in model.graph.inputs}
     tensors = {tensor.name: (values[tensor.name].const_value, tensor) for tensor in graph.initializer}
@@ -61,6 +63,25 @@ def model_of(proto: onnx.ModelProto, folder: Path, files: tuple[str, ...], freed
         model.graph.inputs[:] = [value for value in model.graph.inputs if value.name not in values]
     ir.external_data.set_base_dir(model.graph, folder)
     return model
+
+
+@contextlib.contextmanager
+def _without_maps(graph: onnx.GraphProto) -> Iterator[None]:
+    """While the body runs, no type for values that hold maps, as a ZipMap makes them: onnx-ir has none for such, and asks for none."""
+    held = [(value, value.type.SerializeToString()) for value in (*graph.output, *graph.value_info) if _holds_maps(value.type)]
+    for value, _ in held:
+        value.ClearField("type")
+    try:
+        yield
+    finally:
+        for value, kind in held:
+            value.type.ParseFromString(kind)
+
+
+def _holds_maps(kind: onnx.TypeProto) -> bool:
+    word = kind.WhichOneof("value")
+    inner: onnx.TypeProto | None = getattr(kind, word).elem_type if word in ("sequence_type", "optional_type") else None
+    return word == "map_type" or (inner is not None and _holds_maps(inner))
 
 
 def inlined(model: ir.Model, functions: Iterable[tuple[str, str]]) -> ir.Model:

@@ -10,9 +10,9 @@ import onnx_ir as ir
 from ..errors import NotFoldableError
 from ..steps import Sides
 from .builder import Builder
-from .constants import attribute, constant
+from .constants import OURS, attribute, constant
 from .first_convolutions import replace_input
-from .grid import CARRIED, GRIDS, OURS, Grid, Landing, land
+from .grid import CARRIED, GRIDS, Grid, Landing, land
 from .picture import Picture
 from .rules import paddings
 from .unread import drop

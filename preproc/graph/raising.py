@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from ..errors import PreprocError
+from .constants import OURS
 from .messages import is_small, light, messages, model_of, origin_of
 from .operators import REWRITES, Spot
 
 OLDEST, NEWEST = 7, 18
 """Opsets between which a graph is raised: those in which an operator broadcasts, up to the newest that a step has need of."""
-OURS = ("", "ai.onnx")
-"""The names of ONNX's own domain."""
 
 
 def raised(model: ir.Model, opset: int) -> tuple[ir.Model, tuple[str, ...]]:

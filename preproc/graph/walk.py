@@ -7,6 +7,7 @@ import onnx_ir as ir
 from ..errors import NotFoldableError
 from ..folding import Trail
 from ..steps import Sides
+from .constants import OURS
 from .first_convolutions import FIRST, First
 from .moves import Tracks, shape_of, split, start
 from .picture import FLOATS, RAW, Picture
@@ -84,7 +85,7 @@ class Walk(Trail):
             raise NotFoldableError("the input is cast to another type before the first convolution", name="fold-dtype")
 
     def _visit(self, node: ir.Node) -> None:
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in OURS:
             self.strangers.append(node)
             raise self.no_convolution(f"{node.domain}::{node.op_type}")
         if node.op_type == "Shape":

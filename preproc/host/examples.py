@@ -14,6 +14,7 @@ PAGES = {
     "bundle": (PACKED if PACKED.is_dir() else _PACKAGE.parent) / "export" / "README.md",
     "layers": _PACKAGE / "README.md",
     "stats": _PACKAGE / "stats" / "README.md",
+    "diagnose": _PACKAGE / "diagnosis" / "README.md",
     "refusals": _PACKAGE / "cli" / "refusals.md",
 }
 """What `preproc explain` prints, beside the sections of the last one."""

@@ -11,6 +11,7 @@ from .difference import agree
 from .doubling import FileTruths, known_of
 from .explaining import Explain, explainer
 from .judging import bare_errors, check_known, judge
+from .levels import Levels
 from .making import make_cases
 from .ordering import Lists
 from .parts import Part, is_exact, parts_of
@@ -37,6 +38,7 @@ __all__ = [
     "Explain",
     "FileTruths",
     "Given",
+    "Levels",
     "Lists",
     "Noticed",
     "Original",

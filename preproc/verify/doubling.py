@@ -20,7 +20,7 @@ from .difference import differences, movements
 from .parts import Part, is_exact
 from .power import FLOAT64, NOISE, OutputTruth
 from .precision import UNITS, is_lower, rules_of
-from .runtimes import Outputs
+from .runtimes import Outputs, named
 
 MOST_WORK = 2e12
 """Multiply-adds in float64 for all cases together, each as large as the largest: some minutes on one core. A resnet50 takes 4e9 for a
@@ -67,7 +67,7 @@ class FileTruths:
         file, single = DoubleFile(self.path), self.single
 
         def evaluate(x: NDArray[Any], most: float) -> dict[str, NDArray[Any]]:
-            return file(single.feeds(x), single.names, most=most)
+            return named(single.names, [*file(single.feeds(x), single.names, most=most).values()])
 
         return evaluate
 

@@ -52,6 +52,7 @@ def make_cases(
         ready = reference.apply(sequence, pixels)
         pixels = pixels.reshape(*front, *pixels.shape[1:])
         cases.append(Case(same[position][0], pixels, truth(ready), given(ready), ready=ready))
+    _check_alike(cases)
     _check_finite(cases)
     rows = () if like is not None else found_rows(cases, lists, progress=progress)
     parts, ties = parts_of(cases, like, rows), has_ties(cases)
@@ -61,6 +62,18 @@ def make_cases(
     _check_finite(together_too)
     cases += together_too
     return cases, parts_of(cases, like, rows)
+
+
+def _check_alike(cases: Sequence[Case]) -> None:
+    """A tensor of a sequence is compared with that in its place, which is there for every picture."""
+    for case in cases:
+        if list(case.expected) != list(cases[0].expected):
+            counts = " and ".join(f"{len(one.expected)} ({', '.join(one.expected)[:60]})" for one in (cases[0], case))
+            raise PreprocError(
+                f"expected sequences of as many tensors for {case.name} as for {cases[0].name}, got {counts}; cut the model before them, "
+                "or name the other outputs only in a recipe",
+                name="output-unfit",
+            )
 
 
 def _check_finite(cases: Sequence[Case]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .levels import Levels
 from .parts import Part
 from .power import Control, OutputTruth, Power
 from .rows import Rows
@@ -94,7 +95,7 @@ class Original:
 @dataclass(frozen=True)
 class Report:
     """What was verified, against what, and what each runtime answered. original: None where the steps are the recipe's own.
-    tf32: whether CUDA devices were allowed to compute in TF32."""
+    tf32: whether CUDA devices were allowed to compute in TF32.  levels: of the first layers of a file in 8 bits; None of others."""
 
     name: str
     against: str
@@ -104,6 +105,7 @@ class Report:
     inputs: tuple[str, ...] = field(default=())
     original: Original | None = None
     tf32: bool = False
+    levels: Levels | None = None
 
     @property
     def ok(self) -> bool:
@@ -148,6 +150,7 @@ class Report:
         if data.get("original"):
             results = tuple(Result.from_json(result) for result in data["original"]["results"])
             fields["original"] = Original(**(data["original"] | {"results": results}))
+        fields["levels"] = Levels.from_json(data.get("levels"))
         return Report(**fields)
 
 

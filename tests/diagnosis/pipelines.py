@@ -154,7 +154,8 @@ def wrong(pipeline: Pipeline, sizes: list[tuple[int, int]], seed: int = 0) -> tu
         return ("identified" if found.verdict == "identified" else None), found
     least = max(max(pipeline.size), 24)
     others = sizes if pipeline.framing == "nothing" else [(least + 17, least + 40), (least + 33, least + 9), (least + 21, least + 22)]
-    if pipeline.framing == "letterbox" and all(height == width for height, width in sizes) and not any(map(FILL.match, found.ambiguous)):
+    no_border = all(height * pipeline.size[1] == width * pipeline.size[0] for height, width in sizes)
+    if pipeline.framing == "letterbox" and no_border and not any(map(FILL.match, found.ambiguous)):
         return "a fill that no picture shows", found
     apart = off(found, pipeline, others)
     return (f"{apart:.3g} levels off on other pictures" if apart > precise else None), found

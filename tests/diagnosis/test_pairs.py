@@ -30,6 +30,12 @@ def test_a_folder_is_read_in_either_layout(tmp_path, layout, batch):
     np.testing.assert_array_equal(pairs.pairs[1].tensor, USUAL(picture(SIZES[1], 1)))
 
 
+def test_of_many_pairs_some_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("preproc.diagnosis.pairs.MOST", 2)
+    pairs = read_pairs(written(tmp_path))
+    assert ([pair.name for pair in pairs.pairs], pairs.notes) == (["0", "1"], ("2 of 3 pairs were taken, evenly",))
+
+
 def test_an_npz_file_is_read(tmp_path):
     pictures = np.stack([picture((40, 50), number) for number in range(3)])
     tensors = np.stack([USUAL(each) for each in pictures])

@@ -54,13 +54,10 @@ def test_channels_are_selected_in_front_and_the_rest_folds_border_included(name,
 
 
 def test_a_selection_is_told_only_where_one_is_left():
-    assert {color: attached("depthwise", color)[2].selected for color in ("BGR", "RGBA", "GRAY")} == {
-        "BGR": (2, 1, 0),
-        "RGBA": (0, 1, 2),
-        "GRAY": (0, 0, 0),
-    }
-    assert attached("depthwise", "RGB")[2].selected == ()
-    assert attached("constants of three channels", "BGR")[2].selected == ()  # the weights take up the order
+    left = {("depthwise", "BGR"): (2, 1, 0), ("depthwise", "RGBA"): (0, 1, 2), ("a split", "GRAY"): (0, 0, 0)}
+    assert {case: attached(*case)[2].selected for case in left} == left
+    for color in ("RGB", "BGR"):  # the weights take up the order
+        assert attached("a split", color)[2].selected == ()
 
 
 @pytest.mark.parametrize("name", ["depthwise", "a split", "a border in front of a map"])

@@ -41,7 +41,7 @@ class Classes:
 def read_data(place: str | Path) -> Data:
     """What lies there, with absolute paths. Nothing is decoded. Raises PreprocError for what is no such place, for a class without pictures
     and for files of a list that are not there."""
-    path = Path(place).absolute()
+    path = Path(place)
     if path.suffix.lower() == ".csv" and path.is_file():
         pictures = tuple(_listed(path))
     elif path.is_dir():
@@ -63,7 +63,7 @@ def _in_folders(place: Path) -> Iterator[tuple[str, str]]:
         if not files:
             left_out = ", ".join(f"{number} {suffix}" for suffix, number in found.left_out.items()) or "nothing"
             raise PreprocError(f"{folder}: expected pictures of the class {folder.name}, got none ({left_out})", name="no-pictures")
-        yield from ((file, folder.name) for file in files)
+        yield from ((str(Path(file).absolute()), folder.name) for file in files)
 
 
 def _listed(file: Path) -> Iterator[tuple[str, str]]:
@@ -83,7 +83,7 @@ def _listed(file: Path) -> Iterator[tuple[str, str]]:
         path = file.parent / row[0].strip()
         if not path.is_file():
             raise PreprocError(f"{file}, line {number}: expected a picture, got nothing at {path}", name="nothing-there")
-        yield str(path), row[1].strip()
+        yield str(path.absolute()), row[1].strip()
     twice = [path for path, times in Counter(str(file.parent / row[0].strip()) for _, row in numbered).items() if times > 1]
     if twice:
         raise PreprocError(f"{file}: expected each picture once, got {twice[0]} again", name="counted-twice")

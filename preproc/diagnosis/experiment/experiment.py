@@ -19,7 +19,7 @@ from ...sources import Recipe
 from .. import find
 from .data import Data, classes_of, read_data
 from .networks import labels_of
-from .plan import Plan, fixed_size, read_plan
+from .plan import Plan, fixed_size, located, read_plan
 from .result import Compared, Picture, answer_of, rows_of
 from .running import Item, Running, begun, merge
 from .scores import Outcome, kind_of
@@ -58,8 +58,8 @@ def compare(
         check_installed()
     training = find(train) if isinstance(train, str) else train
     found = read_data(data)
-    sizes = set(_sizes(found))
-    plan, resized = _planned(Path(model), None if variants is None else Path(variants), sizes)
+    sizes, where = set(_sizes(found)), located(Path(model))
+    plan, resized = _planned(where, None if variants is None else Path(variants), sizes)
     progress(f"{len(found.pictures):,} pictures of {len(found.classes)} classes, {len(plan.variants)} variants")
     running = Running(plan)
     kinds, outputs = _probed(running, [Path(path) for path, _ in found.pictures[:PROBES]])
@@ -68,7 +68,7 @@ def compare(
     told = f"{plan.fingerprint()} {kinds} {classes.number_of} {_versions()}"
     items: list[Item] = [[path, classes.number_of[label]] for path, label in found.pictures]
     options = {
-        "model": str(_absolute(Path(model))),
+        "model": str(where),
         "variants": None if variants is None else str(Path(variants).absolute()),
         "resized": resized,
         "kinds": kinds,
@@ -87,10 +87,6 @@ def compare(
     state.remove()
     first = plan.variants[0]
     return Compared(plan.name, str(data), first.pixels, classes, kinds[first.network], rows, tuple(pictures), answer, notes, _versions())
-
-
-def _absolute(model: Path) -> Path:
-    return model.absolute() if model.exists() else model  # the name of a recipe that comes along
 
 
 def _versions() -> dict[str, str]:

@@ -218,7 +218,7 @@ h1 { font-size: 1.5rem; margin-bottom: .6rem; } h1 em { font-style: normal; colo
 .all td:nth-child(3), .all th:nth-child(3) { padding: 0 .3rem; text-align: center; line-height: 1.2; } .all svg { display: block; }
 .all b { font-weight: 500; } .all .first b { font-weight: 700; }
 .tag { border: 1px solid #d5d9de; border-radius: 3px; padding: 0 .25rem; }
-svg text { font: 10px system-ui, sans-serif; fill: #656d76; }
+svg { overflow: visible; } svg text { font: 10px system-ui, sans-serif; fill: #656d76; }
 .grid td, .grid th { text-align: center; padding: .15rem .35rem; font-weight: 500; font-size: .88rem; max-width: 90px; }
 .grid td, .grid th { overflow-wrap: anywhere; } .grid td:first-child { text-align: left; max-width: none; min-width: 13rem; }
 .grid b { font-weight: 500; } .grid img { max-width: 76px; max-height: 76px; border-radius: 3px; }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import diagnosis
-from ...bundle import front_of, open_bundle, precision_of
+from ...bundle import MANIFEST, front_of, open_bundle, precision_of
 from ...bundle.inspection import describe
 from ...errors import PreprocError, RecipeError, first_line
 from ...export import rebuild
@@ -68,9 +68,9 @@ class Plan:
 
 
 def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
-    """model: a recipe, a bundle, or an .onnx file that preproc has made.  own: the variants' file.  resized: whether pictures have another
+    """model: as located() has it.  own: the variants' file.  resized: whether pictures have another
     size than the model fixes. Raises PreprocError."""
-    plan = _of_file(model) if model.is_dir() or model.suffix == ".onnx" else _of_recipe(recipe_file(model))
+    plan = _of_file(model) if _is_made(model) else _of_recipe(model)
     first = plan.variants[0]
     found = list(plan.variants)
     for number, source in enumerate(plan.networks):
@@ -81,8 +81,19 @@ def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
         found.append(dataclasses.replace(first, name=f"JPEG of quality {JPEG}", what=f"{first.name}, of the picture as JPEG", jpeg=JPEG))
     plan = dataclasses.replace(plan, variants=tuple(found))
     if own is not None:
-        plan = _with_own(plan, own, recipe_file(model) if isinstance(plan.networks[0], Recipe) else None)
+        plan = _with_own(plan, own, model if isinstance(plan.networks[0], Recipe) else None)
     return plan
+
+
+def located(model: Path) -> Path:
+    """The file or the bundle's folder that is meant, wherever it is read next; a folder of pictures may be called like a
+    recipe that comes along. Raises PreprocError where there is none."""
+    return (model if _is_made(model) else recipe_file(model)).absolute()
+
+
+def _is_made(model: Path) -> bool:
+    """Whether it is a bundle, or a model file."""
+    return model.suffix == ".onnx" or (model / MANIFEST).is_file() or (model.is_dir() and model.name != str(model))
 
 
 def _of_recipe(file: Path) -> Plan:

@@ -209,7 +209,7 @@ def answer_of(rows: Sequence[Row], count: int) -> str:
         most = max(-row.accuracy.difference_interval[0] for row in others)
         return (
             f"These {count:,} pictures do not show that it matters: {own}, and none of {len(others)} other variants differs from that by "
-            f"more than chance explains; a loss of up to {100 * most:.1f} points cannot be excluded for every one of them."
+            f"more than chance explains; their intervals leave room for a loss of up to {100 * most:.1f} points."
         )
     told = [f"It matters: {own}"]
     if worse:

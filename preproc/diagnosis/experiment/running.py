@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import PreprocError
+from ...errors import PreprocError, first_line
 from ...sources import PixelsSpec
 from ...steps import Step
 from .networks import Network, opened
@@ -85,11 +85,11 @@ class Running:
 def begun(options: Mapping[str, Any]) -> Callable[[Sequence[Item]], Any]:
     """options: a plan's files and fingerprint, and the kinds. An answer is a list of [path, outcomes of all variants], or
     [path, error, name]."""
-    own = options["variants"]
-    plan = read_plan(Path(options["model"]), None if own is None else Path(own), resized=options["resized"])
-    if plan.fingerprint() != options["fingerprint"]:
-        raise PreprocError("expected the same model and variants in every process, got other ones", name="recipe-changed")
-    running = Running(plan, options["kinds"])
+    try:
+        running = _running(options)
+    except Exception as error:  # noqa: BLE001 - told, or every process would die of it, one after the other
+        told, name = first_line(error), error.name if isinstance(error, PreprocError) else "remote-failed"
+        return lambda chunk: [[path, told, name] for path, _ in chunk]
 
     def answers(chunk: Sequence[Item]) -> list[Any]:
         found: list[Any] = []
@@ -101,6 +101,14 @@ def begun(options: Mapping[str, Any]) -> Callable[[Sequence[Item]], Any]:
         return found
 
     return answers
+
+
+def _running(options: Mapping[str, Any]) -> Running:
+    own = options["variants"]
+    plan = read_plan(Path(options["model"]), None if own is None else Path(own), resized=options["resized"])
+    if plan.fingerprint() != options["fingerprint"]:
+        raise PreprocError("expected the same model and variants in every process, got other ones", name="recipe-changed")
+    return Running(plan, options["kinds"])
 
 
 def merge(answers: Sequence[Sequence[Any]]) -> list[Any]:

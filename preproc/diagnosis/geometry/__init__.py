@@ -6,9 +6,9 @@ Never: an arithmetic of our own: Pillow, OpenCV, torch and torchvision compute; 
 
 from .decoding import DECODERS, TURNS, Source, decode
 from .families import beside, families, simplicity
-from .framing import Fit, Frame, Window
+from .framing import Fit, Window
 from .geometry import Geometry
-from .in_recipes import geometry_of, resampler_of, steps_of
+from .in_recipes import geometry_of, steps_of
 from .resampling import RESAMPLERS, Resampler, absent
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "RESAMPLERS",
     "TURNS",
     "Fit",
-    "Frame",
     "Geometry",
     "Resampler",
     "Source",
@@ -26,7 +25,6 @@ __all__ = [
     "decode",
     "families",
     "geometry_of",
-    "resampler_of",
     "simplicity",
     "steps_of",
 ]

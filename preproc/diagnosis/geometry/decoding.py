@@ -70,6 +70,8 @@ class Source:
             exif = stored.getexif()
             exif[274] = self.turned
             return np.asarray(ImageOps.exif_transpose(stored))
+        if decoder != "Pillow" and not self.is_jpeg:
+            return self.picture(turn=turn)
         return TURNS[turn](decode(self.what, decoder) if turn == "as stored" else self.picture(decoder))
 
 

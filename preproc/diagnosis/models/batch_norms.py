@@ -6,9 +6,9 @@ import numpy as np
 
 from ...errors import PreprocError
 from ...host import Progress, paced
-from ..variants import Variant
+from .. import OWN, Variant
 from .answer import CANNOT_BE_TOLD, IDENTIFIED, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
-from .fitting import Distance, Fit, distance, fit
+from .fitting import Distance, Fit, distance, fit, nearest
 from .networks import Array, Network
 from .responses import Responses, affine_norms, measure
 from .subject import Subject, factors
@@ -35,7 +35,7 @@ def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progre
     if len(pictures) < FEWEST:
         raise PreprocError(
             f"expected at least {FEWEST} pictures, for what a few have in common is not what all have, got {len(pictures)}",
-            name="no-pictures",
+            name="few-pictures",
         )
     progress("looking for BatchNorms behind the first layers")
     which = affine_norms(subject.network, pictures[0]) if subject.network.norms else []
@@ -58,6 +58,7 @@ def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progre
     )
     fitted, color = _fitted(subject, known, responses, pictures)
     verdict, said = _verdict(best, ranked, fitted)
+    notes += [f"the recipe's own is {'ruled out' if not each.kept else 'among them'}" for each in ranked if each.name == OWN]
     norms = ", ".join(subject.network.norms[number].name for number in which)
     return ModelDiagnosis(
         subject.name, BY, verdict, said, len(pictures), ranked, fitted, color, (*notes, f"behind the first layers: {norms}")
@@ -101,26 +102,26 @@ def _fitted(
     subject: Subject, known: Sequence[tuple[Variant, Distance]], responses: dict[tuple[int, ...], Responses], pictures: Sequence[Array]
 ) -> tuple[Fit, str]:
     """Begun at the nearest candidate whose factors are the same for all pictures, in the order of colours that comes nearer."""
-    found: dict[tuple[int, ...], tuple[Fit, str]] = {}
+    found: dict[tuple[int, ...], tuple[Array, float, str]] = {}
     for variant, _ in known:
         order = subject.order(variant)
         parts = factors(subject.values(variant), pictures) if order not in found else None
         if parts is not None and parts.ndim == 1:
-            color = getattr(variant.steps[0], "to", "")
-            found[order] = fit(responses[order], parts), color
-    return min(found.values(), key=lambda pair: pair[0].distance.value)
+            found[order] = *nearest(responses[order], parts), getattr(variant.steps[0], "to", "")
+    order = min(found, key=lambda each: found[each][1])
+    return fit(responses[order], found[order][0]), found[order][2]
 
 
 def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit) -> tuple[str, str]:
     kept = [each for each in ranked if each.kept]
     if best.value > max(best.noise, LIMIT):
-        if fitted.distance.value <= max(fitted.distance.noise, LIMIT):
+        if (fitted.std > 0).all() and fitted.distance.value <= max(fitted.distance.noise, LIMIT):
             return NOT_IDENTIFIED, (
                 f"no candidate comes near: {best.value:.3g} for {ranked[0].name}, of which noise explains {best.noise:.2g}; the mean and "
                 "std below do: the network's own, if these pictures are like those that it was trained with, else what makes up for that"
             )
         return NOT_IDENTIFIED, (
-            f"no candidate comes near, {best.value:.3g} for {ranked[0].name}, nor does any mean and std, {fitted.distance.value:.3g}: "
+            f"no candidate comes near, {best.value:.3g} for {ranked[0].name}, nor does any mean and std: "
             "these pictures are not like those that it was trained with, or it was trained with something that is no mean and std"
         )
     if len(kept) == 1:

@@ -37,7 +37,7 @@ def diagnose_model(
         )
     subject = subject_of(model, size, progress)
     folder = Path(str(images if labels is None else labels))
-    progress(f"reading {folder}")
     if labels is not None:
         return by_labels(subject, folder, progress)
+    progress(f"reading {folder}")
     return by_batch_norms(subject, [levels for _, levels in subject.read(folder)], progress)

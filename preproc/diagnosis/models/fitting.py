@@ -66,18 +66,28 @@ class Fit:
     distance: Distance
 
 
+def nearest(responses: Responses, start: Array) -> tuple[Array, float]:
+    """The factors, (B,), that come nearest by least squares, and how near. start: (B,), where to begin: the nearest candidate."""
+    count = len(responses.means)
+    parts, _ = _solve(responses, np.full(count, 1 / count), start)
+    return parts, distance(responses, parts).value
+
+
 def fit(responses: Responses, start: Array) -> Fit:
-    """start: (B,), where to begin: the nearest candidate."""
+    """start: as nearest() gives it."""
     count = len(responses.means)
     parts, told = _solve(responses, np.full(count, 1 / count), start)
     mean, std = _as_constants(parts)
     found = [_as_constants(_solve(responses, weights, parts)[0]) for weights in draws(count)[: DRAWS // 4]] if told else []
     wider = np.sqrt(1 + count / RUN)
-    intervals: list[Array | None] = [None, None]
-    for place, middle in enumerate((mean, std) if found else ()):
-        ends = np.quantile(np.stack([each[place] for each in found]), [0.025, 0.975], axis=0)
-        intervals[place] = middle + (ends - middle) * wider
-    return Fit(parts, mean, std, *intervals, distance(responses, parts))
+
+    def within(place: int, middle: Array) -> Array | None:
+        if not found:
+            return None
+        ends: Array = np.quantile(np.stack([each[place] for each in found]), [0.025, 0.975], axis=0)
+        return np.asarray(middle + (ends - middle) * wider)
+
+    return Fit(parts, mean, std, within(0, mean), within(1, std), distance(responses, parts))
 
 
 def _as_constants(parts: Array) -> tuple[Array, Array]:

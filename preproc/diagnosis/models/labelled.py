@@ -1,18 +1,19 @@
 """By a network's answers to pictures whose class is known."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import PreprocError, did_you_mean
 from ...host import Progress, paced
 from ...oracle import reference
 from ...steps import ChannelAffine, Normalize, Step
-from ..variants import Variant
+from .. import Variant
+from ..experiment import PROBABILITIES, chosen, classes_of, kind_of, paired, read_data
 from .answer import IDENTIFIED, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
 from .networks import Array, Network
 from .subject import Subject
@@ -30,96 +31,58 @@ TEMPERATURES = np.geomspace(0.05, 50, 61)
 """That logits are divided by before they are compared, each candidate's own best: how sure a network is says little of its input."""
 NEAR = 0.1
 """Of the pictures' deviation and scale: neighbours of the best candidate that have to be no better than it."""
-PICTURES_OWN = "z-score of these pictures"
 
 
-def by_labels(subject: Subject, folder: Path, progress: Progress) -> ModelDiagnosis:
-    """folder: one of pictures per class. Raises PreprocError where these are no classes of the network's."""
-    groups = _groups(folder)
-    read = {group.name: [levels for _, levels in subject.read(group)] for group in groups}
-    pictures = [levels for group in groups for levels in read[group.name]]
+@dataclass(frozen=True)
+class Likelihoods:
+    """right: (N,), 1 where the answer is the picture's class, else 0.  likelihood: (N,), the logarithm of the probability of that class, at
+    the temperature that is best for all."""
+
+    right: Array
+    likelihood: Array
+
+
+def by_labels(subject: Subject, place: Path, progress: Progress) -> ModelDiagnosis:
+    """place: pictures with their classes, as read_data() takes them. Raises PreprocError where these are none of the network's."""
+    data = read_data(place)
+    progress(f"reading {len(data.pictures)} pictures of {len(data.classes)} classes")
+    pictures = [subject.read_one(Path(file)) for file, _ in data.pictures]
     batches = list(_batches(pictures))
-    first = subject.variants()[0]
-    count = _classes(subject.network, reference.apply(subject.values(first), pictures[0][:, list(subject.order(first))]))
-    classes = _indices([group.name for group in groups], count, subject.labels)
-    truth = np.repeat([classes[group.name] for group in groups], [len(read[group.name]) for group in groups])
+    count = _scores_of(subject.network, pictures[0]).shape[1]
+    classes = classes_of(data, subject.labels, count)
+    truth = np.array([classes.number_of[label] for _, label in data.pictures])
 
-    def asked(values: Sequence[Step], order: Sequence[int]) -> tuple[Array, Array]:
-        prepared = [reference.apply(values, batch[:, list(order)]) for batch in batches]
-        return _scores(np.concatenate([_answers(subject.network, ready) for ready in prepared]), truth)
+    def asked(values: Sequence[Step], order: Sequence[int]) -> Likelihoods:
+        ready = (reference.apply(values, batch[:, list(order)]) for batch in batches)
+        return _judged(np.concatenate([_scores_of(subject.network, each) for each in ready]), truth)
 
-    own = [(name, what, subject.values(variant), subject.order(variant), variant.steps) for name, what, variant in _named(subject)]
-    own += [(PICTURES_OWN, "their own mean and std, as a data set's", *each) for each in _own_constants(subject, pictures)]
-    scored = [(each, asked(each[2], each[3])) for each in paced(own, f"asking the network {len(pictures)} times per candidate", progress)]
-    scored.sort(key=lambda pair: (-pair[1][1].mean(), -pair[1][0].mean()))
-    best = scored[0][1]
-    ranked = tuple(_ranked(each, scores, best) for each, scores in scored)
-    better = _better_beside(scored[0][0], best, pictures, asked)
-    chance = float(np.bincount(truth).max() / len(truth))
-    verdict, said = _verdict(ranked, best, chance, better)
-    return ModelDiagnosis(subject.name, BY, verdict, said, len(pictures), ranked)
-
-
-def _named(subject: Subject) -> list[tuple[str, str, Variant]]:
-    return [(variant.name, variant.what, variant) for variant in subject.variants()]
+    candidates = [(variant, subject.values(variant), subject.order(variant)) for variant in _candidates(subject, pictures)]
+    stage = f"asking the network of {len(pictures)} pictures, once per candidate"
+    scored = [(variant, values, order, asked(values, order)) for variant, values, order in paced(candidates, stage, progress)]
+    scored.sort(key=lambda each: (-each[3].likelihood.mean(), -each[3].right.mean()))
+    _, values, order, best = scored[0]
+    ranked = tuple(_ranked(each, answers, best) for each, _, _, answers in scored)
+    mean, std = _constants([reference.apply(values, batch[:, list(order)]) for batch in batches])
+    neighbours = _neighbours(mean, std) if (std > 0).all() else {}
+    better = [told for told, step in neighbours.items() if _lowest(asked((*values, step), order).likelihood - best.likelihood, CERTAIN) > 0]
+    verdict, said = _verdict(ranked, best, float(np.bincount(truth).max() / len(truth)), next(iter(better), None))
+    return ModelDiagnosis(subject.name, BY, verdict, said, len(pictures), ranked, notes=(f"classes: {classes.how}",))
 
 
-def _own_constants(subject: Subject, pictures: Sequence[Array]) -> list[tuple[tuple[Step, ...], tuple[int, ...], tuple[Step, ...]]]:
-    """The z-score of these pictures, in the order of colours that a recipe has: a data set's own constants are no preset."""
+def _candidates(subject: Subject, pictures: Sequence[Array]) -> Iterator[Variant]:
+    """The variants, and the z-score of these pictures: a data set's own constants are no preset."""
+    yield from subject.variants()
     mean, std = _constants(pictures)
-    if not (std > 0).all():
-        return []
-    values: tuple[Step, ...] = (
-        Normalize(mean=tuple(mean), std=tuple(std), unit="0-255", origin="these pictures", constants_because="measured"),
-    )
-    return [(values, tuple(range(subject.channels)), (*subject.front, *values))]
+    if (std > 0).all():
+        own = Normalize(mean=tuple(mean), std=tuple(std), unit="0-255", origin="these pictures", constants_because="measured")
+        yield Variant("z-score of these pictures", (*subject.front, own), "their own mean and std, as a data set's")
 
 
 def _constants(pictures: Sequence[Array]) -> tuple[Array, Array]:
     """Mean and std of each channel over all pixels."""
-    flat = np.concatenate([picture.reshape(picture.shape[1], -1) for picture in pictures], axis=1)
+    channels = pictures[0].shape[1]
+    flat = np.concatenate([np.moveaxis(picture, 1, 0).reshape(channels, -1) for picture in pictures], axis=1)
     return flat.mean(axis=1), flat.std(axis=1)
-
-
-def _groups(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise PreprocError(f"{folder}: expected a folder of pictures per class, got no folder", name="nothing-there")
-    groups = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if len(groups) < 2:
-        raise PreprocError(
-            f"{folder}: expected a folder per class, at least two, got {len(groups)}; pictures without labels are for --images",
-            name="no-pictures",
-        )
-    return groups
-
-
-def _indices(names: Sequence[str], count: int, labels: Sequence[str]) -> Mapping[str, int]:
-    """The class of each folder: by its name among the model's labels, or by its place among all, if there are as many as classes."""
-    if len(labels) == count and set(names) <= set(labels):
-        return {name: list(labels).index(name) for name in names}
-    if len(names) == count:
-        numbers = all(name.isdecimal() for name in names)
-        return {name: int(name) if numbers and {*map(int, names)} == {*range(count)} else at for at, name in enumerate(names)}
-    if names and all(name.isdecimal() and int(name) < count for name in names):
-        return {name: int(name) for name in names}
-    strange = next((name for name in names if name not in labels), names[0])
-    hint = did_you_mean(strange, labels) if labels else ""
-    raise PreprocError(
-        f"expected {count} folders, as many as the model has classes, or folders called by their numbers or as the model's labels, got "
-        f"{len(names)}, one called {strange!r}{hint}",
-        name="labels-unfit",
-    )
-
-
-def _classes(network: Network, ready: Array) -> int:
-    """How many the network tells apart. Raises PreprocError for one whose outputs are no classes."""
-    found = network.answers(ready)
-    told = ", ".join(f"{name} {tuple(values.shape)}" for name, values in found.items())
-    fitting = [values for values in found.values() if values.dtype.kind == "f" and values.ndim >= 2 and values.shape[0] == 1]
-    first = fitting[0] if fitting else None
-    if first is None or len(found) > 1 or first.size != first.shape[1] or first.size < 2:
-        raise PreprocError(f"expected a model that answers one number per class, (1, classes), got {told}", name="output-unfit")
-    return int(first.size)
 
 
 def _batches(pictures: Sequence[Array]) -> Iterator[Array]:
@@ -129,64 +92,47 @@ def _batches(pictures: Sequence[Array]) -> Iterator[Array]:
         yield from (whole[at : at + BATCH] for at in range(0, len(whole), BATCH))
 
 
-def _answers(network: Network, ready: Array) -> Array:
+def _scores_of(network: Network, ready: Array) -> Array:
     """(N, classes): logits, or the logarithm of probabilities."""
-    (values,) = network.answers(ready).values()
-    flat: Array = values.reshape(len(ready), -1).astype(np.float64)
-    are_shares = flat.min() >= 0 and bool((np.abs(flat.sum(axis=1) - 1) < 1e-3).all())
-    return np.log(np.maximum(flat, 1e-30)) if are_shares else flat
+    scores = chosen(network.answers(ready), len(ready))
+    return np.log(np.maximum(scores, 1e-30)) if kind_of(scores) == PROBABILITIES else scores
 
 
-def _scores(logits: Array, truth: NDArray[Any]) -> tuple[Array, Array]:
-    """Of each picture whether the answer is right, 0 or 1, and the log-likelihood of its class, at the temperature that is best for all."""
+def _judged(logits: Array, truth: NDArray[Any]) -> Likelihoods:
     right = (logits.argmax(axis=1) == truth).astype(np.float64)
-    usable = np.nan_to_num(logits, nan=0.0, posinf=1e30, neginf=-1e30)
+    usable = np.clip(np.nan_to_num(logits, nan=0.0), -1e30, 1e30)
     best: Array = np.full(len(truth), -np.log(logits.shape[1]))
     for temperature in TEMPERATURES:
         scaled = (usable - usable.max(axis=1, keepdims=True)) / temperature
         likelihood = scaled[np.arange(len(truth)), truth] - np.log(np.exp(scaled).sum(axis=1))
         best = likelihood if likelihood.mean() > best.mean() else best
-    return right, best
+    return Likelihoods(right, best)
 
 
-def _ranked(each: tuple[Any, ...], scores: tuple[Array, Array], best: tuple[Array, Array]) -> Ranked:
+def _ranked(variant: Variant, answers: Likelihoods, best: Likelihoods) -> Ranked:
     """With its differences to the best one, picture by picture."""
-    name, what, _, _, steps = each
-    worse = best[1] - scores[1]
-    missed = best[0] - scores[0]
-    ruled_out = _lowest(worse, CERTAIN) > 0 and _lowest(-missed, CERTAIN) <= 0
+    lost, gained = (int((one.right > other.right).sum()) for one, other in ((best, answers), (answers, best)))
+    low, high = paired(gained, lost, len(best.right))
+    worse = best.likelihood - answers.likelihood
     measured: dict[str, float | tuple[float, float]] = {
-        "accuracy": float(scores[0].mean()),
-        "log-likelihood": float(scores[1].mean()),
-        "points lost": _interval(100 * missed),
-        "log-likelihood lost": _interval(worse),
+        "accuracy": float(answers.right.mean()),
+        "points lost": (100 * low, 100 * high),
+        "log-likelihood": float(answers.likelihood.mean()),
+        "lost": (_lowest(worse, USUAL) + 0.0, 0.0 - _lowest(-worse, USUAL)),
     }
-    return Ranked(name, what, steps, measured, kept=not ruled_out)
+    return Ranked(variant.name, variant.what, variant.steps, measured, kept=_lowest(worse, CERTAIN) <= 0 or high < 0)
 
 
 def _lowest(differences: Array, errors: float) -> float:
+    """Of the mean of paired differences, so many standard errors below."""
     return float(differences.mean() - errors * differences.std(ddof=1) / np.sqrt(len(differences)))
 
 
-def _interval(differences: Array) -> tuple[float, float]:
-    """95 % of the mean of paired differences."""
-    return _lowest(differences, USUAL) + 0.0, 0.0 - _lowest(-differences, USUAL)
-
-
-def _better_beside(each: tuple[Any, ...], best: tuple[Array, Array], pictures: Sequence[Array], asked: Any) -> str | None:
-    """Which neighbour of the best candidate is better than it, for what the network was trained with is no neighbour of anything better.
-    None where none is, or its values are each picture's own."""
-    _, _, values, order, _ = each
-    mean, std = _constants([reference.apply(values, picture[:, list(order)]) for picture in pictures])
-    if not (std > 0).all():
-        return None
-    for scale in (1 - NEAR, 1 + NEAR):
-        if _lowest(asked((*values, _about(mean, scale, 0 * mean)), order)[1] - best[1], CERTAIN) > 0:
-            return f"with {scale:.1f} times its scale"
-    for shift in (-NEAR, NEAR):
-        if _lowest(asked((*values, _about(mean, 1.0, shift * std)), order)[1] - best[1], CERTAIN) > 0:
-            return f"moved by {shift:+.1f} deviations of the pictures"
-    return None
+def _neighbours(mean: Array, std: Array) -> dict[str, Step]:
+    """What is beside prepared values of this mean and std, in words: for what the network was trained with, none of these is better."""
+    scaled = {f"with {scale:.1f} times its scale": _about(mean, scale, 0 * mean) for scale in (1 - NEAR, 1 + NEAR)}
+    moved = {f"moved by {shift:+.1f} deviations of the pictures": _about(mean, 1.0, shift * std) for shift in (-NEAR, NEAR)}
+    return scaled | moved
 
 
 def _about(middle: Array, scale: float, shift: Array) -> Step:
@@ -194,12 +140,13 @@ def _about(middle: Array, scale: float, shift: Array) -> Step:
     return ChannelAffine(matrix=tuple(map(tuple, (scale * np.eye(len(middle))).tolist())), offset=tuple(offset.tolist()))
 
 
-def _verdict(ranked: Sequence[Ranked], best: tuple[Array, Array], chance: float, better: str | None) -> tuple[str, str]:
+def _verdict(ranked: Sequence[Ranked], best: Likelihoods, chance: float, better: str | None) -> tuple[str, str]:
     kept = [each for each in ranked if each.kept]
-    if _lowest(best[0], CERTAIN) <= chance:
+    if _lowest(best.right, CERTAIN) <= chance:
         return NOT_IDENTIFIED, (
-            f"no candidate is right more often than who always says the same, {chance:.0%}: {ranked[0].name} is in {best[0].mean():.1%}; "
-            "the folders may be in another order than the classes, the pictures others than the network knows, or too few"
+            f"no candidate is right more often than who always says the same, {chance:.0%}: {ranked[0].name} is "
+            f"in {best.right.mean():.1%}; the folders may be in another order than the classes, the pictures others than the network "
+            "knows, or too few"
         )
     if better is not None:
         return NOT_IDENTIFIED, (

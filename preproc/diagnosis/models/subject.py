@@ -55,6 +55,10 @@ class Subject:
         for name, picture in inputs.from_folder(folder, self.pixels, known(self.pixels.size)):
             yield name.removeprefix(inputs.OWN), reference.apply(self.front, picture)
 
+    def read_one(self, file: Path) -> Array:
+        """As read(), of one file; the first picture in it."""
+        return reference.apply(self.front, inputs.one_picture(file, self.pixels))
+
     def order(self, variant: Variant) -> tuple[int, ...]:
         """For each channel that the network reads then, which of read()'s it is."""
         own, other = (COLORS[step.to] for step in (self.front[0], variant.steps[0]) if isinstance(step, FromPixels))

@@ -37,13 +37,14 @@ class DoubleFile:
         self.graph, self.forms = read(path), FORMS if rounds else {**FORMS, **UNROUNDED}
         _check(self.graph, ROUNDING if not rounds else ())
 
-    def __call__(self, feeds: Mapping[str, Array], names: tuple[str, ...], *, most: float = np.inf) -> dict[str, Array]:
+    def __call__(self, feeds: Mapping[str, Array], names: tuple[str, ...], *, most: float = np.inf) -> dict[str, Any]:
         """feeds: every input that is no weight; floats as float64; and values inside, in place of what makes them.
-        names: of the outputs that are wanted.
+        names: of the outputs that are wanted; those that are sequences are lists of arrays, or of
+        maps.
         most: multiply-adds, beyond which NotInDoubleError is raised: counted from shapes, so the same on every machine."""
         run = _Run(most, self.forms)
         values = run.graph(self.graph, {name: widened(value) for name, value in feeds.items()}, _nothing, names)
-        return {name: np.asarray(values[name]) for name in names}
+        return values
 
 
 def _check(graph: Graph, refused: Container[str] = ()) -> None:
@@ -63,7 +64,7 @@ class _Run:
     def __init__(self, most: float, forms: Mapping[str, Form]) -> None:
         self.most, self.left, self.forms = most, most, forms
 
-    def graph(self, graph: Graph, feeds: Mapping[str, Array], outer: Values, names: tuple[str, ...]) -> dict[str, Array]:
+    def graph(self, graph: Graph, feeds: Mapping[str, Array], outer: Values, names: tuple[str, ...]) -> dict[str, Any]:
         """The outputs `names`. outer: values of the graph around it. Values that nobody reads any more go at once."""
         values, weights = dict(feeds), graph.weights
         readers = Counter(name for node in graph.nodes for name in node.reads)
@@ -90,7 +91,7 @@ class _Run:
                 if not readers[name] and name not in inputs:
                     values.pop(name, None)
             values.update({name: _checked(node, array) for name, array in zip(node.outputs, made, strict=False) if name and readers[name]})
-        return {name: np.asarray(value(name)) for name in names}
+        return {name: found if isinstance(found := value(name), list) else np.asarray(found) for name in names}
 
     def _plain(self, node: Node, given: list[Array | None]) -> tuple[Array, ...]:
         self.left -= multiply_adds(node, given)
@@ -128,7 +129,11 @@ def _nothing(name: str) -> Array:
     raise KeyError(name)
 
 
-def _checked(node: Node, array: Array) -> Array:
+def _checked(node: Node, array: Any) -> Any:
+    if isinstance(array, list):
+        return [_checked(node, item) for item in array]
+    if isinstance(array, dict):
+        return array
     if array.dtype.kind == "f" and array.dtype != np.float64:
         raise node.refuse(f"answers {array.dtype}")
     return array

@@ -52,6 +52,21 @@ def _unsqueeze(node: Node, x: Array, axes: Array | None = None) -> Array:
     return np.expand_dims(x, tuple(int(axis) for axis in np.atleast_1d(node.get("axes", axes))))
 
 
+def _labels(node: Node) -> list[Any]:
+    return list(node.get("classlabels_strings", None) or node.get("classlabels_int64s", []))
+
+
+def _split_to_sequence(node: Node, x: Array, sizes: Array | None = None) -> list[Array]:
+    """Parts of one, whose axis goes unless keepdims; of so many, the last perhaps smaller; or of these sizes."""
+    axis = node.get("axis", 0)
+    side = x.shape[axis]
+    if sizes is None:
+        parts = np.split(x, side, axis) if side else []
+        return parts if node.get("keepdims", 1) else [part.squeeze(axis) for part in parts]
+    ends = np.cumsum(sizes) if np.ndim(sizes) else np.arange(int(sizes), side + int(sizes), int(sizes))
+    return np.split(x, ends[:-1].tolist(), axis)
+
+
 def _split(node: Node, x: Array, sizes: Array | None = None) -> tuple[Array, ...]:
     axis, asked = node.get("axis", 0), node.get("split", sizes)
     parts = len(node.outputs)
@@ -205,7 +220,12 @@ MOVING: Mapping[str, Form] = {
     "Size": lambda _, x: np.array(x.size, np.int64),
     "Slice": _slice,
     "SpaceToDepth": _space_to_depth,
+    "ai.onnx.ml:ArrayFeatureExtractor": lambda _node, x, places: x[..., places.reshape(-1)].reshape(*(x.shape[:-1] or (1,)), -1),
+    "ai.onnx.ml:ZipMap": lambda node, x: [dict(zip(_labels(node), row, strict=True)) for row in np.atleast_2d(x)],
+    "SequenceAt": lambda _node, held, position: held[int(position)],
+    "SequenceConstruct": lambda _node, *items: list(items),
     "Split": _split,
+    "SplitToSequence": _split_to_sequence,
     "Squeeze": _squeeze,
     "Tile": lambda _, x, repeats: np.tile(x, tuple(repeats)),
     "Transpose": lambda node, x: x.transpose(node.get("perm")),

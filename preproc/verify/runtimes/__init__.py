@@ -7,6 +7,7 @@ Never: another device than the name says; a process that dies with a file.
 from .base import Outputs, Runtime
 from .in_turn import InTurn
 from .kinds import RUNTIMES, made, those_for
+from .named import items_of, named
 from .original import OnnxReference
 from .ort import OrtCpu, evaluate, onnxruntime
 from .pytorch import load_torchscript
@@ -19,8 +20,10 @@ __all__ = [
     "Outputs",
     "Runtime",
     "evaluate",
+    "items_of",
     "load_torchscript",
     "made",
+    "named",
     "onnxruntime",
     "those_for",
 ]

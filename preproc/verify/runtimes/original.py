@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ...errors import PreprocError, first_line
 from ...host import memory
-from .ort import onnxruntime, options_of, plain
+from .named import is_compared, named
+from .ort import onnxruntime, options_of
 
 
 class OnnxReference:
@@ -64,13 +65,21 @@ class OnnxReference:
             )
         self.free = not isinstance(taken.shape[0], int)
         self.kind = np.dtype({"float": "float32", "double": "float64"}.get(word := taken.type[7:-1], word))
-        for output in self.session.get_outputs():
-            if output.name in names and output.type not in COMPARED:
+        for output in (output for output in self.session.get_outputs() if output.name in names):
+            if not is_compared(output.type):
                 raise PreprocError(
-                    f"expected outputs that are arrays of floats, integers, booleans or strings, got {output.name}: {output.type}; cut the "
-                    "model before it, or name the other outputs only in a recipe",
+                    "expected outputs that are arrays of floats, integers, booleans or strings, sequences of these or maps, got "
+                    f"{output.name}: {output.type}; cut the model before it, or name the other outputs only in a recipe",
                     name="output-unfit",
                 )
+            alike = [name for name in names if not output.type.startswith("tensor") and name.startswith(f"{output.name}[")]
+            if alike:
+                raise PreprocError(
+                    f"expected outputs whose names tell them from the parts of {output.name}, got {alike[0]}; rename it",
+                    name="output-unfit",
+                )
+            if "map(" in output.type:  # a ZipMap's are its own
+                self.untouched |= {f"{output.name}[keys]"}
 
     def feeds(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """All inputs, for x: (N, C, H, W), the model's batch, whose dtype the picture keeps."""
@@ -81,7 +90,7 @@ class OnnxReference:
         feeds = self.feeds(x)
         batch = feeds[self.image]
         try:
-            outputs: list[NDArray[Any]] = self.session.run(list(self.names), feeds | {self.image: batch.astype(self.kind)})
+            outputs: list[Any] = self.session.run(list(self.names), feeds | {self.image: batch.astype(self.kind)})
         except Exception as error:  # as above
             mend = (
                 "its batch is declared as free, and is not"
@@ -92,10 +101,5 @@ class OnnxReference:
                 f"expected a model that takes pictures of shape {batch.shape}, got: {first_line(error)}; {mend}",
                 name="network-refuses-picture",
             ) from error
-        wide = [values.astype(np.float64) if values.dtype.kind == "f" else plain(values) for values in outputs]
-        return dict(zip(self.names, wide, strict=True))
-
-
-_WORDS = ("float", "float16", "double", "bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-COMPARED = frozenset(f"tensor({word})" for word in _WORDS)
-"""The types of outputs that can be verified, as ONNX Runtime calls them; not sequences, maps, optional ones."""
+        found = named(self.names, outputs)
+        return {name: values.astype(np.float64) if values.dtype.kind == "f" else values for name, values in found.items()}

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BundleError, RuntimeAbsentError, VerificationError, first_line
 from ...host import INSTALL_ONE, WHEELS, memory, threads
 from .base import Outputs, Runtime
+from .named import named
 
 
 def onnxruntime() -> Any:
@@ -78,7 +78,7 @@ class OrtCpu(Runtime):
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
         (name,) = [value.name for value in self.session.get_inputs() if value.name not in others]
         values = self.session.run(self.outputs, {name: pixels, **others})
-        return {output: plain(array) for output, array in zip(self.outputs, values, strict=True)}
+        return named(self.outputs, values)
 
     def proof(self) -> str:
         return f"onnxruntime {onnxruntime().__version__}, {self._count()} on {', '.join(self.session.get_providers())}"
@@ -218,8 +218,3 @@ def _quiet_stdout() -> Iterator[None]:
     """preload_dlls() prints what it cannot find."""
     with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):  # noqa: PTH123
         yield
-
-
-def plain(values: NDArray[Any]) -> NDArray[Any]:
-    """Strings, which ONNX Runtime answers as objects, in NumPy's own dtype for them."""
-    return values.astype(np.str_) if values.dtype == object else values

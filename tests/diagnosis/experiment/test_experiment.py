@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from preproc.diagnosis.experiment import ENDING, compare, page
+from preproc.diagnosis.experiment.running import begun
 from preproc.errors import PreprocError
 from tests.diagnosis.experiment.conftest import save
 
@@ -52,7 +53,8 @@ def test_what_changed_is_named_with_both_answers(compared):
 
 def test_the_answer_is_what_was_counted(compared):
     assert compared.answer.startswith("These 10 pictures do not show that it matters: with 'recipe' the model reads 9 of 10 right, 90.0%")
-    assert "cannot be excluded" in compared.answer
+    most = max(-each.accuracy.difference_interval[0] for each in compared.rows)
+    assert compared.answer.endswith(f"their intervals leave room for a loss of up to {100 * most:.1f} points.")
 
 
 def test_bytes_and_calibration(compared):
@@ -82,6 +84,12 @@ def test_it_matters_where_it_does(recipe, tmp_path):
 
 def test_another_process_finds_the_same(compared, recipe, pictures):
     assert numbers(compare(recipe, pictures, workers=1)) == numbers(compared)
+
+
+def test_what_fails_as_a_process_begins_is_told(recipe, pictures):
+    options = {"model": str(recipe), "variants": None, "resized": False, "kinds": ["logits"], "fingerprint": "of another file"}
+    (row,) = begun(options)([[str(pictures / "red" / "0.png"), 0]])
+    assert row[1:] == ["expected the same model and variants in every process, got other ones", "recipe-changed"]
 
 
 class StoppedError(Exception):

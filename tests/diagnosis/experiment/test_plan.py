@@ -1,10 +1,15 @@
 """Which variants are compared."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
-from preproc.diagnosis.experiment.plan import read_plan
+from preproc.diagnosis.experiment.plan import located, read_plan
 from preproc.errors import PreprocError
 from preproc.steps import CenterCrop, Resize
+from tests.conftest import ROOT
 
 
 def names(plan):
@@ -78,6 +83,23 @@ name = "brightest_of_tests:Sure"
 def test_variants_that_are_refused(recipe, tmp_path, text, told):
     with pytest.raises(PreprocError, match=told):
         read_plan(recipe, own(tmp_path, text), resized=False)
+
+
+def test_the_variants_on_the_page_are_some(tmp_path):
+    page = (ROOT / "preproc" / "diagnosis" / "README.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    file = own(tmp_path, block.replace('"bundles/int8"', json.dumps(str(ROOT / "export" / "digits"))))
+    plan = read_plan(ROOT / "models" / "digits.toml", file, resized=False)
+    one, eight = plan.variants[-2:]
+    assert (one.name, one.steps[-1].mean, one.network) == ("one mean for all", (0.7, 0.7, 0.7), 0)
+    assert (eight.name, eight.steps, plan.networks[eight.network].name) == ("eight bits", None, "model.onnx")
+
+
+def test_a_folder_of_pictures_may_be_called_like_a_recipe(tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert located(Path("digits")).name == "digits.toml"
+    assert located(Path("./digits").absolute()) == tmp_path / "digits"
 
 
 def test_what_is_no_model(tmp_path):

@@ -113,7 +113,7 @@ def test_a_backbone_that_counts_its_channels_is_handed_as_many(name, color):
 
 
 @pytest.mark.parametrize("standardized", [False, True])
-@pytest.mark.parametrize("color", ["BGR", "GRAY", "RGBA"])
+@pytest.mark.parametrize("color", ["BGR", "RGBA"])
 def test_a_grouped_convolution_reads_selected_channels_border_included(color, standardized):
     """Its weights may be computed by a module of their own, in whose place a plain one stands."""
     torch.manual_seed(0)

@@ -25,8 +25,18 @@ Answers = tuple[Double, Double]
 """What the first convolution answers, with the BatchNorm behind it, (N, C, h, w), and the logits, (N, classes)."""
 
 
-def truth_of(network: Network) -> Answers:
-    return in_torch(copy.deepcopy(network.module).double(), torch.from_numpy(network.ready(network.shown)))
+@dataclass(frozen=True)
+class Truth:
+    """In float64. behind: the logits that the network makes in float32 of what its first layer answers here."""
+
+    first: Double
+    logits: Double
+    behind: Double
+
+
+def truth_of(network: Network) -> Truth:
+    first, logits = in_torch(copy.deepcopy(network.module).double(), torch.from_numpy(network.ready(network.shown)))
+    return Truth(first, logits, behind(network, first))
 
 
 def in_torch(module: nn.Module, x: torch.Tensor) -> Answers:
@@ -89,16 +99,16 @@ class Errors:
     agree: float
 
 
-def errors_of(network: Network, got: Answers, truth: Answers) -> Errors:
+def errors_of(network: Network, got: Answers, truth: Truth) -> Errors:
     border = border_of(network)
-    (first, logits), (true_first, true_logits) = got, truth
-    centre, alone = true_logits.mean(axis=0), behind(network, first) - behind(network, true_first)
+    first, logits = got
+    centre, alone = truth.logits.mean(axis=0), behind(network, first) - truth.behind
     return Errors(
-        inside=_relative(first[..., ~border], true_first[..., ~border]),
-        border=_relative(first[..., border], true_first[..., border]) if border.any() else None,
-        logits=_relative(logits, true_logits, centre),
-        from_first=_relative(true_logits + alone, true_logits, centre),
-        agree=float((logits.argmax(axis=1) == true_logits.argmax(axis=1)).mean()),
+        inside=_relative(first[..., ~border], truth.first[..., ~border]),
+        border=_relative(first[..., border], truth.first[..., border]) if border.any() else None,
+        logits=_relative(logits, truth.logits, centre),
+        from_first=_relative(truth.logits + alone, truth.logits, centre),
+        agree=float((logits.argmax(axis=1) == truth.logits.argmax(axis=1)).mean()),
     )
 
 

@@ -1,0 +1,156 @@
+"""What BatchNorms tell: the way that was, no other one as `identified`, and "cannot be told" where they do not."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from preproc import PreprocError, diagnose_model
+from preproc.diagnosis.models.batch_norms import CANNOT_BE_TOLD, IDENTIFIED, NARROWED, NOT_IDENTIFIED
+from preproc.diagnosis.models.fitting import divergence
+from preproc.diagnosis.models.modules import ModuleNetwork
+from preproc.diagnosis.models.responses import affine_norms, measure
+from tests.commands import run
+from tests.diagnosis.models.networks import as_onnx, network, pictures, save, trained, with_statistics
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures like those that trained() sees, and none of them."""
+    return save(tmp_path_factory.mktemp("own") / "pictures", pictures(24, seed=1))
+
+
+@pytest.mark.parametrize("way", ["imagenet, RGB", "inception or siglip, BGR", "0-255, RGB", "caffe, BGR, twice"])
+def test_the_way_that_was_is_among_those_that_are_left(folder, way):
+    found = diagnose_model(trained(way), images=folder)
+    assert found.verdict in (IDENTIFIED, NARROWED)
+    assert found.fits[0].name == way
+    assert found.second.measured["divergence"] > 4 * found.fits[0].measured["divergence"]
+
+
+def test_per_picture_is_a_candidate_too(folder):
+    found = diagnose_model(trained("per picture, RGB"), images=folder)
+    assert "per picture, RGB" in [each.name for each in found.fits]
+
+
+def test_mean_and_std_come_without_candidates_with_an_interval_that_has_them(folder):
+    found = diagnose_model(trained("imagenet, RGB"), images=folder)
+    assert found.color == "RGB"
+    for truth, values, (low, high) in (
+        (255 * np.array([0.485, 0.456, 0.406]), found.fit.mean, found.fit.mean_interval),
+        (255 * np.array([0.229, 0.224, 0.225]), found.fit.std, found.fit.std_interval),
+    ):
+        assert np.abs(values - truth).max() < 0.1 * truth.max()
+        assert ((low <= truth) & (truth <= high)).all()
+        assert (high - low < truth).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: 255 - x,
+        lambda x: np.random.default_rng(0).integers(0, 256, x.shape).astype(np.uint8),
+        lambda x: (x * 0.6).astype(np.uint8),
+        lambda x: np.repeat(x.mean(axis=3, keepdims=True), 3, axis=3).astype(np.uint8),
+    ],
+    ids=["negatives", "noise", "dark", "grey"],
+)
+def test_pictures_of_another_domain_identify_nothing(tmp_path, change):
+    found = diagnose_model(trained("imagenet, RGB"), images=save(tmp_path / "other", change(pictures(24, seed=1))))
+    assert found.verdict == NOT_IDENTIFIED
+    assert found.fits == ()
+
+
+def test_other_statistics_than_any_candidates_identify_nothing(folder):
+    net = trained("imagenet, RGB")
+    net[1].running_mean += 0.7 * net[1].running_var.sqrt()
+    assert diagnose_model(net, images=folder).verdict == NOT_IDENTIFIED
+
+
+def test_a_file_says_what_the_module_says(folder, tmp_path):
+    net = trained("inception or siglip, RGB")
+    ours, theirs = (diagnose_model(model, images=folder) for model in (net, as_onnx(net, tmp_path / "m.onnx")))
+    assert [each.name for each in ours.fits] == [each.name for each in theirs.fits]
+    for one, other in zip(ours.candidates[:3], theirs.candidates[:3], strict=True):
+        assert one.measured["divergence"] == pytest.approx(other.measured["divergence"], rel=1e-2, abs=1e-6)
+    fused = diagnose_model(as_onnx(net, tmp_path / "fused.onnx", fused=True), images=folder)
+    assert fused.verdict == CANNOT_BE_TOLD
+    assert "never there, or fused" in fused.reason
+
+
+@pytest.mark.parametrize(
+    ("middle", "told"),
+    [
+        ([nn.GroupNorm(2, 8)], "it has no BatchNorms, .*, but GroupNorm, which keeps nothing of the pictures"),
+        ([nn.ReLU(), nn.BatchNorm2d(8)], "no BatchNorm stands behind the first layers"),
+        ([nn.BatchNorm2d(8)], "as a network begins"),
+        ([nn.ReLU()], "it has no BatchNorms"),
+    ],
+    ids=["group norm", "behind a ReLU", "not trained", "none"],
+)
+def test_where_nothing_tells_that_is_the_answer(folder, middle, told):
+    net = network(*middle).eval()
+    if isinstance(middle[0], nn.ReLU):
+        net = with_statistics(net, "imagenet, RGB", pictures(20, seed=3))
+    found = diagnose_model(net, images=folder)
+    assert found.verdict == CANNOT_BE_TOLD
+    assert found.to_json()["fits"] == []
+    with pytest.raises(AssertionError, match=told):
+        raise AssertionError(found.reason)
+    assert "--labels" in found.reason
+
+
+def test_moments_are_those_of_a_run():
+    """The oracle: the picture prepared, through the network in float64; whose border is padded."""
+    net = trained("imagenet, RGB").double()
+    rng = np.random.default_rng(4)
+    levels = np.moveaxis(pictures(2, seed=5), 3, 1).astype(np.float64)
+    scale, offset = rng.uniform(0.01, 0.1, 3), rng.uniform(-3, 3, 3)
+    subject = ModuleNetwork(net.float())
+    assert affine_norms(subject, levels[:1]) == [0]
+    found = measure(subject, [0], [levels[:1], levels[1:]], (2, 1, 0))
+    first, second = found.moments(np.concatenate([scale, offset, [1.0]]))
+    prepared = levels[:, ::-1] * scale[:, None, None] + offset[:, None, None]
+    with torch.no_grad():
+        given = net.double()[0](torch.from_numpy(prepared)).numpy()
+    np.testing.assert_allclose(first, given.mean(axis=(2, 3)), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(second, (given**2).mean(axis=(2, 3)), rtol=1e-4, atol=1e-4)
+
+
+def test_the_divergence_is_that_of_gaussians():
+    """By sampling the logarithm of the ratio of their densities."""
+    x = np.random.default_rng(0).normal(1.0, 2.0, 400_000)
+    ratio = -0.5 * ((x - 1) / 2) ** 2 - np.log(2) + 0.5 * ((x + 0.5) / 3) ** 2 + np.log(3)
+    assert divergence(np.array([1.0]), np.array([4.0]), np.array([-0.5]), np.array([9.0])) == pytest.approx(ratio.mean(), abs=5e-3)
+
+
+def test_few_pictures_are_refused_and_some_decide_nothing(tmp_path):
+    net = trained("imagenet, RGB")
+    with pytest.raises(PreprocError, match=r"expected at least 5 pictures.*got 3"):
+        diagnose_model(net, images=save(tmp_path / "three", pictures(3, seed=1)))
+    found = diagnose_model(net, images=save(tmp_path / "five", pictures(5, seed=1)))
+    assert found.verdict != IDENTIFIED or found.fits[0].name == "imagenet, RGB"
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "name"),
+    [
+        ("digits", {}, "conflicting-options"),
+        ("digits", {"images": ".", "labels": "."}, "conflicting-options"),
+        ("weights.safetensors", {"images": "."}, "wrong-object"),
+        (3, {"images": "."}, "wrong-object"),
+        ("nothing.onnx", {"images": "."}, "nothing-there"),
+        ("digits", {"images": "nowhere"}, "nothing-there"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(model, options, name):
+    with pytest.raises(PreprocError) as refused:
+        diagnose_model(model, **options)
+    assert refused.value.name == name
+
+
+def test_the_command_answers_for_a_recipe():
+    done = run("diagnose", "digits", "--images", "models/digits.images", "--json")
+    assert done.returncode == 0
+    assert '"verdict": "narrowed"' in done.stdout
+    assert '"recipe"' in done.stdout

@@ -1,0 +1,101 @@
+"""By labels: the way that was is left, what answers worse is not, and what is no class is refused."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from preproc import PreprocError, diagnose_model
+from preproc.diagnosis.models.answer import NARROWED, NOT_IDENTIFIED
+from preproc.oracle import reference
+from tests.diagnosis.models.networks import WAYS, as_onnx, trained
+
+COLORS = {"brown": (150, 110, 80), "cyan": (110, 150, 155), "grey": (130, 130, 130), "rose": (160, 120, 135)}
+
+
+def draw(count, *, seed):
+    """(count, 8, 8, 3) uint8 pictures of each of the COLORS, noisy."""
+    rng = np.random.default_rng(seed)
+    whole = {
+        name: np.array(color) + rng.normal(0, 8, (count, 1, 1, 3)) + rng.normal(0, 9, (count, 8, 8, 3)) for name, color in COLORS.items()
+    }
+    return {name: np.clip(np.rint(values), 0, 255).astype(np.uint8) for name, values in whole.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("classes")
+    for name, pictures in draw(30, seed=2).items():
+        (place / name).mkdir()
+        for number, picture in enumerate(pictures):
+            Image.fromarray(picture).save(place / name / f"{number}.png")
+    return place
+
+
+@pytest.fixture(scope="module")
+def net():
+    """Linear discriminants of the mean colours of other pictures, prepared in one way."""
+    drawn = [reference.apply(WAYS["imagenet, RGB"].steps, pictures).mean(axis=(2, 3)) for pictures in draw(200, seed=1).values()]
+    centers, inverse = [each.mean(axis=0) for each in drawn], np.linalg.inv(np.mean([np.cov(each.T) for each in drawn], axis=0))
+    made = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+    with torch.no_grad():
+        made[2].weight.copy_(torch.tensor(np.stack([inverse @ center for center in centers])))
+        made[2].bias.copy_(torch.tensor([-0.5 * center @ inverse @ center for center in centers]))
+    return made.eval()
+
+
+def test_the_way_that_was_is_left_and_those_that_answer_worse_are_not(net, folder):
+    found = diagnose_model(net, labels=folder)
+    left = [each.name for each in found.fits]
+    assert "imagenet, RGB" in left
+    assert not any("BGR" in name or "caffe" in name or "not rescaled" in name for name in left)
+    best, last = found.candidates[0], found.candidates[-1]
+    assert best.measured["accuracy"] > 0.9
+    assert last.measured["points lost"][0] > 0
+    assert last.measured["lost"][0] > 0
+
+
+def test_another_preprocessing_than_all_candidates_is_not_called_one_of_them(net, folder):
+    other = nn.Sequential(nn.BatchNorm2d(3, affine=False, eps=0.0), *net).eval()
+    other[0].running_mean += torch.tensor([-0.9, -0.5, 0.4])
+    found = diagnose_model(other, labels=folder)
+    assert found.verdict == NOT_IDENTIFIED or (
+        found.verdict == NARROWED and "z-score of these pictures" in [each.name for each in found.fits]
+    )
+
+
+def test_classes_in_a_wrong_order_identify_nothing(net, folder, tmp_path):
+    for old, new in zip(sorted(COLORS), ["c", "d", "a", "b"], strict=True):
+        (tmp_path / new).symlink_to(folder / old)
+    found = diagnose_model(net, labels=tmp_path)
+    assert found.verdict == NOT_IDENTIFIED
+    assert "another order" in found.reason
+
+
+def test_a_file_is_asked_as_a_module_is(folder, tmp_path):
+    model = trained("imagenet, RGB")
+    ours, theirs = (diagnose_model(each, labels=folder) for each in (model, as_onnx(model, tmp_path / "m.onnx")))
+    for one in ours.candidates:
+        (other,) = [each for each in theirs.candidates if each.name == one.name]
+        assert other.measured["log-likelihood"] == pytest.approx(one.measured["log-likelihood"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3)), "no-classes"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1)), "no-classes"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 7)), "labels-unfit"),
+    ],
+    ids=["maps", "one number", "other classes"],
+)
+def test_outputs_that_are_no_classes_are_refused(folder, made, name):
+    with pytest.raises(PreprocError) as refused:
+        diagnose_model(made, labels=folder)
+    assert refused.value.name == name
+
+
+def test_no_folder_per_class_is_refused(net, folder):
+    with pytest.raises(PreprocError, match="expected a folder"):
+        diagnose_model(net, labels=folder / "brown")
