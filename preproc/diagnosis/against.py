@@ -102,13 +102,14 @@ def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against
     own = search.fit(OWN, samples)
     if own is not None and own.residual <= ALIKE:
         return Against("identified", (), own, None, len(samples))
-    fits: list[Fit] = []
+    rounds: list[list[Fit]] = []
     for causes in _rounds(search, samples):
         chosen = sorted(causes, key=lambda tried: tried.residual)[:KEPT]
-        fits += [fit for tried in chosen if (fit := search.fit(tried.mistake, samples)) is not None]
-        if any(map(_reproduces, fits)) or (own is not None and _reproduces(own)):
+        fits = [fit for tried in chosen if (fit := search.fit(tried.mistake, samples)) is not None]
+        rounds.append(sorted(fits, key=lambda fit: fit.residual))
+        if any(fit.residual <= ALIKE + fit.unit for fit in fits):
             break
-    return _judged(own, sorted(fits, key=lambda fit: fit.residual), len(samples))
+    return _judged(own, rounds, len(samples))
 
 
 def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[Iterator[Tried]]:
@@ -120,11 +121,14 @@ def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[Iterator[Trie
     yield search.free()
 
 
-def _judged(own: Fit | None, fits: Sequence[Fit], pictures: int) -> Against:
+def _judged(own: Fit | None, rounds: Sequence[Sequence[Fit]], pictures: int) -> Against:
+    """The simplest that is as near as any: two mistakes are not named where one will do."""
+    fits = sorted((fit for each in rounds for fit in each), key=lambda fit: fit.residual)
     best = min((fit.residual for fit in (*fits, *filter(None, [own]))), default=0.0)
     if own is not None and _reproduces(own) and _alike(own, best):
         return Against("identified", (), own, next(iter(fits), None), pictures)
-    named = [fit for fit in fits if _reproduces(fit) and _alike(fit, best)]
+    each = ([fit for fit in tried if _reproduces(fit) and _alike(fit, best)] for tried in rounds)
+    named = next(filter(None, each), [])
     second = next((fit for fit in fits if fit not in named), None)
     causes = [fit for fit in named if CONSTANTS not in fit.name]
     verdict = "not identified" if not named else "identified" if len(named) == len(causes) == 1 else "narrowed"
