@@ -23,7 +23,7 @@ from torchvision.models import DenseNet, MobileNetV2
 
 from models.train_digits import draw
 from preproc.diagnosis import variants
-from preproc.diagnosis.models import diagnose_model
+from preproc.diagnosis.models import OWN_CONSTANTS, diagnose_model
 from preproc.host import versions
 from preproc.oracle import reference
 from preproc.steps import FromPixels, Normalize, Rescale, Step
@@ -72,7 +72,7 @@ class Row:
 
     @property
     def truth(self) -> str:
-        return f"{self.way}, {self.color}"
+        return OWN_CONSTANTS if self.way == Z_SCORE else f"{self.way}, {self.color}"
 
     @property
     def right(self) -> bool:
@@ -145,7 +145,7 @@ def rows_of(family: str, folder: Path, pictures: np.ndarray) -> Iterator[Row]:
 
 def asked(net: nn.Module, row: Row, pictures: np.ndarray, folder: Path) -> Row:
     """The row with the answer, from the folder where that has it."""
-    file = folder / f"{row.family}, {row.truth}, {row.pictures}.json".replace("/", "-")
+    file = folder / f"{row.family}, {row.way}, {row.color}, {row.pictures}.json".replace("/", "-")
     if not file.is_file():
         with tempfile.TemporaryDirectory() as place:
             for number, each in enumerate(pictures):
@@ -179,7 +179,7 @@ def tables(rows: list[Row]) -> Iterator[str]:
     yield "|---|---|---|---|---|--:|--:|--:|"
     for row in (*own, *others):
         told = f"{row.verdict} | {'; '.join(row.left)} | {row.nearest:.2g} | {row.noise:.2g} | {row.apart:.2g}"
-        yield f"| {row.family} | {row.truth} | {row.pictures} | {told} |"
+        yield f"| {row.family} | {row.way}, {row.color} | {row.pictures} | {told} |"
 
 
 def _counts(rows: list[Row]) -> tuple[int, ...]:
@@ -201,7 +201,7 @@ def main() -> None:
 
 Written by `python -m tests.survey_diagnose` ({told}). Small networks, trained on the digits for four epochs with one way of preprocessing,
 and asked for with {COUNT} pictures, without their recipe: `preproc diagnose MODEL --images DIR`. {len(rows)} answers, {wrong} wrong
-`identified`. "Wrong" is whatever is left without the truth. For {Z_SCORE}, which is no candidate, `not identified` is right.
+`identified`. "Wrong" is whatever is left without the truth. {Z_SCORE} is no candidate: "{OWN_CONSTANTS}" is right there.
 
 """
         + "\n".join(tables(rows))

@@ -4,6 +4,7 @@ In: a recipe, a bundle, an .onnx file or a module of torch, and pictures. Out: a
 Never: a pickle; the answer of a network as proof of what no candidate was.
 """
 
+from .batch_norms import OWN_CONSTANTS
 from .diagnosing import diagnose_model
 
-__all__ = ["diagnose_model"]
+__all__ = ["OWN_CONSTANTS", "diagnose_model"]

@@ -1,11 +1,13 @@
 """By what a network's BatchNorms hold of the pictures that it was trained with."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ...errors import PreprocError
 from ...host import Progress, paced
+from ...steps import FromPixels, Normalize, compose
 from .. import OWN, Variant
 from .answer import CANNOT_BE_TOLD, IDENTIFIED, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
 from .fitting import Distance, Fit, distance, fit, nearest
@@ -14,6 +16,7 @@ from .responses import Responses, affine_norms, measure
 from .subject import Subject, factors
 
 BY = "BatchNorm statistics"
+OWN_CONSTANTS = "a mean and std of its own"
 FEWEST = 5
 """Pictures whose own spread says anything."""
 LIMIT = 0.02
@@ -57,6 +60,8 @@ def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progre
         for (variant, each), keep in zip(known, kept, strict=True)
     )
     fitted, color = _fitted(subject, known, responses, pictures)
+    if not any(keep and compose(subject.values(variant), subject.channels) for (variant, _), keep in zip(known, kept, strict=True)):
+        ranked = (*ranked[: sum(kept)], *_own_constants(subject, fitted, color, best), *ranked[sum(kept) :])
     verdict, said = _verdict(best, ranked, fitted)
     notes += [f"the recipe's own is {'ruled out' if not each.kept else 'among them'}" for each in ranked if each.name == OWN]
     norms = ", ".join(subject.network.norms[number].name for number in which)
@@ -110,6 +115,19 @@ def _fitted(
             found[order] = *nearest(responses[order], parts), getattr(variant.steps[0], "to", "")
     order = min(found, key=lambda each: found[each][1])
     return fit(responses[order], found[order][0]), found[order][2]
+
+
+def _own_constants(subject: Subject, fitted: Fit, color: str, best: Distance) -> Iterator[Ranked]:
+    """The mean and std that were found without candidates, where they are as near as the best one: of pictures that are like each other,
+    each one's own are near those of all, and then nothing tells whose they were."""
+    if not (fitted.std > 0).all() or fitted.distance.value > max(best.value, best.noise):
+        return
+    said = {"unit": "0-255", "origin": "BatchNorm statistics", "constants_because": "found by least squares"}
+    constants = Normalize(mean=tuple(fitted.mean), std=tuple(fitted.std), **said)
+    first = subject.front[0]
+    front = (dataclasses.replace(first, to=color), *subject.front[1:]) if isinstance(first, FromPixels) else subject.front
+    measured: dict[str, float | tuple[float, float]] = {"divergence": fitted.distance.value, "noise": fitted.distance.noise}
+    yield Ranked(OWN_CONSTANTS, "a data set's own, perhaps: those below", (*front, constants), measured, kept=True)
 
 
 def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit) -> tuple[str, str]:
