@@ -194,6 +194,10 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     pictures, _ = draw("test", 500, seed=1)
     rows = [row for family in FAMILIES for row in rows_of(family, folder, pictures[:COUNT])]
+    write(rows)
+
+
+def write(rows: list[Row]) -> None:
     told = ", ".join(f"{name} {version}" for name, version in versions().items() if name in ("torch", "torchvision", "numpy", "pillow"))
     wrong = sum(row.verdict == "identified" and not row.right for row in rows)
     PAGE.write_text(
