@@ -1,10 +1,13 @@
 """What the tests share: deterministic hypothesis, pixels that differ everywhere, and one exported bundle per session."""
 
+import functools
 import gc
 import hashlib
 import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -60,29 +63,28 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return export_bundle(load_recipe(ROOT / "models" / "digits.toml"), tmp_path_factory.mktemp("export") / "digits")
 
 
-@pytest.fixture(scope="session")
-def _as_onnx() -> dict[tuple[str, ...], bytes]:
-    return {}
-
-
-@pytest.fixture
-def digits_written_once(_as_onnx: dict[tuple[str, ...], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def written_once() -> Iterator[None]:
     """torch.onnx.export, most of an export's time, writes the embedded network once per session, and networks of tests whose class says
-    `written_once = True`, for what they print is all that they are: for tests of what is done with the file then. That the same weights,
-    picture and options give the same bytes is test_bundle.py's proof, which goes without this."""
-    real = written_by_torch.export_backbone
+    `written_once = True`, for what they print is all that they are. That the same weights, picture and options give the same bytes is
+    test_bundle.py's proof, which goes around this."""
+    real, made = written_by_torch.export_backbone, dict[tuple[str, ...], bytes]()
 
-    def export_backbone(backbone, example, **options):
+    @functools.wraps(real)
+    def export_backbone(backbone: torch.nn.Module, example: torch.Tensor, **options: Any) -> ir.Model:
         network = getattr(backbone, "network", backbone)  # in half precision it is inside
         if type(network) is not DigitsNet and not getattr(network, "written_once", False):
             return real(backbone, example, **options)
-        weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in backbone.state_dict().values())).hexdigest()
-        key = (str(type(backbone)), str(backbone), weights, str(example.shape), str(sorted(options.items())))
-        if key not in _as_onnx:
-            _as_onnx[key] = ir.to_proto(real(backbone, example, **options)).SerializeToString()
-        return ir.from_proto(onnx.ModelProto.FromString(_as_onnx[key]))
+        held = hashlib.sha256(b"".join(value.reshape(-1).view(torch.uint8).numpy().tobytes() for value in backbone.state_dict().values()))
+        own = {name: str(value) for name, value in vars(backbone).items() if not name.startswith("_")}
+        key = (str(type(backbone)), str(backbone), str(own), held.hexdigest(), str(example.shape), str(sorted(options.items())))
+        if key not in made:
+            made[key] = ir.to_proto(real(backbone, example, **options)).SerializeToString()
+        return ir.from_proto(onnx.ModelProto.FromString(made[key]))
 
-    monkeypatch.setattr(written_by_torch, "export_backbone", export_backbone)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(written_by_torch, "export_backbone", export_backbone)
+        yield
 
 
 @pytest.fixture

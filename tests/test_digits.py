@@ -81,7 +81,6 @@ def test_held_out_digits_in_half_precision(in_half, held_out, kind, count):
 
 
 @pytest.mark.parametrize("mistake", ["imagenet", "swapped"])
-@pytest.mark.usefixtures("digits_written_once")
 def test_half_precision_hides_no_mistake(mistake, monkeypatch, tmp_path):
     first, rescale, normalize = DIGITS.steps
     wrong = {
@@ -94,7 +93,6 @@ def test_half_precision_hides_no_mistake(mistake, monkeypatch, tmp_path):
         export_bundle(DIGITS, tmp_path / mistake, formats=["onnx"], precision="float16", quick=True)
 
 
-@pytest.mark.usefixtures("digits_written_once")
 def test_imagenets_constants_cost_twenty_points(held_out, tmp_path):
     pixels, labels = held_out
     steps = (*DIGITS.steps[:2], Normalize.preset("imagenet"))
@@ -102,7 +100,6 @@ def test_imagenets_constants_cost_twenty_points(held_out, tmp_path):
     assert accuracy(opened(OrtCpu(), wrong.folder), pixels, labels) < 0.77
 
 
-@pytest.mark.usefixtures("digits_written_once")
 def test_accuracy_is_no_substitute_for_verify(monkeypatch, tmp_path):
     """A doubled normalization that accuracy may forgive: verify does not."""
     real = graph.attach

@@ -32,7 +32,6 @@ from tests.damage import edit_onnx, rehash, replace_weight
 from tests.folding.mistakes import as_unpadded
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
-pytestmark = pytest.mark.usefixtures("digits_written_once")
 RANDOM = {"weights": "random", "seed": 0}
 
 

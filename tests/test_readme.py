@@ -80,7 +80,6 @@ def test_python_blocks_run(checkout):
         subprocess.run([sys.executable, "-c", every, *programs], cwd=checkout, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
 
 
-@pytest.mark.usefixtures("digits_written_once")
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")])
 def test_commands_succeed(page, checkout):
     """One after the other, as they stand there; of the size that ResNet-50's weights want where these are named."""

@@ -14,7 +14,6 @@ from tests.conftest import ROOT
 DIGITS = str(ROOT / "models" / "digits.toml")
 
 
-@pytest.mark.usefixtures("digits_written_once")
 def test_export_verify_inspect_as_in_the_readme(tmp_path):
     done = run("export", DIGITS, "-o", tmp_path, check=0)
     assert "passed" in done.stdout
@@ -110,7 +109,6 @@ def test_square_brackets_in_a_reason_are_printed(capsys):
     assert "name them in [backbone] outputs" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("digits_written_once")
 def test_one_bad_recipe_does_not_stop_the_others(tmp_path):
     done = run("export", "no.toml", DIGITS, "-o", tmp_path, "--format", "onnx", check=1)
     assert (tmp_path / "digits" / "model.onnx").is_file()

@@ -26,7 +26,6 @@ from preproc.verify.runtimes import OrtCpu
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
-pytestmark = pytest.mark.usefixtures("digits_written_once")
 
 
 def test_grey_pixels_keep_their_digits_in_front_of_a_padded_convolution(tmp_path):

@@ -23,7 +23,6 @@ from preproc.sources import load_recipe, replace
 from tests.conftest import ROOT
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
-pytestmark = pytest.mark.usefixtures("digits_written_once")
 CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "GRAY": 1, "ANY": 6}
 
 

@@ -17,7 +17,6 @@ from tests.conftest import ROOT
 from tests.folding.mistakes import as_unpadded
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
-pytestmark = pytest.mark.usefixtures("digits_written_once")
 
 
 def shifted(steps):

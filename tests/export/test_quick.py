@@ -15,7 +15,6 @@ from tests.commands import run
 from tests.conftest import ROOT
 
 DIGITS = ROOT / "models" / "digits.toml"
-pytestmark = pytest.mark.usefixtures("digits_written_once")
 TOLD = "quick: only a few inputs were run; export it without --quick to verify it"
 
 

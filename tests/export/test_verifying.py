@@ -17,7 +17,6 @@ from tests.damage import edit_onnx, rehash, replace_weight
 from tests.onnx_files import hand_made, put
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
-pytestmark = pytest.mark.usefixtures("digits_written_once")
 
 
 def one_weight(weight):

@@ -18,10 +18,8 @@ from tests.damage import edit_manifest
 from tests.folders import contents, names
 
 DIGITS = load_recipe(ROOT / "models" / "digits.toml")
-written_once = pytest.mark.usefixtures("digits_written_once")
 
 
-@written_once
 @pytest.mark.parametrize("step", ["prove", "export_torchscript", "write_golden", "write_manifest"])
 def test_a_step_that_fails_leaves_the_old_bundle_and_nothing_else(bundle, monkeypatch, step):
     def broken(*_, **__):
@@ -40,7 +38,6 @@ def test_a_step_that_fails_leaves_the_old_bundle_and_nothing_else(bundle, monkey
     open_bundle(bundle)
 
 
-@written_once
 def test_an_equal_bundle_is_left_as_it_was(bundle, exported, monkeypatch):
     """Of a machine that rounds otherwise: its report and the last bits of its golden outputs are others. What was verified is what lies
     there."""
@@ -63,7 +60,6 @@ def test_an_equal_bundle_is_left_as_it_was(bundle, exported, monkeypatch):
     assert exported.verified is None
 
 
-@written_once
 def test_a_torchscript_file_that_decides_for_its_user_is_replaced(bundle, monkeypatch):
     """As preproc wrote them before it chose a trace's flags: on a CPU no run shows it."""
     monkeypatch.setattr("preproc.export.formats.torchscript._chosen", lambda **_: dict.fromkeys(torchscript.FLAGS, True))
@@ -81,7 +77,6 @@ def other_numbers(bundle):
     np.save(file, np.load(file) * np.float32(1.001))
 
 
-@written_once
 @pytest.mark.parametrize(
     "change",
     [
@@ -102,7 +97,6 @@ def test_a_bundle_that_differs_is_replaced(bundle, change):
     assert len(open_bundle(bundle).golden()) == 7
 
 
-@written_once
 def test_an_equal_bundle_that_fails_here_is_replaced(bundle, monkeypatch):
     """A TorchScript file, whose bytes nobody compares, that computes something else."""
     real_open, real_run = TorchScriptCpu.open, TorchScriptCpu.run

@@ -38,7 +38,6 @@ def test_a_fresh_file_agrees_with_its_contract(tmp_path, fold):
         assert np.allclose(effective["offset"], [-103.53, -116.28, -123.675])
 
 
-@pytest.mark.usefixtures("digits_written_once")
 def test_a_torch_network_agrees_and_what_is_no_map_on_channels_is_not_compared(exported, tmp_path):
     assert describe(exported.folder / "model.onnx")["agreement"]["agrees"]
     recipe = replace(DIGITS, steps=(DIGITS.steps[0], Rescale(), Standardize()), backbone={"override": "to see"})
