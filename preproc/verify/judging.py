@@ -170,7 +170,8 @@ class _Tally:
         if wrong is not None and wrong.over > wrong.limit:
             alone = wrong.bare is not None and wrong.bare > wrong.limit
             most = max(self.power.scale.values())
-            hint = f", and answers {most:.1e} at most here: pictures of what it is made for (--images) may tell more"
+            small = f", and answers {most:.1e} at most here: pictures of what it is made for (--images) may tell more"
+            hint = small if self.power.asked is None else ""
             reason = wrong.wrong + (f"; the bare network alone errs by {wrong.bare:.1e} in this runtime{hint}" if alone else "")
             known = result.error if np.isfinite(result.error or 0.0) else None  # JSON has no infinity
             return replace(result, reason=reason, error=known)
