@@ -215,8 +215,8 @@ def test_what_a_door_exports_is_used_elsewhere():
     assert not unused - {("cli", "main")}  # of preproc/__main__.py
 
 
-APART = {"bench", "embed", "serving", "survey"}
-"""Folders of tests/ for what is more than a room: speed, programs around bundles, real servers, whole collections."""
+APART = {"bench", "embed", "mutants", "serving", "survey"}
+"""Folders of tests/ for what is more than a room: speed, programs around bundles, planted faults, real servers, whole collections."""
 
 
 def faults_of_tests(folder):
