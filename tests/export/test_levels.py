@@ -1,5 +1,8 @@
 """The first layer of a file in 8 bits, alone, on all 256 levels of each channel, against float64: what a damaged one would answer."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -69,6 +72,15 @@ def test_a_damaged_one_is_not(made, tmp_path, name, how):
     graph.save(model, tmp_path / "model.onnx")
     levels = on_all_levels(tmp_path / "model.onnx", made[2], made[1], Eight())
     assert levels.wrong.startswith("its first layer, alone, is off by "), levels
+
+
+def test_one_that_makes_no_numbers_is_not(made, tmp_path):
+    model = graph.load(made[0].folder / "model.onnx")
+    change(model, "w_scale", lambda scale: scale * np.where(np.arange(scale.size) == 2, np.nan, 1))
+    graph.save(model, tmp_path / "model.onnx")
+    levels = on_all_levels(tmp_path / "model.onnx", made[2], made[1], Eight())
+    assert "makes numbers that are not finite of all levels of channel 0" in levels.wrong
+    json.dumps(asdict(levels), allow_nan=False)
 
 
 def test_nothing_is_published_then(tmp_path, monkeypatch):
