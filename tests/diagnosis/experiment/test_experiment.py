@@ -86,10 +86,11 @@ def test_another_process_finds_the_same(compared, recipe, pictures):
     assert numbers(compare(recipe, pictures, workers=1)) == numbers(compared)
 
 
-def test_what_fails_as_a_process_begins_is_told(recipe, pictures):
+def test_a_process_that_reads_another_model_is_told(recipe):
     options = {"model": str(recipe), "variants": None, "resized": False, "kinds": ["logits"], "fingerprint": "of another file"}
-    (row,) = begun(options)([[str(pictures / "red" / "0.png"), 0]])
-    assert row[1:] == ["expected the same model and variants in every process, got other ones", "recipe-changed"]
+    with pytest.raises(PreprocError, match="expected the same model and variants in every process, got other ones") as caught:
+        begun(options)
+    assert caught.value.name == "recipe-changed"
 
 
 class StoppedError(Exception):
