@@ -80,7 +80,7 @@ class Left:
 
 
 def explained(left: Iterable[Left], within: float) -> bool:
-    """Whether some line that is off by at most `within` grey levels from black to white explains them all."""
+    """Of one channel: whether a line that is at most `within` grey levels off the solved one, from black to white, explains all."""
     beyond = False
     kept = []
     for each in left:

@@ -91,8 +91,8 @@ class _Judgement:
 
 def _judgement(found: Sequence[Judged], benches: Sequence[Bench], precision: Precision) -> _Judgement:
     """Constants that are the same for all come first where both explain the tensors."""
-    if exact := [each for each in found if each.exact]:
-        kept = [each for each in exact if not judging.worse(each, exact[0])]
+    kept = judging.fitting(found)
+    if kept[0].exact:
         return _Judgement(kept, True, False, per_picture.steps_of(benches, kept[0], precision))
     nearest = per_picture.nearest(found)
     made = [(each, steps) for each in nearest if (steps := per_picture.steps_of(benches, each, precision))]
@@ -100,7 +100,7 @@ def _judgement(found: Sequence[Judged], benches: Sequence[Bench], precision: Pre
         return _Judgement([each for each, _ in made], True, True, made[0][1])
     if per_picture.are_own(found) and len(benches) > 1:
         return _Judgement(nearest, False, True, ())
-    return _Judgement([each for each in found if not judging.worse(each, found[0])], False, False, ())
+    return _Judgement(kept, False, False, ())
 
 
 def _benches(pairs: Pairs) -> list[Bench]:

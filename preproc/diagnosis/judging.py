@@ -1,7 +1,7 @@
 """Which of the geometries that are left explain the tensors of all pairs, and which differ from the best by more than chance."""
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,8 +58,8 @@ def _judge(benches: Sequence[Bench], alike: Sequence[Geometry], precision: Preci
     residuals = [_residual(bench, filled[0], affine) for bench in benches]
     rms = math.sqrt(sum(squares for squares, _, _ in residuals) / sum(count for _, count, _ in residuals))
     largest = max(most for _, _, most in residuals)
-    left = (each for bench in benches for each in _left(bench, filled[0], affine, precision))  # read as far as it is needed
-    exact = explained(left, min(solved.within, 1.0))
+    within = min(solved.within, 1.0)
+    exact = all(explained((_left(bench, filled[0], affine, precision, channel) for bench in benches), within) for channel in range(3))
     return Judged(filled[0], tuple(filled), solved, parts[np.isfinite(parts)], rms, largest, math.sqrt(float(np.mean(own))), exact)
 
 
@@ -96,16 +96,22 @@ def _residual(bench: Bench, geometry: Geometry, affine: Affine) -> tuple[float, 
     return float((known**2).sum()), known.size, float(known.max())
 
 
-def _left(bench: Bench, geometry: Geometry, affine: Affine, precision: Precision) -> Iterator[Left]:
-    """Of each channel, what _residual() sums up."""
-    levels = np.asarray(bench.levels(geometry), np.float64)[list(affine.order)]
-    off = (bench.pair.tensor - affine(bench.levels(geometry))) / affine.scale[:, None, None]
-    may = precision.rounded_by(bench.pair.tensor) / np.abs(affine.scale)[:, None, None] + KERNELS_DIFFER
-    for channel, known in enumerate(np.isfinite(off)):
-        yield Left(levels[channel, known], off[channel, known], may[channel, known])
+def _left(bench: Bench, geometry: Geometry, affine: Affine, precision: Precision, channel: int) -> Left:
+    """Of one channel of the tensor, what _residual() sums up."""
+    levels = np.asarray(bench.levels(geometry)[affine.order[channel]], np.float64)
+    tensor, scale = bench.pair.tensor[channel], float(affine.scale[channel])
+    known = np.isfinite(levels)
+    off = (tensor[known] - levels[known] * scale - affine.offset[channel]) / scale
+    return Left(levels[known], off, precision.rounded_by(tensor[known]) / abs(scale) + KERNELS_DIFFER)
 
 
-def worse(one: Judged, best: Judged) -> bool:
+def fitting(found: Sequence[Judged]) -> list[Judged]:
+    """Those that are not worse than the best one; where some explain every number, of them only, whatever else has a smaller residual."""
+    fits = [each for each in found if each.exact] or found
+    return [each for each in fits if not _worse(each, fits[0])]
+
+
+def _worse(one: Judged, best: Judged) -> bool:
     """Whether its residual is larger than the best one's by more than chance, part by part, and by something that counts."""
     if one.rms <= best.rms * 1.02 + KERNELS_DIFFER / 10:
         return False
