@@ -58,8 +58,14 @@ def of_module(module: "nn.Module", outputs: tuple[str, ...] = ()) -> Network:
             backbone, names = name_outputs(Backbone(module, "", trained=True), outputs, values[:1])
             named.append((backbone.module, names))
         ((network, names),) = named
-        with torch.inference_mode():
-            answers = named_outputs(network(values), names)
+        try:
+            with torch.inference_mode():
+                answers = named_outputs(network(values), names)
+        except RuntimeError as error:
+            shape = tuple(values.shape)
+            raise PreprocError(
+                f"expected a network that takes {shape}, got: {first_line(error)}", name="network-refuses-picture"
+            ) from error
         return chosen(
             {name: value.double().numpy() if value.is_floating_point() else value.numpy() for name, value in answers.items()}, len(ready)
         )

@@ -121,8 +121,9 @@ class _Worker:
         if not self.ready and b"\n" in self.read:
             line, _, self.read = self.read.partition(b"\n")
             self.ready, self.starts = True, 0
-            if (failed := json.loads(line)) is not None:
-                raise PreprocError(failed["told"], name=failed["name"])
+            if (failure := json.loads(line)) is not None:
+                told, name = failure
+                raise PreprocError(told, name=name)
         if not self.read.endswith(b"\n") or self.task is None:
             return None
         answer, task = json.loads(self.read), self.task

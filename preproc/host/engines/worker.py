@@ -28,13 +28,12 @@ def main() -> None:
                 say(do(work, json.loads(line)))
 
 
-def _failure(work: str) -> dict[str, str] | None:
+def _failure(work: str) -> tuple[str, str] | None:
     """Why it cannot begin, and the name of the refusal; None where it can."""
     try:
         begin(work)
     except PreprocError as error:
-        return {"told": str(error), "name": error.name}
+        return str(error), error.name
     except Exception as error:  # noqa: BLE001 - whatever an import or a library of a network raises
-        told = f"expected worker processes that begin, got {type(error).__name__}: {first_line(error)}"
-        return {"told": told, "name": "worker-failed"}
+        return f"expected worker processes that begin, got {type(error).__name__}: {first_line(error)}", "worker-failed"
     return None
