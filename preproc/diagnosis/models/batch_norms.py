@@ -28,6 +28,7 @@ APART = 4.0
 """How many times further away than the best candidate, and than the noise, another one has to be to be ruled out."""
 MOST = 6
 """Candidates that an answer may leave."""
+_IF = "if these pictures are like those that it was trained with, in the order of their colours, too"
 _INSTEAD = (
     "what tells: --labels, pictures in a folder per class, or --pairs, pictures with tensors that the network's own program made of them"
 )
@@ -144,7 +145,8 @@ def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit) -> tuple[str
         )
     if len(kept) == 1:
         further = min((each.measured["divergence"] for each in ranked if not each.kept), default=np.inf)
-        return IDENTIFIED, f"{ranked[0].name}: {ranked[0].what}; the next candidate is at {further:.3g}, this one at {best.value:.3g}"
+        apart = f"the next candidate is at {further:.3g}, this one at {best.value:.3g}"
+        return IDENTIFIED, f"{ranked[0].name}, {_IF}: {ranked[0].what}; {apart}"
     if len(kept) <= MOST:
-        return NARROWED, f"to these {len(kept)}, which these pictures do not tell apart: {names_of(kept)}"
+        return NARROWED, f"to these {len(kept)}, which these pictures do not tell apart, {_IF}: {names_of(kept)}"
     return NOT_IDENTIFIED, f"{len(kept)} candidates are as near as so few pictures can tell: more pictures tell more"

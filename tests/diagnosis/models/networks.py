@@ -1,5 +1,7 @@
 """Small networks whose BatchNorms know a preprocessing, without training; and pictures for them."""
 
+import functools
+
 import numpy as np
 import onnx
 import torch
@@ -13,6 +15,7 @@ from preproc.oracle import reference
 WAYS = {variant.name: variant for variant in variants(None)}
 
 
+@functools.cache
 def pictures(count, *, seed, size=20):
     """(count, size, size, 3) uint8: smooth blobs, warm ones and cold ones, on brown paper."""
     rng = np.random.default_rng(seed)
@@ -21,7 +24,9 @@ def pictures(count, *, seed, size=20):
         coarse = rng.normal(0, 1, (5, 5, 3)) * (45, 30, 20) + (170, 120, 70) + rng.normal(0, 12, 3)
         smooth = [Image.fromarray(coarse[..., c].astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC) for c in range(3)]
         found.append(np.stack([np.asarray(plane) for plane in smooth], axis=-1) + rng.normal(0, 6, (size, size, 3)))
-    return np.clip(np.rint(found), 0, 255).astype(np.uint8)
+    drawn = np.clip(np.rint(found), 0, 255).astype(np.uint8)
+    drawn.flags.writeable = False  # all tests share them
+    return drawn
 
 
 def save(folder, arrays):

@@ -23,14 +23,17 @@ def draw(count, *, seed):
     return {name: np.clip(np.rint(values), 0, 255).astype(np.uint8) for name, values in whole.items()}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("classes")
-    for name, pictures in draw(30, seed=2).items():
+def save(place, count):
+    for name, pictures in draw(count, seed=2).items():
         (place / name).mkdir()
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(place / name / f"{number}.png")
     return place
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("classes"), 30)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,8 @@ def test_classes_in_a_wrong_order_identify_nothing(net, folder, tmp_path):
     assert "another order" in found.reason
 
 
-def test_a_file_is_asked_as_a_module_is(folder, tmp_path):
+def test_a_file_is_asked_as_a_module_is(tmp_path_factory, tmp_path):
+    folder = save(tmp_path_factory.mktemp("few"), 3)
     model = trained("imagenet, RGB")
     ours, theirs = (diagnose_model(each, labels=folder) for each in (model, as_onnx(model, tmp_path / "m.onnx")))
     for one in ours.candidates:
