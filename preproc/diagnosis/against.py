@@ -51,8 +51,9 @@ class Against:
             yield f"{self.verdict}: {'' if reproduced else 'nothing known makes just these tensors, the nearest is: '}{words}"
             for fit in self.mistakes:
                 yield f"  {fit.words}: {_figures(fit)}{'' if fit.reproduces else f', of which {fit.explained:.2g} are explained'}"
-            own = "makes pictures of another size" if self.recipe is None else f"is {_figures(self.recipe)}"
-            yield f"  the recipe itself {own}"
+            if self.recipe not in self.mistakes:
+                own = "makes pictures of another size" if self.recipe is None else f"is {_figures(self.recipe)}"
+                yield f"  the recipe itself {own}"
         if self.second is not None:
             yield f"  {'nearest' if self.verdict == 'not identified' else 'next'}: {self.second.words}: {_figures(self.second)}"
         yield f"  over {self.pictures} picture{'' if self.pictures == 1 else 's'}"

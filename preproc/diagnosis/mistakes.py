@@ -74,11 +74,11 @@ class Mistakes:
                 yield Mistake(f"resized by {resampler.words}", words, levels=self._computed(other))
 
     def by_library(self, mistake: Mistake) -> Mistake | None:
-        """The same, its resize computed by the library that it is named for, whose last levels the oracle may round otherwise; None where
-        there is no such resize, or no such library here."""
+        """The same, resized by OpenCV itself, which alone of the libraries that steps are named for rounds otherwise than the oracle here
+        and there; None where it is another's resize, or OpenCV is not here."""
         moves = self.moves if mistake.levels is None else mistake.levels
         own = None if callable(moves) or not self._is_rgb else geometry_of(moves)
-        if own is None or own.resampler is None or own.resampler.library in absent():
+        if own is None or own.resampler is None or own.resampler.library != "OpenCV" or "OpenCV" in absent():
             return None
         return replace(mistake, levels=self._computed(own), library=own.resampler.words)
 
