@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from preproc.bundle import Bundle
 from preproc.export import export_bundle
@@ -84,6 +85,15 @@ def written_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(written_by_torch, "export_backbone", export_backbone)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def operators_read_once() -> Iterator[None]:
+    """torch.onnx.export reads the source of five hundred operators anew for each network, two thirds of a small one's time: the same for
+    an opset, for nothing adds to them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
         yield
 
 

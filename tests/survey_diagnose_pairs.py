@@ -14,9 +14,10 @@ from PIL import Image
 
 from preproc.diagnosis import Pair, Pairs, answered
 from tests.conftest import ROOT
-from tests.diagnosis.pipelines import CONSTANTS, FRAMINGS, KERNELS, Pipeline, off
+from tests.diagnosis.pipelines import CONSTANTS, FRAMINGS, KERNELS, Pipeline, off, resized
 
-CASES = 8
+CASES, MANY = 8, 40
+"""Draws: of six larger photographs, and of four small ones, where answers are quick."""
 TARGET = ROOT / "tests" / "survey" / "diagnose_pairs.md"
 PICTURES = [Image.open(file).convert("RGB") for file in sorted((ROOT / "preproc" / "verify" / "pictures").glob("*.jpg"))]
 
@@ -54,6 +55,8 @@ def whole(tensor: np.ndarray) -> np.ndarray:
 
 
 DISTURBANCES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
+    "small, float32 tensors": (same, same),
+    "small, float16 tensors": (same, lambda tensor: tensor.astype(np.float16)),
     "float32 tensors": (same, same),
     "float16 tensors": (same, lambda tensor: tensor.astype(np.float16)),
     "bfloat16 tensors": (same, bfloat16),
@@ -68,14 +71,64 @@ DISTURBANCES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.n
 OUTCOMES = ("identified, right", "narrowed, truth among them", "narrowed, truth not among them", "not identified", "identified, wrong")
 
 
-def drawn(rng: np.random.Generator) -> tuple[Pipeline, list[tuple[int, int]]]:
-    side = int(rng.integers(40, 64))
+def twice(x: np.ndarray) -> np.ndarray:
+    """No candidate's, on an even grid of numbers that bfloat16 holds."""
+    image = Image.fromarray(x).resize((36, 36), Image.Resampling.BILINEAR).resize((24, 24), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.float32).transpose(2, 0, 1) / 256
+
+
+def by_range(x: np.ndarray) -> np.ndarray:
+    levels = resized("Pillow nearest", x, (24, 24)).transpose(2, 0, 1).astype(np.float32)
+    return (levels - levels.min()) / np.ptp(levels)
+
+
+def by_own_std(x: np.ndarray) -> np.ndarray:
+    levels = resized("Pillow bilinear", x, (24, 24)).transpose(2, 0, 1).astype(np.float64)
+    return ((levels - levels.mean()) / levels.std(ddof=1)).astype(np.float32)
+
+
+def with_black_and_white(x: np.ndarray) -> np.ndarray:
+    made = x.copy()
+    made[:12, :12], made[-12:, -12:] = 0, 255
+    return made
+
+
+OTHERS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray], str | None]] = {
+    "small, resized twice, over 256": (same, twice, None),
+    "small, min-max per picture": (same, by_range, "min-max per image to 0..1"),
+    "small, min-max, all hold 0 and 255": (with_black_and_white, by_range, "min-max per image to 0..1"),
+    "small, standardized with N - 1": (same, by_own_std, "standardized per image, with N - 1"),
+}
+"""What is done to the pictures, the preprocessing, and the name of the step, None where no candidate does it."""
+
+
+def outcome_of_others(kind: str, rng: np.random.Generator) -> str:
+    """Right: the step's name is the answer's, or among what it says it cannot tell apart."""
+    picture, make, name = OTHERS[kind]
+    pictures = [picture(crop(rng, size)) for size in sizes_of(rng, small=True)]
+    found = answered(Pairs(tuple(Pair(str(n), x, make(x).astype(np.float64)) for n, x in enumerate(pictures)), "NCHW", "float32"))
+    if found.verdict == "not identified":
+        return "not identified"
+    named = found.constants.name == name if found.constants else False
+    if found.verdict == "identified":
+        return "identified, right" if named else "identified, wrong"
+    told = named or (name is not None and any(name in sentence for sentence in found.ambiguous))
+    return "narrowed, truth among them" if told else "narrowed, truth not among them"
+
+
+def sizes_of(rng: np.random.Generator, *, small: bool) -> list[tuple[int, int]]:
+    least, most, count = (44, 70, 4) if small else (90, 160, 6)
+    return [tuple(map(int, rng.integers(least, most, 2))) for _ in range(count)]
+
+
+def drawn(rng: np.random.Generator, *, small: bool) -> tuple[Pipeline, list[tuple[int, int]]]:
+    side = int(rng.integers(20, 32) if small else rng.integers(40, 64))
     framings = [name for name in FRAMINGS if name not in ("nothing", "crop")]
     pipeline = Pipeline(
         framings[rng.integers(len(framings))], KERNELS[rng.integers(len(KERNELS))], list(CONSTANTS)[rng.integers(len(CONSTANTS))],
         (side, side), int(rng.integers(0, 9)), bool(rng.integers(2)), "float32",
     )  # fmt: skip
-    return pipeline, [tuple(map(int, rng.integers(90, 160, 2))) for _ in range(6)]
+    return pipeline, sizes_of(rng, small=small)
 
 
 def outcome(pipeline: Pipeline, sizes: list[tuple[int, int]], disturbance: str, rng: np.random.Generator) -> str:
@@ -86,7 +139,7 @@ def outcome(pipeline: Pipeline, sizes: list[tuple[int, int]], disturbance: str, 
     if found.verdict == "not identified":
         return "not identified"
     apart = off(found, pipeline, [(101, 140), (133, 99), (111, 118)])
-    tolerance = 0.05 if disturbance == "float32 tensors" else 1.0 if "float16" in disturbance else 4.0
+    tolerance = 0.05 if disturbance.endswith("float32 tensors") else 1.0 if "float16" in disturbance else 4.0
     if found.verdict == "identified":
         return "identified, right" if apart <= tolerance else "identified, wrong"
     return "narrowed, truth among them" if apart <= tolerance else "narrowed, truth not among them"
@@ -110,18 +163,20 @@ def main() -> None:
         "# `preproc diagnose --pairs`: how often it is right",
         "",
         f"Written by `python -m tests.survey_diagnose_pairs`: random preprocessing in the libraries themselves ({len(KERNELS)} kernels, "
-        "squash, shorter side and crop, square and crop, crop and squash, letterbox; six sets of constants, both colour orders) of six",
-        f"photographs of 90 to 160 pixels, {CASES} draws a row. Right: on three other pictures the answer makes the same tensors, within "
+        "squash, shorter side and crop, square and crop, crop and squash, letterbox; {len(CONSTANTS)} sets of constants, both colour orders) of six",
+        "photographs of 90 to 160 pixels, or four small ones of 44 to 70. Right: on three other pictures the answer makes the same tensors, within "
         "0.05 grey levels (float16 and bfloat16: 1, noise and JPEG: 4).",
         "",
-        "| pairs | " + " | ".join(OUTCOMES) + " |",
-        "|---|" + "--:|" * len(OUTCOMES),
+        "| pairs | draws | " + " | ".join(OUTCOMES) + " |",
+        "|---|--:|" + "--:|" * len(OUTCOMES),
     ]
-    for disturbance in DISTURBANCES:
-        rng = np.random.default_rng(20)
-        found = [outcome(*drawn(rng), disturbance, rng) for _ in range(CASES)]
-        counts = [str(found.count(each)) for each in OUTCOMES]
-        lines.append(f"| {disturbance} | " + " | ".join(counts) + " |")
+    for row in (*DISTURBANCES, *OTHERS):
+        rng, small = np.random.default_rng(20), row.startswith("small")
+        if row in OTHERS:
+            found = [outcome_of_others(row, rng) for _ in range(CASES)]
+        else:
+            found = [outcome(*drawn(rng, small=small), row, rng) for _ in range(MANY if small else CASES)]
+        lines.append(f"| {row} | " + " | ".join([str(len(found)), *(str(found.count(each)) for each in OUTCOMES)]) + " |")
         print(lines[-1], flush=True)
     lines += [
         "",

@@ -122,7 +122,7 @@ def _lower(report: "Report") -> "list[Result]":
 def _narrow(report: "Report") -> "Iterator[str]":
     """What is told of a lower precision: where the tolerance is from, and what the error is made of."""
     for precision in dict.fromkeys(result.precision for result in _lower(report)):
-        yield f"  the tolerance in {precision} is twice what the bare network errs by in {precision} in the same runtime{_more(report)}"
+        yield f"  the tolerance in {precision} is twice {_bare_error(report, precision)}"
     for result in _lower(report):
         if result.hidden:
             possible = [control.name for control in report.power.controls if control.movement is not None]
@@ -138,10 +138,13 @@ def _narrow(report: "Report") -> "Iterator[str]":
                 yield f"  {result.runtime}: of the error{where} on golden samples{own}, up to {split}, {part.split.rest:.1e} from the rest"
 
 
-def _more(report: "Report") -> str:
-    """What else a tolerance is from."""
+def _bare_error(report: "Report", precision: str) -> str:
+    """What of the bare network's a tolerance is twice as large as."""
     drawn = max((truth.drawn for truth in report.power.truths.values()), default=0.0)
-    return f", or on further draws of its noise, {drawn:.1e} at most, but no more than three times the former" if drawn else ""
+    if not drawn:
+        return f"what the bare network errs by in {precision} in the same runtime"
+    largest = f"the largest error of the bare network in {precision} in the same runtime over its draws, at most three times that on these"
+    return f"{largest} pictures; on further draws it errs by up to {drawn:.1e}"
 
 
 def _levels(report: "Report") -> "Iterator[str]":

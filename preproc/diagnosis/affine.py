@@ -65,6 +65,11 @@ class Solved:
     offset_within: Array
     orders: tuple[tuple[int, ...], ...]
 
+    @property
+    def within(self) -> float:
+        """Half the width of the interval of the line, where it is widest between 0 and 255, in grey levels."""
+        return float(((self.scale_within * 255 + self.offset_within) / np.abs(self.affine.scale)).max())
+
 
 def solve(pixels: Sequence[NDArray[Any]], tensors: Sequence[NDArray[Any]]) -> Solved | None:
     """The least-squares affine of pictures, (3, H, W) grey levels each, none finite where there is no picture, and tensors, (3, H, W) each.

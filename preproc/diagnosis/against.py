@@ -1,36 +1,30 @@
 """Tensors that somebody made of pictures, against a recipe: which known mistake reproduces them, if one does."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..host import Progress, silent
 from ..sources import Recipe
 from ..steps import Step, as_steps
-from .geometry import Source
+from .geometry import Source, absent
+from .judging import KERNELS_DIFFER
 from .pairs import read_pairs
 from .trying import CONSTANTS, OWN, Fit, Sample, Search, Tried
 
-REPRODUCED = 0.5
-"""Grey levels, root mean square, that what reproduces tensors may be off: one rounding to whole levels makes 0.29."""
-ALIKE = 0.02
-"""Grey levels below which nobody can tell one cause from another, whatever the best one is off."""
-NEAR = 1.1
-"""What is off by this many times what the best one is off cannot be told from it."""
+ALIKE = 1.1
+"""What is off by this many times what the best one is off cannot be told from it; nor can what is off by KERNELS_DIFFER."""
 KEPT = 8
 """Causes that are tried on all pictures."""
-_UNITS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
-"""The largest relative error of one rounding. Of tensors that were stored in a wider dtype than they had, see _unit()."""
 
 
 @dataclass(frozen=True)
 class Against:
     """What tensors were made by. verdict: "identified", "narrowed" (to `mistakes`) or "not identified".  mistakes: those that reproduce the
-    tensors, and cannot be told apart; none where the recipe does itself.  recipe: how far it is off; None where it makes another size.
-    second: the nearest of those that are not named.  pictures: how many were compared.  notes: what was noticed while they were read."""
+    tensors, and cannot be told apart; none where the recipe does itself.  Where nothing reproduces them the verdict is "narrowed" to the
+    nearest at best, the recipe among them where it is one.  recipe: how far it is off; None where it makes another size.  second: the
+    nearest of those that are not named.  pictures: how many were compared.  notes: what was noticed while they were read."""
 
     verdict: str
     mistakes: tuple[Fit, ...]
@@ -49,24 +43,25 @@ class Against:
 
     def lines(self) -> Iterator[str]:
         """For people: what was done, and the figures that say so."""
+        reproduced = all(fit.reproduces for fit in self.mistakes)
         if self.right and self.recipe is not None:
             yield f"identified: no mistake. The recipe makes these tensors, {_figures(self.recipe)}"
         else:
-            yield f"{self.verdict}: {' or '.join(fit.words for fit in self.mistakes) or 'no known mistake makes these tensors'}"
+            words = " or ".join(fit.words for fit in self.mistakes) or "no known mistake makes these tensors"
+            yield f"{self.verdict}: {'' if reproduced else 'nothing known makes just these tensors, the nearest is: '}{words}"
             for fit in self.mistakes:
-                yield f"  {fit.words}: {_figures(fit)}"
+                yield f"  {fit.words}: {_figures(fit)}{'' if fit.reproduces else f', of which {fit.explained:.2g} are explained'}"
             own = "makes pictures of another size" if self.recipe is None else f"is {_figures(self.recipe)}"
             yield f"  the recipe itself {own}"
         if self.second is not None:
             yield f"  {'nearest' if self.verdict == 'not identified' else 'next'}: {self.second.words}: {_figures(self.second)}"
-        counted = f"{self.pictures} picture{'' if self.pictures == 1 else 's'}"
-        yield f"  over {counted}; what is named is off by {REPRODUCED} grey levels at most"
+        yield f"  over {self.pictures} picture{'' if self.pictures == 1 else 's'}"
         yield from (f"  note: {note}" for note in self.notes)
 
 
 def _figures(fit: Fit) -> str:
-    unit = f", of which the tensors' own dtype explains {fit.unit:.2g}" if fit.unit > ALIKE else ""
-    return f"{fit.residual:.2g} grey levels off (root mean square; {fit.most:.2g} at most){unit}"
+    computed = f", computed by {fit.library}" if fit.library else ""
+    return f"{fit.residual:.2g} grey levels off (root mean square; {fit.most:.2g} at most){computed}"
 
 
 def diagnose_against(
@@ -83,33 +78,31 @@ def diagnose_against(
     sequence = recipe.steps if isinstance(recipe, Recipe) else as_steps(recipe)
     progress("reading the pairs")
     pairs = read_pairs(place, images=images)
-    unit = _UNITS.get(pairs.dtype, _UNITS["float32"])
-    samples = [Sample(pair.name, Source(pair.picture), pair.tensor, _unit(pair.tensor, unit)) for pair in pairs.pairs]
+    samples = [Sample(pair.name, Source(pair.picture), pair.tensor) for pair in pairs.pairs]
     progress("trying the known mistakes")
     found = find_mistake(sequence, samples)
-    return Against(found.verdict, found.mistakes, found.recipe, found.second, found.pictures, pairs.notes)
-
-
-def _unit(tensor: Any, unit: float) -> float:
-    """Of numbers that all are float16's, though they lie in a wider dtype."""
-    with np.errstate(over="ignore"):
-        return max(unit, _UNITS["float16"]) if (tensor.astype(np.float16) == tensor).all() else unit
+    missing = () if found.verdict == "identified" else tuple(absent().values())
+    return replace(found, notes=(*pairs.notes, *missing))
 
 
 def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against:
     """As diagnose_against(), of pairs that were read."""
     search = Search(sequence, samples)
-    own = search.fit(OWN, samples)
-    if own is not None and own.residual <= ALIKE:
+    own = search.closest(OWN, samples)
+    if own is not None and _is_exact(own):
         return Against("identified", (), own, None, len(samples))
-    rounds: list[list[Fit]] = []
+    rounds: list[list[Fit]] = [[] if own is None else [own]]
     for causes in _rounds(search, samples):
         chosen = sorted(causes, key=lambda tried: tried.residual)[:KEPT]
-        fits = [fit for tried in chosen if (fit := search.fit(tried.mistake, samples)) is not None]
+        fits = [fit for tried in chosen if (fit := search.closest(tried.mistake, samples)) is not None]
         rounds.append(sorted(fits, key=lambda fit: fit.residual))
-        if any(fit.residual <= ALIKE + fit.unit for fit in fits):
+        if any(map(_is_exact, fits)):
             break
     return _judged(own, rounds, len(samples))
+
+
+def _is_exact(fit: Fit) -> bool:
+    return fit.reproduces and fit.residual <= KERNELS_DIFFER
 
 
 def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[Iterator[Tried]]:
@@ -122,22 +115,15 @@ def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[Iterator[Trie
 
 
 def _judged(own: Fit | None, rounds: Sequence[Sequence[Fit]], pictures: int) -> Against:
-    """The simplest that is as near as any: two mistakes are not named where one will do."""
+    """The simplest that is as near as any: two mistakes are not named where one will do, and none where the recipe will."""
     fits = sorted((fit for each in rounds for fit in each), key=lambda fit: fit.residual)
-    best = min((fit.residual for fit in (*fits, *filter(None, [own]))), default=0.0)
-    if own is not None and _reproduces(own) and _alike(own, best):
-        return Against("identified", (), own, next(iter(fits), None), pictures)
-    each = ([fit for fit in tried if _reproduces(fit) and _alike(fit, best)] for tried in rounds)
-    named = next(filter(None, each), [])
-    second = next((fit for fit in fits if fit not in named), None)
-    causes = [fit for fit in named if CONSTANTS not in fit.name]
-    verdict = "not identified" if not named else "identified" if len(named) == len(causes) == 1 else "narrowed"
+    possible = [fit for fit in fits if fit.reproduces] or [fit for fit in fits if fit.is_near]
+    best = min((fit.residual for fit in possible), default=0.0)
+    alike = [fit for fit in possible if fit.residual <= max(KERNELS_DIFFER, ALIKE * best)]
+    named = next(filter(None, ([fit for fit in each if fit in alike] for each in rounds)), [])
+    second = next((fit for fit in fits if fit not in named and fit is not own), None)
+    if own is not None and named == [own] and own.reproduces:
+        return Against("identified", (), own, second, pictures)
+    told = len(named) == 1 and named[0].reproduces and CONSTANTS not in named[0].name
+    verdict = "not identified" if not named else "identified" if told else "narrowed"
     return Against(verdict, tuple(named), own, second, pictures)
-
-
-def _reproduces(fit: Fit) -> bool:
-    return fit.residual <= REPRODUCED + fit.unit
-
-
-def _alike(fit: Fit, best: float) -> bool:
-    return fit.residual <= max(ALIKE + fit.unit, NEAR * best)

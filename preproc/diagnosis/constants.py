@@ -57,7 +57,7 @@ def _spread(values: Array, within: Array) -> str:
 def constants_of(solved: Solved, geometry: Sequence[Step], *, precision: float) -> Constants:
     """precision: what the tensors are rounded by, in grey levels."""
     affine = solved.affine
-    within = _within(solved) + precision
+    within = solved.within + precision
     color = "BGR" if affine.order == _BGR else "RGB"
     front = FromPixels(layout="NHWC", color="RGB", to=color)
     has_name = affine.order in (_RGB, _BGR)
@@ -71,12 +71,6 @@ def constants_of(solved: Solved, geometry: Sequence[Step], *, precision: float) 
             return Constants(color, tuple(steps), name, _off(steps, affine, color), within, presets)
     plain = _plain(affine, color)
     return Constants(color, (plain,), "numbers as they were solved", _off([plain], affine, color), within, presets)
-
-
-def _within(solved: Solved) -> float:
-    """Half the width of the interval of the line, where it is widest between 0 and 255, in grey levels."""
-    width = (solved.scale_within * 255 + solved.offset_within) / np.abs(solved.affine.scale)
-    return float(width.max())
 
 
 def _allowed(sequence: Sequence[Step]) -> bool:

@@ -1,6 +1,7 @@
 """From pairs to an answer."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from . import judging, per_picture
 from .answer import Candidate, Diagnosis
 from .bench import Bench
 from .constants import Constants, constants_of
+from .exactness import KERNELS_DIFFER, Precision
 from .geometry import absent, steps_of
-from .judging import Judged, Precision
+from .judging import Judged
 from .open_questions import open_questions
 from .pairs import Pairs, read_pairs
 from .recipe import text_of
@@ -39,19 +41,22 @@ def answered(pairs: Pairs, *, progress: Progress = silent) -> Diagnosis:
     search = Search(benches, progress)
     left = search.run()
     progress("what is left, on all pairs")
-    found = judging.judged(benches, left)
-    notes = (*pairs.notes, *(f"{library}: {told}" for library, told in absent().items()))
     precision = Precision.of([pair.tensor for pair in pairs.pairs])
+    found = judging.judged(benches, left, precision)
+    notes = (*pairs.notes, *(f"{library}: {told}" for library, told in absent().items()))
     if not found:
         return Diagnosis.of_none(_why_none(benches), notes, len(benches), tried=len(search.scored))
-    own = per_picture.are_own(found) and len(benches) > 1
-    kept, exact = _own(found, benches, precision) if own else _common(found, precision)
+    judgement = _judgement(found, benches, precision)
+    kept, exact, own = judgement.kept, judgement.exact, judgement.own
     best, rest = kept[0], [each for each in found if each not in kept]
+    made = list(judgement.made)
+    constants: Constants | None
     if own:
-        constants = per_picture.step_of(benches, best, precision)
+        constants = made.pop(0) if made else None
     else:
         constants = constants_of(best.solved, steps_of(best.geometry) or (), precision=precision.levels(best.solved.affine))
-    asked = open_questions(benches, kept, pairs, own=own)
+    decoders = {each.decoder for each in search.scored}
+    asked = open_questions(benches, kept, pairs, own=own, steps=[each.name for each in made], decoders=decoders)
     near = exact or (best.own if own else best.rms) <= NEAR
     verdict = "not identified" if not near else "identified" if exact and len(kept) == 1 and not asked.narrows else "narrowed"
     steps, recipe = _recipe(kept, constants, len(benches)) if near and constants is not None else (None, None)
@@ -59,7 +64,7 @@ def answered(pairs: Pairs, *, progress: Progress = silent) -> Diagnosis:
         verdict=verdict,
         fits=tuple(_candidate(each, own=own) for each in (kept if near else kept[:1])),
         second=_candidate(rest[0], own=own) if rest else None,
-        explained=judging.explained(best, precision),
+        explained=precision.levels(best.solved.affine) + KERNELS_DIFFER,
         exact=exact,
         constants=constants,
         steps=steps,
@@ -73,18 +78,29 @@ def answered(pairs: Pairs, *, progress: Progress = silent) -> Diagnosis:
     )
 
 
-def _common(found: Sequence[Judged], precision: Precision) -> tuple[list[Judged], bool]:
-    """What fits with one affine map for all pictures, and whether to the precision of the tensors."""
-    best = found[0]
-    exact = best.largest <= judging.explained(best, precision)
-    fits = [each for each in found if not exact or each.largest <= judging.explained(each, precision)]
-    return [each for each in fits if not judging.worse(each, best)], exact
+@dataclass(frozen=True, eq=False)
+class _Judgement:
+    """kept: what fits, the best first.  exact: whether to the last bit.  own: whether every picture has constants of its own.  made: the
+    steps that make the tensors with such constants, of the first that is kept, the best first."""
+
+    kept: list[Judged]
+    exact: bool
+    own: bool
+    made: Sequence[Constants]
 
 
-def _own(found: Sequence[Judged], benches: Sequence[Bench], precision: Precision) -> tuple[list[Judged], bool]:
-    """What fits with constants of each picture's own, and whether a step makes them."""
-    kept = per_picture.nearest(found)
-    return kept, per_picture.step_of(benches, kept[0], precision) is not None
+def _judgement(found: Sequence[Judged], benches: Sequence[Bench], precision: Precision) -> _Judgement:
+    """Constants that are the same for all come first where both explain the tensors."""
+    kept = judging.fitting(found)
+    if kept[0].exact:
+        return _Judgement(kept, True, False, per_picture.steps_of(benches, kept[0], precision))
+    nearest = per_picture.nearest(found)
+    made = [(each, steps) for each in nearest if (steps := per_picture.steps_of(benches, each, precision))]
+    if made:
+        return _Judgement([each for each, _ in made], True, True, made[0][1])
+    if per_picture.are_own(found) and len(benches) > 1:
+        return _Judgement(nearest, False, True, ())
+    return _Judgement(kept, False, False, ())
 
 
 def _benches(pairs: Pairs) -> list[Bench]:

@@ -9,50 +9,19 @@ from numpy.typing import NDArray
 
 from .affine import Affine, Solved, fit, student
 from .bench import Bench
+from .exactness import KERNELS_DIFFER, Left, Precision, explained
 from .geometry import Geometry, simplicity
 from .moments import Moments
 
 Array = NDArray[np.float64]
-KERNELS_DIFFER = 0.01
-"""Grey levels that a resize in floats may be off by on another machine."""
-_FORMATS = (("bfloat16", 8), ("float16", 11), ("float32", 24))
-"""And the bits of their mantissas, the hidden one among them."""
-
-
-@dataclass(frozen=True)
-class Precision:
-    """What the tensors' numbers can tell. name: the narrowest format that holds all.  step: what they are rounded by, at most."""
-
-    name: str
-    step: float
-
-    @staticmethod
-    def of(tensors: Sequence[Array]) -> "Precision":
-        largest = max(float(np.abs(tensor).max()) for tensor in tensors)
-        if all(bool((np.rint(tensor) == tensor).all()) for tensor in tensors):
-            return Precision("whole numbers", 0.5)
-        for name, bits in _FORMATS:
-            if all(_holds(tensor, bits) for tensor in tensors):
-                return Precision(name, 4 * largest * 2.0**-bits)
-        return Precision("float64", 4 * largest * 2.0**-24)
-
-    def levels(self, affine: Affine) -> float:
-        """In grey levels."""
-        return self.step / float(np.abs(affine.scale).min())
-
-
-def _holds(tensor: Array, bits: int) -> bool:
-    """Whether numbers with so many bits hold it."""
-    mantissa, _ = np.frexp(tensor)
-    scaled = mantissa * 2.0**bits
-    return bool((np.rint(scaled) == scaled).all())
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
     """One plan. geometry: the simplest of `alike`, which all do the same to these pictures.  solved: its affine part.  parts: (P,) the mean
     square of the residual of each quarter of a picture.  rms, largest: of the residual of all, borders included.  own: its root mean square
-    with constants of each picture's own."""
+    with constants of each picture's own.  exact: whether a line in the interval of the solved one explains every number of the tensors, but
+    for their rounding."""
 
     geometry: Geometry
     alike: tuple[Geometry, ...]
@@ -61,18 +30,19 @@ class Judged:
     rms: float
     largest: float
     own: float
+    exact: bool
 
 
-def judged(benches: Sequence[Bench], geometries: Sequence[Geometry]) -> list[Judged]:
+def judged(benches: Sequence[Bench], geometries: Sequence[Geometry], precision: Precision) -> list[Judged]:
     """All that can be, by their residual."""
     plans: dict[Hashable, list[Geometry]] = {}
     for each in geometries:
         plans.setdefault(tuple(bench.plan(each) for bench in benches), []).append(each)
-    found = [one for alike in plans.values() if (one := _judge(benches, sorted(alike, key=simplicity))) is not None]
+    found = [one for alike in plans.values() if (one := _judge(benches, sorted(alike, key=simplicity), precision)) is not None]
     return sorted(found, key=lambda each: each.rms)
 
 
-def _judge(benches: Sequence[Bench], alike: Sequence[Geometry]) -> Judged | None:
+def _judge(benches: Sequence[Bench], alike: Sequence[Geometry], precision: Precision) -> Judged | None:
     geometry = alike[0]
     if not all(bench.fits(geometry) for bench in benches):
         return None
@@ -88,7 +58,9 @@ def _judge(benches: Sequence[Bench], alike: Sequence[Geometry]) -> Judged | None
     residuals = [_residual(bench, filled[0], affine) for bench in benches]
     rms = math.sqrt(sum(squares for squares, _, _ in residuals) / sum(count for _, count, _ in residuals))
     largest = max(most for _, _, most in residuals)
-    return Judged(filled[0], tuple(filled), solved, parts[np.isfinite(parts)], rms, largest, math.sqrt(float(np.mean(own))))
+    within = min(solved.within, 1.0)
+    exact = all(explained((_left(bench, filled[0], affine, precision, channel) for bench in benches), within) for channel in range(3))
+    return Judged(filled[0], tuple(filled), solved, parts[np.isfinite(parts)], rms, largest, math.sqrt(float(np.mean(own))), exact)
 
 
 def _fill(benches: Sequence[Bench], geometry: Geometry, affine: Affine) -> tuple[float, float, float] | None:
@@ -124,7 +96,22 @@ def _residual(bench: Bench, geometry: Geometry, affine: Affine) -> tuple[float, 
     return float((known**2).sum()), known.size, float(known.max())
 
 
-def worse(one: Judged, best: Judged) -> bool:
+def _left(bench: Bench, geometry: Geometry, affine: Affine, precision: Precision, channel: int) -> Left:
+    """Of one channel of the tensor, what _residual() sums up."""
+    levels = np.asarray(bench.levels(geometry)[affine.order[channel]], np.float64)
+    tensor, scale = bench.pair.tensor[channel], float(affine.scale[channel])
+    known = np.isfinite(levels)
+    off = (tensor[known] - levels[known] * scale - affine.offset[channel]) / scale
+    return Left(levels[known], off, precision.rounded_by(tensor[known]) / abs(scale) + KERNELS_DIFFER)
+
+
+def fitting(found: Sequence[Judged]) -> list[Judged]:
+    """Those that are not worse than the best one; where some explain every number, of them only, whatever else has a smaller residual."""
+    fits = [each for each in found if each.exact] or found
+    return [each for each in fits if not _worse(each, fits[0])]
+
+
+def _worse(one: Judged, best: Judged) -> bool:
     """Whether its residual is larger than the best one's by more than chance, part by part, and by something that counts."""
     if one.rms <= best.rms * 1.02 + KERNELS_DIFFER / 10:
         return False
@@ -133,11 +120,6 @@ def worse(one: Judged, best: Judged) -> bool:
     more = one.parts - best.parts
     error = float(more.std(ddof=1)) / math.sqrt(len(more))
     return float(more.mean()) > student(len(more) - 1) * error
-
-
-def explained(one: Judged, precision: Precision) -> float:
-    """Grey levels that its residual may have at most where it is the right one."""
-    return precision.levels(one.solved.affine) + KERNELS_DIFFER
 
 
 def essence(geometry: Geometry) -> Hashable:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..oracle import reference
-from ..steps import Step
+from ..steps import Geometry, Step
 from .geometry import Source
 
 Array = NDArray[np.float64]
@@ -27,14 +27,16 @@ class Picture:
 class Mistake:
     """name: as reports have it.  words: what was done, and in place of what, for people.
 
-    levels: makes the grey levels (N, C, h, w) of a picture.  order: the channel that each channel is taken from, behind that.  values: the
-    steps behind the geometry, or what makes model-ready numbers of the levels.  None: as the recipe has it."""
+    levels: the steps of geometry, or what makes the grey levels (N, C, h, w) of a picture.  order: the channel that each channel is taken
+    from, behind that.  values: the steps behind the geometry, or what makes model-ready numbers of the levels.  None: as the recipe has it.
+    library: which one computes the levels; "" for the oracle, or where it is the mistake itself."""
 
     name: str
     words: str
-    levels: Callable[[Picture], Array] | None = None
+    levels: tuple[Geometry, ...] | Callable[[Picture], Array] | None = None
     order: tuple[int, ...] | None = None
     values: tuple[Step, ...] | Callable[[Array], Array] | None = None
+    library: str = ""
 
     def beside(self, other: "Mistake") -> "Mistake | None":
         """Both at once, of which neither touches what the other does; else None."""

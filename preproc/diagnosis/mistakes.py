@@ -1,6 +1,6 @@
 """Which mistakes can be made with a recipe's steps: one list, for all that looks for them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,18 +61,32 @@ class Mistakes:
 
         jpeg: whether there are JPEG files, of which decoders make different pictures."""
         own = geometry_of(self.moves)
-        if own is None or not {"R", "G", "B"} <= set(self.first.to):
+        if own is None or not self._is_rgb:
             return
         for decoder in ("OpenCV", "torchvision"):
             if jpeg and decoder not in absent():
-                yield self._otherwise(replace(own, decoder=decoder), f"decoded by {decoder}", f"decoded by {decoder} for Pillow")
+                levels = self._computed(replace(own, decoder=decoder))
+                yield Mistake(f"decoded by {decoder}", f"decoded by {decoder} for Pillow", levels=levels)
         for resampler in RESAMPLERS if own.resampler is not None else ():
             other = replace(own, resampler=resampler)
             if resampler.library not in absent() and steps_of(other) is None:
                 words = f"resized by {resampler.words} for {own.resampler.words}" if own.resampler is not None else ""
-                yield self._otherwise(other, f"resized by {resampler.words}", words)
+                yield Mistake(f"resized by {resampler.words}", words, levels=self._computed(other))
 
-    def _otherwise(self, geometry: Moves, name: str, words: str) -> Mistake:
+    def by_library(self, mistake: Mistake) -> Mistake | None:
+        """The same, its resize computed by the library that it is named for, whose last levels the oracle may round otherwise; None where
+        there is no such resize, or no such library here."""
+        moves = self.moves if mistake.levels is None else mistake.levels
+        own = None if callable(moves) or not self._is_rgb else geometry_of(moves)
+        if own is None or own.resampler is None or own.resampler.library in absent():
+            return None
+        return replace(mistake, levels=self._computed(own), library=own.resampler.words)
+
+    @property
+    def _is_rgb(self) -> bool:
+        return {"R", "G", "B"} <= set(self.first.to)
+
+    def _computed(self, geometry: Moves) -> Callable[[Picture], Array]:
         order = [("RGB").index(channel) for channel in self.first.to]
 
         def levels(picture: Picture) -> Array:
@@ -80,7 +94,7 @@ class Mistakes:
             found = geometry.pixels(picture.source)[..., order]
             return np.asarray(found, np.float64).transpose(2, 0, 1)[None]
 
-        return Mistake(name, words, levels=levels)
+        return levels
 
     def planes_of(self, source: Source) -> Array:
         """As planes(), of a picture (H, W, 3) in RGB, in whatever order the steps have it."""
@@ -95,7 +109,9 @@ class Mistakes:
 
     def levels(self, picture: Picture, mistake: Mistake) -> Array:
         """The grey levels (N, C, h, w) that a mistake leaves of a picture, before their order."""
-        return reference.apply(self.moves, picture.planes) if mistake.levels is None else mistake.levels(picture)
+        if callable(mistake.levels):
+            return mistake.levels(picture)
+        return reference.apply(self.moves if mistake.levels is None else mistake.levels, picture.planes)
 
     def ready(self, pixels: NDArray[Any], mistake: Mistake) -> Array:
         """(N, C, h, w) model-ready numbers, wrongly made of pixels."""

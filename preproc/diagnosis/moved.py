@@ -8,6 +8,7 @@ import numpy as np
 
 from ..oracle import reference
 from ..steps import INTERPOLATIONS, PILLOWS, CenterCrop, FromPixels, Geometry, Letterbox, Pad, Resampling, Resize
+from .geometry import TURNS
 from .mistake import Array, Mistake, Picture
 
 Moves = tuple[Geometry, ...]
@@ -17,16 +18,6 @@ _ALIASED: dict[str, Any] = {"interpolation": "bilinear", "antialias": False, "pi
 """What a resize by other libraries is."""
 FILLS = (0, 114, 127, 128, 255)
 """Grey levels that borders have: black, Ultralytics', the two middles, white."""
-TURNS: dict[int, tuple[str, Callable[[Array], Array]]] = {
-    2: ("mirrored", lambda x: x[..., ::-1]),
-    3: ("turned by 180 degrees", lambda x: x[..., ::-1, ::-1]),
-    4: ("turned upside down, mirrored", lambda x: x[..., ::-1, :]),
-    5: ("transposed: rows taken for columns", lambda x: np.swapaxes(x, -1, -2)),
-    6: ("turned by 90 degrees clockwise", lambda x: np.rot90(x, -1, (-2, -1))),
-    7: ("transposed along the other diagonal", lambda x: np.swapaxes(x, -1, -2)[..., ::-1, ::-1]),
-    8: ("turned by 90 degrees counterclockwise", lambda x: np.rot90(x, 1, (-2, -1))),
-}
-"""By EXIF orientation: how a picture of that tag is turned upright, in words and in fact."""
 SIDES = {"right": (0, 1), "left": (0, -1), "bottom": (1, 0), "top": (-1, 0)}
 """Where a window may be moved to by one pixel: (down, across)."""
 LUMA = {"R": 19595, "G": 38470, "B": 7471}
@@ -45,8 +36,8 @@ def moved_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mis
         levels=lambda it: np.roll(_made(moves, it.planes), (1, 1), (2, 3)),
     )
     yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: _made(moves, _upright(it)))
-    for words, turn in TURNS.values():
-        yield Mistake(words.partition(":")[0], f"the picture was {words}", levels=_turned(moves, turn))
+    for words in list(TURNS)[1:]:
+        yield Mistake(words, f"the picture was {words}", levels=_turned(moves, words))
     if set(first.to) == set("RGB"):
         yield Mistake(
             "grey for colour", "the picture was made grey, in all channels", levels=lambda it: _made(moves, _grey(it.planes, first.to))
@@ -72,16 +63,21 @@ def _made(moves: Moves, planes: Array) -> Array:
 
 
 def _otherwise(name: str, words: str, moves: Moves) -> Mistake:
-    return Mistake(name, words, levels=lambda it: _made(moves, it.planes))
+    return Mistake(name, words, levels=moves)
 
 
-def _turned(moves: Moves, turn: Callable[[Array], Array]) -> Callable[[Picture], Array]:
-    return lambda it: _made(moves, turn(it.planes))
+def _turned(moves: Moves, words: str) -> Callable[[Picture], Array]:
+    return lambda it: _made(moves, _turn(it.planes, words))
+
+
+def _turn(planes: Array, words: str) -> Array:
+    turned = TURNS[words](np.moveaxis(planes, (2, 3), (0, 1)))
+    return np.moveaxis(turned, (0, 1), (2, 3))
 
 
 def _upright(picture: Picture) -> Array:
     turned = 1 if picture.source is None else picture.source.turned
-    return picture.planes if turned == 1 else TURNS[turned][1](picture.planes)
+    return _turn(picture.planes, list(TURNS)[turned - 1])
 
 
 def _grey(planes: Array, order: str) -> Array:

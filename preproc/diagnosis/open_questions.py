@@ -1,6 +1,6 @@
 """What pairs do not tell, exactly: of the candidates that fit, what makes no difference to these pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +24,20 @@ class Open:
     narrows: bool
 
 
-def open_questions(benches: Sequence[Bench], kept: Sequence[Judged], pairs: Pairs, *, own: bool) -> Open:
-    """own: whether every picture has constants of its own."""
+def open_questions(
+    benches: Sequence[Bench], kept: Sequence[Judged], pairs: Pairs, *, own: bool, steps: Sequence[str], decoders: Collection[str]
+) -> Open:
+    """own: whether every picture has constants of its own.  steps: that make the same tensors with such constants.  decoders: whose
+    pixels were tried."""
     best = kept[0]
-    narrowing = [*_same_plan(best), *_unresized(benches, best.geometry), *_one_size(benches, best.geometry), *_orders(best)]
-    told = [*narrowing, *_fills(best), *_details(best), *_passes(benches, best.geometry), *(() if own else _products(best)), *_few(pairs)]
+    narrowing = [
+        *_same_plan(best), *_unresized(benches, best.geometry), *_one_size(benches, best.geometry), *_orders(best), *_steps(steps),
+        *_one_pair(pairs),
+    ]  # fmt: skip
+    told = [
+        *narrowing, *_fills(best), *_details(best), *_passes(benches, best.geometry), *(() if own else _products(best)),
+        *_tags(benches), *_decoder(decoders), *_few(pairs),
+    ]  # fmt: skip
     return Open(tuple(told), bool(narrowing))
 
 
@@ -66,6 +75,16 @@ def _orders(best: Judged) -> Iterator[str]:
         yield f"the pictures tell no colour order (they are grey, or nearly): {names} fit alike"
 
 
+def _steps(steps: Sequence[str]) -> Iterator[str]:
+    if steps:
+        yield f"these pictures do not tell the constants from those that each picture would have of its own: {', '.join(steps)}"
+
+
+def _one_pair(pairs: Pairs) -> Iterator[str]:
+    if len(pairs.pairs) == 1:
+        yield "one pair does not tell whether its constants are those of every picture, or made of this one"
+
+
 def _fills(best: Judged) -> Iterator[str]:
     if any(each.fit.how == "inside" and each.after and each.after.fill is None for each in best.alike):
         yield "what a border would be filled with is not told: no picture has one"
@@ -96,6 +115,16 @@ def _products(best: Judged) -> Iterator[str]:
     affine = best.solved.affine
     if np.isfinite(affine.scale).all():
         yield "only scale and offset per channel are told: any rescale and std with the same product, in any unit, make the same tensors"
+
+
+def _tags(benches: Sequence[Bench]) -> Iterator[str]:
+    if all(bench.source.turned == 1 for bench in benches):
+        yield "whether EXIF orientations are followed is not told: no picture has one"
+
+
+def _decoder(decoders: Collection[str]) -> Iterator[str]:
+    if len(decoders) == 1:
+        yield "which library decoded the pictures is not told: they are no JPEG files, or those tried make the same pixels"
 
 
 def _few(pairs: Pairs) -> Iterator[str]:

@@ -4,14 +4,19 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..oracle import reference
 from ..steps import MinMaxNormalize, Standardize, Step
 from .bench import Bench
 from .constants import Constants
-from .judging import KERNELS_DIFFER, Judged, Precision
+from .exactness import KERNELS_DIFFER, Precision
+from .judging import Judged
 from .moments import Moments
 
+Array = NDArray[np.float64]
+TIMES = 10
+"""As far off as the nearest step, and another may be the right one."""
 _PER = ("image", "channel")
 STEPS: tuple[tuple[str, Step], ...] = (
     *((f"standardized per {per}", Standardize(per=per)) for per in _PER),
@@ -32,32 +37,35 @@ def nearest(found: Sequence[Judged]) -> list[Judged]:
     return sorted((each for each in found if each.own <= 1.02 * best + KERNELS_DIFFER), key=lambda each: each.own)
 
 
-def step_of(benches: Sequence[Bench], one: Judged, precision: Precision) -> Constants | None:
-    """The step that makes the tensors of what the geometry makes, or None."""
-    order = list(one.solved.affine.order)
-    for name, step in STEPS:
-        off = max(_off(bench, one, step, order) for bench in benches)
-        within = max(_within(bench, one, order, precision) for bench in benches)
-        if off <= within:
-            color = "BGR" if order == [2, 1, 0] else "RGB"
-            return Constants(color, (step,), name, off, within, (), each=True) if order in ([0, 1, 2], [2, 1, 0]) else None
-    return None
+def steps_of(benches: Sequence[Bench], one: Judged, precision: Precision) -> list[Constants]:
+    """The steps that make the tensors of what the geometry makes, the nearest first: it alone where no other is within TIMES of it."""
+    order = one.solved.affine.order
+    if order not in ((0, 1, 2), (2, 1, 0)):
+        return []
+    color, within = "BGR" if order == (2, 1, 0) else "RGB", precision.levels(one.solved.affine) + KERNELS_DIFFER
+    offs = [(_furthest(benches, one, step, precision), name, step) for name, step in STEPS]
+    found = [Constants(color, (step,), name, off, within, (), each=True) for off, name, step in offs if off is not None]
+    found.sort(key=lambda each: each.off)
+    return [each for each in found if each.off <= TIMES * found[0].off]
 
 
-def _off(bench: Bench, one: Judged, step: Step, order: list[int]) -> float:
-    """In grey levels."""
-    levels = np.asarray(bench.levels(one.geometry), np.float64)[order]
-    if not np.isfinite(levels).all():
-        return math.inf
-    made = reference.apply([step], levels[None])[0]
-    return float((np.abs(made - bench.pair.tensor) / _slopes(bench, one, order)[:, None, None]).max())
+def _furthest(benches: Sequence[Bench], one: Judged, step: Step, precision: Precision) -> float | None:
+    """How far from the tensors the step's numbers are at most, in grey levels; None where one is further off than it is rounded by."""
+    order, most = list(one.solved.affine.order), 0.0
+    for bench in benches:
+        levels = np.asarray(bench.levels(one.geometry), np.float64)[order]
+        if not np.isfinite(levels).all():
+            return None
+        slopes = _slopes(bench, one, order)
+        off = np.abs(reference.apply([step], levels[None])[0] - bench.pair.tensor) / slopes
+        if not (off <= precision.rounded_by(bench.pair.tensor) / slopes + KERNELS_DIFFER).all():
+            return None
+        most = max(most, float(off.max()))
+    return most
 
 
-def _within(bench: Bench, one: Judged, order: list[int], precision: Precision) -> float:
-    return precision.step / float(_slopes(bench, one, order).min()) + KERNELS_DIFFER
-
-
-def _slopes(bench: Bench, one: Judged, order: list[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """(3,) of each channel of the tensor, this picture's own."""
+def _slopes(bench: Bench, one: Judged, order: list[int]) -> Array:
+    """(3, 1, 1) of each channel of the tensor, this picture's own."""
     lines = Moments.undivided(bench.levels(one.geometry), bench.pair.tensor).lines()
-    return np.full(3, math.nan) if lines is None else np.abs(lines.constants(tuple(order))[0])
+    slopes = np.full(3, math.nan) if lines is None else np.abs(lines.constants(tuple(order))[0])
+    return slopes[:, None, None]

@@ -1,5 +1,6 @@
 """How near an affine map of grey levels comes to tensors: from sums alone, for as many maps as one likes."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
@@ -55,15 +56,18 @@ class Sums:
         return float(np.sqrt(np.mean(squares.clip(0) / np.where(scale > 0, scale, np.nan) ** 2))) if (scale > 0).all() else float("inf")
 
     def solved(self) -> Affine | None:
-        """The map of least squares that takes each channel of the tensors from one channel of the levels, the one that it goes along with
-        most; None where a channel is flat."""
+        """The map of least squares, in grey levels, that takes each channel of the tensors from one of the levels that no other is taken
+        from, in their own order where none is better; None where a channel is flat."""
         channels = len(self.mean) // 2
         spread = np.sqrt(np.diag(self.scatter))
         if not (spread > 0).all():
             return None
         together = self.scatter[channels:, :channels]
-        taken = np.abs(together / np.outer(spread[channels:], spread[:channels])).argmax(axis=1)
+        with np.errstate(divide="ignore"):
+            correlated = (together / np.outer(spread[channels:], spread[:channels])) ** 2
+            off = (spread[:channels] ** 2 * (1 / correlated - 1).clip(0)) / self.count
+        rows = list(range(channels))
+        taken = list(min(itertools.permutations(rows), key=lambda order: round(float(off[rows, list(order)].sum()), 9)))
         matrix = np.zeros((channels, channels))
-        rows = np.arange(channels)
         matrix[rows, taken] = together[rows, taken] / spread[taken] ** 2
         return Affine(matrix, self.mean[channels:] - matrix @ self.mean[:channels])

@@ -9,37 +9,47 @@ from numpy.typing import NDArray
 from ..errors import PreprocError
 from ..steps import Affine, ChannelAffine, Step, compose
 from .geometry import Source
+from .judging import KERNELS_DIFFER, Precision
 from .mistake import Array, Mistake, Picture, valued
 from .mistakes import Mistakes
 from .sums import Sums
 
 FEW = 4
 """Pictures that every cause is tried on: those that the recipe is furthest off on."""
+NEAR = 0.5
+"""Grey levels, root mean square, that what comes near may be off: a rounding to whole levels makes 0.29. Coarser tensors tell nothing."""
 OWN = Mistake("recipe", "as the recipe has it")
 CONSTANTS = "other constants"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and what was made of it. tensor: (C, h, w) float64.  unit: the largest relative error of a rounding to the dtype that the
-    tensor had."""
+    """A picture and what was made of it. tensor: (C, h, w) float64."""
 
     name: str
     source: Source
     tensor: Array
-    unit: float
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How far a cause is off the tensors. residual: root mean square, in grey levels.  most: the largest, in grey levels.  unit: what the
-    roundings of the tensors' own dtype come to, in grey levels."""
+    """How far a cause is off the tensors, in grey levels. residual: root mean square.  most: the largest.  explained: what that may be at
+    most where the cause is the right one.  library: which one computed it, where the oracle comes only near."""
 
     name: str
     words: str
     residual: float
     most: float
-    unit: float
+    explained: float
+    library: str = ""
+
+    @property
+    def reproduces(self) -> bool:
+        return self.is_near and self.most <= self.explained
+
+    @property
+    def is_near(self) -> bool:
+        return self.residual <= NEAR
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ class Search:
 
     def __init__(self, sequence: Sequence[Step], samples: Sequence[Sample]) -> None:
         self.made = Mistakes(sequence)
+        self.precision = Precision.of([sample.tensor for sample in samples])
         self.composed: dict[int, Affine | None] = {}
         self.others = [mistake for mistake in self.made.all if mistake.levels is None]
         self.sums = list[tuple[Mistake, Sums]]()
@@ -109,15 +120,23 @@ class Search:
 
     def fit(self, mistake: Mistake, samples: Sequence[Sample]) -> Fit | None:
         """None where it makes another size."""
-        squares, most, unit, count = 0.0, 0.0, 0.0, 0
+        squares, most, explained, count = 0.0, 0.0, 0.0, 0
         for sample in samples:
             levels = self._levels(mistake, sample)
             if levels is None:
                 return None
             off, scale = self._off(mistake, levels, sample)
             squares, count, most = squares + float((off**2).sum()), count + off.size, max(most, float(np.abs(off).max()))
-            unit = max(unit, sample.unit * float(np.abs(sample.tensor).max()) / scale if scale else 0.0)
-        return Fit(mistake.name, mistake.words, float(np.sqrt(squares / count)), most, unit)
+            explained = max(explained, self.precision.step / scale if scale else 0.0)
+        return Fit(mistake.name, mistake.words, float(np.sqrt(squares / count)), most, explained + KERNELS_DIFFER, mistake.library)
+
+    def closest(self, mistake: Mistake, samples: Sequence[Sample]) -> Fit | None:
+        """fit(), and where that is near, and not all explained, of what the mistake's own library computes if that is."""
+        found = self.fit(mistake, samples)
+        if found is None or found.reproduces or not found.is_near or (other := self.made.by_library(mistake)) is None:
+            return found
+        again = self.fit(other, samples)
+        return again if again is not None and again.reproduces else found
 
     def _levels(self, mistake: Mistake, sample: Sample) -> Array | None:
         """(C, h, w), before the mistake's order; None where a picture has another size then, or no pixels."""
@@ -135,7 +154,7 @@ class Search:
         return self.composed[id(values)]
 
     def _off(self, mistake: Mistake, levels: Array, sample: Sample) -> tuple[Array, float]:
-        """By how many grey levels each number is off, and how many of the tensor's units one level is, about."""
+        """By how many grey levels each number is off, and how many of the tensor's units one level is, at least."""
         values = self.made.later if mistake.values is None else mistake.values
         x = levels if mistake.order is None else levels[list(mistake.order)]
         ready = valued(values, x[None])[0]
@@ -145,8 +164,8 @@ class Search:
         else:
             scale = np.full((len(ready), 1, 1), float(ready.std() / max(x.std(), 1e-9)))
         if not (scale > 0).all():  # one value for all grey levels
-            return np.where(np.abs(off) <= 4 * sample.unit * np.abs(ready), 0.0, np.inf), 0.0
-        return off / scale, float(scale.mean())
+            return np.where(np.abs(off) <= self.precision.step, 0.0, np.inf), 0.0
+        return off / scale, float(scale.min())
 
 
 def _constants(step: ChannelAffine) -> str:

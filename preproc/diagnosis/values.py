@@ -12,6 +12,7 @@ from .mistake import Array, Mistake
 Numbers = NDArray[np.float64]
 _PURPOSE = "a mistake, made on purpose"
 DOUBLED, NOT_RESCALED = "normalization doubled", "rescale missing"
+RESCALED_TWICE, RESCALED_BEFORE = "rescaled twice", "rescaled before"
 BLACK, WHITE = 16.0, 235.0
 """Of video: the grey levels that 0 and 255 have in limited range (ITU-R BT.601)."""
 
@@ -19,24 +20,30 @@ BLACK, WHITE = 16.0, 235.0
 def values_mistakes(values: Sequence[Step], channels: int, top: float) -> Iterator[Mistake]:
     """What is done wrong behind the geometry, the known ones first. top: the largest grey level of the pixels."""
     values = tuple(values)
-    repeated = tuple(step for step in values if isinstance(step, (Normalize, MinMaxNormalize, Standardize)))
-    yield Mistake(DOUBLED, "normalized twice", values=(*values, *repeated))
-    without = tuple(step for step in values if not isinstance(step, (Rescale, MinMaxScale)))
-    yield Mistake(NOT_RESCALED, f"not rescaled: the constants are applied to grey levels of 0..{top:g}", values=without)
-    scales = tuple(step for step in values if isinstance(step, Rescale))
-    if scales:
-        yield Mistake("rescaled twice", "rescaled twice", values=(*scales, *values))
-        if repeated:
-            yield Mistake("all steps doubled", "rescaled and normalized twice", values=(*values, *values))
-    else:
-        told = "rescaled to 0-1 before, which the constants are not for"
-        yield Mistake("rescaled before", told, values=(Rescale(scale=1 / top), *values))
-    yield _cast(scales, values, top)
+    misapplied = list(how_often(values, top))
+    yield from misapplied
+    if all(mistake.values != (*values, *values) for mistake in misapplied):
+        yield Mistake("all steps doubled", "all steps applied twice", values=(*values, *values))
+    yield _cast(tuple(step for step in values if isinstance(step, Rescale)), values, top)
     yield from _ranges(values, top)
     whole = compose(values, channels)
     known = whole.mean_and_std() if whole is not None and whole.is_diagonal else None
     if known is not None and (known[1] > 0).all():
         yield from _constants(known[0] / top, known[1] / top, top)
+
+
+def how_often(values: tuple[Step, ...], top: float) -> Iterator[Mistake]:
+    """The steps more often, or less, than once; the first two, which may make no difference, always. top: the largest grey level."""
+    normalized = tuple(step for step in values if isinstance(step, (Normalize, MinMaxNormalize, Standardize)))
+    scales = tuple(step for step in values if isinstance(step, (Rescale, MinMaxScale)))
+    yield Mistake(DOUBLED, "normalized twice", values=(*values, *normalized))
+    without = tuple(step for step in values if step not in scales)
+    yield Mistake(NOT_RESCALED, f"not rescaled: the constants are applied to grey levels of 0..{top:g}", values=without)
+    if scales:
+        yield Mistake(RESCALED_TWICE, "rescaled twice", values=(*scales, *values))
+    else:
+        told = "rescaled to 0-1 before, which the constants are not for"
+        yield Mistake(RESCALED_BEFORE, told, values=(Rescale(scale=1 / top), *values))
 
 
 def _cast(scales: tuple[Step, ...], values: tuple[Step, ...], top: float) -> Mistake:

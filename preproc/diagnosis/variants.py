@@ -16,8 +16,6 @@ from ..steps import (
     Geometry,
     LocalResponseNorm,
     MinMaxNormalize,
-    MinMaxScale,
-    Normalize,
     Rescale,
     Standardize,
     Statistics,
@@ -25,7 +23,9 @@ from ..steps import (
     compose,
     constants_steps,
 )
+from .values import DOUBLED, NOT_RESCALED, RESCALED_BEFORE, RESCALED_TWICE, how_often
 
+_NAMES = {DOUBLED: "twice", NOT_RESCALED: "not rescaled", RESCALED_TWICE: "rescaled twice", RESCALED_BEFORE: "rescaled"}
 _OTHER = {"RGB": "BGR", "BGR": "RGB"}
 OWN = "recipe"
 """The name of the steps that are asked for."""
@@ -86,7 +86,7 @@ def _own(asked: Sequence[Step], first: FromPixels) -> Iterator[_Values]:
         return
     values = tuple(step for step in asked if not isinstance(step, (FromPixels, Geometry)))
     yield _Values(OWN, values, first.to, "what the recipe says")
-    for name, steps, told in _mistakes(values):
+    for name, steps, told in _mistakes(values, PIXEL_DTYPES[first.pixel_dtype]):
         yield _Values(f"{OWN}, {name}", steps, first.to, f"what the recipe says, {told}", mistake=True)
     if (other := _other(first)) is not None:
         yield _Values(f"{OWN}, {other}", values, other, f"what the recipe says, on {other} channels", mistake=True)
@@ -97,9 +97,11 @@ def _known(first: FromPixels, channels: int) -> Iterator[_Values]:
     orders = list(filter(None, (first.to, _other(first))))
     for color in sorted(orders, reverse=True):  # RGB in front of BGR
         behind = f", {color}" if len(orders) > 1 else ""
-        for name, steps, told in (*_units(PIXEL_DTYPES[first.pixel_dtype]), *_per_picture()):
+        for name, steps, told in _per_picture():
             yield _Values(f"{name}{behind}", steps, color, told)
-            for mistake, wrong, said in _mistakes(steps):
+        for name, steps, told in _units(PIXEL_DTYPES[first.pixel_dtype]):
+            yield _Values(f"{name}{behind}", steps, color, told)
+            for mistake, wrong, said in _mistakes(steps, PIXEL_DTYPES[first.pixel_dtype]):
                 yield _Values(f"{name}{behind}, {mistake}", wrong, color, f"{told}, {said}", mistake=True)
     for name, known in _presets(channels, first.pixel_dtype):
         for color in sorted(orders, key=lambda color: color != known.color):
@@ -122,7 +124,7 @@ def _of_preset(name: str, known: Statistics, color: str, first: FromPixels) -> I
     right = tuple(constants_steps(known, color=color, origin=f"preset {name}", pixel_dtype=first.pixel_dtype))
     told = f"the constants of {name} on {color} channels"
     yield _Values(f"{name}{behind}", right, color, told)
-    for mistake, steps, said in _mistakes(right):
+    for mistake, steps, said in _mistakes(right, PIXEL_DTYPES[first.pixel_dtype]):
         yield _Values(f"{name}{behind}, {mistake}", steps, color, f"{told}, {said}", mistake=True)
     other = _OTHER.get(color)
     if other is not None and len(known.mean) == len(COLORS[other]):
@@ -131,17 +133,13 @@ def _of_preset(name: str, known: Statistics, color: str, first: FromPixels) -> I
         yield _Values(f"{name}{behind}, constants of {other}", wrong, color, said, mistake=True)
 
 
-def _mistakes(values: tuple[Step, ...]) -> Iterator[tuple[str, tuple[Step, ...], str]]:
-    """Name, steps and words of what happens to steps that normalize."""
-    own = [step for step in values if isinstance(step, (Normalize, MinMaxScale))]
-    if own:
-        yield "twice", (*values, *own), "normalized twice"
-    scales = [step for step in values if isinstance(step, Rescale)]
-    if scales:
-        yield "not rescaled", tuple(step for step in values if not isinstance(step, Rescale)), "on grey levels that nothing rescaled"
-        yield "rescaled twice", (*scales, *values), "rescaled twice"
-    elif any(isinstance(step, Normalize) and step.unit == "0-255" for step in own):
-        yield "rescaled", (Rescale(), *values), "on levels that were rescaled to 0-1 before"
+def _mistakes(values: tuple[Step, ...], top: float) -> Iterator[tuple[str, tuple[Step, ...], str]]:
+    """Name, steps and words of what happens to steps that normalize; nothing where each picture's own numbers undo it."""
+    if any(isinstance(step, (MinMaxNormalize, Standardize)) for step in values):
+        return
+    for mistake in how_often(values, top):
+        assert isinstance(mistake.values, tuple)
+        yield _NAMES[mistake.name], mistake.values, mistake.words
 
 
 def _units(top: float) -> Iterator[tuple[str, tuple[Step, ...], str]]:

@@ -44,7 +44,7 @@ def in_eight_bits(
     done, told = _with_pixels(made, recipe, eight, done)
     unasked = eight.asked.without_openvino(recipe.steps)
     not_asked = () if unasked is None else (f"OpenVINO is not asked: {unasked}",)
-    return made, done, (*eight.calibration.notes, *border, *told, *not_asked)
+    return made, done, (*eight.calibration.notes, *eight.asked.notes, *border, *told, *not_asked)
 
 
 def _border(model: "ir.Model", feeds: Callable[[], Iterator[Mapping[str, NDArray[Any]]]], done: graph.Attached) -> Iterator[str]:

@@ -15,7 +15,7 @@ from ..folding import Eight
 from ..oracle import reference
 from ..sources import PixelsSpec, Recipe
 from ..steps import Resampling, divided
-from ..verify import Levels, sizes_of
+from ..verify import NOT_FINITE, Levels, sizes_of
 from ..verify.runtimes import evaluate
 
 Array = NDArray[np.float64]
@@ -53,13 +53,19 @@ def on_all_levels(file: Path, bare: Path, recipe: Recipe, form: Eight) -> Levels
         most = allowed(levels)
         for key, values in zip(names, made[number], strict=True):
             error, size = np.abs(values - right[key]), float(np.abs(right[key]).max())
-            share = float((error / (most[key] + FLOAT32 * size)).max())
+            share = _largest(np.divide(error, most[key] + FLOAT32 * size, out=np.zeros_like(error), where=error != 0))
             if share > worst.share:
-                worst = Levels(float(error.max()) / size, share, name, len(now))
+                worst = Levels(_largest(error / size), share, name, len(now))
     for channel in range(recipe.pixels.channels):
         of = [reference.apply(front, picture)[:, channel] for name, picture in pictures.items() if _channel(name) == channel]
         seen = min(seen, len(np.unique(of)))
     return Levels(worst.error, worst.share, worst.worst, worst.layers, seen)
+
+
+def _largest(values: Array) -> float:
+    """A value that is not finite is as large as can be: JSON has no infinity."""
+    largest = float(values.max())
+    return largest if np.isfinite(largest) else NOT_FINITE
 
 
 def _pictures(pixels: PixelsSpec, size: tuple[int, int], anchor: Array) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -15,7 +15,7 @@ from ..oracle import reference
 from ..sources import Recipe
 from ..sources.published import original, through_floats, title
 from ..steps import PILLOWS, Resampling, Size, Step, installed_pillow, with_pillow
-from ..verify import Answers, Case, Given, Part, has_ties, inputs, with_unresolved
+from ..verify import Answers, Case, Given, Part, check_alike, has_ties, inputs, with_unresolved
 
 MOST_READY = 1e-5
 """How far the original pipeline's model-ready tensors, in float32, may be from the reference's, relative: a hundredth of a grey level."""
@@ -66,6 +66,7 @@ def through_original(
             f"tensors differ by up to {apart:.1e} of the largest value (on {where})",
             name="pillow-version",
         )
+    check_alike(cases)
     if has_ties(cases):
         cases = with_unresolved(cases, bare, parts, by=most, progress=progress)
     return [dataclasses.replace(case, ready=None) for case in cases], worst

@@ -21,6 +21,9 @@ def whole_or_scaled(affine: Affine, fold: Callable[[Affine, Affine | None], Made
     convolutions in groups, maps of its own behind a border) finds them where they were, D stays within each group, and as D is invertible
     a pixel of P x maps to any one padding value. The pixels' own order, or number, asks none of this.
 
+    A is asked first: grey pixels in front of a convolution in three groups then make one without groups of two channels, one appended. That
+    took two thirds of the time of three channels chosen and a convolution in groups (ONNX Runtime, CPU, 224 x 224).
+
     Raises NotFoldableError where D has no place either, or A is no such product: one that mixes channels, or changes no order.
     """
     try:

@@ -5,14 +5,15 @@ Never: `passed` for what did not run, ran elsewhere, or could not have noticed a
 """
 
 from . import inputs
-from .cases import Answers, Case, Given, Truth
+from .cases import Answers, Case, Given, Truth, check_alike
 from .controls import Noticed, measure_power, settled
 from .difference import agree
 from .doubling import FileTruths, known_of
+from .draws import further_draws
 from .explaining import Explain, explainer
 from .judging import bare_errors, check_known, judge
-from .levels import Levels
-from .making import further_draws, make_cases
+from .levels import NOT_FINITE, Levels
+from .making import make_cases
 from .ordering import Lists
 from .parts import Part, is_exact, parts_of
 from .power import FLOAT64, NOISE, QUICK, Control, OutputTruth, Power
@@ -29,6 +30,7 @@ __all__ = [
     "FLOAT64",
     "INCONCLUSIVE",
     "NOISE",
+    "NOT_FINITE",
     "PASSED",
     "QUICK",
     "Answers",
@@ -51,6 +53,7 @@ __all__ = [
     "agree",
     "bare_errors",
     "candidates",
+    "check_alike",
     "check_known",
     "explainer",
     "further_draws",

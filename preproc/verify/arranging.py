@@ -87,7 +87,8 @@ class LinedUp:
 
 
 def lined_up(got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, LinedUp]:
-    """The outputs of which some rows are there and others are not, on either side; but for those that list something else altogether."""
+    """The outputs of which some rows are there and others are not, on either side; but for those that list something else altogether, or
+    are not there at all."""
     made = dict[str, LinedUp]()
     for rows, names, in_order in _changed(got, case, parts):
         listed = {name: _listed(rows, name, got[name], case, parts) for name in names}
@@ -107,7 +108,8 @@ def lined_up(got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, L
 def _changed(got: Outputs, case: Case, parts: Mapping[str, Part]) -> Iterator[tuple[Rows, list[str], bool]]:
     """As _lists(), of what has another number of rows, of the axes along which it has."""
     of = {part.output: part.rows for part in parts.values() if part.rows is not None}
-    axes = {name: axis for name, values in case.expected.items() if (axis := _one_axis(got[name], values)) is not None}
+    there = {name: values for name, values in case.expected.items() if name in got}
+    axes = {name: axis for name, values in there.items() if (axis := _one_axis(got[name], values)) is not None}
     for rows in {id(rows): rows for rows in of.values()}.values():
         names = [name for name in of if of[name] is rows and name in case.expected]
         if all(axes.get(name) == rows.axes[name] for name in names):

@@ -1,11 +1,13 @@
 """What is asked and what is true of it, as values."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import PreprocError
 
 
 class Truth(Protocol):
@@ -93,3 +95,16 @@ class Case:
         """(height, width) of the pixels."""
         height, width = self.pixels.shape[-3:-1] if layout == "NHWC" else self.pixels.shape[-2:]
         return height, width
+
+
+def check_alike(cases: Sequence[Case]) -> None:
+    """A tensor of a sequence is compared with that in its place, which is there for every picture.
+    Raises PreprocError."""
+    for case in cases:
+        if list(case.expected) != list(cases[0].expected):
+            counts = " and ".join(f"{len(one.expected)} ({', '.join(one.expected)[:60]})" for one in (cases[0], case))
+            raise PreprocError(
+                f"expected sequences of as many tensors for {case.name} as for {cases[0].name}, got {counts}; cut the model before them, "
+                "or name the other outputs only in a recipe",
+                name="output-unfit",
+            )

@@ -19,7 +19,9 @@ def top1(got: Outputs, case: Case, parts: Mapping[str, Part]) -> tuple[int, int]
     What is listed in an order that nothing defines is no class."""
     classes = {part.output for part in parts.values() if part.rows is None}
     expected = {name: case.expected[name] for name in case.expected if name in classes}
-    expected = {name: values for name, values in expected.items() if values.shape[:1] == (case.batch,) == got[name].shape[:1]}
+    expected = {
+        name: values for name, values in expected.items() if name in got and values.shape[:1] == (case.batch,) == got[name].shape[:1]
+    }
     scores = [name for name, values in expected.items() if values.ndim == 2 and values.shape[1] > 1 and not is_exact(values)]
     agreed = sum(int((expected[name].argmax(axis=1) == got[name].argmax(axis=1)).sum()) for name in scores)
     return agreed, sum(len(expected[name]) for name in scores)
@@ -27,26 +29,33 @@ def top1(got: Outputs, case: Case, parts: Mapping[str, Part]) -> tuple[int, int]
 
 def differences(got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, float]:
     """By part of the case's outputs: the largest difference of floats, relative to its scale, infinite where a value is not finite; of
-    others the share of the values that are not equal. What the case says is unresolved is not compared.
+    others the share of the values that are not equal. What the case says is unresolved is not compared: a tensor of a sequence that is
+    wholly so need not even be there.
 
     Raises VerificationError if the names, shapes or dtypes of the outputs differ: of floats the kind, of others the dtype.
     """
-    if list(got) != list(case.expected):
+    if list(got) != [name for name in case.expected if name in got or not case.is_open(name)]:
         raise VerificationError(f"expected the outputs {', '.join(case.expected)}, got {', '.join(got)}")
     views = arranged(got, case, parts).views
     return {
-        key: max(_difference(view[part.output], case, part) for view in views)
+        key: max(_difference(view[part.output], case, part) for view in views) if part.output in got else 0.0
         for key, part in parts.items()
         if part.output in case.expected
     }
 
 
 def movements(got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, float]:
-    """As differences(), of what the original answers to something else, in these parts: another number of rows is a movement, by 1."""
+    """As differences(), of what the original answers to something else, in these parts: another number of rows is a movement, by 1,
+    and so is a tensor of a sequence that is not there."""
     found, views = {}, arranged(got, case, parts).views
     for key, part in parts.items():
-        same = views[0][part.output].shape == case.expected[part.output].shape or case.is_open(part.output)
-        found[key] = max(_difference(view[part.output], case, part) for view in views) if same else 1.0
+        name = part.output
+        if case.is_open(name):
+            found[key] = 0.0
+        elif name not in got or views[0][name].shape != case.expected[name].shape:
+            found[key] = 1.0
+        else:
+            found[key] = max(_difference(view[name], case, part) for view in views)
     return found
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..diagnosis import Mistake, Mistakes
 from ..errors import PreprocError
@@ -11,6 +13,7 @@ from ..steps import Step, divided
 from .cases import Answers, Case
 from .difference import movements
 from .parts import Part, is_exact
+from .precision import MARGIN
 from .runtimes import Outputs
 
 ASKED = 3
@@ -50,16 +53,23 @@ def explanation(
     parts: Mapping[str, Part],
     tolerances: Mapping[str, float],
 ) -> Explanation | None:
-    """The mistakes to which the original answers what was answered, within the tolerances, on every input; None where there is none."""
+    """The mistakes to which the original answers what was answered, within the tolerances, on every input, where what was expected, and the
+    answers to every other mistake, are MARGIN times further off; else None. What is off by a MARGINth of a tolerance is off by nothing: so
+    much the original's own roundings make."""
     layout = divided(sequence)[0].layout
     made = Mistakes(sequence, answered[0][0].pictures.shape[-1 if layout == "NHWC" else -3])
-    left, off = list(made.all), dict[str, float]()
+    off = dict.fromkeys((mistake.name for mistake in made.all), 0.0)
     for case, got in answered:
-        found = {mistake.name: _off(made, mistake, truth, case, got, parts, tolerances) for mistake in left}
-        off |= {name: max(further, off.get(name, 0.0)) for name, further in found.items()}
-        left = [mistake for mistake in left if found[mistake.name] <= 1]
-        if not left:
+        for mistake in made.all:
+            if off[mistake.name] <= MARGIN:  # what is further away says nothing more
+                off[mistake.name] = max(off[mistake.name], _off(made, mistake, truth, case, got, parts, tolerances))
+        if min(off.values()) > 1:
             return None
+    left = [mistake for mistake in made.all if off[mistake.name] <= 1]
+    beyond = max(MARGIN * max(off[mistake.name] for mistake in left), 1.0)
+    right = max(_apart(case.expected, case, got, parts, tolerances) for case, got in answered)
+    if min(right, *(further for further in off.values() if further > 1)) < beyond:
+        return None
     others = {mistake: off[mistake.name] for mistake in made.all if mistake not in left and np.isfinite(off[mistake.name])}
     words = " or ".join(dict.fromkeys(mistake.words for mistake in left))
     further = max(off[mistake.name] for mistake in left)
@@ -86,7 +96,15 @@ def _off(
             expected = truth(ready)
     except PreprocError:  # a picture that cannot be wrong so, or that the network does not take
         return float("inf")
-    wrong = replace(case, expected={name: expected[name] for name in case.expected}, unresolved={})
+    if expected.keys() != case.expected.keys():
+        return float("inf")
+    return _apart({name: expected[name] for name in case.expected}, case, got, parts, tolerances)
+
+
+def _apart(
+    expected: Mapping[str, NDArray[Any]], case: Case, got: Outputs, parts: Mapping[str, Part], tolerances: Mapping[str, float]
+) -> float:
+    wrong = replace(case, expected=expected, unresolved={})
     if any(wrong.expected[name].shape != got[name].shape for name in got):
         return float("inf")
     apart = movements(got, wrong, parts)

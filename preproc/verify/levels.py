@@ -1,8 +1,12 @@
 """The first layers of a file in 8 bits, alone, on pictures in which every channel takes all 256 levels."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+NOT_FINITE = sys.float_info.max
+"""In the place of an error that is infinite, or no number."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Levels:
         """Why the file is wrong; "" where it is not."""
         if self.share <= 1:
             return ""
+        if self.share == NOT_FINITE:
+            return f"its first layer, alone, makes numbers that are not finite of {self.worst}"
         return (
             f"its first layer, alone, is off by {self.error:.1e} of its largest value on {self.worst}, {self.share:.2g} times what the "
             "rounding of its weights may move it by"

@@ -11,28 +11,11 @@ from ..errors import PreprocError
 from ..host import Progress, paced, silent
 from ..oracle import reference
 from ..steps import Step
-from .cases import Answers, Case, Given, Truth
+from .cases import Case, Given, Truth, check_alike
 from .ordering import Lists, found_rows
 from .parts import Part, is_exact, parts_of
-from .precision import is_lower
 from .together import batches
 from .unresolved import has_ties, with_unresolved
-
-FACTORS = (0.97, 0.93, 0.87)
-FEW = 100
-"""Numbers that a network answers to a picture: the largest error of more is hardly a lucky one."""
-
-
-def further_draws(cases: Sequence[Case], exact: Answers, precision: str) -> list[Case]:
-    """Of a network that answers a few numbers, in a precision lower than float32, whose error on one picture is a few draws of the noise,
-    all of which may be lucky: the ready values of these cases times factors, which round otherwise, with what is true of them. exact: in
-    float64."""
-    alone = [case for case in cases if case.ready is not None and not any(map(is_exact, case.expected.values()))]
-    if not is_lower(precision) or not alone or sum(values.size for values in alone[0].expected.values()) > FEW * alone[0].batch:
-        return []
-    times = [(case, factor, case.ready * factor) for case in alone for factor in FACTORS if case.ready is not None]
-    return [Case(f"{case.name} times {factor}", case.pixels, exact(ready), case.others, ready=ready) for case, factor, ready in times]
-
 
 MOST_HALF = 65504
 """The largest number of float16."""
@@ -72,7 +55,7 @@ def make_cases(
         ready = reference.apply(sequence, pixels)
         pixels = pixels.reshape(*front, *pixels.shape[1:])
         cases.append(Case(same[position][0], pixels, truth(ready), given(ready), ready=ready))
-    _check_alike(cases)
+    check_alike(cases)
     _check_finite(cases, precision)
     rows = () if like is not None else found_rows(cases, lists, progress=progress)
     parts, ties = parts_of(cases, like, rows), has_ties(cases)
@@ -82,18 +65,6 @@ def make_cases(
     _check_finite(together_too, precision)
     cases += together_too
     return cases, parts_of(cases, like, rows)
-
-
-def _check_alike(cases: Sequence[Case]) -> None:
-    """A tensor of a sequence is compared with that in its place, which is there for every picture."""
-    for case in cases:
-        if list(case.expected) != list(cases[0].expected):
-            counts = " and ".join(f"{len(one.expected)} ({', '.join(one.expected)[:60]})" for one in (cases[0], case))
-            raise PreprocError(
-                f"expected sequences of as many tensors for {case.name} as for {cases[0].name}, got {counts}; cut the model before them, "
-                "or name the other outputs only in a recipe",
-                name="output-unfit",
-            )
 
 
 def _check_finite(cases: Sequence[Case], precision: str) -> None:

@@ -74,6 +74,8 @@ def _followed(got: Outputs, case: Case, parts: Mapping[str, Part]) -> dict[str, 
     """The outputs that are the same but for their rows' places, each by itself, and the axes of these."""
     axes = dict[str, int]()
     for name, expected in case.expected.items():
+        if name not in got:
+            continue
         one, answer = _only(case, [name]), {name: got[name]}
         if got[name].shape != expected.shape or _apart(answer, one, parts) <= MOST:
             continue
@@ -106,7 +108,7 @@ def _keys(got: Outputs, case: Case, rows: Rows, parts: Mapping[str, Part]) -> di
     keys = dict[str, tuple[int, ...]]()
     for part in parts.values():
         name = part.output
-        if name not in rows.axes or got[name].shape != case.expected[name].shape:
+        if name not in rows.axes or name not in got or got[name].shape != case.expected[name].shape:
             continue
         moved = np.zeros(got[name].shape, bool)
         moved[part.index()] = _moved(part.of(got[name]), part.of(case.expected[name]), part.scale)

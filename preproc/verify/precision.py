@@ -16,8 +16,8 @@ MARGIN = 10.0
 """A control has to move the output by this many tolerances; and a runtime may err by this many times what the bare network errs by there:
 the fold gives the first convolution other weights and other roundings, a few times larger ones where it leaves the cast alone."""
 TWICE, THRICE = 2.0, 3.0
-"""In a lower precision a runtime may err by twice what the bare network errs by in the same precision there: other roundings of the same
-size, not larger ones; from three times that on it is wrong."""
+"""In a lower precision a runtime may err by twice the largest error that the bare network was seen to make in the same precision: other
+roundings of the same size, not larger ones; from three times that on the pictures that are asked there on it is wrong."""
 UNITS: Mapping[str, float] = {"float32": 2**-24, "tf32": 2**-11, "float16": 2**-11, "bfloat16": 2**-8, "int8": 2**-8}
 """Half of the distance between 1 and the next number; of int8 half a step of the 127 that are on each side of zero."""
 GROSS = ("channels swapped", "normalization doubled", "rescale missing")
@@ -87,8 +87,8 @@ class LowerRules(Rules):
         self.precision = precision
 
     def bounds(self, known: Noise) -> tuple[float, float]:
-        """As Power.bounds(): twice what the bare network errs by in that precision there, and three times, for its error is one draw of
-        the noise. Where other draws are larger, twice these, but never what would have failed. Where nobody has measured it, nothing is
+        """As Power.bounds(): twice the largest error of the bare network in that precision over its draws, those on these pictures and the
+        further ones, but at most three times that on these pictures, from where on it fails. Where nobody has measured it, nothing is
         known."""
         if known.bare is None:
             return LEAST, sys.float_info.max

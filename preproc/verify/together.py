@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arranging import arranged
-from .cases import Case, Given, Truth
+from .cases import Case, Given, Truth, check_alike
 from .difference import differences
 from .parts import Part
 from .precision import LEAST, rules_of
@@ -46,6 +46,7 @@ def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, g
     if truth.per_picture:
         return Case(title, pixels, joined, given(ready), unresolved=masks)
     made = Case(title, pixels, _as_alone(truth(ready), Case(title, pixels, joined), parts), given(ready), ready=ready)
+    check_alike([chosen[0], made])
     off = {name: _off(made.expected[name], values, name, masks, parts) for name, values in joined.items()}
     apart = {name for name, error in off.items() if error <= rules_of(precision).rounding}
     whole = frozenset(set(names) - apart)

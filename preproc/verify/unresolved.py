@@ -41,7 +41,7 @@ def with_unresolved(
     output that has another number of rows then, those rows that come or go are unresolved, and one more may come.
 
     by: how large these are, relative to the largest ready value.  precision: of the files; in a lower one a few roundings of its own are
-    larger.
+    larger.  A tensor of a sequence that is not there then is unresolved as a whole.
     """
     by = max(by, 4 * UNITS[precision])
     most = rules_of(precision).rounding
@@ -60,7 +60,7 @@ def _unresolved(
     for neighbour in _neighbours(ready, by):
         got = truth(neighbour)
         lists = lined_up(got, case, parts)
-        whole |= {name for name, values in expected.items() if got[name].shape != values.shape and name not in lists}
+        whole |= {name for name, values in expected.items() if name not in got or (got[name].shape != values.shape and name not in lists)}
         for name, each in lists.items():
             found[name] |= each.missing
             axis, most_others = others.get(name, (each.axis, 1))

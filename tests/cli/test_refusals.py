@@ -30,6 +30,7 @@ EXAMPLES = {name: re.search(r"```(\w+)\n(.*?)```", section, re.DOTALL).groups() 
 ELSEWHERE = {
     "not-installed": "test_zoo.py::test_timm_is_an_extra",
     "written-meanwhile": "test_targets.py::test_a_bundle_that_cannot_be_written_to_its_end",
+    "worker-failed": "test_engines.py::test_workers_that_cannot_start_end_it_with_a_line",
     "runtime-absent": "test_cli.py::test_a_runtime_asked_for_by_name_and_absent_is_exit_1",
     "recipe-runs-code": "test_own.py::test_a_bundle_from_elsewhere_does_not_choose_which_code_runs",
 }

@@ -59,5 +59,5 @@ def right(sequence):
     return found
 
 
-def samples(pairs, dtype=np.float32, unit=2.0**-24):
-    return [Sample(f"[{place}]", source, tensor.astype(dtype).astype(np.float64), unit) for place, (source, tensor) in enumerate(pairs)]
+def samples(pairs, dtype=np.float32):
+    return [Sample(f"[{place}]", source, tensor.astype(dtype).astype(np.float64)) for place, (source, tensor) in enumerate(pairs)]

@@ -30,9 +30,9 @@ def rounded(tensor, recipe):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize(("dtype", "unit"), [(np.float64, 2.0**-53), (np.float32, 2.0**-24), (np.float16, 2.0**-11)])
-def test_no_mistake_is_named_where_the_recipe_made_the_tensors(name, dtype, unit):
-    found = find_mistake(RECIPES[name], samples(right(RECIPES[name]), dtype, unit))
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_no_mistake_is_named_where_the_recipe_made_the_tensors(name, dtype):
+    found = find_mistake(RECIPES[name], samples(right(RECIPES[name]), dtype))
     assert (found.right, found.mistakes) == (True, ())
     assert "no mistake" in next(found.lines())
 

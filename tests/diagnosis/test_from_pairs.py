@@ -151,6 +151,38 @@ def test_constants_of_each_picture_are_found():
     assert found.reason.startswith("every picture has constants of its own")
 
 
+def per_picture(x):
+    """Each picture's own range, of pictures that hold black and white."""
+    levels = Image.fromarray(x).resize((24, 24), Image.Resampling.NEAREST)
+    values = np.asarray(levels, np.float64).transpose(2, 0, 1)
+    return ((values - values.min()) / np.ptp(values)).astype(np.float32)
+
+
+def test_a_range_that_all_pictures_share_does_not_tell_whether_it_is_their_own():
+    pairs = []
+    for number, size in enumerate(SIZES):
+        x = picture(size, number)
+        x[:9, :9], x[-9:, -9:] = 0, 255
+        pairs.append(Pair(str(number), x, per_picture(x).astype(np.float64)))
+    found = answered(Pairs(tuple(pairs), "NCHW", "float32"))
+    assert (found.verdict, found.constants.name) == ("narrowed", "rescaled to 0..1")
+    assert any("do not tell the constants" in each and "min-max per image to 0..1" in each for each in found.ambiguous)
+
+
+def test_one_pair_does_not_tell_whose_constants_they_are():
+    found = answered(pairs_of(per_picture, SIZES[:1]))
+    assert found.verdict == "narrowed"
+    assert any("do not tell the constants" in each and "min-max per image to 0..1" in each for each in found.ambiguous)
+    assert any(each.startswith("one pair does not tell whether its constants") for each in found.ambiguous)
+
+
+def test_pictures_without_tags_tell_neither_exif_nor_decoder(usual):
+    """Told, and not held against the verdict."""
+    assert usual.verdict == "identified"
+    assert any(each.startswith("whether EXIF orientations are followed is not told") for each in usual.ambiguous)
+    assert any(each.startswith("which library decoded the pictures is not told") for each in usual.ambiguous)
+
+
 def test_tensors_of_whole_numbers_are_rounded():
     """Half a level of each is explained by that."""
 
@@ -177,6 +209,7 @@ def test_whether_exif_tags_are_followed_is_told(tmp_path, upright):
     assert found.best.geometry.turn == ("upright" if upright else "as stored")
     assert found.verdict == "identified"
     assert (found.recipe is None) == upright
+    assert not any("EXIF" in each for each in found.ambiguous)
 
 
 def test_pictures_compressed_since_narrow_and_keep_the_truth(tmp_path):

@@ -84,13 +84,14 @@ def changed(model, *, name, change):
 
 
 def test_a_channel_without_its_weights_is_noticed(tmp_path, folder, monkeypatch):
-    """Padding that is 25 levels off, then."""
+    """Padding that is 25 levels off, then: by the first layer alone, and by the whole network."""
     from preproc.graph import folded
 
     monkeypatch.setattr(folded, "with_fine_constant", lambda plan, _: dataclasses.replace(plan, extra=0 * plan.extra))
     hand_made(tmp_path)
-    with pytest.raises(VerificationError, match="ort-cpu: error"):
+    with pytest.raises(VerificationError, match="its first layer, alone, is off by") as told:
         quantize_bundle(recipe(tmp_path), tmp_path / "out", images=folder)
+    assert {result.runtime: result.verdict for result in told.value.report.results}["ort-cpu"] == "failed"
     assert not (tmp_path / "out").exists()
 
 

@@ -129,6 +129,35 @@ def test_a_wrong_item_fails(kind, change, original, bundles, tmp_path):
     assert result.verdict == ("passed" if change is None else "failed"), result.reason
 
 
+def counting(path, limit, over, under):
+    """A sequence of so many channels each, whether the mean of all their values is over the limit or not."""
+    held = {"w": WEIGHTS["w"], "limit": np.float32(limit), "over": np.array(over), "under": np.array(under)}
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
+        node("Abs", ["c"], ["r"]),
+        node("ReduceMean", ["r"], ["mean"], keepdims=0),
+        node("Greater", ["mean", "limit"], ["high"]),
+        node("Where", ["high", "over", "under"], ["size"]),
+        node("SplitToSequence", ["r", "size"], ["parts"], axis=1),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 12, 10])
+    parts = helper.make_tensor_sequence_value_info("parts", TensorProto.FLOAT, None)
+    outputs = [parts, helper.make_tensor_value_info("r", TensorProto.FLOAT, ["N", 6, 12, 10])]
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()]
+    graph = helper.make_graph(nodes, "g", [x], outputs, constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(("over", "under"), [(3, 2), (2, 3)], ids=["fewer", "more"])
+def test_a_mistake_may_make_another_number_of_tensors(over, under, tmp_path):
+    bundle = put(counting(tmp_path / "m.onnx", 50, over, under), tmp_path / "out")
+    assert of_ort(bundle.report).verdict == "passed"
+    (missing,) = [control for control in bundle.report.power.controls if control.name == "rescale missing"]
+    assert missing.movements["parts[2]" if over == 3 else "parts[0]"] >= 1.0
+    assert ("parts[2]" in missing.movements) == (over == 3)
+
+
 def test_a_number_of_tensors_that_depends_on_the_picture_is_refused():
     class Varying(Answers):
         def __call__(self, x):

@@ -67,6 +67,14 @@ def test_a_picture_that_decoders_die_of_is_told(tmp_path, monkeypatch):
     assert stats.accumulator.to_bytes() == total([of_array(array) for number, array in enumerate(arrays) if number != 7]).to_bytes()
 
 
+def test_workers_that_cannot_start_end_it_with_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "PROGRAM", "import os; os._exit(9)")
+    done = run("stats", save_all(tmp_path / "p", pictures(3)), "--workers", "2", check=1)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("preproc: error")]
+    assert "expected worker processes that begin, got one that ended with code 9 before it had" in line
+    assert "[worker-failed]" in line
+
+
 def test_dask_gives_the_same_bytes_though_a_worker_is_killed(folder, expected):
     """In a process of its own: distributed starts threads and event loops that do not end at once."""
     code = f"""

@@ -1,15 +1,18 @@
 """How outputs of each kind are compared, what of them cannot be resolved, and when a pass would mean nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from preproc.errors import VerificationError
+from preproc.errors import PreprocError, VerificationError
 from preproc.verify import Case, Control, Part, Power, Report, Result, agree, judge, parts_of
 from preproc.verify.controls import _resolution as resolution
 from preproc.verify.difference import differences, movements
+from preproc.verify.doubling import moved_by_a_rounding
 from preproc.verify.power import SHIFT
 from preproc.verify.together import unresolved_together
-from preproc.verify.unresolved import has_ties
+from preproc.verify.unresolved import has_ties, with_unresolved
 from tests.conftest import ROOT
 from tests.verify.fake import CASES, EXPECTED, POWER, Answers, Fake, made_of
 
@@ -78,6 +81,59 @@ def test_another_number_of_rows_is_a_movement_but_where_it_is_unresolved():
     got = {"y": np.array([1.0, 2.0])}
     assert movements(got, case([1.0]), {"y": Part("y", 1.0)}) == {"y": 1.0}
     assert movements(got, case([1.0], unresolved={"y": np.array(True)}), {"y": Part("y", 1.0)}) == {"y": 0.0}
+
+
+def counted(x):
+    """A sequence of as many tensors as the mean says."""
+    return {f"y[{number}]": x.mean((2, 3)) + number for number in range(1 + int(x.mean() >= 0.5))}
+
+
+READY = np.full((1, 3, 2, 2), 0.5)
+SEQUENCE = Case("one", PIXELS, counted(READY), ready=READY)
+ITEMS = parts_of([SEQUENCE])
+
+
+def test_another_number_of_tensors_is_a_movement():
+    assert movements(counted(READY - 0.1), SEQUENCE, ITEMS) == {"y[0]": pytest.approx(0.2), "y[1]": 1.0}
+
+
+def test_a_tensor_that_roundings_make_come_and_go_is_not_compared_there_and_nothing_else_is_left_out():
+    (tie,) = with_unresolved([SEQUENCE], counted, ITEMS)
+    assert tie.unresolved == {"y[1]": np.array(True)}
+    right = counted(READY)
+    for got in (right, {"y[0]": right["y[0]"]}, right | {"y[1]": right["y[1]"] + 1}):
+        assert differences(got, tie, ITEMS) == dict.fromkeys(ITEMS, 0.0)
+    assert differences({"y[0]": right["y[0]"] + 1}, tie, ITEMS)["y[0]"] == 2.0
+    for got in ({"y[1]": right["y[1]"]}, right | {"y[2]": right["y[1]"]}, {}):
+        with pytest.raises(VerificationError, match=r"expected the outputs y\[0\], y\[1\]"):
+            differences(got, tie, ITEMS)
+    with pytest.raises(VerificationError, match="expected the outputs"):
+        differences({"y[0]": right["y[0]"]}, SEQUENCE, ITEMS)
+
+
+def test_a_tensor_that_is_compared_nowhere_makes_the_verdict_inconclusive():
+    (tie,) = with_unresolved([SEQUENCE], counted, ITEMS)
+    moved = movements(counted(READY + 0.1), tie, ITEMS)
+    assert moved == {"y[0]": pytest.approx(0.2), "y[1]": 0.0}
+    seen = Power({"y[0]": 0.5, "y[1]": 1.5}, 0.0, 1e-6, (Control(SHIFT, 0.0, movements=moved),), None)
+    wrong = counted(READY) | {"y[1]": np.full((1, 3), 9.0)}
+    found = judge(Fake(lambda _: wrong), ROOT, [tie], seen, bare=dict.fromkeys(ITEMS, 0.0))
+    assert (found.verdict, "would move y[1]" in found.reason) == ("inconclusive", True)
+
+
+def test_answers_of_fewer_tensors_in_between_are_no_noise_of_the_others():
+    case = replace(SEQUENCE, ready=np.nextafter(np.float32(0.5), np.float32(0)) * np.ones_like(READY), expected=counted(READY))
+    few = moved_by_a_rounding([case], lambda _: {"y[0]": READY.mean((2, 3))}, ITEMS, lambda _: None)
+    assert few == {"y[0]": 0.0, "y[1]": 0.0}
+
+
+def test_a_batch_that_answers_another_number_of_tensors_is_refused():
+    class ForEach(Answers):
+        def __call__(self, x):
+            return {f"y[{number}]": x[number : number + 1].mean((2, 3)) for number in range(len(x))}
+
+    with pytest.raises(PreprocError, match=r"as many tensors for batch of 5 .* as for p0, got 1 \(y\[0\]\) and 5"):
+        made_of(ForEach(None), count=6)
 
 
 def test_samples_of_integers_agree_where_they_are_equal():

@@ -15,10 +15,8 @@ from ...errors import PreprocError
 from ...host import Progress, Stage, silent, versions
 from ...host.decoding import ImageFile, is_array
 from ...host.engines import Lost, Work, check_engine, check_installed, perform
-from ...sources import Recipe
 from .. import find
 from .data import Data, classes_of, read_data
-from .networks import labels_of
 from .plan import Plan, fixed_size, located, read_plan
 from .result import Compared, Picture, answer_of, rows_of
 from .running import Item, Running, begun, merge
@@ -63,8 +61,9 @@ def compare(
     progress(f"{len(found.pictures):,} pictures of {len(found.classes)} classes, {len(plan.variants)} variants")
     running = Running(plan)
     kinds, outputs = _probed(running, [Path(path) for path, _ in found.pictures[:PROBES]])
-    recipe = next((source for source in plan.networks if isinstance(source, Recipe)), None)
-    classes = classes_of(found, plan.labels or (() if recipe is None else labels_of(recipe)), outputs)
+    running.kinds = kinds
+    labels = next(filter(None, (plan.labels, *(each.labels for each in running.opened))), ())
+    classes = classes_of(found, labels, outputs)
     told = f"{plan.fingerprint()} {kinds} {classes.number_of} {_versions()}"
     items: list[Item] = [[path, classes.number_of[label]] for path, label in found.pictures]
     options = {
@@ -76,14 +75,14 @@ def compare(
     }
     with State(None if report is None else Path(f"{report}{ENDING}"), told) as state:
         outcomes = _Outcomes(state, items, len(plan.variants))
-        outcomes.run(Work(begun, merge, options), progress, workers=workers, engine=engine, scheduler=scheduler)
+        outcomes.run(Work(begun, merge, options, running.answers), progress, workers=workers, engine=engine, scheduler=scheduler)
         again = {} if training is None else _trained(training, str(train), plan, items, state, progress)
         progress("measuring the time that each variant takes")
         spent = costs(running, [Path(path) for path, _ in items])
     pictures = [Picture(path, label, tuple(outcomes.of[path])) for path, label in items]
     rows = rows_of(plan.variants, pictures, spent, again, kinds[plan.variants[0].network])
     notes = (*plan.notes, *_notes(plan, resized, sizes))
-    answer = answer_of(rows, len(pictures))
+    answer = answer_of(rows, [label for _, label in items], trained=plan.trained and running.opened[0].trained)
     state.remove()
     first = plan.variants[0]
     return Compared(plan.name, str(data), first.pixels, classes, kinds[first.network], rows, tuple(pictures), answer, notes, _versions())

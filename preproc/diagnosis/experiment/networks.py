@@ -1,6 +1,7 @@
 """Networks that say something of pictures: in Python, an .onnx file, or a file of preproc that takes pixels itself."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,25 @@ Network = Callable[[NDArray[Any]], Scores]
 """Of prepared values (N, C, H, W) float32, or of pixels as a file takes them: (N, classes)."""
 
 
-def opened(source: "Recipe | Path") -> Network:
+@dataclass(frozen=True)
+class Opened:
+    """labels: of all outputs; () where neither the recipe nor its weights tell.  trained: False for random weights."""
+
+    network: Network
+    labels: tuple[str, ...] = ()
+    trained: bool = True
+
+
+def opened(source: "Recipe | Path") -> Opened:
     """source: a recipe, of whose network this is, without its steps; or a file that takes pixels. Raises PreprocError."""
     if isinstance(source, Path):
-        return _of_file(source)
+        return Opened(_of_file(source))
     if source.backbone.source == "onnx":
-        return _of_onnx(source)
+        return Opened(_of_onnx(source), source.labels)
     from ...sources.backbones import load_backbone
 
-    return of_module(load_backbone(source).module, source.backbone.outputs)
+    backbone = load_backbone(source)
+    return Opened(of_module(backbone.module, source.backbone.outputs), source.labels or backbone.labels, backbone.trained)
 
 
 def of_module(module: "nn.Module", outputs: tuple[str, ...] = ()) -> Network:
@@ -47,22 +58,19 @@ def of_module(module: "nn.Module", outputs: tuple[str, ...] = ()) -> Network:
             backbone, names = name_outputs(Backbone(module, "", trained=True), outputs, values[:1])
             named.append((backbone.module, names))
         ((network, names),) = named
-        with torch.inference_mode():
-            answers = named_outputs(network(values), names)
+        try:
+            with torch.inference_mode():
+                answers = named_outputs(network(values), names)
+        except RuntimeError as error:
+            shape = tuple(values.shape)
+            raise PreprocError(
+                f"expected a network that takes {shape}, got: {first_line(error)}", name="network-refuses-picture"
+            ) from error
         return chosen(
             {name: value.double().numpy() if value.is_floating_point() else value.numpy() for name, value in answers.items()}, len(ready)
         )
 
     return scores
-
-
-def labels_of(recipe: Recipe) -> tuple[str, ...]:
-    """Of all outputs; () where neither the recipe nor its weights tell."""
-    if recipe.labels or recipe.backbone.source == "onnx":
-        return recipe.labels
-    from ...sources.backbones import load_backbone
-
-    return load_backbone(recipe).labels
 
 
 def _of_onnx(recipe: Recipe) -> Network:

@@ -52,7 +52,8 @@ class Variant:
 @dataclass(frozen=True)
 class Plan:
     """name: the model's.  networks: what networks.opened() takes.  variants: the first is what the others are compared with.  labels: that
-    the model itself brings.  files: what was read, whose contents the comparison is of.  notes: what was left out, and why."""
+    the model itself brings.  files: what was read, whose contents the comparison is of.  notes: what was left out, and why.  trained: False
+    where its contract says that the weights are random."""
 
     name: str
     networks: tuple[Recipe | Path, ...]
@@ -60,6 +61,7 @@ class Plan:
     labels: tuple[str, ...]
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    trained: bool = True
 
     def fingerprint(self) -> str:
         """Of what is asked and of the files' contents."""
@@ -126,7 +128,8 @@ def _of_file(place: Path) -> Plan:
             f"{place}: expected a model.onnx of one picture, got {'several pictures' if file.is_file() else 'none'}", name="not-a-bundle"
         )
     served = Variant("the file", f"{file.name}, in {precision_of(contract)}", 0, front_of(contract).pixels, None)
-    plan = Plan(contract["name"], (file,), (served,), tuple(contract["labels"]), (file,))
+    trained = contract["backbone"]["trained"]
+    plan = Plan(contract["name"], (file,), (served,), tuple(contract["labels"]), (file,), trained=trained)
     if not place.is_dir():
         return plan
     try:

@@ -1,5 +1,6 @@
 """What an experiment has found: a row per variant, compared with the first one on the same pictures; and its answer in a sentence."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -195,17 +196,25 @@ def _accuracies(answers: Sequence[Sequence[int]], labels: Sequence[int]) -> list
     ]
 
 
-def answer_of(rows: Sequence[Row], count: int) -> str:
-    """Whether it matters, with intervals, from what was counted alone."""
-    first, others = rows[0], rows[1:]
+def answer_of(rows: Sequence[Row], labels: Sequence[int], *, trained: bool) -> str:
+    """Whether it matters, with intervals, from what was counted alone. labels: of the pictures.  trained: whether the weights are."""
+    first, others, count = rows[0], rows[1:], len(labels)
+    own = _reads(first, count)
+    if not trained:
+        return f"This shows nothing, for the model's weights are random, made with no preprocessing: {own}."
     if not others:
-        return f"{_reads(first, count)}; there is no other variant to compare it with."
+        return f"{own[0].upper()}{own[1:]}; there is no other variant to compare it with."
     worse = sorted((row for row in others if row.accuracy.differs and row.accuracy.difference < 0), key=lambda row: row.accuracy.difference)
     better = sorted(
         (row for row in others if row.accuracy.differs and row.accuracy.difference > 0), key=lambda row: -row.accuracy.difference
     )
-    own = _reads(first, count)
     if not worse and not better:
+        commonest = max(Counter(labels).values())
+        if max(row.accuracy.interval[0] for row in rows) <= commonest / count:
+            return (
+                f"These {count:,} pictures show nothing: {own}, and no variant is shown to read more than who always answers the "
+                f"commonest class, {commonest:,} of them; look whether the classes are the model's, or give more pictures."
+            )
         most = max(-row.accuracy.difference_interval[0] for row in others)
         return (
             f"These {count:,} pictures do not show that it matters: {own}, and none of {len(others)} other variants differs from that by "

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import PreprocError, first_line
+from ...errors import PreprocError
 from ...sources import PixelsSpec
 from ...steps import Step
-from .networks import Network, opened
+from .networks import opened
 from .pictures import Picture, laid_out, read, sent
 from .plan import Plan, Variant, read_plan
 from .scores import Outcome, outcome
@@ -49,11 +49,12 @@ class Preparing:
 
 
 class Running:
-    """A plan's networks, opened. kinds: scores.kind_of(), of each network."""
+    """A plan's networks, opened. kinds: scores.kind_of(), of each network, as soon as it is known."""
 
     def __init__(self, plan: Plan, kinds: Sequence[str] = ()) -> None:
         self.plan, self.kinds, self.prepare = plan, kinds, Preparing()
-        self.networks: list[Network] = [opened(source) for source in plan.networks]
+        self.opened = [opened(source) for source in plan.networks]
+        self.networks = [each.network for each in self.opened]
 
     def scores(self, path: Path, only: Sequence[Variant] | None = None) -> list[NDArray[np.float64]]:
         """(classes,) for each variant."""
@@ -81,34 +82,24 @@ class Running:
         kinds = [self.kinds[variant.network] for variant in self.plan.variants]
         return [outcome(scores, label, kind) for scores, kind in zip(self.scores(path), kinds, strict=True)]
 
-
-def begun(options: Mapping[str, Any]) -> Callable[[Sequence[Item]], Any]:
-    """options: a plan's files and fingerprint, and the kinds. An answer is a list of [path, outcomes of all variants], or
-    [path, error, name]."""
-    try:
-        running = _running(options)
-    except Exception as error:  # noqa: BLE001 - told, or every process would die of it, one after the other
-        told, name = first_line(error), error.name if isinstance(error, PreprocError) else "remote-failed"
-        return lambda chunk: [[path, told, name] for path, _ in chunk]
-
-    def answers(chunk: Sequence[Item]) -> list[Any]:
+    def answers(self, chunk: Sequence[Item]) -> list[Any]:
+        """[path, outcomes of all variants] for each picture, or [path, error, name]."""
         found: list[Any] = []
         for path, label in chunk:
             try:
-                found.append([path, [each.to_json() for each in running.outcomes(Path(path), label)]])
+                found.append([path, [each.to_json() for each in self.outcomes(Path(path), label)]])
             except PreprocError as error:
                 found.append([path, str(error), error.name])
         return found
 
-    return answers
 
-
-def _running(options: Mapping[str, Any]) -> Running:
+def begun(options: Mapping[str, Any]) -> Callable[[Sequence[Item]], Any]:
+    """options: a plan's files and fingerprint, and the kinds. Raises PreprocError for another plan than was asked for."""
     own = options["variants"]
     plan = read_plan(Path(options["model"]), None if own is None else Path(own), resized=options["resized"])
     if plan.fingerprint() != options["fingerprint"]:
         raise PreprocError("expected the same model and variants in every process, got other ones", name="recipe-changed")
-    return Running(plan, options["kinds"])
+    return Running(plan, options["kinds"]).answers
 
 
 def merge(answers: Sequence[Sequence[Any]]) -> list[Any]:

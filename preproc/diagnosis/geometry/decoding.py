@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from ...errors import PreprocError
 from ...host.decoding import ImageFile, orientation
@@ -20,14 +19,14 @@ Picture = NDArray[Any]
 TURNS: dict[str, Callable[[Picture], Picture]] = {
     "as stored": lambda picture: picture,
     "mirrored": lambda picture: picture[:, ::-1],
-    "upside down": lambda picture: picture[::-1],
     "turned by 180 degrees": lambda picture: picture[::-1, ::-1],
-    "transposed": lambda picture: picture.transpose(1, 0, 2),
-    "turned to the left": np.rot90,
-    "turned to the right": lambda picture: np.rot90(picture, -1),
-    "transposed and turned": lambda picture: np.rot90(picture, 2).transpose(1, 0, 2),
+    "turned upside down, mirrored": lambda picture: picture[::-1],
+    "transposed": lambda picture: picture.swapaxes(0, 1),
+    "turned by 90 degrees clockwise": lambda picture: np.rot90(picture, -1),
+    "transposed along the other diagonal": lambda picture: picture[::-1, ::-1].swapaxes(0, 1),
+    "turned by 90 degrees counterclockwise": np.rot90,
 }
-"""And "upright", as the EXIF tags say."""
+"""In the order of EXIF orientations, from 1 on: how a picture of that tag is turned upright. And "upright", as the tags say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +62,10 @@ class Source:
         return found
 
     def _made(self, decoder: str, turn: str) -> Picture:
-        if not isinstance(self.what, Path):
-            return TURNS["as stored" if turn == "upright" else turn](self.what)
         if turn == "upright":
-            stored = Image.fromarray(self.picture(decoder))
-            exif = stored.getexif()
-            exif[274] = self.turned
-            return np.asarray(ImageOps.exif_transpose(stored))
+            turn = list(TURNS)[self.turned - 1]
+        if not isinstance(self.what, Path):
+            return TURNS[turn](self.what)
         if decoder != "Pillow" and not self.is_jpeg:
             return self.picture(turn=turn)
         return TURNS[turn](decode(self.what, decoder) if turn == "as stored" else self.picture(decoder))

@@ -13,6 +13,8 @@ FORMATS = ("qdq",)
 METHODS = ("minmax", "entropy", "percentile")
 BORDERS = ("exact", "nearest")
 TARGETS = ("any", "tensorrt")
+HELD = 8
+"""Of how many pictures a histogram's values are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Quantization:
         for field, words in known.items():
             check_choice(field, getattr(self, field), words)
         check_choice("--for (target)", self.target, TARGETS)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a method does not do. ONNX Runtime's histogram begins with as many bins as the entropy's candidates have at least, 128, and
+        grows where later pictures go beyond: what is cut off are whole bins of these."""
+        if self.method != "entropy":
+            return ()
+        return (f"entropy: ONNX Runtime's own cuts no range off below the largest value of the first {HELD} pictures",)
 
     @property
     def form(self) -> Eight:

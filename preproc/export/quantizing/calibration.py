@@ -83,7 +83,8 @@ def _few(seen: _Seen) -> Iterator[str]:
 
 def _alike(seen: _Seen, pixels: PixelsSpec) -> Iterator[str]:
     if seen.count - len(seen.digests):
-        yield f"calibrated with {len(seen.digests)} different pictures: {seen.count - len(seen.digests)} of {seen.count} are there again"
+        different = "one picture alone" if len(seen.digests) == 1 else f"{len(seen.digests)} different pictures"
+        yield f"calibrated with {different}: {seen.count - len(seen.digests)} of {seen.count} are there again"
     if seen.grey:
         share = "all" if seen.grey == seen.count else f"{seen.grey}"
         yield f"calibrated with grey pictures, {share} of {seen.count}, a model that takes {pixels.color}"

@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 from ... import graph
 from ...errors import PreprocError, first_line
 from ...verify.runtimes import onnxruntime
-from .asked import Quantization
+from .asked import HELD, Quantization
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 Feeds = Callable[[], Iterator[Mapping[str, NDArray[Any]]]]
 """Reads the calibration's pictures again, as the model's inputs."""
-HELD = 8
-"""Of how many pictures a histogram's values are in memory at once."""
 PADDED = "preproc/"
 """What the names of our own nodes begin with, in front of the network: what they compute is none of its layers."""
 

@@ -1,14 +1,18 @@
-"""The local engine: worker processes, each given a chunk at a time. A worker that dies costs its chunk, which another one gets."""
+"""The local engine: worker processes, each given a chunk at a time. A worker that dies costs its chunk, which another one gets; one that
+cannot even begin ends the work."""
 
 import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+from ...errors import PreprocError
 from .. import children, threads
 from .walk import Answers, Task
 from .work import Chunk, Work
@@ -19,13 +23,13 @@ PROGRAM = "from preproc.host.engines.worker import main; main()"
 
 def here(chunks: Iterable[Chunk], work: Work) -> Answers:
     """In this process."""
-    do = work.begin(work.options)
+    do = work.begun or work.begin(work.options)
     for chunk in chunks:
         yield do(chunk), chunk
 
 
 class Processes(contextlib.AbstractContextManager["Processes"]):
-    """So many worker processes."""
+    """So many worker processes. answers() raises PreprocError where one cannot begin: it says why, or dies of it `tries` times on end."""
 
     tries = 2
     deadly = "got one that a worker process died of, twice"
@@ -60,24 +64,35 @@ class Processes(contextlib.AbstractContextManager["Processes"]):
             if (answer := worker.answer()) is not None:
                 yield answer
             elif worker.ended:
-                lost = worker.task
+                lost, begun = worker.task, worker.ready
+                if worker.starts == self.tries:
+                    raise PreprocError(
+                        f"expected worker processes that begin, got one that {worker.end()}, {self.tries} times on end; where memory is "
+                        "short, ask for fewer --workers",
+                        name="worker-failed",
+                    )
                 worker.restart(self.selector)
-                if lost is not None:  # else it died idle
+                if lost is not None and not begun:  # it did not die of that
+                    worker.give(lost)
+                elif lost is not None:  # else it died idle
                     yield lost, None
 
 
 class _Worker:
-    """A process that runs preproc.host.engines.worker. task: what it is busy with, or None. Not multiprocessing: that would run the
-    caller's main module again, and could not tell which chunk a dead worker had."""
+    """A process that runs preproc.host.engines.worker. task: what it is busy with, or None.  ready: whether it has begun.  starts: since
+    the last one that had. Not multiprocessing: that would run the caller's main module again, and could not tell which chunk a dead one
+    had."""
 
     def __init__(self, work: Work) -> None:
-        self.work, self.read, self.ended = work, b"", False
-        self.task: Task | None = None
+        self.work, self.starts = work, 0
 
     def start(self, selector: selectors.BaseSelector) -> None:
-        path = os.pathsep.join(filter(None, sys.path))
+        self.read, self.ended, self.ready = b"", False, False
+        self.task: Task | None = None
+        self.starts += 1
+        path = os.pathsep.join(each or str(Path.cwd()) for each in sys.path)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-P", "-c", PROGRAM],  # -P: no module of the folder that one is in, if this process has none
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": path} | dict.fromkeys(threads.VARIABLES, "1"),  # the processes are what runs side by side
@@ -98,11 +113,17 @@ class _Worker:
             self.process.stdin.flush()
 
     def answer(self) -> tuple[Task, Any] | None:
-        """Reads what is there; the answer to its task if that is whole."""
+        """Reads what is there; the answer to its task if that is whole. Raises PreprocError where it could not begin, and says why."""
         assert self.process.stdout is not None
         data = os.read(self.process.stdout.fileno(), 1 << 20)
         self.ended = not data
         self.read += data
+        if not self.ready and b"\n" in self.read:
+            line, _, self.read = self.read.partition(b"\n")
+            self.ready, self.starts = True, 0
+            if (failure := json.loads(line)) is not None:
+                told, name = failure
+                raise PreprocError(told, name=name)
         if not self.read.endswith(b"\n") or self.task is None:
             return None
         answer, task = json.loads(self.read), self.task
@@ -113,8 +134,16 @@ class _Worker:
         assert self.process.stdout is not None
         selector.unregister(self.process.stdout)
         self.stop()
-        self.read, self.task = b"", None
         self.start(selector)
+
+    def end(self) -> str:
+        """How it ended, whose output has."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
+        code = self.process.returncode
+        if code is not None and code < 0:
+            return f"was ended by {signal.Signals(-code).name} before it had"
+        return f"ended with code {code} before it had"
 
     def stop(self) -> None:
         children.end(self.process)

@@ -16,11 +16,13 @@ Options = Mapping[str, Any]
 @dataclass(frozen=True)
 class Work:
     """begin: called with `options` once in every process; it returns what makes an answer, plain data, of a chunk.  merge: makes one answer
-    of several.  Both are functions of a module, which another process finds by their names."""
+    of several.  Both are functions of a module, which another process finds by their names.  begun: what `begin` would return, where this
+    process has it already."""
 
     begin: Callable[[Options], Callable[[Chunk], Any]]
     merge: Callable[[Sequence[Any]], Any]
     options: Options
+    begun: Callable[[Chunk], Any] | None = None
 
     def to_json(self) -> str:
         return json.dumps({"begin": _name(self.begin), "merge": _name(self.merge), "options": dict(self.options)}, sort_keys=True)
@@ -42,7 +44,7 @@ def _named(name: str) -> Callable[..., Any]:
 
 
 @functools.lru_cache(maxsize=1)
-def _begun(work: str) -> Callable[[Chunk], Any]:
+def begin(work: str) -> Callable[[Chunk], Any]:
     """Once in a process for all of its chunks."""
     told = Work.from_json(work)
     return told.begin(told.options)
@@ -50,7 +52,7 @@ def _begun(work: str) -> Callable[[Chunk], Any]:
 
 def do(work: str, chunk: Chunk) -> Any:
     """The answer for one chunk. work: as to_json() has it."""
-    return _begun(work)(chunk)
+    return begin(work)(chunk)
 
 
 def merge(work: str, answers: Sequence[Any]) -> Any:

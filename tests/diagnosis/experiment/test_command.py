@@ -18,9 +18,6 @@ def test_a_page_and_the_numbers(recipe, pictures, tmp_path):
     assert TITLE in out.read_text()
     assert not (tmp_path / f"r.html{ENDING}").exists()
     assert done.stderr.splitlines()[-1] == f"preproc: {out}: written"
-    text = run("compare", recipe, pictures, check=0).stdout
-    assert "0-1, BGR" in text
-    assert " ".join(told["answer"].split()[:9]) in text
 
 
 def test_a_page_is_written_over_no_other_file(recipe, pictures, tmp_path):
@@ -41,4 +38,7 @@ def test_ctrl_c_keeps_what_was_found(recipe, pictures, tmp_path):
     assert done.stderr.splitlines()[-1] == (
         f"preproc: error: interrupted; what was found is in {out}{ENDING}, and the same command goes on from there"
     )
-    assert "10 pictures are known from before, 0 are left" in run("compare", recipe, pictures, "-o", out, check=0).stderr
+    again = run("compare", recipe, pictures, "-o", out, check=0)
+    assert "10 pictures are known from before, 0 are left" in again.stderr
+    assert "0-1, BGR" in again.stdout
+    assert "These 10 pictures do not show that it matters: with 'recipe'" in again.stdout

@@ -9,6 +9,7 @@ from PIL import Image
 from preproc.diagnosis.experiment import ENDING, compare, page
 from preproc.diagnosis.experiment.running import begun
 from preproc.errors import PreprocError
+from preproc.host.engines import local
 from tests.diagnosis.experiment.conftest import save
 
 
@@ -86,10 +87,11 @@ def test_another_process_finds_the_same(compared, recipe, pictures):
     assert numbers(compare(recipe, pictures, workers=1)) == numbers(compared)
 
 
-def test_what_fails_as_a_process_begins_is_told(recipe, pictures):
+def test_a_process_that_reads_another_model_is_told(recipe):
     options = {"model": str(recipe), "variants": None, "resized": False, "kinds": ["logits"], "fingerprint": "of another file"}
-    (row,) = begun(options)([[str(pictures / "red" / "0.png"), 0]])
-    assert row[1:] == ["expected the same model and variants in every process, got other ones", "recipe-changed"]
+    with pytest.raises(PreprocError, match="expected the same model and variants in every process, got other ones") as caught:
+        begun(options)
+    assert caught.value.name == "recipe-changed"
 
 
 class StoppedError(Exception):
@@ -199,28 +201,60 @@ def test_pictures_of_another_size_are_resized_and_told(recipe, tmp_path):
     assert row(found, "recipe").cost.sent == 8 * 10 * 3
 
 
-def test_a_column_of_networks_that_were_trained_with_each(network, recipe, pictures, monkeypatch):
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Two red ones and a blue one."""
+    place = tmp_path_factory.mktemp("few")
+    for color, number in (("red", 0), ("red", 1), ("blue", 2)):
+        save(place / color, color, number)
+    return place
+
+
+def test_pictures_on_which_nothing_is_read_show_nothing(recipe, few, tmp_path):
+    shutil.copytree(few / "red", tmp_path / "blue")
+    shutil.copytree(few / "blue", tmp_path / "green")
+    answer = compare(recipe, tmp_path).answer
+    assert answer.startswith("These 3 pictures show nothing: with 'recipe' the model reads 0 of 3 right")
+    assert answer.endswith("the commonest class, 2 of them; look whether the classes are the model's, or give more pictures.")
+
+
+def test_random_weights_show_nothing(recipe_of, few):
+    random = 'source = "torchvision"\nweights = "random"\nseed = 0\narguments = {num_classes = 3}'
+    file = recipe_of("Brightest", random=('source = "import"', random), name=("brightest_of_tests:Brightest", "squeezenet1_1"))
+    file.write_text(file.read_text().replace("[8, 10]", "[32, 32]"))
+    compared = compare(file, few)
+    assert compared.answer.startswith("This shows nothing, for the model's weights are random, made with no preprocessing: with 'recipe'")
+
+
+def test_workers_that_cannot_begin_end_it(recipe, few, monkeypatch):
+    monkeypatch.setattr(local, "PROGRAM", "import os; os._exit(9)")
+    with pytest.raises(PreprocError, match="got one that ended with code 9 before it had, 2 times on end") as caught:
+        compare(recipe, few, workers=1)
+    assert caught.value.name == "worker-failed"
+
+
+def test_a_column_of_networks_that_were_trained_with_each(network, recipe, few, monkeypatch):
     monkeypatch.chdir(network)
-    found = compare(recipe, pictures, train="brightest_of_tests:reading_red")
-    assert row(found, "recipe").trained.right == 4  # it answers red, whatever comes
-    assert row(found, "recipe").accuracy.right == 9
+    found = compare(recipe, few, train="brightest_of_tests:reading_red")
+    assert row(found, "recipe").trained.right == 2  # it answers red, whatever comes
+    assert row(found, "recipe").accuracy.right == 3
     assert row(found, "JPEG of quality 75").trained is None
     assert row(found, "recipe, rescaled twice").trained is None  # nobody trains with a mistake
     assert "trained and served with it" in page(found)
 
 
-def test_trained_networks_are_not_trained_again(network, recipe, pictures, monkeypatch, tmp_path):
+def test_trained_networks_are_not_trained_again(network, recipe, few, monkeypatch, tmp_path):
     monkeypatch.chdir(network)
     report = tmp_path / "r.html"
     with pytest.MonkeyPatch.context() as patch:
-        stop_after(12, patch)
+        stop_after(5, patch)
         with pytest.raises(StoppedError):
-            compare(recipe, pictures, report=report, train="brightest_of_tests:counting")
+            compare(recipe, few, report=report, train="brightest_of_tests:counting")
     import brightest_of_tests
 
     (calls,) = brightest_of_tests.counting.__defaults__
     assert len(calls) == 2
-    found = compare(recipe, pictures, report=report, train="brightest_of_tests:counting")
+    found = compare(recipe, few, report=report, train="brightest_of_tests:counting")
     assert len(calls) == sum(each.trained is not None for each in found.rows)
 
 
@@ -232,8 +266,8 @@ def test_trained_networks_are_not_trained_again(network, recipe, pictures, monke
         ("absent", "expected absent in brightest_of_tests, got nothing there"),
     ],
 )
-def test_functions_of_the_users_that_fail(network, recipe, pictures, monkeypatch, function, told):
+def test_functions_of_the_users_that_fail(network, recipe, few, monkeypatch, function, told):
     monkeypatch.chdir(network)
     with pytest.raises(PreprocError, match=told) as caught:
-        compare(recipe, pictures, train=f"brightest_of_tests:{function}")
+        compare(recipe, few, train=f"brightest_of_tests:{function}")
     assert caught.value.name == "function-failed"

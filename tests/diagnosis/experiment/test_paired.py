@@ -41,11 +41,22 @@ def test_tangos_limits_are_where_the_score_is_that_of_95_percent(lost, gained, c
         assert (gained - lost - count * limit) / error == pytest.approx(sign * Z, abs=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("lost", "gained", "count", "limits"),
+    [
+        (7, 1, 21, (-0.517, -0.026)),  # Fagerland, Lydersen and Laake, Statistics in Medicine 33 (2014), table II
+        (8, 16, 86, (-0.020, 0.207)),  # Agresti and Min, Statistics in Medicine 24 (2005)
+    ],
+)
+def test_tangos_interval_is_that_of_published_examples(lost, gained, count, limits):
+    assert paired(lost, gained, count) == pytest.approx(limits, abs=5e-4)
+
+
 @pytest.mark.parametrize("chances", [(0.05, 0.05), (0.3, 0.1), (0.6, 0.02), (0.02, 0.0)])
 def test_the_interval_holds_the_difference_as_often_as_it_says(chances):
-    """All outcomes of 25 pictures, with their probabilities: no simulation."""
+    """All outcomes of 16 pictures, with their probabilities: no simulation."""
     lose, gain = chances
-    count, covered = 25, 0.0
+    count, covered = 16, 0.0
     for lost in range(count + 1):
         for gained in range(count + 1 - lost):
             rest = count - lost - gained

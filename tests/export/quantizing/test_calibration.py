@@ -58,7 +58,9 @@ def test_equal_grey_and_empty_ones_are_told(tmp_path):
     ]
     for file in folder.iterdir():
         Image.new("RGB", (6, 8), (10, 20, 30)).save(file)
-    assert "calibrated with pictures in which a channel has one value everywhere" in of(folder).notes
+    notes = of(folder).notes
+    assert "calibrated with one picture alone: 61 of 62 are there again" in notes
+    assert "calibrated with pictures in which a channel has one value everywhere" in notes
 
 
 def test_what_is_no_raw_picture_is_refused(tmp_path):

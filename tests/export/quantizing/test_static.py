@@ -4,12 +4,14 @@ import logging
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import helper, numpy_helper
 
 from preproc import graph
 from preproc.errors import PreprocError
 from preproc.export.quantizing import Quantization, quantized, without_batch_norms
+from preproc.graph.builder import Moved
 from preproc.verify.runtimes import evaluate
 from tests.onnx_files import hand_made
 
@@ -39,6 +41,18 @@ def test_every_picture_is_seen_once_and_nothing_is_heard(tmp_path, capfd, method
     assert len(np.unique((eight * 1e6).round())) == 4
 
 
+def test_entropy_cuts_no_range_off_below_the_first_pictures_and_says_so(tmp_path):
+    """Of eight pictures it takes what min-max does: its histogram has no finer bins than its candidates."""
+    scales = {}
+    for method in ("minmax", "entropy"):
+        asked = Quantization(tmp_path, method=method)
+        made = quantized(graph.load(hand_made(tmp_path)), feeds(8), 8, asked)
+        scales[method] = {name: v.const_value.numpy() for name, v in made.graph.initializers.items() if name.endswith("_scale")}
+        assert any("below the largest value of the first 8 pictures" in note for note in asked.notes) == (method == "entropy")
+    for name, scale in scales["minmax"].items():
+        np.testing.assert_allclose(scales["entropy"][name], scale, rtol=1e-6)
+
+
 def test_what_is_on_its_grid_stays_there(tmp_path):
     file = hand_made(tmp_path)
     model = onnx.load(file)
@@ -47,7 +61,7 @@ def test_what_is_on_its_grid_stays_there(tmp_path):
     weight = next(tensor for tensor in model.graph.initializer if tensor.name == "w")
     weight.CopyFrom(numpy_helper.from_array((steps * scales[:, None, None, None]).astype(np.float32), "w"))
     onnx.save(model, file)
-    held = graph.Held(["first"], 114, {"w": (scales, 0)})
+    held = graph.Held(Moved("first", ir.DataType.FLOAT), ["first"], 114, {"w": (scales, 0)}, [], {}, np.full(3, 114.0), None)
     made = quantized(graph.load(file), feeds(3), 3, Quantization(tmp_path), held)
     values = {name: value.const_value.numpy() for name, value in made.graph.initializers.items()}
     (weights,) = [node for node in made.graph if node.outputs[0] is next(n for n in made.graph if n.op_type == "Conv").inputs[1]]
