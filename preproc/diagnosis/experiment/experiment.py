@@ -50,8 +50,8 @@ def compare(
     further ones, beside the usual ones.  train: a function, or "package.module:function", that trains a network with each variant that is
     steps: called with a torch module that makes (N, C, H, W) float32 of pixels, it returns the network as a module.  report: where the
     page is written: what is found is kept beside it until it is there, so that a run that was killed goes on.  workers, engine and
-    scheduler: as compute_stats() has them.  Raises PreprocError: for no classes, for pictures that cannot be read, for classes that the model does not
-    have, for outputs that are none of classes, and with the function's own words where it raises.
+    scheduler: as compute_stats() has them.  Raises PreprocError: for no classes, for pictures that cannot be read, for classes that the
+    model does not have, for outputs that are none of classes, and with the function's own words where it raises.
     """
     check_engine(engine, workers)
     if engine == "dask":
