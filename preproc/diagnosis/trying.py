@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ..errors import PreprocError
 from ..steps import Affine, ChannelAffine, Step, compose
+from .exactness import KERNELS_DIFFER, Precision
 from .geometry import Source
-from .judging import KERNELS_DIFFER, Precision
 from .mistake import Array, Mistake, Picture, valued
 from .mistakes import Mistakes
 from .sums import Sums
