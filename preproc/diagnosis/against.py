@@ -8,8 +8,8 @@ from typing import Any
 from ..host import Progress, silent
 from ..sources import Recipe
 from ..steps import Step, as_steps
+from .exactness import KERNELS_DIFFER
 from .geometry import Source, absent
-from .judging import KERNELS_DIFFER
 from .pairs import read_pairs
 from .trying import CONSTANTS, OWN, Fit, Sample, Search, Tried
 
