@@ -33,19 +33,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class Fit:
-    """How far a cause is off the tensors, in grey levels. residual: root mean square.  most: the largest.  explained: what that may be at
-    most where the cause is the right one.  library: which one computed it, where the oracle comes only near."""
+    """How far a cause is off the tensors, in grey levels. residual: root mean square.  most: the largest.  explained: what any may be where
+    the cause is the right one, at most.  exact: whether each is no larger than its own number's rounding explains.  library: which one
+    computed it, where the oracle comes only near."""
 
     name: str
     words: str
     residual: float
     most: float
     explained: float
+    exact: bool
     library: str = ""
 
     @property
     def reproduces(self) -> bool:
-        return self.is_near and self.most <= self.explained
+        return self.is_near and self.exact
 
     @property
     def is_near(self) -> bool:
@@ -120,15 +122,16 @@ class Search:
 
     def fit(self, mistake: Mistake, samples: Sequence[Sample]) -> Fit | None:
         """None where it makes another size."""
-        squares, most, explained, count = 0.0, 0.0, 0.0, 0
+        squares, most, explained, exact, count = 0.0, 0.0, 0.0, True, 0
         for sample in samples:
             levels = self._levels(mistake, sample)
             if levels is None:
                 return None
             off, scale = self._off(mistake, levels, sample)
             squares, count, most = squares + float((off**2).sum()), count + off.size, max(most, float(np.abs(off).max()))
-            explained = max(explained, self.precision.step / scale if scale else 0.0)
-        return Fit(mistake.name, mistake.words, float(np.sqrt(squares / count)), most, explained + KERNELS_DIFFER, mistake.library)
+            may = self.precision.rounded_by(sample.tensor) / np.where(scale > 0, scale, np.inf) + KERNELS_DIFFER
+            explained, exact = max(explained, float(may.max())), exact and bool((np.abs(off) <= may).all())
+        return Fit(mistake.name, mistake.words, float(np.sqrt(squares / count)), most, explained, exact, mistake.library)
 
     def closest(self, mistake: Mistake, samples: Sequence[Sample]) -> Fit | None:
         """fit(), and where that is near, and not all explained, of what the mistake's own library computes if that is."""
@@ -153,8 +156,8 @@ class Search:
             self.composed[id(values)] = None if callable(values) else compose(values, self.made.channels)
         return self.composed[id(values)]
 
-    def _off(self, mistake: Mistake, levels: Array, sample: Sample) -> tuple[Array, float]:
-        """By how many grey levels each number is off, and how many of the tensor's units one level is, at least."""
+    def _off(self, mistake: Mistake, levels: Array, sample: Sample) -> tuple[Array, Array]:
+        """By how many grey levels each number is off, and how many of the tensor's units one level is, about, (C, 1, 1)."""
         values = self.made.later if mistake.values is None else mistake.values
         x = levels if mistake.order is None else levels[list(mistake.order)]
         ready = valued(values, x[None])[0]
@@ -164,8 +167,8 @@ class Search:
         else:
             scale = np.full((len(ready), 1, 1), float(ready.std() / max(x.std(), 1e-9)))
         if not (scale > 0).all():  # one value for all grey levels
-            return np.where(np.abs(off) <= self.precision.step, 0.0, np.inf), 0.0
-        return off / scale, float(scale.min())
+            return np.where(np.abs(off) <= self.precision.rounded_by(sample.tensor), 0.0, np.inf), np.zeros_like(scale)
+        return off / scale, scale
 
 
 def _constants(step: ChannelAffine) -> str:
