@@ -164,8 +164,8 @@ def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit, *, beaten: b
     if beaten and any(each.name == OWN_CONSTANTS for each in kept):
         others = [each for each in kept if each.name != OWN_CONSTANTS]
         return (NARROWED if len(others) <= MOST else NOT_IDENTIFIED), (
-            f"{OWN_CONSTANTS}, as below, {fitted.distance.value:.2g} from what the norms hold, {_IF}; or, if it was trained with pictures that "
-            f"were changed at random, {names_of(others)}, {best.value:.2g} from it"
+            f"{OWN_CONSTANTS}, as below, {fitted.distance.value:.2g} from what the norms hold, {_IF}; or, if it was trained with pictures "
+            f"that were changed at random, {names_of(others)}, {best.value:.2g} from it"
         )
     if len(kept) == 1:
         further = min((each.measured["divergence"] for each in ranked if not each.kept), default=np.inf)
