@@ -42,18 +42,18 @@ def network(*middle, channels=3, seed=0):
     return nn.Sequential(first, *middle, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
 
 
-def with_statistics(net, way, seen):
-    """The network in eval mode, its BatchNorms as after one look at these pictures, prepared in that way."""
+def with_statistics(net, steps, seen):
+    """The network in eval mode, its BatchNorms as after one look at these pictures, prepared by these steps."""
     for part in net.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.momentum = None
     with torch.no_grad():
-        net.train()(torch.from_numpy(reference.apply(WAYS[way].steps, seen)).float())
+        net.train()(torch.from_numpy(reference.apply(steps, seen)).float())
     return net.eval()
 
 
 def trained(way, seed=0):
-    return with_statistics(network(nn.BatchNorm2d(8), nn.ReLU(), seed=seed), way, pictures(200, seed=100 + seed))
+    return with_statistics(network(nn.BatchNorm2d(8), nn.ReLU(), seed=seed), WAYS[way].steps, pictures(200, seed=100 + seed))
 
 
 def as_onnx(net, path, *, fused=False):

@@ -10,8 +10,9 @@ from preproc.diagnosis.models.batch_norms import CANNOT_BE_TOLD, IDENTIFIED, NAR
 from preproc.diagnosis.models.fitting import divergence
 from preproc.diagnosis.models.modules import ModuleNetwork
 from preproc.diagnosis.models.responses import affine_norms, measure
+from preproc.steps import Normalize
 from tests.commands import run
-from tests.diagnosis.models.networks import as_onnx, network, pictures, save, trained, with_statistics
+from tests.diagnosis.models.networks import WAYS, as_onnx, network, pictures, save, trained, with_statistics
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,14 @@ def test_other_statistics_than_any_candidates_identify_nothing(folder):
     assert diagnose_model(net, images=folder).verdict == NOT_IDENTIFIED
 
 
+def test_what_is_near_a_preset_is_not_that_preset(folder):
+    """(x - 0.5) / 0.45, asked with pictures of its kind: inception's 0.5 is within LIMIT of it."""
+    steps = (*WAYS["0-1, RGB"].steps, Normalize(mean=(0.5,) * 3, std=(0.45,) * 3, unit="0-1"))
+    found = diagnose_model(with_statistics(network(nn.BatchNorm2d(8), nn.ReLU()), steps, pictures(200, seed=100)), images=folder)
+    assert found.verdict != IDENTIFIED
+    assert "a mean and std of its own" in [each.name for each in found.candidates if each.kept]
+
+
 def test_a_file_says_what_the_module_says(tmp_path):
     folder = save(tmp_path / "few", pictures(24, seed=1)[:8])
     net = trained("inception or siglip, RGB")
@@ -98,7 +107,7 @@ def test_a_file_says_what_the_module_says(tmp_path):
 def test_where_nothing_tells_that_is_the_answer(folder, middle, told):
     net = network(*middle).eval()
     if isinstance(middle[0], nn.ReLU):
-        net = with_statistics(net, "imagenet, RGB", pictures(20, seed=3))
+        net = with_statistics(net, WAYS["imagenet, RGB"].steps, pictures(20, seed=3))
     found = diagnose_model(net, images=folder)
     assert found.verdict == CANNOT_BE_TOLD
     assert found.to_json()["fits"] == []
