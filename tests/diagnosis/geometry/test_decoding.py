@@ -9,7 +9,7 @@ from preproc.diagnosis.geometry import TURNS, Source
 PICTURE = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(("tag", "words"), enumerate(TURNS, 1))
+@pytest.mark.parametrize(("tag", "words"), list(enumerate(TURNS, 1)))
 def test_a_tag_turns_as_pillow_turns(tag, words, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = tag
