@@ -163,9 +163,10 @@ def main() -> None:
         "# `preproc diagnose --pairs`: how often it is right",
         "",
         f"Written by `python -m tests.survey_diagnose_pairs`: random preprocessing in the libraries themselves ({len(KERNELS)} kernels, "
-        "squash, shorter side and crop, square and crop, crop and squash, letterbox; {len(CONSTANTS)} sets of constants, both colour orders) of six",
-        "photographs of 90 to 160 pixels, or four small ones of 44 to 70. Right: on three other pictures the answer makes the same tensors, within "
-        "0.05 grey levels (float16 and bfloat16: 1, noise and JPEG: 4).",
+        "squash, shorter side and crop, square and crop, crop and squash, letterbox; "
+        f"{len(CONSTANTS)} sets of constants, both colour orders) of six",
+        "photographs of 90 to 160 pixels, or four small ones of 44 to 70. Right: on three other pictures the answer makes the same "
+        "tensors, within 0.05 grey levels (float16 and bfloat16: 1, noise and JPEG: 4).",
         "",
         "| pairs | draws | " + " | ".join(OUTCOMES) + " |",
         "|---|--:|" + "--:|" * len(OUTCOMES),

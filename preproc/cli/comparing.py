@@ -8,7 +8,7 @@ import typer
 
 from ..errors import PreprocError
 from .options import Json, Threads
-from .speaking import INTERRUPTED, refuse, say, tell
+from .speaking import INTERRUPTED, say, tell
 
 
 def compare(
@@ -32,15 +32,12 @@ def compare(
 ) -> None:
     """What other preprocessing costs a model in accuracy, on pictures whose classes are known: does it matter?"""
     del threads  # its callback has set them
-    from ..diagnosis.experiment import ENDING, TITLE, page
+    from ..diagnosis.experiment import ENDING
     from ..diagnosis.experiment import compare as compared_with
-    from ..host import targets
     from .tables import print_compared
 
     if scheduler is not None and engine != "dask":
         raise PreprocError(f"--scheduler: expected with --engine dask only, got --engine {engine}", name="option-without-effect")
-    if out is not None:
-        targets.check_file(out, endings=(".html", ".htm"), what="a report", ours=TITLE.encode())
     try:
         found = compared_with(
             model,
@@ -62,9 +59,4 @@ def compare(
     else:
         print_compared(found)
     if out is not None:
-        try:
-            targets.write_text(out, page(found))
-        except PreprocError as error:
-            refuse(str(error), error.name)
-            raise typer.Exit(1) from error
         say(f"{out}: written")

@@ -203,7 +203,7 @@ def print_compared(compared: "Compared") -> None:
         table.add_row(row.name, f"{own.share:.1%}", *apart, *sure, f"{row.cost.total_ms:.3g}", f"{row.cost.sent:,.0f}", *again)
     out = terminal.stdout()
     console = Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
+    console.print(compared.answer)
     console.print(table)
     for note in compared.notes:
         console.print(f"  {note}")
-    console.print(compared.answer)

@@ -45,9 +45,14 @@ class Precision:
         _, exponent = np.frexp(tensor)
         return np.asarray(np.ldexp(1.0, exponent - self.bits - 1) + work)
 
+    @property
+    def step(self) -> float:
+        """The most of it."""
+        return float(self.rounded_by(np.array([self.largest]))[0])
+
     def levels(self, affine: Affine) -> float:
-        """The most of it, in grey levels."""
-        return float(self.rounded_by(np.array([self.largest]))[0] / np.abs(affine.scale).min())
+        """step, in grey levels."""
+        return self.step / float(np.abs(affine.scale).min())
 
 
 def _holds(tensor: Array, bits: int) -> bool:

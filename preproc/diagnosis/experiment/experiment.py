@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import numpy as np
 
 from ... import __version__
 from ...errors import PreprocError
-from ...host import Progress, Stage, silent, versions
+from ...host import Progress, Stage, silent, targets, versions
 from ...host.decoding import ImageFile, is_array
 from ...host.engines import Lost, Work, check_engine, check_installed, perform
 from .. import find
 from .data import Data, classes_of, read_data
+from .page import TITLE, page
 from .plan import Plan, fixed_size, located, read_plan
 from .result import Compared, Picture, answer_of, rows_of
 from .running import Item, Running, begun, merge
@@ -47,13 +49,15 @@ def compare(
     pictures per class, or a .csv list of path,label; classes are the model's labels, or numbers of its outputs.  variants: a TOML file of
     further ones, beside the usual ones.  train: a function, or "package.module:function", that trains a network with each variant that is
     steps: called with a torch module that makes (N, C, H, W) float32 of pixels, it returns the network as a module.  report: where the
-    page is to go: what is found is kept beside it until all is done, so that a run that was killed goes on.  workers, engine, scheduler: as
-    compute_stats() has them.  Raises PreprocError: for no classes, for pictures that cannot be read, for classes that the model does not
-    have, for outputs that are none of classes, and with the function's own words where it raises.
+    page is written: what is found is kept beside it until it is there, so that a run that was killed goes on.  workers, engine and
+    scheduler: as compute_stats() has them.  Raises PreprocError: for no classes, for pictures that cannot be read, for classes that the
+    model does not have, for outputs that are none of classes, and with the function's own words where it raises.
     """
     check_engine(engine, workers)
     if engine == "dask":
         check_installed()
+    if report is not None:
+        targets.check_file(Path(report), endings=(".html", ".htm"), what="a report", ours=TITLE.encode())
     training = find(train) if isinstance(train, str) else train
     found = read_data(data)
     sizes, where = set(_sizes(found)), located(Path(model))
@@ -80,12 +84,17 @@ def compare(
         progress("measuring the time that each variant takes")
         spent = costs(running, [Path(path) for path, _ in items])
     pictures = [Picture(path, label, tuple(outcomes.of[path])) for path, label in items]
-    rows = rows_of(plan.variants, pictures, spent, again, kinds[plan.variants[0].network])
+    rows = rows_of(plan.variants, pictures, spent, again, [kinds[each.network] for each in plan.variants])
     notes = (*plan.notes, *_notes(plan, resized, sizes))
     answer = answer_of(rows, [label for _, label in items], trained=plan.trained and running.opened[0].trained)
-    state.remove()
     first = plan.variants[0]
-    return Compared(plan.name, str(data), first.pixels, classes, kinds[first.network], rows, tuple(pictures), answer, notes, _versions())
+    compared = Compared(
+        plan.name, str(data), first.pixels, classes, kinds[first.network], rows, tuple(pictures), answer, notes, _versions()
+    )
+    if report is not None:
+        targets.write_text(Path(report), page(compared))
+    state.remove()
+    return compared
 
 
 def _versions() -> dict[str, str]:
@@ -184,10 +193,11 @@ def _trained(
 ) -> dict[str, list[Outcome]]:
     """By the variant's name, what the network says that was trained with it."""
     pictures = hashlib.sha256(json.dumps([[*item, *_stamp(item[0])] for item in items]).encode()).hexdigest()
+    source = _source(function)
     known: Mapping[str, Any] = {
         line["trained"]: line["of"]
         for line in state.found
-        if "trained" in line and (line["function"], line["pictures"]) == (name, pictures)
+        if "trained" in line and source is not None and (line["function"], line.get("source"), line["pictures"]) == (name, source, pictures)
     }
     found, chosen = {}, trainable(plan)
     stage = Stage("training", len(chosen), progress)
@@ -198,9 +208,18 @@ def _trained(
         progress(f"training with {variant.name!r}, {number + 1} of {len(chosen)}")
         found[variant.name] = trained(function, name, variant, [(Path(path), label) for path, label in items])
         of = [each.to_json() for each in found[variant.name]]
-        state.add({"trained": variant.name, "function": name, "pictures": pictures, "of": of})
+        state.add({"trained": variant.name, "function": name, "source": source, "pictures": pictures, "of": of})
         stage.at(number + 1)
     return found
+
+
+def _source(function: Callable[..., Any]) -> str | None:
+    """A digest of the file that a function stands in: whoever edits it gets no answers of its earlier self. None where there is none."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+        return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except (TypeError, OSError):
+        return None
 
 
 def _notes(plan: Plan, resized: bool, sizes: set[tuple[int, int]]) -> Iterator[str]:

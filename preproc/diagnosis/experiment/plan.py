@@ -200,7 +200,8 @@ def _read(file: Path) -> list[Mapping[str, Any]]:
         raise RecipeError(f"{file}: expected [[variants]] tables and nothing else, got {', '.join(data) or 'nothing'}", name="unknown-key")
     for number, entry in enumerate(entries, start=1):
         if not isinstance(entry.get("name"), str) or not entry["name"].strip():
-            raise RecipeError(f"{file}: [[variants]] number {number}: expected name to be a string, got {entry.get('name')!r}")
+            got = f"got {entry['name']!r}" if "name" in entry else f"got {', '.join(sorted(entry)) or 'an empty table'}"
+            raise RecipeError(f"{file}: [[variants]] number {number}: expected name, a string, {got}")
     return entries
 
 
@@ -215,7 +216,7 @@ def _with_one(plan: Plan, entry: Mapping[str, Any], file: Path, recipe: Path | N
             raise RecipeError(f"{where}: expected bundle, or a recipe's keys, got both", name="conflicting-options")
         other = _of_file(file.parent / str(entry["bundle"]))
         made = dataclasses.replace(other.variants[0], network=len(plan.networks))
-        plan = dataclasses.replace(plan, networks=(*plan.networks, *other.networks), files=(*plan.files, *other.files))
+        plan = dataclasses.replace(plan, networks=(*plan.networks, other.networks[0]), files=(*plan.files, *other.files))
     elif changes and recipe is None:
         raise RecipeError(
             f"{where}: expected a recipe as the model, whose keys it changes, got a file that takes pixels; give its recipe",

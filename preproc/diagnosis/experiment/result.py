@@ -135,9 +135,13 @@ class Compared:
 
 
 def rows_of(
-    variants: Sequence[Variant], pictures: Sequence[Picture], costs: Sequence[Cost], trained: dict[str, list[Outcome]], kind: str
+    variants: Sequence[Variant],
+    pictures: Sequence[Picture],
+    costs: Sequence[Cost],
+    trained: dict[str, list[Outcome]],
+    kinds: Sequence[str],
 ) -> tuple[Row, ...]:
-    """trained: by the variant's name, of each picture."""
+    """trained: by the variant's name, of each picture.  kinds: of each variant's scores."""
     labels = [each.label for each in pictures]
     answers = [[each.outcomes[number].answer for each in pictures] for number in range(len(variants))]
     accuracies = _accuracies(answers, labels)
@@ -145,7 +149,7 @@ def rows_of(
     rows = []
     for number, (variant, accuracy, cost) in enumerate(zip(variants, accuracies, costs, strict=True)):
         confidences, right = _sure(pictures, number)
-        told = kind != UNCALIBRATED
+        told = kinds[number] != UNCALIBRATED
         rows.append(
             Row(
                 variant.name,
@@ -218,7 +222,7 @@ def answer_of(rows: Sequence[Row], labels: Sequence[int], *, trained: bool) -> s
         most = max(-row.accuracy.difference_interval[0] for row in others)
         return (
             f"These {count:,} pictures do not show that it matters: {own}, and none of {len(others)} other variants differs from that by "
-            f"more than chance explains; their intervals leave room for a loss of up to {100 * most:.1f} points."
+            f"more than chance explains; their intervals, of 95 % each, leave room for a loss of up to {100 * most:.1f} points."
         )
     told = [f"It matters: {own}"]
     if worse:

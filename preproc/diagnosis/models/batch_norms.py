@@ -61,9 +61,11 @@ def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progre
         for (variant, each), keep in zip(known, kept, strict=True)
     )
     fitted, color = _fitted(subject, known, responses, pictures)
-    if not any(keep and compose(subject.values(variant), subject.channels) for (variant, _), keep in zip(known, kept, strict=True)):
+    affine = any(keep and compose(subject.values(variant), subject.channels) for (variant, _), keep in zip(known, kept, strict=True))
+    beaten = _is_beaten(subject, known[0][0], best, fitted, color)
+    if not affine or beaten:
         ranked = (*ranked[: sum(kept)], *_own_constants(subject, fitted, color, best), *ranked[sum(kept) :])
-    verdict, said = _verdict(best, ranked, fitted)
+    verdict, said = _verdict(best, ranked, fitted, beaten=beaten)
     notes += [f"the recipe's own is {'ruled out' if not each.kept else 'among them'}" for each in ranked if each.name == OWN]
     norms = ", ".join(subject.network.norms[number].name for number in which)
     return ModelDiagnosis(
@@ -118,6 +120,22 @@ def _fitted(
     return fit(responses[order], found[order][0]), found[order][2]
 
 
+def _is_beaten(subject: Subject, variant: Variant, best: Distance, fitted: Fit, color: str) -> bool:
+    """Whether a mean and std without candidates would rule out the nearest candidate, were it one of them, or have intervals that its own
+    are not in: what is near a preset is not that preset."""
+    if best.value > APART * max(fitted.distance.value, fitted.distance.noise, FLOOR):
+        return True
+    affine = compose(subject.values(variant), subject.channels)
+    same = getattr(variant.steps[0], "to", "") == color
+    if affine is None or not same or fitted.mean_interval is None or fitted.std_interval is None:
+        return False
+    scale = affine.matrix.sum(axis=1)
+    mean, std = -affine.offset / scale, 1 / scale
+    return any(
+        bool(((values < low) | (values > high)).any()) for values, (low, high) in ((mean, fitted.mean_interval), (std, fitted.std_interval))
+    )
+
+
 def _own_constants(subject: Subject, fitted: Fit, color: str, best: Distance) -> Iterator[Ranked]:
     """The mean and std that were found without candidates, where they are as near as the best one: of pictures that are like each other,
     each one's own are near those of all, and then nothing tells whose they were."""
@@ -131,7 +149,7 @@ def _own_constants(subject: Subject, fitted: Fit, color: str, best: Distance) ->
     yield Ranked(OWN_CONSTANTS, "a data set's own, perhaps: those below", (*front, constants), measured, kept=True)
 
 
-def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit) -> tuple[str, str]:
+def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit, *, beaten: bool) -> tuple[str, str]:
     kept = [each for each in ranked if each.kept]
     if best.value > max(best.noise, LIMIT):
         if (fitted.std > 0).all() and fitted.distance.value <= max(fitted.distance.noise, LIMIT):
@@ -142,6 +160,12 @@ def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit) -> tuple[str
         return NOT_IDENTIFIED, (
             f"no candidate comes near, {best.value:.3g} for {ranked[0].name}, nor does any mean and std: "
             "these pictures are not like those that it was trained with, or it was trained with something that is no mean and std"
+        )
+    if beaten and any(each.name == OWN_CONSTANTS for each in kept):
+        others = [each for each in kept if each.name != OWN_CONSTANTS]
+        return (NARROWED if len(others) <= MOST else NOT_IDENTIFIED), (
+            f"{OWN_CONSTANTS}, as below, {fitted.distance.value:.2g} from what the norms hold, {_IF}; or, if it was trained with pictures "
+            f"that were changed at random, {names_of(others)}, {best.value:.2g} from it"
         )
     if len(kept) == 1:
         further = min((each.measured["divergence"] for each in ranked if not each.kept), default=np.inf)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from preproc.diagnosis.experiment import compare
 from preproc.diagnosis.experiment.plan import located, read_plan
 from preproc.errors import PreprocError
 from preproc.steps import CenterCrop, Resize
@@ -73,7 +74,7 @@ name = "brightest_of_tests:Sure"
     [
         ("[[variants]\n", "expected variants in TOML, got something else"),
         ("[[variant]]\nname = 'a'\n", r"expected \[\[variants\]\] tables and nothing else, got variant"),
-        ("[[variants]]\njpeg = 3\n", "number 1: expected name to be a string, got None"),
+        ("[[variants]]\njpeg = 3\n", "number 1: expected name, a string, got jpeg"),
         ("[[variants]]\nname = 'a'\njpeg = 0\n", "variant 'a': expected jpeg to be a quality from 1 to 100, got 0"),
         ("[[variants]]\nname = 'a'\nstep = []\n", "variant 'a': step: expected one of .*, got an unknown key; did you mean 'steps'"),
         ("[[variants]]\nname = 'recipe'\njpeg = 3\n", "expected a name that no other variant has, got 'recipe'"),
@@ -93,6 +94,9 @@ def test_the_variants_on_the_page_are_some(tmp_path):
     one, eight = plan.variants[-2:]
     assert (one.name, one.steps[-1].mean, one.network) == ("one mean for all", (0.7, 0.7, 0.7), 0)
     assert (eight.name, eight.steps, plan.networks[eight.network].name) == ("eight bits", None, "model.onnx")
+    (tmp_path / "some.csv").write_text("".join(f"{ROOT}/models/digits.images/{digit}.png,{digit}\n" for digit in (3, 7)))
+    rows = {row.name: row for row in compare(ROOT / "models" / "digits.toml", tmp_path / "some.csv", variants=file).rows}
+    assert (rows["eight bits"].accuracy.right, rows["eight bits"].changed) == (2, 0)
 
 
 def test_a_folder_of_pictures_may_be_called_like_a_recipe(tmp_path, monkeypatch):

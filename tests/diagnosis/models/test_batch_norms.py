@@ -29,6 +29,7 @@ def imagenet(folder):
 def test_the_way_that_was_is_among_those_that_are_left(folder, imagenet, way):
     found = imagenet if way == "imagenet, RGB" else diagnose_model(trained(way), images=folder)
     assert found.verdict in (IDENTIFIED, NARROWED)
+    assert "if these pictures are like those that it was trained with, in the order of their colours, too" in found.reason
     assert found.fits[0].name == way
     assert found.second.measured["divergence"] > 4 * found.fits[0].measured["divergence"]
 
