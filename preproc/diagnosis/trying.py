@@ -12,6 +12,7 @@ from .exactness import KERNELS_DIFFER, Precision
 from .geometry import Source
 from .mistake import Array, Mistake, Picture, valued
 from .mistakes import Mistakes
+from .moved import TURNED
 from .sums import Sums
 
 FEW = 4
@@ -88,6 +89,8 @@ class Search:
         """Each mistake that makes tensors of these sizes. libraries: what other libraries make of the pictures, which take long to load, in
         place of what is computed here."""
         moving = [mistake for mistake in self.made.all if mistake.levels is not None]
+        if all(sample.source.turned == 1 for sample in samples):  # nothing was turned then
+            moving = [mistake for mistake in moving if mistake.name != TURNED]
         for moved in self.made.of_libraries(jpeg=any(sample.source.is_jpeg for sample in samples)) if libraries else (OWN, *moving):
             found = [self._levels(moved, sample) for sample in samples]
             levels = [one for one in found if one is not None]
