@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from ..bundle import MANIFEST, front_of
 from ..bundle import contract as contracts
 from ..bundle.inspection import SUFFIXES, describe
-from ..errors import PreprocError
+from ..errors import PreprocError, RecipeError
 from ..host import recipe_file, targets
 from ..oracle import reference
-from ..sources import Front, load_recipe
+from ..sources import Front, load_front, load_recipe
 from ..steps import COLORS, FromPixels, Geometry, Step
 from ..verify import inputs
 
@@ -100,11 +100,21 @@ def front_at(path: Path, name: str | None) -> Front:
             )
         fronts = {view["input"]["name"]: front_of(view) for view in contracts.views_of(contract)}
     else:
-        recipe = load_recipe(recipe_file(path))
-        fronts = {view.takes: Front(view.pixels, view.steps, view.backbone.color, view.steps_from) for view in recipe.views()}
+        fronts = _fronts_of(recipe_file(path))
     if name not in (None, *fronts):
         raise PreprocError(f"{path}: expected --input to be one of {', '.join(fronts)}, got {name!r}", name="unknown-choice")
     return fronts[name or next(iter(fronts))]
+
+
+def _fronts_of(file: Path) -> dict[str, Front]:
+    """Of a recipe; of one that names no network, such as `preproc diagnose` writes, what it says of the pixels all the same."""
+    try:
+        views = load_recipe(file).views()
+    except RecipeError as error:
+        if error.name != "missing-key":
+            raise
+        return {"pixels": load_front(file)}
+    return {view.takes: Front(view.pixels, view.steps, view.backbone.color, view.steps_from) for view in views}
 
 
 def _title(step: Step, front: Front) -> str:

@@ -88,13 +88,15 @@ class Diagnosis:
         return self.fits[0] if self.fits else None
 
     def save(self, path: str | Path) -> None:
-        """Writes the recipe, over no file. Raises PreprocError, also where there is no recipe."""
+        """Writes the recipe, over no file, and what lines() says above it as comments. Raises PreprocError, also where there is no
+        recipe."""
         path = Path(path)
         if self.recipe is None:
             raise PreprocError(f"{path}: {self.refusal}", name="steps-cannot-say")
         check_free(path)
         with targets.writing(path):
-            path.write_text(self.recipe.replace(THIS, path.name, 1), encoding="utf-8")
+            told = "".join(f"# {line}\n" for line in self.lines())
+            path.write_text(told + self.recipe.replace(THIS, path.name, 1), encoding="utf-8")
 
     @property
     def refusal(self) -> str:
@@ -132,12 +134,13 @@ class Diagnosis:
         nearest = "nearest" if self.verdict == "not identified" else "geometry"
         told += [f"  {nearest:10} {each.words}{_residual(each)}" for each in self.fits[:MOST]]
         told += [f"  and {len(self.fits) - MOST} more"] if len(self.fits) > MOST else []
-        if self.constants is not None and self.fits:
+        if self.constants is not None and self.fits and self.verdict != "not identified":
             told += [f"  constants  {line}" for line in self.constants.lines(self.fits[0].solved)]
         if self.fits and not self.exact:
             told.append(
                 f"  left over {_residual(self.fits[0])[1:]}, which the tensors' "
                 f"precision ({self.precision}, {self.explained:.2g}) does not explain: nothing that was tried makes exactly these tensors"
+                + ("; are they those of these pictures?" if self.verdict == "not identified" else "")
             )
         if self.second is not None:
             told.append(f"  next       {self.second.words}{_residual(self.second)}")

@@ -12,7 +12,6 @@ from .exactness import KERNELS_DIFFER, Precision
 from .geometry import Source
 from .mistake import Array, Mistake, Picture, valued
 from .mistakes import Mistakes
-from .moved import TURNED
 from .sums import Sums
 
 FEW = 4
@@ -89,12 +88,14 @@ class Search:
         """Each mistake that makes tensors of these sizes. libraries: what other libraries make of the pictures, which take long to load, in
         place of what is computed here."""
         moving = [mistake for mistake in self.made.all if mistake.levels is not None]
-        if all(sample.source.turned == 1 for sample in samples):  # nothing was turned then
-            moving = [mistake for mistake in moving if mistake.name != TURNED]
+        right = [self._levels(OWN, sample) for sample in samples]
         for moved in self.made.of_libraries(jpeg=any(sample.source.is_jpeg for sample in samples)) if libraries else (OWN, *moving):
-            found = [self._levels(moved, sample) for sample in samples]
+            found = right if moved is OWN else [self._levels(moved, sample) for sample in samples]
             levels = [one for one in found if one is not None]
-            if len(levels) == len(samples):
+            same = moved is not OWN and all(
+                one is not None and own is not None and np.array_equal(one, own) for one, own in zip(found, right, strict=True)
+            )
+            if len(levels) == len(samples) and not same:  # what changes nothing on these pictures is no mistake there
                 sums = Sums.all(Sums.of(one, sample.tensor) for one, sample in zip(levels, samples, strict=True))
                 self.sums.append((moved, sums))
                 for mistake in self.others if moved is OWN else (moved,):

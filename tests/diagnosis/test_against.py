@@ -11,6 +11,7 @@ from preproc.diagnosis.against import find_mistake
 from preproc.diagnosis.geometry import Source
 from preproc.diagnosis.mistakes import Mistakes
 from preproc.diagnosis.sums import Sums
+from preproc.diagnosis.trying import Search
 from preproc.errors import PreprocError
 from preproc.oracle import reference
 from preproc.steps import Normalize, Rescale, Resize, compose
@@ -70,6 +71,17 @@ def test_a_resize_by_opencv_makes_no_mistake_of_a_right_recipe(monkeypatch):
     found = find_mistake(steps, made)
     assert (found.verdict, [fit.name for fit in found.mistakes]) == ("narrowed", ["recipe"])
     assert 0 < found.recipe.residual < 0.5 < found.recipe.most < 1.01
+
+
+def test_what_changes_nothing_on_these_pictures_is_no_mistake_there():
+    """Pictures without a tag are not turned by it."""
+    steps = (RGB, Resize(size=(12, 12)), Rescale())
+    pairs = [(Source(each), reference.apply(steps, each[None])[0] * 255 / 256) for each in pictures()]
+    search = Search(steps, samples(pairs))
+    tried = {one.mistake.name for one in search.one(samples(pairs))}
+    assert "turned by EXIF" in {mistake.name for mistake in search.made.all}
+    assert "turned by EXIF" not in tried
+    assert "channels swapped" in tried
 
 
 def test_each_channel_of_the_levels_is_read_once():

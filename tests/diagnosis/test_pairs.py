@@ -135,7 +135,10 @@ def test_the_command_writes_a_recipe_once(tmp_path):
     done = run("diagnose", "--pairs", written(folder), "-o", recipe, check=0)
     assert done.stdout.startswith("identified, from 3 pictures")
     assert 'color = "BGR"' in recipe.read_text()
+    assert recipe.read_text().startswith("".join(f"# {line}\n" for line in done.stdout.splitlines()))
     before = recipe.read_bytes()
+    again = run("diagnose", "--pairs", folder, "--against", recipe, check=0)  # which names no network yet
+    assert again.stdout.startswith("identified: no mistake")
     assert "a file that is there and stays as it is" in run("diagnose", "--pairs", folder, "-o", recipe, check=1).stderr
     assert recipe.read_bytes() == before
 
