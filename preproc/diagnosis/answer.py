@@ -59,7 +59,8 @@ class Diagnosis:
     """verdict: "identified", "narrowed" or "not identified".  fits: the candidates that explain the tensors, the best first; of "not
     identified" the nearest, or none.  second: the best of those that do not explain them, None where all do.  explained: how large a
     residual the tensors' own precision explains, in grey levels; exact: whether the best one's is no larger.  constants: the affine part in
-    words.  steps: a recipe's, whole, which reproduce the tensors; None where no recipe says that.  recipe: its TOML.  ambiguous: what the
+    words.  steps: a recipe's, whole, which reproduce the tensors, of pictures that
+    are turned already where a note says so; None where no recipe says that.  recipe: its TOML.  ambiguous: what the
     pairs do not tell.  notes: what was noticed on the way.  tried: how many geometries.  precision: of the tensors' numbers.  reason: of
     "not identified", where there is one."""
 

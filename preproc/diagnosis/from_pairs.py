@@ -60,6 +60,8 @@ def answered(pairs: Pairs, *, progress: Progress = silent) -> Diagnosis:
     near = exact or (best.own if own else best.rms) <= NEAR
     verdict = "not identified" if not near else "identified" if exact and len(kept) == 1 and not asked.narrows else "narrowed"
     steps, recipe = _recipe(kept, constants, len(benches)) if near and constants is not None else (None, None)
+    if recipe is not None and best.geometry.turn == "upright":
+        notes = (*notes, "the recipe begins behind PIL.ImageOps.exif_transpose, which nothing in it does: call that first")
     return Diagnosis(
         verdict=verdict,
         fits=tuple(_candidate(each, own=own) for each in (kept if near else kept[:1])),
@@ -130,11 +132,12 @@ def _candidate(one: Judged, *, own: bool) -> Candidate:
 
 
 def _recipe(kept: Sequence[Judged], constants: Constants, pictures: int) -> tuple[tuple[Step, ...] | None, str | None]:
-    """Of the first that a recipe can say."""
+    """Of the first that a recipe can say, of pictures that are turned already, if they were by their tags."""
+    best = kept[0].geometry
     for one in kept:
         for geometry in one.alike:
             moving = steps_of(geometry)
-            if moving is not None and geometry.turn == "as stored":
+            if moving is not None and geometry.turn == best.turn and best.turn in ("as stored", "upright"):
                 steps = (*moving, *constants.steps)
                 text = text_of(steps, color=constants.color, pictures=pictures, words=constants.name)
                 return (FromPixels(layout="NHWC", color="RGB", to=constants.color), *steps), text

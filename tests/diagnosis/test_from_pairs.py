@@ -208,7 +208,8 @@ def test_whether_exif_tags_are_followed_is_told(tmp_path, upright):
     found = answered(Pairs(tuple(pairs), "NCHW", "float32"))
     assert found.best.geometry.turn == ("upright" if upright else "as stored")
     assert found.verdict == "identified"
-    assert (found.recipe is None) == upright
+    assert found.recipe is not None
+    assert any("exif_transpose" in each for each in found.notes) == upright
     assert not any("EXIF" in each for each in found.ambiguous)
 
 
