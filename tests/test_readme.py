@@ -38,7 +38,7 @@ PAGES = (
     "preproc/stats/README.md",
     "tests/bench/README.md",
 )
-GOES_ON = {"preproc/README.md"}
+GOES_ON = {"preproc/README.md", "preproc/diagnosis/README.md"}
 """Pages whose Python blocks are one program; elsewhere each stands for itself."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"\d[\d.]*(e[+-]?\d+)?%?")

@@ -173,14 +173,14 @@ def test_a_zip_of_others_and_a_cut_one_are_refused(tmp_path, exported):
 
 
 def test_show_takes_every_file_with_a_contract(exported, tmp_path):
-    from preproc.cli.drawing import _front
+    from preproc.cli.drawing import front_at
     from preproc.sources import load_recipe
 
     steps = load_recipe(ROOT / "models" / "digits.toml").steps
     for name in ("", "model.onnx", "model.pt", "manifest.json"):
-        shown = _front(exported.folder / name, None)
+        shown = front_at(exported.folder / name, None)
         assert [step.name for step in shown.steps] == [step.name for step in steps]
-    assert _front(ROOT / "models" / "digits.toml", None).steps == steps
+    assert front_at(ROOT / "models" / "digits.toml", None).steps == steps
     torch.save(STATE, tmp_path / "w.pt")
     shutil.copy(ROOT / "models" / "digits.safetensors", tmp_path)
     for name in ("w.pt", "digits.safetensors"):
