@@ -55,7 +55,7 @@ def test_the_pages_are_one_text(site, tmp_path):
     assert run(site, "explain", "unit-mismatch", cwd=tmp_path).startswith(examples.refusals()["unit-mismatch"])
     assert examples.page("bundle") == (ROOT / "export" / "README.md").read_text(encoding="utf-8")
     assert examples.page("layers").startswith("# The layers")
-    known = r"one of recipe, bundle, layers, stats, refusals, a verdict, .*, got 'recpie'; did you mean 'recipe'"
+    known = r"one of recipe, bundle, layers, stats, diagnose, refusals, a verdict, .*, got 'recpie'; did you mean 'recipe'"
     with pytest.raises(PreprocError, match=known):
         examples.page("recpie")
 
