@@ -201,7 +201,8 @@ def _put_inputs(nodes: Any, protos: Any) -> None:
         if proto.name != (node.name or ""):
             proto.name = str(node.name)
         for attribute in proto.attribute:
-            if attribute.name == "group" and attribute.i != node.attributes["group"].as_int():  # of a first convolution, see folding
+            typed = attribute.name == "group" and not attribute.ref_attr_name
+            if typed and node.attributes["group"].type == ir.AttributeType.INT:  # of a first convolution, see folding
                 attribute.i = node.attributes["group"].as_int()
             if attribute.HasField("g"):
                 _put_subgraph(node.attributes[attribute.name].as_graph(), attribute.g)

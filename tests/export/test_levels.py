@@ -81,7 +81,7 @@ def test_one_that_makes_no_numbers_is_not(made, tmp_path):
     model = graph.load(made[0].folder / "model.onnx")
     change(model, "w_scale", lambda scale: scale * np.where(np.arange(scale.size) == 2, np.nan, 1))
     graph.save(model, tmp_path / "model.onnx")
-    levels = on_all_levels(tmp_path / "model.onnx", made[2], made[1], Eight())
+    levels = on_all_levels(tmp_path / "model.onnx", made[2], made[1], Form())
     assert "makes numbers that are not finite of all levels of channel 0" in levels.wrong
     json.dumps(dataclasses.asdict(levels), allow_nan=False)
 

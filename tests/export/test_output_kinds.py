@@ -135,19 +135,6 @@ def test_a_mask_that_the_manifest_does_not_list_excuses_nothing(tmp_path):
     assert all(mask.shape for sample in open_bundle(bundle.folder).golden() for mask in sample.unresolved.values())
 
 
-def test_sequences_are_refused_by_name_before_the_work(tmp_path):
-    file = hand_made(tmp_path, opset=13)
-    model = onnx.load(file)
-    model.graph.node.append(node("SequenceConstruct", ["c", "r"], ["both"]))
-    model.graph.output.append(helper.make_tensor_sequence_value_info("both", TensorProto.FLOAT, None))
-    onnx.save(model, file)
-    told = []
-    with pytest.raises(PreprocError, match=r"got both: seq\(tensor\(float\)\); cut the model before it") as caught:
-        put(file, tmp_path / "out", progress=told.append)
-    assert caught.value.name == "output-unfit"
-    assert not any("reference" in line for line in told)
-
-
 def test_texts_may_be_made_on_the_cpu(tmp_path):
     file = file_with(tmp_path, "words")
     model = onnx.load(file)

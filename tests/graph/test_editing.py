@@ -78,7 +78,7 @@ def test_a_backbone_that_handles_its_channels_keeps_their_number(color):
     nodes, constants = [node("Mul", "x k", "m"), conv(source="m", **PAD1)], {"k": np.ones((1, 3, 1, 1)), "w": W}
     made, x = model(nodes, constants), pixels(color)
     want = evaluate(made, "x", reference.apply(imagenet(color), x))
-    assert not graph.attach(made, imagenet(color), spec(color)).folded
+    assert graph.attach(made, imagenet(color), spec(color)).selected == {"GRAY": (0, 0, 0), "RGBA": (0, 1, 2)}[color]
     np.testing.assert_allclose(evaluate(made, "pixels", x), want, rtol=1e-10, atol=1e-10)
 
 
@@ -109,12 +109,12 @@ def test_a_product_of_whole_numbers_computes_what_it_did():
 
 
 def test_a_fold_that_fails_half_way_changes_nothing():
-    """Two readers, of which the second cannot be folded for its groups."""
-    nodes = [conv(output="p", **PAD1), conv(weight="w3", output="q", group=3, **PAD1), node("Concat", "p q", "y", axis=1)]
-    made = model(nodes, {"w": W, "w3": W[:3, :1]})
+    """Two readers, of which the second cannot be folded for its weights, which callers may override."""
+    nodes = [conv(output="p", **PAD1), conv(weight="w3", output="q", **PAD1), node("Concat", "p q", "y", axis=1)]
+    made = model(nodes, {"w": W, "w3": W[:3]}, inputs=[helper.make_tensor_value_info("w3", DOUBLE, W[:3].shape)])
     steps, x = imagenet("BGR"), pixels("BGR")
     want = evaluate(made, "x", reference.apply(steps, x))
-    assert "mixes or reorders" in str(graph.attach(made, steps, spec("BGR")).reason)
+    assert "can be overridden" in str(graph.attach(made, steps, spec("BGR")).reason)
     np.testing.assert_allclose(evaluate(made, "pixels", x), want, rtol=1e-10, atol=1e-10)
 
 

@@ -177,9 +177,9 @@ def test_maxima_of_values_whose_order_the_steps_turn_around_are_refused_and_thei
 def test_borders_of_different_constants_fold_where_a_pixel_maps_to_zero():
     assert difference(0, [EXTRAPOLATED], [1] * 4) <= 1e-9
     assert difference(0, [EXTRAPOLATED, AVERAGE], [0] * 4) <= 1e-9
-    assert "different constants, 0, 7, and no pixel maps to 0" in difference(0, [EXTRAPOLATED], [1] * 4, "GRAY")
+    assert difference(0, [EXTRAPOLATED], [1] * 4, "GRAY") <= 1e-9  # three equal channels in front, from which each mean is subtracted
     assert difference(0, [MAXIMA], [1] * 4, "GRAY") <= 1e-9  # the border comes later
-    assert "no pixel maps to the padding value" in difference(0, [OF_A_BORDER], [0] * 4, "GRAY")
+    assert difference(0, [OF_A_BORDER], [0] * 4, "GRAY") <= 1e-9
     assert difference(0, [OF_A_BORDER], [0] * 4) <= 1e-9
 
 
@@ -199,13 +199,14 @@ def of_two_regions(one, other):
     return model([*nodes, node("Concat", "ai bj", "c", axis=1), conv(source="c")], constants)
 
 
-@pytest.mark.parametrize(("other", "folds"), [([0, 0, 0.5, 0.5], True), ([0.5, 0.5, 1, 1], False)], ids=["the same", "another"])
-def test_pixels_of_different_regions_are_not_taken_for_one(other, folds):
+@pytest.mark.parametrize(("other", "same"), [([0, 0, 0.5, 0.5], True), ([0.5, 0.5, 1, 1], False)], ids=["the same", "another"])
+def test_pixels_of_different_regions_are_not_taken_for_one(other, same):
     """Red and blue change places, which is right in the weights only where both stand in the same pixel."""
     steps, x = [FromPixels(layout="NHWC", color="BGR"), Rescale()], pixels("BGR", size=SIZE)
     (want,) = answers(of_two_regions([0, 0, 0.5, 0.5], other), "x", reference.apply(steps, x))
     made = of_two_regions([0, 0, 0.5, 0.5], other)
-    assert graph.attach(made, steps, spec("BGR"), fold="auto").folded == folds
+    done = graph.attach(made, steps, spec("BGR"))
+    assert (done.folded, done.selected) == (True, () if same else (2, 1, 0))
     (got,) = answers(made, "pixels", x)
     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 

@@ -102,7 +102,7 @@ def test_a_loop_of_links_a_broken_archive_and_nothing_at_all(tmp_path):
 
 def test_chunks_keep_a_compressed_tar_together():
     places = [Place(f"{number}.png") for number in range(70)] + [Place(f"{number}.png", archive="a.tar.gz") for number in range(40)]
-    assert [len(chunk) for chunk in chunks(places)] == [40, 32, 32, 6]
+    assert [len(chunk) for chunk in chunks(places, 32)] == [40, 32, 32, 6]
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
