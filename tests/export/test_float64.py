@@ -42,6 +42,7 @@ def test_the_report_says_what_each_output_was_compared_with(tmp_path, capsys):
             "reason": "",
             "rounding": truth.rounding,
             "precision": "float32",
+            "drawn": 0.0,
         }
     )
     assert 0 < truth.rounding < 3e-6
