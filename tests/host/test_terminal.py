@@ -76,5 +76,5 @@ def test_the_streams_are_put_back(capsys):
 def test_every_command_is_quiet():
     from preproc.cli.app import app
 
-    assert len(app.registered_commands) == 13
+    assert len(app.registered_commands) == 15
     assert all(hasattr(command.callback, "__wrapped__") for command in app.registered_commands)
