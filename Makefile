@@ -38,7 +38,7 @@ setup: $(SETUP)  ## make .venv with everything (PYTHON=python3 in front of other
 export: $(SETUP)  ## build RECIPES (default models/digits.toml) into export/ (the first time with .venv: 3 minutes, 7 GB)
 	$(PY) -m preproc export $(RECIPES)
 
-test: $(SETUP)  ## the proof: layers, fold, export, verification (20 minutes on 2 cores; JOBS=4 for more)
+test: $(SETUP)  ## the proof: layers, fold, export, verification (15 minutes on 2 cores; JOBS=4 for more)
 	$(PY) -m pytest -n $(JOBS) --dist loadfile
 
 test-pillow: $(SETUP) $(PILLOWS:%=$(PILLOW)/%/.ready)  ## what depends on Pillow, with older ones, which resize in another order
