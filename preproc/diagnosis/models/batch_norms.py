@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...errors import PreprocError
 from ...host import Progress, paced
 from ...steps import FromPixels, Normalize, compose
 from .. import OWN, Variant
@@ -13,12 +12,10 @@ from .answer import CANNOT_BE_TOLD, IDENTIFIED, NARROWED, NOT_IDENTIFIED, ModelD
 from .fitting import Distance, Fit, distance, fit, nearest
 from .networks import Array, Network
 from .responses import Responses, affine_norms, measure
-from .subject import Subject, factors
+from .subject import Subject, check_enough, factors
 
 BY = "BatchNorm statistics"
 OWN_CONSTANTS = "a mean and std of its own"
-FEWEST = 5
-"""Pictures whose own spread says anything."""
 LIMIT = 0.02
 """The divergence up to which a candidate may be the network's, where the noise is smaller: training crops, mirrors and jitters pictures,
 which moves its features by a tenth of their deviation."""
@@ -35,12 +32,8 @@ _INSTEAD = (
 
 
 def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progress) -> ModelDiagnosis:
-    """pictures: (1, C, H, W) in grey levels, as Subject.read() has them. Raises PreprocError for fewer than FEWEST."""
-    if len(pictures) < FEWEST:
-        raise PreprocError(
-            f"expected at least {FEWEST} pictures, for what a few have in common is not what all have, got {len(pictures)}",
-            name="few-pictures",
-        )
+    """pictures: (1, C, H, W) in grey levels, as Subject.read() has them. Raises PreprocError for fewer than FEWEST pictures."""
+    check_enough(len(pictures))
     progress("looking for BatchNorms behind the first layers")
     which = affine_norms(subject.network, pictures[0]) if subject.network.norms else []
     reason = _why_not(subject.network, which)

@@ -16,7 +16,7 @@ from .. import Variant
 from ..experiment import PROBABILITIES, chosen, classes_of, kind_of, paired, read_data
 from .answer import IDENTIFIED, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
 from .networks import Array, Network
-from .subject import Subject
+from .subject import Subject, check_enough
 
 BY = "labels"
 BATCH = 32
@@ -45,6 +45,7 @@ class Likelihoods:
 def by_labels(subject: Subject, place: Path, progress: Progress) -> ModelDiagnosis:
     """place: pictures with their classes, as read_data() takes them. Raises PreprocError where these are none of the network's."""
     data = read_data(place)
+    check_enough(len(data.pictures))
     progress(f"reading {len(data.pictures)} pictures of {len(data.classes)} classes")
     pictures = [subject.read_one(Path(file)) for file, _ in data.pictures]
     batches = list(_batches(pictures))

@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 
     from ...sources.backbones import Backbone
 
+FEWEST = 5
+"""Pictures whose own spread says anything."""
 _WEIGHTS = (".pt", ".pth", ".pt2", ".ckpt", ".bin", ".safetensors", ".tar")
+
+
+def check_enough(pictures: int) -> None:
+    """Raises PreprocError for fewer than FEWEST."""
+    if pictures < FEWEST:
+        raise PreprocError(
+            f"expected at least {FEWEST} pictures, for what a few have in common is not what all have, got {pictures}",
+            name="few-pictures",
+        )
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,10 @@ def test_few_pictures_are_refused_and_some_decide_nothing(tmp_path):
     net = trained("imagenet, RGB")
     with pytest.raises(PreprocError, match=r"expected at least 5 pictures.*got 3"):
         diagnose_model(net, images=save(tmp_path / "three", pictures(3, seed=1)))
+    save(tmp_path / "classes" / "a", pictures(2, seed=1))
+    save(tmp_path / "classes" / "b", pictures(1, seed=2))
+    with pytest.raises(PreprocError, match=r"expected at least 5 pictures.*got 3"):
+        diagnose_model(net, labels=tmp_path / "classes")
     found = diagnose_model(net, images=save(tmp_path / "five", pictures(5, seed=1)))
     assert found.verdict != IDENTIFIED or found.fits[0].name == "imagenet, RGB"
 
