@@ -14,7 +14,6 @@ from .mistake import Array, Mistake, Picture
 Moves = tuple[Geometry, ...]
 ALIASED = "resize without antialiasing"
 MOVED = "picture moved by one pixel"
-TURNED = "turned by EXIF"
 _ALIASED: dict[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None, "torch": None}
 """What a resize by other libraries is."""
 FILLS = (0, 114, 127, 128, 255)
@@ -36,7 +35,7 @@ def moved_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mis
         "the picture moved by one pixel to the right and down",
         levels=lambda it: np.roll(_made(moves, it.planes), (1, 1), (2, 3)),
     )
-    yield Mistake(TURNED, "the picture was rotated by EXIF", levels=lambda it: _made(moves, _upright(it)))
+    yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: _made(moves, _upright(it)))
     for words in list(TURNS)[1:]:
         yield Mistake(words, f"the picture was {words}", levels=_turned(moves, words))
     if set(first.to) == set("RGB"):

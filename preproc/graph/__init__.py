@@ -10,9 +10,9 @@ from .batch_norms import batch_norms, tap
 from .constants import constant
 from .editing import Attached, attach, hand_over, opened, uncorrected_border
 from .files import check, fingerprint, load, of_sizes, output_types, strip
-from .handling import beginning, ending, handling
+from .handling import beginning, ending, ending_at, handling
 from .held import Held, less_128
-from .levels import all_taps, ending_at, half_steps, layers_of
+from .levels import all_taps, half_steps, layers_of
 from .listing import Listing, exchanged, listed
 from .messages import beside, freed, inlined
 from .nodes import needed_opset

@@ -45,13 +45,21 @@ def handling(model: ir.Model, name: str) -> tuple[bytes, list[str]]:
 
 def ending(model: ir.Model, names: Sequence[str]) -> bytes:
     """An ONNX file that answers the values of these names in place of its outputs. The model stays as it is."""
-    made = {str(value.name): value for node in model.graph for value in node.outputs}
     old = list(model.graph.outputs)
-    model.graph.outputs[:] = [made[name] for name in names]
+    model.graph.outputs[:] = _made(model, names)
     try:
         return to_bytes(model)
     finally:
         model.graph.outputs[:] = old
+
+
+def ending_at(model: ir.Model, names: Sequence[str]) -> ir.Model:
+    """The model, in place, with the values of these names as its outputs, and nothing behind them."""
+    old = list(model.graph.outputs)
+    model.graph.outputs[:] = _made(model, names)
+    for value in old:
+        drop(value)
+    return model
 
 
 def beginning(model: ir.Model, name: str, values: Sequence[NDArray[Any]]) -> ir.Model:
@@ -66,6 +74,11 @@ def beginning(model: ir.Model, name: str, values: Sequence[NDArray[Any]]) -> ir.
     drop(old)
     model.graph.inputs[:] = [new]
     return model
+
+
+def _made(model: ir.Model, names: Sequence[str]) -> list[ir.Value]:
+    made = {str(value.name): value for node in model.graph for value in node.outputs}
+    return [made[name] for name in names]
 
 
 def _is_constant(value: ir.Value) -> bool:

@@ -1,23 +1,12 @@
 """The first layers of a network that is brought to 8 bits, by themselves: what they make, and what the rounding of their weights may do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from .held import Held
-from .unread import drop
-
-
-def ending_at(model: ir.Model, names: Sequence[str]) -> ir.Model:
-    """The model, in place, with the values of these names as its outputs, and nothing behind them."""
-    made = {str(value.name): value for node in model.graph for value in node.outputs}
-    old = list(model.graph.outputs)
-    model.graph.outputs[:] = [made[name] for name in names]
-    for value in old:
-        drop(value)
-    return model
 
 
 def layers_of(attached: ir.Model, made: ir.Model, held: Held) -> dict[str, str]:

@@ -66,13 +66,13 @@ def explanation(
         if min(off.values()) > 1:
             return None
     left = [mistake for mistake in made.all if off[mistake.name] <= 1]
-    beyond = max(MARGIN * max(off[mistake.name] for mistake in left), 1.0)
+    further = max(off[mistake.name] for mistake in left)
+    beyond = max(MARGIN * further, 1.0)
     right = max(_apart(case.expected, case, got, parts, tolerances) for case, got in answered)
-    if min(right, *(further for further in off.values() if further > 1)) < beyond:
+    if min(right, *(apart for apart in off.values() if apart > 1)) < beyond:
         return None
     others = {mistake: off[mistake.name] for mistake in made.all if mistake not in left and np.isfinite(off[mistake.name])}
     words = " or ".join(dict.fromkeys(mistake.words for mistake in left))
-    further = max(off[mistake.name] for mistake in left)
     told = f"the original answers the same to a wrong input: {words} (off by {further:.1g} tolerances"
     if others:
         second = min(others, key=lambda mistake: others[mistake])

@@ -119,13 +119,12 @@ def _is_beaten(subject: Subject, variant: Variant, best: Distance, fitted: Fit, 
     if best.value > APART * max(fitted.distance.value, fitted.distance.noise, FLOOR):
         return True
     affine = compose(subject.values(variant), subject.channels)
-    same = getattr(variant.steps[0], "to", "") == color
-    if affine is None or not same or fitted.mean_interval is None or fitted.std_interval is None:
+    own = None if affine is None or getattr(variant.steps[0], "to", "") != color else affine.mean_and_std()
+    if own is None or fitted.mean_interval is None or fitted.std_interval is None:
         return False
-    scale = affine.matrix.sum(axis=1)
-    mean, std = -affine.offset / scale, 1 / scale
     return any(
-        bool(((values < low) | (values > high)).any()) for values, (low, high) in ((mean, fitted.mean_interval), (std, fitted.std_interval))
+        bool(((values < low) | (values > high)).any())
+        for values, (low, high) in zip(own, (fitted.mean_interval, fitted.std_interval), strict=True)
     )
 
 
