@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "preproc"
 ORDER = tuple(
     "host host.decoding host.engines steps oracle oracle.files stats.sums stats.places stats.counting stats stats.output "  # noqa: SIM905
-    "sources.published sources sources.backbones diagnosis.geometry diagnosis layers folding folding.modules graph "
+    "sources.published sources sources.backbones diagnosis.geometry diagnosis.solving diagnosis.pairs diagnosis.mistakes diagnosis.search "
+    "diagnosis layers folding folding.modules graph "
     "verify.runtimes verify bundle bundle.inspection export.formats export.quantizing export export.serving "
     "diagnosis.experiment diagnosis.models cli".split()
 )

@@ -1,0 +1,52 @@
+"""A known mistake: what is done in place of a recipe's steps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...oracle import reference
+from ...steps import Geometry, Step
+from ..geometry import Source
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """planes: (N, C, H, W) float64, grey levels in the channels that the network takes.  source: the file or the pixels that they are of,
+    as stored; None where only the planes are at hand."""
+
+    planes: Array
+    source: Source | None = None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """name: as reports have it.  words: what was done, and in place of what, for people.
+
+    levels: the steps of geometry, or what makes the grey levels (N, C, h, w) of a picture.  order: the channel that each channel is taken
+    from, behind that.  values: the steps behind the geometry, or what makes model-ready numbers of the levels.  None: as the recipe has it.
+    library: which one computes the levels; "" for the oracle, or where it is the mistake itself."""
+
+    name: str
+    words: str
+    levels: tuple[Geometry, ...] | Callable[[Picture], Array] | None = None
+    order: tuple[int, ...] | None = None
+    values: tuple[Step, ...] | Callable[[Array], Array] | None = None
+    library: str = ""
+
+    def beside(self, other: "Mistake") -> "Mistake | None":
+        """Both at once, of which neither touches what the other does; else None."""
+        fields = ("levels", "order", "values")
+        if any(getattr(self, field) is not None and getattr(other, field) is not None for field in fields):
+            return None
+        taken: dict[str, Any] = {field: getattr(self, field) or getattr(other, field) for field in fields}
+        return replace(self, name=f"{self.name}, and {other.name}", words=f"{self.words}; and {other.words}", **taken)
+
+
+def valued(values: tuple[Step, ...] | Callable[[Array], Array], levels: Array) -> Array:
+    """Model-ready numbers of grey levels, (N, C, H, W)."""
+    return values(levels) if callable(values) else reference.apply(values, levels)

@@ -1,0 +1,120 @@
+"""Which mistakes can be made with a recipe's steps: one list, for all that looks for them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...oracle import reference
+from ...steps import PIXEL_DTYPES, Affine, FromPixels, Geometry, Step, channels_in, channels_out, compose, divided
+from ..geometry import RESAMPLERS, Source, absent, geometry_of, steps_of
+from ..geometry import Geometry as Moves
+from .mistake import Array, Mistake, Picture, valued
+from .moved import ALIASED, MOVED, moved_mistakes
+from .values import DOUBLED, NOT_RESCALED, values_mistakes
+from .variants import variants
+
+SWAPPED = "channels swapped"
+CONTROLS = (SWAPPED, DOUBLED, NOT_RESCALED, ALIASED, MOVED)
+"""Those that every verification makes on purpose, in its order; the last two where pixels are moved."""
+
+
+class Mistakes:
+    """The mistakes that can be made with steps that start at pixels, (N, H, W, C) or (N, C, H, W) as their first step says.
+
+    channels: of the pixels, where no step says it.  Raises PreprocError for steps that do not start there.
+    """
+
+    def __init__(self, sequence: Sequence[Step], channels: int = 3) -> None:
+        self.first, moves, later = divided(sequence)
+        self.later = tuple(later)
+        self.moves = tuple(step for step in moves if isinstance(step, Geometry))
+        self.channels = channels_out([self.first], channels_in(sequence) or channels)
+        swapped = Mistake(SWAPPED, "channels swapped", order=tuple(reversed(range(self.channels))))
+        top = PIXEL_DTYPES[self.first.pixel_dtype]
+        found = [swapped, *values_mistakes(self.later, self.channels, top), *moved_mistakes(self.first, self.moves)]
+        self.all = (*found, *self._of_others(sequence, found))
+        possible = CONTROLS if self.moves else CONTROLS[:3]
+        self.controls = {name: mistake for name in possible for mistake in found if mistake.name == name}
+
+    def _of_others(self, sequence: Sequence[Step], known: Sequence[Mistake]) -> Iterator[Mistake]:
+        """Preprocessings of other networks, but for those that are known by another name."""
+        turned = tuple(reversed(range(self.channels)))
+        known = [Mistake("", ""), *known]
+        maps = [(mistake.order, found) for mistake in known if mistake.levels is None and (found := self._affine(mistake)) is not None]
+        for variant in variants(sequence, self.channels, own=False):
+            first, _, values = divided(variant.steps)
+            order = turned if first.to != self.first.to else None
+            made = Mistake(variant.name, variant.what, order=order, values=tuple(values))
+            own = self._affine(made)
+            if own is None or not any(order == other and own.close_to(theirs) for other, theirs in maps):
+                yield made
+
+    def _affine(self, mistake: Mistake) -> Affine | None:
+        values = self.later if mistake.values is None else mistake.values
+        return None if callable(values) else compose(values, self.channels)
+
+    def of_libraries(self, *, jpeg: bool) -> Iterator[Mistake]:
+        """Other libraries' resizes, which no recipe can say, and decoders, where they are installed. They need the picture's source.
+
+        jpeg: whether there are JPEG files, of which decoders make different pictures."""
+        own = geometry_of(self.moves)
+        if own is None or not self._is_rgb:
+            return
+        for decoder in ("OpenCV", "torchvision"):
+            if jpeg and decoder not in absent():
+                levels = self._computed(replace(own, decoder=decoder))
+                yield Mistake(f"decoded by {decoder}", f"decoded by {decoder} for Pillow", levels=levels)
+        for resampler in RESAMPLERS if own.resampler is not None else ():
+            other = replace(own, resampler=resampler)
+            if resampler.library not in absent() and steps_of(other) is None:
+                words = f"resized by {resampler.words} for {own.resampler.words}" if own.resampler is not None else ""
+                yield Mistake(f"resized by {resampler.words}", words, levels=self._computed(other))
+
+    def by_library(self, mistake: Mistake) -> Mistake | None:
+        """The same, resized by OpenCV itself, which alone of the libraries that steps are named for rounds otherwise than the oracle here
+        and there; None where it is another's resize, or OpenCV is not here."""
+        moves = self.moves if mistake.levels is None else mistake.levels
+        own = None if callable(moves) or not self._is_rgb else geometry_of(moves)
+        if own is None or own.resampler is None or own.resampler.library != "OpenCV" or "OpenCV" in absent():
+            return None
+        return replace(mistake, levels=self._computed(own), library=own.resampler.words)
+
+    @property
+    def _is_rgb(self) -> bool:
+        return {"R", "G", "B"} <= set(self.first.to)
+
+    def _computed(self, geometry: Moves) -> Callable[[Picture], Array]:
+        order = [("RGB").index(channel) for channel in self.first.to]
+
+        def levels(picture: Picture) -> Array:
+            assert picture.source is not None
+            found = geometry.pixels(picture.source)[..., order]
+            return np.asarray(found, np.float64).transpose(2, 0, 1)[None]
+
+        return levels
+
+    def planes_of(self, source: Source) -> Array:
+        """As planes(), of a picture (H, W, 3) in RGB, in whatever order the steps have it."""
+        pixels = source.picture()[None]
+        if {"R", "G", "B"} <= set(self.first.to) and "A" not in self.first.to:
+            return reference.apply([FromPixels(layout="NHWC", color="RGB", to=self.first.to)], pixels)
+        return np.moveaxis(pixels, 3, 1).astype(np.float64)
+
+    def planes(self, pixels: NDArray[Any]) -> Array:
+        """(N, C, H, W) grey levels of the pixels, in the network's colours."""
+        return reference.apply([self.first], pixels)
+
+    def levels(self, picture: Picture, mistake: Mistake) -> Array:
+        """The grey levels (N, C, h, w) that a mistake leaves of a picture, before their order."""
+        if callable(mistake.levels):
+            return mistake.levels(picture)
+        return reference.apply(self.moves if mistake.levels is None else mistake.levels, picture.planes)
+
+    def ready(self, pixels: NDArray[Any], mistake: Mistake) -> Array:
+        """(N, C, h, w) model-ready numbers, wrongly made of pixels."""
+        levels = self.levels(Picture(self.planes(pixels)), mistake)
+        ordered = levels if mistake.order is None else levels[:, list(mistake.order)]
+        return valued(self.later if mistake.values is None else mistake.values, ordered)

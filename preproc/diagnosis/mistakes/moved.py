@@ -1,0 +1,245 @@
+"""Mistakes in what is done to a picture before its grey levels become numbers: turned, grey, resized or cropped otherwise."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...oracle import reference
+from ...steps import INTERPOLATIONS, PILLOWS, CenterCrop, FromPixels, Geometry, Letterbox, Pad, Resampling, Resize
+from ..geometry import TURNS
+from .mistake import Array, Mistake, Picture
+
+Moves = tuple[Geometry, ...]
+ALIASED = "resize without antialiasing"
+MOVED = "picture moved by one pixel"
+_ALIASED: dict[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None, "torch": None}
+"""What a resize by other libraries is."""
+FILLS = (0, 114, 127, 128, 255)
+"""Grey levels that borders have: black, Ultralytics', the two middles, white."""
+SIDES = {"right": (0, 1), "left": (0, -1), "bottom": (1, 0), "top": (-1, 0)}
+"""Where a window may be moved to by one pixel: (down, across)."""
+LUMA = {"R": 19595, "G": 38470, "B": 7471}
+"""Pillow's weights of luminance, ITU-R BT.601's in units of 2^-16 (Convert.c)."""
+
+
+def moved_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mistake]:
+    """What is done wrong up to the grey levels that the network's values are made of."""
+    moves = tuple(moves)
+    if moves:
+        aliased = tuple(replace(step, **_ALIASED) if isinstance(step, Resampling) and step.antialias else step for step in moves)
+        yield _otherwise(ALIASED, "resized without antialiasing (OpenCV linear)", aliased)
+    yield Mistake(
+        MOVED,
+        "the picture moved by one pixel to the right and down",
+        levels=lambda it: np.roll(_made(moves, it.planes), (1, 1), (2, 3)),
+    )
+    yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: _made(moves, _upright(it)))
+    for words in list(TURNS)[1:]:
+        yield Mistake(words, f"the picture was {words}", levels=_turned(moves, words))
+    if set(first.to) == set("RGB"):
+        yield Mistake(
+            "grey for colour", "the picture was made grey, in all channels", levels=lambda it: _made(moves, _grey(it.planes, first.to))
+        )
+    yield Mistake(
+        "reshaped", "(H, W, C) reshaped to (C, H, W) in place of transposed", levels=lambda it: _reshaped(_made(moves, it.planes))
+    )
+    for position, step in enumerate(moves):
+        for name, words, instead in _instead(step, moves[position + 1 :]):
+            yield _otherwise(name, words, (*moves[:position], *instead))
+        if isinstance(step, CenterCrop):
+            yield from _windows(moves, position)
+        if isinstance(step, Letterbox):
+            yield Mistake(
+                "letterboxed in the corner",
+                "letterboxed with the border right and below alone, in place of around",
+                levels=_cornered(moves, position),
+            )
+
+
+def _made(moves: Moves, planes: Array) -> Array:
+    return reference.apply(moves, planes)
+
+
+def _otherwise(name: str, words: str, moves: Moves) -> Mistake:
+    return Mistake(name, words, levels=moves)
+
+
+def _turned(moves: Moves, words: str) -> Callable[[Picture], Array]:
+    return lambda it: _made(moves, _turn(it.planes, words))
+
+
+def _turn(planes: Array, words: str) -> Array:
+    turned = TURNS[words](np.moveaxis(planes, (2, 3), (0, 1)))
+    return np.moveaxis(turned, (0, 1), (2, 3))
+
+
+def _upright(picture: Picture) -> Array:
+    turned = 1 if picture.source is None else picture.source.turned
+    return _turn(picture.planes, list(TURNS)[turned - 1])
+
+
+def _grey(planes: Array, order: str) -> Array:
+    weighted = sum(LUMA[name] * planes[:, place] for place, name in enumerate(order))
+    grey = np.floor((np.asarray(weighted) + (1 << 15)) / (1 << 16))
+    return np.repeat(grey[:, None], len(order), axis=1)
+
+
+def _reshaped(levels: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(levels, 1, -1)).reshape(levels.shape)
+
+
+Instead = Iterator[tuple[str, str, Moves]]
+
+
+def _instead(step: Geometry, rest: Moves) -> Instead:
+    """Name, words and what stands in place of a step and the rest."""
+    if isinstance(step, Resampling):
+        for name, words, other in _resampled(step):
+            yield name, words, (other, *rest)
+    if isinstance(step, Resize):
+        yield from _resized(step, rest)
+    if isinstance(step, (Letterbox, Pad, CenterCrop)):
+        for fill in FILLS:
+            if fill != step.fill:
+                what = "letterbox filled" if isinstance(step, Letterbox) else "border filled"
+                yield f"{what} with {fill}", f"{what} with {fill} for {step.fill}", (replace(step, fill=fill), *rest)
+    if isinstance(step, Letterbox):
+        yield "squashed for letterboxed", f"squashed to {_size(step.size)} in place of letterboxed", (_resize(step, step.size), *rest)
+    if isinstance(step, CenterCrop):
+        for rounding in ("half_even", "floor", "trunc"):
+            if rounding != step.rounding:
+                yield (
+                    f"crop rounded {rounding}",
+                    f"half a pixel of the crop rounded {rounding} for {step.rounding}",
+                    (replace(step, rounding=rounding), *rest),
+                )
+
+
+def _resampled(step: Resampling) -> Iterator[tuple[str, str, Resampling]]:
+    """With another filter, or another library's arithmetic."""
+    own = f"{step.interpolation}{'' if step.antialias else ' without antialiasing'}"
+    plain: dict[str, Any] = {"antialias": True, "torch": None, "form": "fast"}
+    for interpolation in INTERPOLATIONS:
+        if interpolation != step.interpolation or not step.antialias or step.torch is not None:
+            pillow = None if interpolation == "nearest" else step.pillow
+            words = f"resized by Pillow's {interpolation} for {own}{'' if step.torch is None else f' of torch on {step.torch}'}"
+            yield f"resized {interpolation}", words, replace(step, interpolation=interpolation, pillow=pillow, **plain)
+    for pillow in PILLOWS:
+        if step.pillow not in (None, pillow):
+            yield (
+                f"passes of Pillow {pillow}",
+                f"resized in the order of passes of Pillow {pillow} for {step.pillow}",
+                replace(step, pillow=pillow),
+            )
+    if step.antialias and step.interpolation in ("bilinear", "bicubic", "lanczos"):
+        for torch in ("uint8", "float32"):
+            if torch != step.torch:
+                words = f"resized by torchvision on a {torch} tensor for {'Pillow' if step.torch is None else f'a {step.torch} tensor'}"
+                yield f"resized by torch on {torch}", words, replace(step, torch=torch, pillow=None)
+
+
+def _resized(step: Resize, rest: Moves) -> Instead:
+    """To another size: squashed for the shorter side, without a margin for the crop, and the other ways round."""
+    crop = next((other for other in rest if isinstance(other, CenterCrop)), None)
+    if isinstance(step.size, int):
+        if crop is not None:
+            yield (
+                "squashed to the crop",
+                f"squashed to {_size(crop.size)} for the shorter side to {step.size} and a crop",
+                (_resize(step, crop.size),),
+            )
+            yield (
+                "resized to the crop",
+                f"the shorter side resized to {min(crop.size)} for {step.size}, in front of the crop",
+                (replace(step, size=min(crop.size), max_size=None), *rest),
+            )
+            yield "cropped alone", f"cropped to {_size(crop.size)} without a resize", rest
+        yield (
+            "squashed",
+            f"squashed to {step.size}x{step.size} for the shorter side to {step.size}",
+            (_resize(step, (step.size, step.size)), *rest),
+        )
+        return
+    height, width = step.size
+    yield (
+        "shorter side for squashed",
+        f"the shorter side resized to {min(step.size)} and cropped to {_size(step.size)} for squashed",
+        (replace(step, size=min(step.size)), CenterCrop(size=step.size), *rest),
+    )
+    yield (
+        "letterboxed for squashed",
+        f"letterboxed into {_size(step.size)}, with black borders, for squashed",
+        (
+            Letterbox(
+                size=step.size,
+                fill=0,
+                interpolation=step.interpolation,
+                antialias=step.antialias,
+                form=step.form,
+                pillow=step.pillow,
+                torch=step.torch,
+            ),
+            *rest,
+        ),
+    )
+    if height != width:
+        yield (
+            "height and width exchanged",
+            f"squashed to {width}x{height} for {height}x{width}",
+            (replace(step, size=(width, height)), *rest),
+        )
+
+
+def _resize(step: Resampling, size: tuple[int, int]) -> Resize:
+    return Resize(
+        size=size, interpolation=step.interpolation, antialias=step.antialias, form=step.form, pillow=step.pillow, torch=step.torch
+    )
+
+
+def _windows(moves: Moves, position: int) -> Iterator[Mistake]:
+    """The crop elsewhere. Not behind a resize of floats, whose levels no step takes but in one go."""
+    before, behind = moves[:position], moves[position:]
+    if any(isinstance(step, Resampling) and not step.rounds for step in before):
+        return
+    for side, (down, across) in SIDES.items():
+        yield Mistake(f"crop off to the {side}", f"crop off by one pixel to the {side}", levels=_shifted(before, behind, down, across))
+    yield Mistake("cropped in the corner", "cropped at the top left corner in place of the middle", levels=_from_corner(before, behind))
+
+
+def _shifted(before: Moves, behind: Moves, down: int, across: int) -> Callable[[Picture], Array]:
+    """The picture moved the other way, its edge repeated."""
+
+    def levels(picture: Picture) -> Array:
+        x = _made(before, picture.planes)
+        rows, columns = (np.clip(np.arange(size) + by, 0, size - 1) for size, by in zip(x.shape[2:], (down, across), strict=True))
+        return _made(behind, x[:, :, rows[:, None], columns])
+
+    return levels
+
+
+def _from_corner(before: Moves, behind: Moves) -> Callable[[Picture], Array]:
+    def levels(picture: Picture) -> Array:
+        height, width = behind[0].size  # type: ignore[attr-defined]
+        x = _made(before, picture.planes)[:, :, :height, :width]
+        return _made(behind, x)
+
+    return levels
+
+
+def _cornered(moves: Moves, position: int) -> Callable[[Picture], Array]:
+    box = moves[position]
+    assert isinstance(box, Letterbox)
+
+    def levels(picture: Picture) -> Array:
+        x = _made(moves[:position], picture.planes)
+        height, width = box.inner_size((x.shape[2], x.shape[3]))
+        border = Pad(padding=(0, 0, box.size[1] - width, box.size[0] - height), fill=box.fill)
+        return _made((_resize(box, (height, width)), border, *moves[position + 1 :]), x)
+
+    return levels
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
