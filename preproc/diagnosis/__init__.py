@@ -12,6 +12,7 @@ from .functions import find
 from .mistake import Mistake
 from .mistakes import Mistakes
 from .pairs import Pair, Pairs, read_pairs
+from .small_samples import at_least, student
 from .variants import OWN, Variant, variants
 
 __all__ = [
@@ -24,11 +25,13 @@ __all__ = [
     "Variant",
     "affine_of",
     "answered",
+    "at_least",
     "check_free",
     "diagnose_against",
     "diagnose_pairs",
     "find",
     "read_pairs",
     "solve",
+    "student",
     "variants",
 ]

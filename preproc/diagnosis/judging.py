@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .affine import Affine, Solved, fit, student
+from .affine import CONFIDENCE, Affine, Solved, fit
 from .bench import Bench
 from .exactness import KERNELS_DIFFER, Left, Precision, explained
 from .geometry import Geometry, simplicity
 from .moments import Moments
+from .small_samples import student
 
 Array = NDArray[np.float64]
 
@@ -119,7 +120,7 @@ def _worse(one: Judged, best: Judged) -> bool:
         return True
     more = one.parts - best.parts
     error = float(more.std(ddof=1)) / math.sqrt(len(more))
-    return float(more.mean()) > student(len(more) - 1) * error
+    return float(more.mean()) > student(len(more) - 1, CONFIDENCE) * error
 
 
 def essence(geometry: Geometry) -> Hashable:
