@@ -7,7 +7,7 @@ Never: a model, a label, or a guess that is not told as one; neither torch nor O
 from .mistakes import OWN, Mistake, Mistakes, Variant, diagnose_against, variants
 from .pairs import Pair, Pairs, find, read_pairs
 from .search import Diagnosis, answered, check_free, diagnose_pairs
-from .solving import affine_of, solve
+from .solving import affine_of, at_least, solve, student
 
 __all__ = [
     "OWN",
@@ -19,11 +19,13 @@ __all__ = [
     "Variant",
     "affine_of",
     "answered",
+    "at_least",
     "check_free",
     "diagnose_against",
     "diagnose_pairs",
     "find",
     "read_pairs",
     "solve",
+    "student",
     "variants",
 ]

@@ -11,6 +11,8 @@ from .fitting import Fit
 from .networks import Array
 
 IDENTIFIED, NARROWED, NOT_IDENTIFIED, CANNOT_BE_TOLD = "identified", "narrowed", "not identified", "cannot be told"
+IF_ALIKE = "if these pictures are like those that it was trained with, in the order of their colours, too"
+"""What every answer that names something, or rules something out, holds under."""
 SHOWN = 5
 """Candidates that lines() shows beside those that are not told apart."""
 

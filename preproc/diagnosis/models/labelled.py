@@ -11,24 +11,25 @@ from numpy.typing import NDArray
 
 from ...host import Progress, paced
 from ...oracle import reference
-from ...steps import ChannelAffine, Normalize, Step
-from .. import Variant
+from ...steps import ChannelAffine, FromPixels, Normalize, Step
+from .. import Variant, at_least, student
 from ..experiment import PROBABILITIES, chosen, classes_of, kind_of, paired, read_data
-from .answer import IDENTIFIED, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
+from .answer import IDENTIFIED, IF_ALIKE, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
 from .networks import Array, Network
 from .subject import Subject, check_enough
 
 BY = "labels"
 BATCH = 32
 """Pictures of one size that a network is asked of together."""
-CERTAIN = 3.29
-"""Standard errors of a paired difference, 999 of 1000, that a candidate has to be worse by: there are some sixty."""
-USUAL = 1.96
-"""Of the 95 % intervals that are told."""
+CERTAIN = 0.999
+"""Of the paired intervals that a candidate has to be worse in: there are some sixty."""
+USUAL = 0.95
+"""Of the intervals that are told."""
 MOST = 6
 """Candidates that an answer may leave."""
 TEMPERATURES = np.geomspace(0.05, 50, 61)
 """That logits are divided by before they are compared, each candidate's own best: how sure a network is says little of its input."""
+Z_SCORE = "z-score of these pictures"
 NEAR = 0.1
 """Of the pictures' deviation and scale: neighbours of the best candidate that have to be no better than it."""
 
@@ -71,12 +72,17 @@ def by_labels(subject: Subject, place: Path, progress: Progress) -> ModelDiagnos
 
 
 def _candidates(subject: Subject, pictures: Sequence[Array]) -> Iterator[Variant]:
-    """The variants, and the z-score of these pictures: a data set's own constants are no preset."""
-    yield from subject.variants()
+    """The variants, and the z-score of these pictures in each of their orders: a data set's own constants are no preset."""
+    yield from (found := subject.variants())
     mean, std = _constants(pictures)
-    if (std > 0).all():
-        own = Normalize(mean=tuple(mean), std=tuple(std), unit="0-255", origin="these pictures", constants_because="measured")
-        yield Variant("z-score of these pictures", (*subject.front, own), "their own mean and std, as a data set's")
+    if not (std > 0).all():
+        return
+    for first in dict.fromkeys(variant.steps[0] for variant in found):
+        order = list(subject.order(Variant("", (first,), "")))
+        constants = {"mean": tuple(mean[order]), "std": tuple(std[order])}
+        own = Normalize(**constants, unit="0-255", origin="these pictures", constants_because="measured")
+        behind = f", {first.to}" if isinstance(first, FromPixels) and len(order) > 1 else ""
+        yield Variant(f"{Z_SCORE}{behind}", (first, *subject.front[1:], own), "their own mean and std, as a data set's")
 
 
 def _constants(pictures: Sequence[Array]) -> tuple[Array, Array]:
@@ -124,9 +130,10 @@ def _ranked(variant: Variant, answers: Likelihoods, best: Likelihoods) -> Ranked
     return Ranked(variant.name, variant.what, variant.steps, measured, kept=_lowest(worse, CERTAIN) <= 0 or high < 0)
 
 
-def _lowest(differences: Array, errors: float) -> float:
-    """Of the mean of paired differences, so many standard errors below."""
-    return float(differences.mean() - errors * differences.std(ddof=1) / np.sqrt(len(differences)))
+def _lowest(differences: Array, share: float) -> float:
+    """Where the interval of the mean of paired differences begins, Student's, for few pictures tell little of their own deviation."""
+    count = len(differences)
+    return float(differences.mean() - student(count - 1, share) * differences.std(ddof=1) / np.sqrt(count))
 
 
 def _neighbours(mean: Array, std: Array) -> dict[str, Step]:
@@ -143,9 +150,9 @@ def _about(middle: Array, scale: float, shift: Array) -> Step:
 
 def _verdict(ranked: Sequence[Ranked], best: Likelihoods, chance: float, better: str | None) -> tuple[str, str]:
     kept = [each for each in ranked if each.kept]
-    if _lowest(best.right, CERTAIN) <= chance:
+    if at_least(int(best.right.sum()), len(best.right), chance) > (1 - CERTAIN) / 2:
         return NOT_IDENTIFIED, (
-            f"no candidate is right more often than who always says the same, {chance:.0%}: {ranked[0].name} is "
+            f"no candidate is shown to be right more often than who always says the same, {chance:.0%}: {ranked[0].name} is "
             f"in {best.right.mean():.1%}; the folders may be in another order than the classes, the pictures others than the network "
             "knows, or too few"
         )
@@ -154,7 +161,7 @@ def _verdict(ranked: Sequence[Ranked], best: Likelihoods, chance: float, better:
             f"{ranked[0].name} comes nearest, and is not it: {better} the same network answers better, so its own constants lie there"
         )
     if len(kept) == 1:
-        return IDENTIFIED, f"{ranked[0].name}: {ranked[0].what}; all others answer worse, by more than chance"
+        return IDENTIFIED, f"{ranked[0].name}, {IF_ALIKE}: {ranked[0].what}; all others answer worse, by more than chance"
     if len(kept) <= MOST:
-        return NARROWED, f"to these {len(kept)}, between which these answers do not decide: {names_of(kept)}"
+        return NARROWED, f"to these {len(kept)}, between which these answers do not decide, {IF_ALIKE}: {names_of(kept)}"
     return NOT_IDENTIFIED, f"{len(kept)} candidates answer alike: more pictures, or those that the network finds hard, tell more"

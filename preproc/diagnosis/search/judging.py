@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Geometry, simplicity
-from ..solving import KERNELS_DIFFER, Affine, Left, Moments, Precision, Solved, explained, fit, student
+from ..solving import CONFIDENCE, KERNELS_DIFFER, Affine, Left, Moments, Precision, Solved, explained, fit, student
 from .bench import Bench
 
 Array = NDArray[np.float64]
@@ -117,7 +117,7 @@ def _worse(one: Judged, best: Judged) -> bool:
         return True
     more = one.parts - best.parts
     error = float(more.std(ddof=1)) / math.sqrt(len(more))
-    return float(more.mean()) > student(len(more) - 1) * error
+    return float(more.mean()) > student(len(more) - 1, CONFIDENCE) * error
 
 
 def essence(geometry: Geometry) -> Hashable:

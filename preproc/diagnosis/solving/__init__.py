@@ -4,8 +4,23 @@ In: grey levels and tensors, (C, H, W) each. Out: a line per channel with its in
 Never: a picture's geometry; a rounding that the numbers do not show.
 """
 
-from .affine import Affine, Solved, affine_of, fit, solve, student
+from .affine import CONFIDENCE, Affine, Solved, affine_of, fit, solve
 from .exactness import KERNELS_DIFFER, Left, Precision, explained
 from .moments import Moments
+from .small_samples import at_least, student
 
-__all__ = ["KERNELS_DIFFER", "Affine", "Left", "Moments", "Precision", "Solved", "affine_of", "explained", "fit", "solve", "student"]
+__all__ = [
+    "CONFIDENCE",
+    "KERNELS_DIFFER",
+    "Affine",
+    "Left",
+    "Moments",
+    "Precision",
+    "Solved",
+    "affine_of",
+    "at_least",
+    "explained",
+    "fit",
+    "solve",
+    "student",
+]

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from ... import steps
 from ...steps import FromPixels, Geometry, Step
 from .moments import Moments, orders
+from .small_samples import student
 
 Array = NDArray[np.float64]
 CONFIDENCE = 0.99
 """Of every interval."""
-_NORMAL = 2.576
-"""The quantile of the normal distribution for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,17 +105,8 @@ def _jackknife(estimates: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
     if count < 2:
         return np.full(3, np.inf), np.full(3, np.inf)
     values = np.array([np.stack(estimate) for estimate in estimates])
-    error = np.sqrt((count - 1) / count * ((values - values.mean(axis=0)) ** 2).sum(axis=0)) * student(count - 1)
+    error = np.sqrt((count - 1) / count * ((values - values.mean(axis=0)) ** 2).sum(axis=0)) * student(count - 1, CONFIDENCE)
     return error[0], error[1]
-
-
-def student(freedom: int) -> float:
-    """The two-sided quantile of Student's t for CONFIDENCE (Abramowitz and Stegun, 26.7.5)."""
-    z = _NORMAL
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
 def affine_of(sequence: Iterable[Step]) -> Affine | None:

@@ -133,6 +133,16 @@ def test_moments_are_those_of_a_run():
     np.testing.assert_allclose(second, (given**2).mean(axis=(2, 3)), rtol=1e-4, atol=1e-4)
 
 
+def test_a_norm_behind_a_relu_is_none_of_these_though_grey_levels_pass_it_whole():
+    """Behind positive weights nothing of a picture is below 0, and half of what is prepared of it is."""
+    net = network(nn.ReLU(), nn.BatchNorm2d(8)).eval()
+    with torch.no_grad():
+        net[0].weight.abs_()
+        net[0].bias.abs_()
+    levels = np.moveaxis(pictures(1, seed=5), 3, 1).astype(np.float64)
+    assert affine_norms(ModuleNetwork(net), levels) == []
+
+
 def test_the_divergence_is_that_of_gaussians():
     """By sampling the logarithm of the ratio of their densities."""
     x = np.random.default_rng(0).normal(1.0, 2.0, 400_000)
