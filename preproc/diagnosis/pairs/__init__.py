@@ -5,6 +5,7 @@ Never: a guess which of two layouts it is; a pickle; a function that the user di
 """
 
 from .functions import find
-from .pairs import Pair, Pairs, read_pairs
+from .pairs import Pair, Pairs
+from .reading import read_pairs
 
 __all__ = ["Pair", "Pairs", "find", "read_pairs"]
