@@ -19,7 +19,7 @@ from ...host.engines import Lost, Work, check_engine, check_installed, perform
 from .. import find
 from .data import Data, classes_of, read_data
 from .page import TITLE, page
-from .plan import Plan, fixed_size, located, read_plan
+from .plan import Plan, check_variants, fixed_size, located, read_plan
 from .result import Compared, Picture, answer_of, rows_of
 from .running import Item, Running, begun, merge
 from .scores import Outcome, kind_of
@@ -58,10 +58,13 @@ def compare(
         check_installed()
     if report is not None:
         targets.check_file(Path(report), endings=(".html", ".htm"), what="a report", ours=TITLE.encode())
-    training = find(train) if isinstance(train, str) else train
+    training, where = find(train) if isinstance(train, str) else train, located(Path(model))
+    own = None if variants is None else Path(variants)
+    if own is not None:
+        check_variants(where, own)  # in front of the pictures and the network, which take the time
     found = read_data(data)
-    sizes, where = set(_sizes(found)), located(Path(model))
-    plan, resized = _planned(where, None if variants is None else Path(variants), sizes)
+    sizes = set(_sizes(found))
+    plan, resized = _planned(where, own, sizes)
     progress(f"{len(found.pictures):,} pictures of {len(found.classes)} classes, {len(plan.variants)} variants")
     running = Running(plan)
     kinds, outputs = _probed(running, [Path(path) for path, _ in found.pictures[:PROBES]])
@@ -72,7 +75,7 @@ def compare(
     items: list[Item] = [[path, classes.number_of[label]] for path, label in found.pictures]
     options = {
         "model": str(where),
-        "variants": None if variants is None else str(Path(variants).absolute()),
+        "variants": None if own is None else str(own.absolute()),
         "resized": resized,
         "kinds": kinds,
         "fingerprint": plan.fingerprint(),
