@@ -97,7 +97,7 @@ def _cells(row: Row, scale: drawing.Scale, count: int, *, first: bool) -> list[s
         "" if first else f"{row.changed:,}",
         "" if row.calibration_error is None else f"{100 * row.calibration_error:.1f}%",
         "" if row.loss is None else f"{row.loss:.3g}",
-        f"{row.cost.total_ms:.2f}" if row.cost.total_ms < 10 else f"{row.cost.total_ms:.0f}",
+        "" if row.cost.took is None else "{} <small>({})</small>".format(*row.cost.took.words()),
         f"{row.cost.sent:,.0f}",
     ]
 
@@ -114,8 +114,8 @@ def _legend(compared: Compared) -> str:
         f'<span style="color:{drawing.WORSE}">Red</span> reads fewer pictures right than the first, '
         f'<span style="color:{drawing.BETTER}">green</span> more; grey may be chance.',
         "<b>changed</b>: pictures whose answer is another than the first variant's. <b>ECE</b>: expected calibration error. <b>NLL</b>: "
-        "mean negative log-likelihood of the right class. <b>ms</b>: one picture through steps and network here. <b>bytes</b>: of one "
-        "request.",
+        "mean negative log-likelihood of the right class. <b>ms</b>: one picture through steps and network here, the median of rounds, and "
+        "what half of them lie in; nothing where they differ by too much. <b>bytes</b>: of one request.",
     ]
     if any(row.trained is not None for row in compared.rows):
         words.append("<b>trained and served with it</b>: a network that was trained with that variant, in brackets against the first.")
@@ -193,7 +193,8 @@ def _method(compared: Compared) -> Iterator[str]:
         "The pictures stand for others like them only: what other pictures, another camera or another class would do is not measured here."
     )
     yield (
-        "Times are of one picture at a time on this machine, in this process, with the steps computed by torch in float32, not folded. "
+        "Times are of one picture at a time on this machine, in this process, with the steps computed by torch in float32, not folded: rounds "
+        "through all variants, in another order each, the first not counted. "
         f"Calibration is over {BINS} bins of equal width."
     )
     if any(row.no_answer for row in compared.rows):
