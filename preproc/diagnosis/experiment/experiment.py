@@ -24,7 +24,7 @@ from .result import Compared, Picture, answer_of, rows_of
 from .running import Item, Running, begun, merge
 from .scores import Outcome, kind_of
 from .state import ENDING, State
-from .timing import costs
+from .timing import TOLD, Cost, costs
 from .training import trainable, trained
 
 PROBES = 4
@@ -88,7 +88,7 @@ def compare(
         spent = costs(running, [Path(path) for path, _ in items])
     pictures = [Picture(path, label, tuple(outcomes.of[path])) for path, label in items]
     rows = rows_of(plan.variants, pictures, spent, again, [kinds[each.network] for each in plan.variants])
-    notes = (*plan.notes, *_notes(plan, resized, sizes))
+    notes = (*plan.notes, *_notes(plan, resized, sizes, spent))
     answer = answer_of(rows, [label for _, label in items], trained=plan.trained and running.opened[0].trained)
     first = plan.variants[0]
     compared = Compared(
@@ -225,7 +225,7 @@ def _source(function: Callable[..., Any]) -> str | None:
         return None
 
 
-def _notes(plan: Plan, resized: bool, sizes: set[tuple[int, int]]) -> Iterator[str]:
+def _notes(plan: Plan, resized: bool, sizes: set[tuple[int, int]], spent: Sequence[Cost]) -> Iterator[str]:
     """What somebody should know of the numbers."""
     first = plan.variants[0]
     if resized:
@@ -237,3 +237,9 @@ def _notes(plan: Plan, resized: bool, sizes: set[tuple[int, int]]) -> Iterator[s
         )
     if all(each.steps is None for each in plan.variants):
         yield "Only what a caller may do is varied: the file takes pixels, and does the rest itself."
+    untold = sum(each.took is None for each in spent)
+    if untold:
+        yield (
+            f"The time of {untold} of {len(spent)} variants is not told, for half of its rounds differ by more than {TOLD:.0%} of it: "
+            "something else computes on this machine."
+        )
