@@ -198,9 +198,10 @@ def print_compared(compared: "Compared") -> None:
         apart = (
             ("", "", "") if row is compared.rows[0] else (f"{100 * own.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{row.changed:,}")
         )
-        sure = ("", "") if row.calibration_error is None or row.loss is None else (f"{row.calibration_error:.1%}", f"{row.loss:.3g}")
+        sure = ("", "") if row.calibration_error is None or row.loss is None else (f"{row.calibration_error:.1%}", f"{row.loss:.3f}")
+        took = "" if row.cost.took is None else "{} ({})".format(*row.cost.took.words())
         again = ("" if row.trained is None else f"{row.trained.share:.1%}",) * with_training
-        table.add_row(row.name, f"{own.share:.1%}", *apart, *sure, f"{row.cost.total_ms:.3g}", f"{row.cost.sent:,.0f}", *again)
+        table.add_row(row.name, f"{own.share:.1%}", *apart, *sure, took, f"{row.cost.sent:,.0f}", *again)
     out = terminal.stdout()
     console = Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
     console.print(compared.answer)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from . import published
 from .network import inputs_of, parse_backbone
 from .recipe import USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, taken_as
 from .table import Table, Value
+from .toml_file import read_toml
 from .words import (
     FOLDS,
     FORMATS,
@@ -62,13 +62,7 @@ def parse_front(data: Mapping[str, Any], *, folder: Path, model_color: str | Non
 
 
 def _loaded(path: str | Path, parse: Callable[[Mapping[str, Any]], Value]) -> Value:
-    path = Path(path)
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: expected a recipe, got {error.strerror or error}", name="nothing-there") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path}: expected a recipe, which is TOML, got something else: {error}", name="malformed-file") from error
+    data = read_toml(Path(path), "a recipe")
     try:
         return parse(data)
     except PreprocError as error:

@@ -12,7 +12,7 @@ from ...sources import PixelsSpec
 from ...steps import COLORS
 
 WORSE, BETTER, SAME, LINE = "#c0392b", "#1a7f37", "#8a9099", "#d5d9de"
-WIDTH, HEIGHT = 240, 18
+WIDTH, HEIGHT = 200, 18
 """Of an interval, in pixels."""
 SIDE = 76
 """Of a picture."""

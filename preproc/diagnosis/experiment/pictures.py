@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...layers import from_step
 from ...sources import PixelsSpec
 from ...steps import COLORS, Resize
 from ...verify import inputs
@@ -43,6 +42,8 @@ def _resized(picture: Picture, size: tuple[int, int], word: str) -> Picture:
     if picture.dtype != np.uint8:
         return inputs.scaled(picture, size)
     import torch
+
+    from ...layers import from_step
 
     step = Resize(size=size, **dict(FILTERS)[word])
     planes = torch.from_numpy(np.moveaxis(picture, 2, 0)[None].astype(np.float32))

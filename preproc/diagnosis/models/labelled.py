@@ -13,7 +13,7 @@ from ...host import Progress, paced
 from ...oracle import reference
 from ...steps import ChannelAffine, FromPixels, Normalize, Step
 from .. import Variant, at_least, student
-from ..experiment import PROBABILITIES, chosen, classes_of, kind_of, paired, read_data
+from ..experiment import PROBABILITIES, Data, chosen, classes_of, kind_of, paired
 from .answer import IDENTIFIED, IF_ALIKE, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
 from .networks import Array, Network
 from .subject import Subject, check_enough
@@ -43,9 +43,8 @@ class Likelihoods:
     likelihood: Array
 
 
-def by_labels(subject: Subject, place: Path, progress: Progress) -> ModelDiagnosis:
-    """place: pictures with their classes, as read_data() takes them. Raises PreprocError where these are none of the network's."""
-    data = read_data(place)
+def by_labels(subject: Subject, data: Data, progress: Progress) -> ModelDiagnosis:
+    """Raises PreprocError for fewer than FEWEST pictures, and for classes that are none of the network's."""
     check_enough(len(data.pictures))
     progress(f"reading {len(data.pictures)} pictures of {len(data.classes)} classes")
     pictures = [subject.read_one(Path(file)) for file, _ in data.pictures]

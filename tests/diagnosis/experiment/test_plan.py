@@ -69,15 +69,24 @@ name = "brightest_of_tests:Sure"
     assert plan.fingerprint() != read_plan(recipe, None, resized=False).fingerprint()
 
 
+def test_variants_are_read_in_front_of_all_that_takes_time(recipe, tmp_path):
+    with pytest.raises(PreprocError, match="expected a file of variants, got No such file"):
+        compare(recipe, tmp_path / "nowhere", variants=tmp_path / "nothing.toml")
+    keys = own(tmp_path, "[[variants]]\nname = 'a'\nsteps = []\n")
+    with pytest.raises(PreprocError, match="expected a recipe as the model, whose keys it changes, got a file that takes pixels"):
+        compare(ROOT / "export" / "nothing.onnx", tmp_path / "nowhere", variants=keys)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[[variants]\n", "expected variants in TOML, got something else"),
+        ("[[variants]\n", "expected a file of variants, which is TOML, got something else"),
         ("[[variant]]\nname = 'a'\n", r"expected \[\[variants\]\] tables and nothing else, got variant"),
         ("[[variants]]\njpeg = 3\n", "number 1: expected name, a string, got jpeg"),
         ("[[variants]]\nname = 'a'\njpeg = 0\n", "variant 'a': expected jpeg to be a quality from 1 to 100, got 0"),
         ("[[variants]]\nname = 'a'\nstep = []\n", "variant 'a': step: expected one of .*, got an unknown key; did you mean 'steps'"),
         ("[[variants]]\nname = 'recipe'\njpeg = 3\n", "expected a name that no other variant has, got 'recipe'"),
+        ("[[variants]]\nname = 'a'\n[[variants]]\nname = 'a'\n", "expected a name that no other variant has, got 'a'"),
         ("[[variants]]\nname = 'a'\nbundle = 'x'\njpeg = 3\nsteps = []\n", "expected bundle, or a recipe's keys, got both"),
     ],
 )

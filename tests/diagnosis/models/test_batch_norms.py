@@ -1,17 +1,22 @@
 """What BatchNorms tell: the way that was, no other one as `identified`, and "cannot be told" where they do not."""
 
+import dataclasses
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from preproc import PreprocError, diagnose_model
+from preproc import PreprocError, diagnose_model, load_recipe
 from preproc.diagnosis.models.batch_norms import CANNOT_BE_TOLD, IDENTIFIED, NARROWED, NOT_IDENTIFIED
 from preproc.diagnosis.models.fitting import divergence
 from preproc.diagnosis.models.modules import ModuleNetwork
 from preproc.diagnosis.models.responses import affine_norms, measure
 from preproc.steps import Normalize
 from tests.commands import run
+from tests.conftest import ROOT
 from tests.diagnosis.models.networks import WAYS, as_onnx, network, pictures, save, trained, with_statistics
 
 
@@ -72,6 +77,18 @@ def test_other_statistics_than_any_candidates_identify_nothing(folder):
     net = trained("imagenet, RGB")
     net[1].running_mean += 0.7 * net[1].running_var.sqrt()
     assert diagnose_model(net, images=folder).verdict == NOT_IDENTIFIED
+
+
+def test_a_recipe_is_ruled_out_only_if_the_pictures_are_of_its_kind(folder):
+    """The digits network with ImageNet's constants, asked with digits, and as it is with other pictures."""
+    recipe = load_recipe(ROOT / "models/digits.toml")
+    wrong = dataclasses.replace(recipe, steps=WAYS["imagenet, RGB"].steps)
+    found = diagnose_model(wrong, images=ROOT / "models/digits.images")
+    assert found.verdict == NARROWED
+    assert "the recipe's own is ruled out, if these pictures are like those that it was trained with" in " ".join(found.notes)
+    found = diagnose_model(recipe, images=folder)
+    assert found.verdict == NOT_IDENTIFIED
+    assert "the recipe's own is not near either, so not what it was trained with, if these pictures are like" in " ".join(found.notes)
 
 
 def test_what_is_near_a_preset_is_not_that_preset(folder):
@@ -168,8 +185,8 @@ def test_few_pictures_are_refused_and_some_decide_nothing(tmp_path):
         ("digits", {}, "conflicting-options"),
         ("digits", {"images": ".", "labels": "."}, "conflicting-options"),
         ("weights.safetensors", {"images": "."}, "wrong-object"),
-        (3, {"images": "."}, "wrong-object"),
-        ("nothing.onnx", {"images": "."}, "nothing-there"),
+        (3, {"images": ROOT / "models/digits.images"}, "wrong-object"),
+        ("nothing.onnx", {"images": ROOT / "models/digits.images"}, "nothing-there"),
         ("digits", {"images": "nowhere"}, "nothing-there"),
     ],
 )
@@ -177,6 +194,27 @@ def test_what_cannot_be_asked_is_refused(model, options, name):
     with pytest.raises(PreprocError) as refused:
         diagnose_model(model, **options)
     assert refused.value.name == name
+
+
+EARLY = """
+import sys
+sys.modules["torch"] = None
+from preproc.errors import PreprocError
+from preproc.diagnosis.models import diagnose_model
+for model, place in (
+    ("r18.pt", {"images": "."}), ("r18.pt", {"labels": "."}), ("digits", {"images": "nowhere"}), ("digits", {"labels": "nowhere"})
+):
+    try:
+        diagnose_model(model, **place)
+    except PreprocError as error:
+        print(error.name)
+"""
+
+
+def test_what_can_be_refused_early_is_so_without_the_seconds_that_torch_takes():
+    """Weights alone, and pictures that are not there: a network that none can be asked of is not loaded."""
+    done = subprocess.run([sys.executable, "-c", EARLY], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["wrong-object", "wrong-object", "nothing-there", "nothing-there"]
 
 
 def test_the_command_answers_for_a_recipe():

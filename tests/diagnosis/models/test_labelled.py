@@ -8,6 +8,7 @@ from torch import nn
 
 from preproc import PreprocError, diagnose_model
 from preproc.diagnosis.models.answer import NARROWED, NOT_IDENTIFIED
+from preproc.diagnosis.models.labelled import _lowest
 from preproc.oracle import reference
 from tests.diagnosis.models.networks import WAYS, as_onnx, trained
 
@@ -59,12 +60,39 @@ def test_the_way_that_was_is_left_and_those_that_answer_worse_are_not(net, folde
     assert last.measured["lost"][0] > 0
 
 
+def test_five_answers_that_are_all_right_show_nothing(net, tmp_path):
+    """Two of them of one class: who always says that one has 0.4, and five right in one of a hundred times."""
+    for name, drawn in draw(2, seed=2).items():
+        (tmp_path / name).mkdir()
+        for number, picture in enumerate(drawn[: 2 if name == "cyan" else 1]):
+            Image.fromarray(picture).save(tmp_path / name / f"{number}.png")
+    found = diagnose_model(net, labels=tmp_path)
+    assert found.candidates[0].measured["accuracy"] == 1.0
+    assert found.verdict == NOT_IDENTIFIED
+    assert "no candidate is shown to be right more often than who always says the same, 40%" in found.reason
+
+
+def test_differences_of_few_pictures_have_students_interval():
+    """By hand: mean 3, standard error 0.7071, t of 4 degrees of freedom 2.776 and 8.610 (Abramowitz and Stegun, table 26.10)."""
+    assert _lowest(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.95) == pytest.approx(3 - 2.776 * 0.70711, abs=1e-3)
+    assert _lowest(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.999) == pytest.approx(3 - 8.610 * 0.70711, abs=1e-3)
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_constants_of_these_pictures_are_a_candidate_in_both_orders(net, folder, order):
+    found = {each.name: each for each in diagnose_model(net, labels=folder).candidates}
+    own = found[f"z-score of these pictures, {order}"]
+    flat = np.concatenate([picture.reshape(-1, 3) for pictures in draw(30, seed=2).values() for picture in pictures])
+    assert own.steps[0].to == order
+    assert own.steps[-1].mean == pytest.approx(flat.mean(axis=0)[:: 1 if order == "RGB" else -1])
+
+
 def test_another_preprocessing_than_all_candidates_is_not_called_one_of_them(net, folder):
     other = nn.Sequential(nn.BatchNorm2d(3, affine=False, eps=1e-12), *net).eval()
     other[0].running_mean += torch.tensor([-0.9, -0.5, 0.4])
     found = diagnose_model(other, labels=folder)
     assert found.verdict == NOT_IDENTIFIED or (
-        found.verdict == NARROWED and "z-score of these pictures" in [each.name for each in found.fits]
+        found.verdict == NARROWED and "z-score of these pictures, RGB" in [each.name for each in found.fits]
     )
 
 
