@@ -16,9 +16,17 @@ be, which is what padding a plane with that number gives. That x may be padded w
 Y, U and V what maps to the padding, see planning.py. As outputs go on while m (h + ...) allows, the planes' padding is
 
     in front -min q = ceil(padding / m), behind floor((padding behind + m - 1 - r(last)) / m).
+
+Chroma between its samples ("bilinear") is linear, too, but no map of this kind where the convolution is padded. The picture's first row is
+1/4 of a row before it and 3/4 of its own, and is its own all the same: so the row before would have to be the first one. The padded row
+above it is 3/4 of the row before and 1/4 of the first, and has to be the padding: so it would have to be another. Where nothing is padded
+there is such a map, of planes with copies of their border around them; but luma and chroma want kernels of their own then, for a patch of
+16 x 16 four planes of 8 x 8 and two of 10 x 10, 456 multiplications in place of 384 (of 768), or 600 in one convolution. So that chroma is
+made in front, and the matrix alone is in the weights.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
+from ..steps import UNCONVERTED, YUV, FromPixels, Step
 
 Array = NDArray[np.float64]
 Pair = tuple[int, int]
@@ -129,3 +138,24 @@ def _landing(side: Side, cell: int, new: Side) -> Any:
     q, r = side.places(cell)
     lands = ((q - q[0]) // new.dilation)[None, :] == np.arange(new.kernel)[:, None]
     return lambda at: (lands & ((r == at) | (at is None))).astype(np.float64)
+
+
+def cells_of(kept: Sequence[Step]) -> Cells | None:
+    """How the pixels lie in cells, plane by plane as in memory; None where no pixels share a chroma value, or where more is done to them
+    than to give each its own. kept: what stays in front of a fold.
+
+    Raises NotFoldableError for chroma between its samples.
+    """
+    step = kept[0] if len(kept) == 1 else None
+    if not isinstance(step, FromPixels) or step.to != UNCONVERTED or YUV[step.color].block == (1, 1):
+        return None
+    if step.chroma != "replicate":
+        raise NotFoldableError(f"chroma = {step.chroma!r} gives each pixel a chroma of its own", name="fold-chroma")
+    (rows, columns), planes = YUV[step.color].block, list[tuple[int, Pair | None]]()
+    for letters in YUV[step.color].planes[step.layout]:
+        if letters == "Y":
+            planes += [(0, (row, column)) for row in range(rows) for column in range(columns)]
+            continue
+        lumas = iter(range(columns))
+        planes += [(0, (0, next(lumas))) if letter == "Y" else ("YUV".index(letter), None) for letter in letters]
+    return Cells((rows, columns), tuple(planes))
