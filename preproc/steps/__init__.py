@@ -12,7 +12,7 @@ from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
 from .geometry import Geometry, Sides, Size, known, output_size
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
-from .pixels import COLORS, LAYOUTS, NETWORK_LAYOUTS, PIXEL_DTYPES, FromPixels
+from .pixels import COLORS, LAYOUTS, NETWORK_LAYOUTS, PIXEL_COLORS, PIXEL_DTYPES, PIXEL_LAYOUTS, FromPixels, layouts_of, mistaken
 from .plausibility import BECAUSE
 from .presets import PRESETS, UNITS, Statistics, preset
 from .resize import (
@@ -29,6 +29,7 @@ from .resize import (
     with_pillow,
 )
 from .sequence import STEPS, are_whole, as_steps, channels_in, channels_out, check, compose, constants_steps, divided, parse
+from .yuv import RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, phases, to_rgb_in_integers
 
 __all__ = [
     "BECAUSE",
