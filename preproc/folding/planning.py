@@ -1,13 +1,14 @@
 """One exact form of the fold for all operations that read the picture: what stays in front of them, what their weights take up."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from ..steps import Affine
+from .cells import Cells
 from .slots import Slots
 from .trail import Reader
 from .whole import Rounding, Whole
@@ -23,7 +24,8 @@ class FoldPlan:
     At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
     holds `constant` everywhere is appended, of which each of A's channels takes up `extra` times as much, (channels_out,).
     why: the reason for the form, where whole numbers were asked for.  border: by how much more than what is subtracted padding stood for,
-    (channels_in,), in what the pixels are counted in then; None, for not at all, unless that was asked for.
+    (channels_in,), in what the pixels are counted in then; None, for not at all, unless that was asked for.  cells: in which planes the
+    operations are given what is left at run time; None: as a picture.
     """
 
     affine: Affine
@@ -33,6 +35,7 @@ class FoldPlan:
     extra: Array | None = None
     why: str = ""
     border: Array | None = None
+    cells: Cells | None = None
 
     @property
     def form(self) -> str:
@@ -106,6 +109,21 @@ def plan_for(
     if not extra.any():
         return FoldPlan(affine, _behind(readers, affine, again, appended=0), rounding(exact), why=why)
     return FoldPlan(affine, _behind(readers, affine, again, appended=1), rounding(exact), constant, extra, why)
+
+
+def on_cells(plan: FoldPlan, readers: Sequence[Reader], cells: Cells) -> FoldPlan:
+    """The same plan for operations that are given the planes of `cells` in place of the picture: no pixel gets a chroma of its own.
+
+    Raises NotFoldableError with the reason, where one of them is no convolution of the picture itself with a stride that cells allow.
+    """
+    for reader in readers:
+        if reader.window is None or reader.groups > 1:
+            raise NotFoldableError(
+                "what reads the picture is no convolution of it as it is, in one group: it is moved, padded or mapped in front",
+                name="fold-chroma",
+            )
+        cells.window(reader.window)
+    return replace(plan, cells=cells if plan.constant is None else cells.with_constant(plan.affine.channels_in))
 
 
 def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:
