@@ -66,11 +66,11 @@ class Mistakes:
         for decoder in ("OpenCV", "torchvision"):
             if jpeg and decoder not in absent():
                 levels = self._computed(replace(own, decoder=decoder))
-                yield Mistake(f"decoded by {decoder}", f"decoded by {decoder} for Pillow", levels=levels)
-        for resampler in RESAMPLERS if own.resampler is not None else ():
+                yield Mistake(f"decoded by {decoder}", f"decoded by {decoder} in place of Pillow", levels=levels)
+        for resampler in RESAMPLERS if own.resampler else ():
             other = replace(own, resampler=resampler)
             if resampler.library not in absent() and steps_of(other) is None:
-                words = f"resized by {resampler.words} for {own.resampler.words}" if own.resampler is not None else ""
+                words = f"resized by {resampler.instead_of(own.resampler)}"
                 yield Mistake(f"resized by {resampler.words}", words, levels=self._computed(other))
 
     def by_library(self, mistake: Mistake) -> Mistake | None:

@@ -119,24 +119,26 @@ def _instead(step: Geometry, rest: Moves) -> Instead:
 
 def _resampled(step: Resampling) -> Iterator[tuple[str, str, Resampling]]:
     """With another filter, or another library's arithmetic."""
-    own = f"{step.interpolation}{'' if step.antialias else ' without antialiasing'}"
+    aliased = not step.antialias and step.interpolation != "nearest"
+    on = "" if step.torch is None else f"torchvision's on a {step.torch} tensor"
+    own = on or f"{step.interpolation}{' without antialiasing' if aliased else ''}"
     plain: dict[str, Any] = {"antialias": True, "torch": None, "form": "fast"}
     for interpolation in INTERPOLATIONS:
-        if interpolation != step.interpolation or not step.antialias or step.torch is not None:
+        if interpolation != step.interpolation or aliased or on:
             pillow = None if interpolation == "nearest" else step.pillow
-            words = f"resized by Pillow's {interpolation} for {own}{'' if step.torch is None else f' of torch on {step.torch}'}"
+            words = f"resized by Pillow's {interpolation} in place of {own}"
             yield f"resized {interpolation}", words, replace(step, interpolation=interpolation, pillow=pillow, **plain)
     for pillow in PILLOWS:
         if step.pillow not in (None, pillow):
             yield (
                 f"passes of Pillow {pillow}",
-                f"resized in the order of passes of Pillow {pillow} for {step.pillow}",
+                f"resized in the order of passes of Pillow {pillow} in place of {step.pillow}",
                 replace(step, pillow=pillow),
             )
     if step.antialias and step.interpolation in ("bilinear", "bicubic", "lanczos"):
         for torch in ("uint8", "float32"):
             if torch != step.torch:
-                words = f"resized by torchvision on a {torch} tensor for {'Pillow' if step.torch is None else f'a {step.torch} tensor'}"
+                words = f"resized by torchvision on a {torch} tensor in place of {on or 'Pillow'}"
                 yield f"resized by torch on {torch}", words, replace(step, torch=torch, pillow=None)
 
 
@@ -147,7 +149,7 @@ def _resized(step: Resize, rest: Moves) -> Instead:
         if crop is not None:
             yield (
                 "squashed to the crop",
-                f"squashed to {_size(crop.size)} for the shorter side to {step.size} and a crop",
+                f"squashed to {_size(crop.size)} in place of the shorter side to {step.size} and a crop",
                 (_resize(step, crop.size),),
             )
             yield (
@@ -158,19 +160,19 @@ def _resized(step: Resize, rest: Moves) -> Instead:
             yield "cropped alone", f"cropped to {_size(crop.size)} without a resize", rest
         yield (
             "squashed",
-            f"squashed to {step.size}x{step.size} for the shorter side to {step.size}",
+            f"squashed to {step.size}x{step.size} in place of the shorter side to {step.size}",
             (_resize(step, (step.size, step.size)), *rest),
         )
         return
     height, width = step.size
     yield (
         "shorter side for squashed",
-        f"the shorter side resized to {min(step.size)} and cropped to {_size(step.size)} for squashed",
+        f"the shorter side resized to {min(step.size)} and cropped to {_size(step.size)} in place of squashed",
         (replace(step, size=min(step.size)), CenterCrop(size=step.size), *rest),
     )
     yield (
         "letterboxed for squashed",
-        f"letterboxed into {_size(step.size)}, with black borders, for squashed",
+        f"letterboxed into {_size(step.size)}, with black borders, in place of squashed",
         (
             Letterbox(
                 size=step.size,
@@ -187,7 +189,7 @@ def _resized(step: Resize, rest: Moves) -> Instead:
     if height != width:
         yield (
             "height and width exchanged",
-            f"squashed to {width}x{height} for {height}x{width}",
+            f"squashed to {width}x{height} in place of {height}x{width}",
             (replace(step, size=(width, height)), *rest),
         )
 

@@ -14,9 +14,11 @@ from preproc.diagnosis.mistakes.trying import Search
 from preproc.diagnosis.solving import Moments
 from preproc.errors import PreprocError
 from preproc.oracle import reference
-from preproc.steps import Normalize, Rescale, Resize, compose
+from preproc.steps import CenterCrop, Normalize, Rescale, Resize, compose
 from tests.commands import run
 from tests.diagnosis.mistakes.making import IMAGENET, RECIPES, RGB, pictures, right, samples, wrong
+
+OF_LIBRARIES = Mistakes.of_libraries
 
 
 @pytest.fixture(autouse=True)
@@ -179,9 +181,34 @@ def test_tensors_of_another_size_and_of_other_channels():
     made = [Source(picture) for picture in pictures()]
     found = find_mistake(RECIPES["yolo"], samples(wrong(IMAGENET, known["mean missing"], made)))
     assert (found.verdict, found.recipe) == ("not identified", None)
-    assert any("of another size" in line for line in found.lines())
+    assert "  the recipe itself makes 16x16 of [0], and its tensor is 12x11" in list(found.lines())
+    assert found.to_json()["other_size"] == "makes 16x16 of [0], and its tensor is 12x11"
     with pytest.raises(PreprocError, match="expected a tensor of 3 channels, as the recipe makes, got 1"):
         find_mistake(IMAGENET, samples([(made[0], np.zeros((1, 12, 11)))]))
+
+
+def test_a_picture_of_which_the_recipe_makes_nothing_is_told():
+    strip = samples([(Source(np.arange(1200, dtype=np.uint8).reshape(400, 1, 3)), np.random.default_rng(0).normal(size=(3, 16, 16)))])
+    found = find_mistake((RGB, Resize(size=14, max_size=16), CenterCrop(size=16), Rescale()), strip)
+    assert found.verdict == "not identified"
+    assert any(line.startswith("  the recipe itself makes nothing of [0]: resize: expected") for line in found.lines())
+
+
+def no_one_for_the_same(mistakes):
+    for mistake in mistakes:
+        done, _, instead = mistake.words.removeprefix("resized by ").partition(" in place of ")
+        assert done != instead, mistake.words
+        assert "-0" not in mistake.words, mistake.words
+
+
+@pytest.mark.parametrize(
+    "resize", [{}, {"antialias": False}, {"interpolation": "nearest", "antialias": False}, {"torch": "uint8"}, {"pillow": 12}]
+)
+def test_nothing_stands_in_place_of_itself(resize):
+    steps = (RGB, Resize(size=(14, 12), **resize), Rescale(), Normalize(mean=(0, 0, 0), std=(0.2, 0.3, 0.2), unit="0-1"))
+    known = Mistakes(steps)
+    no_one_for_the_same(known.all)
+    no_one_for_the_same(OF_LIBRARIES(known, jpeg=True))
 
 
 def test_the_command(tmp_path):
