@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ...oracle import reference
 from ...steps import INTERPOLATIONS, PILLOWS, CenterCrop, FromPixels, Geometry, Letterbox, Pad, Resampling, Resize
 from ..geometry import TURNS
-from .mistake import Array, Mistake, Picture
+from .mistake import Array, Mistake, Moves, Picture
 
-Moves = tuple[Geometry, ...]
 ALIASED = "resize without antialiasing"
 MOVED = "picture moved by one pixel"
 _ALIASED: dict[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None, "torch": None}
@@ -33,18 +31,16 @@ def moved_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mis
     yield Mistake(
         MOVED,
         "the picture moved by one pixel to the right and down",
-        levels=lambda it: np.roll(_made(moves, it.planes), (1, 1), (2, 3)),
+        levels=lambda it: np.roll(it.made(moves), (1, 1), (2, 3)),
     )
-    yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: _made(moves, _upright(it)))
+    yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: it.made(moves, _upright(it)))
     for words in list(TURNS)[1:]:
         yield Mistake(words, f"the picture was {words}", levels=_turned(moves, words))
     if set(first.to) == set("RGB"):
         yield Mistake(
-            "grey for colour", "the picture was made grey, in all channels", levels=lambda it: _made(moves, _grey(it.planes, first.to))
+            "grey for colour", "the picture was made grey, in all channels", levels=lambda it: it.made(moves, _grey(it.planes, first.to))
         )
-    yield Mistake(
-        "reshaped", "(H, W, C) reshaped to (C, H, W) in place of transposed", levels=lambda it: _reshaped(_made(moves, it.planes))
-    )
+    yield Mistake("reshaped", "(H, W, C) reshaped to (C, H, W) in place of transposed", levels=lambda it: _reshaped(it.made(moves)))
     for position, step in enumerate(moves):
         for name, words, instead in _instead(step, moves[position + 1 :]):
             yield _otherwise(name, words, (*moves[:position], *instead))
@@ -58,16 +54,12 @@ def moved_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mis
             )
 
 
-def _made(moves: Moves, planes: Array) -> Array:
-    return reference.apply(moves, planes)
-
-
 def _otherwise(name: str, words: str, moves: Moves) -> Mistake:
     return Mistake(name, words, levels=moves)
 
 
 def _turned(moves: Moves, words: str) -> Callable[[Picture], Array]:
-    return lambda it: _made(moves, _turn(it.planes, words))
+    return lambda it: it.made(moves, _turn(it.planes, words))
 
 
 def _turn(planes: Array, words: str) -> Array:
@@ -214,9 +206,9 @@ def _shifted(before: Moves, behind: Moves, down: int, across: int) -> Callable[[
     """The picture moved the other way, its edge repeated."""
 
     def levels(picture: Picture) -> Array:
-        x = _made(before, picture.planes)
+        x = picture.made(before)
         rows, columns = (np.clip(np.arange(size) + by, 0, size - 1) for size, by in zip(x.shape[2:], (down, across), strict=True))
-        return _made(behind, x[:, :, rows[:, None], columns])
+        return picture.made(behind, x[:, :, rows[:, None], columns])
 
     return levels
 
@@ -224,8 +216,8 @@ def _shifted(before: Moves, behind: Moves, down: int, across: int) -> Callable[[
 def _from_corner(before: Moves, behind: Moves) -> Callable[[Picture], Array]:
     def levels(picture: Picture) -> Array:
         height, width = behind[0].size  # type: ignore[attr-defined]
-        x = _made(before, picture.planes)[:, :, :height, :width]
-        return _made(behind, x)
+        x = picture.made(before)[:, :, :height, :width]
+        return picture.made(behind, x)
 
     return levels
 
@@ -235,10 +227,10 @@ def _cornered(moves: Moves, position: int) -> Callable[[Picture], Array]:
     assert isinstance(box, Letterbox)
 
     def levels(picture: Picture) -> Array:
-        x = _made(moves[:position], picture.planes)
+        x = picture.made(moves[:position])
         height, width = box.inner_size((x.shape[2], x.shape[3]))
         border = Pad(padding=(0, 0, box.size[1] - width, box.size[0] - height), fill=box.fill)
-        return _made((_resize(box, (height, width)), border, *moves[position + 1 :]), x)
+        return picture.made((_resize(box, (height, width)), border, *moves[position + 1 :]), x)
 
     return levels
 

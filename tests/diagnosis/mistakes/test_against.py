@@ -75,6 +75,25 @@ def test_a_resize_by_opencv_makes_no_mistake_of_a_right_recipe(monkeypatch):
     assert 0 < found.recipe.residual < 0.5 < found.recipe.most < 1.01
 
 
+@pytest.mark.parametrize(
+    ("name", "turn", "right"),
+    [("crop off to the right", 0, 1), ("turned by 180 degrees", 2, 0), ("resize without antialiasing", 0, 0), ("channels swapped", 0, 0)],
+)
+def test_a_mistake_behind_a_resize_by_opencv_is_named(name, turn, right):
+    """Though OpenCV rounds a level here and there otherwise than the oracle. The third is one in a recipe that antialiases."""
+    steps = (RGB, Resize(size=(13, 16), antialias=name == "resize without antialiasing"), CenterCrop(size=10), Rescale())
+    made = []
+    for seed in range(4):
+        picture = np.random.default_rng(seed).integers(0, 256, (23 + seed, 30, 3), dtype=np.uint8)
+        resized = cv2.resize(np.ascontiguousarray(np.rot90(picture, turn)), (16, 13), interpolation=cv2.INTER_LINEAR)
+        crop = resized[2:12, 3 + right : 13 + right, :: -1 if name == "channels swapped" else 1]  # 1.5 is rounded to 2, half to even
+        made.append((Source(picture), crop.transpose(2, 0, 1) / 255))
+    found = find_mistake(steps, samples(made))
+    assert (found.verdict, [fit.name for fit in found.mistakes]) == ("identified", [name])
+    assert found.mistakes[0].library == "OpenCV INTER_LINEAR"
+    assert any("at most), computed by OpenCV INTER_LINEAR" in line for line in found.lines())
+
+
 def test_what_changes_nothing_on_these_pictures_is_no_mistake_there():
     """Pictures without a tag are not turned by it."""
     steps = (RGB, Resize(size=(12, 12)), Rescale())
