@@ -51,6 +51,12 @@ class Resampler:
             told.insert(0, "not antialiased")
         return ", ".join([name, *filter(None, told)])
 
+    def instead_of(self, other: "Resampler") -> str:
+        """In words, as two that differ: the order of passes is told where they differ in that alone."""
+        apart = replace(self, passes=None) != replace(other, passes=None)
+        one, two = (replace(how, passes=None).words if apart else how.words for how in (self, other))
+        return f"{one}{',' if ', ' in one else ''} in place of {two}"
+
     @property
     def rounds(self) -> bool:
         """Whether it makes whole grey levels."""

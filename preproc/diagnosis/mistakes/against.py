@@ -23,8 +23,9 @@ KEPT = 8
 class Against:
     """What tensors were made by. verdict: "identified", "narrowed" (to `mistakes`) or "not identified".  mistakes: those that reproduce the
     tensors, and cannot be told apart; none where the recipe does itself.  Where nothing reproduces them the verdict is "narrowed" to the
-    nearest at best, the recipe among them where it is one.  recipe: how far it is off; None where it makes another size.  second: the
-    nearest of those that are not named.  pictures: how many were compared.  notes: what was noticed while they were read."""
+    nearest at best, the recipe among them where it is one.  recipe: how far it is off; None where it makes another size, told by
+    other_size.  second: the nearest of those that are not named.  pictures: how many were compared.  notes: what was noticed while they
+    were read."""
 
     verdict: str
     mistakes: tuple[Fit, ...]
@@ -32,6 +33,7 @@ class Against:
     second: Fit | None
     pictures: int
     notes: tuple[str, ...] = ()
+    other_size: str | None = None
 
     @property
     def right(self) -> bool:
@@ -52,7 +54,7 @@ class Against:
             for fit in self.mistakes:
                 yield f"  {fit.words}: {_figures(fit)}{'' if fit.reproduces else f', of which {fit.explained:.2g} are explained'}"
             if self.recipe not in self.mistakes:
-                own = "makes pictures of another size" if self.recipe is None else f"is {_figures(self.recipe)}"
+                own = self.other_size if self.recipe is None else f"is {_figures(self.recipe)}"
                 yield f"  the recipe itself {own}"
         if self.second is not None:
             yield f"  {'nearest' if self.verdict == 'not identified' else 'next'}: {self.second.words}: {_figures(self.second)}"
@@ -99,7 +101,7 @@ def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against
         rounds.append(sorted(fits, key=lambda fit: fit.residual))
         if any(map(_is_exact, fits)):
             break
-    return _judged(own, rounds, len(samples))
+    return replace(_judged(own, rounds, len(samples)), other_size=search.otherwise(samples) if own is None else None)
 
 
 def _is_exact(fit: Fit) -> bool:

@@ -9,18 +9,31 @@ from numpy.typing import NDArray
 
 from ...oracle import reference
 from ...steps import Geometry, Step
-from ..geometry import Source
+from ..geometry import Source, geometry_of
 
 Array = NDArray[np.float64]
+
+
+Moves = tuple[Geometry, ...]
 
 
 @dataclass(frozen=True)
 class Picture:
     """planes: (N, C, H, W) float64, grey levels in the channels that the network takes.  source: the file or the pixels that they are of,
-    as stored; None where only the planes are at hand."""
+    as stored; None where only the planes are at hand.  opencv: whether OpenCV computes the resizes that steps are named for it."""
 
     planes: Array
     source: Source | None = None
+    opencv: bool = False
+
+    def made(self, moves: Moves, planes: Array | None = None) -> Array:
+        """What steps make of the planes, or of those in their place."""
+        x = self.planes if planes is None else planes
+        if not self.opencv:
+            return reference.apply(moves, x)
+        for step in moves:
+            x = _by_opencv(step, x) if is_opencvs(step) else reference.apply([step], x)
+        return x
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,7 @@ class Mistake:
 
     name: str
     words: str
-    levels: tuple[Geometry, ...] | Callable[[Picture], Array] | None = None
+    levels: Moves | Callable[[Picture], Array] | None = None
     order: tuple[int, ...] | None = None
     values: tuple[Step, ...] | Callable[[Array], Array] | None = None
     library: str = ""
@@ -45,6 +58,19 @@ class Mistake:
             return None
         taken: dict[str, Any] = {field: getattr(self, field) or getattr(other, field) for field in fields}
         return replace(self, name=f"{self.name}, and {other.name}", words=f"{self.words}; and {other.words}", **taken)
+
+
+def is_opencvs(step: Geometry) -> bool:
+    """Whether it is a resize whose name is OpenCV's, which alone rounds otherwise than the oracle here and there."""
+    own = geometry_of((step,))
+    return own is not None and own.resampler is not None and own.resampler.library == "OpenCV"
+
+
+def _by_opencv(step: Geometry, planes: Array) -> Array:
+    own = geometry_of((step,))
+    assert own is not None
+    pictures = np.moveaxis(planes, 1, 3).astype(np.uint8)
+    return np.stack([own.pixels(Source(each)) for each in pictures]).transpose(0, 3, 1, 2).astype(np.float64)
 
 
 def valued(values: tuple[Step, ...] | Callable[[Array], Array], levels: Array) -> Array:

@@ -11,12 +11,13 @@ from ...oracle import reference
 from ...steps import PIXEL_DTYPES, Affine, FromPixels, Geometry, Step, channels_in, channels_out, compose, divided
 from ..geometry import RESAMPLERS, Source, absent, geometry_of, steps_of
 from ..geometry import Geometry as Moves
-from .mistake import Array, Mistake, Picture, valued
+from .mistake import Array, Mistake, Picture, is_opencvs, valued
 from .moved import ALIASED, MOVED, moved_mistakes
 from .values import DOUBLED, NOT_RESCALED, values_mistakes
 from .variants import variants
 
 SWAPPED = "channels swapped"
+OPENCV = "OpenCV INTER_LINEAR"
 CONTROLS = (SWAPPED, DOUBLED, NOT_RESCALED, ALIASED, MOVED)
 """Those that every verification makes on purpose, in its order; the last two where pixels are moved."""
 
@@ -66,21 +67,20 @@ class Mistakes:
         for decoder in ("OpenCV", "torchvision"):
             if jpeg and decoder not in absent():
                 levels = self._computed(replace(own, decoder=decoder))
-                yield Mistake(f"decoded by {decoder}", f"decoded by {decoder} for Pillow", levels=levels)
-        for resampler in RESAMPLERS if own.resampler is not None else ():
+                yield Mistake(f"decoded by {decoder}", f"decoded by {decoder} in place of Pillow", levels=levels)
+        for resampler in RESAMPLERS if own.resampler else ():
             other = replace(own, resampler=resampler)
             if resampler.library not in absent() and steps_of(other) is None:
-                words = f"resized by {resampler.words} for {own.resampler.words}" if own.resampler is not None else ""
+                words = f"resized by {resampler.instead_of(own.resampler)}"
                 yield Mistake(f"resized by {resampler.words}", words, levels=self._computed(other))
 
     def by_library(self, mistake: Mistake) -> Mistake | None:
         """The same, resized by OpenCV itself, which alone of the libraries that steps are named for rounds otherwise than the oracle here
-        and there; None where it is another's resize, or OpenCV is not here."""
-        moves = self.moves if mistake.levels is None else mistake.levels
-        own = None if callable(moves) or not self._is_rgb else geometry_of(moves)
-        if own is None or own.resampler is None or own.resampler.library != "OpenCV" or "OpenCV" in absent():
+        and there; None where no step is its resize, or OpenCV is not here."""
+        moves = mistake.levels if isinstance(mistake.levels, tuple) else self.moves
+        if "OpenCV" in absent() or not any(map(is_opencvs, moves)):
             return None
-        return replace(mistake, levels=self._computed(own), library=own.resampler.words)
+        return replace(mistake, library=OPENCV)
 
     @property
     def _is_rgb(self) -> bool:
@@ -109,9 +109,10 @@ class Mistakes:
 
     def levels(self, picture: Picture, mistake: Mistake) -> Array:
         """The grey levels (N, C, h, w) that a mistake leaves of a picture, before their order."""
+        picture = replace(picture, opencv=mistake.library == OPENCV)
         if callable(mistake.levels):
             return mistake.levels(picture)
-        return reference.apply(self.moves if mistake.levels is None else mistake.levels, picture.planes)
+        return picture.made(self.moves if mistake.levels is None else mistake.levels)
 
     def ready(self, pixels: NDArray[Any], mistake: Mistake) -> Array:
         """(N, C, h, w) model-ready numbers, wrongly made of pixels."""

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ...oracle import reference
 from ...steps import INTERPOLATIONS, PILLOWS, CenterCrop, FromPixels, Geometry, Letterbox, Pad, Resampling, Resize
 from ..geometry import TURNS
-from .mistake import Array, Mistake, Picture
+from .mistake import Array, Mistake, Moves, Picture
 
-Moves = tuple[Geometry, ...]
 ALIASED = "resize without antialiasing"
 MOVED = "picture moved by one pixel"
 _ALIASED: dict[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None, "torch": None}
@@ -33,18 +31,16 @@ def moved_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mis
     yield Mistake(
         MOVED,
         "the picture moved by one pixel to the right and down",
-        levels=lambda it: np.roll(_made(moves, it.planes), (1, 1), (2, 3)),
+        levels=lambda it: np.roll(it.made(moves), (1, 1), (2, 3)),
     )
-    yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: _made(moves, _upright(it)))
+    yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: it.made(moves, _upright(it)))
     for words in list(TURNS)[1:]:
         yield Mistake(words, f"the picture was {words}", levels=_turned(moves, words))
     if set(first.to) == set("RGB"):
         yield Mistake(
-            "grey for colour", "the picture was made grey, in all channels", levels=lambda it: _made(moves, _grey(it.planes, first.to))
+            "grey for colour", "the picture was made grey, in all channels", levels=lambda it: it.made(moves, _grey(it.planes, first.to))
         )
-    yield Mistake(
-        "reshaped", "(H, W, C) reshaped to (C, H, W) in place of transposed", levels=lambda it: _reshaped(_made(moves, it.planes))
-    )
+    yield Mistake("reshaped", "(H, W, C) reshaped to (C, H, W) in place of transposed", levels=lambda it: _reshaped(it.made(moves)))
     for position, step in enumerate(moves):
         for name, words, instead in _instead(step, moves[position + 1 :]):
             yield _otherwise(name, words, (*moves[:position], *instead))
@@ -58,16 +54,12 @@ def moved_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mis
             )
 
 
-def _made(moves: Moves, planes: Array) -> Array:
-    return reference.apply(moves, planes)
-
-
 def _otherwise(name: str, words: str, moves: Moves) -> Mistake:
     return Mistake(name, words, levels=moves)
 
 
 def _turned(moves: Moves, words: str) -> Callable[[Picture], Array]:
-    return lambda it: _made(moves, _turn(it.planes, words))
+    return lambda it: it.made(moves, _turn(it.planes, words))
 
 
 def _turn(planes: Array, words: str) -> Array:
@@ -119,24 +111,26 @@ def _instead(step: Geometry, rest: Moves) -> Instead:
 
 def _resampled(step: Resampling) -> Iterator[tuple[str, str, Resampling]]:
     """With another filter, or another library's arithmetic."""
-    own = f"{step.interpolation}{'' if step.antialias else ' without antialiasing'}"
+    aliased = not step.antialias and step.interpolation != "nearest"
+    on = "" if step.torch is None else f"torchvision's on a {step.torch} tensor"
+    own = on or f"{step.interpolation}{' without antialiasing' if aliased else ''}"
     plain: dict[str, Any] = {"antialias": True, "torch": None, "form": "fast"}
     for interpolation in INTERPOLATIONS:
-        if interpolation != step.interpolation or not step.antialias or step.torch is not None:
+        if interpolation != step.interpolation or aliased or on:
             pillow = None if interpolation == "nearest" else step.pillow
-            words = f"resized by Pillow's {interpolation} for {own}{'' if step.torch is None else f' of torch on {step.torch}'}"
+            words = f"resized by Pillow's {interpolation} in place of {own}"
             yield f"resized {interpolation}", words, replace(step, interpolation=interpolation, pillow=pillow, **plain)
     for pillow in PILLOWS:
         if step.pillow not in (None, pillow):
             yield (
                 f"passes of Pillow {pillow}",
-                f"resized in the order of passes of Pillow {pillow} for {step.pillow}",
+                f"resized in the order of passes of Pillow {pillow} in place of {step.pillow}",
                 replace(step, pillow=pillow),
             )
     if step.antialias and step.interpolation in ("bilinear", "bicubic", "lanczos"):
         for torch in ("uint8", "float32"):
             if torch != step.torch:
-                words = f"resized by torchvision on a {torch} tensor for {'Pillow' if step.torch is None else f'a {step.torch} tensor'}"
+                words = f"resized by torchvision on a {torch} tensor in place of {on or 'Pillow'}"
                 yield f"resized by torch on {torch}", words, replace(step, torch=torch, pillow=None)
 
 
@@ -147,7 +141,7 @@ def _resized(step: Resize, rest: Moves) -> Instead:
         if crop is not None:
             yield (
                 "squashed to the crop",
-                f"squashed to {_size(crop.size)} for the shorter side to {step.size} and a crop",
+                f"squashed to {_size(crop.size)} in place of the shorter side to {step.size} and a crop",
                 (_resize(step, crop.size),),
             )
             yield (
@@ -158,19 +152,19 @@ def _resized(step: Resize, rest: Moves) -> Instead:
             yield "cropped alone", f"cropped to {_size(crop.size)} without a resize", rest
         yield (
             "squashed",
-            f"squashed to {step.size}x{step.size} for the shorter side to {step.size}",
+            f"squashed to {step.size}x{step.size} in place of the shorter side to {step.size}",
             (_resize(step, (step.size, step.size)), *rest),
         )
         return
     height, width = step.size
     yield (
         "shorter side for squashed",
-        f"the shorter side resized to {min(step.size)} and cropped to {_size(step.size)} for squashed",
+        f"the shorter side resized to {min(step.size)} and cropped to {_size(step.size)} in place of squashed",
         (replace(step, size=min(step.size)), CenterCrop(size=step.size), *rest),
     )
     yield (
         "letterboxed for squashed",
-        f"letterboxed into {_size(step.size)}, with black borders, for squashed",
+        f"letterboxed into {_size(step.size)}, with black borders, in place of squashed",
         (
             Letterbox(
                 size=step.size,
@@ -187,7 +181,7 @@ def _resized(step: Resize, rest: Moves) -> Instead:
     if height != width:
         yield (
             "height and width exchanged",
-            f"squashed to {width}x{height} for {height}x{width}",
+            f"squashed to {width}x{height} in place of {height}x{width}",
             (replace(step, size=(width, height)), *rest),
         )
 
@@ -212,9 +206,9 @@ def _shifted(before: Moves, behind: Moves, down: int, across: int) -> Callable[[
     """The picture moved the other way, its edge repeated."""
 
     def levels(picture: Picture) -> Array:
-        x = _made(before, picture.planes)
+        x = picture.made(before)
         rows, columns = (np.clip(np.arange(size) + by, 0, size - 1) for size, by in zip(x.shape[2:], (down, across), strict=True))
-        return _made(behind, x[:, :, rows[:, None], columns])
+        return picture.made(behind, x[:, :, rows[:, None], columns])
 
     return levels
 
@@ -222,8 +216,8 @@ def _shifted(before: Moves, behind: Moves, down: int, across: int) -> Callable[[
 def _from_corner(before: Moves, behind: Moves) -> Callable[[Picture], Array]:
     def levels(picture: Picture) -> Array:
         height, width = behind[0].size  # type: ignore[attr-defined]
-        x = _made(before, picture.planes)[:, :, :height, :width]
-        return _made(behind, x)
+        x = picture.made(before)[:, :, :height, :width]
+        return picture.made(behind, x)
 
     return levels
 
@@ -233,10 +227,10 @@ def _cornered(moves: Moves, position: int) -> Callable[[Picture], Array]:
     assert isinstance(box, Letterbox)
 
     def levels(picture: Picture) -> Array:
-        x = _made(moves[:position], picture.planes)
+        x = picture.made(moves[:position])
         height, width = box.inner_size((x.shape[2], x.shape[3]))
         border = Pad(padding=(0, 0, box.size[1] - width, box.size[0] - height), fill=box.fill)
-        return _made((_resize(box, (height, width)), border, *moves[position + 1 :]), x)
+        return picture.made((_resize(box, (height, width)), border, *moves[position + 1 :]), x)
 
     return levels
 

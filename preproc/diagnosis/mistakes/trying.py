@@ -73,8 +73,9 @@ class Search:
         self.pictures = {sample.name: Picture(self.made.planes_of(sample.source), sample.source) for sample in samples}
         for sample in samples:
             if len(sample.tensor) != self.made.channels:
+                made, got = self.made.channels, len(sample.tensor)
                 raise PreprocError(
-                    f"{sample.name}: expected a tensor of {self.made.channels} channels, as the recipe makes, got {len(sample.tensor)}",
+                    f"{sample.name}: expected a tensor of {made} channel{'' if made == 1 else 's'}, as the recipe makes, got {got}",
                     name="channel-mismatch",
                 )
 
@@ -144,6 +145,17 @@ class Search:
         again = self.fit(other, samples)
         return again if again is not None and again.reproduces else found
 
+    def otherwise(self, samples: Sequence[Sample]) -> str:
+        """Of the first picture of which the recipe makes another size: what it makes, beside the tensor's."""
+        for sample in samples:
+            try:
+                made = self.made.levels(self.pictures[sample.name], OWN)[0].shape
+            except PreprocError as error:
+                return f"makes nothing of {sample.name}: {error}"
+            if made != sample.tensor.shape:
+                return f"makes {_size(made)} of {sample.name}, and its tensor is {_size(sample.tensor.shape)}"
+        return ""
+
     def _levels(self, mistake: Mistake, sample: Sample) -> Array | None:
         """(C, h, w), before the mistake's order; None where a picture has another size then, or no pixels."""
         try:
@@ -174,6 +186,11 @@ class Search:
         return off / scale, scale
 
 
+def _size(shape: tuple[int, ...]) -> str:
+    """Of (C, h, w)."""
+    return f"{shape[1]}x{shape[2]}"
+
+
 def _constants(step: ChannelAffine) -> str:
     """Which mean and std, of full brightness of 8 bits, a map says."""
     matrix, offset = np.array(step.matrix), np.array(step.offset)
@@ -183,4 +200,4 @@ def _constants(step: ChannelAffine) -> str:
 
 
 def _list(numbers: NDArray[np.float64]) -> str:
-    return "[" + ", ".join(f"{number:.5g}" for number in numbers) + "]"
+    return "[" + ", ".join(f"{number if abs(number) > 1e-9 else 0.0:.5g}" for number in numbers) + "]"

@@ -113,4 +113,4 @@ def _normalize(mean: Numbers, std: Numbers) -> Normalize:
 
 
 def _told(numbers: Numbers) -> str:
-    return "[" + ", ".join(f"{number:.4g}" for number in numbers) + "]"
+    return "[" + ", ".join(f"{number + 0.0:.4g}" for number in numbers) + "]"

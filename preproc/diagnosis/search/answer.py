@@ -131,7 +131,8 @@ class Diagnosis:
 
     def lines(self) -> list[str]:
         """For people."""
-        told = [f"{self.verdict}, from {self.pictures} pictures and {self.tried} geometries" + (f": {self.reason}" if self.reason else "")]
+        pictures = f"{self.pictures} picture{'' if self.pictures == 1 else 's'}"
+        told = [f"{self.verdict}, from {pictures} and {self.tried} geometries" + (f": {self.reason}" if self.reason else "")]
         nearest = "nearest" if self.verdict == "not identified" else "geometry"
         told += [f"  {nearest:10} {each.words}{_residual(each)}" for each in self.fits[:MOST]]
         told += [f"  and {len(self.fits) - MOST} more"] if len(self.fits) > MOST else []

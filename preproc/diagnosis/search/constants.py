@@ -50,8 +50,13 @@ class Constants:
         return [*told, f"presets that lie in the interval, too: {', '.join(others)}"] if others else told
 
 
+_NOTHING = 1e-3
+"""Grey levels: what is smaller, and than its interval, too, is told as 0."""
+
+
 def _spread(values: Array, within: Array) -> str:
-    return "[" + ", ".join(f"{value:.6g} ± {width:.2g}" for value, width in zip(values, within, strict=True)) + "]"
+    told = np.where(np.abs(values) <= np.minimum(within, _NOTHING), 0.0, values)
+    return "[" + ", ".join(f"{value:.6g} ± {width:.2g}" for value, width in zip(told, within, strict=True)) + "]"
 
 
 def constants_of(solved: Solved, geometry: Sequence[Step], *, precision: float) -> Constants:
@@ -117,7 +122,10 @@ def _rounded(affine: Affine, unit: str, digits: int) -> Iterator[tuple[str, list
     mean, std = (tuple(round(float(value) * top / 255, digits) for value in values) for values in (affine.mean, affine.std))
     if min(std) > 0:
         color = "BGR" if affine.order == _BGR else "RGB"
-        yield f"solved, {digits} decimals in {unit}", _normalized(Statistics(mean, std, unit, color, "preproc diagnose"), color, None)
+        yield (
+            f"solved, {digits} decimal{'' if digits == 1 else 's'} in {unit}",
+            _normalized(Statistics(mean, std, unit, color, "preproc diagnose"), color, None),
+        )
 
 
 def _digits(value: float, digits: int) -> float:

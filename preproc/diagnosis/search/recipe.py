@@ -12,7 +12,7 @@ from ...steps import Normalize, Rescale, Step
 THIS = "THIS.toml"
 """Stands for the file's name, which save() knows."""
 HEAD = """\
-# Written by preproc diagnose from {pictures} pictures and their tensors: {words}.
+# Written by preproc diagnose from {pictures}: {words}.
 # preproc attach FILE.onnx -o bundles/NAME {option} takes it as it is; for preproc export name the network in [backbone].
 name = "diagnosed"
 
@@ -31,7 +31,8 @@ size = "dynamic"
 
 def text_of(steps: Sequence[Step], *, color: str, pictures: int, words: str) -> str:
     """The TOML of these steps, which begin behind from_pixels. Raises PreprocError where it would not load again."""
-    text = HEAD.format(pictures=pictures, words=words, option=f"--recipe {THIS}", color=color)
+    of = f"{pictures} pictures and their tensors" if pictures > 1 else "one picture and its tensor"
+    text = HEAD.format(pictures=of, words=words, option=f"--recipe {THIS}", color=color)
     text += "\n" + ("\n".join(map(_table, steps)) if steps else "").rstrip() + "\n"
     if not steps:
         text = text.replace("\n[backbone]", "steps = [] # grey levels as they are\n\n[backbone]", 1)

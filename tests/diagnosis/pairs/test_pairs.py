@@ -1,6 +1,7 @@
 """Pairs as they are given: read, or refused in a line."""
 
 import inspect
+import json
 
 import numpy as np
 import pytest
@@ -212,6 +213,13 @@ def test_the_command_writes_a_recipe_once(tmp_path):
     assert again.stdout.startswith("identified: no mistake")
     assert "a file that is there and stays as it is" in run("diagnose", "--pairs", folder, "-o", recipe, check=1).stderr
     assert recipe.read_bytes() == before
+
+
+def test_what_is_not_identified_ends_in_1(tmp_path):
+    folder = written(tmp_path, make=lambda x: np.random.default_rng(len(x)).normal(size=(3, 24, 24)).astype(np.float32))
+    done = run("diagnose", "--pairs", folder, "--json", check=1)
+    assert json.loads(done.stdout)["verdict"] == "not identified"
+    assert "error" not in done.stderr
 
 
 def test_what_no_recipe_says_is_told_and_none_is_written(tmp_path):

@@ -100,6 +100,15 @@ def test_what_no_candidate_makes_is_never_identified():
     assert any("does not explain" in line for line in found.lines())
 
 
+def test_numbers_are_told_as_one_says_them(usual):
+    """No -0, and no 1 decimals."""
+    half = dataclasses.replace(USUAL, constants="0..1", bgr=False)
+    found = answered(pairs_of(lambda x: half(x) * np.float32(2), SIZES[:2]))
+    assert found.constants.name == "solved, 1 decimal in 0-1"
+    assert "mean [0 ±" in "\n".join(found.lines())
+    assert not any("-0 " in line for line in (*usual.lines(), *found.lines()))
+
+
 def test_pictures_of_one_colour_tell_nothing():
     flat = [Pair(str(level), np.full((40, 50, 3), level, np.uint8), np.full((3, 24, 24), level / 255)) for level in (10, 200)]
     found = answered(Pairs(tuple(flat), "NCHW", "float32"))
@@ -171,6 +180,8 @@ def test_a_range_that_all_pictures_share_does_not_tell_whether_it_is_their_own()
 
 def test_one_pair_does_not_tell_whose_constants_they_are():
     found = answered(pairs_of(per_picture, SIZES[:1]))
+    assert next(iter(found.lines())).startswith("narrowed, from 1 picture and")
+    assert "from one picture and its tensor:" in found.recipe
     assert found.verdict == "narrowed"
     assert any("do not tell the constants" in each and "min-max per image to 0..1" in each for each in found.ambiguous)
     assert any(each.startswith("one pair does not tell whether its constants") for each in found.ambiguous)
