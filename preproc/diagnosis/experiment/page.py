@@ -217,12 +217,14 @@ h1 { font-size: 1.5rem; margin-bottom: .6rem; } h1 em { font-style: normal; colo
 .all th { font-size: .8rem; font-weight: 600; vertical-align: bottom; border-bottom: 1px solid #9aa1a9; white-space: normal; }
 .all td:first-child, .all th:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 11rem; }
 .all td:nth-child(3), .all th:nth-child(3) { padding: 0 .9rem; text-align: center; line-height: 1.2; } .all svg { display: block; }
-.all td:nth-child(2) small, .all td:nth-child(4) small { display: inline-block; min-width: 3.6em; } .all td:nth-child(4) small { min-width: 7.6em; }
+.all td:nth-child(2) small { display: inline-block; min-width: 3.6em; }
+.all td:nth-child(4) small { display: inline-block; min-width: 7.6em; }
 .all b { font-weight: 500; } .all .first b { font-weight: 700; }
 .tag { border: 1px solid #d5d9de; border-radius: 3px; padding: 0 .25rem; }
 svg { overflow: visible; } svg text { font: 10px system-ui, sans-serif; fill: #656d76; }
 .grid td, .grid th { text-align: center; padding: .15rem .35rem; font-weight: 500; font-size: .88rem; max-width: 90px; }
-.grid td, .grid th { overflow-wrap: anywhere; vertical-align: bottom; } .grid td:first-child { text-align: left; max-width: none; min-width: 13rem; }
+.grid td, .grid th { overflow-wrap: anywhere; vertical-align: bottom; }
+.grid td:first-child { text-align: left; max-width: none; min-width: 13rem; }
 .grid b { font-weight: 500; } .grid img { max-width: 76px; max-height: 76px; border-radius: 3px; }
 .right { color: #1a7f37; } .wrong { color: #c0392b; background: #fdf1ef; font-weight: 600 !important; }
 .plots { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; width: 104px; }
