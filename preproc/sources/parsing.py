@@ -15,6 +15,8 @@ from .recipe import USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, Pixe
 from .table import Table, Value
 from .toml_file import read_toml
 from .words import (
+    CPUS,
+    DEVICES,
     FOLDS,
     FORMATS,
     check_name,
@@ -226,6 +228,8 @@ def _export(table: "Table", folder: Path) -> ExportSpec:
         precision=precision,
         outputs_precision=table.checked("outputs_precision", lambda value: check_outputs_precision(value, precision), "float32"),
         verify_sizes=table.checked("verify_sizes", check_verify_sizes, ()),
+        cpu=table.choice("cpu", CPUS, ExportSpec.cpu),
+        device=table.choice("device", DEVICES, ExportSpec.device),
     )
     table.finish()
     return spec
