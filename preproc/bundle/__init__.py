@@ -7,7 +7,17 @@ Never: torch; a file that is not what the manifest says.
 from . import contract
 from .contract import EIGHT, KEY, outputs_of, precision_of, steps_of
 from .golden import golden_files, write_golden
-from .manifest import Bundle, equal_bundle, hashes, open_bundle, sha256, strays, torch_contract, write_manifest
+from .manifest import (
+    Bundle,
+    equal_bundle,
+    hashes,
+    open_bundle,
+    package_contract,
+    sha256,
+    strays,
+    torch_contract,
+    write_manifest,
+)
 from .publishing import MANIFEST, check_target, publishing
 from .recipes import front_of, further_of, precisions_of, to_recipe
 
@@ -25,6 +35,7 @@ __all__ = [
     "hashes",
     "open_bundle",
     "outputs_of",
+    "package_contract",
     "precision_of",
     "precisions_of",
     "publishing",

@@ -215,6 +215,9 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [precision_of(contract) in PRECISIONS, contract.get("tf32", False) == (precision_of(contract) == "tf32")]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
         told += ["verified_sizes" not in contract or bool(check_verify_sizes(contract["verified_sizes"]))]
+        compiled = list(contract.get("compiled", {}).values())
+        told += [isinstance(made[key], str) for made in compiled for key in ("device", "system", "machine", "cpu", "torch")]
+        told += [isinstance(name, str) for made in compiled for name in made["instructions"]]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
         told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
     except (KeyError, TypeError, AttributeError, ValueError, PreprocError) as error:

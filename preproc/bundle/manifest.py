@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from ..errors import BundleError
 from ..host import Progress, digest, silent, versions
 from ..sources import check_name
 from ..verify import Case, Report, agree
+from ..verify.runtimes import package_metadata
 from . import contract as contracts
 from .golden import golden_files, read_golden
 from .publishing import MANIFEST, recover
@@ -94,7 +95,7 @@ def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise BundleError(
             f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again", name="bundle-changed"
         )
-    for name, read in (("model.onnx", _onnx_contract), ("model.pt", torch_contract), ("model.pt2", torch_contract)):
+    for name, read in READERS.items():
         if name in manifest["files"] and read(folder / name) != manifest["contract"]:
             raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one", name="bundle-changed")
 
@@ -106,8 +107,9 @@ def strays(bundle: Bundle) -> list[str]:
 
 
 def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], golden: Sequence[Case]) -> bool:
-    """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and golden
-    samples, whose outputs another machine may have rounded otherwise. Never without a model.onnx: TorchScript never has the same bytes.
+    """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and in machine
+    code, and golden samples, whose outputs another machine may have rounded otherwise. Never without one of the two: TorchScript never
+    has the same bytes.
 
     files: the new model files, as hashes() has them.
     """
@@ -117,7 +119,7 @@ def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, 
     except BundleError:
         return False
     theirs = {name: entry for name, entry in old.manifest["files"].items() if not name.startswith("golden/")}
-    same = [name for name in files if name.startswith("model.onnx")]
+    same = [name for name in files if name.startswith(("model.onnx", "model.aoti"))]
     if old.contract != contract or not same or set(files) != set(theirs) or any(files[name] != theirs[name] for name in same):
         return False
     if [case.name for case in known] != [case.name for case in golden]:
@@ -142,6 +144,21 @@ def torch_contract(path: Path) -> dict[str, Any] | None:
     except (OSError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}", name="not-a-model") from error
     return None
+
+
+def package_contract(path: Path) -> dict[str, Any] | None:
+    """The contract in an AOTInductor package, read as a zip member: nothing is loaded. None if there is none."""
+    text = package_metadata(path).get(contracts.KEY)
+    return None if text is None else contracts.read(text, path)
+
+
+READERS: Mapping[str, Callable[[Path], dict[str, Any] | None]] = {
+    "model.onnx": _onnx_contract,
+    "model.pt": torch_contract,
+    "model.pt2": torch_contract,
+    "model.aoti.pt2": package_contract,
+}
+"""How the contract in each model file is read."""
 
 
 def sha256(path: Path) -> str:

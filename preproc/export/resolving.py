@@ -25,6 +25,7 @@ from ..sources import (
 from ..steps import Normalize, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
 from ..verify.runtimes import onnxruntime
+from .compiling import check_compiles
 from .from_python import recipe_of
 from .job import Job
 from .opsets import in_opset
@@ -95,6 +96,7 @@ def in_precision(recipe: Recipe, precision: str) -> Recipe:
 
 
 def _check_writable(recipe: Recipe) -> None:
+    check_compiles(recipe.name, recipe.export)
     _check_opset(recipe)
     _check_installed(recipe)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from ..bundle import EIGHT, MANIFEST, Bundle, front_of, open_bundle, precision_o
 from ..errors import BundleError, PreprocError
 from ..host import Progress, silent, versions
 from ..sources import Recipe, check_tolerance
-from ..verify import FAILED, Report, Result, check_known, inputs
+from ..verify import ABSENT, FAILED, Report, Result, check_known, inputs
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
 from .bare import BareBefore, bare_network
@@ -20,7 +20,7 @@ from .proof import Proof
 from .proving import prove
 from .resolving import example_of, to_be_written
 from .substitutes import Substitute, substitute
-from .writing import fold_module
+from .writing import FILES, fold_module
 
 if TYPE_CHECKING:
     from ..sources.backbones import Backbone
@@ -91,6 +91,7 @@ def verify_bundle(
     else:
         proof = prove(*found, images=None if images is None else Path(images), progress=progress)
         report = _against_original(bundle, other, *found, names, _judged_by(proof, other, asked_for), tf32, progress)
+    report = dataclasses.replace(report, results=(*report.results, *_unasked(bundle, names if other is None else RUNTIMES)))
     name = report.name if other is None else f"{other.path.name}, in place of {report.name}/model.onnx"
     return dataclasses.replace(_with_versions(report, bundle.manifest["versions"]), name=name)
 
@@ -121,6 +122,16 @@ def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
                 name="format-not-in-bundle",
             )
     return names
+
+
+def _unasked(bundle: Bundle, names: Container[str]) -> Iterator[Result]:
+    """Of the runtimes that would load machine code from wherever the bundle is: absent, where nobody has named them."""
+    compiled: dict[str | None, str] = {FILES[name]: f"-{made['device']}" for name, made in bundle.contract.get("compiled", {}).items()}
+    for kind in RUNTIMES.values():
+        is_for = kind.native and kind.file in bundle.manifest["files"] and kind.name.endswith(compiled.get(kind.file, ""))
+        if is_for and kind.name not in names:
+            reason = f"{kind.file} is machine code, which is loaded only where it is asked for by name: --runtime {kind.name}"
+            yield Result(kind.name, ABSENT, reason)
 
 
 def _names_for(model: Path, runtimes: Sequence[str] | None) -> Sequence[str]:

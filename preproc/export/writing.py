@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from .. import graph
 from ..bundle import contract as contracts
 from ..errors import NotFoldableError
-from ..host import Progress
+from ..host import Progress, compiler
 from ..sources import Recipe
 from ..steps import channels_out
+from .compiling import compiled_for
 from .eight import in_eight_bits
 from .job import Job
 from .promising import promised
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..folding.modules import FoldResult
 
-FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
+FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2", "aoti": "model.aoti.pt2"}
 """The file of each format."""
 
 
@@ -110,11 +111,26 @@ def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], fo
 
         progress("writing model.pt")
         export_torchscript(folded.model, job.pixels, folder / FILES["torchscript"], tf32=recipe.export.tf32, extra=extra)
-    if "pt2" in recipe.export.formats:
-        from .formats import export_pt2
+    programmed = [name for name in ("pt2", "aoti") if name in recipe.export.formats]
+    if programmed:
+        from .formats import compile_aoti, export_program, write_pt2
 
+        progress(f"reading the program of {' and '.join(FILES[name] for name in programmed)}")
+        size = recipe.pixels.size
+        program = export_program(folded.model, job.pixels, layout=recipe.pixels.layout, size=size)
+    if "pt2" in programmed:
         progress("writing model.pt2")
-        export_pt2(folded.model, job.pixels, folder / FILES["pt2"], layout=recipe.pixels.layout, size=recipe.pixels.size, extra=extra)
+        write_pt2(program, folder / FILES["pt2"], size=size, extra=extra)
+    if "aoti" in programmed:
+        progress("compiling model.aoti.pt2, which takes a minute or more")
+        compile_aoti(
+            program,
+            job.pixels,
+            folder / FILES["aoti"],
+            compiler=str(compiler()),
+            promised=contract["compiled"]["aoti"],
+            metadata={contracts.KEY: extra[contracts.FILE]},
+        )
 
 
 def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
@@ -157,6 +173,8 @@ def _contract(
     )
     if job.eight is not None:
         made["quantization"] = job.eight.told
+    if "aoti" in fold:
+        made["compiled"] = {"aoti": compiled_for(job.recipe.export)}
     if "onnx" in fold:
         made["fold"]["onnx"]["stamp"] = graph.stamp(made)
     if not job.recipe.further:

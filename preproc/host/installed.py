@@ -1,6 +1,9 @@
 """What is installed, by its own word: nothing is imported, so that it can be told of what is broken."""
 
 import contextlib
+import os
+import shlex
+import shutil
 
 PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "openvino", "numpy", "pillow")
 """Those that shape the files."""
@@ -18,3 +21,10 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
+
+
+def compiler() -> str | None:
+    """The command that compiles C++ here, CXX or g++, as torch looks for it; None where there is none."""
+    command = os.environ.get("CXX", "g++")
+    program = (shlex.split(command) or [""])[0]
+    return command if shutil.which(program) else None

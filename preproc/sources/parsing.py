@@ -15,6 +15,8 @@ from .network import inputs_of, parse_backbone
 from .recipe import USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, taken_as
 from .table import Table, Value
 from .words import (
+    CPUS,
+    DEVICES,
     FOLDS,
     FORMATS,
     check_name,
@@ -232,6 +234,8 @@ def _export(table: "Table", folder: Path) -> ExportSpec:
         precision=precision,
         outputs_precision=table.checked("outputs_precision", lambda value: check_outputs_precision(value, precision), "float32"),
         verify_sizes=table.checked("verify_sizes", check_verify_sizes, ()),
+        cpu=table.choice("cpu", CPUS, ExportSpec.cpu),
+        device=table.choice("device", DEVICES, ExportSpec.device),
     )
     table.finish()
     return spec

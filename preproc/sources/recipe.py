@@ -82,7 +82,7 @@ class ExportSpec:
     tolerance: how far a runtime may be from the reference, relative to the largest output; None: as far as the bare network's own error in
     that runtime makes necessary.  precision: what the network is written in and computed with, see words.PRECISIONS.
     outputs_precision: "float32", or that one.  verify_sizes: (height, width) of the pixels to verify with, where a side is free; (): those
-    that the network takes are looked for."""
+    that the network takes are looked for.  cpu, device: what machine code is compiled for, see words.CPUS and DEVICES."""
 
     formats: tuple[str, ...] = USUAL
     fold: str = "auto"
@@ -92,6 +92,8 @@ class ExportSpec:
     precision: str = "float32"
     outputs_precision: str = "float32"
     verify_sizes: tuple[Size, ...] = ()
+    cpu: str = "x86-64-v3"
+    device: str = "cpu"
 
     @property
     def tf32(self) -> bool:

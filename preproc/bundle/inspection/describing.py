@@ -9,12 +9,12 @@ from ... import graph
 from ...errors import BundleError, PreprocError, check_choice, first_line
 from ...folding import guard
 from ...steps import NETWORK_LAYOUTS, Affine
-from .. import MANIFEST, open_bundle, torch_contract
+from .. import MANIFEST, open_bundle, package_contract, torch_contract
 from .. import contract as contracts
 from . import quantized
 from .effect import graph_effect
 from .telling import lines
-from .torchfiles import SUFFIXES, identify
+from .torchfiles import PACKAGE, SUFFIXES, identify
 
 
 def describe(path: str | Path, *, input_name: str | None = None, model_layout: str | None = None) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
         raise BundleError(f"{path}: expected a bundle or a model file, got nothing there", name="nothing-there")
     if path.suffix in SUFFIXES:
         file = identify(path)
-        contract = torch_contract(path) if file.kind in ("TorchScript file", "pt2 archive") else None
+        read = {"TorchScript file": torch_contract, "pt2 archive": torch_contract, PACKAGE: package_contract}.get(file.kind)
+        contract = None if read is None else read(path)
         told = {"kind": file.kind, "path": str(path), "contract": contract, "size": path.stat().st_size}
         return told | {"holds": file.holds, "hint": file.hint}
     model = graph.load(path)

@@ -89,10 +89,21 @@ def _network(contract: Mapping[str, Any]) -> Iterator[str]:
         yield f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
     if "precision" in contract and not any(note.startswith(graph.PARTLY) for note in contract["notes"]):
         yield f"computes in {contract['precision']}"
+    for name, made in contract.get("compiled", {}).items():
+        yield f"compiled {name}: {_compiled(made)}"
     backbone = contract["backbone"]
     name, trained = " ".join(filter(None, (backbone["source"], backbone.get("name")))), "" if backbone["trained"] else ", untrained"
     yield f"backbone {name}, weights {backbone['weights_are']}{trained}, {backbone['color']}"
     yield f"constants agree with the weights: {backbone['constants_agree']}"
+
+
+def _compiled(made: Mapping[str, Any]) -> str:
+    """What machine code runs on."""
+    names = made["instructions"]
+    level = f"{made['cpu']}, {len(names)} instruction sets: {', '.join(names)}" if made["cpu"] == "native" else made["cpu"]
+    capability = ".".join(map(str, made.get("compute_capability", ())))
+    gpu = f"{made['gpu']}, compute capability {capability}; " if capability else ""
+    return f"for {made['device']}, {gpu}{made['system']} on {made['machine']} with {level}; torch {made['torch']}"
 
 
 def _rows(output: Mapping[str, Any]) -> str:

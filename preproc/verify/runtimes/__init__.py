@@ -4,6 +4,7 @@ In: a file, batches of pixels. Out: named arrays, and one line on which device e
 Never: another device than the name says; a process that dies with a file.
 """
 
+from .aoti import package_metadata
 from .base import Outputs, Runtime
 from .in_turn import InTurn
 from .kinds import RUNTIMES, made, those_for
@@ -25,5 +26,6 @@ __all__ = [
     "made",
     "named",
     "onnxruntime",
+    "package_metadata",
     "those_for",
 ]

@@ -60,7 +60,7 @@ class Elsewhere(Runtime):
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(self.folder)},
         )
         self.resources.callback(children.end, self.process)
         self._ask("open", {**self.asked, "path": str(path.absolute()), "folder": str(self.folder)})
@@ -72,6 +72,10 @@ class Elsewhere(Runtime):
 
     def proof(self) -> str:
         return f"{self._ask('proof', None)}, {self.why}"
+
+    def close(self) -> None:
+        with contextlib.suppress(PreprocError):  # it may have died
+            self._ask("close", None)
 
     def _ask(self, method: str, argument: object) -> Any:
         assert self.process.stdin is not None
@@ -115,6 +119,9 @@ class _Inner:
 
     def proof(self, _: None) -> str:
         return self.runtime.proof()
+
+    def close(self, _: None) -> None:
+        self.runtime.close()
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .aoti import AotiCpu, AotiCuda
 from .base import Runtime
 from .openvino import OpenVinoCpu
 from .ort import OrtCpu, OrtCuda
@@ -12,13 +13,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 RUNTIMES: Mapping[str, type[Runtime]] = {
-    kind.name: kind for kind in (TorchCpu, TorchCuda, TorchScriptCpu, TorchScriptCuda, Pt2Cpu, Pt2Cuda, OrtCpu, OrtCuda, OpenVinoCpu)
+    kind.name: kind
+    for kind in (
+        TorchCpu,
+        TorchCuda,
+        TorchScriptCpu,
+        TorchScriptCuda,
+        Pt2Cpu,
+        Pt2Cuda,
+        AotiCpu,
+        AotiCuda,
+        OrtCpu,
+        OrtCuda,
+        OpenVinoCpu,
+    )
 }
 
 
-def those_for(files: Container[str | None], *, in_python: bool) -> list[str]:
-    """The names of all runtimes, but those that are asked for by name, that run one of these files, or the modules in Python."""
-    kinds = [kind for kind in RUNTIMES.values() if not kind.asked_by_name]
+def those_for(files: Container[str | None], *, in_python: bool, native: bool = False) -> list[str]:
+    """The names of all runtimes, but those that are asked for by name, that run one of these files, or the modules in Python. native: those
+    of machine code, too: the files were made here and now."""
+    kinds = [kind for kind in RUNTIMES.values() if not kind.asked_by_name and (native or not kind.native)]
     return [kind.name for kind in kinds if (in_python if kind.file is None else kind.file in files)]
 
 

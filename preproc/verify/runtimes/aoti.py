@@ -1,0 +1,136 @@
+"""AOTInductor packages: libraries of machine code. What they were compiled for is looked at before one is loaded."""
+
+import json
+import platform
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ...errors import BundleError, RuntimeAbsentError, VerificationError, first_line
+from ...host import instructions
+from .base import Outputs
+from .pytorch import TorchCpu, check_device
+
+CONTRACT = "preproc.contract"
+"""Its key in a package's metadata."""
+OF_TORCH = {
+    "AVX2": ("avx2", "fma", "f16c"),
+    "AVX512": ("avx512f", "avx512dq", "avx512vl", "avx512bw", "fma"),
+    "AVX512_VNNI": ("avx512_vnni",),
+    "AMX_TILE": ("amx_tile",),
+    "ASIMD": ("asimd",),
+}
+"""The instructions behind the words in torch's own metadata, AOTI_CPU_ISA: a contract that promises less is not believed."""
+
+
+class AotiCpu(TorchCpu):
+    """The AOTInductor package, on the CPU."""
+
+    name, file, device = "aoti-cpu", "model.aoti.pt2", "cpu"
+    native, bare_in = True, "torch-cpu"
+
+    def open(self, path: Path) -> None:
+        metadata = package_metadata(path)
+        check_runs_here(metadata, path, self.device)
+        check_device(self.device)
+        import torch
+
+        if self.device == "cuda":
+            check_capability(metadata, path, torch.cuda.get_device_capability())
+        try:
+            loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+        except RuntimeError as error:
+            raise BundleError(
+                f"{path.name}: expected a package that torch can load, got: {first_line(error)}", name="runtime-refuses-file"
+            ) from error
+        self.module = lambda pixels: tuple(loader.run([pixels]))  # type: ignore[assignment]
+
+    def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
+        self.last = pixels
+        return super().run(pixels, others)
+
+    def _held(self) -> Any:
+        return ()
+
+    def proof(self) -> str:
+        """What a network in Python proves, and that it takes nothing but pixels: torch's packages read whatever they are given."""
+        import torch
+
+        assert self.module is not None
+        try:
+            self.module(torch.from_numpy(self.last).to(self.device, torch.float32))
+        except RuntimeError:
+            return super().proof()
+        raise VerificationError(
+            "expected a package that refuses floats in place of pixels, got one that takes them: it would read them as pixels"
+        )
+
+    def close(self) -> None:
+        self.module = None  # which unloads the library, and removes what was unpacked
+
+
+class AotiCuda(AotiCpu):
+    """The AOTInductor package, on a CUDA device."""
+
+    name, device, bare_in = "aoti-cuda", "cuda", "torch-cuda"
+
+
+def package_metadata(path: Path) -> dict[str, str]:
+    """What get_metadata() would answer, read as a zip member: nothing is loaded. Raises BundleError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith("_metadata.json") and "/data/aotinductor/model/" in name]
+            found = [json.loads(archive.read(name)) for name in names]
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path}: expected an AOTInductor package, got: {error}", name="not-a-model") from error
+    if len(found) != 1 or not isinstance(found[0], dict) or not all(isinstance(value, str) for value in found[0].values()):
+        raise BundleError(f"{path}: expected an AOTInductor package with one library's metadata, got another one", name="not-a-model")
+    known: dict[str, str] = found[0]
+    return known
+
+
+def check_runs_here(metadata: Mapping[str, str], path: Path, device: str) -> None:
+    """Raises RuntimeAbsentError where this machine cannot run what was compiled: told by preproc's contract, and by torch's own words."""
+    made = _promised(metadata, path)
+    kinds = {made["device"], metadata.get("AOTI_DEVICE_KEY", made["device"])}
+    if kinds != {device}:
+        raise RuntimeAbsentError(f"it is compiled for {' and '.join(sorted(kinds))}")
+    here = {"system": (sys.platform, "AOTI_PLATFORM"), "machine": (platform.machine(), "AOTI_MACHINE")}
+    for key, (own, word) in here.items():
+        other = {made[key], metadata.get(word, made[key])} - {own}
+        if other:
+            raise RuntimeAbsentError(f"it is compiled for {' and '.join(sorted(other))}, and this {key} is {own}")
+    wanted = {*made["instructions"], *(name for word in metadata.get("AOTI_CPU_ISA", "").split() for name in OF_TORCH.get(word, ()))}
+    had = instructions()
+    missing = sorted(wanted - had)
+    if missing:
+        told = f"has no {', '.join(missing[:6])}{', ...' if len(missing) > 6 else ''}" if had else "does not tell which it has"
+        raise RuntimeAbsentError(f"it is compiled for the instructions {made['cpu']}, and this processor {told}")
+
+
+def check_capability(metadata: Mapping[str, str], path: Path, own: tuple[int, int]) -> None:
+    """Raises RuntimeAbsentError where the CUDA device has another compute capability: what was compiled for one runs on no other."""
+    made = _promised(metadata, path)
+    here = "".join(map(str, own))
+    wanted = {"".join(map(str, made.get("compute_capability", ()))), metadata.get("AOTI_COMPUTE_CAPABILITY", here)} - {here}
+    if wanted:
+        told = " and ".join(f"{one[:-1]}.{one[-1:]}" for one in sorted(wanted))
+        raise RuntimeAbsentError(f"it is compiled for compute capability {told} ({made.get('gpu')}), and this device has {own[0]}.{own[1]}")
+
+
+def _promised(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    """What the contract inside says of the compilation."""
+    try:
+        made: dict[str, Any] = json.loads(metadata[CONTRACT])["compiled"]["aoti"]
+        told = [isinstance(made[key], str) for key in ("device", "system", "machine", "cpu")]
+        told += [bool(made["instructions"]), *(isinstance(name, str) for name in made["instructions"])]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{path.name}: expected a package of preproc, got one without or with a wrong {first_line(error)}") from error
+    if not all(told):
+        raise BundleError(f"{path.name}: expected a package of preproc, got one that says of its compilation what none says")
+    return made
