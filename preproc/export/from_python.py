@@ -131,4 +131,4 @@ def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[
             )
         sides = given if size is None else sides
     assert channels is not None
-    return PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=sides, channels=channels)
+    return PixelsSpec.of(first, size=sides, channels=channels)
