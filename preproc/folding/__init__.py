@@ -16,7 +16,7 @@ from .joining import concatenate
 from .look import Look, clearest, is_single
 from .planes import BRIGHTEST, Planes, Rows
 from .planning import FoldPlan, on_cells, plan_for
-from .tracked import Tracked
+from .tracked import Tracked, is_free
 from .trail import Reader, Trail, common_through
 from .whole import Whole, unit_for
 
@@ -43,6 +43,7 @@ __all__ = [
     "concatenate",
     "described",
     "guard",
+    "is_free",
     "is_single",
     "on_cells",
     "on_grid",

@@ -113,7 +113,7 @@ class Cells:
                 raise NotFoldableError(
                     f"the first convolution has the stride {side.stride} {word}, and {cell} pixels share one chroma value: only with a "
                     f"multiple of {cell} does each of its taps meet the same place in a cell",
-                    name="fold-chroma",
+                    name="fold-moved-pixels",
                 )
         return Window(*(side.of_cells(cell) for side, cell, _ in sides))
 
@@ -150,7 +150,7 @@ def cells_of(kept: Sequence[Step]) -> Cells | None:
     if not isinstance(step, FromPixels) or step.to != UNCONVERTED or YUV[step.color].block == (1, 1):
         return None
     if step.chroma != "replicate":
-        raise NotFoldableError(f"chroma = {step.chroma!r} gives each pixel a chroma of its own", name="fold-chroma")
+        raise NotFoldableError(f"chroma = {step.chroma!r} gives each pixel a chroma of its own", name="fold-moved-pixels")
     (rows, columns), planes = YUV[step.color].block, list[tuple[int, Pair | None]]()
     for letters in YUV[step.color].planes[step.layout]:
         if letters == "Y":

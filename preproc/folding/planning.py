@@ -120,7 +120,7 @@ def on_cells(plan: FoldPlan, readers: Sequence[Reader], cells: Cells) -> FoldPla
         if reader.window is None or reader.groups > 1:
             raise NotFoldableError(
                 "what reads the picture is no convolution of it as it is, in one group: it is moved, padded or mapped in front",
-                name="fold-chroma",
+                name="fold-moved-pixels",
             )
         cells.window(reader.window)
     return replace(plan, cells=cells if plan.constant is None else cells.with_constant(plan.affine.channels_in))

@@ -67,7 +67,9 @@ def stand_in_on_cells(backbone: nn.Module, weight: str, cells: Cells, window: Wi
     owner = backbone.get_submodule(path)
     alone = isinstance(owner, nn.Conv2d) and type(owner).forward is nn.Conv2d.forward and owner.padding_mode == "zeros"
     if not isinstance(owner, nn.Conv2d) or not alone or name != "weight" or not path:
-        raise NotFoldableError(f"{weight} is used outside of an nn.Conv2d, in whose place one of planes could stand", name="fold-chroma")
+        raise NotFoldableError(
+            f"{weight} is used outside of an nn.Conv2d, in whose place one of planes could stand", name="fold-shared-weight"
+        )
     backbone.set_submodule(path, CellsConv2d(owner, cells, window))
 
 
