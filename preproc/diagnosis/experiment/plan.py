@@ -13,7 +13,7 @@ from ...bundle.inspection import describe
 from ...errors import PreprocError, RecipeError, first_line
 from ...export import rebuild
 from ...host import digest, recipe_file
-from ...sources import PixelsSpec, Recipe, load_recipe, parse_recipe
+from ...sources import PixelsSpec, Recipe, load_recipe, parse_recipe, read_toml
 from ...steps import CenterCrop, Resampling, Resize, Step, known
 from .. import OWN
 from .written import Written, read_variants
