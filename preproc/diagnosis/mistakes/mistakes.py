@@ -78,9 +78,12 @@ class Mistakes:
         """The same, resized by OpenCV itself, which alone of the libraries that steps are named for rounds otherwise than the oracle here
         and there; None where no step is its resize, or OpenCV is not here."""
         moves = mistake.levels if isinstance(mistake.levels, tuple) else self.moves
-        if "OpenCV" in absent() or not any(map(is_opencvs, moves)):
-            return None
-        return replace(mistake, library=OPENCV)
+        return replace(mistake, library=OPENCV) if any(map(is_opencvs, moves)) and "OpenCV" not in absent() else None
+
+    @property
+    def without_opencv(self) -> bool:
+        """Whether the recipe's own resize is OpenCV's, and it is not here."""
+        return any(map(is_opencvs, self.moves)) and "OpenCV" in absent()
 
     @property
     def _is_rgb(self) -> bool:

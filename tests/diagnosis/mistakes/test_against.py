@@ -73,6 +73,7 @@ def test_a_resize_by_opencv_makes_no_mistake_of_a_right_recipe(monkeypatch):
     found = find_mistake(steps, made)
     assert (found.verdict, [fit.name for fit in found.mistakes]) == ("narrowed", ["recipe"])
     assert 0 < found.recipe.residual < 0.5 < found.recipe.most < 1.01
+    assert any(line.startswith("  note: the recipe's resize is OpenCV's, which is not installed") for line in found.lines())
 
 
 @pytest.mark.parametrize(
