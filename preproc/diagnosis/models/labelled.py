@@ -29,7 +29,7 @@ MOST = 6
 """Candidates that an answer may leave."""
 TEMPERATURES = np.geomspace(0.05, 50, 61)
 """That logits are divided by before they are compared, each candidate's own best: how sure a network is says little of its input."""
-Z_SCORE = "z-score of these pictures"
+Z_SCORE_OF_THESE = "z-score of these pictures"
 NEAR = 0.1
 """Of the pictures' deviation and scale: neighbours of the best candidate that have to be no better than it."""
 
@@ -81,7 +81,7 @@ def _candidates(subject: Subject, pictures: Sequence[Array]) -> Iterator[Variant
         constants = {"mean": tuple(mean[order]), "std": tuple(std[order])}
         own = Normalize(**constants, unit="0-255", origin="these pictures", constants_because="measured")
         behind = f", {first.to}" if isinstance(first, FromPixels) and len(order) > 1 else ""
-        yield Variant(f"{Z_SCORE}{behind}", (first, *subject.front[1:], own), "their own mean and std, as a data set's")
+        yield Variant(f"{Z_SCORE_OF_THESE}{behind}", (first, *subject.front[1:], own), "their own mean and std, as a data set's")
 
 
 def _constants(pictures: Sequence[Array]) -> tuple[Array, Array]:
