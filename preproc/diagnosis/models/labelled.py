@@ -16,7 +16,7 @@ from .. import Variant, at_least, student
 from ..experiment import PROBABILITIES, Data, chosen, classes_of, kind_of, paired
 from .answer import IDENTIFIED, IF_ALIKE, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
 from .networks import Array, Network
-from .subject import Subject, check_enough
+from .subject import Subject
 
 BY = "labels"
 BATCH = 32
@@ -44,8 +44,7 @@ class Likelihoods:
 
 
 def by_labels(subject: Subject, data: Data, progress: Progress) -> ModelDiagnosis:
-    """Raises PreprocError for fewer than FEWEST pictures, and for classes that are none of the network's."""
-    check_enough(len(data.pictures))
+    """data: of FEWEST pictures or more. Raises PreprocError for classes that are none of the network's."""
     progress(f"reading {len(data.pictures)} pictures of {len(data.classes)} classes")
     pictures = [subject.read_one(Path(file)) for file, _ in data.pictures]
     batches = list(_batches(pictures))
