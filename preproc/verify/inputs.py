@@ -80,9 +80,21 @@ def check(folder: Path, pixels: PixelsSpec) -> None:
         pass
 
 
+def how_many(folder: Path) -> int:
+    """Pictures in a folder, pages and frames each, by the heads of their files alone. Raises PreprocError for a file that is no picture."""
+    count = 0
+    for file in _files(folder):
+        try:
+            with contextlib.nullcontext() if is_array(file) else ImageFile(file) as opened:
+                count += 1 if opened is None else len(opened.numbers)
+        except PreprocError as error:
+            raise PreprocError(f"{file}: {error}") from error
+    return count
+
+
 def _named(folder: Path, pixels: PixelsSpec) -> Iterator[tuple[str, _Read]]:
     """The pictures as they are, each by its name."""
-    files, seen = files_in(folder), set[str]()
+    files, seen = _files(folder), set[str]()
     stems = [file.stem for file in files]
     for file in files:
         stem = file.stem if stems.count(file.stem) == 1 else file.name.replace(".", "-")
@@ -96,8 +108,7 @@ def _named(folder: Path, pixels: PixelsSpec) -> Iterator[tuple[str, _Read]]:
             yield name, picture
 
 
-def files_in(folder: Path) -> list[Path]:
-    """The pictures of a folder, none of them opened. Raises PreprocError where there are none."""
+def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise PreprocError(
             f"{folder}: expected a folder of pictures, got {'a file' if folder.exists() else 'nothing there'}",
@@ -159,7 +170,7 @@ def notes(path: Path) -> list[str]:
     """What there is to know of a picture that is drawn, or of those in a folder: EXIF orientations that are not applied, frames that are
     not drawn. Of files that cannot be read, nothing: from_folder() and one_picture() say why."""
     found = []
-    for file in files_in(path) if path.is_dir() else [path]:
+    for file in _files(path) if path.is_dir() else [path]:
         turned, frames = 1, list[int]()
         with contextlib.suppress(PreprocError):
             if not is_array(file):

@@ -12,7 +12,7 @@ from .answer import CANNOT_BE_TOLD, IDENTIFIED, IF_ALIKE, NARROWED, NOT_IDENTIFI
 from .fitting import Distance, Fit, distance, fit, nearest
 from .networks import Array, Network
 from .responses import Responses, affine_norms, measure
-from .subject import Subject, check_enough, factors
+from .subject import Subject, factors
 
 BY = "BatchNorm statistics"
 OWN_CONSTANTS = "a mean and std of its own"
@@ -31,8 +31,7 @@ _INSTEAD = (
 
 
 def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progress) -> ModelDiagnosis:
-    """pictures: (1, C, H, W) in grey levels, as Subject.read() has them. Raises PreprocError for fewer than FEWEST pictures."""
-    check_enough(len(pictures))
+    """pictures: (1, C, H, W) in grey levels, FEWEST or more, as Subject.read() has them."""
     progress("looking for BatchNorms behind the first layers")
     which = affine_norms(subject.network, pictures[0]) if subject.network.norms else []
     reason = _why_not(subject.network, which)

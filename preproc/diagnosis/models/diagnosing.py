@@ -11,7 +11,7 @@ from ..experiment import read_data
 from .answer import ModelDiagnosis
 from .batch_norms import by_batch_norms
 from .labelled import by_labels
-from .subject import subject_of
+from .subject import check_enough, subject_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,10 +42,11 @@ def diagnose_model(
     if isinstance(model, (str, Path)):
         _check_no_weights(Path(model))
     if labels is not None:
-        data = read_data(labels)  # in front of the network, which takes the time
+        data = read_data(labels)
+        check_enough(len(data.pictures))  # in front of the network, which takes the time
         return by_labels(subject_of(model, size, progress), data, progress)
     folder = Path(str(images))
-    inputs.files_in(folder)
+    check_enough(inputs.how_many(folder))
     subject = subject_of(model, size, progress)
     progress(f"reading {folder}")
     return by_batch_norms(subject, [levels for _, levels in subject.read(folder)], progress)

@@ -16,7 +16,7 @@ from .. import Variant, at_least, student
 from ..experiment import PROBABILITIES, Data, chosen, classes_of, kind_of, paired
 from .answer import IDENTIFIED, IF_ALIKE, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
 from .networks import Array, Network
-from .subject import Subject, check_enough
+from .subject import Subject
 
 BY = "labels"
 BATCH = 32
@@ -29,7 +29,7 @@ MOST = 6
 """Candidates that an answer may leave."""
 TEMPERATURES = np.geomspace(0.05, 50, 61)
 """That logits are divided by before they are compared, each candidate's own best: how sure a network is says little of its input."""
-Z_SCORE = "z-score of these pictures"
+Z_SCORE_OF_THESE = "z-score of these pictures"
 NEAR = 0.1
 """Of the pictures' deviation and scale: neighbours of the best candidate that have to be no better than it."""
 
@@ -44,8 +44,7 @@ class Likelihoods:
 
 
 def by_labels(subject: Subject, data: Data, progress: Progress) -> ModelDiagnosis:
-    """Raises PreprocError for fewer than FEWEST pictures, and for classes that are none of the network's."""
-    check_enough(len(data.pictures))
+    """data: of FEWEST pictures or more. Raises PreprocError for classes that are none of the network's."""
     progress(f"reading {len(data.pictures)} pictures of {len(data.classes)} classes")
     pictures = [subject.read_one(Path(file)) for file, _ in data.pictures]
     batches = list(_batches(pictures))
@@ -81,7 +80,7 @@ def _candidates(subject: Subject, pictures: Sequence[Array]) -> Iterator[Variant
         constants = {"mean": tuple(mean[order]), "std": tuple(std[order])}
         own = Normalize(**constants, unit="0-255", origin="these pictures", constants_because="measured")
         behind = f", {first.to}" if isinstance(first, FromPixels) and len(order) > 1 else ""
-        yield Variant(f"{Z_SCORE}{behind}", (first, *subject.front[1:], own), "their own mean and std, as a data set's")
+        yield Variant(f"{Z_SCORE_OF_THESE}{behind}", (first, *subject.front[1:], own), "their own mean and std, as a data set's")
 
 
 def _constants(pictures: Sequence[Array]) -> tuple[Array, Array]:

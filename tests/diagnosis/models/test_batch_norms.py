@@ -202,7 +202,8 @@ sys.modules["torch"] = None
 from preproc.errors import PreprocError
 from preproc.diagnosis.models import diagnose_model
 for model, place in (
-    ("r18.pt", {"images": "."}), ("r18.pt", {"labels": "."}), ("digits", {"images": "nowhere"}), ("digits", {"labels": "nowhere"})
+    ("r18.pt", {"images": "."}), ("r18.pt", {"labels": "."}), ("digits", {"images": "nowhere"}), ("digits", {"labels": "nowhere"}),
+    ("digits", {"images": "preproc/verify/pictures"}),
 ):
     try:
         diagnose_model(model, **place)
@@ -212,9 +213,9 @@ for model, place in (
 
 
 def test_what_can_be_refused_early_is_so_without_the_seconds_that_torch_takes():
-    """Weights alone, and pictures that are not there: a network that none can be asked of is not loaded."""
+    """Weights alone, and pictures that are not there, or few: a network that none can be asked of is not loaded."""
     done = subprocess.run([sys.executable, "-c", EARLY], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["wrong-object", "wrong-object", "nothing-there", "nothing-there"]
+    assert done.stdout.split() == ["wrong-object", "wrong-object", "nothing-there", "nothing-there", "few-pictures"]
 
 
 def test_the_command_answers_for_a_recipe():
