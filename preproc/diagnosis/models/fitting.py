@@ -1,15 +1,20 @@
 """How far what pictures give is from what a network's BatchNorms hold, and which scale and mean bring it nearest."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
+from .. import student
 from .networks import Array
 from .responses import Responses
 
 RUN = 300
 """Pictures that running statistics are taken to be made of, at least: an average over some 20 batches of 16. They have their own noise."""
 DRAWS = 400
+CONFIDENCE = 0.95
+"""Of the intervals."""
+_ENDS = (0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2)
 _ROUNDS = 60
 _SEEN = 1e-4
 """Of the largest singular value: what is below is told by rounding alone."""
@@ -55,8 +60,8 @@ def distance(responses: Responses, parts: Array) -> Distance:
 @dataclass(frozen=True)
 class Fit:
     """By least squares, without candidates. parts: (B,).  mean, std: (C,), in grey levels, as (x - mean) / std.  intervals: (2, C) each,
-    that 95 of 100 samples of pictures lie in, and wider by the noise of the running statistics; None where these do not tell all of the
-    numbers.  distance: as distance()."""
+    that 95 of 100 samples of pictures lie in; wider by what so few samples understate, as Student's t is than the normal distribution, and
+    by the noise of the running statistics; None where these do not tell all of the numbers.  distance: as distance()."""
 
     parts: Array
     mean: Array
@@ -79,12 +84,13 @@ def fit(responses: Responses, start: Array) -> Fit:
     parts, told = _solve(responses, np.full(count, 1 / count), start)
     mean, std = _as_constants(parts)
     found = [_as_constants(_solve(responses, weights, parts)[0]) for weights in draws(count)[: DRAWS // 4]] if told else []
-    wider = np.sqrt(1 + count / RUN)
+    few = student(count - 1, CONFIDENCE) / NormalDist().inv_cdf(_ENDS[1]) * np.sqrt(count / (count - 1))
+    wider = few * np.sqrt(1 + count / RUN)
 
     def within(place: int, middle: Array) -> Array | None:
         if not found:
             return None
-        ends: Array = np.quantile(np.stack([each[place] for each in found]), [0.025, 0.975], axis=0)
+        ends: Array = np.quantile(np.stack([each[place] for each in found]), _ENDS, axis=0)
         return np.asarray(middle + (ends - middle) * wider)
 
     return Fit(parts, mean, std, within(0, mean), within(1, std), distance(responses, parts))
