@@ -33,6 +33,8 @@ FORMS_IN_EIGHT = FORMS | {
 """Of a network in 8 bits, where a zero point may be what is subtracted."""
 FILE = "contract.json"
 """Its name among TorchScript's extra files."""
+METHOD = "preproc_contract"
+"""The method of ExecuTorch's programs that answers it."""
 INPUT = "pixels"
 """The name of the one input."""
 EIGHT = "int8"
@@ -215,6 +217,8 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [precision_of(contract) in PRECISIONS, contract.get("tf32", False) == (precision_of(contract) == "tf32")]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
         told += ["verified_sizes" not in contract or bool(check_verify_sizes(contract["verified_sizes"]))]
+        bounds = [number for sides in contract.get("at_most", {}).values() for number in sides.values()]
+        told += [isinstance(number, int) and number > 0 for number in bounds]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
         told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
     except (KeyError, TypeError, AttributeError, ValueError, PreprocError) as error:

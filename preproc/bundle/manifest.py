@@ -11,6 +11,7 @@ from ..errors import BundleError
 from ..host import Progress, digest, silent, versions
 from ..sources import check_name
 from ..verify import Case, Report, agree
+from ..verify.runtimes import read_program
 from . import contract as contracts
 from .golden import golden_files, read_golden
 from .publishing import MANIFEST, recover
@@ -94,7 +95,7 @@ def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise BundleError(
             f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again", name="bundle-changed"
         )
-    for name, read in (("model.onnx", _onnx_contract), ("model.pt", torch_contract), ("model.pt2", torch_contract)):
+    for name, read in _CONTRACTS.items():
         if name in manifest["files"] and read(folder / name) != manifest["contract"]:
             raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one", name="bundle-changed")
 
@@ -142,6 +143,22 @@ def torch_contract(path: Path) -> dict[str, Any] | None:
     except (OSError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}", name="not-a-model") from error
     return None
+
+
+def executorch_contract(path: Path) -> dict[str, Any] | None:
+    """The contract in a program of ExecuTorch, or in one with test cases, read from its bytes: nothing is executed. None if there is none."""
+    text = read_program(path).text(contracts.METHOD)
+    return None if text is None else contracts.read(text, path)
+
+
+_CONTRACTS = {
+    "model.onnx": _onnx_contract,
+    "model.pt": torch_contract,
+    "model.pt2": torch_contract,
+    "model.pte": executorch_contract,
+    "model.bpte": executorch_contract,
+}
+"""How the contract in each model file is read."""
 
 
 def sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from .recipe import ExportSpec
 SOURCES = ("embedded", "torchvision", "timm", "checkpoint", "import", "onnx")
 OWN_CODE = ("checkpoint", "import")
 """The sources that run code which the recipe names."""
-FORMATS = ("onnx", "torchscript", "pt2")
+FORMATS = ("onnx", "torchscript", "pt2", "executorch")
 FOLDS = ("auto", "off", "require")
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 """What a network is written in and computed with. tf32: it is written in float32, and CUDA devices may multiply with 10 bits of mantissa.

@@ -21,6 +21,13 @@ class Runtime:
     """The bundle's file that this runtime runs; None: the modules in Python."""
     asked_by_name: ClassVar[bool] = False
     """Whether it runs only where somebody names it: it does not decide whether a file is published."""
+    alone: ClassVar[bool] = False
+    """Whether it runs in a process of its own, which a damaged file may end."""
+
+    @property
+    def kind(self) -> "type[Runtime]":
+        """What runs the file, wherever that is."""
+        return type(self)
 
     @property
     def reduced(self) -> bool:

@@ -41,6 +41,10 @@ class Elsewhere(Runtime):
         self.resources = contextlib.ExitStack()
 
     @property
+    def kind(self) -> type[Runtime]:
+        return self.runtime.kind
+
+    @property
     def reduced(self) -> bool:
         return self.runtime.reduced
 
@@ -48,7 +52,7 @@ class Elsewhere(Runtime):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.resources.close()
+        self.close()
 
     def open(self, path: Path) -> None:
         self.resources.close()
@@ -72,6 +76,10 @@ class Elsewhere(Runtime):
 
     def proof(self) -> str:
         return f"{self._ask('proof', None)}, {self.why}"
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.resources.close()
 
     def _ask(self, method: str, argument: object) -> Any:
         assert self.process.stdin is not None
@@ -101,9 +109,9 @@ class _Inner:
     """The runtime in the other process, asked for by method and argument."""
 
     def open(self, asked: Mapping[str, Any]) -> None:
-        from .kinds import RUNTIMES, made
+        from .kinds import RUNTIMES, here
 
-        self.runtime = Watched(made(RUNTIMES[asked["name"]], None, asked["outputs"], tf32=asked["tf32"]))
+        self.runtime = Watched(here(RUNTIMES[asked["name"]], None, asked["outputs"], tf32=asked["tf32"]))
         self.folder = Path(asked["folder"])
         self.runtime.open(Path(asked["path"]))
 

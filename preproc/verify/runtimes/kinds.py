@@ -4,6 +4,8 @@ from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .base import Runtime
+from .elsewhere import Elsewhere
+from .executorch import ExecutorchCpu
 from .openvino import OpenVinoCpu
 from .ort import OrtCpu, OrtCuda
 from .pytorch import Pt2Cpu, Pt2Cuda, TorchCpu, TorchCuda, TorchScriptCpu, TorchScriptCuda
@@ -11,9 +13,8 @@ from .pytorch import Pt2Cpu, Pt2Cuda, TorchCpu, TorchCuda, TorchScriptCpu, Torch
 if TYPE_CHECKING:
     from torch import nn
 
-RUNTIMES: Mapping[str, type[Runtime]] = {
-    kind.name: kind for kind in (TorchCpu, TorchCuda, TorchScriptCpu, TorchScriptCuda, Pt2Cpu, Pt2Cuda, OrtCpu, OrtCuda, OpenVinoCpu)
-}
+KINDS = (TorchCpu, TorchCuda, TorchScriptCpu, TorchScriptCuda, Pt2Cpu, Pt2Cuda, OrtCpu, OrtCuda, OpenVinoCpu, ExecutorchCpu)
+RUNTIMES: Mapping[str, type[Runtime]] = {kind.name: kind for kind in KINDS}
 
 
 def those_for(files: Container[str | None], *, in_python: bool) -> list[str]:
@@ -23,7 +24,16 @@ def those_for(files: Container[str | None], *, in_python: bool) -> list[str]:
 
 
 def made(kind: type[Runtime], module: "nn.Module | None", outputs: Sequence[str], *, why_not: str = "", tf32: bool = False) -> Runtime:
-    """A runtime of that kind; around `module`, with these names of its outputs, where it takes modules in Python."""
+    """A runtime of that kind, in a process of its own where it has to be; around `module`, with these names of its outputs, where it takes
+    modules in Python."""
+    runtime = here(kind, module, outputs, why_not=why_not, tf32=tf32)
+    return Elsewhere(runtime, "in a process of its own") if kind.alone else runtime
+
+
+def here(kind: type[Runtime], module: "nn.Module | None", outputs: Sequence[str], *, why_not: str = "", tf32: bool = False) -> Runtime:
+    """The same, in this process."""
     if issubclass(kind, TorchCpu):
         return kind(module, outputs, why_not=why_not, tf32=tf32)
+    if issubclass(kind, ExecutorchCpu):
+        return kind(outputs, tf32=tf32)
     return kind(tf32=tf32)  # type: ignore[call-arg]
