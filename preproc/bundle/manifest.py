@@ -146,7 +146,8 @@ def torch_contract(path: Path) -> dict[str, Any] | None:
 
 
 def executorch_contract(path: Path) -> dict[str, Any] | None:
-    """The contract in a program of ExecuTorch, or in one with test cases, read from its bytes: nothing is executed. None if there is none."""
+    """The contract in a program of ExecuTorch, bundled with test cases or not, read from its bytes: nothing is executed. None if there is
+    none."""
     text = read_program(path).text(contracts.METHOD)
     return None if text is None else contracts.read(text, path)
 

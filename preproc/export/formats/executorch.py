@@ -80,12 +80,10 @@ def exir() -> Any:
             from executorch import exir as edge
             from executorch.runtime import Runtime  # noqa: F401 - the part that depends on torch's libraries
     except Exception as error:  # a build for another torch raises anything
-        missing = isinstance(error, ModuleNotFoundError) and error.name == "executorch"
-        told = (
-            "none installed; pip install executorch"
-            if missing
-            else f"one that torch {torch.__version__} does not go with: {first_line(error)}"
-        )
+        if isinstance(error, ModuleNotFoundError) and error.name == "executorch":
+            told = "none installed; pip install executorch"
+        else:
+            told = f"one that does not go with torch {torch.__version__}: {first_line(error)}"
         raise PreprocError(f"expected executorch for the format executorch, got {told}", name="not-installed") from error
     return edge
 
@@ -119,7 +117,7 @@ def _shift(x: Tensor, bits: int) -> Tensor:
     return torch.bitwise_right_shift(x, bits)
 
 
-def _sum(x: Tensor, dim: Any, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Any:  # noqa: FBT001, FBT002 - torch's own
+def _sum(x: Tensor, dim: Any, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Any:
     """Of whole numbers, which ExecuTorch's kernel adds in float32: exact up to 2^24 only. The upper bits of each and the lower ones, added
     apart, stay below that for sums of up to 1,024 numbers that are less than 2^30 in all."""
     if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:

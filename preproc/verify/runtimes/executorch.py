@@ -30,7 +30,7 @@ class ExecutorchCpu(Runtime):
     name, file = "executorch-cpu", "model.pte"
     alone: ClassVar[bool] = True
 
-    def __init__(self, outputs: Sequence[str] = (), *, tf32: bool = False) -> None:
+    def __init__(self, outputs: Sequence[str] = (), *, tf32: bool = False) -> None:  # noqa: ARG002
         """outputs: their names, in the program's order.  tf32: taken as by every runtime; a CPU has none."""
         self.outputs = tuple(outputs)
 
@@ -58,10 +58,9 @@ class ExecutorchCpu(Runtime):
 
         if not self.told.backends and not self.told.kernels:
             raise VerificationError("expected a program that computes something, got one without a step")
-        parts = [f"{_counted(count, 'part')} in {name}" for name, count in Counter(self.told.backends).items()]
-        return ", ".join(
-            [f"executorch {version('executorch')} on the CPU", *parts, f"{_counted(self.told.kernels, 'call')} of its own kernels"]
-        )
+        parts = [f"{count} of its parts in {name}" for name, count in Counter(self.told.backends).items()]
+        own = f"{self.told.kernels} operators in its own kernels"
+        return ", ".join([f"executorch {version('executorch')} on the CPU", *parts, own])
 
     def close(self) -> None:
         self.__dict__.pop("method", None)
@@ -84,9 +83,8 @@ def _runtime() -> Any:
     except Exception as error:  # a build for another torch raises anything
         if isinstance(error, ModuleNotFoundError) and error.name in ("executorch", "torch"):
             raise RuntimeAbsentError(f"{error.name} is not installed; pip install executorch", name="not-installed") from error
-        raise RuntimeAbsentError(
-            f"expected an executorch that goes with this torch, got: {first_line(error)}", name="not-installed"
-        ) from error
+        told = f"expected an executorch that goes with this torch, got: {first_line(error)}"
+        raise RuntimeAbsentError(told, name="not-installed") from error
     if threads.asked():
         portable_lib._unsafe_reset_threadpool(threads.asked())
     return Runtime.get()
@@ -114,7 +112,3 @@ def _reason(said: str) -> str:
     """The first line of those that name a place in its source, without it, that is not about the machine's cores."""
     lines = [line.partition("] ")[2].strip() for line in said.splitlines() if ".cpp:" in line and "cpuinfo" not in line]
     return lines[0] if lines else ""
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
