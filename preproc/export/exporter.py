@@ -137,7 +137,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         written = write_files(job, bare_onnx, proof, new, progress)
         memory.release(job.size)
         made = hashes(new, progress)
-        names = those_for(made, in_python=written.module is not None, native=True)
+        names = those_for(made, in_python=written.module is not None, ours=True)
         names += () if job.eight is None else job.eight.runtimes(recipe.steps)
         progress(f"verifying {', '.join(names)}")
         if equal_bundle(out_dir, written.contract, made, proof.golden) and _is_settled(job, out_dir):

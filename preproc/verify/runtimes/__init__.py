@@ -11,15 +11,19 @@ from .kinds import RUNTIMES, made, those_for
 from .named import items_of, named
 from .original import OnnxReference
 from .ort import OrtCpu, evaluate, onnxruntime
+from .pte import Method, Program, Values, read_program
 from .pytorch import load_torchscript
 
 __all__ = [
     "RUNTIMES",
     "InTurn",
+    "Method",
     "OnnxReference",
     "OrtCpu",
     "Outputs",
+    "Program",
     "Runtime",
+    "Values",
     "evaluate",
     "items_of",
     "load_torchscript",
@@ -27,5 +31,6 @@ __all__ = [
     "named",
     "onnxruntime",
     "package_metadata",
+    "read_program",
     "those_for",
 ]
