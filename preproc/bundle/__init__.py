@@ -7,7 +7,7 @@ Never: torch; a file that is not what the manifest says.
 from . import contract
 from .contract import EIGHT, KEY, outputs_of, precision_of, steps_of
 from .golden import golden_files, write_golden
-from .manifest import Bundle, equal_bundle, hashes, open_bundle, sha256, strays, torch_contract, write_manifest
+from .manifest import Bundle, equal_bundle, executorch_contract, hashes, open_bundle, sha256, strays, torch_contract, write_manifest
 from .publishing import MANIFEST, check_target, publishing
 from .recipes import front_of, further_of, precisions_of, to_recipe
 
@@ -19,6 +19,7 @@ __all__ = [
     "check_target",
     "contract",
     "equal_bundle",
+    "executorch_contract",
     "front_of",
     "further_of",
     "golden_files",

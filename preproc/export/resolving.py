@@ -96,12 +96,27 @@ def in_precision(recipe: Recipe, precision: str) -> Recipe:
 
 def _check_writable(recipe: Recipe) -> None:
     _check_opset(recipe)
+    _check_dtype(recipe)
     _check_installed(recipe)
+
+
+def _check_dtype(recipe: Recipe) -> None:
+    """Raises PreprocError where ExecuTorch has no kernel that casts the pixels."""
+    if "executorch" in recipe.export.formats and recipe.pixels.dtype != "uint8":
+        raise PreprocError(
+            f"{recipe.name}: expected uint8 pixels for the format executorch, whose runtime has no kernel that casts others, got "
+            f"{recipe.pixels.dtype}; the formats onnx, torchscript and pt2 take them",
+            name="pixel-dtype",
+        )
 
 
 def _check_installed(recipe: Recipe) -> None:
     """Raises PreprocError where what is needed last is not there: an .onnx file is written with onnxscript, and not published unless it
-    runs."""
+    runs; a program of ExecuTorch is written with that."""
+    if "executorch" in recipe.export.formats:
+        from .formats import exir
+
+        exir()
     if "onnx" not in recipe.export.formats:
         return
     if find_spec("onnxscript") is None:
