@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..sources.backbones import Backbone
 
 _LIKE_CALIBRATION = "what has 8 bits is verified with pictures like those of its calibration: golden samples, or --images"
-_PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",)}
+_PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",), "executorch": ("executorch",)}
 """That a runtime is, by the start of its name; the others are torch."""
 
 

@@ -6,6 +6,7 @@ Never: another device than the name says; a process that dies with a file.
 
 from .aoti import package_metadata
 from .base import Outputs, Runtime
+from .executorch import executorch
 from .in_turn import InTurn
 from .kinds import RUNTIMES, made, those_for
 from .named import items_of, named
@@ -25,6 +26,7 @@ __all__ = [
     "Runtime",
     "Values",
     "evaluate",
+    "executorch",
     "items_of",
     "load_torchscript",
     "made",

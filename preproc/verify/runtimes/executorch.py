@@ -35,7 +35,7 @@ class ExecutorchCpu(Runtime):
         self.outputs = tuple(outputs)
 
     def open(self, path: Path) -> None:
-        self.path, runtime = path, _runtime()
+        self.path, runtime = path, executorch()
         self.told: Method = _forward(path)
         known = runtime.backend_registry.registered_backend_names
         if missing := sorted(set(self.told.backends) - set(known)):
@@ -73,7 +73,7 @@ def _forward(path: Path) -> Method:
         raise BundleError(f"{path.name}: expected a program with the method {FORWARD}, got none", name="runtime-refuses-file") from error
 
 
-def _runtime() -> Any:
+def executorch() -> Any:
     """executorch.runtime's. Raises RuntimeAbsentError where it is not installed, or does not go with this torch."""
     try:
         with warnings.catch_warnings():

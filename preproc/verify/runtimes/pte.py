@@ -48,11 +48,20 @@ class Method:
 
 
 @dataclass(frozen=True)
+class BundledCase:
+    """Of a method: what it is given and has to answer."""
+
+    method: str
+    inputs: tuple[Values | None, ...]
+    expected: tuple[Values | None, ...]
+
+
+@dataclass(frozen=True)
 class Program:
-    """cases: of each test case around it its method, inputs and expected outputs.  data: the program's own bytes in such a file."""
+    """cases: the test cases around it.  data: the program's own bytes in such a file."""
 
     methods: tuple[Method, ...]
-    cases: tuple[tuple[str, tuple[Values | None, ...], tuple[Values | None, ...]], ...] = ()
+    cases: tuple[BundledCase, ...] = ()
     data: bytes = b""
 
     def text(self, method: str) -> str | None:
@@ -86,7 +95,7 @@ def _bundled(data: bytes) -> Program:
     if inner[4:8] != PROGRAM:
         raise ValueError("test cases around something else")
     cases = [
-        (suite.text(0), *(tuple(_values(value.union(0), 0, 1, 2) for value in case.tables(side)) for side in (0, 1)))
+        BundledCase(suite.text(0), *(tuple(_values(value.union(0), 0, 1, 2) for value in case.tables(side)) for side in (0, 1)))
         for suite in root.tables(1)
         for case in suite.tables(1)
     ]
