@@ -17,7 +17,7 @@ from PIL import Image
 import preproc
 from preproc import cli
 from preproc.errors import PreprocError
-from preproc.export import exporter, resolving
+from preproc.export import exporter, writable
 from preproc.host import targets
 from preproc.sources import PixelsSpec, load_recipe, replace
 from tests.conftest import ROOT

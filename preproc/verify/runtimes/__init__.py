@@ -8,7 +8,8 @@ from .aoti import package_metadata
 from .base import Outputs, Runtime
 from .executorch import executorch
 from .in_turn import InTurn
-from .kinds import RUNTIMES, made, those_for
+from .kinds import RUNTIMES, those_for
+from .making import made
 from .named import items_of, named
 from .original import OnnxReference
 from .ort import OrtCpu, evaluate, onnxruntime
