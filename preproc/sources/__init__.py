@@ -7,6 +7,8 @@ Never: a key that nobody reads, a default for constants, a weight or a network (
 from .parsing import load_front, load_recipe, parse_front, parse_recipe
 from .recipe import FRAMES, USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, replace, taken_as
 from .words import (
+    CPUS,
+    DEVICES,
     FOLDS,
     FORMATS,
     OWN_CODE,
@@ -23,6 +25,8 @@ from .words import (
 )
 
 __all__ = [
+    "CPUS",
+    "DEVICES",
     "FOLDS",
     "FORMATS",
     "FRAMES",
