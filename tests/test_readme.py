@@ -27,6 +27,7 @@ PAGES = (
     "models/README.md",
     "export/README.md",
     "export/conformance/README.md",
+    "export/embed/cpp-aoti/README.md",
     "export/embed/cpp-libtorch/README.md",
     "export/embed/cpp-openvino/README.md",
     "export/embed/node/README.md",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PreprocError, check_choice
 from ..sources import (
+    CPUS,
+    DEVICES,
     FOLDS,
     BackboneSpec,
     ExportSpec,
@@ -47,6 +49,8 @@ def recipe_of(
     precision: str = "float32",
     outputs_precision: str = "float32",
     verify_sizes: object = (),
+    cpu: str = ExportSpec.cpu,
+    device: str = ExportSpec.device,
 ) -> "tuple[Recipe, Backbone]":
     """A recipe for a Model that somebody built in Python; the model itself is not touched."""
     import torch
@@ -71,7 +75,8 @@ def recipe_of(
     kind = type(model.backbone).__name__
     name = kind.lower() if name is None else name
     check_name(name)
-    check_choice("fold", fold, FOLDS)
+    for word, value, known in (("fold", fold, FOLDS), ("cpu", cpu, CPUS), ("device", device, DEVICES)):
+        check_choice(word, value, known)
     tolerance = None if tolerance is None else check_tolerance(tolerance)
     recipe = Recipe(
         name=name,
@@ -88,6 +93,8 @@ def recipe_of(
             precision=check_precision(precision),
             outputs_precision=check_outputs_precision(outputs_precision, precision),
             verify_sizes=check_verify_sizes(verify_sizes) if verify_sizes else (),
+            cpu=cpu,
+            device=device,
         ),
         labels=read_labels(labels),
     )

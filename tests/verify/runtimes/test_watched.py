@@ -139,7 +139,8 @@ def test_a_process_of_its_own_gives_the_same_verdict_and_numbers(exported, kind)
         there = judge(other, path, cases, power)
         pixels = cases[0].pixels
         runtime = made()
-        runtime.open(path)
+        for again in (other, runtime):
+            again.open(path)
         np.testing.assert_array_equal(other.run(pixels)["logits"], runtime.run(pixels)["logits"])
         folder, process = other.folder, other.process
     assert here.verdict == "passed"
