@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from ..errors import PreprocError
 from ..steps import (
+    YUV,
     ChannelAffine,
     FromPixels,
     Geometry,
@@ -31,6 +32,12 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
     channels alike, so that their selection may as well follow."""
     moving = [step for step in steps if isinstance(step, Geometry)]
     first = steps[0] if steps else None
+    if isinstance(first, FromPixels) and first.color in YUV:
+        raise PreprocError(
+            f"expected pixels of R, G and B, or grey ones, for an ONNX file, got {first.color}, which has no nodes yet: write "
+            'formats = ["torchscript"], or convert them in front of the file',
+            name="not-exportable",
+        )
     if moving:
         if not isinstance(first, FromPixels):
             raise PreprocError(f"expected steps that start at pixels (from_pixels), got {moving[0].name} without", name="no-from-pixels")
