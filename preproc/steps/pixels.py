@@ -150,8 +150,8 @@ class FromPixels(Step):
         return None if self.conversion == "rgb8" else self.apart(channels)[1]
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
-        """Of Y, U and V the interval of the colours that pictures have, which constants are made for. In the linear form what no picture
-        has leaves it, as far as to -293 and 551."""
+        """Of Y, U and V the interval of the colours of pictures, which constants are made for. In the linear form other bytes leave it, as
+        far as to -293 and 551."""
         return incoming if self.color in YUV else Step.value_range(self, incoming)
 
 
