@@ -36,7 +36,7 @@ def drawn(draw):
 
 
 def plain_loop(step, x):
-    """The step as one would write it who knows the format's picture: where pixel (i, j) finds its three bytes, and the standard's formula."""
+    """The step as one writes it who has the format's picture before him: where pixel (i, j) finds its three bytes, and the formula."""
     return np.stack([_one(step, picture) for picture in x])
 
 

@@ -133,5 +133,5 @@ def affine_of(sequence: Iterable[Step]) -> Affine | None:
 
 def _of_rgb(step: Step) -> Step:
     if isinstance(step, FromPixels) and step.color != "ANY" and step.to in ("RGB", "BGR"):
-        return FromPixels(layout=step.layout, color="RGB", to=step.to)
+        return FromPixels(layout="NHWC", color="RGB", to=step.to)
     return step

@@ -159,7 +159,7 @@ def _per_picture() -> Iterator[tuple[str, tuple[Step, ...], str]]:
 def _other(first: FromPixels) -> str | None:
     """The other order of three colours, if the pixels can be had in two."""
     other = _OTHER.get(first.to)
-    return other if other is not None and len(COLORS[first.color]) >= 3 else None
+    return other if other is not None and (first.channels() or 0) >= 3 else None
 
 
 def _effect(steps: tuple[Step, ...], channels: int) -> Affine | tuple[Step, ...]:

@@ -83,7 +83,8 @@ def disagreements(contract: Mapping[str, Any], model: ir.Model, *, since: str | 
 def _on_the_way(contract: Mapping[str, Any], model: ir.Model, *, anew: bool) -> tuple[list[str], list[str]]:
     """As disagreements(), of what is done to the pixels up to the first convolutions."""
     fold, image, unknown = contract["fold"]["onnx"], contract["input"], list[str]()
-    channels, moved = image["shape"][image["layout"].index("C")], fold.get("moved")
+    moved = fold.get("moved")
+    channels = image["shape"][image["layout"].index("C")] if "C" in image["layout"] else None  # then there is `moved`
     behind = channels if moved is None else moved.get("channels", channels)
     if moved is not None:
         digest = _nodes_digest(model, moved["to"])

@@ -24,8 +24,6 @@ COLORS: Mapping[str, tuple[str, ...]] = {
 PIXEL_COLORS = (*COLORS, *YUV)
 """What pixels may be; a network wants one of COLORS."""
 LAYOUTS = ("NHWC", "NCHW")
-PIXEL_LAYOUTS = (*LAYOUTS, "NHW")
-"""NHW: a picture's luma with its chroma below, see yuv.Arrangement."""
 NETWORK_LAYOUTS = ("NCHW", "NHWC", "CHW", "HWC", "NTCHW", "NCTHW", "NTHWC")
 """What an .onnx file's picture may be: a batch of pictures, one without a batch, or a batch of T frames each."""
 PIXEL_DTYPES: Mapping[str, float] = {"uint8": 255.0, "uint16": 65535.0}
@@ -107,7 +105,7 @@ class FromPixels(Step):
         return self.conversion != "linear" and self.chroma != "bilinear"
 
     def selection(self) -> tuple[int, ...]:
-        """For each channel the backbone wants, the index of the pixels' channel that it reads; () for ANY. Of colours without a conversion."""
+        """For each channel the backbone wants, the index of the pixels' channel that it reads; () for ANY. Not of Y, U and V."""
         have, want = COLORS[self.color], COLORS[self.to]
         if self.color == self.to:
             return tuple(range(len(have)))
@@ -152,8 +150,8 @@ class FromPixels(Step):
         return None if self.conversion == "rgb8" else self.apart(channels)[1]
 
     def value_range(self, incoming: ValueRange) -> ValueRange:
-        """Of Y, U and V the interval that the colours of pictures have, for which the constants behind it are made. In the linear form values
-        that no picture has, and colours that were brightened or sharpened, leave it, as far as -293 and 551."""
+        """Of Y, U and V the interval of the colours of pictures, which constants are made for. In the linear form other bytes leave it, as
+        far as to -293 and 551."""
         return incoming if self.color in YUV else Step.value_range(self, incoming)
 
 

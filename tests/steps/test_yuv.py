@@ -80,7 +80,7 @@ def test_values_leave_the_interval_that_is_checked_as_far_as_is_said():
     reach = [to_rgb(matrix, range_)(255.0 * np.array(yuv)) for matrix in WEIGHTS for range_ in RANGES for yuv in np.ndindex(2, 2, 2)]
     assert len(corners) == len(reach) == 48
     assert (np.floor(np.min(reach)), np.ceil(np.max(reach))) == (-293, 551)
-    assert "-293 and 551" in FromPixels.value_range.__doc__
+    assert "to -293 and 551" in FromPixels.value_range.__doc__
 
 
 @pytest.mark.parametrize("color", YUV)

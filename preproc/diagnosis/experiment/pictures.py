@@ -10,7 +10,7 @@ from PIL import Image
 
 from ...layers import from_step
 from ...sources import PixelsSpec
-from ...steps import COLORS, Resize
+from ...steps import Resize
 from ...verify import inputs
 from .plan import FILTERS, Variant, fixed_size
 
@@ -33,11 +33,6 @@ def sent(picture: Picture, variant: Variant) -> tuple[Picture, int]:
     return _compressed(picture, variant.pixels, variant.jpeg)
 
 
-def laid_out(picture: Picture, pixels: PixelsSpec) -> Picture:
-    """A batch of one."""
-    return np.ascontiguousarray((picture if pixels.layout == "NHWC" else np.moveaxis(picture, 2, 0))[None])
-
-
 def _resized(picture: Picture, size: tuple[int, int], word: str) -> Picture:
     """As Pillow does it, or as said; 16 bits as `verify --images` does."""
     if picture.dtype != np.uint8:
@@ -52,8 +47,7 @@ def _resized(picture: Picture, size: tuple[int, int], word: str) -> Picture:
 
 def _compressed(picture: Picture, pixels: PixelsSpec, quality: int) -> tuple[Picture, int]:
     """The colours through a JPEG file; an alpha channel is not in it."""
-    letters = COLORS[pixels.color]
-    assert letters is not None
+    letters = pixels.letters
     places = [letters.index(letter) for letter in "RGB"] if "R" in letters else [letters.index("Y")]
     colors = picture[..., places] if len(places) == 3 else picture[..., places[0]]
     file = io.BytesIO()

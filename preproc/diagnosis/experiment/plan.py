@@ -15,7 +15,7 @@ from ...errors import PreprocError, RecipeError, first_line
 from ...export import rebuild
 from ...host import digest, recipe_file
 from ...sources import PixelsSpec, Recipe, load_recipe, parse_recipe
-from ...steps import COLORS, CenterCrop, Resampling, Resize, Step, known
+from ...steps import CenterCrop, Resampling, Resize, Step, known
 from .. import OWN
 
 JPEG = 75
@@ -79,7 +79,7 @@ def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
         if isinstance(source, Recipe):
             found += _usual(number, source, skip=first.steps)
     found += _geometry(next((each for each in found if each.steps is not None), first), resized=resized)
-    if first.pixels.dtype == "uint8" and COLORS[first.pixels.color]:
+    if first.pixels.dtype == "uint8" and first.pixels.letters:
         found.append(dataclasses.replace(first, name=f"JPEG of quality {JPEG}", what=f"{first.name}, of the picture as JPEG", jpeg=JPEG))
     plan = dataclasses.replace(plan, variants=tuple(found))
     if own is not None:

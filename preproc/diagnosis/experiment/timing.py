@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .pictures import Picture, laid_out, read, sent
+from ...verify import inputs
+from .pictures import Picture, read, sent
 from .plan import Variant
 from .running import Running
 
@@ -45,7 +46,7 @@ def costs(running: Running, paths: Sequence[Path]) -> list[Cost]:
 
 def _once(running: Running, variant: Variant, picture: Picture) -> tuple[float, float]:
     """Seconds in front of the network, and altogether."""
-    given = laid_out(picture, variant.pixels)
+    given = inputs.laid_out(picture, variant.pixels)
     start = time.perf_counter()
     ready = given if variant.steps is None else running.prepare(variant.steps, given)
     prepared = time.perf_counter()

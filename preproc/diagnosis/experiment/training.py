@@ -8,8 +8,9 @@ import numpy as np
 
 from ...errors import PreprocError, first_line
 from ...steps import Step
+from ...verify import inputs
 from .networks import of_module
-from .pictures import laid_out, read, sent
+from .pictures import read, sent
 from .plan import Plan, Variant
 from .running import Preparing
 from .scores import Outcome, kind_of, outcome
@@ -48,7 +49,7 @@ def trained(function: Callable[..., Any], name: str, variant: Variant, pictures:
         raise PreprocError(f"{name}: expected {HOW}, got {type(module).__name__} returned", name="function-failed")
     network, prepare, found = of_module(module), Preparing(), list[Any]()
     for path, _ in pictures:
-        given = laid_out(sent(read(path, variant.pixels), variant)[0], variant.pixels)
+        given = inputs.laid_out(sent(read(path, variant.pixels), variant)[0], variant.pixels)
         found.append(network(prepare(variant.steps, given))[0])
     kind = kind_of(np.stack(found[:4]))
     return [outcome(scores, label, kind) for scores, (_, label) in zip(found, pictures, strict=True)]
