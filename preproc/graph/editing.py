@@ -198,7 +198,7 @@ def _pixel_shape(picture: Picture, pixels: PixelsSpec, word: str) -> ir.Shape:
         axis: ir.SymbolicDim(f"{word}{name}") if isinstance(old[axis], int) else old[axis]
         for axis, name in (("H", "height"), ("W", "width"))
     }
-    free |= {"H": ir.SymbolicDim(f"{word}rows")} if pixels.layout == "NHW" else {}
+    free |= {"H": ir.SymbolicDim(f"{word}height*3/2")} if pixels.layout == "NHW" else {}
     fixed = {axis: side for axis, side in zip(pixels.layout[1:], sides_of_one(pixels), strict=True) if side is not None}
     new = old | free | fixed
     return ir.Shape([new[axis] for axis in pixels.whole_layout])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from ..steps import SHIFT, UNCONVERTED, YUV, FromPixels, phases, to_rgb_in_integers
+from ..steps import SHIFT, YUV, FromPixels, phases, to_rgb_in_integers
 from .builder import Builder
 from .frame import Numbers, Side
 
@@ -19,8 +19,8 @@ _BLACK, _WHITE = 0.0, 255.0
 
 
 def from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
-    """(N, 3, H, W) in the builder's dtype, of uint8 as the step's colour lies in memory: Y, U and V, or, as the step says, the whole levels
-    of R, G and B. A linear conversion is an affine map, and no part of this."""
+    """(N, 3, H, W) in the builder's dtype, of uint8 as the step's colour lies in memory: Y, U and V, or, with rgb8, whole levels of the
+    channels that the step says. A linear conversion is an affine map, and no part of this."""
     b.channels = 3
     luma, chroma = _split(b, step, x)
     order = [letter for letter in "".join(YUV[step.color].planes[step.layout]) if letter != "Y"]
@@ -30,7 +30,7 @@ def from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     if step.chroma == "bilinear":  # floats
         luma = b.add("Cast", luma, to=ir.DataType.FLOAT)
     planes = b.add("Concat", luma, chroma, axis=1)
-    return b.add("Cast", planes if step.to == UNCONVERTED else _in_integers(b, step, planes), to=b.dtype)
+    return b.add("Cast", _in_integers(b, step, planes) if step.conversion == "rgb8" else planes, to=b.dtype)
 
 
 def cells_from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
