@@ -10,6 +10,7 @@ from .golden import golden_files, write_golden
 from .manifest import (
     Bundle,
     equal_bundle,
+    executorch_contract,
     hashes,
     open_bundle,
     package_contract,
@@ -29,6 +30,7 @@ __all__ = [
     "check_target",
     "contract",
     "equal_bundle",
+    "executorch_contract",
     "front_of",
     "further_of",
     "golden_files",

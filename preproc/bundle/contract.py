@@ -33,6 +33,8 @@ FORMS_IN_EIGHT = FORMS | {
 """Of a network in 8 bits, where a zero point may be what is subtracted."""
 FILE = "contract.json"
 """Its name among TorchScript's extra files."""
+METHOD = "preproc_contract"
+"""The method of ExecuTorch's programs that answers it."""
 INPUT = "pixels"
 """The name of the one input."""
 EIGHT = "int8"
@@ -218,6 +220,8 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         compiled = list(contract.get("compiled", {}).values())
         told += [isinstance(made[key], str) for made in compiled for key in ("device", "system", "machine", "cpu", "torch")]
         told += [isinstance(name, str) for made in compiled for name in made["instructions"]]
+        bounds = [number for sides in contract.get("at_most", {}).values() for number in sides.values()]
+        told += [isinstance(number, int) and number > 0 for number in bounds]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
         told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
     except (KeyError, TypeError, AttributeError, ValueError, PreprocError) as error:

@@ -11,7 +11,7 @@ from ..errors import BundleError
 from ..host import Progress, digest, silent, versions
 from ..sources import check_name
 from ..verify import Case, Report, agree
-from ..verify.runtimes import package_metadata
+from ..verify.runtimes import package_metadata, read_program
 from . import contract as contracts
 from .golden import golden_files, read_golden
 from .publishing import MANIFEST, recover
@@ -152,11 +152,20 @@ def package_contract(path: Path) -> dict[str, Any] | None:
     return None if text is None else contracts.read(text, path)
 
 
+def executorch_contract(path: Path) -> dict[str, Any] | None:
+    """The contract in a program of ExecuTorch, bundled with test cases or not, read from its bytes: nothing is executed. None if there is
+    none."""
+    text = read_program(path).text(contracts.METHOD)
+    return None if text is None else contracts.read(text, path)
+
+
 READERS: Mapping[str, Callable[[Path], dict[str, Any] | None]] = {
     "model.onnx": _onnx_contract,
     "model.pt": torch_contract,
     "model.pt2": torch_contract,
     "model.aoti.pt2": package_contract,
+    "model.pte": executorch_contract,
+    "model.bpte": executorch_contract,
 }
 """How the contract in each model file is read."""
 

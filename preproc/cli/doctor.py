@@ -121,7 +121,10 @@ def _runtimes() -> dict[str, str]:
         file = Path(folder) / "model.onnx"
         for name, kind in RUNTIMES.items():
             try:
-                answers[name] = _try(kind, file) if kind.file == "model.onnx" else _torch("cuda" if name.endswith("cuda") else "cpu")
+                if kind.file == "model.pte":
+                    answers[name] = _executorch()
+                else:
+                    answers[name] = _try(kind, file) if kind.file == "model.onnx" else _torch("cuda" if name.endswith("cuda") else "cpu")
             except Exception as error:  # noqa: BLE001 - as above
                 answers[name] = _told(error).replace(folder, "")
     return answers
@@ -157,6 +160,13 @@ def _torch(device: str) -> str:
         built = torch.version.cuda
         return "no CUDA device: torch.cuda.is_available() is False" + (f", torch is for CUDA {built}" if built else ", torch is for CPUs")
     return "runs" if float((torch.ones(1, device=device) * 2).sum()) == 2.0 else "runs, but 1 * 2 is not 2"
+
+
+def _executorch() -> str:
+    from ..verify.runtimes import executorch
+
+    registered = executorch().backend_registry.registered_backend_names
+    return "runs" if "XnnpackBackend" in registered else f"built without XNNPACK, with {', '.join(registered) or 'nothing'}"
 
 
 def _onnxruntime(packages: Mapping[str, str | None]) -> dict[str, str]:

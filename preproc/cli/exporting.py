@@ -19,7 +19,9 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="PARENT", help="A bundle for each recipe: PARENT/<its name>.")] = Path(
         "export"
     ),
-    formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript, pt2 or aoti, instead of the recipe's.")] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="onnx, torchscript, pt2, aoti or executorch, instead of the recipe's.")
+    ] = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="float32, tf32, float16 or bfloat16, instead of the recipe's.")
     ] = None,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..layers import Layer, Pipeline
 
 
-OTHERS = (".pt", ".pth", ".pt2", ".ort", ".engine", ".safetensors")
+OTHERS = (".pt", ".pth", ".pt2", ".pte", ".bpte", ".ort", ".engine", ".safetensors")
 """Endings of model files that attach() does not write."""
 
 

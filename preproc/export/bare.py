@@ -40,7 +40,7 @@ class Bare:
 
     def errors(self, runtime: Runtime, cases: Sequence[Case], parts: Mapping[str, Part]) -> dict[str, float] | None:
         """By part, what the bare network errs by in another runtime of this kind; None where it was not written, or does not run there."""
-        kind = RUNTIMES[runtime.bare_in] if runtime.bare_in else type(runtime)
+        kind = RUNTIMES[runtime.kind.bare_in] if runtime.kind.bare_in else runtime.kind
         if kind.file not in (self.files if self.module is None else (None, *self.files)):
             return None
         again = made(kind, self.module, self.outputs, tf32=runtime.reduced)
@@ -84,7 +84,7 @@ def bare_network(
     *,
     exported: "ir.Model | None" = None,
 ) -> Bare:
-    """Writes those of `files` (model.onnx, model.pt, model.pt2) into `folder` that torch can write; an .onnx file is its own.
+    """Writes those of `files` (model.onnx, model.pt, model.pt2, model.pte) into `folder` that torch can write; an .onnx file is its own.
 
     cases: whose first ones are the example.  exported: the bare model.onnx, where somebody has it already.
     """
@@ -103,13 +103,14 @@ def bare_network(
 
     from ..layers import Model
     from ..sources.backbones import Reference, narrowed
-    from .formats import export_backbone, export_program, export_torchscript, write_pt2
+    from .formats import at_most, export_backbone, export_executorch, export_program, export_torchscript, write_pt2
 
     ready = [case.ready for case in cases if case.ready is not None]
     second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
     example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
     module: Any = narrowed(backbone.module, recipe.export, example)
     size, model = recipe.ready_size, Model(nn.Identity(), module)
+    most = at_most(size, [array.shape[2:] for array in ready])
 
     def write_onnx(path: Path) -> None:
         made = exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, size=size)
@@ -122,6 +123,7 @@ def bare_network(
         "model.onnx": write_onnx,
         "model.pt": lambda path: export_torchscript(model, example, path, tf32=recipe.export.tf32, extra={}),
         "model.pt2": write_program,
+        "model.pte": lambda path: export_executorch(model, example, path, layout="NCHW", size=size, at_most=most, constants={}),
     }
     written = {}
     for name, write in writers.items():

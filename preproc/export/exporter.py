@@ -60,10 +60,10 @@ def export_bundle(
     """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there; one that is equal (the same contract, the
     same bytes of model.onnx, the same golden samples) is left as it is, if its files pass here.
 
-    formats: "onnx", "torchscript", "pt2", "aoti"; None: as the recipe says, or the first two.  precision: what the network is written in
-    and computed with, "float32", "tf32" (float32 in which CUDA devices may multiply with 10 bits of mantissa), "float16" or "bfloat16";
-    None: as the recipe says, or float32.  images: a folder of your own pictures to verify with.  quick: for an edit loop, a few inputs
-    only: no verdict is then better than inconclusive, the contract's notes say why, and no bundle is replaced but a quick one.
+    formats: "onnx", "torchscript", "pt2", "aoti", "executorch"; None: as the recipe says, or the first two.  precision: what the network is
+    written in and computed with, "float32", "tf32" (float32 in which CUDA devices may multiply with 10 bits of mantissa), "float16" or
+    "bfloat16"; None: as the recipe says, or float32.  images: a folder of your own pictures to verify with.  quick: for an edit loop, a few
+    inputs only: no verdict is then better than inconclusive, the contract's notes say why, and no bundle is replaced but a quick one.
 
     For a Model, what a recipe says itself, and with the recipe's words (models/README.md):
     example: (N, H, W, C) or (N, C, H, W) pixels, of the size that the file shall take.  size: (height, width), or "dynamic", where the
@@ -137,7 +137,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         written = write_files(job, bare_onnx, proof, new, progress)
         memory.release(job.size)
         made = hashes(new, progress)
-        names = those_for(made, in_python=written.module is not None, native=True)
+        names = those_for(made, in_python=written.module is not None, ours=True)
         names += () if job.eight is None else job.eight.runtimes(recipe.steps)
         progress(f"verifying {', '.join(names)}")
         if equal_bundle(out_dir, written.contract, made, proof.golden) and _is_settled(job, out_dir):

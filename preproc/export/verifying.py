@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..sources.backbones import Backbone
 
 _LIKE_CALIBRATION = "what has 8 bits is verified with pictures like those of its calibration: golden samples, or --images"
-_PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",)}
+_PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",), "executorch": ("executorch",)}
 """That a runtime is, by the start of its name; the others are torch."""
 
 
@@ -128,7 +128,7 @@ def _unasked(bundle: Bundle, names: Container[str]) -> Iterator[Result]:
     """Of the runtimes that would load machine code from wherever the bundle is: absent, where nobody has named them."""
     compiled: dict[str | None, str] = {FILES[name]: f"-{made['device']}" for name, made in bundle.contract.get("compiled", {}).items()}
     for kind in RUNTIMES.values():
-        is_for = kind.native and kind.file in bundle.manifest["files"] and kind.name.endswith(compiled.get(kind.file, ""))
+        is_for = kind.alone and kind.file in bundle.manifest["files"] and kind.name.endswith(compiled.get(kind.file, ""))
         if is_for and kind.name not in names:
             reason = f"{kind.file} is machine code, which is loaded only where it is asked for by name: --runtime {kind.name}"
             yield Result(kind.name, ABSENT, reason)

@@ -14,6 +14,7 @@ from ..errors import NotFoldableError
 from ..host import Progress, compiler
 from ..sources import Recipe
 from ..steps import channels_out
+from ..verify import Case
 from .compiling import compiled_for
 from .eight import in_eight_bits
 from .job import Job
@@ -26,8 +27,16 @@ if TYPE_CHECKING:
 
     from ..folding.modules import FoldResult
 
-FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2", "aoti": "model.aoti.pt2"}
-"""The file of each format."""
+FILES = {
+    "onnx": "model.onnx",
+    "torchscript": "model.pt",
+    "pt2": "model.pt2",
+    "aoti": "model.aoti.pt2",
+    "executorch": "model.pte",
+}
+"""The file of each format, which its runtimes run."""
+BUNDLED = "model.bpte"
+"""ExecuTorch's program with the golden samples as its test cases."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
     if onnx_model is not None:
         _save_onnx(onnx_model, contract, folder / FILES["onnx"], progress)
     if folded is not None:
-        _write_torch(job, folded, contract, folder, progress)
+        _write_torch(job, folded, contract, proof.golden, folder, progress)
     return Written(contract, None if folded is None else folded.model)
 
 
@@ -103,7 +112,9 @@ def fold_module(recipe: Recipe, backbone: "nn.Module", example: "Tensor") -> "Fo
     return dataclasses.replace(result, model=Model(front, narrowed(result.model.backbone, spec, front(example))))
 
 
-def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], folder: Path, progress: Progress) -> None:
+def _write_torch(
+    job: Job, folded: "FoldResult", contract: Mapping[str, Any], golden: Sequence[Case], folder: Path, progress: Progress
+) -> None:
     """The formats that torch writes of the model in Python."""
     recipe, extra = job.recipe, {contracts.FILE: _compact(contract)}
     if "torchscript" in recipe.export.formats:
@@ -131,6 +142,26 @@ def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], fo
             promised=contract["compiled"]["aoti"],
             metadata={contracts.KEY: extra[contracts.FILE]},
         )
+    if "executorch" in recipe.export.formats:
+        _write_executorch(job, folded, contract, golden, folder, progress)
+
+
+def _write_executorch(
+    job: Job, folded: "FoldResult", contract: Mapping[str, Any], golden: Sequence[Case], folder: Path, progress: Progress
+) -> None:
+    """The program, and the same with the golden samples."""
+    import torch
+
+    from .formats import bundle_executorch, export_executorch
+
+    pixels, file = job.recipe.pixels, folder / FILES["executorch"]
+    progress(f"writing {file.name}")
+    most, said = contract["at_most"]["executorch"], {contracts.METHOD: _compact(contract)}
+    export_executorch(folded.model, job.pixels, file, layout=pixels.layout, size=pixels.size, at_most=most, constants=said)
+    progress(f"writing {BUNDLED}")
+    dtypes = {output["name"]: getattr(torch, output["dtype"]) for output in contract["outputs"]}
+    samples = [(case.pixels, [torch.from_numpy(case.expected[name]).to(dtype) for name, dtype in dtypes.items()]) for case in golden]
+    bundle_executorch(file, samples, folder / BUNDLED)
 
 
 def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
@@ -175,6 +206,10 @@ def _contract(
         made["quantization"] = job.eight.told
     if "aoti" in fold:
         made["compiled"] = {"aoti": compiled_for(job.recipe.export)}
+    if "executorch" in fold:
+        from .formats import at_most
+
+        made["at_most"] = {"executorch": at_most(job.recipe.pixels.size, () if proof is None else proof.sizes)}
     if "onnx" in fold:
         made["fold"]["onnx"]["stamp"] = graph.stamp(made)
     if not job.recipe.further:

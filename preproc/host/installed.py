@@ -5,7 +5,10 @@ import os
 import shlex
 import shutil
 
-PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "openvino", "numpy", "pillow")
+PACKAGES = (
+    *("torch", "torchvision", "executorch", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "openvino"),
+    *("numpy", "pillow"),
+)
 """Those that shape the files."""
 WHEELS = ("onnxruntime", "onnxruntime-gpu")
 """Both write into one folder: the one that was written last runs, and removing either takes files of the other."""

@@ -9,7 +9,7 @@ from .recipe import ExportSpec
 SOURCES = ("embedded", "torchvision", "timm", "checkpoint", "import", "onnx")
 OWN_CODE = ("checkpoint", "import")
 """The sources that run code which the recipe names."""
-FORMATS = ("onnx", "torchscript", "pt2", "aoti")
+FORMATS = ("onnx", "torchscript", "pt2", "aoti", "executorch")
 CPUS = ("x86-64-v3", "native")
 """The instructions that aoti is compiled for: those that every x86-64 processor with AVX2 has, or all that this machine's has."""
 DEVICES = ("cpu", "cuda")

@@ -51,6 +51,8 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
     sizes = ", ".join(f"{height}x{width}" for height, width in contract.get("verified_sizes", ()))
     yield f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}"
     yield from [f"sizes    verified with {sizes}"] * bool(sizes)
+    for name, most in contract.get("at_most", {}).items():
+        yield f"at most  {', '.join(f'{side} {number}' for side, number in most.items())}, in the format {name}"
     for number, step in enumerate(contracts.steps_of(contract), start=1):
         yield f"step {number}   {step}"
     if contract.get("steps_from"):
@@ -117,6 +119,8 @@ def _checked(description: Mapping[str, Any]) -> Iterator[str]:
     """What its verification said, and whether its graph still is what its contract says."""
     if "verdicts" in description:
         yield "verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items())
+    if "agreement" in description and description.get("holds"):
+        yield f"holds    {description['holds']}"
     if "since" in description:
         yield f"file     {_SINCE.get(description['since']) or _rewritten(description)}"
     agreement = description.get("agreement")

@@ -5,7 +5,8 @@ import re
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -20,20 +21,28 @@ Made = TypeVar("Made")
 _MULTIPLE = re.compile(r"^ *(height|width) = (\d+)\*_\1 *$", re.MULTILINE)
 
 
-def with_free_sides(export: Callable[[tuple[dict[int, Any]]], Made], layout: str, size: Sides) -> Made:
+def with_free_sides(
+    export: Callable[[tuple[dict[int, Any]]], Made], layout: str, size: Sides, at_most: Mapping[str, int] = MappingProxyType({})
+) -> Made:
     """What `export` makes with torch.export's dynamic_shapes for the one input: the batch is free, so are height and width where `size` has
     None. Where torch says that such a side has to be a multiple of a number, which networks demand that halve a picture and put the halves
-    together again, it is one."""
+    together again, it is one. at_most: the largest "N", "height" and "width" there will be, where a format has to know."""
     axes = {name: layout.index(name[0].upper()) for name, side in zip(("height", "width"), size, strict=True) if side is None}
-    free: dict[int, Any] = {0: torch.export.Dim("N")}
+    free: dict[int, Any] = {0: torch.export.Dim("N", max=at_most.get("N"))}
     try:
-        return export((free | {axis: torch.export.Dim(name) for name, axis in axes.items()},))
+        return export((free | {axis: torch.export.Dim(name, max=at_most.get(name)) for name, axis in axes.items()},))
     except Exception as error:  # torch raises whatever the model's code meets
         multiples = _multiples(error)
         if not multiples:
             raise
-    sides = {name: multiples[name] * torch.export.Dim(f"_{name}") if name in multiples else torch.export.Dim(name) for name in axes}
+    sides = {name: _dim(name, multiples.get(name, 1), at_most.get(name)) for name in axes}
     return export((free | {axes[name]: side for name, side in sides.items()},))
+
+
+def _dim(name: str, multiple: int, most: int | None) -> Any:
+    if multiple == 1:
+        return torch.export.Dim(name, max=most)
+    return multiple * torch.export.Dim(f"_{name}", max=None if most is None else most // multiple)
 
 
 def _multiples(error: BaseException | None) -> dict[str, int]:

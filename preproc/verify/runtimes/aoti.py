@@ -32,7 +32,7 @@ class AotiCpu(TorchCpu):
     """The AOTInductor package, on the CPU."""
 
     name, file, device = "aoti-cpu", "model.aoti.pt2", "cpu"
-    native, bare_in = True, "torch-cpu"
+    alone, bare_in = True, "torch-cpu"
 
     def open(self, path: Path) -> None:
         metadata = package_metadata(path)

@@ -9,8 +9,7 @@ from .watched import Gone, Watched
 
 
 class InTurn:
-    """The runtimes, each to be judged before the next one is asked for; any number of times. Those of machine code get a process of their
-    own each.
+    """The runtimes, each to be judged before the next one is asked for; any number of times.
 
     After one that killed the CUDA context of this process, or where it is dead already, those on CUDA that run a file get a process of
     their own each, and modules in Python, which cannot travel, are absent with the reason.
@@ -26,10 +25,7 @@ class InTurn:
             if before is not None and devices.is_dead(before):
                 self.died_in = "what ran before"
             reason = f"the CUDA context of this process died in {self.died_in}"
-            if runtime.native:
-                with Elsewhere(runtime, "in a process of its own") as other:
-                    yield other
-            elif not on_cuda:
+            if not on_cuda or runtime.kind.alone:
                 yield runtime
             elif not self.died_in:
                 yield Watched(runtime)

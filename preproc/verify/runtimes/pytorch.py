@@ -50,7 +50,7 @@ class TorchCpu(Runtime):
         with torch.inference_mode(), _tf32(self.tf32):
             outputs = named_outputs(self.module(torch.from_numpy(pixels).to(self.device)), self.outputs)
         self.ran_on = {str(value.device.type) for value in (*outputs.values(), *self._held())}
-        return {name: _array(value.cpu()) for name, value in outputs.items()}
+        return {name: array_of(value.cpu()) for name, value in outputs.items()}
 
     def _held(self) -> "Iterator[torch.Tensor]":
         """The tensors that it computes with."""
@@ -167,7 +167,7 @@ def _check_tensors_only(path: Path, archive: zipfile.ZipFile) -> None:
         )
 
 
-def _array(value: "torch.Tensor") -> NDArray[Any]:
+def array_of(value: "torch.Tensor") -> NDArray[Any]:
     """In NumPy, which has no bfloat16: in float32, which holds it."""
     import torch
 
