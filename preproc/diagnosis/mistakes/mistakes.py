@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...oracle import reference
-from ...steps import PIXEL_DTYPES, Affine, FromPixels, Geometry, Step, channels_in, channels_out, compose, divided
-from ..geometry import RESAMPLERS, Source, absent, geometry_of, steps_of
+from ...steps import COLORS, PIXEL_DTYPES, Affine, FromPixels, Geometry, Step, channels_in, channels_out, compose, divided
+from ..geometry import GREYS, RESAMPLERS, Grey, Source, absent, geometry_of, steps_of
 from ..geometry import Geometry as Moves
 from .mistake import Array, Mistake, Picture, is_opencvs, valued
-from .moved import ALIASED, MOVED, moved_mistakes
-from .values import DOUBLED, NOT_RESCALED, values_mistakes
+from .moved import MOVED, moved_mistakes
+from .resized import ALIASED
+from .values import DOUBLED, NOT_RESCALED, mixed, values_mistakes
 from .variants import variants
 
+PILLOWS = GREYS[0]
+"""How pictures are made grey for a recipe that takes grey pixels."""
 SWAPPED = "channels swapped"
 OPENCV = "OpenCV INTER_LINEAR"
 CONTROLS = (SWAPPED, DOUBLED, NOT_RESCALED, ALIASED, MOVED)
@@ -33,9 +36,13 @@ class Mistakes:
         self.later = tuple(later)
         self.moves = tuple(step for step in moves if isinstance(step, Geometry))
         self.channels = channels_out([self.first], channels_in(sequence) or channels)
+        self.leaves = channels_out(self.later, self.channels)
+        self.mixing, _ = mixed(self.later)
         swapped = Mistake(SWAPPED, "channels swapped", order=tuple(reversed(range(self.channels))))
-        top = PIXEL_DTYPES[self.first.pixel_dtype]
-        found = [swapped, *values_mistakes(self.later, self.channels, top), *moved_mistakes(self.first, self.moves)]
+        whole = compose(self.later, self.channels)
+        zero = None if whole is None else whole.solve(np.zeros(whole.channels_out))
+        moved = moved_mistakes(self.first, self.moves, colours=not self.mixing, zero=zero)
+        found = [swapped, *values_mistakes(self.later, self.channels, PIXEL_DTYPES[self.first.pixel_dtype]), *moved]
         self.all = (*found, *self._of_others(sequence, found))
         possible = CONTROLS if self.moves else CONTROLS[:3]
         self.controls = {name: mistake for name in possible for mistake in found if mistake.name == name}
@@ -44,11 +51,14 @@ class Mistakes:
         """Preprocessings of other networks, but for those that are known by another name."""
         turned = tuple(reversed(range(self.channels)))
         known = [Mistake("", ""), *known]
+        if self.leaves == 1 < self.channels:
+            grey = FromPixels(layout="NHWC", color="GRAY", to="GRAY", pixel_dtype=self.first.pixel_dtype)
+            sequence = (grey, *self.moves)
         maps = [(mistake.order, found) for mistake in known if mistake.levels is None and (found := self._affine(mistake)) is not None]
-        for variant in variants(sequence, self.channels, own=False):
+        for variant in variants(sequence, self.leaves, own=False):
             first, _, values = divided(variant.steps)
-            order = turned if first.to != self.first.to else None
-            made = Mistake(variant.name, variant.what, order=order, values=tuple(values))
+            order = turned if first.to != self.first.to and not self.mixing else None
+            made = Mistake(variant.name, variant.what, order=order, values=(*self.mixing, *values))
             own = self._affine(made)
             if own is None or not any(order == other and own.close_to(theirs) for other, theirs in maps):
                 yield made
@@ -61,18 +71,41 @@ class Mistakes:
         """Other libraries' resizes, which no recipe can say, and decoders, where they are installed. They need the picture's source.
 
         jpeg: whether there are JPEG files, of which decoders make different pictures."""
+        yield from self._other_greys()
         own = geometry_of(self.moves)
-        if own is None or not self._is_rgb:
+        if own is None or not (self.first.color == "GRAY" or {"R", "G", "B"} <= set(self.first.to)):
             return
         for decoder in ("OpenCV", "torchvision"):
             if jpeg and decoder not in absent():
                 levels = self._computed(replace(own, decoder=decoder))
                 yield Mistake(f"decoded by {decoder}", f"decoded by {decoder} in place of Pillow", levels=levels)
-        for resampler in RESAMPLERS if own.resampler else ():
+        if own.resampler is None:
+            return
+        for resampler in RESAMPLERS:
             other = replace(own, resampler=resampler)
             if resampler.library not in absent() and steps_of(other) is None:
                 words = f"resized by {resampler.instead_of(own.resampler)}"
                 yield Mistake(f"resized by {resampler.words}", words, levels=self._computed(other))
+
+    def _other_greys(self) -> Iterator[Mistake]:
+        """Of a recipe that takes grey pixels: other ways to make them."""
+        rounded = {grey.weights for grey in GREYS if grey.rounds}
+        for grey in GREYS if self.first.color == "GRAY" else ():
+            other = grey.first if grey.rounds else grey.weights not in rounded
+            if grey != PILLOWS and other and grey.library.split(" ")[0] not in absent():
+                words = f"made grey {grey.name} in place of {PILLOWS.name.removeprefix('by ')}"
+                yield Mistake(f"grey {grey.name}", words, levels=self._greyed(grey))
+
+    def _greyed(self, grey: Grey) -> Callable[[Picture], Array]:
+        def levels(picture: Picture) -> Array:
+            assert picture.source is not None
+            return picture.made(self.moves, self._of_grey(np.floor(grey(picture.source.picture()) + 0.5)))
+
+        return levels
+
+    def _of_grey(self, picture: NDArray[Any]) -> Array:
+        """(1, C, H, W) of a picture (H, W, 1)."""
+        return reference.apply([FromPixels(layout="NHWC", color="GRAY", to=self.first.to)], picture[None])
 
     def by_library(self, mistake: Mistake) -> Mistake | None:
         """The same, resized by OpenCV itself, which alone of the libraries that steps are named for rounds otherwise than the oracle here
@@ -85,12 +118,10 @@ class Mistakes:
         """Whether the recipe's own resize is OpenCV's, and it is not here."""
         return any(map(is_opencvs, self.moves)) and "OpenCV" in absent()
 
-    @property
-    def _is_rgb(self) -> bool:
-        return {"R", "G", "B"} <= set(self.first.to)
-
     def _computed(self, geometry: Moves) -> Callable[[Picture], Array]:
-        order = [("RGB").index(channel) for channel in self.first.to]
+        grey = self.first.color == "GRAY"
+        geometry = replace(geometry, grey=PILLOWS) if grey else geometry
+        order = [0 if grey else "RGB".index(channel) for channel in COLORS[self.first.to]]
 
         def levels(picture: Picture) -> Array:
             assert picture.source is not None
@@ -100,7 +131,9 @@ class Mistakes:
         return levels
 
     def planes_of(self, source: Source) -> Array:
-        """As planes(), of a picture (H, W, 3) in RGB, in whatever order the steps have it."""
+        """As planes(), of a picture (H, W, 3) in RGB, in whatever order the steps have it, or made grey by Pillow."""
+        if self.first.color == "GRAY":
+            return self._of_grey(PILLOWS(source.picture()))
         pixels = source.picture()[None]
         if {"R", "G", "B"} <= set(self.first.to) and "A" not in self.first.to:
             return reference.apply([FromPixels(layout="NHWC", color="RGB", to=self.first.to)], pixels)

@@ -1,61 +1,63 @@
-"""Mistakes in what is done to a picture before its grey levels become numbers: turned, grey, resized or cropped otherwise."""
+"""Mistakes in what is done to a picture before its grey levels become numbers: moved, turned, grey, and see resized.py."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from ...steps import INTERPOLATIONS, PILLOWS, CenterCrop, FromPixels, Geometry, Letterbox, Pad, Resampling, Resize
-from ..geometry import TURNS
+from ...steps import FromPixels, Geometry
+from ..geometry import REC_709, TURNS
 from .mistake import Array, Mistake, Moves, Picture
+from .resized import SIDES, resized_mistakes
 
-ALIASED = "resize without antialiasing"
 MOVED = "picture moved by one pixel"
-_ALIASED: dict[str, Any] = {"interpolation": "bilinear", "antialias": False, "pillow": None, "torch": None}
-"""What a resize by other libraries is."""
-FILLS = (0, 114, 127, 128, 255)
-"""Grey levels that borders have: black, Ultralytics', the two middles, white."""
-SIDES = {"right": (0, 1), "left": (0, -1), "bottom": (1, 0), "top": (-1, 0)}
-"""Where a window may be moved to by one pixel: (down, across)."""
-LUMA = {"R": 19595, "G": 38470, "B": 7471}
+LUMA = tuple(weight / (1 << 16) for weight in (19595, 38470, 7471))
 """Pillow's weights of luminance, ITU-R BT.601's in units of 2^-16 (Convert.c)."""
+GREYS = (("", LUMA, "Rec. 601"), (" by Rec. 709", REC_709, "Rec. 709"), (" by average", (1 / 3,) * 3, "the plain average"))
+"""What is behind a mistake's name, weights of R, G and B, and words."""
 
 
-def moved_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mistake]:
-    """What is done wrong up to the grey levels that the network's values are made of."""
+def moved_mistakes(first: FromPixels, moves: Sequence[Geometry], *, colours: bool, zero: Array | None) -> Iterator[Mistake]:
+    """What is done wrong up to the grey levels that the network's values are made of. colours: whether these are made of colours.  zero:
+    the levels, (C,), of which they make 0; None where there are none."""
     moves = tuple(moves)
-    if moves:
-        aliased = tuple(replace(step, **_ALIASED) if isinstance(step, Resampling) and step.antialias else step for step in moves)
-        yield _otherwise(ALIASED, "resized without antialiasing (OpenCV linear)", aliased)
     yield Mistake(
         MOVED,
-        "the picture moved by one pixel to the right and down",
+        "the picture rolled by one pixel to the right and down, its last row and column in front",
         levels=lambda it: np.roll(it.made(moves), (1, 1), (2, 3)),
     )
+    yield from _aside(moves, zero)
     yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: it.made(moves, _upright(it)))
     for words in list(TURNS)[1:]:
         yield Mistake(words, f"the picture was {words}", levels=_turned(moves, words))
     if set(first.to) == set("RGB"):
-        yield Mistake(
-            "grey for colour", "the picture was made grey, in all channels", levels=lambda it: it.made(moves, _grey(it.planes, first.to))
-        )
+        yield from _greyed(moves, first.to, behind=colours)
     yield Mistake("reshaped", "(H, W, C) reshaped to (C, H, W) in place of transposed", levels=lambda it: _reshaped(it.made(moves)))
-    for position, step in enumerate(moves):
-        for name, words, instead in _instead(step, moves[position + 1 :]):
-            yield _otherwise(name, words, (*moves[:position], *instead))
-        if isinstance(step, CenterCrop):
-            yield from _windows(moves, position)
-        if isinstance(step, Letterbox):
-            yield Mistake(
-                "letterboxed in the corner",
-                "letterboxed with the border right and below alone, in place of around",
-                levels=_cornered(moves, position),
-            )
+    yield from resized_mistakes(moves)
 
 
-def _otherwise(name: str, words: str, moves: Moves) -> Mistake:
-    return Mistake(name, words, levels=moves)
+def _aside(moves: Moves, zero: Array | None) -> Iterator[Mistake]:
+    """By one pixel to a side, and what is behind it then."""
+    behind: dict[str, tuple[str, Array | None]] = {
+        "edge repeated": ("its edge repeated", None),
+        "black behind": ("black behind it", np.zeros(1)),
+    }
+    if zero is not None and zero.any():
+        behind["zeros behind"] = ("zeros of the tensor behind it", zero)
+    for side, (down, across) in SIDES.items():
+        for name, (words, fill) in behind.items():
+            told = f"the picture moved by one pixel to the {side}, {words}"
+            yield Mistake(f"moved to the {side}, {name}", told, levels=_moved_to(moves, down, across, fill))
+
+
+def _moved_to(moves: Moves, down: int, across: int, fill: Array | None) -> Callable[[Picture], Array]:
+    def levels(picture: Picture) -> Array:
+        x = picture.made(moves)
+        rows, columns = (np.arange(size) - by for size, by in zip(x.shape[2:], (down, across), strict=True))
+        inside = np.outer((rows >= 0) & (rows < len(rows)), (columns >= 0) & (columns < len(columns)))
+        moved = x[:, :, np.clip(rows, 0, len(rows) - 1)[:, None], np.clip(columns, 0, len(columns) - 1)]
+        return moved if fill is None else np.where(inside, moved, fill[:, None, None])
+
+    return levels
 
 
 def _turned(moves: Moves, words: str) -> Callable[[Picture], Array]:
@@ -72,168 +74,23 @@ def _upright(picture: Picture) -> Array:
     return _turn(picture.planes, list(TURNS)[turned - 1])
 
 
-def _grey(planes: Array, order: str) -> Array:
-    weighted = sum(LUMA[name] * planes[:, place] for place, name in enumerate(order))
-    grey = np.floor((np.asarray(weighted) + (1 << 15)) / (1 << 16))
-    return np.repeat(grey[:, None], len(order), axis=1)
+def _greyed(moves: Moves, order: str, *, behind: bool) -> Iterator[Mistake]:
+    """Before the steps, to whole levels, and behind them."""
+    for name, weights, words in GREYS:
+        told = "the picture was made grey, in all channels" + (f", by {words}" if name else "")
+        yield Mistake(f"grey for colour{name}", told, levels=_grey(moves, order, weights, first=True))
+        told = f"the picture was made grey behind its resize and crop, in all channels, by {words}, not rounded"
+        if behind:
+            yield Mistake(f"grey for colour behind{name}", told, levels=_grey(moves, order, weights, first=False))
+
+
+def _grey(moves: Moves, order: str, weights: Sequence[float], *, first: bool) -> Callable[[Picture], Array]:
+    def mixed(planes: Array) -> Array:
+        weighted = np.tensordot(planes, [weights["RGB".index(name)] for name in order], axes=(1, 0))[:, None]
+        return np.repeat(np.floor(weighted + 0.5) if first else weighted, len(order), axis=1)
+
+    return lambda it: it.made(moves, mixed(it.planes)) if first else mixed(it.made(moves))
 
 
 def _reshaped(levels: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(levels, 1, -1)).reshape(levels.shape)
-
-
-Instead = Iterator[tuple[str, str, Moves]]
-
-
-def _instead(step: Geometry, rest: Moves) -> Instead:
-    """Name, words and what stands in place of a step and the rest."""
-    if isinstance(step, Resampling):
-        for name, words, other in _resampled(step):
-            yield name, words, (other, *rest)
-    if isinstance(step, Resize):
-        yield from _resized(step, rest)
-    if isinstance(step, (Letterbox, Pad, CenterCrop)):
-        for fill in FILLS:
-            if fill != step.fill:
-                what = "letterbox filled" if isinstance(step, Letterbox) else "border filled"
-                yield f"{what} with {fill}", f"{what} with {fill} for {step.fill}", (replace(step, fill=fill), *rest)
-    if isinstance(step, Letterbox):
-        yield "squashed for letterboxed", f"squashed to {_size(step.size)} in place of letterboxed", (_resize(step, step.size), *rest)
-    if isinstance(step, CenterCrop):
-        for rounding in ("half_even", "floor", "trunc"):
-            if rounding != step.rounding:
-                yield (
-                    f"crop rounded {rounding}",
-                    f"half a pixel of the crop rounded {rounding} for {step.rounding}",
-                    (replace(step, rounding=rounding), *rest),
-                )
-
-
-def _resampled(step: Resampling) -> Iterator[tuple[str, str, Resampling]]:
-    """With another filter, or another library's arithmetic."""
-    aliased = not step.antialias and step.interpolation != "nearest"
-    on = "" if step.torch is None else f"torchvision's on a {step.torch} tensor"
-    own = on or f"{step.interpolation}{' without antialiasing' if aliased else ''}"
-    plain: dict[str, Any] = {"antialias": True, "torch": None, "form": "fast"}
-    for interpolation in INTERPOLATIONS:
-        if interpolation != step.interpolation or aliased or on:
-            pillow = None if interpolation == "nearest" else step.pillow
-            words = f"resized by Pillow's {interpolation} in place of {own}"
-            yield f"resized {interpolation}", words, replace(step, interpolation=interpolation, pillow=pillow, **plain)
-    for pillow in PILLOWS:
-        if step.pillow not in (None, pillow):
-            yield (
-                f"passes of Pillow {pillow}",
-                f"resized in the order of passes of Pillow {pillow} in place of {step.pillow}",
-                replace(step, pillow=pillow),
-            )
-    if step.antialias and step.interpolation in ("bilinear", "bicubic", "lanczos"):
-        for torch in ("uint8", "float32"):
-            if torch != step.torch:
-                words = f"resized by torchvision on a {torch} tensor in place of {on or 'Pillow'}"
-                yield f"resized by torch on {torch}", words, replace(step, torch=torch, pillow=None)
-
-
-def _resized(step: Resize, rest: Moves) -> Instead:
-    """To another size: squashed for the shorter side, without a margin for the crop, and the other ways round."""
-    crop = next((other for other in rest if isinstance(other, CenterCrop)), None)
-    if isinstance(step.size, int):
-        if crop is not None:
-            yield (
-                "squashed to the crop",
-                f"squashed to {_size(crop.size)} in place of the shorter side to {step.size} and a crop",
-                (_resize(step, crop.size),),
-            )
-            yield (
-                "resized to the crop",
-                f"the shorter side resized to {min(crop.size)} for {step.size}, in front of the crop",
-                (replace(step, size=min(crop.size), max_size=None), *rest),
-            )
-            yield "cropped alone", f"cropped to {_size(crop.size)} without a resize", rest
-        yield (
-            "squashed",
-            f"squashed to {step.size}x{step.size} in place of the shorter side to {step.size}",
-            (_resize(step, (step.size, step.size)), *rest),
-        )
-        return
-    height, width = step.size
-    yield (
-        "shorter side for squashed",
-        f"the shorter side resized to {min(step.size)} and cropped to {_size(step.size)} in place of squashed",
-        (replace(step, size=min(step.size)), CenterCrop(size=step.size), *rest),
-    )
-    yield (
-        "letterboxed for squashed",
-        f"letterboxed into {_size(step.size)}, with black borders, in place of squashed",
-        (
-            Letterbox(
-                size=step.size,
-                fill=0,
-                interpolation=step.interpolation,
-                antialias=step.antialias,
-                form=step.form,
-                pillow=step.pillow,
-                torch=step.torch,
-            ),
-            *rest,
-        ),
-    )
-    if height != width:
-        yield (
-            "height and width exchanged",
-            f"squashed to {width}x{height} in place of {height}x{width}",
-            (replace(step, size=(width, height)), *rest),
-        )
-
-
-def _resize(step: Resampling, size: tuple[int, int]) -> Resize:
-    return Resize(
-        size=size, interpolation=step.interpolation, antialias=step.antialias, form=step.form, pillow=step.pillow, torch=step.torch
-    )
-
-
-def _windows(moves: Moves, position: int) -> Iterator[Mistake]:
-    """The crop elsewhere. Not behind a resize of floats, whose levels no step takes but in one go."""
-    before, behind = moves[:position], moves[position:]
-    if any(isinstance(step, Resampling) and not step.rounds for step in before):
-        return
-    for side, (down, across) in SIDES.items():
-        yield Mistake(f"crop off to the {side}", f"crop off by one pixel to the {side}", levels=_shifted(before, behind, down, across))
-    yield Mistake("cropped in the corner", "cropped at the top left corner in place of the middle", levels=_from_corner(before, behind))
-
-
-def _shifted(before: Moves, behind: Moves, down: int, across: int) -> Callable[[Picture], Array]:
-    """The picture moved the other way, its edge repeated."""
-
-    def levels(picture: Picture) -> Array:
-        x = picture.made(before)
-        rows, columns = (np.clip(np.arange(size) + by, 0, size - 1) for size, by in zip(x.shape[2:], (down, across), strict=True))
-        return picture.made(behind, x[:, :, rows[:, None], columns])
-
-    return levels
-
-
-def _from_corner(before: Moves, behind: Moves) -> Callable[[Picture], Array]:
-    def levels(picture: Picture) -> Array:
-        height, width = behind[0].size  # type: ignore[attr-defined]
-        x = picture.made(before)[:, :, :height, :width]
-        return picture.made(behind, x)
-
-    return levels
-
-
-def _cornered(moves: Moves, position: int) -> Callable[[Picture], Array]:
-    box = moves[position]
-    assert isinstance(box, Letterbox)
-
-    def levels(picture: Picture) -> Array:
-        x = picture.made(moves[:position])
-        height, width = box.inner_size((x.shape[2], x.shape[3]))
-        border = Pad(padding=(0, 0, box.size[1] - width, box.size[0] - height), fill=box.fill)
-        return picture.made((_resize(box, (height, width)), border, *moves[position + 1 :]), x)
-
-    return levels
-
-
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

@@ -72,8 +72,8 @@ class Search:
         self.sums = list[tuple[Mistake, Moments]]()
         self.pictures = {sample.name: Picture(self.made.planes_of(sample.source), sample.source) for sample in samples}
         for sample in samples:
-            if len(sample.tensor) != self.made.channels:
-                made, got = self.made.channels, len(sample.tensor)
+            made, got = self.made.leaves, len(sample.tensor)
+            if made != got:
                 raise PreprocError(
                     f"{sample.name}: expected a tensor of {made} channel{'' if made == 1 else 's'}, as the recipe makes, got {got}",
                     name="channel-mismatch",
@@ -152,7 +152,7 @@ class Search:
                 made = self.made.levels(self.pictures[sample.name], OWN)[0].shape
             except PreprocError as error:
                 return f"makes nothing of {sample.name}: {error}"
-            if made != sample.tensor.shape:
+            if made[1:] != sample.tensor.shape[1:]:
                 return f"makes {_size(made)} of {sample.name}, and its tensor is {_size(sample.tensor.shape)}"
         return ""
 
@@ -162,7 +162,7 @@ class Search:
             levels = self.made.levels(self.pictures[sample.name], mistake)[0]
         except PreprocError:
             return None
-        return levels if levels.shape == sample.tensor.shape else None
+        return levels if levels.shape[1:] == sample.tensor.shape[1:] else None
 
     def _affine(self, mistake: Mistake) -> Affine | None:
         """What it does to grey levels, if that is an affine map."""
@@ -180,7 +180,8 @@ class Search:
         if affine is not None:
             scale = np.abs(affine.matrix).sum(axis=1)[:, None, None]
         else:
-            scale = np.full((len(ready), 1, 1), float(ready.std() / max(x.std(), 1e-9)))
+            spread = float(ready.std()) if np.ptp(ready) else 0.0  # std() of equal numbers is not quite 0
+            scale = np.full((len(ready), 1, 1), spread / max(float(x.std()), 1e-9))
         if not (scale > 0).all():  # one value for all grey levels
             return np.where(np.abs(off) <= self.precision.rounded_by(sample.tensor), 0.0, np.inf), np.zeros_like(scale)
         return off / scale, scale
@@ -195,7 +196,8 @@ def _constants(step: ChannelAffine) -> str:
     """Which mean and std, of full brightness of 8 bits, a map says."""
     matrix, offset = np.array(step.matrix), np.array(step.offset)
     scale, taken = matrix.sum(axis=1), np.abs(matrix).argmax(axis=1)
-    order = "" if (taken == np.arange(len(taken))).all() else f", of the channels {taken.tolist()}"
+    mixed = f", of the channels mixed by {_list(matrix[0] / scale[0])}" if matrix.shape[1] > len(matrix) else ""
+    order = mixed or ("" if (taken == np.arange(len(taken))).all() else f", of the channels {taken.tolist()}")
     return f"other constants, nobody's: mean {_list(-offset / scale / 255)}, std {_list(1 / scale / 255)} in 0-1{order}"
 
 

@@ -1,18 +1,27 @@
 """Mistakes in what is done to grey levels: constants, their units, and how often they are applied."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...oracle import reference
-from ...steps import MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize, Step, compose
+from ...steps import ChannelAffine, MinMaxNormalize, MinMaxScale, Normalize, Rescale, Standardize, Step, compose
+from ..geometry import REC_601, REC_709
 from .mistake import Array, Mistake
 
 Numbers = NDArray[np.float64]
 _PURPOSE = "a mistake, made on purpose"
 DOUBLED, NOT_RESCALED = "normalization doubled", "rescale missing"
 RESCALED_TWICE, RESCALED_BEFORE = "rescaled twice", "rescaled before"
+WEIGHTS = {
+    "Rec. 601": REC_601,
+    "Rec. 709": REC_709,
+    "the plain average": (1 / 3, 1 / 3, 1 / 3),
+    "Rec. 601 in the other order": REC_601[::-1],
+}
+"""Of the network's channels, for one grey."""
 BLACK, WHITE = 16.0, 235.0
 """Of video: the grey levels that 0 and 255 have in limited range (ITU-R BT.601)."""
 
@@ -20,6 +29,10 @@ BLACK, WHITE = 16.0, 235.0
 def values_mistakes(values: Sequence[Step], channels: int, top: float) -> Iterator[Mistake]:
     """What is done wrong behind the geometry, the known ones first. top: the largest grey level of the pixels."""
     values = tuple(values)
+    mixing, rest = mixed(values)
+    if mixing:
+        yield from _mixed(mixing, rest, top)
+        return
     misapplied = list(how_often(values, top))
     yield from misapplied
     if all(mistake.values != (*values, *values) for mistake in misapplied):
@@ -30,6 +43,35 @@ def values_mistakes(values: Sequence[Step], channels: int, top: float) -> Iterat
     known = whole.mean_and_std() if whole is not None and whole.is_diagonal else None
     if known is not None and (known[1] > 0).all():
         yield from _constants(known[0] / top, known[1] / top, top)
+
+
+def mixed(values: Sequence[Step]) -> tuple[tuple[ChannelAffine, ...], tuple[Step, ...]]:
+    """The step that mixes the colours to one grey, put in front, and the rest; none where there is none, or where it cannot stand there."""
+    place = next((place for place, step in enumerate(values) if isinstance(step, ChannelAffine)), len(values))
+    for step in values[place : place + 1]:
+        assert isinstance(step, ChannelAffine)
+        linear = not any(step.offset) and all(isinstance(each, Rescale) and not each.offset for each in values[:place])
+        if linear and step.channels() > 1 and len(set(step.matrix)) == 1:
+            return (step,), (*values[:place], *values[place + 1 :])
+    return (), tuple(values)
+
+
+def _mixed(mixing: tuple[ChannelAffine, ...], rest: tuple[Step, ...], top: float) -> Iterator[Mistake]:
+    """Other weights, and what is done wrong behind them."""
+    own, rows = np.array(mixing[0].matrix[0]), len(mixing[0].matrix)
+    for name, weights in WEIGHTS.items():
+        other = np.array(weights) * own.sum()
+        if len(own) == len(other) and not np.allclose(own, other, rtol=1e-6):
+            step = replace(mixing[0], matrix=(tuple(other.tolist()),) * rows)
+            yield Mistake(f"grey by {name}", f"made grey by {name}'s weights in place of {_told(own)}", values=(step, *rest))
+    for mistake in values_mistakes(rest, rows, top):
+        yield replace(mistake, values=_behind(mixing[0], mistake.values))
+
+
+def _behind(first: Step, values: tuple[Step, ...] | Callable[[Array], Array] | None) -> tuple[Step, ...] | Callable[[Array], Array] | None:
+    if callable(values):
+        return lambda levels: values(reference.apply([first], levels))
+    return None if values is None else (first, *values)
 
 
 def how_often(values: tuple[Step, ...], top: float) -> Iterator[Mistake]:

@@ -1,6 +1,6 @@
 """Pairs in files: a folder with a tensor beside each picture, or an .npz file."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def of_folder(folder: Path) -> Pairs:
     if not pictures and not tensors:
         raise PreprocError(f"{folder}: expected pictures with a tensor each, got neither: {RULE}", name="no-pictures")
     shown = [{name: str(file.relative_to(folder)) for name, file in each.items()} for each in (pictures, tensors)]
-    _check_matched(str(folder), *shown, RULE)
+    _check_matched(folder, shown, RULE)
     names, notes = some(list(pictures))
     return paired({name: (pictures[name], _tensor(tensors[name])) for name in names}, str(folder), notes)
 
@@ -55,7 +55,7 @@ def of_npz(path: Path) -> Pairs:
             name="pairs-unmatched",
         )
     shown = [{name: f"{name}{end}" for name in each} for each, end in ((of_pictures, _ENDINGS[0]), (of_tensors, _ENDINGS[1]))]
-    _check_matched(str(path), *shown, "a picture and its tensor are called NAME.picture and NAME.tensor")
+    _check_matched(path, shown, "a picture and its tensor are called NAME.picture and NAME.tensor")
     return paired({name: (of_pictures[name], of_tensors[name]) for name in of_pictures}, str(path))
 
 
@@ -73,8 +73,9 @@ def _by_name(folder: Path, files: Iterable[Path], wanted: Callable[[str], bool])
     return found
 
 
-def _check_matched(place: str, pictures: Mapping[str, str], tensors: Mapping[str, str], rule: str) -> None:
-    """pictures, tensors: what they are called, by the name that they share. Raises PreprocError where one is there without the other."""
+def _check_matched(place: Path, shown: Sequence[Mapping[str, str]], rule: str) -> None:
+    """shown: what pictures and tensors are called, by the name that they share. Raises PreprocError where one is there without another."""
+    pictures, tensors = shown
     lone = ([pictures[name] for name in pictures if name not in tensors], [tensors[name] for name in tensors if name not in pictures])
     told = [f"no {other} for {_named(names)}" for names, other in zip(lone, ("tensor", "picture"), strict=True) if names]
     if told:

@@ -1,6 +1,6 @@
 """What diagnose answers of pairs: a verdict, what fits, how far the next one is, what stays open, and the recipe."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ...steps import Step
 from ..geometry import Geometry
 from ..solving import Solved
 from .constants import Constants
-from .recipe import THIS
+from .recipe import THIS, Said
 
 VERDICTS = ("identified", "narrowed", "not identified")
 
@@ -59,10 +59,8 @@ class Diagnosis:
     """verdict: "identified", "narrowed" or "not identified".  fits: the candidates that explain the tensors, the best first; of "not
     identified" the nearest, or none.  second: the best of those that do not explain them, None where all do.  explained: how large a
     residual the tensors' own precision explains, in grey levels; exact: whether the best one's is no larger.  constants: the affine part in
-    words.  steps: a recipe's, whole, which reproduce the tensors, of pictures that
-    are turned already where a note says so; None where no recipe says that.  recipe: its TOML.  ambiguous: what the
-    pairs do not tell.  notes: what was noticed on the way.  tried: how many geometries.  precision: of the tensors' numbers.  reason: of
-    "not identified", where there is one."""
+    words.  said: the recipe, None where none says it.  ambiguous: what the pairs do not tell.  notes: what was noticed on the way.  tried:
+    how many geometries.  precision: of the tensors' numbers.  reason: of "not identified", where there is one."""
 
     verdict: str
     fits: tuple[Candidate, ...] = ()
@@ -70,8 +68,7 @@ class Diagnosis:
     explained: float = 0.0
     exact: bool = False
     constants: Constants | None = None
-    steps: tuple[Step, ...] | None = None
-    recipe: str | None = None
+    said: Said | None = None
     ambiguous: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     pictures: int = 0
@@ -83,6 +80,16 @@ class Diagnosis:
     def of_none(reason: str, notes: tuple[str, ...], pictures: int, *, tried: int) -> "Diagnosis":
         """Where nothing can be judged."""
         return Diagnosis(verdict="not identified", reason=reason, notes=notes, pictures=pictures, tried=tried)
+
+    @property
+    def recipe(self) -> str | None:
+        """The TOML of the steps, where a recipe says them."""
+        return self.said.text if self.said else None
+
+    @property
+    def steps(self) -> tuple[Step, ...] | None:
+        """The recipe's, whole, which reproduce the tensors, as far as `said.apart` says, of pictures to which `said.before` was done."""
+        return self.said.steps if self.said else None
 
     @property
     def best(self) -> Candidate | None:
@@ -127,6 +134,8 @@ class Diagnosis:
             "notes": list(self.notes),
             "steps": None if self.steps is None else [step.spec() for step in self.steps],
             "recipe": self.recipe,
+            "recipe_behind": list(self.said.before) if self.said else [],
+            "recipe_apart": asdict(self.said.apart) if self.said else None,
         }
 
     def lines(self) -> list[str]:
@@ -148,8 +157,12 @@ class Diagnosis:
             told.append(f"  next       {self.second.words}{_residual(self.second)}")
         told += [f"  open       {sentence}" for sentence in self.ambiguous]
         told += [f"  note       {sentence}" for sentence in self.notes]
-        if self.recipe is None and self.fits:
+        if self.said is None and self.fits:
             told.append(f"  recipe     none: {self.why_no_recipe}")
+        if self.said is not None and self.said.before:
+            told.append(f"  recipe     it begins behind {' and '.join(self.said.before)}, which nothing in it does: do that first")
+        if self.said is not None and self.said.apart.why:
+            told.append(f"  recipe     {self.said.apart.line}")
         return told
 
 

@@ -41,22 +41,26 @@ class Bench:
         """What the geometry comes to with this picture; equal plans make equal pixels."""
         frame = geometry.frame(self.size(geometry))
         how = geometry.resampler.told_by(frame.cut[2:], frame.size) if frame.resizes and geometry.resampler else None
-        return geometry.decoder, geometry.turn, frame, how, geometry.before and geometry.before.fill, geometry.after and geometry.after.fill
+        fills = geometry.before and geometry.before.fill, geometry.after and geometry.after.fill
+        return geometry.decoder, geometry.turn, frame, how, *fills, geometry.grey
 
     def levels(self, geometry: Geometry) -> NDArray[Any]:
-        """(3, H, W) grey levels, as Geometry.pixels()."""
+        """(C, H, W) grey levels, as Geometry.pixels(): where they are grey as many of it as the tensor has channels."""
         plan = self.plan(geometry)
         found = self._kept.get(plan)
         if found is None:
             if len(self._kept) >= self.keep:
                 self._kept.clear()
-            found = self._kept[plan] = geometry.pixels(self.source).transpose(2, 0, 1)
+            found = geometry.pixels(self.source).transpose(2, 0, 1)
+            if geometry.grey is not None:
+                found = np.repeat(found, len(self.pair.tensor), axis=0)
+            self._kept[plan] = found
         return found
 
     def fits(self, geometry: Geometry) -> bool:
         """Whether what it makes has the tensor's size, and the tensor one colour in what would be a border."""
         levels = self.levels(geometry)
-        return levels.shape == self.pair.tensor.shape and self.is_plain(levels)
+        return levels.shape[1:] == self.pair.size and self.is_plain(levels)
 
     def is_plain(self, levels: NDArray[Any]) -> bool:
         """Whether the tensor has one colour where there is a border, but for noise, and a picture besides."""
@@ -118,5 +122,9 @@ def _span(cut: int, length: int, resized: int, window: int, tensor: int, side: i
 
 
 def _own(moments: Moments) -> float:
+    """Of one channel that is made of several the residual of the best mix: how they become grey is asked later."""
+    if moments.channels > moments.mean.shape[1] - moments.channels:
+        mixed = moments.mixed()
+        return math.inf if mixed is None else mixed[1]
     lines = moments.lines()
     return math.inf if lines is None else float(lines.squares().min())

@@ -13,16 +13,17 @@ from ...steps import PRESETS, UNITS, ChannelAffine, FromPixels, Normalize, Resca
 from ..solving import Affine, Solved
 
 Array = NDArray[np.float64]
-_RGB, _BGR = (0, 1, 2), (2, 1, 0)
+_ORDERS, _GREY = {"RGB": (0, 1, 2), "BGR": (2, 1, 0)}, (0,)
 _OTHERS = (("rescaled to -1..1", 1 / 127.5, -1.0), ("divided by 256", 1 / 256, 0.0), ("(x - 128) / 128", 1 / 128, -1.0))
+BECAUSE = "solved from pictures and their tensors by preproc diagnose"
 _LEVELS = np.array([0.0, 255.0])
 """Where two lines are farthest from one another."""
 
 
 @dataclass(frozen=True)
 class Constants:
-    """color: of the tensor's channels, RGB or BGR.  steps: behind the geometry.  name: of what was recognized.  off: how far the steps
-    are from the solved line at most, in grey levels.  within: how far they may be.  presets: all that lie in the
+    """color: of the tensor's channels, RGB, BGR or GRAY.  steps: behind the geometry.  name: of what was recognized.  off: how far the
+    steps are from the solved line at most, in grey levels.  within: how far they may be.  presets: all that lie in the
     interval.  each: whether every picture has constants of its own."""
 
     color: str
@@ -39,10 +40,10 @@ class Constants:
     def lines(self, solved: Solved) -> list[str]:
         """For people: mean and std of the tensor's channels in grey levels, with their intervals."""
         affine = solved.affine
-        order = "".join("RGB"[channel] for channel in affine.order)
+        order = "one channel" if len(affine.order) == 1 else "channels " + "".join("RGB"[channel] for channel in affine.order)
         if self.each:
-            return [f"{self.name}; channels {order}"]
-        told = [f"{self.name}; channels {order}; within {self.within:.2g} grey levels of the solved line"]
+            return [f"{self.name}; {order}"]
+        told = [f"{self.name}; {order}; within {self.within:.2g} grey levels of the solved line"]
         mean_within = solved.offset_within / np.abs(affine.scale)
         std_within = solved.scale_within / affine.scale**2
         told.append(f"mean {_spread(affine.mean, mean_within)}, std {_spread(affine.std, std_within)} in grey levels")
@@ -59,23 +60,33 @@ def _spread(values: Array, within: Array) -> str:
     return "[" + ", ".join(f"{value:.6g} ± {width:.2g}" for value, width in zip(told, within, strict=True)) + "]"
 
 
-def constants_of(solved: Solved, geometry: Sequence[Step], *, precision: float) -> Constants:
-    """precision: what the tensors are rounded by, in grey levels."""
+def constants_of(solved: Solved, front: Sequence[Step], *, precision: float) -> Constants:
+    """front: the steps before, from the pixels on; none where no recipe says them.  precision: what the tensors are rounded by, in grey
+    levels."""
     affine = solved.affine
     within = solved.within + precision
-    color = "BGR" if affine.order == _BGR else "RGB"
-    front = FromPixels(layout="NHWC", color="RGB", to=color)
-    has_name = affine.order in (_RGB, _BGR)
+    color = color_of(affine)
+    front = front or (FromPixels(layout="NHWC", color=color, to=color),)
+    has_name = affine.order in (*_ORDERS.values(), _GREY)
     presets = tuple(name for name, steps in _published(color) if has_name and _off(steps, affine, color) <= within)
     options = list(_options(affine, color)) if has_name else []
     near = sorted((off, place) for place, (_, steps) in enumerate(options) if (off := _off(steps, affine, color)) <= within)
     named = [both for both in near if both[1] < _named(options)]
     for _, place in (*named, *sorted(near, key=lambda both: both[1])):
         name, steps = options[place]
-        if _allowed((front, *geometry, *steps)):
+        if _allowed((*front, *steps)):
             return Constants(color, tuple(steps), name, _off(steps, affine, color), within, presets)
     plain = _plain(affine, color)
     return Constants(color, (plain,), "numbers as they were solved", _off([plain], affine, color), within, presets)
+
+
+def color_of(affine: Affine) -> str:
+    """Of the tensor's channels; RGB for an order that has no name."""
+    return "GRAY" if affine.order == _GREY else "BGR" if affine.order == _ORDERS["BGR"] else "RGB"
+
+
+def _order(color: str, channels: int) -> tuple[int, ...]:
+    return _ORDERS[color] if channels == 3 else _GREY
 
 
 def _allowed(sequence: Sequence[Step]) -> bool:
@@ -103,14 +114,13 @@ def _options(affine: Affine, color: str) -> Iterator[tuple[str, Sequence[Step]]]
 
 def _published(color: str) -> Iterator[tuple[str, list[Step]]]:
     for name, known in PRESETS.items():
-        if len(known.mean) == 3:
+        if len(known.mean) == (1 if color == "GRAY" else 3):
             yield name, _normalized(known, color, f"preset {name}")
 
 
 def _normalized(known: Statistics, color: str, origin: str | None) -> list[Step]:
     first: list[Step] = [Rescale()] if known.unit == "0-1" else []
-    because = None if origin is not None else "solved from pictures and their tensors by preproc diagnose"
-    made = Normalize.of(known, color=color, origin=origin or "preproc diagnose", constants_because=because)
+    made = Normalize.of(known, color=color, origin=origin or "preproc diagnose", constants_because=None if origin else BECAUSE)
     return [*first, made]
 
 
@@ -121,7 +131,7 @@ def _rounded(affine: Affine, unit: str, digits: int) -> Iterator[tuple[str, list
     top = UNITS[unit]
     mean, std = (tuple(round(float(value) * top / 255, digits) for value in values) for values in (affine.mean, affine.std))
     if min(std) > 0:
-        color = "BGR" if affine.order == _BGR else "RGB"
+        color = color_of(affine)
         yield (
             f"solved, {digits} decimal{'' if digits == 1 else 's'} in {unit}",
             _normalized(Statistics(mean, std, unit, color, "preproc diagnose"), color, None),
@@ -134,8 +144,8 @@ def _digits(value: float, digits: int) -> float:
 
 def _plain(affine: Affine, color: str) -> Step:
     """A matrix, which also says orders that have no name, and negative scales."""
-    named = _BGR if color == "BGR" else _RGB
-    matrix = np.zeros((3, 3))
+    named = _order(color, len(affine.order))
+    matrix = np.zeros((len(named), len(named)))
     for channel, read in enumerate(affine.order):
         matrix[channel, named.index(read)] = affine.scale[channel]
     rounded = tuple(tuple(_digits(value, 10) for value in row) for row in matrix.tolist())
@@ -144,14 +154,14 @@ def _plain(affine: Affine, color: str) -> Step:
 
 def _off(steps: Sequence[Step], affine: Affine, color: str) -> float:
     """How far the steps are from the solved line between black and white, in grey levels."""
-    named = _BGR if color == "BGR" else _RGB
-    matrix, offset = np.eye(3)[list(named)], np.zeros(3)
+    named = _order(color, len(affine.order))
+    matrix, offset = np.eye(len(named))[list(named)], np.zeros(len(named))
     for step in steps:
-        own = step.affine(3)
+        own = step.affine(len(named))
         if own is None:
             return math.inf
         matrix, offset = own.matrix @ matrix, own.matrix @ offset + own.offset
-    scale = matrix[range(3), affine.order]
+    scale = matrix[range(len(named)), affine.order]
     if np.count_nonzero(matrix) != np.count_nonzero(scale):
         return math.inf
     ends = np.outer(_LEVELS, scale - affine.scale) + (offset - affine.offset)

@@ -1,28 +1,34 @@
 """From pairs to an answer."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...errors import PreprocError
 from ...host import Progress, silent
-from ...steps import FromPixels, Step
-from ..geometry import absent, steps_of
+from ..geometry import absent
 from ..pairs import Pairs, read_pairs
 from ..solving import KERNELS_DIFFER, Precision
 from . import judging, per_picture
 from .answer import Candidate, Diagnosis
 from .bench import Bench
 from .constants import Constants, constants_of
+from .fronts import apart, front_of
 from .judging import Judged
 from .open_questions import open_questions
-from .recipe import text_of
+from .recipe import Said, said
 from .search import Search
 
 NEAR = 4.0
 """Grey levels, root mean square: beyond it nothing that was tried is near."""
 
+SAME = 0.01
+"""Of a channel: as much of it as no line makes of another one is a rounding."""
 NO_STEP = "every picture has constants of its own, and no step that is known makes them"
 
 
@@ -38,11 +44,11 @@ def diagnose_pairs(place: str | Path | Callable[..., Any], *, images: Path | Non
 def answered(pairs: Pairs, *, progress: Progress = silent) -> Diagnosis:
     """diagnose_pairs(), of pairs that are read."""
     benches = _benches(pairs)
-    search = Search(benches, progress)
+    search = Search(_of_one_channel(benches) or benches, progress)
     left = search.run()
     progress("what is left, on all pairs")
     precision = Precision.of([pair.tensor for pair in pairs.pairs])
-    found = judging.judged(benches, left, precision)
+    found = judging.alike_but_for_grey(judging.judged(benches, left, precision))
     notes = (*pairs.notes, *(f"{library}: {told}" for library, told in absent().items()))
     if not found:
         return Diagnosis.of_none(_why_none(benches), notes, len(benches), tried=len(search.scored))
@@ -54,14 +60,13 @@ def answered(pairs: Pairs, *, progress: Progress = silent) -> Diagnosis:
     if own:
         constants = made.pop(0) if made else None
     else:
-        constants = constants_of(best.solved, steps_of(best.geometry) or (), precision=precision.levels(best.solved.affine))
+        front = front_of(best.geometry, best.solved.affine)
+        constants = constants_of(best.solved, front.steps if front else (), precision=precision.levels(best.solved.affine))
     decoders = {each.decoder for each in search.scored}
     asked = open_questions(benches, kept, pairs, own=own, steps=[each.name for each in made], decoders=decoders)
     near = exact or (best.own if own else best.rms) <= NEAR
     verdict = "not identified" if not near else "identified" if exact and len(kept) == 1 and not asked.narrows else "narrowed"
-    steps, recipe = _recipe(kept, constants, len(benches)) if near and constants is not None else (None, None)
-    if recipe is not None and best.geometry.turn == "upright":
-        notes = (*notes, "the recipe begins behind PIL.ImageOps.exif_transpose, which nothing in it does: call that first")
+    recipe = _recipe(benches, kept, constants) if near and constants is not None else None
     return Diagnosis(
         verdict=verdict,
         fits=tuple(_candidate(each, own=own) for each in (kept if near else kept[:1])),
@@ -69,8 +74,7 @@ def answered(pairs: Pairs, *, progress: Progress = silent) -> Diagnosis:
         explained=precision.levels(best.solved.affine) + KERNELS_DIFFER,
         exact=exact,
         constants=constants,
-        steps=steps,
-        recipe=recipe,
+        said=recipe,
         ambiguous=asked.told,
         notes=notes,
         pictures=len(benches),
@@ -117,6 +121,25 @@ def _benches(pairs: Pairs) -> list[Bench]:
     return benches
 
 
+def _of_one_channel(benches: Sequence[Bench]) -> list[Bench] | None:
+    """With the first channel of their tensors alone, where the others say the same as it, and the pictures' do not: they were made grey."""
+    if any(_mean_apart(bench.pair.tensor) > SAME for bench in benches):
+        return None
+    if all(_mean_apart(bench.source.picture().transpose(2, 0, 1)) <= 3 * SAME for bench in benches):
+        return None
+    return [Bench(replace(bench.pair, tensor=bench.pair.tensor[:1]), bench.source) for bench in benches]
+
+
+def _mean_apart(planes: NDArray[Any]) -> float:
+    """Of channels: what share of them, at most, no line makes of the first one."""
+    flat = planes.reshape(len(planes), -1).astype(np.float64)
+    off = flat - flat.mean(axis=1, keepdims=True)
+    spread = np.sqrt((off**2).sum(axis=1))
+    if len(planes) == 1 or not (spread > 0).all():
+        return math.inf
+    return float(np.sqrt((1 - ((off @ off[0]) / (spread * spread[0])) ** 2).clip(0)).max())
+
+
 def _why_none(benches: Sequence[Bench]) -> str:
     """Why no geometry can be judged."""
     if all(bench.source.picture().std(axis=(0, 1)).max() < 1e-3 for bench in benches):
@@ -131,14 +154,12 @@ def _candidate(one: Judged, *, own: bool) -> Candidate:
     return Candidate(one.geometry, one.solved, rms, largest, one.alike)
 
 
-def _recipe(kept: Sequence[Judged], constants: Constants, pictures: int) -> tuple[tuple[Step, ...] | None, str | None]:
+def _recipe(benches: Sequence[Bench], kept: Sequence[Judged], constants: Constants) -> Said | None:
     """Of the first that a recipe can say, of pictures that are turned already, if they were by their tags."""
     best = kept[0].geometry
     for one in kept:
         for geometry in one.alike:
-            moving = steps_of(geometry)
-            if moving is not None and geometry.turn == best.turn and best.turn in ("as stored", "upright"):
-                steps = (*moving, *constants.steps)
-                text = text_of(steps, color=constants.color, pictures=pictures, words=constants.name)
-                return (FromPixels(layout="NHWC", color="RGB", to=constants.color), *steps), text
-    return None, None
+            front = front_of(geometry, one.solved.affine)
+            if front is not None and geometry.turn == best.turn:
+                return said(front, constants, apart(benches, geometry, front), pictures=len(benches))
+    return None

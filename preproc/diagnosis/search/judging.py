@@ -57,11 +57,12 @@ def _judge(benches: Sequence[Bench], alike: Sequence[Geometry], precision: Preci
     rms = math.sqrt(sum(squares for squares, _, _ in residuals) / sum(count for _, count, _ in residuals))
     largest = max(most for _, _, most in residuals)
     within = min(solved.within, 1.0)
-    exact = all(explained((_left(bench, filled[0], affine, precision, channel) for bench in benches), within) for channel in range(3))
+    channels = range(len(affine.order))
+    exact = all(explained((_left(bench, filled[0], affine, precision, channel) for bench in benches), within) for channel in channels)
     return Judged(filled[0], tuple(filled), solved, parts[np.isfinite(parts)], rms, largest, math.sqrt(float(np.mean(own))), exact)
 
 
-def _fill(benches: Sequence[Bench], geometry: Geometry, affine: Affine) -> tuple[float, float, float] | None:
+def _fill(benches: Sequence[Bench], geometry: Geometry, affine: Affine) -> tuple[float, ...] | None:
     """Grey levels of the border, or None where there is none; a whole one where it is near."""
     found = []
     for bench in benches:
@@ -72,12 +73,14 @@ def _fill(benches: Sequence[Bench], geometry: Geometry, affine: Affine) -> tuple
     if not found:
         return None
     levels = np.mean(found, axis=0)
+    if geometry.grey is not None:
+        levels = levels[:1] / (1.0 if geometry.grey.first else sum(geometry.grey.weights))
     near = np.rint(levels)
     whole = near if np.abs(levels - near).max() < 0.02 else levels
-    return float(whole[0]), float(whole[1]), float(whole[2])
+    return tuple(whole.tolist())
 
 
-def _filled(geometry: Geometry, fill: tuple[float, float, float] | None) -> Geometry:
+def _filled(geometry: Geometry, fill: tuple[float, ...] | None) -> Geometry:
     if fill is None:
         return geometry
     return replace(
@@ -107,6 +110,19 @@ def fitting(found: Sequence[Judged]) -> list[Judged]:
     """Those that are not worse than the best one; where some explain every number, of them only, whatever else has a smaller residual."""
     fits = [each for each in found if each.exact] or found
     return [each for each in fits if not _worse(each, fits[0])]
+
+
+def alike_but_for_grey(found: Sequence[Judged]) -> list[Judged]:
+    """Those that explain every number and differ in nothing but how colours became grey as one, the nearest."""
+    kept: list[Judged] = []
+    for each in found:
+        bare = replace(each.geometry, grey=None)
+        place = next((at for at, other in enumerate(kept) if other.exact and replace(other.geometry, grey=None) == bare), None)
+        if each.exact and each.geometry.grey is not None and place is not None:
+            kept[place] = replace(kept[place], alike=(*kept[place].alike, *each.alike))
+        else:
+            kept.append(each)
+    return kept
 
 
 def _worse(one: Judged, best: Judged) -> bool:

@@ -36,7 +36,7 @@ def open_questions(
     ]  # fmt: skip
     told = [
         *narrowing, *_fills(best), *_details(best), *_passes(benches, best.geometry), *(() if own else _products(best)),
-        *_tags(benches), *_decoder(decoders), *_few(pairs),
+        *_greys(benches, best), *_tags(benches), *_decoder(decoders), *_few(pairs),
     ]  # fmt: skip
     return Open(tuple(told), bool(narrowing))
 
@@ -69,8 +69,17 @@ def _one_size(benches: Sequence[Bench], geometry: Geometry) -> Iterator[str]:
         )
 
 
+def _greys(benches: Sequence[Bench], best: Judged) -> Iterator[str]:
+    """Told, and not held against the verdict: they differ by a level here and there, or not at all."""
+    ways = {each.grey.name: None for each in best.alike if each.grey is not None}
+    if best.geometry.grey is not None and all(bench.source.is_grey for bench in benches):
+        yield "the pictures are grey, so how colours would become grey is not told"
+    elif len(ways) > 1:
+        yield f"how colours became grey is told up to a level here and there only, these do the same: {'; '.join(ways)}"
+
+
 def _orders(best: Judged) -> Iterator[str]:
-    if len(best.solved.orders) > 1:
+    if best.geometry.grey is None and len(best.solved.orders) > 1:
         names = ", ".join("".join("RGB"[channel] for channel in order) for order in best.solved.orders)
         yield f"the pictures tell no colour order (they are grey, or nearly): {names} fit alike"
 

@@ -10,14 +10,14 @@ from ...oracle import reference
 from ...steps import MinMaxNormalize, Standardize, Step
 from ..solving import KERNELS_DIFFER, Moments, Precision
 from .bench import Bench
-from .constants import Constants
+from .constants import Constants, color_of
 from .judging import Judged
 
 Array = NDArray[np.float64]
 TIMES = 10
 """As far off as the nearest step, and another may be the right one."""
 _PER = ("image", "channel")
-STEPS: tuple[tuple[str, Step], ...] = (
+STEPS: tuple[tuple[str, Standardize | MinMaxNormalize], ...] = (
     *((f"standardized per {per}", Standardize(per=per)) for per in _PER),
     *((f"standardized per {per}, with N - 1", Standardize(per=per, correction=1)) for per in _PER),
     *((f"min-max per {per} to 0..1", MinMaxNormalize(per=per)) for per in _PER),
@@ -38,11 +38,11 @@ def nearest(found: Sequence[Judged]) -> list[Judged]:
 
 def steps_of(benches: Sequence[Bench], one: Judged, precision: Precision) -> list[Constants]:
     """The steps that make the tensors of what the geometry makes, the nearest first: it alone where no other is within TIMES of it."""
-    order = one.solved.affine.order
-    if order not in ((0, 1, 2), (2, 1, 0)):
+    if one.solved.affine.order not in ((0,), (0, 1, 2), (2, 1, 0)):
         return []
-    color, within = "BGR" if order == (2, 1, 0) else "RGB", precision.levels(one.solved.affine) + KERNELS_DIFFER
-    offs = [(_furthest(benches, one, step, precision), name, step) for name, step in STEPS]
+    color, within = color_of(one.solved.affine), precision.levels(one.solved.affine) + KERNELS_DIFFER
+    told = [both for both in STEPS if both[1].per == "image" or len(one.solved.affine.order) > 1]  # both do the same to one channel
+    offs = [(_furthest(benches, one, step, precision), name, step) for name, step in told]
     found = [Constants(color, (step,), name, off, within, (), each=True) for off, name, step in offs if off is not None]
     found.sort(key=lambda each: each.off)
     return [each for each in found if each.off <= TIMES * found[0].off]
@@ -64,7 +64,7 @@ def _furthest(benches: Sequence[Bench], one: Judged, step: Step, precision: Prec
 
 
 def _slopes(bench: Bench, one: Judged, order: list[int]) -> Array:
-    """(3, 1, 1) of each channel of the tensor, this picture's own."""
+    """(C, 1, 1) of each channel of the tensor, this picture's own."""
     lines = Moments.undivided(bench.levels(one.geometry), bench.pair.tensor).lines()
-    slopes = np.full(3, math.nan) if lines is None else np.abs(lines.of(tuple(order))[0])
+    slopes = np.full(len(order), math.nan) if lines is None else np.abs(lines.of(tuple(order))[0])
     return slopes[:, None, None]

@@ -2,42 +2,67 @@
 
 import json
 import tomllib
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...sources import parse_front
 from ...steps import Normalize, Rescale, Step
+from .constants import BECAUSE, Constants
+from .fronts import Apart, Front
 
 THIS = "THIS.toml"
 """Stands for the file's name, which save() knows."""
 HEAD = """\
 # Written by preproc diagnose from {pictures}: {words}.
-# preproc attach FILE.onnx -o bundles/NAME {option} takes it as it is; for preproc export name the network in [backbone].
+# preproc attach FILE.onnx -o bundles/NAME --recipe {this} takes it as it is; for preproc export name the network in [backbone].
 name = "diagnosed"
-
+{steps}
 [backbone]
-color = "{color}" # the order of the tensors' channels
+color = "{color}" # {what}
 # source = "onnx"
 # weights = "model.onnx"
 
 [pixels] # what the caller has
 layout = "NHWC"
-color = "RGB"
+color = "{pixels}"
 dtype = "uint8"
 size = "dynamic"
 """
 
 
-def text_of(steps: Sequence[Step], *, color: str, pictures: int, words: str) -> str:
-    """The TOML of these steps, which begin behind from_pixels. Raises PreprocError where it would not load again."""
-    of = f"{pictures} pictures and their tensors" if pictures > 1 else "one picture and its tensor"
-    text = HEAD.format(pictures=of, words=words, option=f"--recipe {THIS}", color=color)
-    text += "\n" + ("\n".join(map(_table, steps)) if steps else "").rstrip() + "\n"
-    if not steps:
-        text = text.replace("\n[backbone]", "steps = [] # grey levels as they are\n\n[backbone]", 1)
+@dataclass(frozen=True)
+class Said:
+    """A recipe. text: its TOML.  steps: whole, from the pixels on.  before: what the caller does first, in words.  apart: how far its own
+    arithmetic is from the libraries'."""
+
+    text: str
+    steps: tuple[Step, ...]
+    before: tuple[str, ...]
+    apart: Apart
+
+
+def said(front: Front, constants: Constants, apart: Apart, *, pictures: int) -> Said:
+    """Raises PreprocError where it would not load again."""
+    values = constants.steps if front.names_channels else tuple(map(_unnamed, constants.steps))
+    steps = (*front.moving, *values)
+    text = HEAD.format(
+        pictures=f"{pictures} pictures and their tensors" if pictures > 1 else "one picture and its tensor",
+        words=constants.name,
+        this=THIS,
+        steps="" if steps else "steps = [] # grey levels as they are\n",
+        color=front.color,
+        what="the order of the tensors' channels" if front.names_channels else "what is made grey behind it",
+        pixels=front.pixels,
+    )
+    text += "\n" + "\n".join(map(_table, steps)).rstrip() + "\n"
     parse_front(tomllib.loads(text), folder=Path())
-    return text
+    return Said(text, (*front.steps, *values), front.before, apart)
+
+
+def _unnamed(step: Step) -> Step:
+    """Constants by their numbers: a preset is of colours, not of what they are mixed to."""
+    return replace(step, origin="preproc diagnose", constants_because=BECAUSE) if isinstance(step, Normalize) else step
 
 
 def _table(step: Step) -> str:

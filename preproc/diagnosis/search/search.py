@@ -8,7 +8,8 @@ import numpy as np
 
 from ...errors import PreprocError
 from ...host import Progress
-from ..geometry import DECODERS, RESAMPLERS, TURNS, Fit, Geometry, Resampler, Source, absent, beside, families, simplicity
+from ..geometry import DECODERS, GREYS, RESAMPLERS, TURNS, Fit, Geometry, Grey, Resampler, Source, absent, beside, families, simplicity
+from ..solving import KERNELS_DIFFER, Moments
 from .bench import Bench
 
 FEW = 3
@@ -26,6 +27,8 @@ PROBES = (
 """Kernels that every other one is near to: also those that begin at another half pixel."""
 KEPT = 12
 """Of what geometries make of a picture: they share resizes and small versions."""
+GREYED = 4
+"""Geometries of which every way to grey is tried."""
 ROUNDS = 4
 """At most, of looking at neighbours of the best."""
 
@@ -38,6 +41,7 @@ class Search:
         for bench in self.few:
             bench.keep = KEPT
         self.kernels = [how for how in RESAMPLERS if how.library not in absent()]
+        self.mixes = len(benches[0].pair.tensor) == 1
         self.scored: dict[Geometry, float] = {}
         self._by_plan: dict[Hashable, float] = {}
 
@@ -52,6 +56,9 @@ class Search:
         self._climb(3)
         self._kernels(2)
         self._decoders()
+        if self.mixes:
+            self.progress("how colours became grey")
+            self._greys()
         return self._left()
 
     def best(self, count: int) -> list[Geometry]:
@@ -137,9 +144,33 @@ class Search:
             if decoder not in absent() and any(_differs(file, decoder) for file in files):
                 self._score(replace(each, decoder=decoder) for each in self.best(4))
 
+    def _greys(self) -> None:
+        """Of the best geometries, with whatever mix of colours, each way to grey; of the best ways more geometries."""
+        found = self._plans(LEFT)
+        self._score(replace(each, grey=grey) for each in found[:GREYED] for grey in self._ways(each))
+        ways = list(dict.fromkeys(each.grey for each in self.best(len(self.scored)) if each.grey))[:2]
+        self._score(replace(each, grey=grey) for each in found for grey in ways if grey in self._ways(each))
+        moments = Moments.all(Moments.undivided(bench.levels(found[0]), bench.pair.tensor) for bench in self.few) if found else None
+        mixed = moments.mixed() if moments else None
+        known = min((score for each, score in self.scored.items() if each.grey), default=math.inf)
+        if mixed is not None and math.sqrt(known) > math.sqrt(mixed[1]) + KERNELS_DIFFER:
+            own = [tuple(round(weight, digits) for weight in mixed[0].tolist()) for digits in (2, 3, 4)]
+            self._score(replace(each, grey=Grey(f"with the weights {weights}", weights)) for each in found[:GREYED] for weights in own)
+
+    def _ways(self, geometry: Geometry) -> list[Grey]:
+        """One of pictures that are grey. What makes whole levels does so of whole ones."""
+        if all(bench.source.is_grey for bench in self.benches):
+            return [GREYS[0]]
+        whole = geometry.resampler is None or geometry.resampler.rounds or geometry.fit.how == "as it is"
+        return [grey for grey in GREYS if grey.library.split(" ")[0] not in absent() and (whole or grey.first or not grey.rounds)]
+
+    def _plans(self, count: int) -> list[Geometry]:
+        """The best ones that come to something else each."""
+        return list({self.plan(each, self.few): each for each in reversed(self.best(len(self.scored)))}.values())[::-1][:count]
+
     def _left(self) -> list[Geometry]:
         """Those near enough to the best, and the next one."""
-        ordered = self.best(len(self.scored))
+        ordered = [each for each in self.best(len(self.scored)) if (each.grey is not None) == self.mixes]
         if not ordered:
             return []
         most = (2 * math.sqrt(self.scored[ordered[0]]) + 0.3) ** 2

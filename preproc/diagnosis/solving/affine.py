@@ -76,7 +76,7 @@ class Solved:
 
 
 def solve(pixels: Sequence[NDArray[Any]], tensors: Sequence[NDArray[Any]]) -> Solved | None:
-    """The least-squares affine of pictures, (3, H, W) grey levels each, none finite where there is no picture, and tensors, (3, H, W) each.
+    """The least-squares affine of pictures, (C, H, W) grey levels each, none finite where there is no picture, and tensors, (C, H, W) each.
 
     None where no channel of the pictures has two levels, which determines nothing.
     """
@@ -89,21 +89,21 @@ def fit(moments: Sequence[Moments]) -> Solved | None:
     lines = whole.lines()
     if lines is None:
         return None
-    ranked = sorted(zip(lines.squares().tolist(), map(tuple, orders(len(lines.slope)).tolist()), strict=True))
+    ranked = sorted(zip(lines.squares().tolist(), map(tuple, orders(*lines.slope.shape).tolist()), strict=True))
     best = ranked[0][1]
     scale, offset, square = lines.of(best)
     rms = math.sqrt(square)
     without = [left for part in range(len(whole.count)) if (left := whole.without(part).lines()) is not None]
-    scale_within, offset_within = _jackknife([left.of(best)[:2] for left in without])
+    scale_within, offset_within = _jackknife([left.of(best)[:2] for left in without], len(best))
     alike = tuple(order for square, order in ranked if math.sqrt(square) <= rms * (1 + 1e-9) + 1e-4)
     return Solved(Affine(best, scale, offset), rms, scale_within, offset_within, alike)
 
 
-def _jackknife(estimates: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+def _jackknife(estimates: Sequence[tuple[Array, Array]], channels: int) -> tuple[Array, Array]:
     """Half the interval's width of the scales and of the offsets, from what the rest says where a part is left out."""
     count = len(estimates)
     if count < 2:
-        return np.full(3, np.inf), np.full(3, np.inf)
+        return np.full(channels, np.inf), np.full(channels, np.inf)
     values = np.array([np.stack(estimate) for estimate in estimates])
     error = np.sqrt((count - 1) / count * ((values - values.mean(axis=0)) ** 2).sum(axis=0)) * student(count - 1, CONFIDENCE)
     return error[0], error[1]

@@ -16,16 +16,16 @@ Array = NDArray[np.float64]
 
 
 @cache
-def orders(channels: int) -> NDArray[np.intp]:
-    """(O, C) of every tensor channel the picture's channel, no one twice; their own order first."""
-    return np.array(list(itertools.permutations(range(channels))))
+def orders(channels: int, of: int) -> NDArray[np.intp]:
+    """(O, C) of every tensor channel the picture's channel, of so many, no one twice; their own order first."""
+    return np.array(list(itertools.permutations(range(of), channels)))
 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
     """The least-squares line of each tensor channel c on each picture channel k.
 
-    slope, at_zero: (C, C), [c, k]; tensor = slope * level + at_zero.  mean_squares: (C, C) of the residual, in grey levels of that line.
+    slope, at_zero: (C, K), [c, k]; tensor = slope * level + at_zero.  mean_squares: (C, K) of the residual, in grey levels of that line.
     """
 
     slope: Array
@@ -34,8 +34,8 @@ class Lines:
 
     def squares(self) -> Array:
         """(O,) of each of orders() the mean square of the residual of all channels, in grey levels."""
-        rows = np.arange(len(self.mean_squares))
-        return np.asarray(self.mean_squares[rows, orders(len(rows))].mean(axis=1))
+        channels, of = self.mean_squares.shape
+        return np.asarray(self.mean_squares[np.arange(channels), orders(channels, of)].mean(axis=1))
 
     def of(self, order: tuple[int, ...]) -> tuple[Array, Array, float]:
         """The slopes, (C,), what the tensor has where the picture is black, (C,), and the mean square of the residual."""
@@ -45,16 +45,18 @@ class Lines:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Of pictures' channels, C, and the tensors' as many behind them, part by part. count: (P,) pixels.  mean: (P, 2C).  scatter: (P, 2C,
-    2C), the sums of the products of what they are off their means."""
+    """Of pictures' channels, K, and the tensors' behind them, C, part by part. count: (P,) pixels.  mean: (P, K + C).  scatter: (P, K + C,
+    K + C), the sums of the products of what they are off their means."""
 
     count: Array
     mean: Array
     scatter: Array
+    channels: int
+    """K"""
 
     @staticmethod
     def of(levels: NDArray[Any], tensor: NDArray[Any]) -> "Moments":
-        """levels: (C, H, W) grey levels, none finite where there is no picture.  tensor: (C, H, W). Four parts: the quarters."""
+        """levels: (K, H, W) grey levels, none finite where there is no picture.  tensor: (C, H, W). Four parts: the quarters."""
         height, width = levels.shape[1:]
         rows, columns = (slice(0, height // 2), slice(height // 2, None)), (slice(0, width // 2), slice(width // 2, None))
         return Moments.all(Moments.undivided(levels[:, row, column], tensor[:, row, column]) for row in rows for column in columns)
@@ -62,37 +64,39 @@ class Moments:
     @staticmethod
     def undivided(levels: NDArray[Any], tensor: NDArray[Any]) -> "Moments":
         """of(), in one part."""
-        both = np.concatenate([levels, tensor], dtype=np.float64).reshape(2 * len(levels), -1)
+        both = np.concatenate([levels, tensor], dtype=np.float64).reshape(len(levels) + len(tensor), -1)
         known = np.isfinite(both[: len(levels)]).all(axis=0)
         if not known.all():
             both = both[:, known]
         mean = both.mean(axis=1) if both.size else np.zeros(len(both))
         off = both - mean[:, None]
-        return Moments(np.array([float(both.shape[1])]), mean[None], (off @ off.T)[None])
+        return Moments(np.array([float(both.shape[1])]), mean[None], (off @ off.T)[None], len(levels))
 
     @staticmethod
     def all(each: Iterable["Moments"]) -> "Moments":
         """The parts of all."""
         parts = list(each)
-        return Moments(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("count", "mean", "scatter")))
+        count, mean, scatter = (np.concatenate([getattr(part, name) for part in parts]) for name in ("count", "mean", "scatter"))
+        return Moments(count, mean, scatter, parts[0].channels)
 
     def ordered(self, order: tuple[int, ...] | None) -> "Moments":
         """With the pictures' channels in that order."""
         if order is None:
             return self
-        taken = [*order, *range(len(order), self.mean.shape[1])]
-        return Moments(self.count, self.mean[:, taken], self.scatter[:, taken][:, :, taken])
+        taken = [*order, *range(self.channels, self.mean.shape[1])]
+        return Moments(self.count, self.mean[:, taken], self.scatter[:, taken][:, :, taken], self.channels)
 
     def without(self, part: int) -> "Moments":
-        return Moments(*(np.delete(sums, part, axis=0) for sums in (self.count, self.mean, self.scatter)))
+        count, mean, scatter = (np.delete(sums, part, axis=0) for sums in (self.count, self.mean, self.scatter))
+        return Moments(count, mean, scatter, self.channels)
 
     def lines(self) -> Lines | None:
         """None where a channel of the pictures, or of the tensors, has one value only."""
         count, mean, scatter = self._whole()
         if not count:
             return None
-        channels = len(mean) // 2
-        of_picture, of_tensor = np.split(np.diag(scatter) / count, 2)
+        channels = self.channels
+        of_picture, of_tensor = np.split(np.diag(scatter) / count, [channels])
         if (of_picture < 1e-6).any() or (of_tensor <= 1e-14 * (1 + mean[channels:] ** 2)).any():
             return None
         crossed = scatter[channels:, :channels] / count
@@ -104,15 +108,38 @@ class Moments:
 
     def solved(self) -> steps.Affine | None:
         """The map of least squares that takes each channel of the tensors from one of the pictures' that no other is taken from, in their
-        own order where none is better; None where a channel is flat."""
+        own order where none is better, or the tensors' only one from a mix of them; None where a channel is flat."""
+        if self.channels > self.mean.shape[1] - self.channels:
+            return self._mixing()
         lines = self.lines()
         if lines is None:
             return None
-        order = orders(len(lines.slope))[int(np.argmin(lines.squares().round(9)))]
+        order = orders(*lines.slope.shape)[int(np.argmin(lines.squares().round(9)))]
         slope, at_zero, _ = lines.of(tuple(order.tolist()))
         matrix = np.zeros_like(lines.slope)
         matrix[np.arange(len(order)), order] = slope
         return steps.Affine(matrix, at_zero)
+
+    def mixed(self) -> tuple[Array, float] | None:
+        """The mix of the pictures' channels that is most like the tensors' first one, (K,), whose weights sum up to 1, and the mean square
+        of what is left, in grey levels of it. None where either has one value only, or where the weights cancel out."""
+        found = self._mixing()
+        weights = None if found is None else found.matrix[0]
+        if found is None or weights is None or abs(weights.sum()) < 1e-3 * np.abs(weights).sum():
+            return None
+        count, _, scatter = self._whole()
+        k, total = self.channels, float(weights.sum())
+        left = max(float(scatter[k, k] - weights @ scatter[:k, k]), 0.0)
+        return weights / total, left / count / total**2
+
+    def _mixing(self) -> steps.Affine | None:
+        """The map of least squares from the pictures' channels to the tensors' first one."""
+        count, mean, scatter = self._whole()
+        k = self.channels
+        if not count or scatter[k, k] <= 0 or not np.diag(scatter)[:k].any():
+            return None
+        weights = np.linalg.lstsq(scatter[:k, :k], scatter[:k, k], rcond=1e-10)[0]
+        return steps.Affine(np.asarray(weights[None], np.float64), mean[k : k + 1] - weights @ mean[:k])
 
     def squares(self, affine: steps.Affine) -> Array:
         """(P,) the mean square of what the map is off the tensors in each part, in grey levels as the map itself scales them: infinite
@@ -128,10 +155,13 @@ class Moments:
 
     def residual(self, affine: steps.Affine) -> float:
         """Root mean square of what the map is off all tensors, in its grey levels."""
-        return math.sqrt(Moments(*(np.asarray(sums)[None] for sums in self._whole())).squares(affine)[0])
+        count, mean, scatter = self._whole()
+        return math.sqrt(Moments(np.array([count]), mean[None], scatter[None], self.channels).squares(affine)[0])
 
     def _whole(self) -> tuple[float, Array, Array]:
         """The count, the mean and the scatter of all parts as one."""
+        if len(self.count) == 1:
+            return float(self.count[0]), self.mean[0], self.scatter[0]
         count = float(self.count.sum())
         mean = (self.count @ self.mean) / max(count, 1.0)
         off = self.mean - mean

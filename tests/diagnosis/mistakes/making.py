@@ -1,13 +1,14 @@
 """Pictures, and the tensors that a mistake makes of them."""
 
 import numpy as np
+from PIL import Image
 
 from preproc.diagnosis import Mistakes
 from preproc.diagnosis.geometry import Source
 from preproc.diagnosis.mistakes.mistake import Picture, valued
 from preproc.diagnosis.mistakes.trying import Sample
 from preproc.oracle import reference
-from preproc.steps import CenterCrop, FromPixels, Letterbox, Normalize, Rescale, Resize, Standardize
+from preproc.steps import CenterCrop, ChannelAffine, FromPixels, Letterbox, Normalize, Rescale, Resize, Standardize
 
 RGB = FromPixels(layout="NHWC")
 IMAGENET = (RGB, Resize(size=14), CenterCrop(size=(12, 11)), Rescale(), Normalize.preset("imagenet"))
@@ -17,6 +18,8 @@ RECIPES = {
     "inception": (FromPixels(layout="NCHW"), Resize(size=(12, 12), interpolation="bicubic"), Rescale(), Normalize.preset("inception")),
     "caffe": (FromPixels(layout="NHWC", to="BGR"), Normalize.preset("caffe")),
     "per picture": (RGB, Resize(size=(12, 10)), Standardize()),
+    "grey pixels": (FromPixels(layout="NHWC", color="GRAY", to="GRAY"), Resize(size=(12, 10)), Rescale(), Normalize.preset("mnist")),
+    "grey by weights": (RGB, Resize(size=(12, 10)), Rescale(), ChannelAffine(matrix=((0.299, 0.587, 0.114),)), Rescale(scale=2, offset=-1)),
 }
 
 
@@ -53,7 +56,10 @@ def right(sequence):
     """What the recipe makes, by the oracle alone: its pixels in the order and the layout that it takes."""
     first, found = sequence[0], []
     for source in sources():
-        pixels = source.picture()[None, ..., :: -1 if first.color == "BGR" else 1]
+        picture = source.picture()
+        if first.color == "GRAY":
+            picture = np.asarray(Image.fromarray(picture).convert("L"))[..., None]
+        pixels = picture[None, ..., :: -1 if first.color == "BGR" else 1]
         pixels = pixels if first.layout == "NHWC" else np.moveaxis(pixels, 3, 1)
         found.append((source, reference.apply(sequence, pixels)[0]))
     return found

@@ -220,7 +220,8 @@ def test_whether_exif_tags_are_followed_is_told(tmp_path, upright):
     assert found.best.geometry.turn == ("upright" if upright else "as stored")
     assert found.verdict == "identified"
     assert found.recipe is not None
-    assert any("exif_transpose" in each for each in found.notes) == upright
+    assert found.said.before == (("PIL.ImageOps.exif_transpose",) if upright else ())
+    assert any("exif_transpose" in line for line in found.lines()) == upright
     assert not any("EXIF" in each for each in found.ambiguous)
 
 
