@@ -1,7 +1,6 @@
 """What is compared: a model and its variants, read from the files that the user names, in whatever process."""
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,15 +145,9 @@ def _of_file(place: Path) -> Plan:
 
 def _usual(network: int, recipe: Recipe, *, skip: tuple[Step, ...] | None) -> Iterator[Variant]:
     """Other steps in front of the same network: those that people mean, and mistakes with the recipe's own."""
-    for each in _known(recipe.steps, recipe.pixels.channels):
+    for each in diagnosis.variants(recipe.steps, recipe.pixels.channels):
         if each.steps != skip and (not each.mistake or each.name.startswith(OWN)):
             yield Variant(each.name, each.what, network, recipe.pixels, each.steps, mistake=each.mistake)
-
-
-@functools.lru_cache(maxsize=8)
-def _known(steps: tuple[Step, ...], channels: int) -> tuple[diagnosis.Variant, ...]:
-    """Once: each is compared with every other one."""
-    return diagnosis.variants(steps, channels)
 
 
 def _geometry(first: Variant, *, resized: bool) -> Iterator[Variant]:

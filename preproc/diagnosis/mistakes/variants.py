@@ -3,6 +3,7 @@
 All constants are those of steps.PRESETS; nothing is checked for units, for a mistake is a candidate, too.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -63,7 +64,12 @@ def variants(asked: Sequence[Step] | None, channels: int = 3, *, own: bool = Tru
     (N, H, W, C), or grey ones for one channel, as they are.  channels: of the network.  own: whether what is asked for is a variant; else
     it is only what pixels there are and how they are moved.
     """
-    asked = () if asked is None else tuple(asked)
+    return _variants(() if asked is None else tuple(asked), channels, own)
+
+
+@functools.lru_cache(maxsize=8)
+def _variants(asked: tuple[Step, ...], channels: int, own: bool) -> tuple[Variant, ...]:
+    """Once, for each is compared with every other one."""
     first = next((step for step in asked if isinstance(step, FromPixels)), None) or _pixels(channels)
     channels = len(COLORS[first.to]) or channels
     geometry = tuple(step for step in asked if isinstance(step, Geometry))

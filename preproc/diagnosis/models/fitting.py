@@ -1,5 +1,6 @@
 """How far what pictures give is from what a network's BatchNorms hold, and which scale and mean bring it nearest."""
 
+import functools
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -20,9 +21,11 @@ _SEEN = 1e-4
 """Of the largest singular value: what is below is told by rounding alone."""
 
 
+@functools.lru_cache(maxsize=1)
 def draws(count: int) -> Array:
-    """(DRAWS, count): how often each picture counts in samples with replacement, over count; the same every time."""
+    """(DRAWS, count): how often each picture counts in samples with replacement, over count; the same every time, not to be changed."""
     drawn: Array = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), DRAWS) / count
+    drawn.flags.writeable = False
     return drawn
 
 

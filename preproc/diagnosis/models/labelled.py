@@ -106,10 +106,10 @@ def _scores_of(network: Network, ready: Array) -> Array:
 def _judged(logits: Array, truth: NDArray[Any]) -> Likelihoods:
     right = (logits.argmax(axis=1) == truth).astype(np.float64)
     usable = np.clip(np.nan_to_num(logits, nan=0.0), -1e30, 1e30)
-    best: Array = np.full(len(truth), -np.log(logits.shape[1]))
+    rows, best = np.arange(len(truth)), np.full(len(truth), -np.log(logits.shape[1]))
     for temperature in TEMPERATURES:
         scaled = (usable - usable.max(axis=1, keepdims=True)) / temperature
-        likelihood = scaled[np.arange(len(truth)), truth] - np.log(np.exp(scaled).sum(axis=1))
+        likelihood = scaled[rows, truth] - np.log(np.exp(scaled).sum(axis=1))
         best = likelihood if likelihood.mean() > best.mean() else best
     return Likelihoods(right, best)
 

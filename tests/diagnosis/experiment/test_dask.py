@@ -11,10 +11,13 @@ from tests.conftest import ROOT
 FILE = ROOT / "export/digits/model.onnx"
 ON_DASK = """
 import json, sys
+import distributed
 from preproc.diagnosis.experiment import compare
 
-if __name__ == "__main__":
-    print(json.dumps(compare(*sys.argv[1:], engine="dask", workers=1).to_json()))
+with distributed.LocalCluster(
+    n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+) as cluster:
+    print(json.dumps(compare(*sys.argv[1:], engine="dask", scheduler=cluster.scheduler_address).to_json()))
 """
 
 
@@ -25,7 +28,8 @@ def untimed(told):
 
 
 def test_a_cluster_finds_the_same(tmp_path, monkeypatch):
-    """In a process of its own: distributed starts threads and event loops that do not end at once. A file needs no torch there."""
+    """In a process of its own, for distributed starts threads and event loops that do not end at once; its worker is one of these threads,
+    which the work reaches over TCP. A file needs no torch there."""
     (tmp_path / "some.csv").write_text("".join(f"{file},{file.stem}\n" for file in sorted((ROOT / "models/digits.images").glob("*.png"))))
     (tmp_path / "on_cluster.py").write_text(ON_DASK)
     done = subprocess.run(

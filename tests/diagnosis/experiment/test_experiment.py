@@ -245,9 +245,8 @@ def test_pictures_on_which_nothing_is_read_show_nothing(recipe, few, tmp_path):
 
 
 def test_random_weights_show_nothing(recipe_of, few):
-    random = 'source = "torchvision"\nweights = "random"\nseed = 0\narguments = {num_classes = 3}'
-    file = recipe_of("Brightest", random=('source = "import"', random), name=("brightest_of_tests:Brightest", "squeezenet1_1"))
-    file.write_text(file.read_text().replace("[8, 10]", "[32, 32]"))
+    random = 'source = "embedded"\nweights = "random"\nseed = 0'
+    file = recipe_of("Brightest", random=('source = "import"', random), name=("brightest_of_tests:Brightest", "digits"))
     compared = compare(file, few)
     assert compared.answer.startswith("This shows nothing, for the model's weights are random, made with no preprocessing: with 'recipe'")
 

@@ -49,8 +49,12 @@ def net():
     return made.eval()
 
 
-def test_the_way_that_was_is_left_and_those_that_answer_worse_are_not(net, folder):
-    found = diagnose_model(net, labels=folder)
+@pytest.fixture(scope="module")
+def found(net, folder):
+    return diagnose_model(net, labels=folder)
+
+
+def test_the_way_that_was_is_left_and_those_that_answer_worse_are_not(found):
     left = [each.name for each in found.fits]
     assert "imagenet, RGB" in left
     assert not any("BGR" in name or "caffe" in name or "not rescaled" in name for name in left)
@@ -79,9 +83,8 @@ def test_differences_of_few_pictures_have_students_interval():
 
 
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
-def test_constants_of_these_pictures_are_a_candidate_in_both_orders(net, folder, order):
-    found = {each.name: each for each in diagnose_model(net, labels=folder).candidates}
-    own = found[f"z-score of these pictures, {order}"]
+def test_constants_of_these_pictures_are_a_candidate_in_both_orders(found, order):
+    (own,) = [each for each in found.candidates if each.name == f"z-score of these pictures, {order}"]
     flat = np.concatenate([picture.reshape(-1, 3) for pictures in draw(30, seed=2).values() for picture in pictures])
     assert own.steps[0].to == order
     assert own.steps[-1].mean == pytest.approx(flat.mean(axis=0)[:: 1 if order == "RGB" else -1])
