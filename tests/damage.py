@@ -36,8 +36,8 @@ def edit_manifest(bundle, key, value):
 
 
 def recompiled(bundle, **changed):
-    """A bundle of an AOTInductor package alone which says that it is compiled for something else. It has no library any more: a program that
-    tried to load one would tell another reason."""
+    """A bundle of an AOTInductor package alone which says that it is compiled for something else. It has no library any more: a program
+    that tried to load one would tell another reason."""
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["contract"]["compiled"]["aoti"].update(changed)
     (bundle / "manifest.json").write_text(json.dumps(manifest))
