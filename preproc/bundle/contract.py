@@ -167,7 +167,8 @@ def _shape(pixels: PixelsSpec) -> list[int | str]:
     words = {"H": "height*3/2" if pixels.layout == "NHW" else "height", "W": "width"}
     free = {axis: words[axis] for axis, side in zip("HW", pixels.size, strict=True) if side is None}
     sides: dict[str, int | str] = {"N": pixels.batch or "N", "T": pixels.frames or "frames"}
-    sides |= dict(zip(pixels.layout[1:], own, strict=True)) | free
+    sides |= dict(zip(pixels.layout[1:], own, strict=True))
+    sides |= free
     return [sides[axis] for axis in pixels.whole_layout]
 
 

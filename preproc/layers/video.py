@@ -98,7 +98,8 @@ class _Apart(nn.Module):
 
 def _pairs(x: Tensor) -> Tensor:
     """(N, h, 2w), in turns -> (N, 2, h, w)."""
-    return x.unflatten(2, [-1, 2]).permute(0, 3, 1, 2)
+    pairs: Tensor = x.unflatten(2, [-1, 2])
+    return pairs.permute(0, 3, 1, 2)
 
 
 class _Repeat(nn.Module):

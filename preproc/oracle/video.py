@@ -59,7 +59,7 @@ def _linear(step: FromPixels, y: Array, u: Array, v: Array) -> list[Array]:
 def _in_integers(step: FromPixels, y: Array, u: Array, v: Array) -> list[Array]:
     """As steps.to_rgb_in_integers() says."""
     rows, zeros = to_rgb_in_integers(str(step.matrix), str(step.range))
-    luma, u, v = (plane.astype(np.int64) - zero for plane, zero in zip((y, u, v), zeros, strict=True))
+    luma, blue, red = (plane.astype(np.int64) - zero for plane, zero in zip((y, u, v), zeros, strict=True))
     luma = np.maximum(luma, 0)
-    sums = [a * luma + b * u + c * v + (1 << (SHIFT - 1)) for a, b, c in rows]
+    sums = [a * luma + b * blue + c * red + (1 << (SHIFT - 1)) for a, b, c in rows]
     return [np.clip(each >> SHIFT, 0, 255).astype(np.float64) for each in sums]

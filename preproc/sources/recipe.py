@@ -57,8 +57,8 @@ class PixelsSpec:
     @classmethod
     def of(cls, first: FromPixels, *, size: Sides, channels: int, batch: int | None = None) -> "PixelsSpec":
         """What a FromPixels takes."""
-        said = {"layout": first.layout, "color": first.color, "dtype": first.pixel_dtype, "matrix": first.matrix, "range": first.range}
-        return cls(size=size, channels=channels, batch=batch, **said)
+        made = cls(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
+        return dataclasses.replace(made, matrix=first.matrix, range=first.range)
 
     @property
     def whole_layout(self) -> str:

@@ -20,9 +20,9 @@ def collapse_steps(sequence: Sequence[Step], channels: int) -> list[Step]:
     run = Affine.identity(channels)
     for step in sequence:
         if isinstance(step, FromPixels):
-            plain, affine = step.apart(channels)
+            plain, own = step.apart(channels)
             collapsed.append(plain)
-            run = run.then(affine)
+            run = run.then(own)
             continue
         if isinstance(step, Geometry):  # behind from_pixels: what is selected there can as well be selected behind it
             collapsed.append(step)

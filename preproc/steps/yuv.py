@@ -132,7 +132,7 @@ def to_rgb_in_integers(matrix: str, range_: str) -> tuple[Rows, tuple[int, int, 
     """
     rows, zeros = _exact(matrix, range_)
     made = tuple(tuple(round(value * 2**SHIFT) for value in row) for row in rows)
-    return _OPENCV.get((matrix, range_), made), zeros  # type: ignore[arg-type]
+    return _OPENCV.get((matrix, range_), made), zeros
 
 
 def _exact(matrix: str, range_: str) -> tuple[tuple[tuple[Fraction, ...], ...], tuple[int, int, int]]:
