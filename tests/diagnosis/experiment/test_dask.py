@@ -11,7 +11,9 @@ from tests.conftest import ROOT
 FILE = ROOT / "export/digits/model.onnx"
 ON_DASK = """
 import json, sys
+sys.modules["torch"] = None
 import distributed
+import preproc.diagnosis.models
 from preproc.diagnosis.experiment import compare
 
 with distributed.LocalCluster(
@@ -29,7 +31,7 @@ def untimed(told):
 
 def test_a_cluster_finds_the_same(tmp_path, monkeypatch):
     """In a process of its own, for distributed starts threads and event loops that do not end at once; its worker is one of these threads,
-    which the work reaches over TCP. A file needs no torch there."""
+    which the work reaches over TCP. A file needs no torch there, nor does what is imported to diagnose a network."""
     (tmp_path / "some.csv").write_text("".join(f"{file},{file.stem}\n" for file in sorted((ROOT / "models/digits.images").glob("*.png"))))
     (tmp_path / "on_cluster.py").write_text(ON_DASK)
     done = subprocess.run(
