@@ -1,4 +1,4 @@
-"""A bundle's model.bpte, tested by ExecuTorch itself, without preproc: the program and the golden samples are in that one file. See README.md."""
+"""A bundle's model.bpte, the program with the golden samples in one file, tested by ExecuTorch itself, without preproc. See README.md."""
 
 import json
 import sys
