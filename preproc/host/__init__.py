@@ -8,7 +8,7 @@ from . import children, memory, scratch, targets, terminal, threads
 from .examples import MODELS, PACKED, contents, page, recipe_file
 from .hashing import digest
 from .installed import INSTALL_ONE, PACKAGES, WHEELS, compiler, versions
-from .instructions import instructions, level_of, needed
+from .processor import instructions, level_of, needed
 from .progress import Progress, Stage, paced, silent
 
 __all__ = [

@@ -1,0 +1,137 @@
+"""Whether a package runs here is told from its metadata, before anything of it is loaded."""
+
+import json
+import platform
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
+from preproc.host.processor import LEVELS
+from preproc.verify.runtimes import RUNTIMES, made, package_metadata, those_for
+from preproc.verify.runtimes.aoti import AotiCpu, check_capability, check_runs_here
+from preproc.verify.runtimes.elsewhere import Elsewhere
+
+V3 = LEVELS["x86-64-v3"]
+HERE = {"device": "cpu", "system": sys.platform, "machine": platform.machine(), "cpu": "x86-64-v3", "instructions": list(V3)}
+TORCH = {"AOTI_DEVICE_KEY": "cpu", "AOTI_PLATFORM": sys.platform, "AOTI_MACHINE": platform.machine(), "AOTI_CPU_ISA": "AVX2"}
+
+
+def metadata(promised=None, **torchs):
+    contract = {"compiled": {"aoti": HERE | (promised or {})}}
+    return TORCH | {"preproc.contract": json.dumps(contract)} | torchs
+
+
+@pytest.fixture(autouse=True)
+def processor(monkeypatch):
+    """One of the level x86-64-v3, and no more."""
+    monkeypatch.setattr("preproc.verify.runtimes.aoti.instructions", lambda: frozenset(V3))
+
+
+def test_what_is_compiled_for_this_level_runs_here(tmp_path):
+    check_runs_here(metadata(), tmp_path, "cpu")
+    check_runs_here(metadata(AOTI_CPU_ISA="INVALID_VEC_ISA"), tmp_path, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("promised", "torchs", "said"),
+    [
+        (
+            {"cpu": "native", "instructions": [*V3, "avx512f", "amx_tile"]},
+            {},
+            "for the instructions native, and this processor has no amx_tile",
+        ),
+        ({}, {"AOTI_CPU_ISA": "AVX512 AVX512_VNNI"}, "this processor has no avx512_vnni, avx512bw, avx512dq, avx512f, avx512vl"),
+        ({"instructions": ["sse2"], "cpu": "none"}, {"AOTI_CPU_ISA": "AMX_TILE"}, "this processor has no amx_tile, sse2"),
+        ({"device": "cuda"}, {}, "compiled for cpu and cuda"),
+        ({"device": "cuda"}, {"AOTI_DEVICE_KEY": "cuda"}, "compiled for cuda"),
+        ({}, {"AOTI_DEVICE_KEY": "cuda"}, "compiled for cpu and cuda"),
+        ({"machine": "vax"}, {}, f"compiled for vax, and this machine is {platform.machine()}"),
+        ({}, {"AOTI_MACHINE": "vax"}, f"compiled for vax, and this machine is {platform.machine()}"),
+        ({"system": "plan9"}, {}, f"compiled for plan9, and this system is {sys.platform}"),
+        ({}, {"AOTI_PLATFORM": "plan9"}, f"compiled for plan9, and this system is {sys.platform}"),
+    ],
+)
+def test_what_is_missing_here_is_told_and_neither_word_is_believed_alone(tmp_path, promised, torchs, said):
+    """The contract's and torch's: whichever asks for more counts."""
+    with pytest.raises(RuntimeAbsentError, match=said):
+        check_runs_here(metadata(promised, **torchs), tmp_path, "cpu")
+
+
+def test_a_processor_that_is_not_told_runs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("preproc.verify.runtimes.aoti.instructions", frozenset)
+    with pytest.raises(RuntimeAbsentError, match="this processor does not tell which it has"):
+        check_runs_here(metadata(), tmp_path, "cpu")
+
+
+def test_another_compute_capability_is_absent(tmp_path):
+    gpu = {"device": "cuda", "gpu": "NVIDIA H100", "compute_capability": [9, 0]}
+    check_capability(metadata(gpu, AOTI_COMPUTE_CAPABILITY="90"), tmp_path, (9, 0))
+    for promised, torchs, said in [
+        (gpu, {"AOTI_COMPUTE_CAPABILITY": "90"}, r"9\.0 \(NVIDIA H100\), and this device has 8\.6"),
+        (gpu | {"compute_capability": [8, 6]}, {"AOTI_COMPUTE_CAPABILITY": "100"}, r"10\.0"),
+        (gpu, {"AOTI_COMPUTE_CAPABILITY": "86"}, r"9\.0"),
+        ({"device": "cuda"}, {}, "this device has"),
+    ]:
+        with pytest.raises(RuntimeAbsentError, match=said):
+            check_capability(metadata(promised, **torchs), tmp_path, (8, 6))
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        None,
+        "no JSON",
+        "{}",
+        '{"compiled": {}}',
+        json.dumps({"compiled": {"aoti": HERE | {"instructions": []}}}),
+        '{"compiled": {"aoti": 1}}',
+    ],
+)
+def test_a_package_that_does_not_say_what_it_needs_is_none_of_ours(tmp_path, contract):
+    own = TORCH if contract is None else TORCH | {"preproc.contract": contract}
+    with pytest.raises(BundleError, match="expected a package of preproc"):
+        check_runs_here(own, tmp_path / "m.pt2", "cpu")
+
+
+def package(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"m/data/aotinductor/model/{name}_metadata.json", content)
+    return path
+
+
+def test_metadata_is_read_without_loading(tmp_path):
+    assert package_metadata(package(tmp_path / "m.pt2", model='{"a": "b"}')) == {"a": "b"}
+    for members in ({}, {"model": "[]"}, {"model": '{"a": 1}'}, {"model": '{"a": "b"}', "other": '{"a": "c"}'}):
+        with pytest.raises(BundleError, match="expected an AOTInductor package with one library's metadata"):
+            package_metadata(package(tmp_path / "m.pt2", **members))
+    (tmp_path / "garbage").write_bytes(b"no zip file")
+    for file in (tmp_path / "garbage", tmp_path / "none", package(tmp_path / "m.pt2", model="no JSON")):
+        with pytest.raises(BundleError, match="expected an AOTInductor package, got"):
+            package_metadata(file)
+
+
+def test_nothing_is_loaded_where_it_would_not_run(tmp_path):
+    """The archive holds no library: the loader would say so."""
+    file = package(tmp_path / "m.pt2", model=json.dumps(metadata({"instructions": ["avx1024"]})))
+    with pytest.raises(RuntimeAbsentError, match="has no avx1024"):
+        AotiCpu(outputs=["logits"]).open(file)
+    with pytest.raises(BundleError, match="expected a package that torch can load"):
+        AotiCpu(outputs=["logits"]).open(package(tmp_path / "m.pt2", model=json.dumps(metadata())))
+
+
+def test_a_package_that_reads_whatever_it_is_given_fails():
+    runtime = AotiCpu(outputs=["logits"])
+    runtime.module = lambda pixels: (pixels.float().mean((1, 2)),)
+    runtime.run(np.zeros((2, 4, 4, 3), np.uint8))
+    with pytest.raises(VerificationError, match="expected a package that refuses floats in place of pixels"):
+        runtime.proof()
+
+
+def test_what_loads_code_has_a_process_of_its_own_and_runs_by_name_alone():
+    files = {kind.file for kind in RUNTIMES.values()}
+    assert {"aoti-cpu", "aoti-cuda"} <= set(those_for(files, in_python=False, ours=True)) - set(those_for(files, in_python=False))
+    assert isinstance(made(RUNTIMES["aoti-cpu"], None, ["logits"]), Elsewhere)
