@@ -1,7 +1,7 @@
 """Bundles behind a real server: Triton's own core and protocols, strict about config.pbtxt. Every answer is compared.
 
 Triton's onnxruntime and pytorch backends are C++ and on no package index: backends/ stands in for them, through Triton's Python backend;
-so does it for torch_aoti, which this Triton's own pytorch backend is too old for.
+for torch_aoti, which this Triton is too old for, under another backend's name.
 What is tested is the repository, the configuration, batching and the protocols with our files, not NVIDIA's backends.
 """
 
@@ -21,7 +21,7 @@ from preproc.sources.backbones import load_backbone
 from tests.conftest import ROOT
 from tests.embed.programs import COMPILER, skip_without
 from tests.serving.asking import BUNDLE, CLIENTS, DIGITS, LOGITS, PIXELS, connected, judge_golden, many, prepared, wrong
-from tests.serving.servers import Triton, why_not
+from tests.serving.servers import Triton, for_this_core, why_not
 
 pytestmark = [pytest.mark.serve, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 PROTOCOLS = [("http", True), ("http", False), ("grpc", True)]
@@ -38,7 +38,8 @@ def triton(tmp_path_factory, request):
     version = package(DIGITS, folder / "repo")
     package(DIGITS, folder / "repo", backend="pytorch", name="digits-torch")
     if not COMPILER:
-        package(request.getfixturevalue("packaged"), folder / "repo", backend="aoti", name="digits-aoti")
+        compiled = package(request.getfixturevalue("packaged"), folder / "repo", backend="aoti", name="digits-aoti")
+        for_this_core(compiled.parent / "config.pbtxt")
     config = (version.parent / "config.pbtxt").read_text()
     config = config[: config.index("model_warmup")] + 'backend: "onnxruntime"'
     for old, new in (
