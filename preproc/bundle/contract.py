@@ -257,6 +257,8 @@ def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:
     depth = {"uint8": "8", "uint16": "16"}[contract["input"]["dtype"]]
     names = {"RGB": "Rgb", "BGR": "Bgr", "RGBA": "Rgba", "BGRA": "Bgra", "GRAY": "Gray"}
     color = contract["input"]["color"]
+    if color in steps.YUV:
+        return {"Image.NominalPixelRange": "NominalRange_16_235" if contract["input"]["range"] == "limited" else "NominalRange_0_255"}
     levels = steps.PIXEL_DTYPES[contract["input"]["dtype"]]
     found = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": f"NominalRange_0_{levels:g}"}
     if color in names:

@@ -15,7 +15,7 @@ from .guard import RAW, InputEffect, described
 from .joining import concatenate
 from .look import Look, clearest, is_single
 from .planes import BRIGHTEST, Planes, Rows
-from .planning import FoldPlan, on_cells, plan_for
+from .planning import FoldPlan, plan_for, plan_on_cells
 from .tracked import Tracked, is_free
 from .trail import Reader, Trail, common_through
 from .whole import Whole, unit_for
@@ -45,9 +45,9 @@ __all__ = [
     "guard",
     "is_free",
     "is_single",
-    "on_cells",
     "on_grid",
     "plan_for",
+    "plan_on_cells",
     "planes_or_pixels",
     "rewrite",
     "scales_of",

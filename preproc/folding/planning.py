@@ -111,8 +111,9 @@ def plan_for(
     return FoldPlan(affine, _behind(readers, affine, again, appended=1), rounding(exact), constant, extra, why)
 
 
-def on_cells(plan: FoldPlan, readers: Sequence[Reader], cells: Cells) -> FoldPlan:
-    """The same plan for operations that are given the planes of `cells` in place of the picture: no pixel gets a chroma of its own.
+def plan_on_cells(readers: Sequence[Reader], affine: Affine, cells: Cells, *, whole: Whole | None = None, unit: float = 1.0) -> FoldPlan:
+    """As plan_for(), for operations that are given the planes of `cells` in place of the picture: no pixel gets a chroma of its own.
+    Nothing else of the network is given them, so that it does not matter what that does to the number of channels.
 
     Raises NotFoldableError with the reason, where one of them is no convolution of the picture itself with a stride that cells allow.
     """
@@ -123,7 +124,16 @@ def on_cells(plan: FoldPlan, readers: Sequence[Reader], cells: Cells) -> FoldPla
                 name="fold-moved-pixels",
             )
         cells.window(reader.window)
-    return replace(plan, cells=cells if plan.constant is None else cells.with_constant(plan.affine.channels_in))
+    alone = [replace(reader, direct=True) for reader in readers]
+
+    def given(channels: int) -> list[Reader]:
+        borders = [np.repeat(reader.slots.borders[:, :1], channels, axis=1) for reader in alone]
+        return [
+            replace(reader, slots=replace(Slots.of_channels(channels), borders=held)) for reader, held in zip(alone, borders, strict=True)
+        ]
+
+    plan = plan_for(alone, affine, given, whole=whole, unit=unit)
+    return replace(plan, cells=cells if plan.constant is None else cells.with_constant(affine.channels_in))
 
 
 def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:

@@ -12,9 +12,9 @@ from ..folding import (
     Cells,
     Eight,
     Whole,
-    on_cells,
     on_grid,
     plan_for,
+    plan_on_cells,
     planes_or_pixels,
     rewrite,
     selected,
@@ -91,27 +91,30 @@ def fold_into(
         unit, given = 1.0, None
         if ir.DataType.FLOAT16 in half:
             unit = unit_for([item.weights()[0] for item in found], affine, top=np.iinfo(pixels.dtype).max)
-        plan = plan_for(
-            [item.reader for item in found],
-            Affine(affine.matrix / unit, affine.offset),
-            lambda count: [item.reader for item in first_convolutions(picture, count, size)],
-            whole=whole if eight is None else eight.whole,
-            unit=unit,
-            nearest=eight is not None and eight.nearest,
-        )
+        readers, scaled = [item.reader for item in found], Affine(affine.matrix / unit, affine.offset)
+        if cells is not None and isinstance(kept[0], FromPixels):
+            plan = plan_on_cells(readers, scaled, cells, whole=whole, unit=unit)
+            given, shift = Given.of(walk, kept[0]), plan.shift[cells.channels]
+        else:
+            plan = plan_for(
+                readers,
+                scaled,
+                lambda count: [item.reader for item in first_convolutions(picture, count, size)],
+                whole=whole if eight is None else eight.whole,
+                unit=unit,
+                nearest=eight is not None and eight.nearest,
+            )
+            shift = plan.shift
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
         plan = plan if eight is None else with_fine_constant(plan, found)
-        shift = plan.shift
-        if cells is not None and isinstance(kept[0], FromPixels):
-            plan, given, shift = on_cells(plan, [item.reader for item in found], cells), Given.of(walk, kept[0]), shift[cells.channels]
         rewrite(found, plan, dtype=walk.found[0].weights()[0].dtype, grid=None if eight is None else on_grid)
         if plan.constant is not None or affine.channels_in != affine.channels_out:
             walk.forget_shapes()
         names = tuple(sorted({str(item.constants[0].name) for item in walk.found}))
         left = [*kept, *subtract_steps(shift, unit=unit, selection=selection)]
         near = None if plan.border is None else Near.of(walk.found, plan)
-        zero, anchor = float(plan.shift[0]), plan.anchor([item.reader for item in found])
+        zero, anchor = float(plan.shift[0]), plan.anchor(readers)
         return Left(left, plan.constant, plan.form, plan.why, names, zero, walk.found, near, selected(selection), anchor, given)
 
     if eight is not None:

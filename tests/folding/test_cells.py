@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preproc.errors import NotFoldableError
-from preproc.folding import plan_for
+from preproc.folding import plan_on_cells
 from preproc.folding.arithmetic import folded_weights
 from preproc.folding.cells import Cells, Side, Window
-from preproc.folding.planning import on_cells
 from preproc.steps import Affine
 from tests.folding.convolving import IMAGENET, apply, reader_of
 
@@ -68,7 +67,7 @@ def folded(weight, bias, affine, window, kind, *, pad=0.0, dtype=None):
     """The plan on cells, and the weights of the one convolution that it is for."""
     padded = any(side.before or side.behind for side in (window.rows, window.columns))
     reader = reader_of(affine.channels_out, pad if padded else None, window=window)
-    plan = on_cells(plan_for([reader], affine, lambda count: [reader_of(count, 0.0)]), [reader], kind)
+    plan = plan_on_cells([reader], affine, kind)
     return plan, *folded_weights(weight, bias, plan, reader, *plan.after, dtype)
 
 
@@ -179,10 +178,11 @@ def test_what_is_done_wrongly_is_seen(mistake, window, rng):
 
 
 def test_half_precision_appends_a_plane_and_keeps_the_border(rng):
-    """Whole numbers are subtracted of Y, U and V; what is left of the constants is in a plane that pads with zeros."""
-    kind, reader = KINDS["NV12"], reader_of(3, 0.0, window=STEM)
+    """Whole numbers are subtracted of Y, U and V; what is left of the constants is in a plane that pads with zeros. Whatever else reads the
+    number of channels does not see it."""
+    kind, reader = KINDS["NV12"], reader_of(3, 0.0, window=STEM, direct=False)
     planes, whole = picture(kind, (8, 9), rng)
-    plan = on_cells(plan_for([reader], RIGHT, lambda count: [reader_of(count, 0.0, window=STEM)], whole="each"), [reader], kind)
+    plan = plan_on_cells([reader], RIGHT, kind, whole="each")
     assert plan.form == "append"
     assert len(plan.cells.planes) == 7
     assert (plan.shift == np.round(plan.shift)).all()
@@ -218,9 +218,8 @@ def test_the_bias_comes_from_the_rounded_sums_of_chroma(rng):
     ids=["down", "across", "moved", "groups"],
 )
 def test_what_no_plane_serves_is_refused_with_the_reason(reader, reason):
-    plan = plan_for([reader], to_rgb("bt601", "full"), lambda _: [reader])
     with pytest.raises(NotFoldableError, match=reason):
-        on_cells(plan, [reader], KINDS["NV12"])
+        plan_on_cells([reader], to_rgb("bt601", "full"), KINDS["NV12"])
 
 
 def test_grey_that_is_padded_needs_no_chroma(rng):

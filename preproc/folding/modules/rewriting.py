@@ -20,8 +20,8 @@ from .. import (
     Cells,
     Reader,
     Whole,
-    on_cells,
     plan_for,
+    plan_on_cells,
     planes_or_pixels,
     rewrite,
     selected,
@@ -102,8 +102,11 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
         levels = _levels(kept)
         unit = unit_for([item.weights()[0] for item in convolutions], affine, top=levels) if narrow == torch.float16 else 1.0
         whole: Whole | None = "each" if narrow is not None and levels == 255 and are_whole(kept) else None
-        plan = plan_for(readers, Affine(affine.matrix / unit, affine.offset), found, whole=whole, unit=unit)
-        plan = plan if cells is None else on_cells(plan, readers, cells)
+        scaled = Affine(affine.matrix / unit, affine.offset)
+        if cells is None:
+            plan = plan_for(readers, scaled, found, whole=whole, unit=unit)
+        else:
+            plan = plan_on_cells(readers, scaled, cells, whole=whole, unit=unit)
         rewrite(convolutions, plan, dtype=HALF.get(narrow))
         if isinstance(kept[0], FromPixels) and plan.cells is not None:
             reading = to_cells(kept[0], plan.cells, plan.shift, ready.new_empty(0), unit=unit, constant=plan.constant)
