@@ -251,7 +251,8 @@ def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:
     names = {"RGB": "Rgb", "BGR": "Bgr", "RGBA": "Rgba", "BGRA": "Bgra", "GRAY": "Gray"}
     color = contract["input"]["color"]
     levels = steps.PIXEL_DTYPES[contract["input"]["dtype"]]
-    found = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": f"NominalRange_0_{levels:g}"}
+    span = "16_235" if contract["input"].get("range") == "limited" else f"0_{levels:g}"
+    found = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": f"NominalRange_{span}"}
     if color in names:
         found["Image.BitmapPixelFormat"] = names[color] + depth
     return found
