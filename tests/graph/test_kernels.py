@@ -68,7 +68,7 @@ INTEGERS = {"uint8", "int8", "int32"}
 GAPS = (
     Gap(
         "Resize",
-        lambda node: list(node.settings.get("axes", [])) != [2, 3],
+        lambda node: list(node.settings.get("axes", [2, 3])) != [2, 3],  # without: scales of all axes, one of batch and channels
         "of axes other than height and width of (N, C, H, W): 'NHWC antialias resize is not supported for 8-bit integer types on CUDA', "
         "when it runs; providers before 1.31 have none at all",
     ),
