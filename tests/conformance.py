@@ -35,6 +35,7 @@ from preproc.steps import (
     Pad,
     Rescale,
     Resize,
+    Size,
     Standardize,
     Step,
 )
@@ -165,9 +166,12 @@ def tolerance(steps: list[Step]) -> float:
     return 0.0 if whole else FLOAT32
 
 
-def has_nodes(steps: list[Step]) -> bool:
-    """Whether ONNX files have them: not yet of Y, U and V."""
-    return not (isinstance(steps[0], FromPixels) and steps[0].color in YUV)
+def sides(first: Step, shape: tuple[int, ...]) -> tuple[Size, int]:
+    """(height, width) of a case's pictures, and their channels."""
+    if isinstance(first, FromPixels) and first.color in YUV:
+        return YUV[first.color].size(first.layout, shape[1:]), 3
+    nhwc = isinstance(first, FromPixels) and first.layout == "NHWC"
+    return (shape[1:3], shape[3]) if nhwc else (shape[2:], shape[1])
 
 
 def write(folder: Path, *, models: bool = False) -> int:
@@ -183,8 +187,6 @@ def write(folder: Path, *, models: bool = False) -> int:
         old.unlink()
     names = []
     for name, steps, x in cases():
-        if models and not has_nodes(steps):
-            continue
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
         expected = reference.apply(steps, x)
@@ -197,9 +199,8 @@ def write(folder: Path, *, models: bool = False) -> int:
                 if np.asarray(value).dtype.kind in "bif":
                     np.save(place / f"parameter.{position}.{key}.npy", np.array(value, np.float64))
         if models:
-            nhwc = isinstance(steps[0], FromPixels) and steps[0].layout == "NHWC"
-            sides, channels = (x.shape[1:3], x.shape[3]) if nhwc else (x.shape[2:], x.shape[1])
-            (place / "model.onnx").write_bytes(alone(steps, size=sides, channels=channels))
+            size, channels = sides(steps[0], x.shape)
+            (place / "model.onnx").write_bytes(alone(steps, size=size, channels=channels))
             torch.jit.script(Pipeline.from_steps(steps)).save(place / "model.pt")
         names.append(name)
     for left in {place.name for place in folder.iterdir() if place.is_dir()} - set(names):

@@ -139,20 +139,7 @@ def with_models(tmp_path_factory):
     return folder
 
 
-def of_layers(sequence, x):
-    yield Pipeline.from_steps(sequence)(torch.from_numpy(x)).numpy()
-
-
-@pytest.mark.filterwarnings(r"ignore:`torch\.jit\.")
-@pytest.mark.parametrize("name", [name for name in NAMES if not conformance.has_nodes(case(name)[0])])
-def test_layers_conform_where_there_are_no_nodes_yet(name):
-    sequence, x, expected, tolerance = case(name)
-    scripted = torch.jit.script(Pipeline.from_steps(sequence))
-    for got in (*of_layers(sequence, x), scripted(torch.from_numpy(x)).numpy()):
-        assert passes(got, expected, tolerance)
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if conformance.has_nodes(case(name)[0])])
+@pytest.mark.parametrize("name", NAMES)
 def test_layers_and_nodes_conform(name, with_models):
     sequence, x, expected, tolerance = case(name)
     with warnings.catch_warnings():
@@ -160,7 +147,8 @@ def test_layers_and_nodes_conform(name, with_models):
         warnings.simplefilter("ignore", DeprecationWarning)
         scripted = torch.jit.load(with_models / name / "model.pt")
     session = in_one_thread(with_models / name / "model.onnx")
-    for got in (*of_layers(sequence, x), scripted(torch.from_numpy(x)).numpy(), session.run(None, {"pixels": x})[0]):
+    pipeline = Pipeline.from_steps(sequence)
+    for got in (pipeline(torch.from_numpy(x)).numpy(), scripted(torch.from_numpy(x)).numpy(), session.run(None, {"pixels": x})[0]):
         assert passes(got, expected, tolerance)
         assert not passes(got + (np.arange(got.size).reshape(got.shape) == 1) * np.abs(expected).max() * 1e-5, expected, tolerance)
 
@@ -175,9 +163,9 @@ def test_the_oracle_conforms_to_what_it_wrote():
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_conform(program, request, with_models, tmp_path):
-    command, told = [*request.getfixturevalue(program), "--conformance"], json.loads((with_models / "index.json").read_text())["cases"]
+    command = [*request.getfixturevalue(program), "--conformance"]
     done = subprocess.run([*command, with_models], capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout) == (0, f"{len(told)} cases, 0 wrong\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"{len(NAMES)} cases, 0 wrong\n"), done.stderr
     shutil.copytree(with_models / "pad", tmp_path / "pad")
     (tmp_path / "index.json").write_text(json.dumps(json.loads((with_models / "index.json").read_text()) | {"cases": ["pad"]}))
     values = np.load(tmp_path / "pad" / "output.npy")

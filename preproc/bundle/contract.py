@@ -253,7 +253,8 @@ def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:
     if color in steps.YUV:
         return {"Image.NominalPixelRange": "NominalRange_16_235" if contract["input"]["range"] == "limited" else "NominalRange_0_255"}
     levels = steps.PIXEL_DTYPES[contract["input"]["dtype"]]
-    found = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": f"NominalRange_0_{levels:g}"}
+    span = "16_235" if contract["input"].get("range") == "limited" else f"0_{levels:g}"
+    found = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": f"NominalRange_{span}"}
     if color in names:
         found["Image.BitmapPixelFormat"] = names[color] + depth
     return found
