@@ -35,7 +35,7 @@ class Given:
         shapes = list[tuple[ir.Node, str]]()
         for node in walk.graph.all_nodes():
             source = node.inputs[0] if node.inputs else None
-            if node.op_type != "Shape" or source not in walk.tracked:
+            if node.op_type != "Shape" or source is None or source not in walk.tracked:
                 continue
             tracked = walk.tracked[source]
             if sorted(tracked.order) != sorted("NCHW") or tracked.moves or node.outputs[0].is_graph_output():
