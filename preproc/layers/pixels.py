@@ -7,6 +7,7 @@ from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
 from .. import steps
 from ..errors import PreprocError
 from .base import Device, Layer, check_tensor
+from .sides import recorded
 
 
 class FromPixels(Layer):
@@ -48,6 +49,19 @@ class FromPixels(Layer):
         self.select = nn.Identity() if plain else Select(selection, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        planes: Tensor = self.select(x.to(self.like.dtype).permute(self.order).contiguous())
+        return planes
+
+    def as_they_lie(self, x: Tensor) -> Tensor:
+        """(N, C, H, W), integers in the pixels' own memory and colour order. A graph that is recorded begins with a cast, the one thing
+        that TensorRT takes uint8 into."""
+        self.check(x)
+        if not is_scripting() and recorded():
+            x = x.to(torch.int32)
+        return x.permute(self.order)
+
+    def check(self, x: Tensor) -> None:
         if not is_scripting():
             check_tensor(x)
         if x.dim() != 4:
@@ -68,8 +82,6 @@ class FromPixels(Layer):
                 f"expected {self.channels} channels in axis {self.channels_axis}, got {x.shape[self.channels_axis]}",
                 name="channel-mismatch",
             )
-        planes: Tensor = self.select(x.to(self.like.dtype).permute(self.order).contiguous())
-        return planes
 
 
 class Select(nn.Module):

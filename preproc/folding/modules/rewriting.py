@@ -91,7 +91,7 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
         front: list[nn.Module] = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in left]
         if plan.constant is not None:
             front.append(_Append(plan.constant))
-        folded = Model(nn.Sequential(*front), backbone)
+        folded = Model(layers.in_order(*front), backbone)
         _check_runs(folded, example, convolutions)
         names = tuple(sorted(reader.weight for reader in readers))
         return FoldResult(folded, True, None, plan.form, names, why=plan.why, selected=selected(selection))
