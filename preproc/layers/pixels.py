@@ -8,6 +8,7 @@ from .. import steps
 from ..errors import PreprocError
 from .base import Device, Layer, check_tensor
 from .channels import Select
+from .sides import recorded
 from .video import FromYuv
 
 
@@ -64,12 +65,27 @@ class FromPixels(Layer):
         self.rank = len(layout)
         self.register_buffer("like", torch.empty(0, device=device, dtype=dtype), persistent=False)
         self.read: nn.Module
-        if color in steps.YUV:
+        self.video = color in steps.YUV
+        if self.video:
             self.read = FromYuv(step, device=device, dtype=dtype)
         else:
             self.read = _Channels(step, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        planes: Tensor = self.read(x, self.like)
+        return planes
+
+    def as_they_lie(self, x: Tensor) -> Tensor:
+        """(N, C, H, W), integers in the pixels' own memory and colour order. A graph that is recorded begins with a cast, the one thing
+        that TensorRT takes uint8 into. Of colours with a channel for each pixel."""
+        self.check(x)
+        self.read.check(x)
+        if not is_scripting() and recorded():
+            x = x.to(torch.int32)
+        return x.permute(self.read.order)
+
+    def check(self, x: Tensor) -> None:
         if not is_scripting():
             check_tensor(x)
         if x.dim() != self.rank:
@@ -86,8 +102,6 @@ class FromPixels(Layer):
             raise PreprocError(
                 "expected integer pixels, got floats; a float picture is rescaled already, leave FromPixels out", name="pixel-dtype"
             )
-        planes: Tensor = self.read(x, self.like)
-        return planes
 
 
 class _Channels(nn.Module):
@@ -101,10 +115,13 @@ class _Channels(nn.Module):
         self.select = nn.Identity() if step.color == step.to else Select(step.selection(), device=device)
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        self.check(x)
+        planes: Tensor = self.select(x.to(like.dtype).permute(self.order).contiguous())
+        return planes
+
+    def check(self, x: Tensor) -> None:
         if not is_tracing() and self.channels >= 0 and x.shape[self.channels_axis] != self.channels:
             raise PreprocError(
                 f"expected {self.channels} channels in axis {self.channels_axis}, got {x.shape[self.channels_axis]}",
                 name="channel-mismatch",
             )
-        planes: Tensor = self.select(x.to(like.dtype).permute(self.order).contiguous())
-        return planes

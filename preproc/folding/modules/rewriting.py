@@ -115,7 +115,7 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
             left = [*kept, *subtract_steps(plan.shift, unit=unit, selection=selection)]
             front = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in left]
             front += [] if plan.constant is None else [_Append(plan.constant)]
-        folded = Model(nn.Sequential(*front), backbone)
+        folded = Model(layers.in_order(*front), backbone)
         _check_runs(folded, example, convolutions)
         names = tuple(sorted(reader.weight for reader in readers))
         return FoldResult(folded, True, None, plan.form, names, why=plan.why, selected=selected(selection))
