@@ -1,6 +1,6 @@
 """Every known mistake, and every two at once, tried on tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,15 +104,14 @@ class Search:
 
     def two(self) -> Iterator[Tried]:
         """Every two that touch different things, of what one() has tried, where the values are an affine map of the levels."""
-        alone = [other for other in self.others if self._map(other) is not None]
+        alone = self._mapped(self.others)
         orders = [other for other in self.others if other.values is None]
-        jointly = [both for order in orders for other in alone if (both := order.beside(other)) is not None]
-        maps = {id(causes): [self._map(each) for each in causes] for causes in (alone, jointly)}
+        jointly = self._mapped(both for order in orders for other, _ in alone if (both := order.beside(other)) is not None)
         for moved, sums in self.sums:
             causes = jointly if moved is OWN else alone
-            residuals = sums.residuals(maps[id(causes)])
+            residuals = sums.residuals([found for _, found in causes]) if causes else np.zeros(0)
             for place in np.argsort(residuals)[:KEPT]:
-                cause = causes[place] if moved is OWN else moved.beside(causes[place])
+                cause = causes[place][0] if moved is OWN else moved.beside(causes[place][0])
                 if cause is not None:
                     yield Tried(cause, float(residuals[place]))
 
@@ -126,7 +125,7 @@ class Search:
 
     def _scored(self, causes: Sequence[Mistake], levels: Sequence[Array], samples: Sequence[Sample], sums: Moments) -> Iterator[Tried]:
         """levels: before the causes' orders."""
-        maps = [(cause, found) for cause in causes if (found := self._map(cause)) is not None]
+        maps = self._mapped(causes)
         if maps:
             residuals = sums.residuals([found for _, found in maps])
             yield from (Tried(cause, float(residual)) for (cause, _), residual in zip(maps, residuals, strict=True))
@@ -181,6 +180,10 @@ class Search:
         if CONSTANTS in mistake.name or id(values) not in self.composed:  # those constants live no longer than they are tried
             self.composed[id(values)] = None if callable(values) else compose(values, self.made.channels)
         return self.composed[id(values)]
+
+    def _mapped(self, causes: Iterable[Mistake]) -> list[tuple[Mistake, Affine]]:
+        """Those that have a map, with it."""
+        return [(cause, found) for cause in causes if (found := self._map(cause)) is not None]
 
     def _map(self, mistake: Mistake) -> Affine | None:
         """_affine(), of the levels in front of its order."""
