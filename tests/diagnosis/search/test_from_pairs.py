@@ -119,9 +119,20 @@ def test_pictures_of_one_colour_tell_nothing():
 
 
 def test_pictures_that_have_the_size_already_tell_no_resize():
+    """In one sentence, without a list of all that would have done nothing either."""
     found = answered(pairs_of(dataclasses.replace(USUAL, framing="nothing"), [(24, 24)] * 3))
-    assert found.verdict == "narrowed"
+    assert (found.verdict, found.fits[0].words) == ("narrowed", "not resized")
     assert any(each.startswith("no picture was resized") for each in found.ambiguous)
+    assert not any(word in each for each in found.ambiguous for word in ("do not tell it from", "border", "rounded"))
+
+
+def test_a_crop_alone_tells_its_half_pixel_or_says_so():
+    found = answered(pairs_of(dataclasses.replace(USUAL, framing="crop"), [(40, 56), (63, 45)]))
+    assert found.fits[0].words == "not resized, 24x24 in the middle of that"
+    assert not any("do not tell it from" in each for each in found.ambiguous)
+    even = answered(pairs_of(dataclasses.replace(USUAL, framing="crop"), [(40, 56), (60, 44)]))
+    assert any(each.startswith("where half a pixel of a crop or a border goes is not told") for each in even.ambiguous)
+    assert not any("half a pixel" in each for each in found.ambiguous)
 
 
 def test_pictures_of_one_size_tell_no_rule():
