@@ -39,7 +39,8 @@ class Geometry:
             told.append(self.grey.words)
         if self.before is not None:
             told.append(f"cut to {self.before.words}{self.before.filled}")
-        told.append(self.fit.words + (f" ({self.resampler.words})" if self.resampler else ""))
+        resized = self.resampler is not None and self.fit.how != "as it is"
+        told.append(self.fit.words + (f" ({self.resampler.words})" if self.resampler and resized else ""))
         if self.after is not None:
             told.append(f"{self.after.words} of that{self.after.filled}")
         if self.grey is not None and not self.grey.first:

@@ -11,12 +11,10 @@ from ...steps import Step, as_steps
 from ..geometry import Source, absent
 from ..pairs import read_pairs
 from ..solving import KERNELS_DIFFER
-from .trying import CONSTANTS, OWN, Fit, Sample, Search, Tried
+from .trying import CONSTANTS, KEPT, OWN, Fit, Sample, Search, Tried
 
 ALIKE = 1.1
 """What is off by this many times what the best one is off cannot be told from it; nor can what is off by KERNELS_DIFFER."""
-KEPT = 8
-"""Causes that are tried on all pictures."""
 NOT_OPENCV = (
     "the recipe's resize is OpenCV's, which is not installed (the extra opencv): where it rounds a level otherwise than what stands for it "
     "here is not known, so up to one level is left unexplained"

@@ -1,6 +1,6 @@
 """Every known mistake, and every two at once, tried on tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ NEAR = 0.5
 """Grey levels, root mean square, that what comes near may be off: a rounding to whole levels makes 0.29. Coarser tensors tell nothing."""
 OWN = Mistake("recipe", "as the recipe has it")
 CONSTANTS = "other constants"
+KEPT = 8
+"""Causes, of a round, that are tried on all pictures."""
 
 
 @dataclass(frozen=True)
@@ -96,18 +98,22 @@ class Search:
                 one is not None and own is not None and np.array_equal(one, own) for one, own in zip(found, right, strict=True)
             )
             if len(levels) == len(samples) and not same:  # what changes nothing on these pictures is no mistake there
-                sums = Moments.all(Moments.undivided(one, sample.tensor) for one, sample in zip(levels, samples, strict=True))
+                sums = Moments.all(Moments.undivided(one, sample.tensor) for one, sample in zip(levels, samples, strict=True)).merged()
                 self.sums.append((moved, sums))
-                for mistake in self.others if moved is OWN else (moved,):
-                    yield Tried(mistake, self._scored(mistake, levels, samples, sums))
+                yield from self._scored(self.others if moved is OWN else [moved], levels, samples, sums)
 
     def two(self) -> Iterator[Tried]:
         """Every two that touch different things, of what one() has tried, where the values are an affine map of the levels."""
+        alone = self._mapped(self.others)
         orders = [other for other in self.others if other.values is None]
+        jointly = self._mapped(both for order in orders for other, _ in alone if (both := order.beside(other)) is not None)
         for moved, sums in self.sums:
-            for first in orders if moved is OWN else (moved,):
-                pairs = (both for other in self.others if (both := first.beside(other)) is not None)
-                yield from (Tried(both, sums.ordered(both.order).residual(affine)) for both in pairs if (affine := self._affine(both)))
+            causes = jointly if moved is OWN else alone
+            residuals = sums.residuals([found for _, found in causes]) if causes else np.zeros(0)
+            for place in np.argsort(residuals)[:KEPT]:
+                cause = causes[place][0] if moved is OWN else moved.beside(causes[place][0])
+                if cause is not None:
+                    yield Tried(cause, float(residuals[place]))
 
     def free(self) -> Iterator[Tried]:
         """What one() has tried, with the constants that fit best."""
@@ -115,14 +121,18 @@ class Search:
             if (solved := sums.solved()) is not None:
                 step = ChannelAffine(matrix=tuple(map(tuple, solved.matrix.tolist())), offset=tuple(solved.offset.tolist()))
                 told = Mistake(CONSTANTS, _constants(step), values=(step,))
-                yield Tried(told if moved is OWN else moved.beside(told) or told, sums.residual(solved))
+                yield Tried(told if moved is OWN else moved.beside(told) or told, float(sums.residuals([solved])[0]))
 
-    def _scored(self, mistake: Mistake, levels: Sequence[Array], samples: Sequence[Sample], sums: Moments) -> float:
-        """levels: before the mistake's order."""
-        if (affine := self._affine(mistake)) is not None:
-            return sums.ordered(mistake.order).residual(affine)
-        found = [self._off(mistake, one, sample)[0] for one, sample in zip(levels, samples, strict=True)]
-        return float(np.sqrt(np.mean([np.mean(off**2) for off in found])))
+    def _scored(self, causes: Sequence[Mistake], levels: Sequence[Array], samples: Sequence[Sample], sums: Moments) -> Iterator[Tried]:
+        """levels: before the causes' orders."""
+        maps = self._mapped(causes)
+        if maps:
+            residuals = sums.residuals([found for _, found in maps])
+            yield from (Tried(cause, float(residual)) for (cause, _), residual in zip(maps, residuals, strict=True))
+        for cause in causes:
+            if self._affine(cause) is None:
+                off = [self._off(cause, one, sample)[0] for one, sample in zip(levels, samples, strict=True)]
+                yield Tried(cause, float(np.sqrt(np.mean([np.mean(each**2) for each in off]))))
 
     def fit(self, mistake: Mistake, samples: Sequence[Sample]) -> Fit | None:
         """None where it makes another size."""
@@ -170,6 +180,19 @@ class Search:
         if CONSTANTS in mistake.name or id(values) not in self.composed:  # those constants live no longer than they are tried
             self.composed[id(values)] = None if callable(values) else compose(values, self.made.channels)
         return self.composed[id(values)]
+
+    def _mapped(self, causes: Iterable[Mistake]) -> list[tuple[Mistake, Affine]]:
+        """Those that have a map, with it."""
+        return [(cause, found) for cause in causes if (found := self._map(cause)) is not None]
+
+    def _map(self, mistake: Mistake) -> Affine | None:
+        """_affine(), of the levels in front of its order."""
+        affine = self._affine(mistake)
+        if affine is None or mistake.order is None:
+            return affine
+        matrix = np.zeros_like(affine.matrix)
+        matrix[:, list(mistake.order)] = affine.matrix
+        return Affine(matrix, affine.offset)
 
     def _off(self, mistake: Mistake, levels: Array, sample: Sample) -> tuple[Array, Array]:
         """By how many grey levels each number is off, and how many of the tensor's units one level is, about, (C, 1, 1)."""

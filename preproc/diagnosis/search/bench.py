@@ -44,9 +44,10 @@ class Bench:
         fills = geometry.before and geometry.before.fill, geometry.after and geometry.after.fill
         return geometry.decoder, geometry.turn, frame, how, *fills, geometry.grey
 
-    def levels(self, geometry: Geometry) -> NDArray[Any]:
-        """(C, H, W) grey levels, as Geometry.pixels(): where they are grey as many of it as the tensor has channels."""
-        plan = self.plan(geometry)
+    def levels(self, geometry: Geometry, plan: Hashable = None) -> NDArray[Any]:
+        """(C, H, W) grey levels, as Geometry.pixels(): where they are grey as many of it as the tensor has channels. plan: its own, where
+        that is known."""
+        plan = plan or self.plan(geometry)
         found = self._kept.get(plan)
         if found is None:
             if len(self._kept) >= self.keep:
@@ -59,10 +60,12 @@ class Bench:
 
     def fits(self, geometry: Geometry) -> bool:
         """Whether what it makes has the tensor's size, and the tensor one colour in what would be a border."""
-        levels = self.levels(geometry)
-        return levels.shape[1:] == self.pair.size and self.is_plain(levels)
+        return self._fits(self.levels(geometry))
 
-    def is_plain(self, levels: NDArray[Any]) -> bool:
+    def _fits(self, levels: NDArray[Any]) -> bool:
+        return levels.shape[1:] == self.pair.size and self._is_plain(levels)
+
+    def _is_plain(self, levels: NDArray[Any]) -> bool:
         """Whether the tensor has one colour where there is a border, but for noise, and a picture besides."""
         border = np.isposinf(levels[0]) if levels.dtype != np.uint8 else np.zeros((), bool)
         if not border.any():
@@ -70,9 +73,10 @@ class Bench:
         outside = self.pair.tensor[:, border]
         return not border.all() and bool(outside.std(axis=1).max() <= PLAIN * np.ptp(self.pair.tensor))
 
-    def score(self, geometry: Geometry) -> float:
-        """The mean square of the residual in grey levels, with constants of this picture's own."""
-        return _own(Moments.undivided(self.levels(geometry), self.pair.tensor)) if self.fits(geometry) else math.inf
+    def score(self, geometry: Geometry, plan: Hashable) -> float:
+        """The mean square of the residual in grey levels, with constants of this picture's own. plan: of the geometry."""
+        levels = self.levels(geometry, plan)
+        return _own(Moments.undivided(levels, self.pair.tensor)) if self._fits(levels) else math.inf
 
     def glance(self, geometry: Geometry) -> float:
         """score() of both in a grid of GRID x GRID cells, the kernel aside."""

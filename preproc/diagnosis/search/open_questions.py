@@ -30,12 +30,13 @@ def open_questions(
     """own: whether every picture has constants of its own.  steps: that make the same tensors with such constants.  decoders: whose
     pixels were tried."""
     best = kept[0]
+    geometry, resized = best.geometry, any(best.geometry.frame(bench.size(best.geometry)).resizes for bench in benches)
+    alike = [each for each in best.alike if resized or each.fit == geometry.fit]  # the others resize to what is there already
     narrowing = [
-        *_same_plan(best), *_unresized(benches, best.geometry), *_one_size(benches, best.geometry), *_orders(best), *_steps(steps),
-        *_one_pair(pairs),
+        *(_same_plan(best) if resized else _unresized()), *_one_size(benches, geometry), *_orders(best), *_steps(steps), *_one_pair(pairs),
     ]  # fmt: skip
     told = [
-        *narrowing, *_fills(best), *_details(best), *_passes(benches, best.geometry), *(() if own else _products(best)),
+        *narrowing, *_fills(alike), *_details(alike), *_passes(benches, geometry), *(() if own else _products(best)),
         *_greys(benches, best), *_tags(benches), *_decoder(decoders), *_few(pairs),
     ]  # fmt: skip
     return Open(tuple(told), bool(narrowing))
@@ -51,9 +52,8 @@ def _same_plan(best: Judged) -> Iterator[str]:
         yield "pictures of these sizes do not tell it from: " + "; ".join(named[:MOST]) + more
 
 
-def _unresized(benches: Sequence[Bench], geometry: Geometry) -> Iterator[str]:
-    if not any(geometry.frame(bench.size(geometry)).resizes for bench in benches):
-        yield "no picture was resized, so these pairs tell no kernel, nor whether others would be resized: give pictures of other sizes"
+def _unresized() -> Iterator[str]:
+    yield "no picture was resized, so these pairs tell no kernel, nor whether others would be resized: give pictures of other sizes"
 
 
 def _one_size(benches: Sequence[Bench], geometry: Geometry) -> Iterator[str]:
@@ -94,19 +94,17 @@ def _one_pair(pairs: Pairs) -> Iterator[str]:
         yield "one pair does not tell whether its constants are those of every picture, or made of this one"
 
 
-def _fills(best: Judged) -> Iterator[str]:
-    if any(each.fit.how == "inside" and each.after and each.after.fill is None for each in best.alike):
+def _fills(alike: Sequence[Geometry]) -> Iterator[str]:
+    if any(each.fit.how == "inside" and each.after and each.after.fill is None for each in alike):
         yield "what a border would be filled with is not told: no picture has one"
 
 
-def _details(best: Judged) -> Iterator[str]:
+def _details(alike: Sequence[Geometry]) -> Iterator[str]:
     """Half pixels."""
-    windows = [
-        {window.at for each in best.alike if (window := getattr(each, name)) is not None} - {"corner"} for name in ("before", "after")
-    ]
+    windows = [{window.at for each in alike if (window := getattr(each, name)) is not None} - {"corner"} for name in ("before", "after")]
     for at in {tuple(sorted(at)): None for at in windows if len(at) > 1}:
         yield f"where half a pixel of a crop or a border goes is not told by these sizes: {', '.join(at)} do the same"
-    roundings = {each.fit.rounding for each in best.alike}
+    roundings = {each.fit.rounding for each in alike}
     if len(roundings) > 1:
         yield f"how the side that follows is rounded is not told by these sizes: {', '.join(sorted(roundings))} do the same"
 

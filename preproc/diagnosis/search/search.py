@@ -44,6 +44,7 @@ class Search:
         self.mixes = len(benches[0].pair.tensor) == 1
         self.scored: dict[Geometry, float] = {}
         self._by_plan: dict[Hashable, float] = {}
+        self._ranked = list[tuple[float, tuple[int, ...], Geometry]]()
 
     def run(self) -> list[Geometry]:
         """What is worth being judged on all pairs, the best first: one of each plan, and what lies beside it."""
@@ -62,7 +63,7 @@ class Search:
         return self._left()
 
     def best(self, count: int) -> list[Geometry]:
-        return sorted(self.scored, key=lambda each: (self.scored[each], simplicity(each)))[:count]
+        return [each for _, _, each in sorted(self._ranked, key=_order)[:count]]
 
     def _framings(self, count: int) -> list[list[Geometry]]:
         """The best ones, whatever their kernel: those that come to the same with these pictures together, the simplest first."""
@@ -85,10 +86,12 @@ class Search:
                 continue
             plan = self.plan(each, self.few)
             if plan not in self._by_plan:
-                self._by_plan[plan] = float(np.mean([bench.score(each) for bench in self.few]))
+                scores = [bench.score(each, own) for bench, own in zip(self.few, plan, strict=True)]
+                self._by_plan[plan] = sum(scores) / len(scores)
             self.scored[each] = self._by_plan[plan]
+            self._ranked.append((self._by_plan[plan], simplicity(each), each))
 
-    def plan(self, geometry: Geometry, benches: Sequence[Bench]) -> Hashable:
+    def plan(self, geometry: Geometry, benches: Sequence[Bench]) -> tuple[Hashable, ...]:
         return tuple(bench.plan(geometry) for bench in benches)
 
     def _climb(self, count: int) -> None:
@@ -191,6 +194,10 @@ def _differs(file: Source, decoder: str) -> bool:
         return not np.array_equal(file.picture(decoder), file.picture())
     except PreprocError:
         return False
+
+
+def _order(ranked: tuple[float, tuple[int, ...], Geometry]) -> tuple[float, tuple[int, ...]]:
+    return ranked[:2]
 
 
 def _first(both: tuple[float, Geometry]) -> tuple[float, tuple[int, ...]]:

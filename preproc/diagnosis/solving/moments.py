@@ -1,8 +1,7 @@
 """Sums over the pixels of pairs, of which every line between a picture's channel and a tensor's follows, and how far any map is off."""
 
 import itertools
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -35,7 +34,7 @@ class Lines:
     def squares(self) -> Array:
         """(O,) of each of orders() the mean square of the residual of all channels, in grey levels."""
         channels, of = self.mean_squares.shape
-        return np.asarray(self.mean_squares[np.arange(channels), orders(channels, of)].mean(axis=1))
+        return np.asarray(self.mean_squares[np.arange(channels), orders(channels, of)].sum(axis=1) / channels)
 
     def of(self, order: tuple[int, ...]) -> tuple[Array, Array, float]:
         """The slopes, (C,), what the tensor has where the picture is black, (C,), and the mean square of the residual."""
@@ -65,10 +64,9 @@ class Moments:
     def undivided(levels: NDArray[Any], tensor: NDArray[Any]) -> "Moments":
         """of(), in one part."""
         both = np.concatenate([levels, tensor], dtype=np.float64).reshape(len(levels) + len(tensor), -1)
-        known = np.isfinite(both[: len(levels)]).all(axis=0)
-        if not known.all():
+        if levels.dtype != np.uint8 and not (known := np.isfinite(both[: len(levels)]).all(axis=0)).all():
             both = both[:, known]
-        mean = both.mean(axis=1) if both.size else np.zeros(len(both))
+        mean = both.sum(axis=1) / max(both.shape[1], 1)
         off = both - mean[:, None]
         return Moments(np.array([float(both.shape[1])]), mean[None], (off @ off.T)[None], len(levels))
 
@@ -78,13 +76,6 @@ class Moments:
         parts = list(each)
         count, mean, scatter = (np.concatenate([getattr(part, name) for part in parts]) for name in ("count", "mean", "scatter"))
         return Moments(count, mean, scatter, parts[0].channels)
-
-    def ordered(self, order: tuple[int, ...] | None) -> "Moments":
-        """With the pictures' channels in that order."""
-        if order is None:
-            return self
-        taken = [*order, *range(self.channels, self.mean.shape[1])]
-        return Moments(self.count, self.mean[:, taken], self.scatter[:, taken][:, :, taken], self.channels)
 
     def without(self, part: int) -> "Moments":
         count, mean, scatter = (np.delete(sums, part, axis=0) for sums in (self.count, self.mean, self.scatter))
@@ -96,14 +87,14 @@ class Moments:
         if not count:
             return None
         channels = self.channels
-        of_picture, of_tensor = np.split(np.diag(scatter) / count, [channels])
+        variance = scatter.diagonal() / count
+        of_picture, of_tensor = variance[:channels], variance[channels:]
         if (of_picture < 1e-6).any() or (of_tensor <= 1e-14 * (1 + mean[channels:] ** 2)).any():
             return None
         crossed = scatter[channels:, :channels] / count
         slope = crossed / of_picture
         left = np.maximum(of_tensor[:, None] - crossed * slope, 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            squares = np.where(slope != 0, left / slope**2, np.inf)
+        squares = np.where(slope != 0, left / np.where(slope != 0, slope, 1.0) ** 2, np.inf)
         return Lines(slope, mean[channels:, None] - slope * mean[:channels], squares)
 
     def solved(self) -> steps.Affine | None:
@@ -153,10 +144,21 @@ class Moments:
             off = np.einsum("ci,pij,cj->pc", both, self.scatter, both).clip(0) / self.count[:, None] + bias**2
         return np.asarray((off / scale**2).mean(axis=1))
 
-    def residual(self, affine: steps.Affine) -> float:
-        """Root mean square of what the map is off all tensors, in its grey levels."""
+    def residuals(self, maps: Sequence[steps.Affine]) -> Array:
+        """(N,) root mean squares of what each map is off all tensors, in its own grey levels; infinite where it scales them by nothing."""
         count, mean, scatter = self._whole()
-        return math.sqrt(Moments(np.array([count]), mean[None], scatter[None], self.channels).squares(affine)[0])
+        matrices, offsets = np.stack([each.matrix for each in maps]), np.stack([each.offset for each in maps])
+        scale = np.abs(matrices).sum(axis=2)
+        both = np.concatenate([matrices, np.broadcast_to(-np.eye(scale.shape[1]), (len(maps), *[scale.shape[1]] * 2))], axis=2)
+        bias = both @ mean + offsets
+        off = ((both @ scatter) * both).sum(axis=2).clip(0) / count + bias**2
+        found = np.sqrt((off / np.where(scale > 0, scale, 1) ** 2).mean(axis=1))
+        return np.asarray(np.where((scale > 0).all(axis=1), found, np.inf))
+
+    def merged(self) -> "Moments":
+        """In one part."""
+        count, mean, scatter = self._whole()
+        return Moments(np.array([count]), mean[None], scatter[None], self.channels)
 
     def _whole(self) -> tuple[float, Array, Array]:
         """The count, the mean and the scatter of all parts as one."""
