@@ -130,8 +130,8 @@ def page(found: Sequence[tuple[Set, Sequence[Measured]]]) -> Iterator[str]:
 Written by `python -m tests.survey_diagnose` ({told_versions()}). Small networks, trained with one way of preprocessing for {EPOCHS}
 epochs, are asked for with {COUNT} pictures, without their recipe: `preproc diagnose MODEL --images DIR`. The rules of the answers were
 frozen before any of these networks was made, but for one that came later, by an argument: where the mean and std found without candidates
-rule out a preset, it is not `identified` (of a network trained with (x - 0.5) / 0.45 it was). It turned 10 of 30 `identified` here into
-`narrowed`. What the rules were chosen on is at the end.
+rule out a preset, it is not `identified` (of a network trained with (x - 0.5) / 0.45 it was); it turned 10 of 30 `identified` of that time
+into `narrowed`. Intervals are Student's since, which is 3 % wider of {COUNT} pictures. What the rules were chosen on is at the end.
 
 - With pictures of the network's own kind, {len(own)} answers: {rates(own)}.
 - With pictures of another kind, {len(others)} answers: {rates(others)}.

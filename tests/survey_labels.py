@@ -19,13 +19,31 @@ from PIL import Image
 from models.train_digits import Labels, Pictures
 from preproc.diagnosis.models import Z_SCORE_OF_THESE, diagnose_model
 from tests.conftest import ROOT
-from tests.trained_networks import COLORS, NETWORKS, Known, Row, Set, fainter, lit, pieces, rates, swapped, table, told_versions
+from tests.trained_networks import (
+    BESIDE,
+    COLORS,
+    FAMILIES,
+    NETWORKS,
+    PRESET,
+    SCALE,
+    Known,
+    Row,
+    Set,
+    fainter,
+    lit,
+    pieces,
+    rates,
+    swapped,
+    table,
+    told_versions,
+)
 
 PAGE = ROOT / "tests/survey/diagnose_labels.md"
 COUNTS = (15, 60, 240)
 """Pictures that a network is asked for with."""
 OTHERS: dict[str, Callable[[Pictures], Pictures]] = {"channels swapped": swapped, "a fifth less contrast": fainter}
 """Of COUNTS[1] pictures others, which it was not trained with, for networks of RGB."""
+NEIGHBOURS = tuple(Known(family, BESIDE, COLORS[0]) for family in FAMILIES)
 SETS = (
     Set("labelled lamp", "digits as under a warm lamp", lit, 32, 1024, 8),
     Set("labelled pieces", "pieces of five photographs, by photograph", pieces, 33, 1024, 8),
@@ -34,15 +52,24 @@ SETS = (
 
 @dataclass(frozen=True)
 class Answered(Row):
-    """right: the share of pictures that the network reads right as it was trained.  most: that of its best candidate."""
+    """right: the share of pictures that the network reads right as it was trained, or as the candidate beside which it was.  scale: what
+    the answer leaves of that of the first candidate."""
 
     right: float
-    most: float
+    scale: tuple[float | None, float | None]
+
+    @property
+    def kind(self) -> str:
+        """Of a network that no candidate is: right where the answer names the one beside, and leaves the network's own scale."""
+        low, high = self.scale
+        outside = (low is not None and low >= SCALE) or (high is not None and high <= SCALE)
+        return f"wrong {self.verdict}" if self.network.way == BESIDE and self.left and outside else super().kind
 
 
 def rows_of(of: Set, folder: Path) -> Iterator[Answered]:
     for count in COUNTS:
-        yield from (asked(of, network, told(count), of.asked_with(network, count), folder) for network in NETWORKS)
+        known = (*NETWORKS, *NEIGHBOURS)
+        yield from (asked(of, network, told(count), of.asked_with(network, count), folder) for network in known)
     for kind, change in OTHERS.items():
         for network in NETWORKS:
             if network.color == COLORS[0]:
@@ -56,7 +83,8 @@ def told(count: int) -> str:
 
 def asked(of: Set, network: Known, kind: str, given: tuple[Pictures, Labels], folder: Path) -> Answered:
     """The answer, from the folder where that has it."""
-    file, truth = folder / f"{of.name}, {network}, {kind}.json", network.truth(f"{Z_SCORE_OF_THESE}, {network.color}")
+    truth = f"{PRESET}, {network.color}" if network.way == BESIDE else network.truth(f"{Z_SCORE_OF_THESE}, {network.color}")
+    file = folder / f"{of.name}, {network}, {kind}.json"
     if not file.is_file():
         with tempfile.TemporaryDirectory() as place:
             for number, (picture, label) in enumerate(zip(*given, strict=True)):
@@ -65,7 +93,7 @@ def asked(of: Set, network: Known, kind: str, given: tuple[Pictures, Labels], fo
             found = diagnose_model(of.trained(network, folder), labels=place)
         rights = {each.name: each.measured["accuracy"] for each in found.candidates}
         left = [each.name for each in found.fits]
-        answer = {"verdict": found.verdict, "left": left, "right": rights[truth], "most": rights[found.candidates[0].name]}
+        answer = {"verdict": found.verdict, "left": left, "right": rights[truth], "scale": found.room.scale}
         file.write_text(json.dumps(answer), encoding="utf-8")
         print(file.stem, found.verdict, *left, sep="; ", flush=True)
     return Answered(network, kind, truth, **json.loads(file.read_text(encoding="utf-8")))
@@ -93,7 +121,7 @@ def main() -> None:
 
 def page(found: Sequence[tuple[Set, Sequence[Answered]]]) -> Iterator[str]:
     rows = [row for _, each in found for row in each]
-    its = [row for row in rows if row.pictures not in OTHERS]
+    its = [row for row in rows if row.pictures not in OTHERS and row.network.way != BESIDE]
     read = np.mean([row.right for row in its])
     yield f"""# Which preprocessing was a network trained with, by its answers?
 
@@ -102,7 +130,7 @@ Written by `python -m tests.survey_labels` ({told_versions()}). Small networks, 
 `preproc diagnose MODEL --labels DIR`. Prepared as they were trained they read {read:.0%} of these right.
 """
     for count in COUNTS:
-        each = [row for row in rows if row.pictures == told(count)]
+        each = [row for row in its if row.pictures == told(count)]
         yield f"- With {count} pictures of the network's own kind, {len(each)} answers: {rates(each)}."
     each = [row for row in rows if row.pictures in OTHERS]
     yield f"- With {COUNTS[1]} pictures of another kind, {len(each)} answers: {rates(each)}."
@@ -118,7 +146,12 @@ network trained with its pictures' z-score the truth is "{Z_SCORE_OF_THESE}", wh
         for count in COUNTS:
             yield f"{count} pictures of its own kind:"
             yield ""
-            yield from (*table("trained with", [row for row in each if row.pictures == told(count)], lambda row: row.network.way), "")
+            asked_so = [row for row in each if row.pictures == told(count) and row.network.way != BESIDE]
+            yield from (*table("trained with", asked_so, lambda row: row.network.way), "")
+        yield f"Of networks that no candidate is, trained with {BESIDE}, an answer counts as right that names {PRESET}, beside"
+        yield f"which they are, and says that {SCALE:.2f} times its scale are as good:"
+        yield ""
+        yield from (*table("pictures", [row for row in each if row.network.way == BESIDE], lambda row: row.pictures), "")
         yield f"The networks of RGB, with {COUNTS[1]} pictures of another kind, where the condition is broken:"
         yield ""
         yield from (*table("pictures", [row for row in each if row.pictures in OTHERS], lambda row: row.pictures), "")

@@ -19,7 +19,7 @@ from models.train_digits import Labels, Pictures, draw
 from preproc.diagnosis import variants
 from preproc.host import versions
 from preproc.oracle import reference
-from preproc.steps import FromPixels, Normalize, Step
+from preproc.steps import FromPixels, Normalize, Rescale, Step
 from tests.conftest import ROOT
 
 PHOTOGRAPHS = (
@@ -29,6 +29,8 @@ PHOTOGRAPHS = (
 Z_SCORE = "the pictures' z-score"
 WAYS = ("0-255", "0-1", "imagenet", "inception or siglip", "per picture", Z_SCORE)
 COLORS = ("RGB", "BGR")
+BESIDE, PRESET, SCALE = "(x - 0.5) / 0.45", "inception or siglip", 0.5 / 0.45
+"""A way that no candidate is, the one that it is beside, and how many times that one's scale it has."""
 OWN_KIND = "its own"
 BATCH = 16
 LAMP = np.array([1.15, 1.0, 0.72])
@@ -143,6 +145,9 @@ class Set:
 
 def steps_of(network: Known, pictures: Pictures) -> tuple[Step, ...]:
     """pictures: of the training, for their z-score."""
+    if network.way == BESIDE:
+        constants = Normalize(mean=(0.5,) * 3, std=(0.45,) * 3, unit="0-1")
+        return (FromPixels(layout="NHWC", to=network.color), Rescale(), constants)
     if network.way != Z_SCORE:
         return next(variant.steps for variant in variants(None) if variant.name == f"{network.way}, {network.color}")
     flat = pictures.reshape(-1, 3)[:, ["RGB".index(channel) for channel in network.color]]

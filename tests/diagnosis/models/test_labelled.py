@@ -8,7 +8,8 @@ from torch import nn
 
 from preproc import PreprocError, diagnose_model
 from preproc.diagnosis.models.answer import NARROWED, NOT_IDENTIFIED
-from preproc.diagnosis.models.labelled import _lowest
+from preproc.diagnosis.models.beside import room_of
+from preproc.diagnosis.models.likelihoods import Likelihoods, lowest
 from preproc.oracle import reference
 from tests.diagnosis.models.networks import WAYS, as_onnx, trained
 
@@ -78,8 +79,8 @@ def test_five_answers_that_are_all_right_show_nothing(net, tmp_path):
 
 def test_differences_of_few_pictures_have_students_interval():
     """By hand: mean 3, standard error 0.7071, t of 4 degrees of freedom 2.776 and 8.610 (Abramowitz and Stegun, table 26.10)."""
-    assert _lowest(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.95) == pytest.approx(3 - 2.776 * 0.70711, abs=1e-3)
-    assert _lowest(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.999) == pytest.approx(3 - 8.610 * 0.70711, abs=1e-3)
+    assert lowest(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.95) == pytest.approx(3 - 2.776 * 0.70711, abs=1e-3)
+    assert lowest(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.999) == pytest.approx(3 - 8.610 * 0.70711, abs=1e-3)
 
 
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
@@ -134,3 +135,30 @@ def test_outputs_that_are_no_classes_are_refused(folder, made, name):
 def test_no_folder_per_class_is_refused(net, folder):
     with pytest.raises(PreprocError, match="expected a folder"):
         diagnose_model(net, labels=folder / "brown")
+
+
+def test_what_is_beside_the_best_is_told_as_far_as_it_answers_as_well():
+    """Eighty pictures, of which the likelihood falls where scale and shift are other than they were; the shifts to one side alone."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 80)
+    asked = []
+
+    def answers(step):
+        scale, shift = float(step.matrix[0][0]), float(step.offset[0]) - 3 * (1 - float(step.matrix[0][0]))
+        asked.append((scale, shift))
+        worse = 10 * max(abs(np.log(scale)) - 0.15, 0) + max(-shift - 0.6, 0)
+        return Likelihoods(np.ones(80), -1 - worse + np.roll(noise, len(asked)))
+
+    room = room_of(answers, Likelihoods(np.ones(80), -1 + noise), np.array([3.0]), np.array([2.0]))
+    assert len(set(asked)) == 16
+    assert (room.scale, room.shift, room.better) == ((0.8, 1.25), (-0.5, None), None)
+    assert str(room) == (
+        "as good are scales between 0.8 and 1.25 times its own, and shifts between -0.5 and 1 or more deviations of the pictures"
+    )
+    assert room.to_json() == {"scale": [0.8, 1.25], "shift": [-0.5, None]}
+
+
+def test_a_neighbour_that_answers_better_is_named():
+    noise = np.random.default_rng(0).normal(0, 0.1, 80)
+    best = Likelihoods(np.ones(80), noise + 1)
+    found = room_of(lambda step: Likelihoods(np.ones(80), noise + float(step.matrix[0][0])), best, np.zeros(1), np.ones(1))
+    assert found.better == "with 1.1 times its scale"
