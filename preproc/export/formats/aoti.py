@@ -105,6 +105,6 @@ def _contents(package: Path) -> tuple[Any, Mapping[str, bytes]]:
 
 def _told(error: Exception) -> str:
     """The compiler's first error, where it is one of its own."""
-    lines = str(getattr(error, "output", "")).splitlines()
+    lines = str(error).splitlines()
     found = next((line.partition("error: ")[2] for line in lines if "error: " in line), None)
     return reason(error) if found is None else f"its C++ compiler: {shortened(found)}"
