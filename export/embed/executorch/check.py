@@ -14,7 +14,10 @@ def check(bundle: Path) -> int:
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     power, samples = manifest["report"]["power"], manifest["golden"]
     largest = power["tolerance"] * min(power["scale"].values())
-    module = portable_lib._load_bundled_program_from_buffer((bundle / "model.bpte").read_bytes())
+    data = (bundle / "model.bpte").read_bytes()
+    if data[4:8] != b"BP08":  # of which ExecuTorch's loader would end the process
+        raise RuntimeError("expected a bundled program of ExecuTorch, got another file")
+    module = portable_lib._load_bundled_program_from_buffer(data)
     for number in range(len(samples)):
         module.verify_result_with_bundled_expected_output("forward", number, rtol=0, atol=largest)
     return len(samples)

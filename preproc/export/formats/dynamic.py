@@ -73,9 +73,10 @@ def exporting(format_name: str, size: Sides, mend: str = "") -> Iterator[None]:
 
 def _refused(format_name: str, size: Sides, told: str) -> PreprocError:
     if None in size:
+        refuses = "torch.export" if format_name.startswith("torch.") else format_name
         said = '"dynamic"' if size == (None, None) else "[" + ", ".join('"dynamic"' if side is None else str(side) for side in size) + "]"
         return PreprocError(
-            f"[pixels] size: expected [height, width] for this backbone, got {said}, which torch.export refuses: {told}",
+            f"[pixels] size: expected [height, width] for this backbone, got {said}, which {refuses} refuses: {told}",
             name="not-exportable",
         )
     return PreprocError(f"expected a backbone that {format_name} can export, got: {told}", name="not-exportable")

@@ -75,8 +75,9 @@ def test_it_is_published_with_the_contract_in_both_files(bundle):
     contract = bundle.contract
     assert contract["at_most"] == {"executorch": {"N": BATCH}}
     assert contract["fold"].keys() == {"executorch"}
-    (result,) = [result for result in bundle.report.results if result.runtime == "executorch-cpu"]
-    assert (result.verdict, result.pictures) == ("passed", len(bundle.report.inputs))
+    results = {result.runtime: result for result in bundle.report.results}
+    result = results["executorch-cpu"]
+    assert (result.verdict, result.pictures) == ("passed", results["torch-cpu"].pictures)
     assert result.error < result.tolerance < 1e-5
     assert "in XnnpackBackend" in result.ran
     assert result.ran.endswith("in a process of its own")
@@ -126,7 +127,7 @@ def test_executorch_itself_tests_the_samples(bundle, tmp_path):
     with pytest.raises(RuntimeError, match="Result verification failed"):
         check(tmp_path)
     (tmp_path / "model.bpte").write_bytes(b"x" * 64)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="got another file"):
         check(tmp_path)
 
 
