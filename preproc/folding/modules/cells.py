@@ -6,8 +6,11 @@ answer of that size, as it always did.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,7 +21,7 @@ from .. import Cells, Window
 
 
 def to_cells(
-    step: FromPixels, cells: Cells, shift: Sequence[float], like: Tensor, *, unit: float, constant: float | None
+    step: FromPixels, cells: Cells, shift: NDArray[np.float64], like: Tensor, *, unit: float, constant: float | None
 ) -> layers.FromPixels:
     """The layer that reads pixels, and makes planes of cells of them in place of a picture: times `unit`, less `shift`, carried.
 
@@ -26,12 +29,11 @@ def to_cells(
     each channel.  like: of the device and the dtype of the values.
     """
     layer = layers.FromPixels(**vars(step), device=like.device, dtype=like.dtype)
+    split: Any = layer.read.split
     area, own = cells.size[0] * cells.size[1], len(cells.planes) - (constant is not None)
     carried = -(-len(cells.planes) // area)
-    held = [shift[channel] for channel, _ in cells.planes[:own]] + [-(constant or 0.0)] * (carried * area - own)  # 0 less that
-    layer.read = _ToCells(
-        layer.read.split, cells.size, luma_first=cells.planes[0][0] == 0, carried=carried, held=held, unit=unit, like=like
-    )
+    held = [float(shift[channel]) for channel, _ in cells.planes[:own]] + [-(constant or 0.0)] * (carried * area - own)  # 0 less that
+    layer.read = _ToCells(split, cells.size, luma_first=cells.planes[0][0] == 0, carried=carried, held=held, unit=unit, like=like)
     return layer
 
 
