@@ -23,7 +23,7 @@ def diagnose(
         typer.Option(
             "--pairs",
             metavar="PLACE",
-            help="Pictures and their model-ready tensors: a folder (a.png, a.npy), an .npz, or package.module:function with --images.",
+            help="Pictures and their tensors: a folder (a.png, a.npy or a.pt), an .npz, or package.module:function with --images.",
         ),
     ] = None,
     images: Annotated[

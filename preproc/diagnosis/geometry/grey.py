@@ -75,7 +75,7 @@ WEIGHTED = (
     Grey("with Rec. 601's weights", REC_601),
     Grey("with Rec. 601's weights in four digits, as torchvision and TensorFlow have them", (0.2989, 0.587, 0.114)),
     Grey("with Rec. 709's weights", REC_709),
-    Grey("with scikit-image's weights, Rec. 709's of old", (0.2125, 0.7154, 0.0721)),
+    Grey("with scikit-image's weights", (0.2125, 0.7154, 0.0721)),
     Grey("as the plain average", (1 / 3, 1 / 3, 1 / 3)),
     Grey("with Rec. 601's weights, red and blue exchanged", REC_601[::-1]),
     Grey("as the red channel alone", (1.0, 0.0, 0.0)),

@@ -11,10 +11,12 @@ from ...steps import Step, as_steps
 from ..geometry import Source, absent
 from ..pairs import read_pairs
 from ..solving import KERNELS_DIFFER
+from .mistakes import PILLOWS
 from .trying import CONSTANTS, KEPT, OWN, Fit, Sample, Search, Tried
 
 ALIKE = 1.1
 """What is off by this many times what the best one is off cannot be told from it; nor can what is off by KERNELS_DIFFER."""
+GREY_PIXELS = f"the recipe takes grey pixels, and the pictures were {PILLOWS.words} for it"
 NOT_OPENCV = (
     "the recipe's resize is OpenCV's, which is not installed (the extra opencv): where it rounds a level otherwise than what stands for it "
     "here is not known, so up to one level is left unexplained"
@@ -58,6 +60,8 @@ class Against:
             if self.recipe not in self.mistakes:
                 own = self.other_size if self.recipe is None else f"is {_figures(self.recipe)}"
                 yield f"  the recipe itself {own}"
+                if self.recipe is None:
+                    yield "  without --against it is searched for what makes tensors of that size"
         if self.second is not None:
             yield f"  {'nearest' if self.verdict == 'not identified' else 'next'}: {self.second.words}: {_figures(self.second)}"
         yield f"  over {self.pictures} picture{'' if self.pictures == 1 else 's'}"
@@ -94,18 +98,17 @@ def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against
     """As diagnose_against(), of pairs that were read."""
     search = Search(sequence, samples)
     own = search.closest(OWN, samples)
-    if own is not None and _is_exact(own):
-        return Against("identified", (), own, None, len(samples))
     rounds: list[list[Fit]] = [[] if own is None else [own]]
-    for causes in _rounds(search, samples):
+    for causes in () if own is not None and _is_exact(own) else _rounds(search, samples):
         chosen = sorted(causes, key=lambda tried: tried.residual)[:KEPT]
         fits = [fit for tried in chosen if (fit := search.closest(tried.mistake, samples)) is not None]
         rounds.append(sorted(fits, key=lambda fit: fit.residual))
         if any(map(_is_exact, fits)):
             break
     found = _judged(own, rounds, len(samples))
-    notes = (NOT_OPENCV,) if search.made.without_opencv and not found.right else ()
-    return replace(found, other_size=search.otherwise(samples) if own is None else None, notes=notes)
+    notes = [NOT_OPENCV] if search.made.without_opencv and not found.right else []
+    notes += [GREY_PIXELS] if search.made.first.color == "GRAY" else []
+    return replace(found, other_size=search.otherwise(samples) if own is None else None, notes=tuple(notes))
 
 
 def _is_exact(fit: Fit) -> bool:

@@ -34,27 +34,34 @@ def of_function(function: Callable[..., Any], name: str, images: Path | None) ->
 
 
 def _first(function: Callable[..., Any], name: str, file: Path) -> tuple[NDArray[Any], str]:
-    """What it makes, and of what: an array where it fails with a PIL image."""
-    failed = []
-    for way in _WAYS:
-        try:
-            return _made(function, file, way), way
-        except _FailedError as error:
-            failed.append((error, way))
-    (first, image), (second, array) = failed
-    got = str(first) if str(first) == str(second) else f"{first}, with {image}, and {second}, with {array}"
-    raise PreprocError(f"{file}: expected {name} to make a tensor of it, got {got}", name="function-failed") from first.__cause__
+    """What it makes, and of what: an array where it raises with a PIL image."""
+    image, array = _WAYS
+    try:
+        return _made(function, file, image), image
+    except _FailedError as error:
+        if error.__cause__ is None:
+            raise _refusal(file, name, str(error)) from None
+        first = error
+    try:
+        return _made(function, file, array), array
+    except _FailedError as error:
+        got = str(first) if str(first) == str(error) else f"{first}, with {image}, and {error}, with {array}"
+        raise _refusal(file, name, got) from first.__cause__
 
 
 def _of(file: Path, function: Callable[..., Any], name: str, way: str) -> NDArray[Any]:
     try:
         return _made(function, file, way)
     except _FailedError as error:
-        raise PreprocError(f"{file}: expected {name} to make a tensor of it, got {error}", name="function-failed") from error.__cause__
+        raise _refusal(file, name, str(error)) from error.__cause__
+
+
+def _refusal(file: Path, name: str, got: str) -> PreprocError:
+    return PreprocError(f"{file}: expected {name} to make a tensor of it, got {got}", name="function-failed")
 
 
 class _FailedError(Exception):
-    """What the user's function came to in place of a tensor, in words."""
+    """What the user's function came to in place of a tensor, in words; its cause is what it raised, if it raised."""
 
 
 def _made(function: Callable[..., Any], file: Path, way: str) -> NDArray[Any]:

@@ -56,7 +56,7 @@ _NOTHING = 1e-3
 
 
 def _spread(values: Array, within: Array) -> str:
-    told = np.where(np.abs(values) <= np.minimum(within, _NOTHING), 0.0, values)
+    told = np.where(np.abs(values) <= np.clip(within, _NOTHING / 100, _NOTHING), 0.0, values)
     return "[" + ", ".join(f"{value:.6g} ± {width:.2g}" for value, width in zip(told, within, strict=True)) + "]"
 
 

@@ -104,3 +104,6 @@ def test_grey_pixels_that_were_made_otherwise_are_named(monkeypatch):
     assert found.verdict in ("identified", "narrowed")
     assert "made grey by OpenCV's COLOR_RGB2GRAY with red and blue exchanged in place of Pillow's convert('L')" in told
     assert all("red and blue exchanged" in words for words in told)
+    assert any(
+        "the recipe takes grey pixels, and the pictures were made grey by Pillow's convert('L') for it" in line for line in found.lines()
+    )

@@ -188,7 +188,7 @@ def test_a_function_that_fails_is_told_in_its_own_words(tmp_path):
         PreprocError, match=rf"'an image' {where}, with a PIL image, and ValueError.* 'a word' {where}, with an array \(H, W"
     ):
         read_pairs(raising_below, images=tmp_path)
-    with pytest.raises(PreprocError, match="got None: does it return what it makes") as caught:
+    with pytest.raises(PreprocError, match=r"to make a tensor of it, got None: does it return what it makes\?\n") as caught:
         read_pairs(returning_nothing, images=tmp_path)
     assert caught.value.name == "function-failed"
     with pytest.raises(PreprocError, match="got a dict, which is no array of numbers"):
