@@ -38,7 +38,7 @@ class Ranked:
 class ModelDiagnosis:
     """by: "BatchNorm statistics" or "labels".  verdict: one of the four above.  reason: it in a sentence, and what to do where it is not
     `identified`.  candidates: the best first.  fit: scale and mean without candidates, of BatchNorms.  color: the order that it is in.
-    room: how near to the best candidate labels tell.  pictures: how many.  notes: what was noticed on the way."""
+    pictures: how many.  notes: what was noticed on the way.  room: how near to the best candidate labels tell."""
 
     name: str
     by: str
@@ -48,8 +48,8 @@ class ModelDiagnosis:
     candidates: tuple[Ranked, ...] = ()
     fit: Fit | None = None
     color: str = ""
-    room: Room | None = None
     notes: tuple[str, ...] = ()
+    room: Room | None = None
 
     @property
     def fits(self) -> tuple[Ranked, ...]:

@@ -60,7 +60,7 @@ def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progre
     notes += [_of_the_recipe(each, near=_is_near(best)) for each in ranked if each.name == OWN]
     norms = ", ".join(subject.network.norms[number].name for number in which)
     return ModelDiagnosis(
-        subject.name, BY, verdict, said, len(pictures), ranked, fitted, color, (*notes, f"behind the first layers: {norms}")
+        subject.name, BY, verdict, said, len(pictures), ranked, fitted, color, notes=(*notes, f"behind the first layers: {norms}")
     )
 
 
