@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from preproc.export import export_bundle
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
 from preproc.sources import USUAL
 from tests.conftest import ROOT
+from tests.damage import recompiled
 from tests.embed.programs import COMPILER, EMBED, PACKAGE, PROGRAMS, each_with
 from tests.onnx_files import hand_made, put, several
 
@@ -142,43 +143,19 @@ def test_the_python_service_needs_no_preproc(program, digits, request):
     assert float(done.stderr.rpartition(" ")[2]) < 1e-5
 
 
-def compiled_for(**changed):
-    """What a bundle and the package in it say that it was compiled for, changed. It has no library any more: a program that tried to load
-    one would tell another reason."""
-
-    def change(contract):
-        contract["compiled"]["aoti"].update(changed)
-        return contract
-
-    def spoil(bundle):
-        of_the_manifest(lambda manifest: change(manifest["contract"]))(bundle)
-        file = bundle / "model.aoti.pt2"
-        with zipfile.ZipFile(file) as archive:
-            records = {name: archive.read(name) for name in archive.namelist()}
-        with zipfile.ZipFile(file, "w") as archive:
-            for name, data in records.items():
-                if name.endswith("_metadata.json"):
-                    metadata = json.loads(data)
-                    data = json.dumps({"preproc.contract": json.dumps(change(json.loads(metadata.pop("preproc.contract"))))} | metadata)
-                archive.writestr(name, b"" if name.endswith(".so") else data)
-
-    return spoil
-
-
 UNFIT = {
-    "another processor": (compiled_for(instructions=["quantum"]), "for this processor, got one that needs its instructions quantum"),
-    "a device": (compiled_for(device="cuda"), "expected a package for the cpu, got one for cuda"),
-    "another machine": (compiled_for(machine="riscv64"), "got one for linux, riscv64"),
-    "nothing": (compiled_for(), "error: "),
+    "another processor": ({"instructions": ["quantum"]}, "for this processor, got one that needs its instructions quantum"),
+    "a device": ({"device": "cuda"}, "expected a package for the cpu, got one for cuda"),
+    "another machine": ({"machine": "riscv64"}, "got one for linux, riscv64"),
+    "nothing": ({}, "error: "),
 }
 
 
 @pytest.mark.parametrize("unfit", UNFIT)
 @pytest.mark.parametrize("program", [*PACKAGE, "python_aoti"])
 def test_a_package_that_does_not_fit_is_refused_before_it_is_loaded(program, unfit, digits, request, tmp_path):
-    wrong = shutil.copytree(digits, tmp_path / "wrong")
-    spoil, message = UNFIT[unfit]
-    spoil(wrong)
+    changed, message = UNFIT[unfit]
+    wrong = recompiled(Path(shutil.copytree(digits, tmp_path / "wrong")), **changed)
     done = run(request.getfixturevalue(program), wrong)
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr.splitlines()[-1]

@@ -55,7 +55,7 @@ def package(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export wrote.")],
     out: Annotated[str, typer.Option("-o", "--out", metavar="REPO", help="The model repository; made, or added to.")],
     target: Annotated[str, typer.Option("--target", help="triton.")] = "triton",
-    backend: Annotated[str, typer.Option("--backend", help="onnxruntime or pytorch (model.pt).")] = "onnxruntime",
+    backend: Annotated[str, typer.Option("--backend", help="onnxruntime, pytorch (model.pt) or aoti (model.aoti.pt2).")] = "onnxruntime",
     name: Annotated[str | None, typer.Option("--name", help="Of the model there; default: the bundle's.")] = None,
     kind: Annotated[str, typer.Option("--kind", help="auto, cpu or gpu: where instances run.")] = "auto",
     max_batch: Annotated[

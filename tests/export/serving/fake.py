@@ -20,6 +20,7 @@ class Fake(BaseHTTPRequestHandler):
     spoil = staticmethod(lambda logits: logits)
     misread = staticmethod(lambda pixels: pixels)
     metadata = MappingProxyType({})
+    names = ("pixels", "logits")
     extensions = ("binary_tensor_data",)
     limit = None
     status = 200
@@ -29,8 +30,8 @@ class Fake(BaseHTTPRequestHandler):
 
     def do_GET(self):
         model = {"name": "digits", "versions": ["3"], "platform": "x"}
-        model["inputs"] = [{"name": "pixels", "datatype": "UINT8", "shape": [-1, 32, 32, 3]}]
-        model["outputs"] = [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}]
+        model["inputs"] = [{"name": self.names[0], "datatype": "UINT8", "shape": [-1, 32, 32, 3]}]
+        model["outputs"] = [{"name": self.names[1], "datatype": "FP32", "shape": [-1, 10]}]
         if self.path == "/v2":
             self.answer({"name": "fake", "version": "1", "extensions": list(self.extensions)})
         elif self.path.endswith("/config") and self.limit is not None:
@@ -53,7 +54,8 @@ class Fake(BaseHTTPRequestHandler):
             self.answer({"error": f"expected at most {self.limit}"}, 400)
             return
         logits = self.spoil(self.server.runtime.run(self.misread(pixels))["logits"])
-        output = {"name": "logits", "datatype": "FP32", "shape": list(logits.shape), "data": logits.ravel().tolist()}
+        assert told["name"] == self.names[0]
+        output = {"name": self.names[1], "datatype": "FP32", "shape": list(logits.shape), "data": logits.ravel().tolist()}
         self.answer({"model_name": "digits", "model_version": "3", "outputs": [output]}, self.status)
 
     def answer(self, document, status=200):
