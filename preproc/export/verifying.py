@@ -15,12 +15,13 @@ from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
 from .bare import BareBefore, bare_network
 from .explaining import explained
+from .files import FILES
 from .finding import rebuild
 from .proof import Proof
 from .proving import prove
 from .resolving import example_of, to_be_written
 from .substitutes import Substitute, substitute
-from .writing import FILES, fold_module
+from .writing import fold_module
 
 if TYPE_CHECKING:
     from ..sources.backbones import Backbone

@@ -60,7 +60,7 @@ def exporting(format_name: str, size: Sides, mend: str = "") -> Iterator[None]:
     """Around an export: torch's warnings are its own affair, and whatever it raises becomes one line. mend: its end."""
     is_free = None in size
     try:
-        with warnings.catch_warnings(), unheard(), _time_limit(SECONDS if is_free else None):
+        with warnings.catch_warnings(), unheard(), time_limit(SECONDS if is_free else None):
             warnings.simplefilter("ignore")
             yield
     except TimeoutError as error:
@@ -83,7 +83,7 @@ def _refused(format_name: str, size: Sides, told: str) -> PreprocError:
 
 
 @contextlib.contextmanager
-def _time_limit(seconds: float | None) -> Iterator[None]:
+def time_limit(seconds: float | None) -> Iterator[None]:
     """Raises TimeoutError in the body after that long. Without effect outside the main thread and where there is no SIGALRM."""
     if seconds is None or not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield

@@ -15,7 +15,7 @@ from torch import nn
 from preproc.bundle import open_bundle
 from preproc.errors import PreprocError
 from preproc.export.compiling import compiled_for
-from preproc.export.formats import compile_aoti, export_program
+from preproc.export.formats import aoti, compile_aoti, export_program
 from preproc.export.writing import fold_module
 from preproc.host import compiler, instructions
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
@@ -34,11 +34,12 @@ def model():
     return prepend(pipeline, nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(144, 3))).eval()
 
 
-def compiled(path, network, pixels, command=None, contract="{}", **spec):
-    program = export_program(network, pixels, layout="NHWC", size=tuple(pixels.shape[1:3]))
+def compiled(path, network, pixels, command=None, contract="{}", size=None, **spec):
+    size = size or tuple(pixels.shape[1:3])
+    program = export_program(network, pixels, layout="NHWC", size=size)
     promised = compiled_for(ExportSpec(formats=("aoti",), **spec))
     command = command or compiler()
-    compile_aoti(program, pixels, path, compiler=command, promised=promised, metadata={"preproc.contract": contract})
+    compile_aoti(program, pixels, path, size=size, compiler=command, promised=promised, metadata={"preproc.contract": contract})
     return path
 
 
@@ -132,6 +133,16 @@ def test_any_batch_and_nothing_but_pixels_of_the_size(packaged):
     for other in others:
         with pytest.raises(RuntimeError, match="unmatched"):
             run([other])
+
+
+def test_sizes_that_take_too_long_are_refused(tmp_path, monkeypatch):
+    """A letterbox of pictures of any size would take hours: torch simplifies what it computes of their sides."""
+    monkeypatch.setattr(aoti, "SECONDS", 0.01)
+    pixels = PIXELS.repeat(1, 2, 3, 1)
+    network = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale()), nn.Conv2d(3, 4, 3, padding=1)).eval()
+    with pytest.raises(PreprocError, match=r"got no result after 0\.01 seconds, for pictures of any size"):
+        compiled(tmp_path / "m.pt2", network, pixels, size=(None, None))
+    assert not (tmp_path / "m.pt2").exists()
 
 
 def test_what_the_compiler_says_is_one_line(tmp_path):
