@@ -5,7 +5,7 @@ Never: another device than the name says; a process that dies with a file.
 """
 
 from .base import Outputs, Runtime
-from .executorch import executorch
+from .executorch import executorch_runtime
 from .in_turn import InTurn
 from .kinds import RUNTIMES, made, those_for
 from .named import items_of, named
@@ -25,7 +25,7 @@ __all__ = [
     "Runtime",
     "Values",
     "evaluate",
-    "executorch",
+    "executorch_runtime",
     "items_of",
     "load_torchscript",
     "made",

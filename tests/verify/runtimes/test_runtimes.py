@@ -29,6 +29,7 @@ def test_names():
         "ort-cpu",
         "ort-cuda",
         "openvino-cpu",
+        "executorch-cpu",
     ]
 
 
