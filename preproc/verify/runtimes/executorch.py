@@ -34,7 +34,7 @@ class ExecutorchCpu(Runtime):
         self.outputs = tuple(outputs)
 
     def open(self, path: Path) -> None:
-        self.path, runtime = path, executorch()
+        self.path, runtime = path, executorch_runtime()
         self.told: Method = _forward(path)
         known = runtime.backend_registry.registered_backend_names
         if missing := sorted(set(self.told.backends) - set(known)):
@@ -72,11 +72,12 @@ def _forward(path: Path) -> Method:
         raise BundleError(f"{path.name}: expected a program with the method {FORWARD}, got none", name="runtime-refuses-file") from error
 
 
-def executorch() -> Any:
+def executorch_runtime() -> Any:
     """executorch.runtime's. Raises RuntimeAbsentError where it is not installed, or does not go with this torch."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it says of itself that it is experimental
+            import executorch  # noqa: F401 - whether it is there at all
             from executorch.extension.pybindings import portable_lib
             from executorch.runtime import Runtime
     except Exception as error:  # a build for another torch raises anything
