@@ -177,6 +177,11 @@ def steps_of(contract: Mapping[str, Any]) -> list[steps.Step]:
     return [steps.parse(table, pillow=PILLOW) for table in contract["steps"]]
 
 
+def compact(contract: Mapping[str, Any]) -> str:
+    """As it stands in a file."""
+    return json.dumps(contract, separators=(",", ":"))
+
+
 def read(text: str | bytes, where: str | Path) -> dict[str, Any]:
     """The contract in a file. Raises BundleError, which names `where`, if it is none that this version writes."""
     try:

@@ -19,12 +19,13 @@ from .answering import report_on
 from .bare import Bare, bare_network
 from .behind import unasked
 from .eight import FLOAT, bare_in_eight_bits, mend_of
+from .files import FILES
 from .job import Job, check_images, images_of
 from .levels import on_all_levels
 from .proof import Proof
 from .proving import prove
 from .resolving import job_of
-from .writing import FILES, Written, exported, write_files, write_onnx
+from .writing import Written, exported, write_files, write_onnx
 
 if TYPE_CHECKING:
     import onnx_ir as ir

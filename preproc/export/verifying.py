@@ -2,7 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,13 @@ from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
 from .bare import BareBefore, bare_network
 from .explaining import explained
+from .files import FILES
 from .finding import rebuild
 from .proof import Proof
 from .proving import prove
 from .resolving import example_of, to_be_written
 from .substitutes import Substitute, substitute
-from .writing import FILES, fold_module
+from .writing import fold_module
 
 if TYPE_CHECKING:
     from ..sources.backbones import Backbone
@@ -91,7 +92,8 @@ def verify_bundle(
     else:
         proof = prove(*found, images=None if images is None else Path(images), progress=progress)
         report = _against_original(bundle, other, *found, names, _judged_by(proof, other, asked_for), tf32, progress)
-    report = dataclasses.replace(report, results=(*report.results, *_unasked(bundle, names if other is None else RUNTIMES)))
+    if runtimes is None and other is None:
+        report = dataclasses.replace(report, results=(*report.results, *_unasked(bundle)))
     name = report.name if other is None else f"{other.path.name}, in place of {report.name}/model.onnx"
     return dataclasses.replace(_with_versions(report, bundle.manifest["versions"]), name=name)
 
@@ -124,13 +126,12 @@ def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
     return names
 
 
-def _unasked(bundle: Bundle, names: Container[str]) -> Iterator[Result]:
-    """Of the runtimes that would load machine code from wherever the bundle is: absent, where nobody has named them."""
+def _unasked(bundle: Bundle) -> Iterator[Result]:
+    """Of the runtimes that would load code from wherever the bundle is: absent, for nobody has named them."""
     compiled: dict[str | None, str] = {FILES[name]: f"-{made['device']}" for name, made in bundle.contract.get("compiled", {}).items()}
     for kind in RUNTIMES.values():
-        is_for = kind.alone and kind.file in bundle.manifest["files"] and kind.name.endswith(compiled.get(kind.file, ""))
-        if is_for and kind.name not in names:
-            reason = f"{kind.file} is machine code, which is loaded only where it is asked for by name: --runtime {kind.name}"
+        if kind.alone and kind.file in bundle.manifest["files"] and kind.name.endswith(compiled.get(kind.file, "")):
+            reason = f"{kind.file} is code, which is loaded only where it is asked for by name: --runtime {kind.name}"
             yield Result(kind.name, ABSENT, reason)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from .. import graph
 from ..bundle import contract as contracts
 from ..errors import NotFoldableError
-from ..host import Progress, compiler
+from ..host import Progress
 from ..sources import Recipe
 from ..steps import channels_out
-from ..verify import Case
 from .compiling import compiled_for
 from .eight import in_eight_bits
+from .files import FILES
+from .in_torch import write_torch
 from .job import Job
 from .promising import promised
 from .proof import Proof
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..folding.modules import FoldResult
-
-FILES = {
-    "onnx": "model.onnx",
-    "torchscript": "model.pt",
-    "pt2": "model.pt2",
-    "aoti": "model.aoti.pt2",
-    "executorch": "model.pte",
-}
-"""The file of each format, which its runtimes run."""
-BUNDLED = "model.bpte"
-"""ExecuTorch's program with the golden samples as its test cases."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +69,7 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
     if onnx_model is not None:
         _save_onnx(onnx_model, contract, folder / FILES["onnx"], progress)
     if folded is not None:
-        _write_torch(job, folded, contract, proof.golden, folder, progress)
+        write_torch(job, folded, contract, proof.golden, folder, progress)
     return Written(contract, None if folded is None else folded.model)
 
 
@@ -110,58 +99,6 @@ def fold_module(recipe: Recipe, backbone: "nn.Module", example: "Tensor") -> "Fo
         raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}', name=result.refusal.name)
     front = result.model.pipeline
     return dataclasses.replace(result, model=Model(front, narrowed(result.model.backbone, spec, front(example))))
-
-
-def _write_torch(
-    job: Job, folded: "FoldResult", contract: Mapping[str, Any], golden: Sequence[Case], folder: Path, progress: Progress
-) -> None:
-    """The formats that torch writes of the model in Python."""
-    recipe, extra = job.recipe, {contracts.FILE: _compact(contract)}
-    if "torchscript" in recipe.export.formats:
-        from .formats import export_torchscript
-
-        progress("writing model.pt")
-        export_torchscript(folded.model, job.pixels, folder / FILES["torchscript"], tf32=recipe.export.tf32, extra=extra)
-    programmed = [name for name in ("pt2", "aoti") if name in recipe.export.formats]
-    if programmed:
-        from .formats import compile_aoti, export_program, write_pt2
-
-        progress(f"reading the program of {' and '.join(FILES[name] for name in programmed)}")
-        size = recipe.pixels.size
-        program = export_program(folded.model, job.pixels, layout=recipe.pixels.layout, size=size)
-    if "pt2" in programmed:
-        progress("writing model.pt2")
-        write_pt2(program, folder / FILES["pt2"], size=size, extra=extra)
-    if "aoti" in programmed:
-        progress("compiling model.aoti.pt2, which takes a minute or more")
-        compile_aoti(
-            program,
-            job.pixels,
-            folder / FILES["aoti"],
-            compiler=str(compiler()),
-            promised=contract["compiled"]["aoti"],
-            metadata={contracts.KEY: extra[contracts.FILE]},
-        )
-    if "executorch" in recipe.export.formats:
-        _write_executorch(job, folded, contract, golden, folder, progress)
-
-
-def _write_executorch(
-    job: Job, folded: "FoldResult", contract: Mapping[str, Any], golden: Sequence[Case], folder: Path, progress: Progress
-) -> None:
-    """The program, and the same with the golden samples."""
-    import torch
-
-    from .formats import bundle_executorch, export_executorch
-
-    pixels, file = job.recipe.pixels, folder / FILES["executorch"]
-    progress(f"writing {file.name}")
-    most, said = contract["at_most"]["executorch"], {contracts.METHOD: _compact(contract)}
-    export_executorch(folded.model, job.pixels, file, layout=pixels.layout, size=pixels.size, at_most=most, constants=said)
-    progress(f"writing {BUNDLED}")
-    dtypes = {output["name"]: getattr(torch, output["dtype"]) for output in contract["outputs"]}
-    samples = [(case.pixels, [torch.from_numpy(case.expected[name]).to(dtype) for name, dtype in dtypes.items()]) for case in golden]
-    bundle_executorch(file, samples, folder / BUNDLED)
 
 
 def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
@@ -221,7 +158,7 @@ def _contract(
 
 
 def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path, progress: Progress) -> None:
-    own = {contracts.KEY: _compact(contract), graph.WRITTEN: graph.digests(model)}
+    own = {contracts.KEY: contracts.compact(contract), graph.WRITTEN: graph.digests(model)}
     model.metadata_props.update(own | contracts.standard_metadata(contract))
     graph.check(model, path.name)
     graph.save(model, path, progress)
@@ -294,7 +231,3 @@ def _fold_entry(recipe: Recipe, done: "FoldResult | graph.Attached") -> dict[str
     said = {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
     said |= {"selected": list(done.selected)} if done.selected else {}
     return said | ({"why": done.why} if done.why else {})
-
-
-def _compact(contract: Mapping[str, Any]) -> str:
-    return json.dumps(contract, separators=(",", ":"))

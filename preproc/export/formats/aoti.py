@@ -15,7 +15,9 @@ from torch.export.passes import move_to_device_pass
 from ...errors import PreprocError, shortened
 from ...folding.modules import reason, unheard
 from ...host import level_of
+from ...steps import Sides
 from .archives import repack
+from .dynamic import time_limit
 
 SETTINGS = {
     "cpp.dynamic_threads": True,  # as many run as the machine that loads it says: OMP_NUM_THREADS, torch.set_num_threads
@@ -25,6 +27,8 @@ SETTINGS = {
     "aot_inductor.check_lowerbound": False,  # of the batch: 2, as the example's is two at least
     "aot_inductor.check_upperbound": False,
 }
+SECONDS = 600.0
+"""How long a compilation for free sides may take: what torch's compiler asks of sums and products of sizes may not end in hours."""
 AVX2 = {"cpp.simdlen": 256, "cpp.vec_isa_ok": True}
 """torch's own kernels for the level x86-64-v3, without asking this machine whether they run here: that is verified."""
 CHECKS = 's/getenv("AOTI_RUNTIME_CHECK_INPUTS")/"1"/'
@@ -39,14 +43,15 @@ def compile_aoti(
     example: Tensor,
     path: Path,
     *,
+    size: Sides,
     compiler: str,
     promised: Mapping[str, Any],
     metadata: Mapping[str, str],
 ) -> None:
     """Writes `path`, for AOTIModelPackageLoader in Python and C++. What is made on the way, caches among it, is gone then.
 
-    program: export_program()'s.  example: as its own.  compiler: a command.  promised: the device and the instructions that it is compiled
-    for, as compiled_for() has them.  metadata: what get_metadata() answers.  Raises PreprocError with the compiler's reason.
+    program, size: export_program()'s.  example: as its own.  compiler: a command.  promised: the device and the instructions that it is
+    compiled for, as compiled_for() has them.  metadata: what get_metadata() answers.  Raises PreprocError with the compiler's reason.
     """
     from torch import _inductor  # a second, which no other format needs
     from torch._inductor.utils import fresh_cache
@@ -58,11 +63,18 @@ def compile_aoti(
         settings = SETTINGS | (AVX2 if promised["cpu"] != "native" else {}) | {"cpp.cxx": (None, str(own))}
         known = {name: value for name, value in settings.items() if name in _inductor.list_options()}
         try:
-            with torch.no_grad(), warnings.catch_warnings(), unheard(), fresh_cache(dir=folder):
+            limit = time_limit(SECONDS if None in size else None)
+            with torch.no_grad(), warnings.catch_warnings(), unheard(), limit, fresh_cache(dir=folder):
                 warnings.simplefilter("ignore")
                 _inductor.aoti_compile_and_package(
                     moved, package_path=str(package), inductor_configs=known | {"aot_inductor.metadata": dict(metadata)}
                 )
+        except TimeoutError as error:
+            raise PreprocError(
+                f"expected a model that AOTInductor can compile, got no result after {SECONDS:g} seconds, for pictures of any size; fix "
+                "[pixels] size, or take onnx or pt2, which have such sizes",
+                name="not-exportable",
+            ) from error
         except OSError:  # a full disk
             raise
         except Exception as error:  # torch raises whatever the model's code and the compiler meet
@@ -105,6 +117,6 @@ def _contents(package: Path) -> tuple[Any, Mapping[str, bytes]]:
 
 def _told(error: Exception) -> str:
     """The compiler's first error, where it is one of its own."""
-    lines = str(getattr(error, "output", "")).splitlines()
+    lines = str(error).splitlines()
     found = next((line.partition("error: ")[2] for line in lines if "error: " in line), None)
     return reason(error) if found is None else f"its C++ compiler: {shortened(found)}"

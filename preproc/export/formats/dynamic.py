@@ -56,33 +56,34 @@ def _multiples(error: BaseException | None) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def exporting(format_name: str, size: Sides) -> Iterator[None]:
-    """Around an export: torch's warnings are its own affair, and whatever it raises becomes one line."""
+def exporting(format_name: str, size: Sides, mend: str = "") -> Iterator[None]:
+    """Around an export: torch's warnings are its own affair, and whatever it raises becomes one line. mend: its end."""
     is_free = None in size
     try:
-        with warnings.catch_warnings(), unheard(), _time_limit(SECONDS if is_free else None):
+        with warnings.catch_warnings(), unheard(), time_limit(SECONDS if is_free else None):
             warnings.simplefilter("ignore")
             yield
     except TimeoutError as error:
-        raise _refused(format_name, size, f"no result after {SECONDS:g} seconds") from error
+        raise _refused(format_name, size, f"no result after {SECONDS:g} seconds{mend}") from error
     except OSError:  # a full disk
         raise
     except Exception as error:  # torch raises whatever the model's code meets
-        raise _refused(format_name, size, reason(error)) from error
+        raise _refused(format_name, size, f"{reason(error)}{mend}") from error
 
 
 def _refused(format_name: str, size: Sides, told: str) -> PreprocError:
     if None in size:
+        refuses = "torch.export" if format_name.startswith("torch.") else format_name
         said = '"dynamic"' if size == (None, None) else "[" + ", ".join('"dynamic"' if side is None else str(side) for side in size) + "]"
         return PreprocError(
-            f"[pixels] size: expected [height, width] for this backbone, got {said}, which torch.export refuses: {told}",
+            f"[pixels] size: expected [height, width] for this backbone, got {said}, which {refuses} refuses: {told}",
             name="not-exportable",
         )
     return PreprocError(f"expected a backbone that {format_name} can export, got: {told}", name="not-exportable")
 
 
 @contextlib.contextmanager
-def _time_limit(seconds: float | None) -> Iterator[None]:
+def time_limit(seconds: float | None) -> Iterator[None]:
     """Raises TimeoutError in the body after that long. Without effect outside the main thread and where there is no SIGALRM."""
     if seconds is None or not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield

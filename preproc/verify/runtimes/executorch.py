@@ -1,8 +1,7 @@
 """ExecuTorch. The only module that imports its runtime."""
 
 import contextlib
-import os
-import tempfile
+import io
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,26 +85,20 @@ def executorch() -> Any:
         told = f"expected an executorch that goes with this torch, got: {first_line(error)}"
         raise RuntimeAbsentError(told, name="not-installed") from error
     if threads.asked():
-        portable_lib._unsafe_reset_threadpool(threads.asked())
+        with contextlib.redirect_stderr(io.StringIO()):
+            portable_lib._unsafe_reset_threadpool(threads.asked())
     return Runtime.get()
 
 
 @contextlib.contextmanager
 def _heard(expected: str) -> Iterator[None]:
-    """An error that ExecuTorch raises in the body says what it wrote meanwhile to stderr, as it does with its reasons: what it raises is a
-    number. Raises PreprocError."""
-    with tempfile.TemporaryFile() as said:
-        before = os.dup(2)
-        os.dup2(said.fileno(), 2)
+    """An error that ExecuTorch raises in the body says what it wrote meanwhile to sys.stderr, as it does with its reasons: what it raises
+    is a number. Raises PreprocError."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
         try:
             yield
         except RuntimeError as error:
-            said.seek(0)
-            reason = _reason(said.read().decode(errors="replace")) or first_line(error)
-            raise PreprocError(f"{expected}, got: {reason}", name="runtime-refuses-file") from error
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
+            raise PreprocError(f"{expected}, got: {_reason(said.getvalue()) or first_line(error)}", name="runtime-refuses-file") from error
 
 
 def _reason(said: str) -> str:

@@ -85,7 +85,7 @@ def read_program(path: Path) -> Program:
         raise BundleError(
             f"{path}: expected a program of ExecuTorch, got a damaged one: {first_line(error)}", name="not-a-model"
         ) from error
-    known = f"one that begins with {PROGRAM.decode()} or {BUNDLED.decode()} behind its first four bytes"
+    known = f"{PROGRAM.decode()} or {BUNDLED.decode()} behind its first four bytes"
     raise BundleError(f"{path}: expected a program of ExecuTorch, {known}, got another file", name="not-a-model")
 
 
