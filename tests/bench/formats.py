@@ -55,9 +55,9 @@ def of(name: str, *, seconds: float = 6.0, batch: int = 1) -> Iterator[Entry]:
         with tempfile.TemporaryDirectory() as place:
             file, bare_file = (Path(place) / f"{key}{SUFFIXES.get(runtime, '.onnx')}" for key in ("folded", "bare"))
             start = time.perf_counter()
-            _write(runtime, name, folded, torch.from_numpy(cases.pixels(2)), file)
+            write(runtime, name, folded, torch.from_numpy(cases.pixels(2)), file)
             figures: dict[str, float] = {"written in, seconds": time.perf_counter() - start, "file, bytes": file.stat().st_size}
-            _write(runtime, name, bare, torch.from_numpy(cases.numpy_outside(cases.pixels(2))), bare_file)
+            write(runtime, name, bare, torch.from_numpy(cases.numpy_outside(cases.pixels(2))), bare_file)
             table = measured({"bare": opening.RUNTIMES[runtime](bare_file), "folded": opening.RUNTIMES[runtime](file)})
             yield runtime, table, figures | _alone(runtime, file, batch)
 
@@ -77,7 +77,7 @@ def _eager(model: nn.Module) -> Callable[[np.ndarray], Any]:
     return call
 
 
-def _write(runtime: str, name: str, model: Model, example: torch.Tensor, file: Path) -> None:
+def write(runtime: str, name: str, model: Model, example: torch.Tensor, file: Path) -> None:
     """As `preproc export` writes the format. model: with the pixels' steps folded, or with none and fed with ready floats."""
     is_bare = example.is_floating_point()
     layout, size = "NCHW" if is_bare else "NHWC", (224, 224)
@@ -89,7 +89,8 @@ def _write(runtime: str, name: str, model: Model, example: torch.Tensor, file: P
         export_executorch(model, example, file, layout=layout, size=size, at_most=at_most(size, ()), constants={})
     else:
         program = export_program(model, example, layout=layout, size=size)
-        compile_aoti(program, example, file, compiler=str(compiler()), promised=compiled_for(ExportSpec()), metadata={})
+        promised = compiled_for(ExportSpec())
+        compile_aoti(program, example, file, size=size, compiler=str(compiler()), promised=promised, metadata={})
 
 
 def _alone(runtime: str, file: Path, batch: int) -> dict[str, float]:

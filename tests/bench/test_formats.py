@@ -4,21 +4,36 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from preproc.bundle import open_bundle
-from tests.bench import formats, opening, plot, plot_formats
+from preproc.folding.modules import fold
+from preproc.layers import prepend
+from tests.bench import cases, formats, opening, plot, plot_formats
 from tests.conftest import ROOT
 
-FILES = {"TorchScript": "model.pt", "AOTInductor": "model.aoti.pt2", "ONNX Runtime": "model.onnx", "OpenVINO": "model.onnx"}
+DIGITS = ROOT / "export" / "digits"
+FROM_ONNX = ("ONNX Runtime", "OpenVINO")
+
+
+@pytest.mark.parametrize("runtime", [runtime for runtime in formats.installed() if runtime in FROM_ONNX])
+def test_a_runtime_of_onnx_answers_the_golden_samples(runtime):
+    call = opening.RUNTIMES[runtime](DIGITS / "model.onnx")
+    for case in open_bundle(DIGITS).golden():
+        np.testing.assert_allclose(call(case.pixels), case.expected["logits"], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.filterwarnings(r"ignore:`torch\.jit\.")
-@pytest.mark.parametrize("runtime", [runtime for runtime in formats.installed() if runtime in FILES])
-def test_what_is_timed_answers_the_golden_samples(runtime, request):
-    folder = request.getfixturevalue("packaged") if runtime == "AOTInductor" else ROOT / "export" / "digits"
-    call = opening.RUNTIMES[runtime](folder / FILES[runtime])
-    for case in open_bundle(folder).golden():
-        np.testing.assert_allclose(call(case.pixels), case.expected["logits"], rtol=1e-3, atol=1e-4)
+@pytest.mark.parametrize("runtime", [runtime for runtime in formats.installed() if runtime not in FROM_ONNX])
+def test_what_torch_writes_is_opened_and_answers_right(runtime, tmp_path):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+    pixels = torch.randint(0, 256, (2, 9, 7, 3), dtype=torch.uint8)
+    folded = fold(prepend(cases.pipeline(), net), example=pixels).model
+    file = tmp_path / f"net{formats.SUFFIXES[runtime]}"
+    formats.write(runtime, "net", folded, pixels, file)
+    np.testing.assert_allclose(opening.RUNTIMES[runtime](file)(pixels.numpy()), folded(pixels).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture
