@@ -9,9 +9,10 @@ from PIL import Image
 from preproc.errors import PreprocError
 from preproc.oracle import reference
 from preproc.sources import PixelsSpec
-from preproc.steps import RANGES, UNCONVERTED, WEIGHTS, YUV, FromPixels, layouts_of
-from preproc.verify.inputs import from_folder, one_picture, standard, unscaled
+from preproc.steps import RANGES, UNCONVERTED, WEIGHTS, YUV, FromPixels, layouts_of, mistaken
+from preproc.verify.inputs import from_folder, one_picture, photographs, standard, unscaled
 from preproc.verify.video import packed, whole_blocks
+from tests.conftest import ROOT
 from tests.yuv import steps
 
 SAID = {"matrix": "bt709", "range": "limited"}
@@ -79,6 +80,25 @@ def test_pictures_and_arrays_of_ones_own(tmp_path, rng):
     np.save(tmp_path / "b.npy", array[:29])
     with pytest.raises(PreprocError, match=r"b\.npy: expected \(3H/2, W\)"):
         list(from_folder(tmp_path, NV12, (20, 30)))
+
+
+def test_what_the_page_says_of_photographs():
+    """How many values of the linear form are outside of 0..255, how far; and what a wrong matrix or range moves of what is inside."""
+    page = " ".join((ROOT / "models" / "README.md").read_text(encoding="utf-8").split())
+    shares, beyond, moved = [], [], {"matrix": [], "range": []}
+    for matrix, range_ in (("bt601", "limited"), ("bt601", "full"), ("bt709", "limited"), ("bt709", "full")):
+        first = FromPixels(layout="NHW", color="NV12", matrix=matrix, range=range_)
+        for _, _, x in photographs(PixelsSpec.of(first, size=(None, None), channels=3), (224, 224)):
+            linear = reference.apply([first], x)
+            shares.append(100 * ((linear < 0) | (linear > 255)).mean())
+            beyond.append(max(-linear.min(), linear.max() - 255))
+            for name, other in mistaken(first).items():
+                if {other.matrix, matrix} == {"bt601", "bt709"} or other.range != range_:
+                    off = np.abs(reference.apply([other], x).clip(0, 255) - linear.clip(0, 255))
+                    moved[name.split()[0]].append(off.mean())
+    assert f"{min(shares):.2f} to {max(shares):.0f} % of the values, by up to {max(beyond):.0f} levels" in page
+    assert f"by {min(moved['matrix']):.0f} to {max(moved['matrix']):.0f} on average" in page
+    assert f"full for limited by {min(moved['range']):.0f} to {max(moved['range']):.0f}" in page
 
 
 def test_where_nothing_says_what_they_stand_for_it_is_some_of_them():
