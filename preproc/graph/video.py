@@ -35,11 +35,11 @@ def from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
 
 def cells_from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     """(N, planes, h, w) in the builder's dtype, as folding's cells_of() has them."""
-    x = b.add("Cast", x, to=b.dtype)
     b.channels = 4 if step.layout == "NHWC" else 6
     if step.layout == "NHWC":  # in turns: Y, U, Y, V
+        x = b.add("Cast", x, to=b.dtype)
         return b.add("Transpose", b.add("Reshape", x, np.array([0, 0, -1, 4])), perm=[0, 3, 1, 2])
-    luma, chroma = _split(b, step, x)
+    luma, chroma = (b.add("Cast", part, to=b.dtype) for part in _split(b, step, x))
     return b.add("Concat", b.add("SpaceToDepth", luma, blocksize=2), chroma, axis=1)
 
 

@@ -109,8 +109,8 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
             plan = plan_on_cells(readers, scaled, cells, whole=whole, unit=unit)
         rewrite(convolutions, plan, dtype=HALF.get(narrow))
         if isinstance(kept[0], FromPixels) and plan.cells is not None:
-            reading = to_cells(kept[0], plan.cells, plan.shift, ready.new_empty(0), unit=unit, constant=plan.constant)
-            front: list[nn.Module] = [reading.to(like.device)]
+            values = ready.new_empty(0, device=like.device)
+            front: list[nn.Module] = [to_cells(kept[0], plan.cells, plan.shift, values, unit=unit, constant=plan.constant)]
         else:
             left = [*kept, *subtract_steps(plan.shift, unit=unit, selection=selection)]
             front = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in left]
