@@ -1,5 +1,7 @@
 """Integer pixels to float (N, C, H, W)."""
 
+from typing import no_type_check
+
 import torch
 from torch import Tensor, nn
 from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
@@ -76,6 +78,7 @@ class FromPixels(Layer):
         planes: Tensor = self.read(x, self.like)
         return planes
 
+    @no_type_check
     def as_they_lie(self, x: Tensor) -> Tensor:
         """(N, C, H, W), integers in the pixels' own memory and colour order. A graph that is recorded begins with a cast, the one thing
         that TensorRT takes uint8 into. Of colours with a channel for each pixel."""
