@@ -150,15 +150,15 @@ class Search:
     def _greys(self) -> None:
         """Of the best geometries, with whatever mix of colours, each way to grey; of the best ways more geometries."""
         found = self._plans(LEFT)
-        self._score(replace(each, grey=grey) for each in found[:GREYED] for grey in self._ways(each))
+        first = [each for alike in found[:GREYED] for each in alike]
+        self._score(replace(each, grey=grey) for each in first for grey in self._ways(each))
         ways = list(dict.fromkeys(each.grey for each in self.best(len(self.scored)) if each.grey))[:2]
-        self._score(replace(each, grey=grey) for each in found for grey in ways if grey in self._ways(each))
-        moments = Moments.all(Moments.undivided(bench.levels(found[0]), bench.pair.tensor) for bench in self.few) if found else None
-        mixed = moments.mixed() if moments else None
+        self._score(replace(each, grey=grey) for alike in found for each in alike for grey in ways if grey in self._ways(each))
+        mixed = Moments.all(Moments.undivided(bench.levels(first[0]), bench.pair.tensor) for bench in self.few).mixed() if first else None
         known = min((score for each, score in self.scored.items() if each.grey), default=math.inf)
         if mixed is not None and math.sqrt(known) > math.sqrt(mixed[1]) + KERNELS_DIFFER:
             own = [tuple(round(weight, digits) for weight in mixed[0].tolist()) for digits in (2, 3, 4)]
-            self._score(replace(each, grey=Grey(f"with the weights {weights}", weights)) for each in found[:GREYED] for weights in own)
+            self._score(replace(each, grey=Grey(f"with the weights {weights}", weights)) for each in first for weights in own)
 
     def _ways(self, geometry: Geometry) -> list[Grey]:
         """One of pictures that are grey. What makes whole levels does so of whole ones."""
@@ -167,9 +167,14 @@ class Search:
         whole = geometry.resampler is None or geometry.resampler.rounds or geometry.fit.how == "as it is"
         return [grey for grey in GREYS if grey.library.split(" ")[0] not in absent() and (whole or grey.first or not grey.rounds)]
 
-    def _plans(self, count: int) -> list[Geometry]:
-        """The best ones that come to something else each."""
-        return list({self.plan(each, self.few): each for each in reversed(self.best(len(self.scored)))}.values())[::-1][:count]
+    def _plans(self, count: int) -> list[list[Geometry]]:
+        """The best ones, those together that come to the same with the few pictures."""
+        found: dict[Hashable, list[Geometry]] = {}
+        for each in self.best(len(self.scored)):
+            plan = self.plan(each, self.few)
+            if plan in found or len(found) < count:
+                found.setdefault(plan, []).append(each)
+        return list(found.values())
 
     def _left(self) -> list[Geometry]:
         """Those near enough to the best, and the next one."""

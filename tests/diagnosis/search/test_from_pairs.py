@@ -14,7 +14,7 @@ from preproc.diagnosis import Pair, Pairs, answered
 from preproc.errors import PreprocError
 from preproc.oracle import reference
 from preproc.sources import parse_front
-from tests.diagnosis.pipelines import CONSTANTS, DTYPES, FRAMINGS, KERNELS, Pipeline, off, pairs_of, picture, wrong
+from tests.diagnosis.pipelines import CONSTANTS, DTYPES, FRAMINGS, GREYS, KERNELS, Pipeline, off, pairs_of, picture, wrong
 
 USUAL = Pipeline("shorter and crop", "Pillow bilinear", "imagenet", (24, 24), 4, True, "float32")
 SIZES = [(40, 57), (61, 44), (50, 47)]
@@ -32,7 +32,7 @@ def cases(draw):
     framing = draw(st.sampled_from(FRAMINGS))
     pipeline = Pipeline(
         framing, draw(st.sampled_from(KERNELS)), draw(st.sampled_from(list(CONSTANTS))), size, draw(st.integers(0, 6)), draw(st.booleans()),
-        draw(st.sampled_from(DTYPES)),
+        draw(st.sampled_from(DTYPES)), draw(st.sampled_from(["", "", "", *GREYS])),
     )  # fmt: skip
     least = max(size) + 1
     given_sizes = draw(st.lists(sides(least, least + 40), min_size=1, max_size=4))

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from preproc.diagnosis import Pair, Pairs, answered
 from preproc.oracle import reference
 from preproc.sources import parse_front
-from tests.diagnosis.pipelines import CONSTANTS, picture
+from tests.diagnosis.pipelines import CONSTANTS, Pipeline, picture, wrong
 
 SIZES = [(40, 57), (61, 44)]
 
@@ -110,6 +110,13 @@ def test_grey_pictures_do_not_tell_how_colours_would_become_grey():
     assert found.verdict == "identified"
     assert any(each.startswith("the pictures are grey, so how colours would become grey is not told") for each in found.ambiguous)
     assert not any("colour order" in each for each in found.ambiguous)
+
+
+def test_what_few_pictures_do_not_tell_is_not_left_out():
+    """A rounding that three of the four are no proof of."""
+    pipeline = Pipeline("letterbox", "OpenCV area", "-1..1 by 128", (23, 23), 1, False, "float32", "average")
+    why, found = wrong(pipeline, [(47, 59), (54, 56), (57, 51), (62, 67)])
+    assert why is None, found.lines()
 
 
 def test_one_channel_of_noise_is_not_identified():
