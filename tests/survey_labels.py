@@ -33,6 +33,7 @@ from tests.trained_networks import (
     lit,
     pieces,
     rates,
+    summary,
     swapped,
     table,
     told_versions,
@@ -140,6 +141,8 @@ these pictures are like those that it was trained with, in the order of their co
 not so: the other order, and a smaller std, are what serves such pictures rightly; they count as wrong, for the network has them not. Of a
 network trained with its pictures' z-score the truth is "{Z_SCORE_OF_THESE}", which is that of those that it is asked for with.
 """
+    known = [(of, [row for row in each if row.network.way != BESIDE]) for of, each in found]
+    yield from ("## In short", "", *summary(known), "")
     for of, each in found:
         yield f"## {of.told[0].upper()}{of.told[1:]}"
         yield ""
