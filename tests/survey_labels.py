@@ -2,7 +2,7 @@
 known, into tests/survey/diagnose_labels.md.
 
 The networks of survey_diagnose.py, trained until they read most of the pictures, are asked for with few pictures and with more, in a folder
-per class. FOLDER keeps the networks and the answers, and only those that it lacks are made: half an hour of one core.
+per class. FOLDER keeps the networks and the answers, and only those that it lacks are made: a quarter of an hour of one core.
 """
 
 import json
@@ -40,7 +40,7 @@ from tests.trained_networks import (
 )
 
 PAGE = ROOT / "tests/survey/diagnose_labels.md"
-COUNTS = (15, 60, 240)
+COUNTS = (15, 60)
 """Pictures that a network is asked for with."""
 OTHERS: dict[str, Callable[[Pictures], Pictures]] = {"channels swapped": swapped, "a fifth less contrast": fainter}
 """Of COUNTS[1] pictures others, which it was not trained with, for networks of RGB."""
