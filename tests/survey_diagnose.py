@@ -31,6 +31,7 @@ from tests.trained_networks import (
     lit,
     pieces,
     rates,
+    summary,
     swapped,
     table,
     told_versions,
@@ -142,6 +143,7 @@ is not so. With channels swapped the other order is what serves such pictures ri
 wrong, for the network has it not. Another domain is the other set's pictures: photographs for networks of digits, digits for those of
 photographs. "{Z_SCORE}" is no candidate: "{OWN_CONSTANTS}" is right there, in whichever order.
 """
+    yield from ("## In short", "", *summary(found), "")
     for of, each in found:
         its, foreign = ([row for row in each if (row.pictures == OWN_KIND) == is_own] for is_own in (True, False))
         yield from (f"## {of.told[0].upper()}{of.told[1:]}", "", *table("trained with", its, lambda row: row.network.way), "")

@@ -2,7 +2,7 @@
 known, into tests/survey/diagnose_labels.md.
 
 The networks of survey_diagnose.py, trained until they read most of the pictures, are asked for with few pictures and with more, in a folder
-per class. FOLDER keeps the networks and the answers, and only those that it lacks are made: half an hour of one core.
+per class. FOLDER keeps the networks and the answers, and only those that it lacks are made: a quarter of an hour of one core.
 """
 
 import json
@@ -33,13 +33,14 @@ from tests.trained_networks import (
     lit,
     pieces,
     rates,
+    summary,
     swapped,
     table,
     told_versions,
 )
 
 PAGE = ROOT / "tests/survey/diagnose_labels.md"
-COUNTS = (15, 60, 240)
+COUNTS = (15, 60)
 """Pictures that a network is asked for with."""
 OTHERS: dict[str, Callable[[Pictures], Pictures]] = {"channels swapped": swapped, "a fifth less contrast": fainter}
 """Of COUNTS[1] pictures others, which it was not trained with, for networks of RGB."""
@@ -140,6 +141,8 @@ these pictures are like those that it was trained with, in the order of their co
 not so: the other order, and a smaller std, are what serves such pictures rightly; they count as wrong, for the network has them not. Of a
 network trained with its pictures' z-score the truth is "{Z_SCORE_OF_THESE}", which is that of those that it is asked for with.
 """
+    known = [(of, [row for row in each if row.network.way != BESIDE]) for of, each in found]
+    yield from ("## In short", "", *summary(known), "")
     for of, each in found:
         yield f"## {of.told[0].upper()}{of.told[1:]}"
         yield ""

@@ -175,17 +175,30 @@ class Row:
 KINDS = ("identified", "narrowed", "not identified", "wrong narrowed", "wrong identified")
 
 
+HEAD = (
+    "| {} | answers | identified | narrowed, the truth among them | not identified | wrong narrowed | **wrong identified** |",
+    "|---|--:|--:|--:|--:|--:|--:|",
+)
+
+
 def table(head: str, rows: Sequence[Row], key: Callable[[Row], str]) -> list[str]:
     """How many answers are of each kind, by what `key` says of them, which stands under `head`."""
-    found = [
-        f"| {head} | answers | identified | narrowed, the truth among them | not identified | wrong narrowed | **wrong identified** |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
     groups = {name: [row for row in rows if key(row) == name] for name in dict.fromkeys(map(key, rows))}
-    for name, each in (groups | {"all": list(rows)}).items():
-        counts = Counter(row.kind for row in each)
-        found.append(f"| {name} | {len(each)} | {' | '.join(str(counts[kind]) for kind in KINDS)} |")
-    return found
+    return [*(line.format(head) for line in HEAD), *(_counts(name, each) for name, each in (groups | {"all": list(rows)}).items())]
+
+
+def summary(found: Sequence[tuple[Set, Sequence[Row]]]) -> list[str]:
+    """A line for each kind of pictures of each set, which a page quotes."""
+    lines = [line.format("networks that read, and what they are asked with") for line in HEAD]
+    for of, rows in found:
+        for pictures in dict.fromkeys(row.pictures for row in rows):
+            lines.append(_counts(f"{of.told}: {pictures}", [row for row in rows if row.pictures == pictures]))
+    return lines
+
+
+def _counts(name: str, rows: Sequence[Row]) -> str:
+    counts = Counter(row.kind for row in rows)
+    return f"| {name} | {len(rows)} | {' | '.join(str(counts[kind]) for kind in KINDS)} |"
 
 
 def rates(rows: Sequence[Row]) -> str:
