@@ -7,7 +7,8 @@ Never: another device than the name says; a process that dies with a file.
 from .base import Outputs, Runtime
 from .executorch import executorch_runtime
 from .in_turn import InTurn
-from .kinds import RUNTIMES, made, those_for
+from .kinds import RUNTIMES, those_for
+from .making import made
 from .named import items_of, named
 from .original import OnnxReference
 from .ort import OrtCpu, evaluate, onnxruntime

@@ -4,7 +4,6 @@ from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .base import Runtime
-from .elsewhere import Elsewhere
 from .executorch import ExecutorchCpu
 from .openvino import OpenVinoCpu
 from .ort import OrtCpu, OrtCuda
@@ -23,15 +22,8 @@ def those_for(files: Container[str | None], *, in_python: bool) -> list[str]:
     return [kind.name for kind in kinds if (in_python if kind.file is None else kind.file in files)]
 
 
-def made(kind: type[Runtime], module: "nn.Module | None", outputs: Sequence[str], *, why_not: str = "", tf32: bool = False) -> Runtime:
-    """A runtime of that kind, in a process of its own where it has to be; around `module`, with these names of its outputs, where it takes
-    modules in Python."""
-    runtime = here(kind, module, outputs, why_not=why_not, tf32=tf32)
-    return Elsewhere(runtime, "in a process of its own") if kind.alone else runtime
-
-
 def here(kind: type[Runtime], module: "nn.Module | None", outputs: Sequence[str], *, why_not: str = "", tf32: bool = False) -> Runtime:
-    """The same, in this process."""
+    """A runtime of that kind in this process; around `module`, with these names of its outputs, where it takes modules in Python."""
     if issubclass(kind, TorchCpu):
         return kind(module, outputs, why_not=why_not, tf32=tf32)
     if issubclass(kind, ExecutorchCpu):
