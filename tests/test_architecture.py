@@ -29,7 +29,7 @@ ONNX = {
 ONNX |= {"oracle/files/moving.py", "oracle/files/pointwise.py", "oracle/files/reading.py"}
 ONNXRUNTIME = {"verify/runtimes/ort.py", "export/quantizing/static.py"}
 TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
-OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec", "cv2")
+OPTIONAL = ("timm", "dask", "sklearn", "openvino", "executorch", "transformers", "tritonclient", "matplotlib", "fsspec", "cv2")
 
 
 def path_of(file):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
 from preproc.export import verify_bundle
@@ -14,7 +15,7 @@ from preproc.verify import judge
 from preproc.verify.runtimes import RUNTIMES, elsewhere, made
 from preproc.verify.runtimes.elsewhere import Elsewhere
 from preproc.verify.runtimes.executorch import ExecutorchCpu
-from tests.in_executorch import once, program
+from tests.in_executorch import needed, once, program
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,25 @@ def test_without_executorch_it_is_absent(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "executorch", None)
     (tmp_path / "model.pte").write_bytes(program())
     with pytest.raises(RuntimeAbsentError, match=r"executorch is not installed; pip install executorch") as caught:
+        ExecutorchCpu().open(tmp_path / "model.pte")
+    assert caught.value.name == "not-installed"
+
+
+def test_one_for_another_torch_is_absent(tmp_path, monkeypatch):
+    """As 1.5 is beside torch 2.10: what it is given it takes for no tensor, and would say so of any file."""
+    needed()
+    from executorch.runtime import Method
+
+    (tmp_path / "model.pte").write_bytes(program())
+    monkeypatch.setattr(Method, "execute", lambda *_: torch.ones(1))
+    with pytest.raises(RuntimeAbsentError, match=r"goes with this torch, got one with which 1 \+ 1 is 1$"):
+        ExecutorchCpu().open(tmp_path / "model.pte")
+
+    def alien(*_):
+        raise RuntimeError("tensor does not have a device")
+
+    monkeypatch.setattr(Method, "execute", alien)
+    with pytest.raises(RuntimeAbsentError, match=r"got one with which 1 \+ 1 is no number: tensor does not have a device") as caught:
         ExecutorchCpu().open(tmp_path / "model.pte")
     assert caught.value.name == "not-installed"
 
