@@ -59,7 +59,9 @@ class _ToCells(nn.Module):
             planes = torch.stack([pairs, chroma] if self.luma_first else [chroma, pairs], dim=2).flatten(1, 2)
         held = self.held.to(like.dtype)
         planes = functional.pad(planes, (0, 0, 0, 0, 0, held.shape[1] - planes.shape[1]))
-        return (planes * self.unit - held).reshape(x.shape[0], self.carried, -1, luma.shape[3])
+        if self.unit != 1:
+            planes = planes * self.unit
+        return (planes - held).reshape(x.shape[0], self.carried, -1, luma.shape[3])
 
 
 def stand_in_on_cells(backbone: nn.Module, weight: str, cells: Cells, window: Window) -> None:
