@@ -158,8 +158,8 @@ def test_groups_that_the_matrix_mixes_keep_all_in_front():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("color", ["NV12", "UYVY"])
 def test_in_half_precision_whole_numbers_are_subtracted_and_the_border_is_right(color, dtype):
-    """Whose weights alone are rounded here: what they lose is a share of what the picture loses that is rounded. In float16 they take a power
-    of two from the pixels."""
+    """Whose weights alone are rounded here: what they lose is a share of what the picture loses that is rounded. In float16 they take a
+    power of two from the pixels."""
     torch.manual_seed(0)
     network, front, x = Net(nn.Conv2d(3, 8, 7, 2, 3)), pipeline(color, torch.float32), pixels(color, (24, 24))
     result = fold(prepend(front, network.float()), example=x, dtype=dtype)
