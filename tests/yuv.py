@@ -3,11 +3,29 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from preproc.steps import RANGES, WEIGHTS, YUV, FromPixels, layouts_of
+from preproc.steps import RANGES, UNCONVERTED, WEIGHTS, YUV, FromPixels, layouts_of
 
 KR_KB = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 OPENCV = (1.164, 1.596, -0.813, -0.391, 2.018)
 """Of BT.601 in limited range, as its comments say them."""
+SAID = {"matrix": "bt709", "range": "limited"}
+FORMS = {
+    "linear": SAID,
+    "bgr-full": {"matrix": "bt2020", "range": "full", "to": "BGR"},
+    "rgb8": {**SAID, "conversion": "rgb8"},
+    "rgb8-bgr": {"matrix": "bt601", "range": "limited", "conversion": "rgb8", "to": "BGR"},
+    "left": {**SAID, "chroma": "bilinear", "siting": "left"},
+    "center": {**SAID, "chroma": "bilinear", "siting": "center"},
+    "unconverted": {"to": UNCONVERTED},
+}
+KINDS = [
+    (color, layout, form)
+    for color in YUV
+    for layout in layouts_of(color)
+    for form in FORMS
+    if "444" not in color or "chroma" not in FORMS[form]
+]
+"""Every colour in every layout, as each of FORMS."""
 
 
 def pixels(color, layout, size, *, seed=0, batch=2):

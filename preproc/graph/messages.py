@@ -218,14 +218,15 @@ def _put_inputs(nodes: Any, protos: Any) -> None:
 
 def _put_window(node: ir.Node, proto: onnx.NodeProto) -> None:
     """Kernel, strides and padding, of a convolution that reads planes in place of a picture."""
-    said = {name: node.attributes[name] for name in WINDOW if name in node.attributes}
+    said = {name: node.attributes[name] for name in WINDOW if name in node.attributes}  # of a broken file, as anything
     if said.keys() != {attribute.name for attribute in proto.attribute} & set(WINDOW):
         _replace(proto.attribute, [attribute for attribute in proto.attribute if attribute.name not in WINDOW or attribute.name in said])
         known = {attribute.name for attribute in proto.attribute}
         proto.attribute.extend(ir.to_proto(attribute) for name, attribute in said.items() if name not in known)
     for attribute in proto.attribute:
-        if attribute.name in said and attribute.ints and list(attribute.ints) != list(said[attribute.name].as_ints()):
-            attribute.ints[:] = said[attribute.name].as_ints()
+        now = said.get(attribute.name)
+        if now is not None and now.type == ir.AttributeType.INTS and not attribute.ref_attr_name:
+            attribute.ints[:] = now.as_ints()
 
 
 def _put_subgraph(graph: ir.Graph, proto: onnx.GraphProto) -> None:

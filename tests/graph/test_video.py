@@ -7,28 +7,10 @@ from hypothesis import given, settings
 
 from preproc.errors import PreprocError
 from preproc.oracle import reference
-from preproc.steps import UNCONVERTED, YUV, CenterCrop, FromPixels, Rescale, Resize, collapse_steps, layouts_of
+from preproc.steps import YUV, CenterCrop, FromPixels, Rescale, Resize, collapse_steps
 from preproc.verify.runtimes import evaluate
 from tests.onnx_files import alone, in_one_thread
-from tests.yuv import drawn, pixels
-
-SAID = {"matrix": "bt709", "range": "limited"}
-FORMS = {
-    "linear": SAID,
-    "bgr-full": {"matrix": "bt2020", "range": "full", "to": "BGR"},
-    "rgb8": {**SAID, "conversion": "rgb8"},
-    "rgb8-bgr": {"matrix": "bt601", "range": "limited", "conversion": "rgb8", "to": "BGR"},
-    "left": {**SAID, "chroma": "bilinear", "siting": "left"},
-    "center": {**SAID, "chroma": "bilinear", "siting": "center"},
-    "unconverted": {"to": UNCONVERTED},
-}
-KINDS = [
-    (color, layout, form)
-    for color in YUV
-    for layout in layouts_of(color)
-    for form in FORMS
-    if "444" not in color or "chroma" not in FORMS[form]
-]
+from tests.yuv import FORMS, KINDS, SAID, drawn, pixels
 
 
 @pytest.mark.parametrize(("color", "layout", "form"), KINDS)

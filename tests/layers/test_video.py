@@ -12,27 +12,10 @@ from hypothesis import given
 from preproc.errors import PreprocError
 from preproc.layers import FromPixels, from_step
 from preproc.oracle import reference
-from preproc.steps import UNCONVERTED, YUV, layouts_of
+from preproc.steps import YUV, layouts_of
 from tests.onnx_files import in_one_thread
-from tests.yuv import drawn, pixels
+from tests.yuv import FORMS, KINDS, SAID, drawn, pixels
 
-SAID = {"matrix": "bt709", "range": "limited"}
-FORMS = {
-    "linear": SAID,
-    "bgr-full": {"matrix": "bt2020", "range": "full", "to": "BGR"},
-    "rgb8": {**SAID, "conversion": "rgb8"},
-    "rgb8-bgr": {"matrix": "bt601", "range": "limited", "conversion": "rgb8", "to": "BGR"},
-    "left": {**SAID, "chroma": "bilinear", "siting": "left"},
-    "center": {**SAID, "chroma": "bilinear", "siting": "center"},
-    "unconverted": {"to": UNCONVERTED},
-}
-KINDS = [
-    (color, layout, form)
-    for color in YUV
-    for layout in layouts_of(color)
-    for form in FORMS
-    if "444" not in color or "chroma" not in FORMS[form]
-]
 SHORT = [("NV12", "NHW", "rgb8"), ("I420", "NHW", "center"), ("UYVY", "NHWC", "left"), ("YUV444", "NCHW", "linear")]
 """One of each way to lie in memory, and of each form."""
 CHOSEN = {"eager": KINDS, "traced": KINDS, "compiled": SHORT[:2], "onnx": SHORT[:1] + SHORT[2:3]}

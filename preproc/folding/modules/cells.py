@@ -59,7 +59,9 @@ class _ToCells(nn.Module):
             planes = torch.stack([pairs, chroma] if self.luma_first else [chroma, pairs], dim=2).flatten(1, 2)
         held = self.held.to(like.dtype)
         planes = functional.pad(planes, (0, 0, 0, 0, 0, held.shape[1] - planes.shape[1]))
-        return (planes * self.unit - held).reshape(x.shape[0], self.carried, -1, luma.shape[3])
+        if self.unit != 1:
+            planes = planes * self.unit
+        return (planes - held).reshape(x.shape[0], self.carried, -1, luma.shape[3])
 
 
 def stand_in_on_cells(backbone: nn.Module, weight: str, cells: Cells, window: Window) -> None:
@@ -67,8 +69,8 @@ def stand_in_on_cells(backbone: nn.Module, weight: str, cells: Cells, window: Wi
     CellsConv2d's. Raises NotFoldableError where a module that is more than a convolution has it."""
     path, _, name = weight.rpartition(".")
     owner = backbone.get_submodule(path)
-    alone = isinstance(owner, nn.Conv2d) and type(owner).forward is nn.Conv2d.forward and owner.padding_mode == "zeros"
-    if not isinstance(owner, nn.Conv2d) or not alone or name != "weight" or not path:
+    same = all(getattr(type(owner), word, None) is getattr(nn.Conv2d, word) for word in ("forward", "_conv_forward"))
+    if not isinstance(owner, nn.Conv2d) or not same or owner.padding_mode != "zeros" or name != "weight" or not path:
         raise NotFoldableError(
             f"{weight} is used outside of an nn.Conv2d, in whose place one of planes could stand", name="fold-shared-weight"
         )

@@ -158,12 +158,14 @@ def test_groups_that_the_matrix_mixes_keep_all_in_front():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("color", ["NV12", "UYVY"])
 def test_in_half_precision_whole_numbers_are_subtracted_and_the_border_is_right(color, dtype):
-    """Whose weights alone are rounded here: what they lose is a share of what the picture loses that is rounded."""
+    """Whose weights alone are rounded here: what they lose is a share of what the picture loses that is rounded. In float16 they take a
+    power of two from the pixels."""
     torch.manual_seed(0)
     network, front, x = Net(nn.Conv2d(3, 8, 7, 2, 3)), pipeline(color, torch.float32), pixels(color, (24, 24))
     result = fold(prepend(front, network.float()), example=x, dtype=dtype)
     assert (result.form, result.chroma) == ("append", FOLDED)
     want = truth(front, network, x)
+    assert (result.model.pipeline[0].read.unit < 1) is (dtype == torch.float16)
     with torch.no_grad():
         planes = result.model.pipeline(x)
         assert (planes.to(dtype) == planes).all()
