@@ -7,6 +7,6 @@ Never: a layer, a graph builder, or anything else that is judged by it.
 
 from . import reference
 from .roundings import drawn, is_fast, rounded_otherwise
-from .video import packed
+from .video import packed, planes
 
-__all__ = ["drawn", "is_fast", "packed", "reference", "rounded_otherwise"]
+__all__ = ["drawn", "is_fast", "packed", "planes", "reference", "rounded_otherwise"]
