@@ -1,13 +1,26 @@
-"""Y, U and V to R, G and B: in float64 from the standards' formula, and in OpenCV's integers."""
+"""Y, U and V to R, G and B, in float64 from the standards' formula, and in OpenCV's integers; and back."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..steps import COLORS, RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, FromPixels, phases, to_rgb_in_integers
+from ..steps import COLORS, RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, FromPixels, phases, to_rgb, to_rgb_in_integers
 
 Array = NDArray[np.float64]
+
+
+class Said(Protocol):
+    """What is said of pixels of Y, U and V, by a FromPixels or a PixelsSpec."""
+
+    @property
+    def layout(self) -> str: ...
+    @property
+    def color(self) -> str: ...
+    @property
+    def matrix(self) -> str | None: ...
+    @property
+    def range(self) -> str | None: ...
 
 
 def from_yuv(step: FromPixels, x: NDArray[Any]) -> Array:
@@ -63,3 +76,23 @@ def _in_integers(step: FromPixels, y: Array, u: Array, v: Array) -> list[Array]:
     luma = np.maximum(luma, 0)
     sums = [a * luma + b * blue + c * red + (1 << (SHIFT - 1)) for a, b, c in rows]
     return [np.clip(each >> SHIFT, 0, 255).astype(np.float64) for each in sums]
+
+
+def packed(rgb: NDArray[Any], pixels: Said) -> NDArray[np.uint8]:
+    """Y, U and V of a picture (H, W, 3) of grey levels, as they lie in memory: U and V the means of the pixels that share them.
+
+    Where nothing says what they stand for, they are bt601's in full range. Raises PreprocError for a size that the colour does not have.
+    """
+    known, (height, width) = YUV[pixels.color], rgb.shape[:2]
+    shape = known.shape(pixels.layout, (height, width))
+    affine = to_rgb(pixels.matrix or "bt601", pixels.range or "full")
+    exact = np.linalg.solve(affine.matrix, (rgb.reshape(-1, 3) - affine.offset).T).reshape(3, height, width)
+    rows, columns = known.block
+    shared = exact[1:].reshape(2, height // rows, rows, width // columns, columns).mean(axis=(2, 4))
+    levels = {name: np.clip(np.rint(plane), 0, 255).astype(np.uint8) for name, plane in zip("YUV", (exact[0], *shared), strict=True)}
+    memory = []
+    for letters in known.planes[pixels.layout]:
+        own = {name: levels[name].reshape(levels[name].shape[0], -1, letters.count(name)) for name in letters}
+        turns = {name: iter(np.moveaxis(values, 2, 0)) for name, values in own.items()}
+        memory.append(np.stack([next(turns[name]) for name in letters], axis=-1).reshape(-1))
+    return np.concatenate(memory).reshape(shape)

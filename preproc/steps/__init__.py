@@ -12,7 +12,17 @@ from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
 from .geometry import Geometry, Sides, Size, known, output_size
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
-from .pixels import COLORS, LAYOUTS, NETWORK_LAYOUTS, PIXEL_COLORS, PIXEL_DTYPES, FromPixels, layouts_of, mistaken
+from .pixels import (
+    COLORS,
+    LAYOUTS,
+    NETWORK_LAYOUTS,
+    OTHER_CONVERSIONS,
+    PIXEL_COLORS,
+    PIXEL_DTYPES,
+    FromPixels,
+    layouts_of,
+    mistaken,
+)
 from .plausibility import BECAUSE
 from .presets import PRESETS, UNITS, Statistics, preset
 from .resize import (
@@ -39,6 +49,7 @@ __all__ = [
     "INTERPOLATIONS",
     "LAYOUTS",
     "NETWORK_LAYOUTS",
+    "OTHER_CONVERSIONS",
     "PILLOWS",
     "PIXEL_COLORS",
     "PIXEL_DTYPES",

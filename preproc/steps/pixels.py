@@ -28,6 +28,9 @@ NETWORK_LAYOUTS = ("NCHW", "NHWC", "CHW", "HWC", "NTCHW", "NCTHW", "NTHWC")
 """What an .onnx file's picture may be: a batch of pictures, one without a batch, or a batch of T frames each."""
 PIXEL_DTYPES: Mapping[str, float] = {"uint8": 255.0, "uint16": 65535.0}
 """Pixel dtypes and their largest grey level."""
+CLIPPED, NOT_CLIPPED = "clipped and rounded to 8 bits", "neither clipped nor rounded"
+OTHER_CONVERSIONS = (CLIPPED, NOT_CLIPPED)
+"""Of mistaken(), what is no mistake but the other conversion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +165,7 @@ def layouts_of(color: str) -> tuple[str, ...]:
 
 def mistaken(step: FromPixels) -> "dict[str, FromPixels]":
     """What is done to Y, U and V by mistake in place of the step, by what it is: another matrix, the other range, U and V exchanged, chroma
-    half a pixel aside; and clipping and rounding, or not. {} for other colours."""
+    half a pixel aside; and OTHER_CONVERSIONS, the step's other one. {} for other colours."""
     if step.color not in YUV:
         return {}
     found: dict[str, dict[str, Any]] = {
@@ -177,9 +180,9 @@ def mistaken(step: FromPixels) -> "dict[str, FromPixels]":
         unrounded = {"conversion": "linear"} if step.conversion == "rgb8" else {}
         found["chroma half a pixel aside"] = {"chroma": "bilinear", "siting": "left", **unrounded}
     if step.conversion == "rgb8":
-        found["neither clipped nor rounded"] = {"conversion": "linear"}
+        found[NOT_CLIPPED] = {"conversion": "linear"}
     elif step.conversion == "linear" and step.chroma != "bilinear":
-        found["clipped and rounded to 8 bits"] = {"conversion": "rgb8"}
+        found[CLIPPED] = {"conversion": "rgb8"}
     return {name: replace(step, **changes) for name, changes in found.items()}
 
 

@@ -12,9 +12,10 @@ from PIL import Image
 
 from ..errors import PreprocError, first_line
 from ..host.decoding import KINDS, ImageFile, is_array, is_picture, orientation, read_array
+from ..oracle import packed
 from ..sources import PixelsSpec
 from ..steps import PIXEL_DTYPES, YUV, Sides, Size
-from .video import packed, whole_blocks
+from .video import whole_blocks
 
 Pixels = NDArray[Any]
 PHOTOGRAPHS = Path(__file__).parent / "pictures"

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from preproc.errors import PreprocError
-from preproc.oracle import reference
+from preproc.oracle import packed, reference
 from preproc.sources import PixelsSpec
 from preproc.steps import RANGES, UNCONVERTED, WEIGHTS, YUV, FromPixels, layouts_of, mistaken
 from preproc.verify.inputs import from_folder, one_picture, photographs, standard, unscaled
-from preproc.verify.video import packed, whole_blocks
+from preproc.verify.video import whole_blocks
 from tests.conftest import ROOT
 from tests.yuv import steps
 

@@ -20,11 +20,13 @@ Moves = tuple[Geometry, ...]
 @dataclass(frozen=True)
 class Picture:
     """planes: (N, C, H, W) float64, grey levels in the channels that the network takes.  source: the file or the pixels that they are of,
-    as stored; None where only the planes are at hand.  opencv: whether OpenCV computes the resizes that steps are named for it."""
+    as stored; None where only the planes are at hand.  opencv: whether OpenCV computes the resizes that steps are named for it.
+    pixels: Y, U and V that the planes are made of, as the recipe takes them; None where it takes other pixels."""
 
     planes: Array
     source: Source | None = None
     opencv: bool = False
+    pixels: NDArray[Any] | None = None
 
     def made(self, moves: Moves, planes: Array | None = None) -> Array:
         """What steps make of the planes, or of those in their place."""
@@ -40,6 +42,7 @@ class Picture:
 class Mistake:
     """name: as reports have it.  words: what was done, and in place of what, for people.
 
+    planes: what makes the planes (N, C, H, W) of a picture of Y, U and V.
     levels: the steps of geometry, or what makes the grey levels (N, C, h, w) of a picture.  order: the channel that each channel is taken
     from, behind that.  values: the steps behind the geometry, or what makes model-ready numbers of the levels.  None: as the recipe has it.
     library: which one computes the levels; "" for the oracle, or where it is the mistake itself."""
@@ -50,10 +53,16 @@ class Mistake:
     order: tuple[int, ...] | None = None
     values: tuple[Step, ...] | Callable[[Array], Array] | None = None
     library: str = ""
+    planes: Callable[[NDArray[Any]], Array] | None = None
+
+    @property
+    def is_of_numbers(self) -> bool:
+        """Whether it is made with grey levels that are right, of a picture in its place."""
+        return self.levels is None and self.planes is None
 
     def beside(self, other: "Mistake") -> "Mistake | None":
         """Both at once, of which neither touches what the other does; else None."""
-        fields = ("levels", "order", "values")
+        fields = ("planes", "levels", "order", "values")
         if any(getattr(self, field) is not None and getattr(other, field) is not None for field in fields):
             return None
         taken: dict[str, Any] = {field: getattr(self, field) or getattr(other, field) for field in fields}

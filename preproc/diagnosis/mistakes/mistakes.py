@@ -7,10 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...oracle import reference
-from ...steps import COLORS, PIXEL_DTYPES, Affine, FromPixels, Geometry, Step, channels_in, channels_out, compose, divided
+from ...oracle import packed, reference
+from ...steps import (
+    COLORS,
+    OTHER_CONVERSIONS,
+    PIXEL_DTYPES,
+    YUV,
+    Affine,
+    FromPixels,
+    Geometry,
+    Step,
+    channels_in,
+    channels_out,
+    compose,
+    divided,
+)
 from ..geometry import GREYS, RESAMPLERS, Grey, Source, absent, geometry_of, steps_of
 from ..geometry import Geometry as Moves
+from .converted import converted_mistakes
 from .mistake import Array, Mistake, Picture, is_opencvs, valued
 from .moved import MOVED, moved_mistakes
 from .resized import ALIASED
@@ -22,7 +36,7 @@ PILLOWS = GREYS[0]
 SWAPPED = "channels swapped"
 OPENCV = "OpenCV INTER_LINEAR"
 CONTROLS = (SWAPPED, DOUBLED, NOT_RESCALED, ALIASED, MOVED)
-"""Those that every verification makes on purpose, in its order; the last two where pixels are moved."""
+"""Those that every verification makes on purpose, in its order, the last two where pixels are moved; behind them converted_mistakes()."""
 
 
 class Mistakes:
@@ -42,10 +56,12 @@ class Mistakes:
         whole = compose(self.later, self.channels)
         zero = None if whole is None else whole.solve(np.zeros(whole.channels_out))
         moved = moved_mistakes(self.first, self.moves, colours=not self.mixing, zero=zero)
-        found = [swapped, *values_mistakes(self.later, self.channels, PIXEL_DTYPES[self.first.pixel_dtype]), *moved]
+        converted = list(converted_mistakes(self.first, self.moves))
+        found = [swapped, *values_mistakes(self.later, self.channels, PIXEL_DTYPES[self.first.pixel_dtype]), *moved, *converted]
         self.all = (*found, *self._of_others(sequence, found))
         possible = CONTROLS if self.moves else CONTROLS[:3]
         self.controls = {name: mistake for name in possible for mistake in found if mistake.name == name}
+        self.controls |= {mistake.name: mistake for mistake in converted if mistake.name not in OTHER_CONVERSIONS}
 
     def _of_others(self, sequence: Sequence[Step], known: Sequence[Mistake]) -> Iterator[Mistake]:
         """Preprocessings of other networks, but for those that are known by another name."""
@@ -54,7 +70,7 @@ class Mistakes:
         if self.leaves == 1 < self.channels:
             grey = FromPixels(layout="NHWC", color="GRAY", to="GRAY", pixel_dtype=self.first.pixel_dtype)
             sequence = (grey, *self.moves)
-        maps = [(mistake.order, found) for mistake in known if mistake.levels is None and (found := self._affine(mistake)) is not None]
+        maps = [(mistake.order, found) for mistake in known if mistake.is_of_numbers and (found := self._affine(mistake)) is not None]
         for variant in variants(sequence, self.leaves, own=False):
             first, _, values = divided(variant.steps)
             order = turned if first.to != self.first.to and not self.mixing else None
@@ -68,12 +84,13 @@ class Mistakes:
         return None if callable(values) else compose(values, self.channels)
 
     def of_libraries(self, *, jpeg: bool) -> Iterator[Mistake]:
-        """Other libraries' resizes, which no recipe can say, and decoders, where they are installed. They need the picture's source.
+        """Other libraries' resizes, which no recipe can say, and decoders, where they are installed. They need the picture's source, and of
+        a camera's there is none.
 
         jpeg: whether there are JPEG files, of which decoders make different pictures."""
         yield from self._other_greys()
         own = geometry_of(self.moves)
-        if own is None or not (self.first.color == "GRAY" or {"R", "G", "B"} <= set(self.first.to)):
+        if self.first.color in YUV or own is None or not (self.first.color == "GRAY" or {"R", "G", "B"} <= set(self.first.to)):
             return
         for decoder in ("OpenCV", "torchvision"):
             if jpeg and decoder not in absent():
@@ -130,8 +147,14 @@ class Mistakes:
 
         return levels
 
-    def planes_of(self, source: Source) -> Array:
-        """As planes(), of a picture (H, W, 3) in RGB, in whatever order the steps have it, or made grey by Pillow."""
+    def picture_of(self, source: Source) -> Picture:
+        """A picture (H, W, 3) in RGB, in whatever order the steps have it, made grey by Pillow, or as a camera gives it."""
+        if self.first.color not in YUV:
+            return Picture(self._planes_of(source), source)
+        pixels = packed(source.picture(), self.first)[None]
+        return Picture(self.planes(pixels), source, pixels=pixels)
+
+    def _planes_of(self, source: Source) -> Array:
         if self.first.color == "GRAY":
             return self._of_grey(PILLOWS(source.picture()))
         pixels = source.picture()[None]
@@ -146,12 +169,15 @@ class Mistakes:
     def levels(self, picture: Picture, mistake: Mistake) -> Array:
         """The grey levels (N, C, h, w) that a mistake leaves of a picture, before their order."""
         picture = replace(picture, opencv=mistake.library == OPENCV)
+        if mistake.planes is not None:
+            assert picture.pixels is not None
+            picture = replace(picture, planes=mistake.planes(picture.pixels))
         if callable(mistake.levels):
             return mistake.levels(picture)
         return picture.made(self.moves if mistake.levels is None else mistake.levels)
 
     def ready(self, pixels: NDArray[Any], mistake: Mistake) -> Array:
         """(N, C, h, w) model-ready numbers, wrongly made of pixels."""
-        levels = self.levels(Picture(self.planes(pixels)), mistake)
+        levels = self.levels(Picture(self.planes(pixels), pixels=pixels), mistake)
         ordered = levels if mistake.order is None else levels[:, list(mistake.order)]
         return valued(self.later if mistake.values is None else mistake.values, ordered)

@@ -10,7 +10,7 @@ from ...errors import PreprocError
 from ...steps import Affine, ChannelAffine, Step, compose
 from ..geometry import Source
 from ..solving import KERNELS_DIFFER, Moments, Precision
-from .mistake import Array, Mistake, Picture, valued
+from .mistake import Array, Mistake, valued
 from .mistakes import Mistakes
 
 FEW = 4
@@ -70,9 +70,9 @@ class Search:
         self.made = Mistakes(sequence)
         self.precision = Precision.of([sample.tensor for sample in samples])
         self.composed: dict[int, Affine | None] = {}
-        self.others = [mistake for mistake in self.made.all if mistake.levels is None]
+        self.others = [mistake for mistake in self.made.all if mistake.is_of_numbers]
         self.sums = list[tuple[Mistake, Moments]]()
-        self.pictures = {sample.name: Picture(self.made.planes_of(sample.source), sample.source) for sample in samples}
+        self.pictures = {sample.name: self.made.picture_of(sample.source) for sample in samples}
         for sample in samples:
             made, got = self.made.leaves, len(sample.tensor)
             if made != got:
@@ -89,7 +89,7 @@ class Search:
     def one(self, samples: Sequence[Sample], *, libraries: bool = False) -> Iterator[Tried]:
         """Each mistake that makes tensors of these sizes. libraries: what other libraries make of the pictures, which take long to load, in
         place of what is computed here."""
-        moving = [mistake for mistake in self.made.all if mistake.levels is not None]
+        moving = [mistake for mistake in self.made.all if not mistake.is_of_numbers]
         right = [self._levels(OWN, sample) for sample in samples]
         for moved in self.made.of_libraries(jpeg=any(sample.source.is_jpeg for sample in samples)) if libraries else (OWN, *moving):
             found = right if moved is OWN else [self._levels(moved, sample) for sample in samples]

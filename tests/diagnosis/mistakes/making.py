@@ -5,7 +5,7 @@ from PIL import Image
 
 from preproc.diagnosis import Mistakes
 from preproc.diagnosis.geometry import Source
-from preproc.diagnosis.mistakes.mistake import Picture, valued
+from preproc.diagnosis.mistakes.mistake import valued
 from preproc.diagnosis.mistakes.trying import Sample
 from preproc.oracle import reference
 from preproc.steps import CenterCrop, ChannelAffine, FromPixels, Letterbox, Normalize, Rescale, Resize, Standardize
@@ -45,7 +45,7 @@ def wrong(sequence, mistake, made=None):
     """What a mistake makes of the pictures, as it would be written: (source, tensor) each."""
     known, found = Mistakes(sequence), []
     for source in made or sources():
-        picture = Picture(known.planes_of(source), source)
+        picture = known.picture_of(source)
         levels = known.levels(picture, mistake)
         levels = levels if mistake.order is None else levels[:, list(mistake.order)]
         found.append((source, valued(known.later if mistake.values is None else mistake.values, levels)[0]))
