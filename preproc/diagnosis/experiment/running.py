@@ -65,7 +65,7 @@ class Running:
         known: dict[Any, dict[Any, Any]] = defaultdict(dict)
         batches: dict[Any, list[tuple[int, NDArray[Any]]]] = defaultdict(list)
         for number, variant in enumerate(variants):
-            way = (variant.pixels, variant.jpeg, variant.filter)
+            way = (variant.pixels, variant.jpeg, variant.filter, variant.camera)
             if variant.pixels not in pictures:
                 pictures[variant.pixels] = read(path, variant.pixels)
             if way not in given:

@@ -27,7 +27,12 @@ def trainable(plan: Plan) -> list[Variant]:
     return [
         each
         for each in plan.variants
-        if own is not None and each.steps is not None and not each.mistake and each.network == own.network and each.jpeg is None
+        if own is not None
+        and each.steps is not None
+        and not each.mistake
+        and each.network == own.network
+        and each.jpeg is None
+        and each.camera is None
     ]
 
 

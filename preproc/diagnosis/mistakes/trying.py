@@ -10,7 +10,7 @@ from ...errors import PreprocError
 from ...steps import Affine, ChannelAffine, Step, compose
 from ..geometry import Source
 from ..solving import KERNELS_DIFFER, Moments, Precision
-from .mistake import Array, Mistake, valued
+from .mistake import Array, Mistake, Picture, valued
 from .mistakes import Mistakes
 
 FEW = 4
@@ -72,7 +72,7 @@ class Search:
         self.composed: dict[int, Affine | None] = {}
         self.others = [mistake for mistake in self.made.all if mistake.is_of_numbers]
         self.sums = list[tuple[Mistake, Moments]]()
-        self.pictures = {sample.name: self.made.picture_of(sample.source) for sample in samples}
+        self.pictures = {sample.name: self._picture(sample) for sample in samples}
         for sample in samples:
             made, got = self.made.leaves, len(sample.tensor)
             if made != got:
@@ -80,6 +80,12 @@ class Search:
                     f"{sample.name}: expected a tensor of {made} channel{'' if made == 1 else 's'}, as the recipe makes, got {got}",
                     name="channel-mismatch",
                 )
+
+    def _picture(self, sample: Sample) -> Picture:
+        try:
+            return self.made.picture_of(sample.source)
+        except PreprocError as error:  # of a size that no camera's picture has
+            raise PreprocError(f"{sample.name}: {error}") from error
 
     def hardest(self, samples: Sequence[Sample]) -> list[Sample]:
         """Those that the recipe is furthest off on, and of which it makes another size."""
