@@ -73,7 +73,7 @@ lint: $(SETUP)  ## ruff and mypy
 bench: $(SETUP)  ## speed as ratios against peers, into tests/bench/results/
 	$(PY) -m tests.bench
 
-survey: $(SETUP)  ## the fold and the pixels of torchvision's models and timm's families, half precision and int8 beside peers, what diagnose names of networks, into tests/survey/; random graphs, broken files (an hour)
+survey: $(SETUP)  ## the fold and the pixels of torchvision's models and timm's families, half precision and int8 beside peers, what diagnose names of networks, into tests/survey/; random graphs, broken files (more than an hour)
 	$(PY) -m tests.survey_recipes
 	$(PY) -m tests.survey_pixels
 	$(PY) -m tests.survey_processors
@@ -82,6 +82,7 @@ survey: $(SETUP)  ## the fold and the pixels of torchvision's models and timm's 
 	$(PY) -m tests.survey_precision
 	$(PY) -m tests.survey_diagnose_pairs
 	$(PY) -m tests.survey_diagnose
+	$(PY) -m tests.survey_labels
 	$(PY) -m tests.survey_graphs 1000
 	$(PY) -m tests.fuzz 20000
 

@@ -30,6 +30,7 @@ PAGES = (
     "export/embed/cpp-aoti/README.md",
     "export/embed/cpp-libtorch/README.md",
     "export/embed/cpp-openvino/README.md",
+    "export/embed/executorch/README.md",
     "export/embed/node/README.md",
     "export/embed/python/README.md",
     "export/embed/web/README.md",

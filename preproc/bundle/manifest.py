@@ -42,7 +42,8 @@ class Bundle:
     def golden(self) -> list[Case]:
         """The golden samples, with the reference's outputs."""
         outputs, others = ([value["name"] for value in self.contract[key]] for key in ("outputs", "other_inputs"))
-        return [read_golden(self.folder, name, outputs, others, self.manifest["files"]) for name in self.manifest["golden"]]
+        listed, axes = self.manifest["files"], len(contracts.picture_layout(self.contract["input"]["layout"]))
+        return [read_golden(self.folder, name, outputs, others, listed, axes=axes) for name in self.manifest["golden"]]
 
     def against_golden(self, count: int | None = None) -> str:
         """What a report says that compares with the golden samples, or so many of them."""

@@ -163,9 +163,9 @@ def _torch(device: str) -> str:
 
 
 def _executorch() -> str:
-    from ..verify.runtimes import executorch
+    from ..verify.runtimes import executorch_runtime
 
-    registered = executorch().backend_registry.registered_backend_names
+    registered = executorch_runtime().backend_registry.registered_backend_names
     return "runs" if "XnnpackBackend" in registered else f"built without XNNPACK, with {', '.join(registered) or 'nothing'}"
 
 

@@ -104,6 +104,8 @@ def _told(control: "Control", report: "Report") -> str | None:
     """What is said beside a known mistake."""
     if control.movement is None:
         return f"cannot happen: {control.reason}"
+    if control.told:
+        return control.told
     blind = [result for result in report.results if control.name in result.hidden]
     if blind:
         precisions, runtimes = (
@@ -125,7 +127,7 @@ def _narrow(report: "Report") -> "Iterator[str]":
         yield f"  the tolerance in {precision} is twice {_bare_error(report, precision)}"
     for result in _lower(report):
         if result.hidden:
-            possible = [control.name for control in report.power.controls if control.movement is not None]
+            possible = [control.name for control in report.power.controls if control.is_possible]
             noticed = ", ".join(name for name in possible if name not in result.hidden)
             yield f"  {result.runtime} would have noticed {noticed}; not {', '.join(result.hidden)}, which the noise hides"
         for name, part in result.parts.items():
@@ -198,9 +200,10 @@ def print_compared(compared: "Compared") -> None:
         apart = (
             ("", "", "") if row is compared.rows[0] else (f"{100 * own.difference:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{row.changed:,}")
         )
-        sure = ("", "") if row.calibration_error is None or row.loss is None else (f"{row.calibration_error:.1%}", f"{row.loss:.3g}")
+        sure = ("", "") if row.calibration_error is None or row.loss is None else (f"{row.calibration_error:.1%}", f"{row.loss:.3f}")
+        took = "" if row.cost.took is None else "{} ({})".format(*row.cost.took.words())
         again = ("" if row.trained is None else f"{row.trained.share:.1%}",) * with_training
-        table.add_row(row.name, f"{own.share:.1%}", *apart, *sure, f"{row.cost.total_ms:.3g}", f"{row.cost.sent:,.0f}", *again)
+        table.add_row(row.name, f"{own.share:.1%}", *apart, *sure, took, f"{row.cost.sent:,.0f}", *again)
     out = terminal.stdout()
     console = Console(file=out, width=None if out.isatty() else 140, highlight=False, markup=False)
     console.print(compared.answer)

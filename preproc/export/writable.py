@@ -12,7 +12,7 @@ BFLOAT16 = 22
 
 
 def check_writable(recipe: Recipe) -> None:
-    """Raises PreprocError."""
+    """Raises PreprocError where a format lacks what the recipe wants, or what writes it is not there."""
     check_compiles(recipe.name, recipe.export)
     _check_opset(recipe)
     _check_dtype(recipe)

@@ -230,4 +230,5 @@ def _fold_entry(recipe: Recipe, done: "FoldResult | graph.Attached") -> dict[str
     convolutions, requested = list(done.convolutions), recipe.export.fold
     said = {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
     said |= {"selected": list(done.selected)} if done.selected else {}
+    said |= {"chroma": done.chroma} if done.chroma else {}
     return said | ({"why": done.why} if done.why else {})

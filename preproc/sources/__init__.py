@@ -6,6 +6,7 @@ Never: a key that nobody reads, a default for constants, a weight or a network (
 
 from .parsing import load_front, load_recipe, parse_front, parse_recipe
 from .recipe import FRAMES, USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, replace, taken_as
+from .toml_file import read_toml
 from .words import (
     CPUS,
     DEVICES,
@@ -52,6 +53,7 @@ __all__ = [
     "parse_front",
     "parse_recipe",
     "read_labels",
+    "read_toml",
     "replace",
     "taken_as",
 ]

@@ -39,11 +39,12 @@ class Package:
             raise RuntimeError(f"expected a package for this processor, got one that needs its instructions {missing[0]}")
         import torch
 
-        self.torch, self.run = torch, torch._inductor.aoti_load_package(str(bundle / "model.aoti.pt2"))
+        # what torch._inductor.aoti_load_package has inside: without the compiler, which is seconds to import
+        self.torch, self.loader = torch, torch._C._aoti.AOTIModelPackageLoader(str(bundle / "model.aoti.pt2"), "model", False, 1, -1)
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
-        found = self.run(self.torch.from_numpy(pixels.copy()))  # in one piece: a package looks at strides, and [None] leaves one that is 0
-        return [value.numpy() for value in (found if isinstance(found, (tuple, list)) else [found])]
+        found = self.loader.run([self.torch.from_numpy(pixels.copy())])  # a package looks at strides, and [None] leaves one that is 0
+        return [value.numpy() for value in found]
 
 
 class Classifier:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ... import graph
+from ...folding import FOLDED
 from ...sources.published import title
 from .. import contract as contracts
 from . import quantized
@@ -67,11 +68,17 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
         yield f"fold     {name}: {done}"
         if fold.get("why"):
             yield f"         for {fold['why']}"
+        if fold.get("chroma"):
+            yield f"         chroma {_chroma(fold['chroma'])}"
 
 
 def _selected(fold: Mapping[str, Any]) -> str:
     chosen = fold.get("selected")
     return f", behind a selection of the channels {', '.join(map(str, chosen))}" if chosen else ""
+
+
+def _chroma(told: str) -> str:
+    return "as pixels share it" if told == FOLDED else f"given to each pixel in front: {told}"
 
 
 def _notes(contract: Mapping[str, Any]) -> Iterator[str]:

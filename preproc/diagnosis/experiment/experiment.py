@@ -19,12 +19,12 @@ from ...host.engines import Lost, Work, check_engine, check_installed, perform
 from .. import find
 from .data import Data, classes_of, read_data
 from .page import TITLE, page
-from .plan import Plan, fixed_size, located, read_plan
+from .plan import Plan, check_variants, fixed_size, located, read_plan
 from .result import Compared, Picture, answer_of, rows_of
 from .running import Item, Running, begun, merge
 from .scores import Outcome, kind_of
 from .state import ENDING, State
-from .timing import costs
+from .timing import TOLD, Cost, costs
 from .training import trainable, trained
 
 PROBES = 4
@@ -58,10 +58,13 @@ def compare(
         check_installed()
     if report is not None:
         targets.check_file(Path(report), endings=(".html", ".htm"), what="a report", ours=TITLE.encode())
-    training = find(train) if isinstance(train, str) else train
+    training, where = find(train) if isinstance(train, str) else train, located(Path(model))
+    own = None if variants is None else Path(variants)
+    if own is not None:
+        check_variants(where, own)  # in front of the pictures and the network, which take the time
     found = read_data(data)
-    sizes, where = set(_sizes(found)), located(Path(model))
-    plan, resized = _planned(where, None if variants is None else Path(variants), sizes)
+    sizes = set(_sizes(found))
+    plan, resized = _planned(where, own, sizes)
     progress(f"{len(found.pictures):,} pictures of {len(found.classes)} classes, {len(plan.variants)} variants")
     running = Running(plan)
     kinds, outputs = _probed(running, [Path(path) for path, _ in found.pictures[:PROBES]])
@@ -72,7 +75,7 @@ def compare(
     items: list[Item] = [[path, classes.number_of[label]] for path, label in found.pictures]
     options = {
         "model": str(where),
-        "variants": None if variants is None else str(Path(variants).absolute()),
+        "variants": None if own is None else str(own.absolute()),
         "resized": resized,
         "kinds": kinds,
         "fingerprint": plan.fingerprint(),
@@ -85,7 +88,7 @@ def compare(
         spent = costs(running, [Path(path) for path, _ in items])
     pictures = [Picture(path, label, tuple(outcomes.of[path])) for path, label in items]
     rows = rows_of(plan.variants, pictures, spent, again, [kinds[each.network] for each in plan.variants])
-    notes = (*plan.notes, *_notes(plan, resized, sizes))
+    notes = (*plan.notes, *_notes(plan, resized, sizes, spent))
     answer = answer_of(rows, [label for _, label in items], trained=plan.trained and running.opened[0].trained)
     first = plan.variants[0]
     compared = Compared(
@@ -222,7 +225,7 @@ def _source(function: Callable[..., Any]) -> str | None:
         return None
 
 
-def _notes(plan: Plan, resized: bool, sizes: set[tuple[int, int]]) -> Iterator[str]:
+def _notes(plan: Plan, resized: bool, sizes: set[tuple[int, int]], spent: Sequence[Cost]) -> Iterator[str]:
     """What somebody should know of the numbers."""
     first = plan.variants[0]
     if resized:
@@ -234,3 +237,9 @@ def _notes(plan: Plan, resized: bool, sizes: set[tuple[int, int]]) -> Iterator[s
         )
     if all(each.steps is None for each in plan.variants):
         yield "Only what a caller may do is varied: the file takes pixels, and does the rest itself."
+    untold = sum(each.took is None for each in spent)
+    if untold:
+        yield (
+            f"The time of {untold} of {len(spent)} variants is not told, for half of its rounds differ by more than {TOLD:.0%} of it: "
+            "something else computes on this machine."
+        )

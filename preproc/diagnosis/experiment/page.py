@@ -96,8 +96,8 @@ def _cells(row: Row, scale: drawing.Scale, count: int, *, first: bool) -> list[s
         told,
         "" if first else f"{row.changed:,}",
         "" if row.calibration_error is None else f"{100 * row.calibration_error:.1f}%",
-        "" if row.loss is None else f"{row.loss:.3g}",
-        f"{row.cost.total_ms:.2f}" if row.cost.total_ms < 10 else f"{row.cost.total_ms:.0f}",
+        "" if row.loss is None else f"{row.loss:.3f}",
+        "" if row.cost.took is None else "{} <small>({})</small>".format(*row.cost.took.words()),
         f"{row.cost.sent:,.0f}",
     ]
 
@@ -114,8 +114,8 @@ def _legend(compared: Compared) -> str:
         f'<span style="color:{drawing.WORSE}">Red</span> reads fewer pictures right than the first, '
         f'<span style="color:{drawing.BETTER}">green</span> more; grey may be chance.',
         "<b>changed</b>: pictures whose answer is another than the first variant's. <b>ECE</b>: expected calibration error. <b>NLL</b>: "
-        "mean negative log-likelihood of the right class. <b>ms</b>: one picture through steps and network here. <b>bytes</b>: of one "
-        "request.",
+        "mean negative log-likelihood of the right class. <b>ms</b>: one picture through steps and network here, the median of rounds, and "
+        "what half of them lie in; nothing where they differ by too much. <b>bytes</b>: of one request.",
     ]
     if any(row.trained is not None for row in compared.rows):
         words.append("<b>trained and served with it</b>: a network that was trained with that variant, in brackets against the first.")
@@ -193,7 +193,8 @@ def _method(compared: Compared) -> Iterator[str]:
         "The pictures stand for others like them only: what other pictures, another camera or another class would do is not measured here."
     )
     yield (
-        "Times are of one picture at a time on this machine, in this process, with the steps computed by torch in float32, not folded. "
+        "Times are of one picture at a time on this machine, in this process, with the steps computed by torch in float32, not folded: "
+        "rounds through all variants, in another order each, the first not counted. "
         f"Calibration is over {BINS} bins of equal width."
     )
     if any(row.no_answer for row in compared.rows):
@@ -207,20 +208,23 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>preproc compare</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1.2rem; color: #1f2328; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1.2rem; color: #1f2328; }
 h1 { font-size: 1.5rem; margin-bottom: .6rem; } h1 em { font-style: normal; color: #2c5fb3; } h2 { font-size: 1.1rem; margin-top: 2.4rem; }
 .answer { font-size: 1.08rem; background: #f3f6fb; border-left: 4px solid #2c5fb3; padding: .8rem 1rem; margin: 0; }
 .meta, .note, small { color: #656d76; } .meta, .note { font-size: .87rem; } small { font-size: .82em; white-space: nowrap; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.all td, .all th { text-align: right; padding: .18rem .7rem; white-space: nowrap; border-bottom: 1px solid #eef0f2; }
-.all th { font-size: .8rem; font-weight: 600; vertical-align: bottom; border-bottom: 1px solid #9aa1a9; }
-.all td:first-child, .all th:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 13rem; }
-.all td:nth-child(3), .all th:nth-child(3) { padding: 0 .3rem; text-align: center; line-height: 1.2; } .all svg { display: block; }
+.all td, .all th { text-align: right; padding: .18rem .4rem; white-space: nowrap; border-bottom: 1px solid #eef0f2; }
+.all th { font-size: .8rem; font-weight: 600; vertical-align: bottom; border-bottom: 1px solid #9aa1a9; white-space: normal; }
+.all td:first-child, .all th:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 11rem; }
+.all td:nth-child(3), .all th:nth-child(3) { padding: 0 .9rem; text-align: center; line-height: 1.2; } .all svg { display: block; }
+.all td:nth-child(2) small { display: inline-block; min-width: 3.6em; }
+.all td:nth-child(4) small { display: inline-block; min-width: 7.6em; }
 .all b { font-weight: 500; } .all .first b { font-weight: 700; }
 .tag { border: 1px solid #d5d9de; border-radius: 3px; padding: 0 .25rem; }
 svg { overflow: visible; } svg text { font: 10px system-ui, sans-serif; fill: #656d76; }
 .grid td, .grid th { text-align: center; padding: .15rem .35rem; font-weight: 500; font-size: .88rem; max-width: 90px; }
-.grid td, .grid th { overflow-wrap: anywhere; } .grid td:first-child { text-align: left; max-width: none; min-width: 13rem; }
+.grid td, .grid th { overflow-wrap: anywhere; vertical-align: bottom; }
+.grid td:first-child { text-align: left; max-width: none; min-width: 13rem; }
 .grid b { font-weight: 500; } .grid img { max-width: 76px; max-height: 76px; border-radius: 3px; }
 .right { color: #1a7f37; } .wrong { color: #c0392b; background: #fdf1ef; font-weight: 600 !important; }
 .plots { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; width: 104px; }

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from .. import at_least
+
 Z = 1.959963984540054
 """Of the normal distribution's middle 95 %."""
 
@@ -18,11 +20,7 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 def mcnemar(lost: int, gained: int) -> float:
     """McNemar's exact test, two-sided: how likely is so uneven a split of the pictures on which two disagree, if each falls to either side
     by a coin. lost, gained: right of the first alone, and of the second."""
-    count, less = lost + gained, min(lost, gained)
-    if not count:
-        return 1.0
-    logs = [math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) - count * math.log(2) for k in range(less + 1)]
-    return min(1.0, 2 * sum(map(math.exp, logs)))
+    return min(1.0, 2 * at_least(max(lost, gained), lost + gained, 0.5))
 
 
 def paired(lost: int, gained: int, count: int) -> tuple[float, float]:

@@ -1,9 +1,7 @@
 """What is compared: a model and its variants, read from the files that the user names, in whatever process."""
 
 import dataclasses
-import functools
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,10 @@ from ...bundle.inspection import describe
 from ...errors import PreprocError, RecipeError, first_line
 from ...export import rebuild
 from ...host import digest, recipe_file
-from ...sources import PixelsSpec, Recipe, load_recipe, parse_recipe
-from ...steps import COLORS, CenterCrop, Resampling, Resize, Step, known
+from ...sources import PixelsSpec, Recipe, load_recipe, parse_recipe, read_toml
+from ...steps import YUV, CenterCrop, FromPixels, Resampling, Resize, Step, known, mistaken
 from .. import OWN
+from .written import Written, read_variants
 
 JPEG = 75
 """The quality of the variant in which the picture is sent as JPEG."""
@@ -28,16 +27,20 @@ FILTERS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("nearest", {"interpolation": "nearest", "antialias": True}),
 )
 """Resizes that people have in front of a network, as fields of a step."""
+NV12 = FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited", conversion="rgb8")
+"""What a camera of high definition gives, and OpenCV's arithmetic makes of it."""
+MISREAD = ("matrix bt601 for bt709", "range full for limited")
+"""Of steps.mistaken(), what services do with it."""
 USUAL = "bicubic"
 """What brings a picture to the size that a model fixes, as `preproc verify --images` does."""
-_OWN_KEYS = ("name", "jpeg", "bundle", "what")
 
 
 @dataclass(frozen=True)
 class Variant:
     """network: which of the plan's.  pixels, steps: what comes in, and what is done to it; None: nothing, for the file takes pixels.
     jpeg: the quality with which the picture is compressed first.  filter: of FILTERS, with which it is brought to a size that `pixels`
-    fixes.  mistake: whether nobody means it."""
+    fixes.  camera: what a camera makes of the picture, and how the caller reads that, before all else.  mistake: whether nobody means
+    it."""
 
     name: str
     what: str
@@ -46,6 +49,7 @@ class Variant:
     steps: tuple[Step, ...] | None
     jpeg: int | None = None
     filter: str = USUAL
+    camera: tuple[FromPixels, FromPixels] | None = None
     mistake: bool = False
 
 
@@ -65,13 +69,17 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Of what is asked and of the files' contents."""
-        told = [[each.name, repr(each.steps), repr(each.pixels), each.jpeg, each.filter, each.network] for each in self.variants]
+        told = [
+            [each.name, repr(each.steps), repr(each.pixels), each.jpeg, each.filter, repr(each.camera), each.network]
+            for each in self.variants
+        ]
         return f"{digest(self.files)} {told}"
 
 
 def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
     """model: as located() has it.  own: the variants' file.  resized: whether pictures have another
     size than the model fixes. Raises PreprocError."""
+    written = () if own is None else check_variants(model, own)
     plan = _of_file(model) if _is_made(model) else _of_recipe(model)
     first = plan.variants[0]
     found = list(plan.variants)
@@ -79,12 +87,18 @@ def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
         if isinstance(source, Recipe):
             found += _usual(number, source, skip=first.steps)
     found += _geometry(next((each for each in found if each.steps is not None), first), resized=resized)
-    if first.pixels.dtype == "uint8" and COLORS[first.pixels.color]:
+    if first.pixels.dtype == "uint8" and first.pixels.letters:
         found.append(dataclasses.replace(first, name=f"JPEG of quality {JPEG}", what=f"{first.name}, of the picture as JPEG", jpeg=JPEG))
+        found += _cameras(first)
     plan = dataclasses.replace(plan, variants=tuple(found))
     if own is not None:
-        plan = _with_own(plan, own, model if isinstance(plan.networks[0], Recipe) else None)
+        plan = dataclasses.replace(_with_own(plan, written, model), files=(*plan.files, own))
     return plan
+
+
+def check_variants(model: Path, own: Path) -> list[Written]:
+    """What the variants' file says, by which nothing of the model is opened. Raises PreprocError."""
+    return read_variants(own, of_recipe=not _is_made(model))
 
 
 def located(model: Path) -> Path:
@@ -141,15 +155,21 @@ def _of_file(place: Path) -> Plan:
 
 def _usual(network: int, recipe: Recipe, *, skip: tuple[Step, ...] | None) -> Iterator[Variant]:
     """Other steps in front of the same network: those that people mean, and mistakes with the recipe's own."""
-    for each in _known(recipe.steps, recipe.pixels.channels):
+    for each in diagnosis.variants(recipe.steps, recipe.pixels.channels):
         if each.steps != skip and (not each.mistake or each.name.startswith(OWN)):
             yield Variant(each.name, each.what, network, recipe.pixels, each.steps, mistake=each.mistake)
 
 
-@functools.lru_cache(maxsize=8)
-def _known(steps: tuple[Step, ...], channels: int) -> tuple[diagnosis.Variant, ...]:
-    """Once: each is compared with every other one."""
-    return diagnosis.variants(steps, channels)
+def _cameras(first: Variant) -> Iterator[Variant]:
+    """The picture through a camera's NV12, where the model takes its colours: read rightly, and by mistake."""
+    if first.pixels.color in YUV or not set("RGB") <= set(first.pixels.letters):
+        return
+    what = f"{first.name}, of the picture as NV12 of {NV12.matrix} and {NV12.range} range"
+    yield dataclasses.replace(first, name="NV12", what=f"{what}, read so", camera=(NV12, NV12))
+    for name in MISREAD:
+        yield dataclasses.replace(
+            first, name=f"NV12, {name}", what=f"{what}, read with {name}", camera=(NV12, mistaken(NV12)[name]), mistake=True
+        )
 
 
 def _geometry(first: Variant, *, resized: bool) -> Iterator[Variant]:
@@ -177,61 +197,31 @@ def _geometry(first: Variant, *, resized: bool) -> Iterator[Variant]:
         yield dataclasses.replace(first, name="resize: squashed", what=f"{first.name}, squashed to the size that is cut out", steps=kept)
 
 
-def _with_own(plan: Plan, file: Path, recipe: Path | None) -> Plan:
+def _with_own(plan: Plan, written: Sequence[Written], recipe: Path) -> Plan:
     """And the variants that the user has written down."""
-    for entry in _read(file):
-        plan = _with_one(plan, entry, file, recipe)
-    names = [each.name for each in plan.variants]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    for entry in written:
+        plan = _with_one(plan, entry, recipe)
+    usual = [each.name for each in plan.variants[: -len(written)]]
+    twice = next((entry for entry in written if entry.name in usual), None)
     if twice is not None:
-        raise RecipeError(f"{file}: expected a name that no other variant has, got {twice!r}")
-    return dataclasses.replace(plan, files=(*plan.files, file))
+        raise RecipeError(f"{twice.where}: expected a name that no other variant has, got {twice.name!r}")
+    return plan
 
 
-def _read(file: Path) -> list[Mapping[str, Any]]:
-    try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{file}: expected a file of variants, got {error.strerror or error}", name="nothing-there") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{file}: expected variants in TOML, got something else: {error}", name="malformed-file") from error
-    entries = data.get("variants")
-    if set(data) != {"variants"} or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise RecipeError(f"{file}: expected [[variants]] tables and nothing else, got {', '.join(data) or 'nothing'}", name="unknown-key")
-    for number, entry in enumerate(entries, start=1):
-        if not isinstance(entry.get("name"), str) or not entry["name"].strip():
-            got = f"got {entry['name']!r}" if "name" in entry else f"got {', '.join(sorted(entry)) or 'an empty table'}"
-            raise RecipeError(f"{file}: [[variants]] number {number}: expected name, a string, {got}")
-    return entries
-
-
-def _with_one(plan: Plan, entry: Mapping[str, Any], file: Path, recipe: Path | None) -> Plan:
-    where, first = f"{file}: variant {entry['name']!r}", plan.variants[0]
-    changes = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
-    jpeg = entry.get("jpeg")
-    if jpeg is not None and (type(jpeg) is not int or not 1 <= jpeg <= 100):
-        raise RecipeError(f"{where}: expected jpeg to be a quality from 1 to 100, got {jpeg!r}")
-    if "bundle" in entry:
-        if changes:
-            raise RecipeError(f"{where}: expected bundle, or a recipe's keys, got both", name="conflicting-options")
-        other = _of_file(file.parent / str(entry["bundle"]))
+def _with_one(plan: Plan, entry: Written, recipe: Path) -> Plan:
+    made = plan.variants[0]
+    if entry.bundle is not None:
+        other = _of_file(entry.bundle)
         made = dataclasses.replace(other.variants[0], network=len(plan.networks))
         plan = dataclasses.replace(plan, networks=(*plan.networks, other.networks[0]), files=(*plan.files, *other.files))
-    elif changes and recipe is None:
-        raise RecipeError(
-            f"{where}: expected a recipe as the model, whose keys it changes, got a file that takes pixels; give its recipe",
-            name="option-without-effect",
-        )
-    elif changes and recipe is not None:
-        changed = _changed(recipe, changes, where)
-        made = dataclasses.replace(first, pixels=changed.pixels, steps=changed.steps, network=len(plan.networks))
+    elif entry.changes:
+        changed = _changed(recipe, entry)
+        made = dataclasses.replace(made, pixels=changed.pixels, steps=changed.steps, network=len(plan.networks))
         if _network(plan.networks[0]) == _network(changed):
             made = dataclasses.replace(made, network=0)
         else:
             plan = dataclasses.replace(plan, networks=(*plan.networks, changed), files=(*plan.files, *_weights(changed)))
-    else:
-        made = first
-    made = dataclasses.replace(made, name=entry["name"].strip(), what=str(entry.get("what", "as its file says")), jpeg=jpeg)
+    made = dataclasses.replace(made, name=entry.name, what=entry.what, jpeg=entry.jpeg)
     return dataclasses.replace(plan, variants=(*plan.variants, made))
 
 
@@ -240,18 +230,18 @@ def _network(source: Recipe | Path) -> object:
     return source if isinstance(source, Path) else dataclasses.replace(source.backbone, color="ANY", override=None)
 
 
-def _changed(recipe: Path, changes: Mapping[str, Any], where: str) -> Recipe:
+def _changed(recipe: Path, entry: Written) -> Recipe:
     """The recipe with other keys: tables are merged, lists replaced."""
-    table = tomllib.loads(recipe.read_text(encoding="utf-8"))
+    table = read_toml(recipe, "a recipe")
     for one, other in (("steps", "steps_from"), ("steps_from", "steps")):
-        if one in changes:
+        if one in entry.changes:
             table.pop(other, None)
-    for key, value in changes.items():
+    for key, value in entry.changes.items():
         table[key] = table[key] | value if isinstance(value, dict) and isinstance(table.get(key), dict) else value
     try:
         return parse_recipe(table, folder=recipe.parent)
     except PreprocError as error:
-        raise RecipeError(f"{where}: {error}") from error
+        raise RecipeError(f"{entry.where}: {error}") from error
 
 
 def fixed_size(variant: Variant) -> tuple[int, int] | None:

@@ -108,7 +108,7 @@ class Compared:
         }
 
     def _row(self, number: int) -> dict[str, Any]:
-        row = self.rows[number]
+        row, took = self.rows[number], self.rows[number].cost.took
         changed = [
             {
                 "picture": each.name,
@@ -127,8 +127,9 @@ class Compared:
             "no_answer": row.no_answer,
             "calibration_error": row.calibration_error,
             "loss": row.loss,
-            "prepare_ms": row.cost.prepare_ms,
-            "total_ms": row.cost.total_ms,
+            "prepare_ms": took and took.prepare,
+            "total_ms": took and took.total,
+            "total_ms_within": took and list(took.within),
             "bytes": row.cost.sent,
             "trained": None if row.trained is None else vars(row.trained),
         }

@@ -6,5 +6,6 @@ Never: a pickle; the answer of a network as proof of what no candidate was.
 
 from .batch_norms import OWN_CONSTANTS
 from .diagnosing import diagnose_model
+from .labelled import Z_SCORE_OF_THESE
 
-__all__ = ["OWN_CONSTANTS", "diagnose_model"]
+__all__ = ["OWN_CONSTANTS", "Z_SCORE_OF_THESE", "diagnose_model"]

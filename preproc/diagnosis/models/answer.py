@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from ...steps import Step
+from .beside import Room
 from .fitting import Fit
 from .networks import Array
 
 IDENTIFIED, NARROWED, NOT_IDENTIFIED, CANNOT_BE_TOLD = "identified", "narrowed", "not identified", "cannot be told"
+IF_ALIKE = "if these pictures are like those that it was trained with, in the order of their colours, too"
+"""What every answer that names something, or rules something out, holds under."""
 SHOWN = 5
 """Candidates that lines() shows beside those that are not told apart."""
 
@@ -35,7 +38,7 @@ class Ranked:
 class ModelDiagnosis:
     """by: "BatchNorm statistics" or "labels".  verdict: one of the four above.  reason: it in a sentence, and what to do where it is not
     `identified`.  candidates: the best first.  fit: scale and mean without candidates, of BatchNorms.  color: the order that it is in.
-    pictures: how many.  notes: what was noticed on the way."""
+    pictures: how many.  notes: what was noticed on the way.  room: how near to the best candidate labels tell."""
 
     name: str
     by: str
@@ -46,6 +49,7 @@ class ModelDiagnosis:
     fit: Fit | None = None
     color: str = ""
     notes: tuple[str, ...] = ()
+    room: Room | None = None
 
     @property
     def fits(self) -> tuple[Ranked, ...]:
@@ -68,6 +72,7 @@ class ModelDiagnosis:
             "second": None if self.second is None else self.second.name,
             "candidates": [each.to_json() for each in self.candidates],
             "without_candidates": None if self.fit is None else _fit_json(self.fit, self.color),
+            "room": None if self.room is None else self.room.to_json(),
             "notes": list(self.notes),
         }
 
@@ -82,6 +87,7 @@ class ModelDiagnosis:
             *table,
             *([f"    and {left} more, further away"] if left > 0 else []),
             *([] if self.fit is None else _fit_lines(self.fit, self.color)),
+            *([f"  {self.candidates[0].name}: {self.room}"] if self.room is not None and len(self.fits) > 1 else []),
             *(f"  note: {note}" for note in self.notes),
         ]
 

@@ -8,11 +8,11 @@ import numpy as np
 from ...host import Progress, paced
 from ...steps import FromPixels, Normalize, compose
 from .. import OWN, Variant
-from .answer import CANNOT_BE_TOLD, IDENTIFIED, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
+from .answer import CANNOT_BE_TOLD, IDENTIFIED, IF_ALIKE, NARROWED, NOT_IDENTIFIED, ModelDiagnosis, Ranked, names_of
 from .fitting import Distance, Fit, distance, fit, nearest
 from .networks import Array, Network
 from .responses import Responses, affine_norms, measure
-from .subject import Subject, check_enough, factors
+from .subject import Subject, factors
 
 BY = "BatchNorm statistics"
 OWN_CONSTANTS = "a mean and std of its own"
@@ -25,15 +25,13 @@ APART = 4.0
 """How many times further away than the best candidate, and than the noise, another one has to be to be ruled out."""
 MOST = 6
 """Candidates that an answer may leave."""
-_IF = "if these pictures are like those that it was trained with, in the order of their colours, too"
 _INSTEAD = (
     "what tells: --labels, pictures in a folder per class, or --pairs, pictures with tensors that the network's own program made of them"
 )
 
 
 def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progress) -> ModelDiagnosis:
-    """pictures: (1, C, H, W) in grey levels, as Subject.read() has them. Raises PreprocError for fewer than FEWEST pictures."""
-    check_enough(len(pictures))
+    """pictures: (1, C, H, W) in grey levels, FEWEST or more, as Subject.read() has them."""
     progress("looking for BatchNorms behind the first layers")
     which = affine_norms(subject.network, pictures[0]) if subject.network.norms else []
     reason = _why_not(subject.network, which)
@@ -59,10 +57,10 @@ def by_batch_norms(subject: Subject, pictures: Sequence[Array], progress: Progre
     if not affine or beaten:
         ranked = (*ranked[: sum(kept)], *_own_constants(subject, fitted, color, best), *ranked[sum(kept) :])
     verdict, said = _verdict(best, ranked, fitted, beaten=beaten)
-    notes += [f"the recipe's own is {'ruled out' if not each.kept else 'among them'}" for each in ranked if each.name == OWN]
+    notes += [_of_the_recipe(each, near=_is_near(best)) for each in ranked if each.name == OWN]
     norms = ", ".join(subject.network.norms[number].name for number in which)
     return ModelDiagnosis(
-        subject.name, BY, verdict, said, len(pictures), ranked, fitted, color, (*notes, f"behind the first layers: {norms}")
+        subject.name, BY, verdict, said, len(pictures), ranked, fitted, color, notes=(*notes, f"behind the first layers: {norms}")
     )
 
 
@@ -113,6 +111,18 @@ def _fitted(
     return fit(responses[order], found[order][0]), found[order][2]
 
 
+def _is_near(found: Distance) -> bool:
+    """Whether it may be the network's."""
+    return found.value <= max(found.noise, LIMIT)
+
+
+def _of_the_recipe(own: Ranked, *, near: bool) -> str:
+    """near: whether any candidate is."""
+    if near and own.kept:
+        return "the recipe's own is among them"
+    return f"the recipe's own is {'ruled out' if near else 'not near either, so not what it was trained with'}, {IF_ALIKE}"
+
+
 def _is_beaten(subject: Subject, variant: Variant, best: Distance, fitted: Fit, color: str) -> bool:
     """Whether a mean and std without candidates would rule out the nearest candidate, were it one of them, or have intervals that its own
     are not in: what is near a preset is not that preset."""
@@ -143,8 +153,8 @@ def _own_constants(subject: Subject, fitted: Fit, color: str, best: Distance) ->
 
 def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit, *, beaten: bool) -> tuple[str, str]:
     kept = [each for each in ranked if each.kept]
-    if best.value > max(best.noise, LIMIT):
-        if (fitted.std > 0).all() and fitted.distance.value <= max(fitted.distance.noise, LIMIT):
+    if not _is_near(best):
+        if (fitted.std > 0).all() and _is_near(fitted.distance):
             return NOT_IDENTIFIED, (
                 f"no candidate comes near: {best.value:.3g} for {ranked[0].name}, of which noise explains {best.noise:.2g}; the mean and "
                 "std below do: the network's own, if these pictures are like those that it was trained with, else what makes up for that"
@@ -156,13 +166,13 @@ def _verdict(best: Distance, ranked: Sequence[Ranked], fitted: Fit, *, beaten: b
     if beaten and any(each.name == OWN_CONSTANTS for each in kept):
         others = [each for each in kept if each.name != OWN_CONSTANTS]
         return (NARROWED if len(others) <= MOST else NOT_IDENTIFIED), (
-            f"{OWN_CONSTANTS}, as below, {fitted.distance.value:.2g} from what the norms hold, {_IF}; or, if it was trained with pictures "
-            f"that were changed at random, {names_of(others)}, {best.value:.2g} from it"
+            f"{OWN_CONSTANTS}, as below, {fitted.distance.value:.2g} from what the norms hold, {IF_ALIKE}; or, if it was trained with "
+            f"pictures that were changed at random, {names_of(others)}, {best.value:.2g} from it"
         )
     if len(kept) == 1:
         further = min((each.measured["divergence"] for each in ranked if not each.kept), default=np.inf)
         apart = f"the next candidate is at {further:.3g}, this one at {best.value:.3g}"
-        return IDENTIFIED, f"{ranked[0].name}, {_IF}: {ranked[0].what}; {apart}"
+        return IDENTIFIED, f"{ranked[0].name}, {IF_ALIKE}: {ranked[0].what}; {apart}"
     if len(kept) <= MOST:
-        return NARROWED, f"to these {len(kept)}, which these pictures do not tell apart, {_IF}: {names_of(kept)}"
+        return NARROWED, f"to these {len(kept)}, which these pictures do not tell apart, {IF_ALIKE}: {names_of(kept)}"
     return NOT_IDENTIFIED, f"{len(kept)} candidates are as near as so few pictures can tell: more pictures tell more"

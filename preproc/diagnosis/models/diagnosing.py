@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 from ...errors import PreprocError
 from ...host import Progress, silent
 from ...sources import Recipe
+from ...verify import inputs
+from ..experiment import read_data
 from .answer import ModelDiagnosis
 from .batch_norms import by_batch_norms
 from .labelled import by_labels
-from .subject import subject_of
+from .subject import check_enough, subject_of
 
 if TYPE_CHECKING:
     from torch import nn
+
+_WEIGHTS = (".pt", ".pth", ".pt2", ".ckpt", ".bin", ".safetensors", ".tar")
 
 
 def diagnose_model(
@@ -35,9 +39,23 @@ def diagnose_model(
         raise PreprocError(
             f"expected images or labels, one of the two, got {'neither' if images is None else 'both'}", name="conflicting-options"
         )
-    subject = subject_of(model, size, progress)
-    folder = Path(str(images if labels is None else labels))
+    if isinstance(model, (str, Path)):
+        _check_no_weights(Path(model))
     if labels is not None:
-        return by_labels(subject, folder, progress)
+        data = read_data(labels)
+        check_enough(len(data.pictures))  # in front of the network, which takes the time
+        return by_labels(subject_of(model, size, progress), data, progress)
+    folder = Path(str(images))
+    check_enough(inputs.how_many(folder))
+    subject = subject_of(model, size, progress)
     progress(f"reading {folder}")
     return by_batch_norms(subject, [levels for _, levels in subject.read(folder)], progress)
+
+
+def _check_no_weights(path: Path) -> None:
+    if path.suffix in _WEIGHTS and not path.is_dir():
+        raise PreprocError(
+            f'{path}: expected weights with their network, a recipe with [backbone] source = "checkpoint" that names both '
+            "(preproc explain recipe), or an .onnx file, got weights alone",
+            name="wrong-object",
+        )

@@ -38,18 +38,20 @@ class Responses:
 
 
 def affine_norms(network: Network, levels: Array) -> list[int]:
-    """Those of a network's BatchNorms whose features are affine in the picture, levels: (1, C, H, W), found by trying."""
+    """Those of a network's BatchNorms whose features are affine in the picture, levels: (1, C, H, W), found by trying: on two parts of it
+    with their sum, and on its negative, for behind positive weights a ReLU lets all grey levels pass, and not what is prepared of them."""
     rng = np.random.default_rng(0)
     share = rng.uniform(0, 1, levels.shape)
     every = range(len(network.norms))
-    whole, one, other, none = (network.before(x, every) for x in (levels, levels * share, levels * (1 - share), 0 * levels))
+    tried = (levels, levels * share, levels * (1 - share), -levels, 0 * levels)
     found = []
-    for number, parts in enumerate(zip(whole, one, other, none, strict=True)):
+    for number, parts in enumerate(zip(*(network.before(x, every) for x in tried), strict=True)):
         if any(part is None for part in parts):
             continue
-        all_of_it, first, second, zero = (np.asarray(part) for part in parts)
-        moved = np.abs(all_of_it - zero).max()
-        if 0 < moved < np.inf and np.abs(first + second - zero - all_of_it).max() <= _AFFINE * moved:
+        whole, one, other, negative, none = (np.asarray(part) for part in parts)
+        moved = np.abs(whole - none).max()
+        off = np.maximum(np.abs(one + other - none - whole).max(), np.abs(whole + negative - 2 * none).max())
+        if 0 < moved < np.inf and off <= _AFFINE * moved:
             found.append(number)
     return found
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 FEWEST = 5
 """Pictures whose own spread says anything."""
-_WEIGHTS = (".pt", ".pth", ".pt2", ".ckpt", ".bin", ".safetensors", ".tar")
 
 
 def check_enough(pictures: int) -> None:
@@ -102,12 +101,6 @@ def subject_of(source: "Recipe | nn.Module | str | Path", size: Any, progress: P
                 f"{path}: expected the network that it was made of, for in its own files the BatchNorms are part of the convolutions, got: "
                 f"{error}; diagnose its recipe, or the .onnx file"
             ) from error
-    if path.suffix in _WEIGHTS:
-        raise PreprocError(
-            f'{path}: expected weights with their network, a recipe with [backbone] source = "checkpoint" that names both '
-            "(preproc explain recipe), or an .onnx file, got weights alone",
-            name="wrong-object",
-        )
     progress(f"reading {path.name}")
     return _of_file(path, size)
 

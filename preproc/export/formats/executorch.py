@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...errors import PreprocError, first_line
+from ...errors import PreprocError, RuntimeAbsentError
 from ...layers import Model
 from ...steps import Sides
+from ...verify.runtimes import executorch_runtime
 from .dynamic import exporting, with_free_sides
 
 BATCH = 8
@@ -79,14 +80,10 @@ def exir() -> Any:
     """executorch.exir. Raises PreprocError where it is not installed, or not for this torch."""
     try:
         with unlogged():
+            executorch_runtime()
             from executorch import exir as edge
-            from executorch.runtime import Runtime  # noqa: F401 - the part that depends on torch's libraries
-    except Exception as error:  # a build for another torch raises anything
-        if isinstance(error, ModuleNotFoundError) and error.name == "executorch":
-            told = "none installed; pip install executorch"
-        else:
-            told = f"one that does not go with torch {torch.__version__}: {first_line(error)}"
-        raise PreprocError(f"expected executorch for the format executorch, got {told}", name="not-installed") from error
+    except RuntimeAbsentError as error:
+        raise PreprocError(f"expected executorch for the format executorch, got: {error}", name="not-installed") from error
     return edge
 
 
@@ -105,9 +102,7 @@ def unlogged() -> Iterator[None]:
 
 def _check_kernels(program: Any) -> None:
     """Raises PreprocError for what ExecuTorch's runtime would refuse to load."""
-    from executorch.runtime import Runtime
-
-    known = Runtime.get().operator_registry.operator_names
+    known = executorch_runtime().operator_registry.operator_names
     (forward,) = [plan for plan in program.execution_plan if plan.name == "forward"]
     needed = {f"{operator.name}.{operator.overload}" if operator.overload else operator.name for operator in forward.operators}
     if missing := sorted(needed - set(known)):

@@ -6,7 +6,7 @@ Never: another device than the name says; a process that dies with a file.
 
 from .aoti import package_metadata
 from .base import Outputs, Runtime
-from .executorch import executorch
+from .executorch import executorch_runtime
 from .in_turn import InTurn
 from .kinds import RUNTIMES, those_for
 from .making import made
@@ -27,7 +27,7 @@ __all__ = [
     "Runtime",
     "Values",
     "evaluate",
-    "executorch",
+    "executorch_runtime",
     "items_of",
     "load_torchscript",
     "made",

@@ -1,17 +1,21 @@
 """What BatchNorms tell: the way that was, no other one as `identified`, and "cannot be told" where they do not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from preproc import PreprocError, diagnose_model
+from preproc import PreprocError, diagnose_model, load_recipe
+from preproc.diagnosis.models import diagnosing
 from preproc.diagnosis.models.batch_norms import CANNOT_BE_TOLD, IDENTIFIED, NARROWED, NOT_IDENTIFIED
-from preproc.diagnosis.models.fitting import divergence
+from preproc.diagnosis.models.fitting import divergence, fit
 from preproc.diagnosis.models.modules import ModuleNetwork
 from preproc.diagnosis.models.responses import affine_norms, measure
 from preproc.steps import Normalize
 from tests.commands import run
+from tests.conftest import ROOT
 from tests.diagnosis.models.networks import WAYS, as_onnx, network, pictures, save, trained, with_statistics
 
 
@@ -74,6 +78,17 @@ def test_other_statistics_than_any_candidates_identify_nothing(folder):
     assert diagnose_model(net, images=folder).verdict == NOT_IDENTIFIED
 
 
+def test_a_recipe_is_ruled_out_only_if_the_pictures_are_of_its_kind(folder):
+    """The digits network with ImageNet's constants, asked with digits, and with other pictures."""
+    wrong = dataclasses.replace(load_recipe(ROOT / "models/digits.toml"), steps=WAYS["imagenet, RGB"].steps)
+    found = diagnose_model(wrong, images=ROOT / "models/digits.images")
+    assert found.verdict == NARROWED
+    assert "the recipe's own is ruled out, if these pictures are like those that it was trained with" in " ".join(found.notes)
+    found = diagnose_model(wrong, images=folder)
+    assert found.verdict == NOT_IDENTIFIED
+    assert "the recipe's own is not near either, so not what it was trained with, if these pictures are like" in " ".join(found.notes)
+
+
 def test_what_is_near_a_preset_is_not_that_preset(folder):
     """(x - 0.5) / 0.45, asked with pictures of its kind: inception's 0.5 is within LIMIT of it."""
     steps = (*WAYS["0-1, RGB"].steps, Normalize(mean=(0.5,) * 3, std=(0.45,) * 3, unit="0-1"))
@@ -133,6 +148,28 @@ def test_moments_are_those_of_a_run():
     np.testing.assert_allclose(second, (given**2).mean(axis=(2, 3)), rtol=1e-4, atol=1e-4)
 
 
+def test_a_norm_behind_a_relu_is_none_of_these_though_grey_levels_pass_it_whole():
+    """Behind positive weights nothing of a picture is below 0, and half of what is prepared of it is."""
+    net = network(nn.ReLU(), nn.BatchNorm2d(8)).eval()
+    with torch.no_grad():
+        net[0].weight.abs_()
+        net[0].bias.abs_()
+    levels = np.moveaxis(pictures(1, seed=5), 3, 1).astype(np.float64)
+    assert affine_norms(ModuleNetwork(net), levels) == []
+
+
+def test_intervals_of_few_pictures_hold_the_constants_that_were():
+    """Of six at a time, ten times: with the percentiles of such samples alone it were four of five."""
+    drawn = np.moveaxis(pictures(60, seed=7), 3, 1).astype(np.float64)
+    whole = measure(ModuleNetwork(trained("imagenet, RGB")), [0], [each[None] for each in drawn], (0, 1, 2))
+    truth = 255 * np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
+    start, held = np.concatenate([1 / truth[1], -truth[0] / truth[1], [1.0]]), []
+    for six in np.arange(60).reshape(10, 6):
+        found = fit(dataclasses.replace(whole, means=whole.means[six], products=whole.products[six]), start)
+        held += [(low <= each) & (each <= high) for each, (low, high) in zip(truth, (found.mean_interval, found.std_interval), strict=True)]
+    assert np.mean(held) > 0.89
+
+
 def test_the_divergence_is_that_of_gaussians():
     """By sampling the logarithm of the ratio of their densities."""
     x = np.random.default_rng(0).normal(1.0, 2.0, 400_000)
@@ -158,14 +195,33 @@ def test_few_pictures_are_refused_and_some_decide_nothing(tmp_path):
         ("digits", {}, "conflicting-options"),
         ("digits", {"images": ".", "labels": "."}, "conflicting-options"),
         ("weights.safetensors", {"images": "."}, "wrong-object"),
-        (3, {"images": "."}, "wrong-object"),
-        ("nothing.onnx", {"images": "."}, "nothing-there"),
+        (3, {"images": ROOT / "models/digits.images"}, "wrong-object"),
+        ("nothing.onnx", {"images": ROOT / "models/digits.images"}, "nothing-there"),
         ("digits", {"images": "nowhere"}, "nothing-there"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(model, options, name):
     with pytest.raises(PreprocError) as refused:
         diagnose_model(model, **options)
+    assert refused.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("model", "place", "name"),
+    [
+        ("r18.pt", {"images": "models/digits.images"}, "wrong-object"),
+        ("r18.pt", {"labels": "models/digits.images"}, "wrong-object"),
+        ("digits", {"images": "nowhere"}, "nothing-there"),
+        ("digits", {"labels": "nowhere"}, "nothing-there"),
+        ("digits", {"images": "preproc/verify/pictures"}, "few-pictures"),
+    ],
+)
+def test_what_can_be_refused_early_is_so_before_a_network_is_loaded(monkeypatch, model, place, name):
+    """Nor torch, without which tests/diagnosis/experiment/test_dask.py imports all that stands in front of it."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(diagnosing, "subject_of", None)
+    with pytest.raises(PreprocError) as refused:
+        diagnose_model(model, **place)
     assert refused.value.name == name
 
 

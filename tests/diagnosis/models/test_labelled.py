@@ -8,6 +8,8 @@ from torch import nn
 
 from preproc import PreprocError, diagnose_model
 from preproc.diagnosis.models.answer import NARROWED, NOT_IDENTIFIED
+from preproc.diagnosis.models.beside import room_of
+from preproc.diagnosis.models.likelihoods import Likelihoods, lowest
 from preproc.oracle import reference
 from tests.diagnosis.models.networks import WAYS, as_onnx, trained
 
@@ -48,8 +50,12 @@ def net():
     return made.eval()
 
 
-def test_the_way_that_was_is_left_and_those_that_answer_worse_are_not(net, folder):
-    found = diagnose_model(net, labels=folder)
+@pytest.fixture(scope="module")
+def found(net, folder):
+    return diagnose_model(net, labels=folder)
+
+
+def test_the_way_that_was_is_left_and_those_that_answer_worse_are_not(found):
     left = [each.name for each in found.fits]
     assert "imagenet, RGB" in left
     assert not any("BGR" in name or "caffe" in name or "not rescaled" in name for name in left)
@@ -59,12 +65,38 @@ def test_the_way_that_was_is_left_and_those_that_answer_worse_are_not(net, folde
     assert last.measured["lost"][0] > 0
 
 
+def test_five_answers_that_are_all_right_show_nothing(net, tmp_path):
+    """Two of them of one class: who always says that one has 0.4, and five right in one of a hundred times."""
+    for name, drawn in draw(2, seed=2).items():
+        (tmp_path / name).mkdir()
+        for number, picture in enumerate(drawn[: 2 if name == "cyan" else 1]):
+            Image.fromarray(picture).save(tmp_path / name / f"{number}.png")
+    found = diagnose_model(net, labels=tmp_path)
+    assert found.candidates[0].measured["accuracy"] == 1.0
+    assert found.verdict == NOT_IDENTIFIED
+    assert "no candidate is shown to be right more often than who always says the same, 40%" in found.reason
+
+
+def test_differences_of_few_pictures_have_students_interval():
+    """By hand: mean 3, standard error 0.7071, t of 4 degrees of freedom 2.776 and 8.610 (Abramowitz and Stegun, table 26.10)."""
+    assert lowest(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.95) == pytest.approx(3 - 2.776 * 0.70711, abs=1e-3)
+    assert lowest(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.999) == pytest.approx(3 - 8.610 * 0.70711, abs=1e-3)
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_constants_of_these_pictures_are_a_candidate_in_both_orders(found, order):
+    (own,) = [each for each in found.candidates if each.name == f"z-score of these pictures, {order}"]
+    flat = np.concatenate([picture.reshape(-1, 3) for pictures in draw(30, seed=2).values() for picture in pictures])
+    assert own.steps[0].to == order
+    assert own.steps[-1].mean == pytest.approx(flat.mean(axis=0)[:: 1 if order == "RGB" else -1])
+
+
 def test_another_preprocessing_than_all_candidates_is_not_called_one_of_them(net, folder):
     other = nn.Sequential(nn.BatchNorm2d(3, affine=False, eps=1e-12), *net).eval()
     other[0].running_mean += torch.tensor([-0.9, -0.5, 0.4])
     found = diagnose_model(other, labels=folder)
     assert found.verdict == NOT_IDENTIFIED or (
-        found.verdict == NARROWED and "z-score of these pictures" in [each.name for each in found.fits]
+        found.verdict == NARROWED and "z-score of these pictures, RGB" in [each.name for each in found.fits]
     )
 
 
@@ -103,3 +135,30 @@ def test_outputs_that_are_no_classes_are_refused(folder, made, name):
 def test_no_folder_per_class_is_refused(net, folder):
     with pytest.raises(PreprocError, match="expected a folder"):
         diagnose_model(net, labels=folder / "brown")
+
+
+def test_what_is_beside_the_best_is_told_as_far_as_it_answers_as_well():
+    """Eighty pictures, of which the likelihood falls where scale and shift are other than they were; the shifts to one side alone."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 80)
+    asked = []
+
+    def answers(step):
+        scale, shift = float(step.matrix[0][0]), float(step.offset[0]) - 3 * (1 - float(step.matrix[0][0]))
+        asked.append((scale, shift))
+        worse = 10 * max(abs(np.log(scale)) - 0.15, 0) + max(-shift - 0.6, 0)
+        return Likelihoods(np.ones(80), -1 - worse + np.roll(noise, len(asked)))
+
+    room = room_of(answers, Likelihoods(np.ones(80), -1 + noise), np.array([3.0]), np.array([2.0]))
+    assert len(set(asked)) == 16
+    assert (room.scale, room.shift, room.better) == ((0.8, 1.25), (-0.5, None), None)
+    assert str(room) == (
+        "as good are scales between 0.8 and 1.25 times its own, and shifts between -0.5 and 1 or more deviations of the pictures"
+    )
+    assert room.to_json() == {"scale": [0.8, 1.25], "shift": [-0.5, None]}
+
+
+def test_a_neighbour_that_answers_better_is_named():
+    noise = np.random.default_rng(0).normal(0, 0.1, 80)
+    best = Likelihoods(np.ones(80), noise + 1)
+    found = room_of(lambda step: Likelihoods(np.ones(80), noise + float(step.matrix[0][0])), best, np.zeros(1), np.ones(1))
+    assert found.better == "with 1.1 times its scale"

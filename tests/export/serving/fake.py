@@ -53,7 +53,8 @@ class Fake(BaseHTTPRequestHandler):
         if self.limit is not None and len(pixels) > self.limit:
             self.answer({"error": f"expected at most {self.limit}"}, 400)
             return
-        logits = self.spoil(self.server.runtime.run(self.misread(pixels))["logits"])
+        (logits,) = self.server.runtime.run(self.misread(pixels)).values()
+        logits = self.spoil(logits)
         assert told["name"] == self.names[0]
         output = {"name": self.names[1], "datatype": "FP32", "shape": list(logits.shape), "data": logits.ravel().tolist()}
         self.answer({"model_name": "digits", "model_version": "3", "outputs": [output]}, self.status)
@@ -68,12 +69,12 @@ class Fake(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(**attributes):
-    """Fake with these attributes; gives its URL."""
+def serving(model=DIGITS / "model.onnx", **attributes):
+    """Fake with these attributes around a model; gives its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Spoilt", (Fake,), attributes))
     server.daemon_threads = True
     server.runtime = OrtCpu()
-    server.runtime.open(DIGITS / "model.onnx")
+    server.runtime.open(model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()

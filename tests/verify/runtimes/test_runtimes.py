@@ -31,6 +31,7 @@ def test_names():
         "ort-cpu",
         "ort-cuda",
         "openvino-cpu",
+        "executorch-cpu",
     ]
 
 
