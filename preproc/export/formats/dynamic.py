@@ -18,7 +18,10 @@ from ...steps import Sides
 SECONDS = 120.0
 """How long an export with dynamic height and width may take: some backbones would not finish in hours."""
 Made = TypeVar("Made")
+LEAST = (8, 17, 33, 65, 129)
+"""The smallest sides that are tried: with a stride of 32 in all, 32 rows become one, and 33 two."""
 _MULTIPLE = re.compile(r"^ *(height|width) = (\d+)\*_\1 *$", re.MULTILINE)
+_ONE = re.compile(r"satisfy the generated guard .* != 1\.$", re.MULTILINE)
 
 
 def with_free_sides(
@@ -26,33 +29,40 @@ def with_free_sides(
 ) -> Made:
     """What `export` makes with torch.export's dynamic_shapes for the one input: the batch is free, so are height and width where `size` has
     None. Where torch says that such a side has to be a multiple of a number, which networks demand that halve a picture and put the halves
-    together again, it is one. at_most: the largest "N", "height" and "width" there will be, where a format has to know."""
+    together again, it is one. Where it says that behind some layer one number must not be left of it, which torch treats otherwise than
+    more, it begins with the first of LEAST that is enough. at_most: the largest "N", "height" and "width" there will be, where a format
+    has to know."""
     axes = {name: layout.index(name[0].upper()) for name, side in zip(("height", "width"), size, strict=True) if side is None}
-    free: dict[int, Any] = {0: torch.export.Dim("N", max=at_most.get("N"))}
-    try:
-        return export((free | {axis: torch.export.Dim(name, max=at_most.get(name)) for name, axis in axes.items()},))
-    except Exception as error:  # torch raises whatever the model's code meets
-        multiples = _multiples(error)
-        if not multiples:
-            raise
-    sides = {name: _dim(name, multiples.get(name, 1), at_most.get(name)) for name in axes}
-    return export((free | {axes[name]: side for name, side in sides.items()},))
+    multiples, smaller, least = dict[str, int](), list(LEAST), None
+    while True:
+        sides = {axis: _dim(name, multiples.get(name, 1), least, at_most.get(name)) for name, axis in axes.items()}
+        try:
+            return export(({0: torch.export.Dim("N", max=at_most.get("N"))} | sides,))
+        except Exception as error:  # torch raises whatever the model's code meets
+            found = {name: int(number) for name, number in _said(error, _MULTIPLE)}
+            if found and not multiples:
+                multiples = found
+            elif axes and smaller and _said(error, _ONE):
+                least = smaller.pop(0)
+            else:
+                raise
 
 
-def _dim(name: str, multiple: int, most: int | None) -> Any:
-    if multiple == 1:
-        return torch.export.Dim(name, max=most)
-    return multiple * torch.export.Dim(f"_{name}", max=None if most is None else most // multiple)
+def _dim(name: str, multiple: int, least: int | None, most: int | None) -> Any:
+    """least: None: as torch has it."""
+    named = name if multiple == 1 else f"_{name}"
+    low, high = (None if number is None else number // multiple for number in (least, most))
+    side = torch.export.Dim(named, min=low, max=high)
+    return side if multiple == 1 else multiple * side
 
 
-def _multiples(error: BaseException | None) -> dict[str, int]:
-    """What torch suggests in this error, or in those that it came from, of which a side has to be a multiple."""
+def _said(error: BaseException | None, words: "re.Pattern[str]") -> list[Any]:
+    """What torch says in these words, in this error or in those that it came from."""
     while error is not None:
-        found = _MULTIPLE.findall(str(error))
-        if found:
-            return {name: int(number) for name, number in found}
+        if found := words.findall(str(error)):
+            return found
         error = error.__cause__ or error.__context__
-    return {}
+    return []
 
 
 @contextlib.contextmanager

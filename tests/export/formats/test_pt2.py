@@ -135,6 +135,24 @@ def test_torchs_warning_of_a_buffer_is_its_own_affair_and_no_other(tmp_path, mon
         load_pt2(path)
 
 
+@pytest.mark.parametrize(("strides", "least"), [(1, 2), (2, 8), (5, 33)])
+def test_free_sides_begin_where_more_than_one_number_is_left(strides, least):
+    """One row is another case to torch than several: the graph would hold for one of them alone."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3 if number == 0 else 4, 4, 3, stride=2, padding=1) for number in range(strides)]
+    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    pixels = torch.randint(0, 256, (2, 48, 80, 3), dtype=torch.uint8)
+    whole = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale()), network)
+    module = export_program(whole, pixels, layout="NHWC", size=(None, None)).module()
+    with torch.inference_mode():
+        for sides in ((40, 33), (100, 64), (max(least, 3), 200)):
+            other = torch.randint(0, 256, (1, *sides, 3), dtype=torch.uint8)
+            torch.testing.assert_close(module(other), whole(other))
+        if strides == 5:
+            with pytest.raises(AssertionError, match="33"):
+                module(torch.zeros(1, 32, 64, 3, dtype=torch.uint8))
+
+
 def test_a_view_behind_what_was_written_is_a_reshape(tmp_path):
     """Of what a convolution leaves as it likes and ReLU(inplace=True) writes to: the usual network."""
 
