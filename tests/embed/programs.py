@@ -16,6 +16,7 @@ NODE = shutil.which("node")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PACKAGES = EMBED / "node_modules"
 OPENVINO = util.find_spec("openvino")
+EXECUTORCH = util.find_spec("executorch")
 
 
 def missing(**tools):
@@ -74,3 +75,9 @@ def libtorch(folder):
 
 def openvino(folder):
     return built("cpp-openvino", folder, OpenVINO_DIR=Path(OPENVINO.submodule_search_locations[0]) / "cmake")
+
+
+def executorch(folder):
+    """Not optimized, as that around LibTorch."""
+    config = Path(EXECUTORCH.submodule_search_locations[0]) / "share" / "cmake"
+    return built("executorch", folder, CMAKE_CXX_FLAGS="-O0", executorch_DIR=config)
