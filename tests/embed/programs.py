@@ -19,6 +19,7 @@ NODE = shutil.which("node")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PACKAGES = EMBED / "node_modules"
 OPENVINO = util.find_spec("openvino")
+EXECUTORCH = util.find_spec("executorch")
 
 
 def missing(**tools):
@@ -95,3 +96,9 @@ def packaged(folder):
     """The digits bundle with an AOTInductor package."""
     formats = [*USUAL, "aoti"]
     return export_bundle(load_recipe(ROOT / "models" / "digits.toml"), folder / "packaged", formats=formats).folder
+
+
+def executorch(folder):
+    """Not optimized, as that around LibTorch."""
+    config = Path(EXECUTORCH.submodule_search_locations[0]) / "share" / "cmake"
+    return built("executorch", folder, CMAKE_CXX_FLAGS="-O0", executorch_DIR=config)
