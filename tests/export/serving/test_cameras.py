@@ -2,18 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from preproc.bundle import open_bundle
 from preproc.export import attach, export_bundle
 from preproc.export.serving import package, serve_check, triton
+from preproc.layers import FromPixels, Pipeline, Rescale, prepend
 from preproc.sources import PixelsSpec
-from preproc.steps import FromPixels, mistaken
+from preproc.steps import FromPixels as Step
+from preproc.steps import mistaken
 from tests.export.serving.fake import serving
 from tests.export.serving.repositories import config_of
-from tests.export.test_video import model
 from tests.onnx_files import STEPS, hand_made
 
-NV12 = FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited")
+NV12 = Step(layout="NHW", color="NV12", matrix="bt709", range="limited")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def test_triton_is_told_rows_and_columns_and_puts_pictures_together(nv12, tmp_pa
     ids=["free", "yuyv", "two"],
 )
 def test_other_shapes(tmp_path, shape, said, dims, most):
-    first = FromPixels(**{"layout": "NHW", "color": "NV12", "matrix": "bt709", "range": "limited", **said})
+    first = Step(**{"layout": "NHW", "color": "NV12", "matrix": "bt709", "range": "limited", **said})
     size = None if shape[2] == "h" else shape[2:]
     spec = PixelsSpec.of(first, size=size, channels=3, batch=2 if shape[0] == 2 else None)
     made = attach(hand_made(tmp_path, shape=shape), tmp_path / "b", steps=[first, *STEPS], pixels=spec)
@@ -61,7 +64,10 @@ def test_other_shapes(tmp_path, shape, said, dims, most):
 
 
 def test_torchscript_says_the_same(tmp_path):
-    made = export_bundle(model(layout="NHW", color="NV12"), tmp_path / "b", size=(24, 20), formats=["torchscript"])
+    torch.manual_seed(0)
+    front = Pipeline(FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited"), Rescale())
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    made = export_bundle(prepend(front, net), tmp_path / "b", size=(24, 20), formats=["torchscript"])
     config = config_of(package(made.folder, tmp_path / "repo", backend="pytorch"))
     assert (list(config.input[0].dims), config.max_batch_size) == ([36, 20], 8)
 
