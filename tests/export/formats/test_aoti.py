@@ -135,6 +135,24 @@ def test_any_batch_and_nothing_but_pixels_of_the_size(packaged):
             run([other])
 
 
+class Sums(nn.Module):
+    def forward(self, x):
+        wide, half = x.float(), x.half().mean((2, 3))
+        pooled = nn.functional.adaptive_avg_pool2d(wide, 1).flatten(1) + nn.functional.adaptive_avg_pool2d(wide, 2).flatten(1)[:, :3]
+        return pooled + wide.mean((2, 3)) + wide.sum(3).sum(2) + x.sum((2, 3)) + half + wide.sum((2, 3), dtype=torch.float32)
+
+
+def test_sums_of_float32_are_made_in_float64():
+    """torch's compiler adds number to number, where torch itself adds sums of parts: 4e-5 off for a flat picture of 160x112."""
+    x = torch.randint(0, 256, (2, 3, 9, 7), dtype=torch.uint8)
+    program = torch.export.export(Sums(), (x,))
+    exact = program.run_decompositions(aoti.EXACT)
+    summed = [node for node in exact.graph.nodes if node.target in (torch.ops.aten.mean.dim, torch.ops.aten.sum.dim_IntList)]
+    dtypes = [node.args[0].meta["val"].dtype for node in summed]
+    assert sorted(map(str, dtypes)) == sorted(map(str, [*[torch.float64] * 4, torch.uint8, torch.float16, torch.float32]))
+    torch.testing.assert_close(exact.module()(x), Sums()(x))
+
+
 def test_sizes_that_take_too_long_are_refused(tmp_path, monkeypatch):
     """A letterbox of pictures of any size would take hours: torch simplifies what it computes of their sides."""
     monkeypatch.setattr(aoti, "SECONDS", 0.01)
