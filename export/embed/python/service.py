@@ -43,7 +43,7 @@ class Package:
         self.torch, self.loader = torch, torch._C._aoti.AOTIModelPackageLoader(str(bundle / "model.aoti.pt2"), "model", False, 1, -1)
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
-        found = self.loader.run([self.torch.from_numpy(pixels.copy())])  # a package looks at strides, and [None] leaves one that is 0
+        found = self.loader.run([self.torch.from_numpy(pixels.copy())])  # in one piece: a package looks at strides
         return [value.numpy() for value in found]
 
 

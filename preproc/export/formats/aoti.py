@@ -31,9 +31,13 @@ SECONDS = 600.0
 """How long a compilation for free sides may take: what torch's compiler asks of sums and products of sizes may not end in hours."""
 AVX2 = {"cpp.simdlen": 256, "cpp.vec_isa_ok": True}
 """torch's own kernels for the level x86-64-v3, without asking this machine whether they run here: that is verified."""
-CHECKS = 's/getenv("AOTI_RUNTIME_CHECK_INPUTS")/"1"/'
+CHECKS = (
+    's/getenv("AOTI_RUNTIME_CHECK_INPUTS")/"1"/',
+    r"s/if (\([0-9]*\) != \([a-z0-9_]*\)_stride\[\([0-9]*\)\])/if (\1 != \2_stride[\3] \&\& \2_size[\3] != 1)/",
+)
 """For sed. What torch compiles looks at its input only where that variable is set: else floats, or pixels of another size, are read as if
-they were what they are not, beyond their end, too. Ours always looks."""
+they were what they are not, beyond their end, too. Ours always looks, but not at the stride of a batch of one, which NumPy's [None] makes
+0."""
 SOURCE = b"// compiled: the library of this name\n"
 """In place of the sources, which name this machine's folders. Older torch finds the metadata by a file of this kind."""
 
@@ -117,11 +121,12 @@ def _compiler(folder: Path, command: str, promised: Mapping[str, Any]) -> Path:
     flags += ["-g0", f"-ffile-prefix-map={Path(torch.__file__).parent.parent}=."]
     level = level_of(promised["instructions"])
     flags += [f"-Wl,-z,{level}"] if level else []  # Linux then refuses to load it where these are missing, whoever asks
+    edits = [word for edit in CHECKS for word in ("-e", edit)]
     program = folder / "g++"
     program.write_text(
         "#!/bin/sh\n"
         'for given in "$@"; do\n'
-        f'  case "$given" in "$TORCHINDUCTOR_CACHE_DIR"/*.cpp) sed -i {shlex.quote(CHECKS)} "$given" ;; esac\n'
+        f'  case "$given" in "$TORCHINDUCTOR_CACHE_DIR"/*.cpp) sed -i {shlex.join(edits)} "$given" ;; esac\n'
         "done\n"
         f'exec {command} "$@" {shlex.join(flags)} -ffile-prefix-map="$TORCHINDUCTOR_CACHE_DIR"=.\n'
     )

@@ -1,6 +1,7 @@
 """AOTInductor packages: their instructions are those that were asked for, they look at their input, and name nothing of this machine."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -85,11 +86,14 @@ def test_native_takes_what_this_processor_has(packaged, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr(tempfile, "tempdir", str(place))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "caches"))
+    before = dict(os.environ)
     path = compiled(tmp_path / "native.pt2", model(), PIXELS, cpu="native")
+    assert os.environ == before
     assert registers(path, tmp_path)["zmm"] > 0
     assert "avx512f" in compiled_for(ExportSpec(cpu="native"))["instructions"]
     torch.testing.assert_close(loaded(path).run([PIXELS])[0], model()(PIXELS), rtol=1e-4, atol=1e-5)
-    assert not [*home.iterdir(), *place.iterdir()]
+    assert not [*home.iterdir(), *place.iterdir(), *(tmp_path / "caches").glob("*")]
 
 
 def test_the_same_network_gives_the_same_bytes(packaged, tmp_path):
@@ -121,6 +125,10 @@ def test_any_batch_and_nothing_but_pixels_of_the_size(packaged):
     run, pixels = loaded(packaged / "model.aoti.pt2").run, torch.zeros(4, 32, 32, 3, dtype=torch.uint8)
     for batch in (1, 2, 4, 40):
         assert run([pixels[:1].repeat(batch, 1, 1, 1)])[0].shape == (batch, 10)
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    alone = torch.from_numpy(picture[None])
+    assert alone.stride()[0] == 0
+    torch.testing.assert_close(run([alone])[0], run([torch.from_numpy(np.stack([picture]))])[0])
     others = [
         pixels.float(),
         pixels[:, :16],
