@@ -29,6 +29,7 @@ PAGES = (
     "export/conformance/README.md",
     "export/embed/cpp-libtorch/README.md",
     "export/embed/cpp-openvino/README.md",
+    "export/embed/executorch/README.md",
     "export/embed/node/README.md",
     "export/embed/python/README.md",
     "export/embed/web/README.md",
