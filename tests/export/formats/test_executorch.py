@@ -195,6 +195,40 @@ def test_pixels_of_16_bits_are_refused_for_it_has_no_kernel(tmp_path):
         answers(path, pixels)
 
 
+class Wherever(nn.Module):
+    """The largest value of each map: of a picture of any size."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x):
+        return self.stem(x).relu().amax((2, 3))
+
+
+def test_sides_may_be_free_up_to_the_largest_that_is_verified(tmp_path):
+    model = prepend(Pipeline(FromPixels(layout="NHWC"), CenterCrop(size=24)), Wherever()).eval()
+    path = written(model, tmp_path / "m.pte", size=(None, 32), sizes=[(40, 32), (48, 32)])
+    assert read_program(path).method("forward").inputs[0].shape == (BATCH, 48, 32, 3)
+    tall = PIXELS.repeat(1, 2, 1, 1)
+    sides = (48, 25, 1)
+    with torch.no_grad():
+        for side, got in zip(sides, answers(path, *(tall[:2, :side] for side in sides)), strict=True):
+            assert largest(got, model(tall[:2, :side])) < 1e-5
+    with pytest.raises(PreprocError, match="Attempted to resize a bounded tensor"):
+        answers(path, tall[:, :49])
+
+
+def test_a_resize_of_free_sides_is_refused(tmp_path):
+    model = prepend(Pipeline(FromPixels(layout="NHWC"), Resize(size=8, interpolation="nearest")), Wherever()).eval()
+    with pytest.raises(
+        PreprocError, match=r'got "dynamic", which ExecuTorch refuses: .*; the formats onnx, torchscript and pt2 may'
+    ) as caught:
+        written(model, tmp_path / "m.pte", size=(None, None), sizes=[(40, 32)])
+    assert caught.value.name == "not-exportable"
+
+
 class Sorted(Net):
     def forward(self, x):
         return super().forward(x).sort(1).values
