@@ -11,11 +11,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import v2
 
 from preproc.layers import CenterCrop, FromPixels, Letterbox, Normalize, Pad, Pipeline, Rescale, Resize
+from preproc.steps import STEPS
 from tests.layers.kinds import LAYERS
 
 VALUES = {name: lambda make=make: make(3) for name, make in LAYERS.items()}
 VALUES |= {"center-crop": lambda: CenterCrop(size=5), "pad": lambda: Pad(padding=(1, 2))}
 PIXELS = {color: lambda color=color: FromPixels(layout="NHWC", color=color, to="RGB") for color in ("RGB", "BGR", "RGBA", "GRAY")}
+YUV = {
+    "NV12": lambda: FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited", conversion="rgb8"),
+    "NV12-between": lambda: FromPixels(
+        layout="NHW", color="NV12", matrix="bt709", range="limited", conversion="linear", chroma="bilinear", siting="left"
+    ),
+    "YUYV": lambda: FromPixels(layout="NHWC", color="YUYV", matrix="bt601", range="full", conversion="linear"),
+    "YUV444": lambda: FromPixels(layout="NCHW", color="YUV444", matrix="bt601", range="full", conversion="rgb8"),
+}
+SHAPES = {"NV12": (2, 12, 8), "NV12-between": (2, 12, 8), "YUYV": (2, 6, 8, 2), "YUV444": (2, 3, 6, 8)}
 WHOLE = {"pipeline": lambda: Pipeline(FromPixels(layout="NHWC", color="BGR", to="RGB"), Rescale(), Normalize.preset("imagenet"))}
 RESIZES = {
     "resize": lambda: Resize(size=(6, 5)),
@@ -27,11 +37,16 @@ RESIZES = {
 }
 
 
+def test_every_kind_of_layer_is_here():
+    made = [make() for make in (VALUES | PIXELS | YUV | RESIZES).values()]
+    assert {type(layer.step) for layer in made} == set(STEPS.values())
+
+
 def taken(name):
     """An input for the layer of that name: grey levels."""
     channels = {"GRAY": 1, "RGBA": 4}.get(name, 3)
-    if name in PIXELS or name in WHOLE:
-        return torch.randint(0, 256, (2, 9, 7, channels), dtype=torch.uint8)
+    if name in PIXELS | YUV | WHOLE:
+        return torch.randint(0, 256, SHAPES.get(name, (2, 9, 7, channels)), dtype=torch.uint8)
     return torch.randint(0, 256, (2, 3, 9, 7)).float()
 
 
@@ -72,9 +87,9 @@ def test_torchvisions_normalize_copies_its_constants_at_every_call():
     assert graphs(torchvisions(), taken("normalize"))[1] == 2
 
 
-@pytest.mark.parametrize("name", [*VALUES, *PIXELS, *WHOLE])
+@pytest.mark.parametrize("name", [*VALUES, *PIXELS, *YUV, *WHOLE])
 def test_no_layer_copies_to_the_device(name):
-    assert copies((VALUES | PIXELS | WHOLE)[name], taken(name)) == [[], []]
+    assert copies((VALUES | PIXELS | YUV | WHOLE)[name], taken(name)) == [[], []]
 
 
 def test_a_resize_copies_what_it_reads_with_which_weights():
@@ -107,9 +122,9 @@ def test_a_graph_break_is_seen():
     assert graphs(Broken(), taken("normalize"))[0] == 2
 
 
-@pytest.mark.parametrize("name", [*VALUES, *PIXELS, *WHOLE, *RESIZES])
+@pytest.mark.parametrize("name", [*VALUES, *PIXELS, *YUV, *WHOLE, *RESIZES])
 def test_every_layer_is_one_graph_without_constants(name):
-    assert graphs((VALUES | PIXELS | WHOLE | RESIZES)[name](), taken(name), fullgraph=True) == (1, 0)
+    assert graphs((VALUES | PIXELS | YUV | WHOLE | RESIZES)[name](), taken(name), fullgraph=True) == (1, 0)
 
 
 @pytest.mark.parametrize("name", [*LAYERS, *WHOLE])
