@@ -48,8 +48,8 @@ def program(*, takes=("uint8", (8, 4, 4, 3)), answers=("float32", (8, 10)), text
     return bytes(builder.Output())
 
 
-def bundled(inner, samples=()):
-    """The bytes of a bundled program. samples: pairs of arrays."""
+def bundled(inner, samples=(), *, method="forward", named=1, suites=1):
+    """The bytes of a bundled program. samples: pairs of arrays.  named: how often each is named, suites: and all of them together."""
     builder = flatbuffers.Builder()
     cases = []
     for sample in samples:
@@ -58,8 +58,8 @@ def bundled(inner, samples=()):
             held = {0: ("int8", DTYPES[str(array.dtype)]), 1: _numbers(builder, array.shape), 2: builder.CreateByteVector(array.tobytes())}
             sides.append(_offsets(builder, [_value(builder, 1, _table(builder, held))]))
         cases.append(_table(builder, dict(enumerate(sides))))
-    suite = _table(builder, {0: builder.CreateString("forward"), 1: _offsets(builder, cases)})
-    builder.Finish(_table(builder, {1: _offsets(builder, [suite]), 2: builder.CreateByteVector(inner)}), file_identifier=b"BP08")
+    suite = _table(builder, {0: builder.CreateString(method), 1: _offsets(builder, cases * named)})
+    builder.Finish(_table(builder, {1: _offsets(builder, [suite] * suites), 2: builder.CreateByteVector(inner)}), file_identifier=b"BP08")
     return bytes(builder.Output())
 
 

@@ -47,6 +47,8 @@ SAID = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "col
 """What a contract has of a recipe's [backbone]; its outputs stand elsewhere."""
 PRECISIONS = (*RECIPE_PRECISIONS, EIGHT)
 """Of the network in the files; 8 bits are made of a bundle, by no recipe."""
+COMPILED = ("aoti",)
+"""The formats that are compiled for a machine."""
 PILLOW = 13
 """Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""
 
@@ -243,9 +245,11 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [precision_of(contract) in PRECISIONS, contract.get("tf32", False) == (precision_of(contract) == "tf32")]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
         told += ["verified_sizes" not in contract or bool(check_verify_sizes(contract["verified_sizes"]))]
-        compiled = list(contract.get("compiled", {}).values())
-        told += [isinstance(made[key], str) for made in compiled for key in ("device", "system", "machine", "cpu", "torch")]
-        told += [isinstance(name, str) for made in compiled for name in made["instructions"]]
+        compiled = contract.get("compiled", {})
+        told += [name in COMPILED for name in compiled]
+        told += [isinstance(made[key], str) for made in compiled.values() for key in ("device", "system", "machine", "cpu", "torch")]
+        told += [isinstance(made["instructions"], list) and bool(made["instructions"]) for made in compiled.values()]
+        told += [isinstance(name, str) for made in compiled.values() for name in made["instructions"]]
         bounds = [number for sides in contract.get("at_most", {}).values() for number in sides.values()]
         told += [isinstance(number, int) and number > 0 for number in bounds]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]

@@ -11,8 +11,9 @@ from ..errors import BundleError
 from ..host import Progress, digest, silent, versions
 from ..sources import check_name
 from ..verify import Case, Report, agree
-from ..verify.runtimes import package_metadata, read_program
+from ..verify.runtimes import RUNTIMES, package_metadata, read_program
 from . import contract as contracts
+from .cases import BUNDLED, check_cases
 from .golden import golden_files, read_golden
 from .publishing import MANIFEST, recover
 
@@ -77,6 +78,8 @@ def open_bundle(folder: str | Path) -> Bundle:
             check_name(sample)
         if not manifest["golden"]:
             raise BundleError(f"{folder / MANIFEST}: expected golden samples, got none")
+        if BUNDLED in manifest["files"]:
+            check_cases(folder, bundle.contract, bundle.golden())
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
     return bundle
@@ -108,9 +111,9 @@ def strays(bundle: Bundle) -> list[str]:
 
 
 def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], golden: Sequence[Case]) -> bool:
-    """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and in machine
-    code, and golden samples, whose outputs another machine may have rounded otherwise. Never without one of the two: TorchScript never
-    has the same bytes.
+    """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and in what is
+    loaded as code (machine code, ExecuTorch's programs), and golden samples, whose outputs another machine may have rounded otherwise.
+    Never without one of these: TorchScript never has the same bytes.
 
     files: the new model files, as hashes() has them.
     """
@@ -120,7 +123,8 @@ def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, 
     except BundleError:
         return False
     theirs = {name: entry for name, entry in old.manifest["files"].items() if not name.startswith("golden/")}
-    same = [name for name in files if name.startswith(("model.onnx", "model.aoti"))]
+    code = {BUNDLED, *(kind.file for kind in RUNTIMES.values() if kind.alone)}
+    same = [name for name in files if name.startswith("model.onnx") or name in code]
     if old.contract != contract or not same or set(files) != set(theirs) or any(files[name] != theirs[name] for name in same):
         return False
     if [case.name for case in known] != [case.name for case in golden]:

@@ -47,6 +47,11 @@ def verify(
     missing = [result.runtime for result in report.results if runtimes and result.verdict == "absent"]
     if missing:
         refuse(f"expected {', '.join(missing)} to run, got absent", "runtime-absent")
+    elif not report.ran_a_file:
+        asked = "".join(f"; --runtime {name}" for names in report.unverified.values() for name in names[:1])
+        refuse(f"expected a runtime that runs what is in the bundle, got: none of the bundle's files ran{asked}", "runtime-absent")
+    for file, names in report.unverified.items() if report.ran_a_file and not missing else ():
+        say(f"note: {file} was not verified{''.join(f'; --runtime {name}' for name in names[:1])}")
     if missing or not report.ok:
         raise typer.Exit(1)
 

@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import graph
-from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
+from ..bundle import (
+    MANIFEST,
+    Bundle,
+    check_cases,
+    check_target,
+    equal_bundle,
+    hashes,
+    open_bundle,
+    publishing,
+    write_golden,
+    write_manifest,
+)
 from ..errors import PreprocError, VerificationError
 from ..host import Progress, memory, silent, targets
 from ..sources import Recipe
@@ -19,7 +30,7 @@ from .answering import report_on
 from .bare import Bare, bare_network
 from .behind import unasked
 from .eight import FLOAT, bare_in_eight_bits, mend_of
-from .files import FILES
+from .files import BUNDLED, FILES
 from .job import Job, check_images, images_of
 from .levels import on_all_levels
 from .proof import Proof
@@ -59,7 +70,7 @@ def export_bundle(
     progress: Progress = silent,
 ) -> Bundle:
     """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there; one that is equal (the same contract, the
-    same bytes of model.onnx, the same golden samples) is left as it is, if its files pass here.
+    same bytes of model.onnx, model.aoti.pt2 and model.pte, the same golden samples) is left as it is, if its files pass here.
 
     formats: "onnx", "torchscript", "pt2", "aoti", "executorch"; None: as the recipe says, or the first two.  precision: what the network is
     written in and computed with, "float32", "tf32" (float32 in which CUDA devices may multiply with 10 bits of mantissa), "float16" or
@@ -150,7 +161,9 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         with _reported(report), targets.writing(out_dir):
             _check_unchanged(out_dir, new, made)
             golden = write_golden(new, list(proof.golden))
-            write_manifest(new, contract=written.contract, golden=golden, report=report)
+            manifest = write_manifest(new, contract=written.contract, golden=golden, report=report)
+            if BUNDLED in manifest["files"]:
+                check_cases(new, written.contract, Bundle(new, manifest).golden())
     return open_bundle(out_dir)
 
 

@@ -63,5 +63,9 @@ def _write_executorch(
     export_executorch(folded.model, job.pixels, file, layout=pixels.layout, size=pixels.size, at_most=most, constants=said)
     progress(f"writing {BUNDLED}")
     dtypes = {output["name"]: getattr(torch, output["dtype"]) for output in contract["outputs"]}
-    samples = [(case.pixels, [torch.from_numpy(case.expected[name]).to(dtype) for name, dtype in dtypes.items()]) for case in golden]
+    samples = []
+    for case in golden:
+        kept = [torch.from_numpy(case.expected[name]) for name in dtypes]
+        kept = [values.float() if values.is_floating_point() else values for values in kept]  # as golden samples are
+        samples.append((case.pixels, [values.to(dtype) for values, dtype in zip(kept, dtypes.values(), strict=True)]))
     bundle_executorch(file, samples, folder / BUNDLED)

@@ -211,7 +211,7 @@ class Power:
     def hidden_from(self, control: Control, needed: Mapping[str, float] | None = None) -> list[str]:
         """The outputs compared for equality in which a mistake that can happen would not have shown. needed: None: ten tolerances."""
         needed = needed or self._everywhere(MARGIN * self.tolerance)
-        return [name for name in self._steps() if control.movement is not None and control.movements.get(name, 0.0) < needed[name]]
+        return [name for name in self._steps() if control.is_possible and control.movements.get(name, 0.0) < needed[name]]
 
     def _everywhere(self, value: float) -> dict[str, float]:
         return dict.fromkeys(self.parts, value)

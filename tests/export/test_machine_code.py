@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from preproc.bundle import equal_bundle, hashes, open_bundle
+from preproc.bundle.contract import check
 from preproc.bundle.inspection import describe, lines
 from preproc.errors import BundleError, PreprocError, RecipeError
 from preproc.export import export_bundle, verify_bundle
@@ -147,6 +148,22 @@ def test_a_bundle_with_another_librarys_bytes_is_another_bundle(packaged):
     assert equal_bundle(packaged, bundle.contract, files, bundle.golden())
     other = files | {FILE: files[FILE] | {"sha256": "0" * 64}}
     assert not equal_bundle(packaged, bundle.contract, other, bundle.golden())
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        lambda made: {"foo": made},
+        lambda made: {"aoti": made | {"instructions": []}},
+        lambda made: {"aoti": made | {"instructions": "avx2"}},
+    ],
+)
+def test_a_contract_that_is_compiled_for_nothing_known_is_refused(compiled):
+    contract = json.loads((ROOT / "export" / "digits" / "manifest.json").read_text())["contract"]
+    made = {"device": "cpu", "system": "linux", "machine": "x86_64", "cpu": "native", "instructions": ["avx2"], "torch": "2.10"}
+    assert check(contract | {"compiled": {"aoti": made}}, "here")
+    with pytest.raises(BundleError, match="got one with values that it never has"):
+        check(contract | {"compiled": compiled(made)}, "here")
 
 
 def test_inspect_tells_what_it_is_compiled_for(packaged):

@@ -17,6 +17,8 @@ def check(bundle: Path) -> int:
     data = (bundle / "model.bpte").read_bytes()
     if data[4:8] != b"BP08":  # of which ExecuTorch's loader would end the process
         raise RuntimeError("expected a bundled program of ExecuTorch, got another file")
+    if not samples:
+        raise RuntimeError("expected golden samples, got a manifest that lists none")
     module = portable_lib._load_bundled_program_from_buffer(data)
     for number in range(len(samples)):
         module.verify_result_with_bundled_expected_output("forward", number, rtol=0, atol=largest)

@@ -14,9 +14,12 @@ PROGRAM, BUNDLED = b"ET12", b"BP08"
 """What stands behind the first offset of a file."""
 MOST = 1_000_000
 """Tables and entries of lists that are looked at: a file that claims more is none."""
+ENTRY = 64
+"""Bytes of a text that count as one entry."""
 DTYPES = "uint8 int8 int16 int32 int64 float16 float32 float64 complex32 complex64 complex128 bool"
 _DTYPES = dict(enumerate(DTYPES.split())) | {15: "bfloat16", 27: "uint16", 28: "uint32", 29: "uint64"}
 """By torch's numbers."""
+NOTHING = memoryview(b"")
 _TENSOR, _TEXT = 5, 6
 """Of the union KernelTypes."""
 _KERNEL = 1
@@ -30,7 +33,7 @@ class Values:
     dtype: str
     shape: tuple[int, ...]
     bounded: bool = False
-    data: bytes = b""
+    data: memoryview = NOTHING
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Program:
 
     methods: tuple[Method, ...]
     cases: tuple[BundledCase, ...] = ()
-    data: bytes = b""
+    data: memoryview = NOTHING
 
     def text(self, method: str) -> str | None:
         """What a method without inputs answers; None where there is none that answers one text."""
@@ -75,7 +78,7 @@ class Program:
 
 def read_program(path: Path) -> Program:
     """Raises BundleError for a file that is none of ExecuTorch's, or is damaged."""
-    data = path.read_bytes()
+    data = memoryview(path.read_bytes())
     try:
         if data[4:8] == PROGRAM:
             return Program(_methods(data))
@@ -89,7 +92,7 @@ def read_program(path: Path) -> Program:
     raise BundleError(f"{path}: expected a program of ExecuTorch, {known}, got another file", name="not-a-model")
 
 
-def _bundled(data: bytes) -> Program:
+def _bundled(data: memoryview) -> Program:
     root = _root(data)
     inner = root.bytes(2)
     if inner[4:8] != PROGRAM:
@@ -102,7 +105,7 @@ def _bundled(data: bytes) -> Program:
     return Program(_methods(inner), tuple(cases), inner)
 
 
-def _methods(data: bytes) -> tuple[Method, ...]:
+def _methods(data: memoryview) -> tuple[Method, ...]:
     return tuple(map(_method, _root(data).tables(1)))
 
 
@@ -130,10 +133,11 @@ def _values(table: "_Table | None", dtype: int, sizes: int, data: int | None) ->
         return None
     number = table.number(dtype, "b")
     name = _DTYPES.get(number, f"dtype {number}")
-    return Values(name, tuple(table.numbers(sizes)), data is None and table.number(8, "b") > 0, b"" if data is None else table.bytes(data))
+    held = NOTHING if data is None else table.bytes(data)
+    return Values(name, tuple(table.numbers(sizes)), data is None and table.number(8, "b") > 0, held)
 
 
-def _root(data: bytes) -> "_Table":
+def _root(data: memoryview) -> "_Table":
     return _Table(data, _unpack(data, "I", 0), [0])
 
 
@@ -143,7 +147,7 @@ def _whole(number: int) -> int:
     return number
 
 
-def _unpack(data: bytes, kind: str, place: int) -> int:
+def _unpack(data: memoryview, kind: str, place: int) -> int:
     """Raises struct.error beyond the end."""
     if place < 0:
         raise ValueError("a place before its beginning")
@@ -153,9 +157,9 @@ def _unpack(data: bytes, kind: str, place: int) -> int:
 
 class _Table:
     """A table in a flatbuffer: its fields by their numbers in the schema. kind: where it is a union's value, which. seen: counts tables and
-    entries of lists, of all of a file together."""
+    entries of lists and, as such, each ENTRY bytes of texts, of all of a file together."""
 
-    def __init__(self, data: bytes, place: int, seen: list[int], kind: int = 0) -> None:
+    def __init__(self, data: memoryview, place: int, seen: list[int], kind: int = 0) -> None:
         self.data, self.place, self.seen, self.kind = data, place, seen, kind
         self.fields = place - _unpack(data, "i", place)
         self.size = _unpack(data, "H", self.fields)
@@ -180,17 +184,20 @@ class _Table:
         place = self._at(field)
         return 0 if place is None else _unpack(self.data, kind, place)
 
-    def bytes(self, field: int) -> bytes:
+    def bytes(self, field: int) -> memoryview:
+        """No copy: many tables may name one list."""
         place = self._behind(field)
         if place is None:
-            return b""
+            return NOTHING
         start, length = place + 4, _unpack(self.data, "I", place)
         if start + length > len(self.data):
             raise ValueError("a list beyond its end")
         return self.data[start : start + length]
 
     def text(self, field: int) -> str:
-        return self.bytes(field).decode()
+        found = self.bytes(field)
+        self._count(len(found) // ENTRY)  # many tables may name one text, and each of them is a copy
+        return str(found, "utf-8")
 
     def _entries(self, field: int) -> Sequence[int]:
         """The places of a list's entries of four bytes."""

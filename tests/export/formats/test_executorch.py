@@ -35,6 +35,7 @@ from preproc.sources import load_recipe
 from preproc.verify.runtimes import read_program
 from preproc.verify.runtimes.executorch import ExecutorchCpu
 from tests.conftest import ROOT
+from tests.damage import edit_manifest
 from tests.in_executorch import needed, once
 
 PIXELS = torch.randint(0, 256, (BATCH, 40, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -128,6 +129,10 @@ def test_executorch_itself_tests_the_samples(bundle, tmp_path):
         check(tmp_path)
     (tmp_path / "model.bpte").write_bytes(b"x" * 64)
     with pytest.raises(RuntimeError, match="got another file"):
+        check(tmp_path)
+    shutil.copy(bundle.folder / "model.bpte", tmp_path)
+    edit_manifest(tmp_path, "golden", [])
+    with pytest.raises(RuntimeError, match="expected golden samples"):
         check(tmp_path)
 
 

@@ -80,6 +80,21 @@ def test_damage_is_told_in_one_line_or_can_be_read(tmp_path_factory, changes):
         read_program(file)
 
 
+def test_cases_that_name_one_large_list_are_no_copies_of_it(read):
+    """As many as a small file may claim, each with all of it."""
+    large = np.zeros((1, 1 << 20), np.uint8)
+    found = read(bundled(program(), [(large, LOGITS)], named=200))
+    assert len(found.cases) == 200
+    (first,), (last,) = found.cases[0].inputs, found.cases[-1].inputs
+    assert np.shares_memory(np.frombuffer(first.data, np.uint8), np.frombuffer(last.data, np.uint8))
+
+
+def test_many_names_of_one_large_text_are_damage(read, monkeypatch):
+    monkeypatch.setattr(pte, "MOST", 20_000)
+    with pytest.raises(BundleError, match="more than 20,000 tables"):
+        read(bundled(program(), [(PIXELS, LOGITS)], named=200, method="a" * 10_000, suites=200))
+
+
 def test_a_list_of_itself_ends(read, monkeypatch):
     """A small file that claims many tables is none."""
     monkeypatch.setattr(pte, "MOST", 20)
