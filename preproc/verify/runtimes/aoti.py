@@ -18,6 +18,10 @@ from .pytorch import TorchCpu, check_device
 
 CONTRACT = "preproc.contract"
 """Its key in a package's metadata."""
+METADATA = "_metadata.json"
+"""The end of its name, behind that of the library without .so. torch writes others, of the sources that it has linked."""
+LARGEST = 1 << 26
+"""More bytes of metadata are not read: a thousand labels are 20 thousand."""
 OF_TORCH = {
     "AVX2": ("avx2", "fma", "f16c"),
     "AVX512": ("avx512f", "avx512dq", "avx512vl", "avx512bw", "fma"),
@@ -35,7 +39,7 @@ class AotiCpu(TorchCpu):
     alone, bare_in = True, "torch-cpu"
 
     def open(self, path: Path) -> None:
-        metadata = package_metadata(path)
+        metadata = _own_metadata(path)
         check_runs_here(metadata, path, self.device)
         check_device(self.device)
         import torch
@@ -80,18 +84,38 @@ class AotiCuda(AotiCpu):
     name, device, bare_in = "aoti-cuda", "cuda", "torch-cuda"
 
 
-def package_metadata(path: Path) -> dict[str, str]:
-    """What get_metadata() would answer, read as a zip member: nothing is loaded. Raises BundleError."""
+def package_metadata(path: Path) -> dict[str, str] | None:
+    """What get_metadata() would answer, read as a zip member: nothing is loaded. None for a package that is not made as ours are: its
+    model has another name, or it has several libraries. Raises BundleError for a damaged one."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith("_metadata.json") and "/data/aotinductor/model/" in name]
-            found = [json.loads(archive.read(name)) for name in names]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: expected an AOTInductor package, got: {error}", name="not-a-model") from error
-    if len(found) != 1 or not isinstance(found[0], dict) or not all(isinstance(value, str) for value in found[0].values()):
+            each = {member.filename: member for member in archive.infolist()}
+            told = [
+                each[name.removesuffix(".so") + METADATA]
+                for name in each
+                if name.endswith(".so") and name.removesuffix(".so") + METADATA in each
+            ]
+            if len(told) != 1 or "/data/aotinductor/model/" not in told[0].filename:
+                return None
+            if told[0].file_size > LARGEST:
+                raise ValueError(f"{told[0].file_size:,} bytes of metadata")
+            found = json.loads(archive.read(told[0]))
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            raise ValueError("metadata that is no table of texts")
+    except Exception as error:  # of any class: a damaged archive may claim anything
+        raise BundleError(f"{path}: expected an AOTInductor package, got: {first_line(error)}", name="not-a-model") from error
+    return found
+
+
+def _own_metadata(path: Path) -> dict[str, str]:
+    """Of a package that is made as ours are, with one file of metadata alone: of others torch may choose another one."""
+    found = package_metadata(path)
+    if found is not None:
+        with zipfile.ZipFile(path) as archive:
+            found = found if [name.endswith(METADATA) for name in archive.namelist()].count(True) == 1 else None
+    if found is None:
         raise BundleError(f"{path}: expected an AOTInductor package with one library's metadata, got another one", name="not-a-model")
-    known: dict[str, str] = found[0]
-    return known
+    return found
 
 
 def check_runs_here(metadata: Mapping[str, str], path: Path, device: str) -> None:

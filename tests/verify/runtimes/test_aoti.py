@@ -8,10 +8,11 @@ import zipfile
 import numpy as np
 import pytest
 
+from preproc.bundle.inspection import describe
 from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
 from preproc.host.processor import LEVELS
 from preproc.verify.runtimes import RUNTIMES, made, package_metadata, those_for
-from preproc.verify.runtimes.aoti import AotiCpu, check_capability, check_runs_here
+from preproc.verify.runtimes.aoti import LARGEST, METADATA, AotiCpu, check_capability, check_runs_here
 from preproc.verify.runtimes.elsewhere import Elsewhere
 
 V3 = LEVELS["x86-64-v3"]
@@ -96,22 +97,76 @@ def test_a_package_that_does_not_say_what_it_needs_is_none_of_ours(tmp_path, con
         check_runs_here(own, tmp_path / "m.pt2", "cpu")
 
 
-def package(path, **members):
-    with zipfile.ZipFile(path, "w") as archive:
+def package(path, folder="model", **members):
+    """members: libraries' names, and their metadata; those of `kernel...` are without a library, as torch writes them."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            archive.writestr(f"m/data/aotinductor/model/{name}_metadata.json", content)
+            if not name.startswith("kernel"):
+                archive.writestr(f"m/data/aotinductor/{folder}/{name}.so", "")
+            archive.writestr(f"m/data/aotinductor/{folder}/{name}_metadata.json", content)
     return path
 
 
 def test_metadata_is_read_without_loading(tmp_path):
     assert package_metadata(package(tmp_path / "m.pt2", model='{"a": "b"}')) == {"a": "b"}
-    for members in ({}, {"model": "[]"}, {"model": '{"a": 1}'}, {"model": '{"a": "b"}', "other": '{"a": "c"}'}):
-        with pytest.raises(BundleError, match="expected an AOTInductor package with one library's metadata"):
-            package_metadata(package(tmp_path / "m.pt2", **members))
     (tmp_path / "garbage").write_bytes(b"no zip file")
-    for file in (tmp_path / "garbage", tmp_path / "none", package(tmp_path / "m.pt2", model="no JSON")):
+    damaged = [package(tmp_path / f"{len(text)}.pt2", model=text) for text in ("[]", '{"a": 1}', "no JSON")]
+    for file in (tmp_path / "garbage", tmp_path / "none", *damaged):
         with pytest.raises(BundleError, match="expected an AOTInductor package, got"):
             package_metadata(file)
+
+
+FOREIGN = {
+    "torch's own": {"model": '{"a": "b"}', "kernel": '{"a": "c"}'},
+    "another name": {"folder": "encoder", "model": '{"a": "b"}'},
+    "two libraries": {"model": '{"a": "b"}', "other": '{"a": "c"}'},
+    "none": {},
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_packages_of_others_are_inspected_and_not_opened(tmp_path, kind):
+    file = package(tmp_path / "own.pt2", **FOREIGN[kind])
+    if kind != "none":
+        assert (describe(file)["kind"], describe(file)["contract"]) == ("AOTInductor package", None)
+    assert package_metadata(file) == ({"a": "b"} if kind == "torch's own" else None)
+    with pytest.raises(BundleError, match="expected an AOTInductor package with one library's metadata"):
+        AotiCpu(outputs=["logits"]).open(file)
+
+
+def encrypted(content):
+    """Says so of each member, locally and in the list at the end."""
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(mark)
+        while at >= 0:
+            content[at + place] |= 1
+            at = content.find(mark, at + 1)
+
+
+def broken(content):
+    """The compressed bytes of the metadata, behind its name."""
+    at = content.find(METADATA.encode()) + len(METADATA)
+    content[at : at + 8] = b"\xff" * 8
+
+
+@pytest.mark.parametrize("damage", [encrypted, broken])
+def test_damaged_packages_are_told_in_one_line(tmp_path, damage):
+    file = package(tmp_path / "m.pt2", model=json.dumps({"a": "b" * 999}))
+    content = bytearray(file.read_bytes())
+    damage(content)
+    file.write_bytes(content)
+    for read in (package_metadata, describe):
+        with pytest.raises(BundleError, match="expected an AOTInductor package, got") as caught:
+            read(file)
+        assert caught.value.name == "not-a-model"
+
+
+def test_metadata_that_would_fill_the_memory_is_not_read(tmp_path, monkeypatch):
+    file = package(tmp_path / "m.pt2", model=json.dumps({"a": "b" * LARGEST}))
+    assert file.stat().st_size < LARGEST / 500
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("read"))
+    with pytest.raises(BundleError, match="got: 67,108,873 bytes of metadata"):
+        package_metadata(file)
 
 
 def test_nothing_is_loaded_where_it_would_not_run(tmp_path):
