@@ -2,9 +2,10 @@
 
 import json
 import platform
+import re
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,8 @@ from .pytorch import TorchCpu, check_device
 
 CONTRACT = "preproc.contract"
 """Its key in a package's metadata."""
+REFUSED = r"unmatched (dtype|dim)|API call failed"
+"""What torch says where a package refuses its input; older torch tells no reason."""
 METADATA = "_metadata.json"
 """The end of its name, behind that of the library without .so. torch writes others, of the sources that it has linked."""
 LARGEST = 1 << 26
@@ -37,11 +40,14 @@ class AotiCpu(TorchCpu):
 
     name, file, device = "aoti-cpu", "model.aoti.pt2", "cpu"
     alone, bare_in = True, "torch-cpu"
+    shape: Sequence[int | str] = ()
+    """Of the pixels, by the contract inside: names where it is free."""
 
     def open(self, path: Path) -> None:
         metadata = _own_metadata(path)
         check_runs_here(metadata, path, self.device)
         check_device(self.device)
+        self.shape = _shape(metadata, path)
         import torch
 
         if self.device == "cuda":
@@ -55,8 +61,8 @@ class AotiCpu(TorchCpu):
         self.module = lambda pixels: tuple(loader.run([pixels]))  # type: ignore[assignment]
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:
-        self.last = pixels
-        return super().run(pixels, others)
+        self.last = pixels.copy()  # a package looks at strides, and one picture may have one that is 0, or be turned
+        return super().run(self.last, others)
 
     def _held(self) -> Any:
         return ()
@@ -65,14 +71,24 @@ class AotiCpu(TorchCpu):
         """What a network in Python proves, and that it takes nothing but pixels: torch's packages read whatever they are given."""
         import torch
 
+        own = torch.from_numpy(self.last).to(self.device)
+        self._check_refused("floats in place of pixels", own.float())
+        for axis, side in enumerate(self.shape):
+            if axis and isinstance(side, int):
+                more = torch.cat((own, own.narrow(axis, 0, 1)), axis).contiguous()
+                self._check_refused(f"pixels of shape {list(more.shape)} in place of {list(own.shape)}", more)
+        return super().proof()
+
+    def _check_refused(self, what: str, given: Any) -> None:
         assert self.module is not None
+        got = "one that takes them: it would read them as what it expects"
         try:
-            self.module(torch.from_numpy(self.last).to(self.device, torch.float32))
-        except RuntimeError:
-            return super().proof()
-        raise VerificationError(
-            "expected a package that refuses floats in place of pixels, got one that takes them: it would read them as pixels"
-        )
+            self.module(given)
+        except RuntimeError as error:
+            if re.search(REFUSED, str(error)):
+                return
+            got = f"another error: {first_line(error)}"
+        raise VerificationError(f"expected a package that refuses {what}, got {got}")
 
     def close(self) -> None:
         self.module = None  # which unloads the library, and removes what was unpacked
@@ -116,6 +132,14 @@ def _own_metadata(path: Path) -> dict[str, str]:
     if found is None:
         raise BundleError(f"{path}: expected an AOTInductor package with one library's metadata, got another one", name="not-a-model")
     return found
+
+
+def _shape(metadata: Mapping[str, str], path: Path) -> list[int | str]:
+    try:
+        shape: list[int | str] = list(json.loads(metadata[CONTRACT])["input"]["shape"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{path.name}: expected a package of preproc, got one without or with a wrong {first_line(error)}") from error
+    return shape
 
 
 def check_runs_here(metadata: Mapping[str, str], path: Path, device: str) -> None:

@@ -21,7 +21,7 @@ TORCH = {"AOTI_DEVICE_KEY": "cpu", "AOTI_PLATFORM": sys.platform, "AOTI_MACHINE"
 
 
 def metadata(promised=None, **torchs):
-    contract = {"compiled": {"aoti": HERE | (promised or {})}}
+    contract = {"input": {"shape": ["N", 4, 4, 3]}, "compiled": {"aoti": HERE | (promised or {})}}
     return TORCH | {"preproc.contract": json.dumps(contract)} | torchs
 
 
@@ -182,8 +182,43 @@ def test_a_package_that_reads_whatever_it_is_given_fails():
     runtime = AotiCpu(outputs=["logits"])
     runtime.module = lambda pixels: (pixels.float().mean((1, 2)),)
     runtime.run(np.zeros((2, 4, 4, 3), np.uint8))
-    with pytest.raises(VerificationError, match="expected a package that refuses floats in place of pixels"):
+    with pytest.raises(VerificationError, match="expected a package that refuses floats in place of pixels, got one that takes them"):
         runtime.proof()
+
+
+def test_a_package_is_given_floats_and_another_size_and_refuses_both():
+    """By its own words: any other error proves nothing."""
+    given = []
+
+    def module(pixels):
+        given.append((str(pixels.dtype), tuple(pixels.shape)))
+        if pixels.is_floating_point():
+            raise RuntimeError(words)
+        if pixels.shape[1:] != (4, 4, 3) and checks:
+            raise RuntimeError("input_handles[0]: unmatched dim value at 2, expected: 4, but got: 5")
+        return (pixels.float().mean((1, 2)),)
+
+    runtime = AotiCpu(outputs=["logits"])
+    runtime.module, runtime.shape = module, ["N", "H", 4, 3]
+    words, checks = "input_handles[0]: unmatched dtype, expected: 0(uint8), but got: 6(float32)", True
+    runtime.run(np.zeros((2, 4, 4, 3), np.uint8))
+    assert "on the CPU" in runtime.proof()
+    assert given[1:] == [("torch.float32", (2, 4, 4, 3)), ("torch.uint8", (2, 4, 5, 3)), ("torch.uint8", (2, 4, 4, 4))]
+    checks = False
+    with pytest.raises(VerificationError, match=r"refuses pixels of shape \[2, 4, 5, 3\] in place of \[2, 4, 4, 3\], got one that takes"):
+        runtime.proof()
+    words = "out of memory"
+    with pytest.raises(VerificationError, match="refuses floats in place of pixels, got another error: out of memory"):
+        runtime.proof()
+
+
+def test_pixels_that_lie_otherwise_are_laid_row_by_row():
+    runtime, strides = AotiCpu(outputs=["logits"]), []
+    runtime.module = lambda pixels: (strides.append(pixels.stride()), pixels.float().mean((1, 2)))[1:]
+    picture = np.zeros((4, 5, 3), np.uint8)
+    for pixels in (picture[None], picture.transpose(1, 0, 2)[None], np.stack([picture])):
+        runtime.run(pixels)
+    assert strides == [(60, 15, 3, 1), (60, 12, 3, 1), (60, 15, 3, 1)]
 
 
 def test_what_loads_code_has_a_process_of_its_own_and_runs_by_name_alone():
