@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ...errors import BundleError, RuntimeAbsentError, VerificationError, first_line
-from ...host import instructions
+from ...host import instructions, needed
 from .base import Outputs
 from .pytorch import TorchCpu, check_device
 
@@ -31,8 +31,12 @@ OF_TORCH = {
     "AVX512_VNNI": ("avx512_vnni",),
     "AMX_TILE": ("amx_tile",),
     "ASIMD": ("asimd",),
+    "NEON": ("asimd",),
+    "ZVECTOR": ("vx",),
+    "INVALID_VEC_ISA": (),
 }
-"""The instructions behind the words in torch's own metadata, AOTI_CPU_ISA: a contract that promises less is not believed."""
+"""The instructions behind the words in torch's own metadata, AOTI_CPU_ISA, the last of which says none: a contract that promises less is
+not believed."""
 
 
 class AotiCpu(TorchCpu):
@@ -153,7 +157,10 @@ def check_runs_here(metadata: Mapping[str, str], path: Path, device: str) -> Non
         other = {made[key], metadata.get(word, made[key])} - {own}
         if other:
             raise RuntimeAbsentError(f"it is compiled for {' and '.join(sorted(other))}, and this {key} is {own}")
-    wanted = {*made["instructions"], *(name for word in metadata.get("AOTI_CPU_ISA", "").split() for name in OF_TORCH.get(word, ()))}
+    words = metadata.get("AOTI_CPU_ISA", "").split()
+    if unknown := sorted(set(words) - set(OF_TORCH)):
+        raise RuntimeAbsentError(f"it is compiled for {', '.join(unknown[:6])}, which is none of the instructions {', '.join(OF_TORCH)}")
+    wanted = {*made["instructions"], *(name for word in words for name in OF_TORCH[word])}
     had = instructions()
     missing = sorted(wanted - had)
     if missing:
@@ -177,6 +184,7 @@ def _promised(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
         made: dict[str, Any] = json.loads(metadata[CONTRACT])["compiled"]["aoti"]
         told = [isinstance(made[key], str) for key in ("device", "system", "machine", "cpu")]
         told += [bool(made["instructions"]), *(isinstance(name, str) for name in made["instructions"])]
+        told += [made["cpu"] == "native" or set(needed(made["cpu"])) <= set(made["instructions"])]
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{path.name}: expected a package of preproc, got one without or with a wrong {first_line(error)}") from error
     if not all(told):

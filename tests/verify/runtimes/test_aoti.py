@@ -45,7 +45,8 @@ def test_what_is_compiled_for_this_level_runs_here(tmp_path):
             "for the instructions native, and this processor has no amx_tile",
         ),
         ({}, {"AOTI_CPU_ISA": "AVX512 AVX512_VNNI"}, "this processor has no avx512_vnni, avx512bw, avx512dq, avx512f, avx512vl"),
-        ({"instructions": ["sse2"], "cpu": "none"}, {"AOTI_CPU_ISA": "AMX_TILE"}, "this processor has no amx_tile, sse2"),
+        ({"instructions": ["sse2"], "cpu": "native"}, {"AOTI_CPU_ISA": "AMX_TILE"}, "this processor has no amx_tile, sse2"),
+        ({}, {"AOTI_CPU_ISA": "AVX2 AVX1024"}, "compiled for AVX1024, which is none of the instructions AVX2, AVX512"),
         ({"device": "cuda"}, {}, "compiled for cpu and cuda"),
         ({"device": "cuda"}, {"AOTI_DEVICE_KEY": "cuda"}, "compiled for cuda"),
         ({}, {"AOTI_DEVICE_KEY": "cuda"}, "compiled for cpu and cuda"),
@@ -89,6 +90,8 @@ def test_another_compute_capability_is_absent(tmp_path):
         '{"compiled": {}}',
         json.dumps({"compiled": {"aoti": HERE | {"instructions": []}}}),
         '{"compiled": {"aoti": 1}}',
+        json.dumps({"compiled": {"aoti": HERE | {"instructions": ["sse2"]}}}),
+        json.dumps({"compiled": {"aoti": HERE | {"cpu": "x86-64-v9"}}}),
     ],
 )
 def test_a_package_that_does_not_say_what_it_needs_is_none_of_ours(tmp_path, contract):
@@ -171,7 +174,7 @@ def test_metadata_that_would_fill_the_memory_is_not_read(tmp_path, monkeypatch):
 
 def test_nothing_is_loaded_where_it_would_not_run(tmp_path):
     """The archive holds no library: the loader would say so."""
-    file = package(tmp_path / "m.pt2", model=json.dumps(metadata({"instructions": ["avx1024"]})))
+    file = package(tmp_path / "m.pt2", model=json.dumps(metadata({"cpu": "native", "instructions": ["avx1024"]})))
     with pytest.raises(RuntimeAbsentError, match="has no avx1024"):
         AotiCpu(outputs=["logits"]).open(file)
     with pytest.raises(BundleError, match="expected a package that torch can load"):
