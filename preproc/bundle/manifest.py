@@ -153,7 +153,7 @@ def torch_contract(path: Path) -> dict[str, Any] | None:
 
 def package_contract(path: Path) -> dict[str, Any] | None:
     """The contract in an AOTInductor package, read as a zip member: nothing is loaded. None if there is none."""
-    text = package_metadata(path).get(contracts.KEY)
+    text = (package_metadata(path) or {}).get(contracts.KEY)
     return None if text is None else contracts.read(text, path)
 
 

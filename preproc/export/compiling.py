@@ -32,6 +32,12 @@ def check_compiles(name: str, spec: ExportSpec) -> None:
             f'{name}: [export] cpu: expected "native" on {machine}, for {spec.cpu} is of other processors, got "{spec.cpu}"',
             name="conflicting-options",
         )
+    if not needed(spec.cpu):
+        raise PreprocError(
+            f'{name}: [export] cpu: expected a system that tells its processor\'s instructions for "native", got none in /proc/cpuinfo; '
+            "onnx and pt2 run anywhere",
+            name="not-exportable",
+        )
     if spec.device == "cuda":
         _check_device(name)
 

@@ -197,6 +197,11 @@ CUDA = dataclasses.replace(SPEC, device="cuda")
             SPEC,
             r"expected a C\+\+ compiler for the format aoti, got neither g\+\+ nor",
         ),
+        (
+            {"preproc.host.processor.instructions": frozenset},
+            dataclasses.replace(SPEC, cpu="native"),
+            r'\[export\] cpu: expected a system that tells its processor\'s instructions for "native", got none',
+        ),
         ({"platform.machine": lambda: "aarch64"}, SPEC, r'\[export\] cpu: expected "native" on aarch64'),
         (
             {"torch.cuda.is_available": lambda: False},

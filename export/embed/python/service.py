@@ -4,10 +4,14 @@ import json
 import os
 import platform
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+
+CPUINFO = Path("/proc/cpuinfo")
 
 
 class OnnxFile:
@@ -27,14 +31,18 @@ class OnnxFile:
 class Package:
     """model.aoti.pt2 in torch: machine code, which is loaded where the processor has the instructions that it was compiled for."""
 
-    def __init__(self, bundle: Path, contract: dict) -> None:
-        wanted, here = contract["compiled"]["aoti"], f"{sys.platform}, {platform.machine()}"
+    def __init__(self, bundle: Path, contract: dict) -> None:  # noqa: ARG002 - what it needs stands in the package itself
+        with zipfile.ZipFile(bundle / "model.aoti.pt2") as package:
+            (name,) = [name for name in package.namelist() if name.endswith("_metadata.json")]
+            wanted = json.loads(json.loads(package.read(name))["preproc.contract"])["compiled"]["aoti"]
+        here = f"{sys.platform}, {platform.machine()}"
         if f"{wanted['system']}, {wanted['machine']}" != here:
             raise RuntimeError(f"expected a package for {here}, got one for {wanted['system']}, {wanted['machine']}")
         if wanted["device"] != "cpu":
             raise RuntimeError(f"expected a package for the cpu, got one for {wanted['device']}")
-        processors = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("flags", "Features"))]
-        missing = sorted(set(wanted["instructions"]) - set(processors[0].split()))
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        processors = [set(line.partition(":")[2].split()) for line in lines if line.lower().startswith(("flags\t", "features\t"))]
+        missing = sorted(set(wanted["instructions"]).difference(set.intersection(*processors) if processors else ()))
         if missing:
             raise RuntimeError(f"expected a package for this processor, got one that needs its instructions {missing[0]}")
         import torch

@@ -17,6 +17,8 @@ from ...steps import Sides
 
 SECONDS = 120.0
 """How long an export with dynamic height and width may take: some backbones would not finish in hours."""
+AGAIN = 1.0
+"""Seconds until what has not ended is told again."""
 Made = TypeVar("Made")
 LEAST = (8, 17, 33, 65, 129)
 """The smallest sides that are tried: with a stride of 32 in all, 32 rows become one, and 33 two."""
@@ -92,20 +94,27 @@ def _refused(format_name: str, size: Sides, told: str) -> PreprocError:
     return PreprocError(f"expected a backbone that {format_name} can export, got: {told}", name="not-exportable")
 
 
+class _TimeOut(BaseException):
+    """The time is over."""
+
+
 @contextlib.contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """Raises TimeoutError in the body after that long. Without effect outside the main thread and where there is no SIGALRM."""
+    """Raises TimeoutError after that long. In the body it is no Exception, and comes again every second, for torch's compiler goes on after
+    any that it meets in some places. Without effect outside the main thread and where there is no SIGALRM."""
     if seconds is None or not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(*_: object) -> None:
-        raise TimeoutError
+        raise _TimeOut
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
+    except _TimeOut as error:
+        raise TimeoutError from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
