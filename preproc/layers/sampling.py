@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from .base import widened
 from .filters import nearest, shares
-from .whole import levels
+from .whole import check_levels, levels
 
 OPENCV_BITS = 11
 """Of OpenCV's: INTER_RESIZE_COEF_BITS."""
@@ -37,7 +37,8 @@ class Linear(nn.Module):
         self.bits = OPENCV_BITS
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        total = self.taps(self.taps(levels(x), 3, width), 2, height)
+        check_levels(x)
+        total = self.taps(self.taps(x, 3, width), 2, height)
         return (total + (1 << 2 * self.bits - 1)) >> 2 * self.bits
 
     def taps(self, x: Tensor, axis: int, new: int) -> Tensor:
@@ -45,12 +46,12 @@ class Linear(nn.Module):
         at = (torch.arange(new, dtype=torch.float64) + 0.5) * (one * x.shape[axis] / new) - 0.5
         low = at.floor()
         share = ((at - low) * (1 << self.bits) + 0.5).floor().to(torch.int32).to(x.device)
+        share = share.unsqueeze(1) if axis == 2 else share
         last = (one * x.shape[axis] - 1).to(torch.int64)
         left = torch.minimum(low.to(torch.int64).clamp(min=0), last).to(x.device)
         right = torch.minimum((low.to(torch.int64) + 1).clamp(min=0), last).to(x.device)
-        y = x.movedim(axis, -1)
-        total = y.index_select(-1, left) * ((1 << self.bits) - share) + y.index_select(-1, right) * share
-        return total.movedim(-1, axis)
+        before, behind = x.index_select(axis, left).to(torch.int32), x.index_select(axis, right).to(torch.int32)
+        return before * ((1 << self.bits) - share) + behind * share
 
 
 class Nearest(nn.Module):
