@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-
 CPUINFO = Path("/proc/cpuinfo")
 
 
