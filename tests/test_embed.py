@@ -1,9 +1,12 @@
 """The programs in export/embed/ that load a bundle without preproc: built, run on golden samples, and seen to notice wrong ones."""
 
 import json
+import platform
+import runpy
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +163,25 @@ def test_a_package_that_does_not_fit_is_refused_before_it_is_loaded(program, unf
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr.splitlines()[-1]
     assert unfit == "nothing" or len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("second", "needed", "lacked"),
+    [("flags\t\t: avx2 sse2", ["avx2"], None), ("flags\t\t: sse2", ["avx2"], "avx2"), ("flags\t\t: avx2", ["flags"], "flags")],
+)
+def test_the_python_service_asks_the_package_and_every_processor(second, needed, lacked, tmp_path, monkeypatch):
+    """manifest.json says nothing of the machine code that is loaded; and a library of none is loaded last."""
+    service = runpy.run_path(str(EMBED / "python" / "service.py"))
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: avx2 sse2\n\nprocessor\t: 1\n{second}\n")
+    monkeypatch.setitem(service["Package"].__init__.__globals__, "CPUINFO", tmp_path / "cpuinfo")
+    made = {"device": "cpu", "system": sys.platform, "machine": platform.machine(), "instructions": needed}
+    told = json.dumps({"preproc.contract": json.dumps({"compiled": {"aoti": made}})})
+    with zipfile.ZipFile(tmp_path / "model.aoti.pt2", "w") as package:
+        package.writestr("m/data/aotinductor/model/model_metadata.json", told)
+    said = f"one that needs its instructions {lacked}" if lacked else "model"
+    with pytest.raises(RuntimeError, match=said) as caught:
+        service["Package"](tmp_path, {"compiled": {"aoti": made | {"instructions": ["sse2"]}}})
+    assert ("for this processor" in str(caught.value)) == bool(lacked)
 
 
 class Two(torch.nn.Module):
