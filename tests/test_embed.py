@@ -170,7 +170,7 @@ def test_a_package_that_does_not_fit_is_refused_before_it_is_loaded(program, unf
     [("flags\t\t: avx2 sse2", ["avx2"], None), ("flags\t\t: sse2", ["avx2"], "avx2"), ("flags\t\t: avx2", ["flags"], "flags")],
 )
 def test_the_python_service_asks_the_package_and_every_processor(second, needed, lacked, tmp_path, monkeypatch):
-    """manifest.json says nothing of the machine code that is loaded; and a library of none is loaded last."""
+    """manifest.json says nothing of the machine code that is loaded. The package holds no library: torch would say so."""
     service = runpy.run_path(str(EMBED / "python" / "service.py"))
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: avx2 sse2\n\nprocessor\t: 1\n{second}\n")
     monkeypatch.setitem(service["Package"].__init__.__globals__, "CPUINFO", tmp_path / "cpuinfo")

@@ -29,5 +29,8 @@ def versions() -> dict[str, str]:
 def compiler() -> str | None:
     """The command that compiles C++ here, CXX or g++, as torch looks for it; None where there is none."""
     command = os.environ.get("CXX", "g++")
-    program = (shlex.split(command) or [""])[0]
+    try:
+        program, *_ = shlex.split(command)
+    except ValueError:  # nothing in it, or a quote without an end
+        return None
     return command if shutil.which(program) else None

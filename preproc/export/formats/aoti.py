@@ -1,5 +1,7 @@
 """A model as one AOTInductor package: torch.export's program, compiled for one kind of processor or CUDA device, its weights inside."""
 
+import errno
+import os
 import shlex
 import tempfile
 import warnings
@@ -86,6 +88,8 @@ def compile_aoti(
         except OSError:  # a full disk
             raise
         except Exception as error:  # torch raises whatever the model's code and the compiler meet
+            if os.strerror(errno.ENOSPC) in str(error):  # the compiler's words
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder) from error
             raise PreprocError(
                 f"expected a model that AOTInductor can compile, got: {_told(error)}; the format pt2 holds it as torch.export reads it",
                 name="not-exportable",

@@ -171,11 +171,18 @@ def test_sizes_that_take_too_long_are_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "m.pt2").exists()
 
 
-def test_what_the_compiler_says_is_one_line(tmp_path):
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        ("x.h:1:2: error: no such header", PreprocError, r"can compile, got: its C\+\+ compiler: no such header; the format pt2 holds it"),
+        ("as: fatal error: /tmp/x.s: No space left on device", OSError, "No space left on device"),
+    ],
+)
+def test_what_the_compiler_says_is_one_line(tmp_path, said, kind, told):
     fake = tmp_path / "c++"
     asked = 'case "$1" in --version|-v|-dump*) exec g++ "$@" ;; esac'
-    fake.write_text(f'#!/bin/sh\n{asked}\necho "x.h:1:2: error: no such header" >&2\nexit 1\n')
+    fake.write_text(f'#!/bin/sh\n{asked}\necho "{said}" >&2\nexit 1\n')
     fake.chmod(0o700)
-    with pytest.raises(PreprocError, match=r"AOTInductor can compile, got: its C\+\+ compiler: no such header; the format pt2 holds it"):
+    with pytest.raises(kind, match=told):
         compiled(tmp_path / "m.pt2", model(), PIXELS, command=str(fake))
     assert not (tmp_path / "m.pt2").exists()
