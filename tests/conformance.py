@@ -22,6 +22,7 @@ from preproc.oracle import reference
 from preproc.oracle.pillow import vertical_first
 from preproc.steps import (
     FAST,
+    YUV,
     CenterCrop,
     ChannelAffine,
     FromPixels,
@@ -34,6 +35,7 @@ from preproc.steps import (
     Pad,
     Rescale,
     Resize,
+    Size,
     Standardize,
     Step,
 )
@@ -46,6 +48,24 @@ FLOAT32 = 4e-6
 """Tolerance of arithmetic in float32, relative to the largest output: some thirty roundings."""
 Case = tuple[str, list[Step], NDArray[Any]]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+VIDEO: list[tuple[str, str, str, str, dict[str, str]]] = [
+    ("NV12", "NHW", "bt601", "limited", {}),
+    ("NV12", "NHW", "bt601", "limited", {"conversion": "rgb8"}),
+    ("NV12", "NHW", "bt709", "limited", {"chroma": "bilinear", "siting": "left"}),
+    ("NV12", "NHW", "bt709", "full", {"chroma": "bilinear", "siting": "center"}),
+    ("NV21", "NHW", "bt601", "full", {"conversion": "rgb8", "to": "BGR"}),
+    ("I420", "NHW", "bt709", "limited", {}),
+    ("YV12", "NHW", "bt2020", "limited", {"conversion": "rgb8"}),
+    ("YUYV", "NHWC", "bt709", "full", {"conversion": "rgb8"}),
+    ("YVYU", "NHWC", "bt601", "full", {}),
+    ("UYVY", "NHWC", "bt709", "limited", {"chroma": "bilinear", "siting": "left"}),
+    ("VYUY", "NHWC", "bt601", "limited", {"to": "BGR"}),
+    ("YUV444", "NHWC", "bt2020", "full", {}),
+    ("YVU444", "NCHW", "bt709", "limited", {"conversion": "rgb8"}),
+]
+"""Colour, layout, matrix, range and the rest: each colour, matrix, range, conversion and chroma."""
 
 
 def cases() -> Iterator[Case]:
@@ -134,12 +154,24 @@ def cases() -> Iterator[Case]:
         yield f"resize-torch-float32-{name}", [first, Resize(size=new, form="exact", torch="float32")], pixels(1, *old, 3)
     for name, old in (("cut", (23, 26)), ("padded", (7, 12))):
         yield f"center_crop-trunc-{name}", [first, CenterCrop(size=(10, 15), fill=9, rounding="trunc")], pixels(1, *old, 3)
+    for color, layout, matrix, range_, other in VIDEO:
+        said = {"color": color, "layout": layout, "matrix": matrix, "range": range_, **other}
+        name = "-".join(("from_pixels", layout, *(value for key, value in said.items() if key not in ("layout", "to"))))
+        yield name.lower(), [FromPixels(**said)], pixels(2, *YUV[color].shape(layout, (6, 10)))
 
 
 def tolerance(steps: list[Step]) -> float:
     """None at all for what only moves and rounds whole numbers."""
     whole = all(isinstance(step, (FromPixels, Geometry)) and getattr(step, "rounds", True) for step in steps)
     return 0.0 if whole else FLOAT32
+
+
+def sides(first: Step, shape: tuple[int, ...]) -> tuple[Size, int]:
+    """(height, width) of a case's pictures, and their channels."""
+    if isinstance(first, FromPixels) and first.color in YUV:
+        return YUV[first.color].size(first.layout, shape[1:]), 3
+    nhwc = isinstance(first, FromPixels) and first.layout == "NHWC"
+    return (shape[1:3], shape[3]) if nhwc else (shape[2:], shape[1])
 
 
 def write(folder: Path, *, models: bool = False) -> int:
@@ -167,9 +199,8 @@ def write(folder: Path, *, models: bool = False) -> int:
                 if np.asarray(value).dtype.kind in "bif":
                     np.save(place / f"parameter.{position}.{key}.npy", np.array(value, np.float64))
         if models:
-            nhwc = isinstance(steps[0], FromPixels) and steps[0].layout == "NHWC"
-            sides, channels = (x.shape[1:3], x.shape[3]) if nhwc else (x.shape[2:], x.shape[1])
-            (place / "model.onnx").write_bytes(alone(steps, size=sides, channels=channels))
+            size, channels = sides(steps[0], x.shape)
+            (place / "model.onnx").write_bytes(alone(steps, size=size, channels=channels))
             torch.jit.script(Pipeline.from_steps(steps)).save(place / "model.pt")
         names.append(name)
     for left in {place.name for place in folder.iterdir() if place.is_dir()} - set(names):

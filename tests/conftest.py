@@ -125,6 +125,24 @@ def openvino(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
+def aoti(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The program in C++ around an AOTInductor package, built once."""
+    from tests.embed import programs
+
+    return [programs.once(tmp_path_factory, programs.aoti)]
+
+
+@pytest.fixture(scope="session")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits bundle with an AOTInductor package, compiled once; nobody changes it."""
+    from tests.embed import programs
+
+    if programs.COMPILER:
+        pytest.skip(f"not installed: {', '.join(programs.COMPILER)}")
+    return programs.once(tmp_path_factory, programs.packaged, "packaged")
+
+
+@pytest.fixture(scope="session")
 def node() -> list[str | Path | None]:
     """The program in Node."""
     from tests.embed import programs

@@ -1,6 +1,7 @@
-"""Damage to the files of a bundle, so that only running them can tell."""
+"""Damage to the files of a bundle, so that only running them can tell; and packages that say that they were compiled for something else."""
 
 import json
+import zipfile
 
 import onnx_ir as ir
 
@@ -32,3 +33,23 @@ def replace_weight(model, change):
 def edit_manifest(bundle, key, value):
     manifest = json.loads((bundle / "manifest.json").read_text())
     (bundle / "manifest.json").write_text(json.dumps(manifest | {key: value}))
+
+
+def recompiled(bundle, **changed):
+    """A bundle of an AOTInductor package alone which says that it is compiled for something else. It has no library any more: a program
+    that tried to load one would tell another reason."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["contract"]["compiled"]["aoti"].update(changed)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    file = bundle / "model.aoti.pt2"
+    with zipfile.ZipFile(file) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in records.items():
+            if name.endswith("_metadata.json"):
+                data = json.dumps(json.loads(data) | {"preproc.contract": json.dumps(manifest["contract"])})
+            archive.writestr(name, b"" if name.endswith(".so") else data)
+    for other in ("model.onnx", "model.pt"):
+        (bundle / other).unlink()
+    rehash(bundle)
+    return bundle

@@ -10,7 +10,7 @@ from preproc.export import attach
 from preproc.graph.builder import Builder
 from preproc.graph.nodes import build
 from preproc.sources import PixelsSpec
-from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.steps import YUV, FromPixels, Normalize, Rescale
 from preproc.verify.runtimes import onnxruntime
 
 STEPS = (Rescale(), Normalize.preset("imagenet"))
@@ -117,7 +117,11 @@ def alone(steps, *, size=None, channels=3, opset=18, dtype=ir.DataType.FLOAT, ba
     channels = (first.channels() or channels) if raw else channels
     size = size or (None, None)
     height, width = (name if side is None else side for side, name in zip(size, "hw", strict=True))
-    shape = [batch, height, width, channels] if raw and first.layout == "NHWC" else [batch, channels, height, width]
+    sides = {"N": batch, "C": channels, "H": height, "W": width}
+    if raw and first.color in YUV:
+        values = YUV[first.color].values
+        sides |= {"C": int(values), "H": height if first.layout != "NHW" else "rows" if size[0] is None else int(size[0] * values)}
+    shape = [sides[axis] for axis in (first.layout if raw else "NCHW")]
     kind = ir.DataType[first.pixel_dtype.upper()] if raw else dtype
     builder = Builder(dtype, channels, opset=opset, size=size)
     pixels = ir.Value(name="pixels", shape=ir.Shape(shape), type=ir.TensorType(kind))

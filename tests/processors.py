@@ -22,7 +22,7 @@ from preproc.errors import PreprocError
 from preproc.oracle import reference
 from preproc.sources.published.processor_fields import FIELDS, HARMLESS, VALUES
 from preproc.sources.published.processor_resizes import NEEDS, RESAMPLE, RESIZES, SIZES
-from preproc.sources.published.processors import BACKENDS, Processor, from_record
+from preproc.sources.published.processors import BACKENDS, Processor, from_record, known
 from preproc.steps import FromPixels
 from preproc.steps.resize import TORCHES
 
@@ -52,6 +52,20 @@ def classes(backend: str = "pil") -> dict[str, type]:
     return {
         name: kind for name, kind in found.items() if name not in ("BaseImageProcessor", "AutoImageProcessor") and _is_of(kind, backend)
     }
+
+
+def named(backend: str = "pil") -> list[str]:
+    """The names of classes() that the table knows: where it knows this version, without importing them, which takes seconds."""
+    forms = known(backend)
+    return [name for name in forms if any(VERSION in form.versions for form in forms[name])] or [
+        name for name in classes(backend) if name in forms
+    ]
+
+
+def class_of(name: str, backend: str = "pil") -> type:
+    """As classes() has it."""
+    found: type = getattr(transformers, name + END[backend])
+    return found
 
 
 def _is_of(kind: Any, backend: str) -> bool:

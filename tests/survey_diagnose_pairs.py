@@ -1,6 +1,7 @@
 """`python -m tests.survey_diagnose_pairs`: how often `diagnose --pairs` is right, narrows, or is wrong, where tensors are exact, rounded or
 of pictures that were compressed since; and how long it takes. Writes tests/survey/diagnose_pairs.md."""
 
+import dataclasses
 import io
 import os
 import platform
@@ -14,7 +15,7 @@ from PIL import Image
 
 from preproc.diagnosis import Pair, Pairs, answered
 from tests.conftest import ROOT
-from tests.diagnosis.pipelines import CONSTANTS, FRAMINGS, KERNELS, Pipeline, off, resized
+from tests.diagnosis.pipelines import CONSTANTS, FRAMINGS, GREYS, KERNELS, Pipeline, off, resized
 
 CASES, MANY = 8, 40
 """Draws: of six larger photographs, and of four small ones, where answers are quick."""
@@ -57,6 +58,7 @@ def whole(tensor: np.ndarray) -> np.ndarray:
 DISTURBANCES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
     "small, float32 tensors": (same, same),
     "small, float16 tensors": (same, lambda tensor: tensor.astype(np.float16)),
+    "small, one grey, float32 tensors": (same, same),
     "float32 tensors": (same, same),
     "float16 tensors": (same, lambda tensor: tensor.astype(np.float16)),
     "bfloat16 tensors": (same, bfloat16),
@@ -121,13 +123,15 @@ def sizes_of(rng: np.random.Generator, *, small: bool) -> list[tuple[int, int]]:
     return [tuple(map(int, rng.integers(least, most, 2))) for _ in range(count)]
 
 
-def drawn(rng: np.random.Generator, *, small: bool) -> tuple[Pipeline, list[tuple[int, int]]]:
+def drawn(rng: np.random.Generator, *, small: bool, grey: bool) -> tuple[Pipeline, list[tuple[int, int]]]:
     side = int(rng.integers(20, 32) if small else rng.integers(40, 64))
     framings = [name for name in FRAMINGS if name not in ("nothing", "crop")]
     pipeline = Pipeline(
         framings[rng.integers(len(framings))], KERNELS[rng.integers(len(KERNELS))], list(CONSTANTS)[rng.integers(len(CONSTANTS))],
         (side, side), int(rng.integers(0, 9)), bool(rng.integers(2)), "float32",
     )  # fmt: skip
+    if grey:
+        pipeline = dataclasses.replace(pipeline, grey=list(GREYS)[rng.integers(len(GREYS))])
     return pipeline, sizes_of(rng, small=small)
 
 
@@ -164,7 +168,7 @@ def main() -> None:
         "",
         f"Written by `python -m tests.survey_diagnose_pairs`: random preprocessing in the libraries themselves ({len(KERNELS)} kernels, "
         "squash, shorter side and crop, square and crop, crop and squash, letterbox; "
-        f"{len(CONSTANTS)} sets of constants, both colour orders) of six",
+        f"{len(CONSTANTS)} sets of constants, both colour orders, or one of {len(GREYS)} ways to grey) of six",
         "photographs of 90 to 160 pixels, or four small ones of 44 to 70. Right: on three other pictures the answer makes the same "
         "tensors, within 0.05 grey levels (float16 and bfloat16: 1, noise and JPEG: 4).",
         "",
@@ -176,7 +180,7 @@ def main() -> None:
         if row in OTHERS:
             found = [outcome_of_others(row, rng) for _ in range(CASES)]
         else:
-            found = [outcome(*drawn(rng, small=small), row, rng) for _ in range(MANY if small else CASES)]
+            found = [outcome(*drawn(rng, small=small, grey="grey" in row), row, rng) for _ in range(MANY if small else CASES)]
         lines.append(f"| {row} | " + " | ".join([str(len(found)), *(str(found.count(each)) for each in OUTCOMES)]) + " |")
         print(lines[-1], flush=True)
     lines += [

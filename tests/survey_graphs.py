@@ -3,7 +3,8 @@
 Each seed is a network of one to three first layers, a convolution or a product with a matrix, each behind a chain of what stands in front
 of such layers: borders, pools, resizes, cuts, maps of channels, space-to-depth by slices or by its operator, patches; at times something
 that no fold can follow. The seeds FIRST.. are attached with random steps; the first answer that differs from that of the network as it was,
-fed with what float64 steps make of the pixels, ends it. Prints how many folded, in which form, and how many were refused, and why.
+fed with what float64 steps make of the pixels, ends it. Every
+second one is fed with NV12 or UYVY. Prints how many folded, in which form, and how many were refused, and why.
 """
 
 import collections
@@ -16,9 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from preproc import graph
+from preproc.folding import FOLDED
 from preproc.oracle import reference
 from preproc.sources import PixelsSpec
-from preproc.steps import FromPixels, Normalize, Rescale
+from preproc.steps import FromPixels, Normalize, Rescale, layouts_of
 
 CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "GRAY": 1}
 STEPS = {
@@ -28,6 +30,8 @@ STEPS = {
     "shifted": [Normalize(mean=(123.0, 117.0, 104.0), std=(1.0, 1.0, 1.0), unit="0-255")],
 }
 SIZE = (12, 10)
+CAMERAS = {1: "NV12", 3: "UYVY"}
+"""Every second seed has pixels of Y, U and V."""
 
 
 class Network:
@@ -197,13 +201,17 @@ def random_network(rng):
     return net
 
 
-def one(seed):
-    """What came of a seed, and the largest error of a fold."""
+def one(seed, camera=None):
+    """What came of a seed, and the largest error of a fold. camera: a colour of Y, U and V that its pixels have."""
     rng = np.random.default_rng(seed)
     net, name = random_network(rng), sorted(STEPS)[rng.integers(len(STEPS))]
     color = sorted(CHANNELS)[rng.integers(len(CHANNELS))] if name != "shifted" else "BGR"
-    steps = [FromPixels(layout="NHWC", color=color, to="RGB"), *STEPS[name]]
-    x = rng.integers(0, 256, (2, *SIZE, CHANNELS[color]), dtype=np.uint8)
+    said = {"layout": "NHWC", "color": color}
+    if camera is not None:
+        said = {"layout": layouts_of(camera)[0], "color": camera, "matrix": "bt709", "range": "limited"}
+    steps = [FromPixels(**said, to="RGB"), *STEPS[name]]
+    spec = PixelsSpec.of(steps[0], size=SIZE, channels=CHANNELS.get(said["color"], 3))
+    x = rng.integers(0, 256, spec.shape(2), dtype=np.uint8)
     try:
         want = ReferenceEvaluator(ir.to_proto(net.model())).run(None, {"x": reference.apply(steps, x)})
     except (RuntimeError, TypeError, ValueError):  # a pool whose size the reference rounds otherwise than is drawn here
@@ -211,12 +219,13 @@ def one(seed):
     if not all(each.size for each in want):
         return "not run", 0.0
     made = net.model()
-    spec = PixelsSpec(layout="NHWC", color=color, dtype="uint8", size=SIZE, channels=CHANNELS[color])
     done = graph.attach(made, steps, spec)
     got = ReferenceEvaluator(ir.to_proto(made)).run(None, {"pixels": x})
     error = max(np.abs(a - b).max() / max(np.abs(b).max(), 1e-3) for a, b in zip(got, want, strict=True))
     if not error <= 1e-9:
         raise AssertionError(f"seed {seed}: {done.form or done.reason}, error {error:.1e}")
+    if done.chroma == FOLDED:
+        return f"planes, {done.form}", error
     return done.form or f"refused: {re.sub(r' [(]at .*|[0-9.-]+(, [0-9.-]+)*', '', str(done.reason))[:110]}", error
 
 
@@ -224,7 +233,7 @@ def main(count, first=0):
     answers, worst = collections.Counter[str](), 0.0
     for seed in range(first, first + count):
         print(seed, end="\r", file=sys.stderr)
-        answer, error = one(seed)
+        answer, error = one(seed, CAMERAS.get(seed % 4))
         answers[answer], worst = answers[answer] + 1, max(worst, error)
     refused = sum(number for word, number in answers.items() if word.startswith("refused"))
     folded = sum(answers.values()) - refused - answers["not run"]

@@ -2,7 +2,8 @@
 
 torchvision: every classification model. timm: of every family, which is what a name starts with, the smallest member.
 For each model: folded, or refused with the reason; and the error at the outputs of the convolutions that were rewritten, relative to
-their largest value, the zero-padded border included. Writes tests/survey/<zoo>.md; where models are named, their rows in it.
+their largest value, the zero-padded border included. The same of NV12 pixels: whether the convolutions read their planes, or each pixel is
+given its chroma in front, and why. Writes tests/survey/<zoo>.md; where models are named, their rows in it.
 """
 
 import gc
@@ -18,6 +19,8 @@ import torch
 import torchvision
 from torchvision import models
 
+from preproc.errors import first_line
+from preproc.folding import FOLDED
 from preproc.folding.modules import FoldResult, fold
 from preproc.layers import FromPixels, Model, Normalize, Pipeline, Rescale, prepend
 
@@ -51,12 +54,12 @@ def first_outputs(model: Model, weights: tuple[str, ...], pixels: torch.Tensor) 
     return found
 
 
-def examine(backbone: torch.nn.Module, size: int) -> tuple[FoldResult, float | None, float]:
-    """The fold of ImageNet's BGR pixels, its error at the first convolutions, and the seconds it took."""
+def examine(backbone: torch.nn.Module, shape: tuple[int, ...], **colour: str) -> tuple[FoldResult, float | None, float]:
+    """The fold of ImageNet's constants and these pixels, its error at the first convolutions, and the seconds it took."""
     double = {"dtype": torch.float64}
-    pipeline = Pipeline(FromPixels(layout="NHWC", color="BGR", **double), Rescale(**double), Normalize.preset("imagenet", **double))
+    pipeline = Pipeline(FromPixels(**colour, **double), Rescale(**double), Normalize.preset("imagenet", **double))
     model = prepend(pipeline, backbone)
-    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8))
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     start = time.perf_counter()
     result = fold(model, example=pixels)
     seconds = time.perf_counter() - start
@@ -64,6 +67,17 @@ def examine(backbone: torch.nn.Module, size: int) -> tuple[FoldResult, float | N
         return result, None, seconds
     pairs = zip(first_outputs(model, result.convolutions, pixels), first_outputs(result.model, result.convolutions, pixels), strict=True)
     return result, max(float((a - b).abs().max() / a.abs().max()) for a, b in pairs), seconds
+
+
+def of_cameras(backbone: torch.nn.Module, size: int) -> list[str]:
+    """What becomes of NV12's chroma, and the error, as two cells. Where the network's size is odd, of the even one below it."""
+    size -= size % 2
+    try:
+        result, error, _ = examine(backbone, (2, size * 3 // 2, size), layout="NHW", color="NV12", matrix="bt709", range="limited")
+    except Exception as problem:  # noqa: BLE001 - a network of one odd size, whatever it raises
+        return [f"takes no picture of even sides: {first_line(problem)}", ""]
+    planes = result.chroma if result.folded else f"not folded: {result.reason}"
+    return [planes, "" if error is None else f"{error:.1e}"]
 
 
 def torchvision_model(name: str) -> tuple[torch.nn.Module, int]:
@@ -104,8 +118,8 @@ def rows_of(page: Path) -> dict[str, str]:
 
 
 def is_wrong(row: str) -> bool:
-    error = row.removesuffix(" |").rpartition("| ")[2].strip()
-    return bool(error) and not float(error) <= 1e-9
+    *_, error, _, of_planes, _ = (cell.strip() for cell in row.split("|"))
+    return any(each and not float(each) <= 1e-9 for each in (error, of_planes))
 
 
 def main(zoo: str, *names: str) -> None:
@@ -118,25 +132,29 @@ def main(zoo: str, *names: str) -> None:
     for name in names or all_names():
         torch.manual_seed(0)
         backbone, size = make(name)
-        result, error, seconds = examine(backbone.eval().double(), size)
+        result, error, seconds = examine(backbone.eval().double(), (2, size, size, 3), layout="NHWC", color="BGR")
         cells = [name, result.form or "refused", ", ".join(result.convolutions) or result.reason, "" if error is None else f"{error:.1e}"]
+        cells += of_cameras(backbone, size)
         rows[name] = "| " + " | ".join(map(str, cells)) + " |"
         print(rows[name], f"{seconds:.1f} s", flush=True)
         del backbone, result
         gc.collect()
     left_out += [f"Left out, for their size: {', '.join(LEFT_OUT)}."] if LEFT_OUT else []
     folded, wrong = sum("| refused |" not in row for row in rows.values()), sum(map(is_wrong, rows.values()))
+    planes = sum(f"| {FOLDED} |" in row for row in rows.values())
     head = [
         f"# The fold on {title}",
         "",
         f"`make survey`, torch {torch.__version__}, {zoo} {package.__version__}, random weights, float64, BGR pixels with ImageNet's "
-        f"statistics: {folded} of {len(rows)} folded, {wrong} wrong (error above 1e-9).",
+        f"statistics: {folded} of {len(rows)} folded, {wrong} wrong (error above 1e-9). Of {planes} "
+        "the first convolutions read NV12 as it is.",
         "",
         *(line for text in left_out for line in (text, "")),
-        "form: what is left at run time besides the cast. error: at the rewritten convolutions, relative, the border included.",
+        "form: what is left at run time besides the cast. error: at the rewritten convolutions, relative, the border included. NV12: its "
+        "chroma is folded as pixels share it, or given to each pixel in front, the matrix folded all the same, and why; and the error.",
         "",
-        "| model | form | convolution, or why not | error |",
-        "|---|---|---|--:|",
+        "| model | form | convolution, or why not | error | NV12 | error |",
+        "|---|---|---|--:|---|--:|",
     ]
     page.write_text("\n".join([*head, *(rows[name] for name in sorted(rows))]) + "\n", encoding="utf-8")
     print(head[2])

@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "preproc"
 ORDER = tuple(
     "host host.decoding host.engines steps oracle oracle.files stats.sums stats.places stats.counting stats stats.output "  # noqa: SIM905
-    "sources.published sources sources.backbones diagnosis.geometry diagnosis layers folding folding.modules graph "
+    "sources.published sources sources.backbones diagnosis.geometry diagnosis.solving diagnosis.pairs diagnosis.mistakes diagnosis.search "
+    "diagnosis layers folding folding.modules graph "
     "verify.runtimes verify bundle bundle.inspection export.formats export.quantizing export export.serving "
     "diagnosis.experiment diagnosis.models cli".split()
 )
@@ -28,7 +29,7 @@ ONNX = {
 ONNX |= {"oracle/files/moving.py", "oracle/files/pointwise.py", "oracle/files/reading.py"}
 ONNXRUNTIME = {"verify/runtimes/ort.py", "export/quantizing/static.py"}
 TORCH = {"layers", "sources.backbones", "folding.modules", "export.formats"}
-OPTIONAL = ("timm", "dask", "sklearn", "openvino", "transformers", "tritonclient", "matplotlib", "fsspec", "cv2")
+OPTIONAL = ("timm", "dask", "sklearn", "openvino", "executorch", "transformers", "tritonclient", "matplotlib", "fsspec", "cv2")
 
 
 def path_of(file):

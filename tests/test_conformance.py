@@ -13,7 +13,7 @@ import torch
 
 from preproc import steps
 from preproc.layers import Pipeline
-from preproc.oracle import pillow, reference
+from preproc.oracle import pillow, reference, video
 from tests import conformance
 from tests.conftest import ROOT
 from tests.embed.programs import PROGRAMS
@@ -106,7 +106,18 @@ MISTAKES = {
     "lanczos with two lobes": (pillow, "_lanczos", lambda x: pillow._sinc(x) * pillow._sinc(x / 2) * (abs(x) < 2)),
     "the crop rounded down": (steps.CenterCrop, "rounding", property(lambda _: "floor", lambda *_: None)),
     "the crop rounded half even": (steps.CenterCrop, "rounding", property(lambda _: "half_even", lambda *_: None)),
+    "U and V exchanged": (video, "planes", lambda step, x: [exactly(step, x)[place] for place in (0, 2, 1)]),
+    "BT.601 for all matrices": (video, "WEIGHTS", dict.fromkeys(steps.WEIGHTS, steps.WEIGHTS["bt601"])),
+    "limited range for full": (video, "RANGES", dict.fromkeys(steps.RANGES, steps.RANGES["limited"])),
+    "chroma in the middle": (video, "phases", lambda block, chroma, _: steps.phases(block, chroma, "center")),
+    "chroma replicated": (video, "phases", lambda block, *_: steps.phases(block, "replicate", None)),
+    "integers of 14 bits": (
+        video,
+        "to_rgb_in_integers",
+        lambda *said: (tuple(tuple((value >> 6) << 6 for value in row) for row in steps.to_rgb_in_integers(*said)[0]), (16, 128, 128)),
+    ),
 }
+exactly = video.planes
 pillow_cubic, pillow_order = pillow._cubic, pillow.vertical_first
 
 

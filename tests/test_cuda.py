@@ -8,13 +8,15 @@ import pytest
 import torch
 from onnx import TensorProto
 
+from preproc.errors import RuntimeAbsentError
 from preproc.export import export_bundle, quantize_bundle, verify_bundle
 from preproc.export.formats import export_torchscript
 from preproc.folding.modules import fold
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, from_step, prepend
 from preproc.oracle import reference
-from preproc.sources import load_recipe
-from preproc.verify.runtimes import load_torchscript
+from preproc.sources import load_recipe, replace
+from preproc.verify.runtimes import load_torchscript, package_metadata
+from preproc.verify.runtimes.aoti import check_capability
 from preproc.verify.runtimes.pytorch import _tf32
 from tests.conftest import ROOT
 from tests.export.exported import published, ran
@@ -177,3 +179,18 @@ for result in verifying.verify_bundle({str(exported.folder)!r}, runtimes=names, 
     assert python == "absent the CUDA context of this process died in torchscript-cuda"
     assert ort.startswith("passed")
     assert ort.endswith("in a process of its own, for the CUDA context of this process died in torchscript-cuda")
+
+
+def test_machine_code_for_this_device(tmp_path):
+    """And for its compute capability alone."""
+    recipe = replace(load_recipe(ROOT / "models" / "digits.toml"), export={"formats": ("aoti",), "device": "cuda"})
+    bundle = export_bundle(recipe, tmp_path / "digits")
+    results = ran(bundle.report)
+    assert results["aoti-cuda"].verdict == "passed", results["aoti-cuda"].reason
+    assert "aoti-cpu" not in results
+    made = bundle.contract["compiled"]["aoti"]
+    assert made["gpu"] == torch.cuda.get_device_name()
+    metadata, (major, minor) = package_metadata(bundle.folder / "model.aoti.pt2"), torch.cuda.get_device_capability()
+    check_capability(metadata, bundle.folder, (major, minor))
+    with pytest.raises(RuntimeAbsentError, match="compute capability"):
+        check_capability(metadata, bundle.folder, (major + 1, minor))

@@ -151,15 +151,11 @@ int check_conformance(const fs::path& suite, const std::string& file) {
     return !cases.empty() && wrong == 0 ? 0 : 1;
 }
 
-// A program's main(): BUNDLE, or --conformance FOLDER.
-template <typename Model>
-int check_main(int argc, char** argv, const std::string& file) {
+// What a program's main() answers: the exit code of its work, or 1 and one line.
+template <typename Work>
+int told(Work work) {
     try {
-        const bool suite = argc > 1 && std::string(argv[1]) == "--conformance";
-        if (argc == 3 && suite) return check_conformance<Model>(argv[2], file);
-        if (argc == 2 && !suite) return check_golden<Model>(argv[1], file);
-        std::fprintf(stderr, "usage: classify BUNDLE\n       classify --conformance FOLDER\n");
-        return 2;
+        return work();
     } catch (const std::exception& error) {
         std::istringstream lines(error.what());  // the reason, then LibTorch's stack; or the place in OpenVINO's source, then the reason
         std::string reason;
@@ -167,4 +163,16 @@ int check_main(int argc, char** argv, const std::string& file) {
         std::fprintf(stderr, "error: %s\n", reason.c_str());
         return 1;
     }
+}
+
+// A program's main(): BUNDLE, or --conformance FOLDER.
+template <typename Model>
+int check_main(int argc, char** argv, const std::string& file) {
+    return told([&] {
+        const bool suite = argc > 1 && std::string(argv[1]) == "--conformance";
+        if (argc == 3 && suite) return check_conformance<Model>(argv[2], file);
+        if (argc == 2 && !suite) return check_golden<Model>(argv[1], file);
+        std::fprintf(stderr, "usage: classify BUNDLE\n       classify --conformance FOLDER\n");
+        return 2;
+    });
 }

@@ -5,9 +5,21 @@ Never: torch; a file that is not what the manifest says.
 """
 
 from . import contract
+from .cases import check_cases
 from .contract import EIGHT, KEY, outputs_of, precision_of, steps_of
 from .golden import golden_files, write_golden
-from .manifest import Bundle, equal_bundle, hashes, open_bundle, sha256, strays, torch_contract, write_manifest
+from .manifest import (
+    Bundle,
+    equal_bundle,
+    executorch_contract,
+    hashes,
+    open_bundle,
+    package_contract,
+    sha256,
+    strays,
+    torch_contract,
+    write_manifest,
+)
 from .publishing import MANIFEST, check_target, publishing
 from .recipes import front_of, further_of, precisions_of, to_recipe
 
@@ -16,15 +28,18 @@ __all__ = [
     "KEY",
     "MANIFEST",
     "Bundle",
+    "check_cases",
     "check_target",
     "contract",
     "equal_bundle",
+    "executorch_contract",
     "front_of",
     "further_of",
     "golden_files",
     "hashes",
     "open_bundle",
     "outputs_of",
+    "package_contract",
     "precision_of",
     "precisions_of",
     "publishing",

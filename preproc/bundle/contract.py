@@ -16,6 +16,8 @@ from ..sources import (
     check_verify_sizes,
 )
 
+SOME = 2
+"""A side that is free, as long as any colour can have it."""
 KEY = "preproc.contract"
 """Its key in ONNX metadata_props."""
 FORMS = {
@@ -31,8 +33,12 @@ FORMS_IN_EIGHT = FORMS | {
     "append": "whose first layer reads the pixels less one whole number, and one appended channel",
 }
 """Of a network in 8 bits, where a zero point may be what is subtracted."""
+LAYOUTS = (*steps.NETWORK_LAYOUTS, "NHW", "HW", "NTHW")
+"""Of pixels, with what is in front of a picture."""
 FILE = "contract.json"
 """Its name among TorchScript's extra files."""
+METHOD = "preproc_contract"
+"""The method of ExecuTorch's programs that answers it."""
 INPUT = "pixels"
 """The name of the one input."""
 EIGHT = "int8"
@@ -41,6 +47,8 @@ SAID = ("source", "name", "arguments", "weights", "checkpoint_key", "seed", "col
 """What a contract has of a recipe's [backbone]; its outputs stand elsewhere."""
 PRECISIONS = (*RECIPE_PRECISIONS, EIGHT)
 """Of the network in the files; 8 bits are made of a bundle, by no recipe."""
+COMPILED = ("aoti",)
+"""The formats that are compiled for a machine."""
 PILLOW = 13
 """Whose order of passes the resizes have of a contract that names none: there was no other when such contracts were written."""
 
@@ -136,7 +144,7 @@ def with_pictures(made: Mapping[str, Any], pictures: Sequence[Mapping[str, Any]]
 
 def seen_from(contract: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     """The contract with one of its further pictures in the first one's place."""
-    own = {key: entry[key] for key in ("name", "layout", "color", "dtype", "shape")}
+    own = {key: entry[key] for key in ("name", "layout", "color", "dtype", "shape", "matrix", "range") if key in entry}
     names = [contract["input"], *(other for other in contract["other_inputs"] if other["name"] != entry["name"])]
     said = {
         "steps": entry["steps"],
@@ -153,14 +161,31 @@ def views_of(contract: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _pixels(pixels: PixelsSpec) -> dict[str, Any]:
-    return {"layout": pixels.whole_layout, "color": pixels.color, "dtype": pixels.dtype, "shape": _shape(pixels)}
+    said = {"layout": pixels.whole_layout, "color": pixels.color, "dtype": pixels.dtype, "shape": _shape(pixels)}
+    return said | {key: value for key in ("matrix", "range") if (value := getattr(pixels, key)) is not None}
 
 
 def _shape(pixels: PixelsSpec) -> list[int | str]:
-    """Numbers, and the names of the sides that are free."""
-    height, width = (word if side is None else side for side, word in zip(pixels.size, ("height", "width"), strict=True))
-    sides = {"N": pixels.batch or "N", "T": pixels.frames or "frames", "C": pixels.channels, "H": height, "W": width}
+    """Numbers, and the names of the sides that are free: of what the tensor has, for NHW "height*3/2"."""
+    own = pixels.shape(1, (SOME, SOME))[1:]
+    words = {"H": "height*3/2" if pixels.layout == "NHW" else "height", "W": "width"}
+    free = {axis: words[axis] for axis, side in zip("HW", pixels.size, strict=True) if side is None}
+    sides: dict[str, int | str] = {"N": pixels.batch or "N", "T": pixels.frames or "frames"}
+    sides |= dict(zip(pixels.layout[1:], own, strict=True))
+    sides |= free
     return [sides[axis] for axis in pixels.whole_layout]
+
+
+def picture_layout(layout: str) -> str:
+    """Of one picture: HWC, CHW or HW."""
+    return layout.replace("N", "").replace("T", "")
+
+
+def picture_size(image: Mapping[str, Any]) -> steps.Sides:
+    """(height, width) of the picture that an `input` describes, None where it is free."""
+    sides = dict(zip(image["layout"], image["shape"], strict=True))
+    height, width = (side if isinstance(side, int) else None for side in (sides["H"], sides["W"]))
+    return height * 2 // 3 if height is not None and picture_layout(image["layout"]) == "HW" else height, width
 
 
 def _backbone(spec: BackboneSpec) -> dict[str, Any]:
@@ -173,6 +198,11 @@ def _backbone(spec: BackboneSpec) -> dict[str, Any]:
 def steps_of(contract: Mapping[str, Any]) -> list[steps.Step]:
     """What is done to the pixels, the same on every machine. Raises PreprocError."""
     return [steps.parse(table, pillow=PILLOW) for table in contract["steps"]]
+
+
+def compact(contract: Mapping[str, Any]) -> str:
+    """As it stands in a file."""
+    return json.dumps(contract, separators=(",", ":"))
 
 
 def read(text: str | bytes, where: str | Path) -> dict[str, Any]:
@@ -195,9 +225,9 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
     try:
         parsed = steps_of(contract)
         layout = contract["input"]["layout"]
-        told = [len(contract["input"]["shape"]) == len(layout), layout in steps.NETWORK_LAYOUTS, bool(parsed)]
+        told = [len(contract["input"]["shape"]) == len(layout), layout in LAYOUTS, bool(parsed)]
         for entry in contract.get("pictures", ()):
-            taken = len(entry["shape"]) == len(entry["layout"]) and entry["layout"] in steps.NETWORK_LAYOUTS
+            taken = len(entry["shape"]) == len(entry["layout"]) and entry["layout"] in LAYOUTS
             told += [taken, bool(steps_of(entry)), isinstance(entry["name"], str), isinstance(entry["input"], str)]
             told += [isinstance(entry["model_color"], str), entry["model_layout"] in (None, *steps.NETWORK_LAYOUTS)]
             told += [entry["fold"]["form"] in (FORMS if entry["fold"]["folded"] else {None: ""})]
@@ -215,6 +245,13 @@ def check(contract: Any, where: str | Path) -> dict[str, Any]:
         told += [precision_of(contract) in PRECISIONS, contract.get("tf32", False) == (precision_of(contract) == "tf32")]
         told += [contract.get("tolerance") is None or check_tolerance(contract["tolerance"]) > 0]
         told += ["verified_sizes" not in contract or bool(check_verify_sizes(contract["verified_sizes"]))]
+        compiled = contract.get("compiled", {})
+        told += [name in COMPILED for name in compiled]
+        told += [isinstance(made[key], str) for made in compiled.values() for key in ("device", "system", "machine", "cpu", "torch")]
+        told += [isinstance(made["instructions"], list) and bool(made["instructions"]) for made in compiled.values()]
+        told += [isinstance(name, str) for made in compiled.values() for name in made["instructions"]]
+        bounds = [number for sides in contract.get("at_most", {}).values() for number in sides.values()]
+        told += [isinstance(number, int) and number > 0 for number in bounds]
         told += [isinstance(name, str) for fold in contract["fold"].values() for name in (*fold["convolutions"], fold["requested"])]
         told += [isinstance(contract["backbone"][key], str) for key in ("source", "weights_are", "sha256", "color", "constants_agree")]
     except (KeyError, TypeError, AttributeError, ValueError, PreprocError) as error:
@@ -229,8 +266,11 @@ def standard_metadata(contract: Mapping[str, Any]) -> dict[str, str]:
     depth = {"uint8": "8", "uint16": "16"}[contract["input"]["dtype"]]
     names = {"RGB": "Rgb", "BGR": "Bgr", "RGBA": "Rgba", "BGRA": "Bgra", "GRAY": "Gray"}
     color = contract["input"]["color"]
+    if color in steps.YUV:
+        return {"Image.NominalPixelRange": "NominalRange_16_235" if contract["input"]["range"] == "limited" else "NominalRange_0_255"}
     levels = steps.PIXEL_DTYPES[contract["input"]["dtype"]]
-    found = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": f"NominalRange_0_{levels:g}"}
+    span = "16_235" if contract["input"].get("range") == "limited" else f"0_{levels:g}"
+    found = {"Image.ColorSpaceGamma": "SRGB", "Image.NominalPixelRange": f"NominalRange_{span}"}
     if color in names:
         found["Image.BitmapPixelFormat"] = names[color] + depth
     return found

@@ -42,14 +42,15 @@ def write_golden(folder: Path, cases: list[Case]) -> list[str]:
     return [case.name for case in cases]
 
 
-def read_golden(folder: Path, name: str, outputs: Sequence[str], others: Sequence[str], listed: Container[str]) -> Case:
+def read_golden(folder: Path, name: str, outputs: Sequence[str], others: Sequence[str], listed: Container[str], *, axes: int) -> Case:
     """One sample of the bundle in `folder`. listed: the files in its manifest: what else lies there excuses no value from being compared.
+    axes: how many the pixels of one picture have.
     Raises BundleError for a file that is none of NumPy's."""
     place, files = folder / "golden" / name, golden_files([*outputs, *others])
     arrays = {key: _array(place / file) for key, file in files.items()}
     masks = {key: _array(place / UNRESOLVED / files[key]) for key in outputs if f"golden/{name}/{UNRESOLVED}/{files[key]}" in listed}
     expected, beside = ({key: arrays[key] for key in keys} for keys in (outputs, others))
-    return Case(name, _array(place / "pixels.npy"), expected, beside, unresolved=masks)
+    return Case(name, _array(place / "pixels.npy"), expected, beside, unresolved=masks, axes=axes)
 
 
 def _array(file: Path) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from ..errors import BundleError
 from ..host import Progress, digest, silent, versions
 from ..sources import check_name
 from ..verify import Case, Report, agree
+from ..verify.runtimes import RUNTIMES, package_metadata, read_program
 from . import contract as contracts
+from .cases import BUNDLED, check_cases
 from .golden import golden_files, read_golden
 from .publishing import MANIFEST, recover
 
@@ -41,7 +43,8 @@ class Bundle:
     def golden(self) -> list[Case]:
         """The golden samples, with the reference's outputs."""
         outputs, others = ([value["name"] for value in self.contract[key]] for key in ("outputs", "other_inputs"))
-        return [read_golden(self.folder, name, outputs, others, self.manifest["files"]) for name in self.manifest["golden"]]
+        listed, axes = self.manifest["files"], len(contracts.picture_layout(self.contract["input"]["layout"]))
+        return [read_golden(self.folder, name, outputs, others, listed, axes=axes) for name in self.manifest["golden"]]
 
     def against_golden(self, count: int | None = None) -> str:
         """What a report says that compares with the golden samples, or so many of them."""
@@ -75,6 +78,8 @@ def open_bundle(folder: str | Path) -> Bundle:
             check_name(sample)
         if not manifest["golden"]:
             raise BundleError(f"{folder / MANIFEST}: expected golden samples, got none")
+        if BUNDLED in manifest["files"]:
+            check_cases(folder, bundle.contract, bundle.golden())
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
     return bundle
@@ -94,7 +99,7 @@ def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise BundleError(
             f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again", name="bundle-changed"
         )
-    for name, read in (("model.onnx", _onnx_contract), ("model.pt", torch_contract), ("model.pt2", torch_contract)):
+    for name, read in READERS.items():
         if name in manifest["files"] and read(folder / name) != manifest["contract"]:
             raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one", name="bundle-changed")
 
@@ -106,8 +111,9 @@ def strays(bundle: Bundle) -> list[str]:
 
 
 def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], golden: Sequence[Case]) -> bool:
-    """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and golden
-    samples, whose outputs another machine may have rounded otherwise. Never without a model.onnx: TorchScript never has the same bytes.
+    """Whether the intact bundle in `target` is what would replace it: the same contract, model files, bytes in model.onnx and in what is
+    loaded as code (machine code, ExecuTorch's programs), and golden samples, whose outputs another machine may have rounded otherwise.
+    Never without one of these: TorchScript never has the same bytes.
 
     files: the new model files, as hashes() has them.
     """
@@ -117,7 +123,8 @@ def equal_bundle(target: Path, contract: Mapping[str, Any], files: Mapping[str, 
     except BundleError:
         return False
     theirs = {name: entry for name, entry in old.manifest["files"].items() if not name.startswith("golden/")}
-    same = [name for name in files if name.startswith("model.onnx")]
+    code = {BUNDLED, *(kind.file for kind in RUNTIMES.values() if kind.alone)}
+    same = [name for name in files if name.startswith("model.onnx") or name in code]
     if old.contract != contract or not same or set(files) != set(theirs) or any(files[name] != theirs[name] for name in same):
         return False
     if [case.name for case in known] != [case.name for case in golden]:
@@ -142,6 +149,30 @@ def torch_contract(path: Path) -> dict[str, Any] | None:
     except (OSError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}", name="not-a-model") from error
     return None
+
+
+def package_contract(path: Path) -> dict[str, Any] | None:
+    """The contract in an AOTInductor package, read as a zip member: nothing is loaded. None if there is none."""
+    text = (package_metadata(path) or {}).get(contracts.KEY)
+    return None if text is None else contracts.read(text, path)
+
+
+def executorch_contract(path: Path) -> dict[str, Any] | None:
+    """The contract in a program of ExecuTorch, bundled with test cases or not, read from its bytes: nothing is executed. None if there is
+    none."""
+    text = read_program(path).text(contracts.METHOD)
+    return None if text is None else contracts.read(text, path)
+
+
+READERS: Mapping[str, Callable[[Path], dict[str, Any] | None]] = {
+    "model.onnx": _onnx_contract,
+    "model.pt": torch_contract,
+    "model.pt2": torch_contract,
+    "model.aoti.pt2": package_contract,
+    "model.pte": executorch_contract,
+    "model.bpte": executorch_contract,
+}
+"""How the contract in each model file is read."""
 
 
 def sha256(path: Path) -> str:

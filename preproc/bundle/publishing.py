@@ -9,7 +9,7 @@ from ..errors import BundleError
 from ..host import scratch, targets
 
 MANIFEST = "manifest.json"
-CONTENTS = (MANIFEST, "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "golden")
+CONTENTS = (MANIFEST, "model.onnx", "model.onnx.data", "model.pt", "model.pt2", "model.aoti.pt2", "model.pte", "model.bpte", "golden")
 """Everything that a bundle's folder has."""
 
 

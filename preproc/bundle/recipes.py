@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..sources import Front, FurtherPicture, Recipe, parse_front, parse_recipe, replace
-from .contract import SAID, outputs_of, precision_of, steps_of, views_of
+from ..steps import YUV
+from .contract import SAID, outputs_of, picture_layout, picture_size, precision_of, steps_of, views_of
 
 
 def to_recipe(contract: Mapping[str, Any]) -> Recipe:
@@ -59,15 +60,16 @@ def further_of(contract: Mapping[str, Any], *, given: Container[str]) -> list[Fu
 
 def _front(contract: Mapping[str, Any]) -> dict[str, Any]:
     """As a recipe says it."""
+    first, *later = (step.spec() for step in steps_of(contract))
     layout = contract["input"]["layout"]
     sides = dict(zip(layout, contract["input"]["shape"], strict=True))
-    size = [sides["H"], sides["W"]]
     return {
-        "pixels": {key: contract["input"][key] for key in ("color", "dtype")}
-        | {"layout": f"N{layout[-3:]}", "channels": sides["C"]}
-        | {"size": [side if isinstance(side, int) else "dynamic" for side in size]}
+        "pixels": {"color": contract["input"]["color"], "dtype": contract["input"]["dtype"], "layout": f"N{picture_layout(layout)}"}
+        | {key: first[key] for key in ("matrix", "range", "conversion", "chroma", "siting") if key in first}
+        | ({"channels": sides["C"]} if first["color"] not in YUV else {})
+        | {"size": ["dynamic" if side is None else side for side in picture_size(contract["input"])]}
         | ({"batch": sides["N"]} if isinstance(sides.get("N"), int) else {}),
-        "steps": [step.spec() for step in steps_of(contract)[1:]],
+        "steps": later,
     }
 
 
@@ -83,7 +85,8 @@ def _put_first(recipe: Recipe, pictures: Sequence[FurtherPicture]) -> Recipe:
 def _axes(contract: Mapping[str, Any]) -> dict[str, Any]:
     """PixelsSpec's axes and frames."""
     layout, shape = contract["input"]["layout"], contract["input"]["shape"]
-    return {"axes": layout[:-3], "frames": shape[1] if "T" in layout and isinstance(shape[1], int) else None}
+    frames = shape[1] if "T" in layout and isinstance(shape[1], int) else None
+    return {"axes": layout.removesuffix(picture_layout(layout)), "frames": frames}
 
 
 def precisions_of(contract: Mapping[str, Any]) -> dict[str, str]:

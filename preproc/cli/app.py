@@ -30,8 +30,8 @@ def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Let libraries' own lines through, on stderr.")] = False,
 ) -> None:
-    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed (verify: or inconclusive), 2 wrong
-    options, 130 interrupted."""
+    """Preprocessing inside the model file, with proven numerical parity. Exit codes: 0 fine, 1 failed (verify: or inconclusive; diagnose:
+    or not identified), 2 wrong options, 130 interrupted."""
     del version  # its callback has told it
     terminal.speak(verbose=verbose)
 

@@ -8,16 +8,19 @@ from ..errors import PreprocError, check_choice
 from ..sources import PixelsSpec, check_verify_sizes, load_front, published
 from ..steps import (
     COLORS,
-    LAYOUTS,
+    PIXEL_COLORS,
     PIXEL_DTYPES,
     UNITS,
+    FromPixels,
     Resampling,
     Sides,
     Size,
     Statistics,
     Step,
+    channels_in,
     check_pillow,
     constants_steps,
+    layouts_of,
     plausibility,
     preset,
     with_pillow,
@@ -25,14 +28,16 @@ from ..steps import (
 from .geometry_options import GEOMETRY, geometry_steps
 
 Choice = tuple[Sequence[Step], PixelsSpec, str, str | None]
-"""The steps, the pixels, the model's colour order, and where the steps were published."""
+"""The steps, a FromPixels first, the pixels, the model's colour order, and where the steps were published."""
 PUBLISHED = ("--huggingface", "--timm", "--torchvision")
+OF_YUV = ("matrix", "range", "conversion", "chroma", "siting")
 BY_HAND = ("--mean", "--std", "--units")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """As they were given; None: not. layout, color, dtype: None for NHWC, RGB, uint8.  pillow: of a resize, 12 or 13.
+    """As they were given; None: not. layout, color, dtype: None for the colour's usual one, RGB, uint8.  matrix, range, conversion, chroma,
+    siting: as steps.FromPixels'.  pillow: of a resize, 12 or 13.
     backend: as published.from_huggingface()'s.  constants_because: as steps.Normalize's, of mean and std and of what is published.
     letterbox, resize, crop, interpolation: as geometry_steps()'s, beside a preset or a mean."""
 
@@ -49,6 +54,11 @@ class Options:
     color: str | None = None
     model_color: str | None = None
     dtype: str | None = None
+    matrix: str | None = None
+    range: str | None = None
+    conversion: str | None = None
+    chroma: str | None = None
+    siting: str | None = None
     size: str | None = None
     pillow: int | None = None
     constants_because: str | None = None
@@ -60,12 +70,11 @@ class Options:
 
 def steps_and_pixels(given: Options) -> Choice:
     """Of just one of a preset, mean with std and units, something published, or a recipe, which says the pixels itself. Raises PreprocError
-    for anything else. Upper and lower case are the same in layout, color, dtype."""
+    for anything else. Upper and lower case are the same in what says the pixels."""
     chosen = _chosen(given)
     if given.recipe is not None:
         return _of_a_recipe(given, given.recipe)
-    pixels = _pixels(given)
-    return _of_a_publisher(given, pixels) if chosen in PUBLISHED else _of_constants(given, pixels)
+    return _of_a_publisher(given) if chosen in PUBLISHED else _of_constants(given)
 
 
 def _chosen(given: Options) -> str:
@@ -79,7 +88,7 @@ def _chosen(given: Options) -> str:
             name="missing-constants",
         )
     of_steps = ("--preset", *BY_HAND, *GEOMETRY)
-    of_pixels = ("--layout", "--color", "--dtype")
+    of_pixels = ("--layout", "--color", "--dtype", *(f"--{name}" for name in OF_YUV))
     alone = {"--preset": (*BY_HAND, "--recipe", *PUBLISHED), "--recipe": (*of_steps, *of_pixels, *PUBLISHED, "--pillow")}
     alone |= {name: (*of_steps, "--model-color", "--recipe", *(other for other in PUBLISHED if other != name)) for name in PUBLISHED}
     for name, others in alone.items():
@@ -110,10 +119,10 @@ def _chosen(given: Options) -> str:
 def _of_a_recipe(given: Options, file: Path) -> Choice:
     made = load_front(file, model_color=_model_color(given))
     pixels = made.pixels if given.size is None else replace(made.pixels, size=_size(given.size))
-    return made.steps[1:], pixels, made.color, made.steps_from
+    return made.steps, pixels, made.color, made.steps_from
 
 
-def _of_a_publisher(given: Options, pixels: PixelsSpec) -> Choice:
+def _of_a_publisher(given: Options) -> Choice:
     try:
         found = _published(given)
     except PreprocError as error:
@@ -121,9 +130,10 @@ def _of_a_publisher(given: Options, pixels: PixelsSpec) -> Choice:
             raise
         raise PreprocError(str(error).replace(plausibility.BECAUSE, plausibility.BECAUSE_OPTION)) from error
     _check_ordered(given, found.steps)
-    if pixels.dtype != "uint8":
-        raise PreprocError(f"expected --dtype uint8 for what is published for 8 bits, got {pixels.dtype}", name="pixel-dtype")
-    return found.steps, pixels, found.color, found.origin
+    first = _first(given, found.color)
+    if first.pixel_dtype != "uint8":
+        raise PreprocError(f"expected --dtype uint8 for what is published for 8 bits, got {first.pixel_dtype}", name="pixel-dtype")
+    return (first, *found.steps), _pixels(given, first, len(COLORS[found.color])), found.color, found.origin
 
 
 def _check_ordered(given: Options, steps: Sequence[Step]) -> None:
@@ -145,34 +155,33 @@ def _published(given: Options) -> published.Published:
     return published.named_weights(str(given.torchvision), pillow=given.pillow, constants_because=given.constants_because)
 
 
-def _of_constants(given: Options, pixels: PixelsSpec) -> Choice:
-    model_color = _model_color(given)
+def _of_constants(given: Options) -> Choice:
+    model_color, color, dtype = _model_color(given), *_color_and_dtype(given)
     if given.preset is None:
         known, origin = _by_hand(given.mean, given.std, given.units, model_color), "--mean and --std"
     else:
         known, origin = preset(given.preset), f"preset {given.preset}"
     if given.constants_because is None and len(known.mean) == len(known.std) and min(known.std) > 0:  # else Normalize tells
         plausibility.check(known.mean, known.std, known.unit, options=True)
-    if known.color == "GRAY" and model_color is None and pixels.color in ("RGB", "BGR"):
+    if known.color == "GRAY" and model_color is None and color in ("RGB", "BGR"):
         numbers = len(known.mean)
         raise PreprocError(
-            f"expected one number per channel, 3 for {pixels.color} pixels, got {numbers} from {origin}; for a grey model: --color GRAY",
+            f"expected one number per channel, 3 for {color} pixels, got {numbers} from {origin}; for a grey model: --color GRAY",
             name="channel-mismatch",
         )
-    if known.color == "ANY" and pixels.color != "ANY":
+    if known.color == "ANY" and color != "ANY":
         raise PreprocError(
-            f"expected one number per channel of the model, {1 if pixels.color == 'GRAY' else 3} for {pixels.color} pixels, got "
+            f"expected one number per channel of the model, {1 if color == 'GRAY' else 3} for {color} pixels, got "
             f"{len(known.mean)} from {origin}; for a model of other channels: --color ANY",
             name="channel-mismatch",
         )
     trained_on = model_color or known.color
     moving = geometry_steps(letterbox=given.letterbox, resize=given.resize, crop=given.crop, interpolation=given.interpolation)
     _check_ordered(given, moving)
-    normalizing = constants_steps(
-        known, color=trained_on, origin=origin, pixel_dtype=pixels.dtype, constants_because=given.constants_because
-    )
-    steps = (*with_pillow(moving, given.pillow), *normalizing)
-    return steps, replace(pixels, channels=pixels.channels or len(known.mean)), trained_on, None
+    normalizing = constants_steps(known, color=trained_on, origin=origin, pixel_dtype=dtype, constants_because=given.constants_because)
+    first = _first(given, trained_on)
+    steps = (first, *with_pillow(moving, given.pillow), *normalizing)
+    return steps, _pixels(given, first, len(known.mean)), trained_on, None
 
 
 def _by_hand(mean: str | None, std: str | None, units: str | None, model_color: str | None) -> Statistics:
@@ -184,14 +193,25 @@ def _by_hand(mean: str | None, std: str | None, units: str | None, model_color: 
     return Statistics(means, stds, units, color, "the command line")
 
 
-def _pixels(given: Options) -> PixelsSpec:
-    """What the caller has; 0 channels where the colour does not tell their number."""
-    layout, color, dtype = (given.layout or "NHWC").upper(), (given.color or "RGB").upper(), (given.dtype or "uint8").lower()
-    check_choice("--layout", layout, LAYOUTS)
-    check_choice("--color", color, COLORS)
+def _color_and_dtype(given: Options) -> tuple[str, str]:
+    color, dtype = (given.color or "RGB").upper(), (given.dtype or "uint8").lower()
+    check_choice("--color", color, PIXEL_COLORS)
     check_choice("--dtype", dtype, PIXEL_DTYPES)
+    return color, dtype
+
+
+def _first(given: Options, to: str) -> FromPixels:
+    color, dtype = _color_and_dtype(given)
+    layout = (given.layout or layouts_of(color)[0]).upper()
+    check_choice("--layout", layout, layouts_of(color))
+    said = {name: None if (value := getattr(given, name)) is None else value.lower() for name in OF_YUV}
+    return FromPixels(layout=layout, color=color, to=to, pixel_dtype=dtype, **said)
+
+
+def _pixels(given: Options, first: FromPixels, channels: int) -> PixelsSpec:
+    """What the caller has. channels: where the colour does not tell their number."""
     size = (None, None) if given.size is None else _size(given.size)
-    return PixelsSpec(layout=layout, color=color, dtype=dtype, size=size, channels=len(COLORS[color]))
+    return PixelsSpec.of(first, size=size, channels=channels_in([first]) or channels)
 
 
 def _model_color(given: Options) -> str | None:

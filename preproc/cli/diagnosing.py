@@ -23,7 +23,7 @@ def diagnose(
         typer.Option(
             "--pairs",
             metavar="PLACE",
-            help="Pictures and their model-ready tensors: a folder (a.png, a.npy), an .npz, or package.module:function with --images.",
+            help="Pictures and their tensors: a folder (a.png, a.npy or a.pt), an .npz, or package.module:function with --images.",
         ),
     ] = None,
     images: Annotated[
@@ -45,7 +45,7 @@ def diagnose(
     as_json: Json = False,
 ) -> None:
     """Name the preprocessing that pictures went through, and write it as a recipe; or the mistake, against a recipe; or what a network was
-    trained with."""
+    trained with. Exit code 0 for what is identified or narrowed, and against a recipe where it is right; else 1."""
     if model is not None:
         _of_model(model, {"--pairs": pairs, "--out": out, "--against": against}, images, labels, as_json=as_json)
         return
@@ -71,6 +71,13 @@ def diagnose(
     if out is not None:
         found.save(out)
         say(f"{out}: written")
+    _end(found.verdict)
+
+
+def _end(verdict: str) -> None:
+    """With 1 where nothing is known now that was not known before."""
+    if verdict not in ("identified", "narrowed"):
+        raise typer.Exit(1)
 
 
 def _of_model(model: Path, others: dict[str, object], images: Path | None, labels: Path | None, *, as_json: bool) -> None:
@@ -84,6 +91,7 @@ def _of_model(model: Path, others: dict[str, object], images: Path | None, label
         raise PreprocError(f"{model}: expected --images DIR or --labels DIR, one of the two, got {got}", name="conflicting-options")
     found = diagnose_model(model, images=images, labels=labels, progress=progress_of(model.name))
     tell(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
+    _end(found.verdict)
 
 
 def _against(pairs: str, recipe: Path, images: Path | None, out: Path | None, *, as_json: bool) -> None:

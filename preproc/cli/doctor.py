@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import PreprocError, RuntimeAbsentError, first_line
-from ..host import INSTALL_ONE, PACKAGES, PACKED, WHEELS
+from ..host import INSTALL_ONE, PACKAGES, PACKED, WHEELS, compiler, instructions, level_of
 
 OTHERS = ("timm", "transformers", "safetensors", "matplotlib", "distributed", "tritonclient", "typer", "rich")
 NEEDED = {"numpy": "numpy", "onnx": "onnx", "onnx-ir": "onnx_ir", "pillow": "PIL.Image"}
@@ -106,6 +106,8 @@ def _system() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "os": platform.platform(),
         "cpu": _cpu(),
+        "instructions": level_of(instructions()) or "not told, or fewer than x86-64-v2",
+        "compiler": _without_home(compiler() or "") or "neither g++ nor what CXX names: the format aoti needs one",
         "environment": "a venv" if sys.prefix != sys.base_prefix else "no venv",
     }
 
@@ -119,7 +121,10 @@ def _runtimes() -> dict[str, str]:
         file = Path(folder) / "model.onnx"
         for name, kind in RUNTIMES.items():
             try:
-                answers[name] = _try(kind, file) if kind.file == "model.onnx" else _torch("cuda" if name.endswith("cuda") else "cpu")
+                if kind.file == "model.pte":
+                    answers[name] = _executorch()
+                else:
+                    answers[name] = _try(kind, file) if kind.file == "model.onnx" else _torch("cuda" if name.endswith("cuda") else "cpu")
             except Exception as error:  # noqa: BLE001 - as above
                 answers[name] = _told(error).replace(folder, "")
     return answers
@@ -155,6 +160,13 @@ def _torch(device: str) -> str:
         built = torch.version.cuda
         return "no CUDA device: torch.cuda.is_available() is False" + (f", torch is for CUDA {built}" if built else ", torch is for CPUs")
     return "runs" if float((torch.ones(1, device=device) * 2).sum()) == 2.0 else "runs, but 1 * 2 is not 2"
+
+
+def _executorch() -> str:
+    from ..verify.runtimes import executorch_runtime
+
+    registered = executorch_runtime().backend_registry.registered_backend_names
+    return "runs" if "XnnpackBackend" in registered else f"built without XNNPACK, with {', '.join(registered) or 'nothing'}"
 
 
 def _onnxruntime(packages: Mapping[str, str | None]) -> dict[str, str]:

@@ -14,32 +14,55 @@ from ..bundle import contract as contracts
 from ..bundle.inspection import SUFFIXES, describe
 from ..errors import PreprocError, RecipeError
 from ..host import recipe_file, targets
-from ..oracle import reference
+from ..oracle import planes, reference
 from ..sources import Front, load_front, load_recipe
-from ..steps import COLORS, FromPixels, Geometry, Step
+from ..steps import COLORS, YUV, FromPixels, Geometry, Step
 from ..verify import inputs
 
-COLORS_OF = {"R": "#c0392b", "G": "#27803b", "B": "#2c5fb3", "A": "#777777", "Y": "#333333"}
+COLORS_OF = {"R": "#c0392b", "G": "#27803b", "B": "#2c5fb3", "A": "#777777", "Y": "#333333", "U": "#2c5fb3", "V": "#c0392b"}
 SIDE = 2.4
 """Of one picture, in inches."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is there after a step: (channels, height, width) float64.  title: the step, with its most telling numbers."""
+    """What is there after a step: (channels, height, width) float64, or planes of Y, U and V, each of its own size. title: the step, with
+    its most telling numbers.  letters: of the planes.  drawn: what is drawn of them, (h, w, 3) in 0..1; None: they themselves."""
 
     title: str
-    values: NDArray[np.float64]
+    values: Sequence[NDArray[np.float64]] | NDArray[np.float64]
+    letters: tuple[str, ...]
+    drawn: NDArray[np.float64] | None = None
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The smallest value and the largest."""
+        return float(min(plane.min() for plane in self.values)), float(max(plane.max() for plane in self.values))
 
 
 def stages(image: Path, front: Front) -> list[Stage]:
-    """The pixels and what each step makes of them, from the float64 reference."""
+    """The pixels and what each step makes of them, from the float64 reference; of Y, U and V first the planes that the file gets."""
     values: NDArray[Any] = inputs.one_picture(image, front.pixels)
     found = []
     for step in front.steps:
+        if isinstance(step, FromPixels) and step.color in YUV:
+            found.append(_planes(step, values))
         values = reference.apply([step], values)
-        found.append(Stage(_title(step, front), values[0]))
+        found.append(Stage(_title(step, front), values[0], _letters(front)))
     return found
+
+
+def _planes(step: FromPixels, pixels: NDArray[Any]) -> Stage:
+    """Y above, what shares its bytes below, in their order: at a Y of 128, which makes U yellow to blue, and V green to red."""
+    found = dict(zip("YUV", (plane[0] for plane in planes(step, pixels)), strict=True))
+    order = [letter for letter in "".join(YUV[step.color].planes[step.layout]) if letter != "Y"]
+    grey = np.full_like(found["U"], 128.0)
+    told = {"Y": [found["Y"], 0 * found["Y"] + 128, 0 * found["Y"] + 128], "U": [grey, found["U"], grey], "V": [grey, grey, found["V"]]}
+    seen = FromPixels(layout="NHWC", color="YUV444", matrix=step.matrix or "bt601", range=step.range or "full")
+    shown = {name: reference.apply([seen], np.stack(own, axis=-1)[None])[0].clip(0, 255) / 255 for name, own in told.items()}
+    below = np.concatenate([shown[letter] for letter in order], axis=1 if YUV[step.color].block == (1, 1) else 2)
+    drawn = np.moveaxis(np.concatenate([shown["Y"], below], axis=1), 0, -1)
+    return Stage(f"{step.color}: Y, {' and '.join(order)}", list(found.values()), tuple(found), drawn)
 
 
 def write_picture(image: Path, source: Path, out: Path, *, against: Path | None = None, name: str | None = None) -> str | None:
@@ -54,8 +77,8 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
         raise PreprocError(f"{out}: expected another name than that of the picture that is shown, got the same", name="target-collision")
     pyplot = _pyplot()
     fronts = [(source, front_at(source, name)), *([] if against is None else [(against, front_at(against, None))])]
-    rows = [(path, stages(image, front), front) for path, front in fronts]
-    columns = max(len(row) for _, row, _ in rows)
+    rows = [(path, stages(image, front)) for path, front in fronts]
+    columns = max(len(row) for _, row in rows)
     compared = len(rows) == 2
     heights = (
         [0.75, SIDE, 0.5] * len(rows) + [0.4, SIDE] * compared + [0.2] * (not compared)
@@ -70,13 +93,12 @@ def write_picture(image: Path, source: Path, out: Path, *, against: Path | None 
     )
     for axis in axes.flat:
         axis.set_axis_off()
-    for index, (path, row, front) in enumerate(rows):
-        letters = _letters(front)
+    for index, (path, row) in enumerate(rows):
         for column, stage in enumerate(row):
-            _draw(axes[3 * index + 1][column], stage, letters)
-            _histogram(axes[3 * index + 2][column], stage, letters)
+            _draw(axes[3 * index + 1][column], stage)
+            _histogram(axes[3 * index + 2][column], stage)
         axes[3 * index][0].text(0, 0.6, path.name, fontsize=9, weight="bold", parse_math=False)
-    told = _compare(axes[-1], rows[0][1][-1].values, rows[1][1][-1].values) if compared else None
+    told = _compare(axes[-1], *(np.asarray(row[-1].values) for _, row in rows)) if compared else None
     new = out.with_name(f".{out.name}.new.png")
     try:
         with targets.writing(out):
@@ -119,7 +141,8 @@ def _fronts_of(file: Path) -> dict[str, Front]:
 
 def _title(step: Step, front: Front) -> str:
     if isinstance(step, FromPixels):
-        return f"pixels, {front.pixels.color} as {step.to}"
+        said = "" if step.matrix is None else f", {step.matrix} {step.range}"
+        return f"pixels, {front.pixels.color} as {step.to}{said}"
     if isinstance(step, Geometry):
         size = getattr(step, "size", None) or getattr(step, "padding", "")
         return f"{step.name} {size} {getattr(step, 'interpolation', '')}".rstrip()
@@ -130,20 +153,20 @@ def _letters(front: Front) -> tuple[str, ...]:
     return COLORS[front.color] or tuple(str(number) for number in range(front.pixels.channels))
 
 
-def _draw(axis: Any, stage: Stage, letters: Sequence[str]) -> None:
+def _draw(axis: Any, stage: Stage) -> None:
     """From the smallest value, black, to the largest, white."""
-    low, high = float(stage.values.min()), float(stage.values.max())
-    order = [letters.index(letter) for letter in "RGB"] if set("RGB") <= set(letters) else [0]
-    shown = (stage.values[order] - low) / ((high - low) or 1.0)
-    axis.imshow(shown[0] if len(order) == 1 else np.moveaxis(shown, 0, -1), cmap="gray", vmin=0, vmax=1)
-    height, width = stage.values.shape[1:]
+    (low, high), (height, width) = stage.span, stage.values[0].shape
+    order = [stage.letters.index(letter) for letter in "RGB"] if set("RGB") <= set(stage.letters) else [0]
+    shown = np.stack([(stage.values[place] - low) / ((high - low) or 1.0) for place in order], axis=-1)
+    drawn = stage.drawn if stage.drawn is not None else shown[..., 0] if len(order) == 1 else shown
+    axis.imshow(drawn, cmap="gray", vmin=0, vmax=1)
     axis.set_title(f"{stage.title}\n{width}x{height}, {low:.3g}..{high:.3g}", fontsize=7, parse_math=False)
 
 
-def _histogram(axis: Any, stage: Stage, letters: Sequence[str]) -> None:
+def _histogram(axis: Any, stage: Stage) -> None:
     axis.set_axis_on()
-    for letter, plane in zip(letters, stage.values, strict=True):
-        counts, edges = np.histogram(plane, bins=64, range=(stage.values.min(), stage.values.max()))
+    for letter, plane in zip(stage.letters, stage.values, strict=True):
+        counts, edges = np.histogram(plane, bins=64, range=stage.span)
         axis.plot((edges[:-1] + edges[1:]) / 2, counts, color=COLORS_OF.get(letter, "#555555"), linewidth=0.8)
     axis.set_yticks([])
     axis.tick_params(labelsize=6, length=2)

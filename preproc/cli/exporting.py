@@ -19,7 +19,9 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="PARENT", help="A bundle for each recipe: PARENT/<its name>.")] = Path(
         "export"
     ),
-    formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, torchscript or pt2, instead of the recipe's.")] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="onnx, torchscript, pt2, aoti or executorch, instead of the recipe's.")
+    ] = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="float32, tf32, float16 or bfloat16, instead of the recipe's.")
     ] = None,
@@ -151,7 +153,19 @@ def attach(
         int | None, typer.Option("--pillow", metavar="12|13", help="Whose order of passes a resize has; default: as installed.")
     ] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="NHWC (default) or NCHW: what the caller has.")] = None,
-    color: Annotated[str | None, typer.Option("--color", help="RGB (default), BGR, RGBA, BGRA, GRAY or ANY: what the caller has.")] = None,
+    color: Annotated[
+        str | None,
+        typer.Option("--color", help="RGB (default), BGR, RGBA, BGRA, GRAY, ANY, NV12, I420, YUYV, ...: what the caller has."),
+    ] = None,
+    matrix: Annotated[str | None, typer.Option("--matrix", help="Of NV12 and its kin: bt601, bt709 or bt2020; no default.")] = None,
+    range_: Annotated[str | None, typer.Option("--range", help="Of NV12 and its kin: limited or full; no default.")] = None,
+    conversion: Annotated[
+        str | None, typer.Option("--conversion", help="To RGB: linear (default), which folds, or rgb8, clipped and rounded as OpenCV's.")
+    ] = None,
+    chroma: Annotated[
+        str | None, typer.Option("--chroma", help="How pixels share it: replicate (default) or bilinear, beside --siting.")
+    ] = None,
+    siting: Annotated[str | None, typer.Option("--siting", help="Where bilinear chroma lies: left or center.")] = None,
     model_color: Annotated[str | None, typer.Option("--model-color", help="What it was trained on; default: as the constants.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="uint8 (default) or uint16: what the caller has.")] = None,
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
@@ -198,6 +212,11 @@ def attach(
         color=color,
         model_color=model_color,
         dtype=dtype,
+        matrix=matrix,
+        range=range_,
+        conversion=conversion,
+        chroma=chroma,
+        siting=siting,
         size=size,
         pillow=pillow,
         constants_because=constants_because,

@@ -210,7 +210,7 @@ def _published(source: str, network: str, weights: str, known: Published) -> str
     steps = ", ".join(step.name for step in known.steps)
     top = PUBLISHED.format(steps=steps, source=_quoted(source), network=_quoted(network), weights=_quoted(weights), color=known.color)
     pixels = PIXELS.format(color="RGB", size='"dynamic" # photographs of any size, or [height, width]')
-    return top + pixels + EXPORT.format(formats='["onnx", "torchscript"] # and "pt2"')
+    return top + pixels + EXPORT.format(formats='["onnx", "torchscript"] # and "pt2", "aoti", "executorch"')
 
 
 def _of_file(file: Path, preset: str | None, folder: Path) -> tuple[str, str | None]:

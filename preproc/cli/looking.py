@@ -33,7 +33,7 @@ def explain(
 
 def inspect(
     path: Annotated[
-        Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx file, or any .pt, .pth, .pt2, .ckpt, .safetensors.")
+        Path, typer.Argument(metavar="FILE_OR_BUNDLE", help="A bundle, an .onnx file, or any .pt, .pth, .pt2, .pte, .ckpt, .safetensors.")
     ],
     input_name: Input = None,
     model_layout: ModelLayout = None,

@@ -104,6 +104,8 @@ def _told(control: "Control", report: "Report") -> str | None:
     """What is said beside a known mistake."""
     if control.movement is None:
         return f"cannot happen: {control.reason}"
+    if control.told:
+        return control.told
     blind = [result for result in report.results if control.name in result.hidden]
     if blind:
         precisions, runtimes = (
@@ -125,7 +127,7 @@ def _narrow(report: "Report") -> "Iterator[str]":
         yield f"  the tolerance in {precision} is twice {_bare_error(report, precision)}"
     for result in _lower(report):
         if result.hidden:
-            possible = [control.name for control in report.power.controls if control.movement is not None]
+            possible = [control.name for control in report.power.controls if control.is_possible]
             noticed = ", ".join(name for name in possible if name not in result.hidden)
             yield f"  {result.runtime} would have noticed {noticed}; not {', '.join(result.hidden)}, which the noise hides"
         for name, part in result.parts.items():

@@ -47,6 +47,11 @@ def verify(
     missing = [result.runtime for result in report.results if runtimes and result.verdict == "absent"]
     if missing:
         refuse(f"expected {', '.join(missing)} to run, got absent", "runtime-absent")
+    elif not report.ran_a_file:
+        asked = "".join(f"; --runtime {name}" for names in report.unverified.values() for name in names[:1])
+        refuse(f"expected a runtime that runs what is in the bundle, got: none of the bundle's files ran{asked}", "runtime-absent")
+    for file, names in report.unverified.items() if report.ran_a_file and not missing else ():
+        say(f"note: {file} was not verified{''.join(f'; --runtime {name}' for name in names[:1])}")
     if missing or not report.ok:
         raise typer.Exit(1)
 
@@ -55,7 +60,7 @@ def package(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder that export wrote.")],
     out: Annotated[str, typer.Option("-o", "--out", metavar="REPO", help="The model repository; made, or added to.")],
     target: Annotated[str, typer.Option("--target", help="triton.")] = "triton",
-    backend: Annotated[str, typer.Option("--backend", help="onnxruntime or pytorch (model.pt).")] = "onnxruntime",
+    backend: Annotated[str, typer.Option("--backend", help="onnxruntime, pytorch (model.pt) or aoti (model.aoti.pt2).")] = "onnxruntime",
     name: Annotated[str | None, typer.Option("--name", help="Of the model there; default: the bundle's.")] = None,
     kind: Annotated[str, typer.Option("--kind", help="auto, cpu or gpu: where instances run.")] = "auto",
     max_batch: Annotated[

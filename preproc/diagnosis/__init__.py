@@ -4,16 +4,10 @@ In: pictures, and the model-ready tensors that some program made of them. Out: a
 Never: a model, a label, or a guess that is not told as one; neither torch nor OpenCV is imported before it is needed.
 """
 
-from .affine import affine_of, solve
-from .against import diagnose_against
-from .answer import Diagnosis, check_free
-from .from_pairs import answered, diagnose_pairs
-from .functions import find
-from .mistake import Mistake
-from .mistakes import Mistakes
-from .pairs import Pair, Pairs, read_pairs
-from .small_samples import at_least, student
-from .variants import OWN, Variant, variants
+from .mistakes import OWN, Mistake, Mistakes, Variant, diagnose_against, variants
+from .pairs import Pair, Pairs, find, read_pairs
+from .search import Diagnosis, answered, check_free, diagnose_pairs
+from .solving import affine_of, at_least, solve, student
 
 __all__ = [
     "OWN",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..layers import Layer, Pipeline
 
 
-OTHERS = (".pt", ".pth", ".pt2", ".ort", ".engine", ".safetensors")
+OTHERS = (".pt", ".pth", ".pt2", ".pte", ".bpte", ".ort", ".engine", ".safetensors")
 """Endings of model files that attach() does not write."""
 
 
@@ -179,7 +179,8 @@ def _front(
             raise PreprocError(
                 "expected a FromPixels first, which says what the caller has, or pixels=PixelsSpec(...), got neither", name="no-from-pixels"
             )
-        made = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color or "RGB", pixel_dtype=pixels.dtype)
+        said = {"matrix": pixels.matrix, "range": pixels.range}
+        made = FromPixels(layout=pixels.layout, color=pixels.color, to=model_color or "RGB", pixel_dtype=pixels.dtype, **said)
         return made, sequence, pixels
     first, later = sequence[0], sequence[1:]
     channels = vocabulary.channels_in(sequence) or (None if pixels is None else pixels.channels)
@@ -188,7 +189,7 @@ def _front(
             'expected pixels=PixelsSpec(...) with the number of channels, for color = "ANY" does not say it, got none', name="shape-unknown"
         )
     size, batch = ((None, None), None) if pixels is None else (pixels.size, pixels.batch)
-    told = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
+    told = PixelsSpec.of(first, size=size, channels=channels, batch=batch)
     if pixels not in (None, told):
         raise PreprocError(
             f"expected pixels= as the FromPixels in front of the steps says, {told}, got {pixels}", name="conflicting-options"

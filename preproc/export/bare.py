@@ -14,7 +14,7 @@ from ..errors import PreprocError
 from ..host import targets
 from ..sources import Recipe
 from ..verify import Case, Given, Part, Report, bare_errors
-from ..verify.runtimes import Outputs, Runtime, made
+from ..verify.runtimes import RUNTIMES, Outputs, Runtime, made
 from .companions import beside
 
 if TYPE_CHECKING:
@@ -40,10 +40,11 @@ class Bare:
 
     def errors(self, runtime: Runtime, cases: Sequence[Case], parts: Mapping[str, Part]) -> dict[str, float] | None:
         """By part, what the bare network errs by in another runtime of this kind; None where it was not written, or does not run there."""
-        if runtime.file not in (self.files if self.module is None else (None, *self.files)):
+        kind = RUNTIMES[runtime.kind.bare_in] if runtime.kind.bare_in else runtime.kind
+        if kind.file not in (self.files if self.module is None else (None, *self.files)):
             return None
-        again = made(type(runtime), self.module, self.outputs, tf32=runtime.reduced)
-        return bare_errors(again, self.files.get(str(runtime.file), Path()), cases, parts, self.arrange, self.others)
+        again = made(kind, self.module, self.outputs, tf32=runtime.reduced)
+        return bare_errors(again, self.files.get(str(kind.file), Path()), cases, parts, self.arrange, self.others)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def bare_network(
     *,
     exported: "ir.Model | None" = None,
 ) -> Bare:
-    """Writes those of `files` (model.onnx, model.pt, model.pt2) into `folder` that torch can write; an .onnx file is its own.
+    """Writes those of `files` (model.onnx, model.pt, model.pt2, model.pte) into `folder` that torch can write; an .onnx file is its own.
 
     cases: whose first ones are the example.  exported: the bare model.onnx, where somebody has it already.
     """
@@ -102,22 +103,27 @@ def bare_network(
 
     from ..layers import Model
     from ..sources.backbones import Reference, narrowed
-    from .formats import export_backbone, export_pt2, export_torchscript
+    from .formats import at_most, export_backbone, export_executorch, export_program, export_torchscript, write_pt2
 
     ready = [case.ready for case in cases if case.ready is not None]
     second = next((other for other in ready[1:] if other.shape == ready[0].shape), ready[0])
     example = torch.from_numpy(np.concatenate([ready[0], second]).astype(np.float32))
     module: Any = narrowed(backbone.module, recipe.export, example)
     size, model = recipe.ready_size, Model(nn.Identity(), module)
+    most = at_most(size, [array.shape[2:] for array in ready])
 
     def write_onnx(path: Path) -> None:
         made = exported or export_backbone(module, example, outputs=names, opset=recipe.export.opset, size=size)
         graph.save(made, path)
 
+    def write_program(path: Path) -> None:
+        write_pt2(export_program(model, example, layout="NCHW", size=size), path, size=size, extra={})
+
     writers: dict[str, Callable[[Path], None]] = {
         "model.onnx": write_onnx,
         "model.pt": lambda path: export_torchscript(model, example, path, tf32=recipe.export.tf32, extra={}),
-        "model.pt2": lambda path: export_pt2(model, example, path, layout="NCHW", size=size, extra={}),
+        "model.pt2": write_program,
+        "model.pte": lambda path: export_executorch(model, example, path, layout="NCHW", size=size, at_most=most, constants={}),
     }
     written = {}
     for name, write in writers.items():

@@ -72,4 +72,7 @@ def _pixels(other: FurtherPicture, rows: int, size: tuple[int, int], turn: int) 
 
 def _prepared(other: FurtherPicture, pixels: NDArray[Any], picture: graph.Picture) -> NDArray[Any]:
     """As the original takes them."""
-    return pixels if other.given else picture.arrange(reference.apply(other.steps, pixels.reshape(-1, *pixels.shape[-3:])))
+    if other.given:
+        return pixels
+    pictures = pixels.reshape(-1, *pixels.shape[-other.pixels.picture_axes :])
+    return picture.arrange(reference.apply(other.steps, pictures))

@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import graph
-from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
+from ..bundle import (
+    MANIFEST,
+    Bundle,
+    check_cases,
+    check_target,
+    equal_bundle,
+    hashes,
+    open_bundle,
+    publishing,
+    write_golden,
+    write_manifest,
+)
 from ..errors import PreprocError, VerificationError
 from ..host import Progress, memory, silent, targets
 from ..sources import Recipe
@@ -19,12 +30,13 @@ from .answering import report_on
 from .bare import Bare, bare_network
 from .behind import unasked
 from .eight import FLOAT, bare_in_eight_bits, mend_of
+from .files import BUNDLED, FILES
 from .job import Job, check_images, images_of
 from .levels import on_all_levels
 from .proof import Proof
 from .proving import prove
 from .resolving import job_of
-from .writing import FILES, Written, exported, write_files, write_onnx
+from .writing import Written, exported, write_files, write_onnx
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -52,16 +64,18 @@ def export_bundle(
     tolerance: float | None = None,
     outputs_precision: str | None = None,
     verify_sizes: Sequence[tuple[int, int]] = (),
+    cpu: str | None = None,
+    device: str | None = None,
     quick: bool = False,
     progress: Progress = silent,
 ) -> Bundle:
     """Writes a verified bundle into the folder `out_dir`, replacing the bundle that is there; one that is equal (the same contract, the
-    same bytes of model.onnx, the same golden samples) is left as it is, if its files pass here.
+    same bytes of model.onnx, model.aoti.pt2 and model.pte, the same golden samples) is left as it is, if its files pass here.
 
-    formats: "onnx", "torchscript", "pt2"; None: as the recipe says, or the first two.  precision: what the network is written in and
-    computed with, "float32", "tf32" (float32 in which CUDA devices may multiply with 10 bits of mantissa), "float16" or "bfloat16"; None:
-    as the recipe says, or float32.  images: a folder of your own pictures to verify with.  quick: for an edit loop, a few inputs only: no
-    verdict is then better than inconclusive, the contract's notes say why, and no bundle is replaced but a quick one.
+    formats: "onnx", "torchscript", "pt2", "aoti", "executorch"; None: as the recipe says, or the first two.  precision: what the network is
+    written in and computed with, "float32", "tf32" (float32 in which CUDA devices may multiply with 10 bits of mantissa), "float16" or
+    "bfloat16"; None: as the recipe says, or float32.  images: a folder of your own pictures to verify with.  quick: for an edit loop, a few
+    inputs only: no verdict is then better than inconclusive, the contract's notes say why, and no bundle is replaced but a quick one.
 
     For a Model, what a recipe says itself, and with the recipe's words (models/README.md):
     example: (N, H, W, C) or (N, C, H, W) pixels, of the size that the file shall take.  size: (height, width), or "dynamic", where the
@@ -72,6 +86,7 @@ def export_bundle(
     fold: auto, off or require.  opset: of model.onnx, 18 or newer.  tolerance: how far every runtime may be from the reference, relative
     to its largest output, in place of what the bare network errs by.  outputs_precision: float32, or that of the network.
     verify_sizes: (height, width) of pixels to verify with, where a side is free; (): those that the network takes are looked for.
+    cpu, device: what "aoti" is compiled for, "x86-64-v3" or "native", "cpu" or "cuda".
     A Model is exported as it is in eval mode, from a copy; it stays as it is.
 
     Raises VerificationError, whose `report` says more, if any runtime differs from the reference; nothing is published then.
@@ -94,6 +109,8 @@ def export_bundle(
         "tolerance": tolerance,
         "outputs_precision": outputs_precision,
         "verify_sizes": verify_sizes or None,
+        "cpu": cpu,
+        "device": device,
     }
     said = {key: value for key, value in said.items() if value is not None}
     job = job_of(recipe_or_model, formats, said, progress, precision=precision)
@@ -132,7 +149,8 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         written = write_files(job, bare_onnx, proof, new, progress)
         memory.release(job.size)
         made = hashes(new, progress)
-        names = [*those_for(made, in_python=written.module is not None), *(() if job.eight is None else job.eight.runtimes(recipe.steps))]
+        names = those_for(made, in_python=written.module is not None, ours=True)
+        names += () if job.eight is None else job.eight.runtimes(recipe.steps)
         progress(f"verifying {', '.join(names)}")
         if equal_bundle(out_dir, written.contract, made, proof.golden) and _is_settled(job, out_dir):
             with contextlib.suppress(VerificationError):  # then the new files replace them
@@ -143,7 +161,9 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         with _reported(report), targets.writing(out_dir):
             _check_unchanged(out_dir, new, made)
             golden = write_golden(new, list(proof.golden))
-            write_manifest(new, contract=written.contract, golden=golden, report=report)
+            manifest = write_manifest(new, contract=written.contract, golden=golden, report=report)
+            if BUNDLED in manifest["files"]:
+                check_cases(new, written.contract, Bundle(new, manifest).golden())
     return open_bundle(out_dir)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PreprocError, check_choice
 from ..sources import (
+    CPUS,
+    DEVICES,
     FOLDS,
     BackboneSpec,
     ExportSpec,
@@ -21,7 +23,7 @@ from ..sources import (
     check_verify_sizes,
     read_labels,
 )
-from ..steps import FromPixels, channels_in
+from ..steps import YUV, FromPixels, Size, channels_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +49,8 @@ def recipe_of(
     precision: str = "float32",
     outputs_precision: str = "float32",
     verify_sizes: object = (),
+    cpu: str = ExportSpec.cpu,
+    device: str = ExportSpec.device,
 ) -> "tuple[Recipe, Backbone]":
     """A recipe for a Model that somebody built in Python; the model itself is not touched."""
     import torch
@@ -71,7 +75,8 @@ def recipe_of(
     kind = type(model.backbone).__name__
     name = kind.lower() if name is None else name
     check_name(name)
-    check_choice("fold", fold, FOLDS)
+    for word, value, known in (("fold", fold, FOLDS), ("cpu", cpu, CPUS), ("device", device, DEVICES)):
+        check_choice(word, value, known)
     tolerance = None if tolerance is None else check_tolerance(tolerance)
     recipe = Recipe(
         name=name,
@@ -88,6 +93,8 @@ def recipe_of(
             precision=check_precision(precision),
             outputs_precision=check_outputs_precision(outputs_precision, precision),
             verify_sizes=check_verify_sizes(verify_sizes) if verify_sizes else (),
+            cpu=cpu,
+            device=device,
         ),
         labels=read_labels(labels),
     )
@@ -97,6 +104,7 @@ def recipe_of(
 def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[Any] | None", size: object) -> PixelsSpec:
     """What the caller has: of the example's size, or of `size` where that is said. channels: where the steps tell."""
     sides = (None, None) if size is None else check_size(size)
+    wanted = f"expected example=, a batch of pixels of the size that the file shall take, {len(first.layout)}-D"
     if example is None and channels is None:
         raise PreprocError(
             f'expected example=, a batch of pixels, for their number of channels, which color = "{first.color}" and the other steps do not '
@@ -104,26 +112,14 @@ def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[
             name="shape-unknown",
         )
     if example is None and size is None:
-        raise PreprocError(
-            "expected example=, a batch of pixels of the size that the file shall take, 4-D, or size=, got none", name="shape-unknown"
-        )
+        raise PreprocError(f"{wanted}, or size=, got none", name="shape-unknown")
     if example is not None:
         shape, dtype = tuple(getattr(example, "shape", ())), str(getattr(example, "dtype", type(example).__name__)).removeprefix("torch.")
-        if len(shape) != 4:
-            raise PreprocError(
-                f"expected example=, a batch of pixels of the size that the file shall take, 4-D, got one of shape {shape}",
-                name="not-a-batch",
-            )
+        if len(shape) != len(first.layout):
+            raise PreprocError(f"{wanted}, got one of shape {shape}", name="not-a-batch")
         if dtype != first.pixel_dtype:
             raise PreprocError(f"expected example= of {first.pixel_dtype} pixels, got {dtype}", name="pixel-dtype")
-        axis, nhwc = (3, True) if first.layout == "NHWC" else (1, False)
-        channels = channels or int(shape[axis])
-        if shape[axis] != channels:
-            raise PreprocError(
-                f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {shape}",
-                name="shape-mismatch",
-            )
-        given = (int(shape[1]), int(shape[2])) if nhwc else (int(shape[2]), int(shape[3]))
+        channels, given = _taken(first, channels, tuple(map(int, shape)))
         if any(side not in (None, own) for side, own in zip(sides, given, strict=True)):
             raise PreprocError(
                 f'expected size= to be the example\'s height and width, {given}, or "dynamic" for one of them or both, got {size}',
@@ -131,4 +127,18 @@ def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[
             )
         sides = given if size is None else sides
     assert channels is not None
-    return PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=sides, channels=channels)
+    return PixelsSpec.of(first, size=sides, channels=channels)
+
+
+def _taken(first: FromPixels, channels: int | None, shape: tuple[int, ...]) -> tuple[int, Size]:
+    """The channels of an example of that shape, which may not be said otherwise, and its height and width."""
+    if first.color in YUV:
+        return 3, YUV[first.color].size(first.layout, shape[1:])
+    axis, nhwc = (3, True) if first.layout == "NHWC" else (1, False)
+    channels = channels or shape[axis]
+    if shape[axis] != channels:
+        raise PreprocError(
+            f"expected example= of shape (N, {'H, W, ' if nhwc else ''}{channels}{'' if nhwc else ', H, W'}), got {shape}",
+            name="shape-mismatch",
+        )
+    return channels, (shape[1], shape[2]) if nhwc else (shape[2], shape[3])

@@ -58,7 +58,7 @@ def through_original(
                 further = float(np.abs(other - ours).max() / np.abs(other).max())
                 apart, where = max((apart, where), (further, name))
             arranged = picture.reshape(*pixels.front(), *picture.shape[1:])
-            cases.append(Case(name, arranged, bare(ready), given(ready), ready=ready.astype(np.float64)))
+            cases.append(Case(name, arranged, bare(ready), given(ready), ready=ready.astype(np.float64), axes=picture.ndim - 1))
     if apart > most:
         (pillow,) = {step.pillow for step in recipe.steps if isinstance(step, Resampling)} - {None, installed_pillow()}
         raise NotAtHandError(

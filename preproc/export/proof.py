@@ -64,7 +64,8 @@ def _case(view: Recipe, case: Case) -> Case:
         return case
     others = {name: array for name, array in case.others.items() if name != contracts.INPUT}
     name = f"{re.sub('[^A-Za-z0-9_-]', '_', view.takes)}-{case.name}"
-    return replace(case, name=name, pixels=case.others[contracts.INPUT], others={view.takes: case.pixels, **others}, ready=None)
+    axes = next(picture.pixels.picture_axes for picture in view.further if picture.takes == contracts.INPUT)
+    return replace(case, name=name, pixels=case.others[contracts.INPUT], others={view.takes: case.pixels, **others}, ready=None, axes=axes)
 
 
 def _power(views: Sequence[Recipe], proofs: Sequence[Proof]) -> tuple[Power, Noticed]:

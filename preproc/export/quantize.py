@@ -10,6 +10,7 @@ from ..bundle import EIGHT, MANIFEST, Bundle, check_target, open_bundle, precisi
 from ..errors import PreprocError
 from ..host import Progress, silent
 from ..sources import Recipe, replace
+from ..steps import YUV
 from .exporter import publish_bundle
 from .finding import check_weights, find_recipe
 from .job import Eight, Job, check_images
@@ -114,6 +115,8 @@ def _reasons(job: Job, model: "ir.Model | None") -> Iterator[str]:
     pixels = job.recipe.pixels
     if pixels.axes != "N" or pixels.batch not in (None, 1):
         yield f"a model that takes pictures one by one, got one that takes {pixels.batch or 'frames'} at once"
+    if pixels.color in YUV:
+        yield f"pixels of R, G and B, or grey ones, which become the quantized numbers, got {pixels.color}"
     if model is None:
         return
     others = [str(value.name) for value in model.graph.inputs if value.name not in model.graph.initializers]

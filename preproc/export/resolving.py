@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +23,12 @@ from ..sources import (
 )
 from ..steps import Normalize, channels_out, check, plausibility
 from ..verify import inputs, ready_size_of, sizes_of
-from ..verify.runtimes import onnxruntime
 from .from_python import recipe_of
 from .job import Job
 from .opsets import in_opset
 from .sizing import with_sizes
 from .whole import check_whole
+from .writable import check_writable
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
 
     from ..layers import Model
     from ..sources.backbones import Backbone
-
-
-BFLOAT16 = 22
-"""The opset from which on ONNX's Conv takes it."""
 
 
 def job_of(
@@ -61,7 +56,7 @@ def job_of(
     if not isinstance(source, Recipe):
         own = said if precision is None else {**said, "precision": precision}
         recipe, backbone = recipe_of(source, tuple(formats or USUAL), **own)
-        _check_writable(recipe)
+        check_writable(recipe)
         return _python_job(recipe, backbone, "unknown", progress)
     recipe = source if formats is None else replace(source, export={"formats": tuple(formats)})
     recipe = recipe if precision is None else in_precision(recipe, precision)
@@ -80,7 +75,7 @@ def job_of(
         return file_job(recipe, graph.load(file, progress), progress)
     from ..sources.backbones import agreement, load_backbone, published_weights
 
-    _check_writable(recipe)
+    check_writable(recipe)
     fetched = ", whose weights are fetched if they are not in the cache" if published_weights(recipe.backbone) else ""
     progress(f"loading the backbone {recipe.backbone.name}{fetched}")
     backbone = load_backbone(recipe)
@@ -92,23 +87,6 @@ def in_precision(recipe: Recipe, precision: str) -> Recipe:
     made = replace(recipe, export={"precision": check_precision(precision), "outputs_precision": "float32"})
     follow = recipe.export.outputs_precision != "float32" and made.export.half
     return replace(made, export={"outputs_precision": precision}) if follow else made
-
-
-def _check_writable(recipe: Recipe) -> None:
-    _check_opset(recipe)
-    _check_installed(recipe)
-
-
-def _check_installed(recipe: Recipe) -> None:
-    """Raises PreprocError where what is needed last is not there: an .onnx file is written with onnxscript, and not published unless it
-    runs."""
-    if "onnx" not in recipe.export.formats:
-        return
-    if find_spec("onnxscript") is None:
-        raise PreprocError(
-            f"{recipe.name}: expected onnxscript for the format onnx, got none installed; pip install onnxscript", name="not-installed"
-        )
-    onnxruntime()
 
 
 def file_job(recipe: Recipe, model: "ir.Model", progress: Progress = silent, *, any_form: bool = False) -> Job:
@@ -248,17 +226,6 @@ def _python_job(recipe: Recipe, backbone: "Backbone", agree: str, progress: Prog
     values = (*backbone.module.parameters(), *backbone.module.buffers())
     size = len(recipe.export.formats) * sum(value.nbytes for value in values)
     return Job(recipe, named, agree, backbone.weights, sha256, backbone.trained, labels, notes, size, example=example, written=written)
-
-
-def _check_opset(recipe: Recipe) -> None:
-    """Raises PreprocError where the format onnx has no operators for the precision in that opset: bfloat16 is new to convolutions there."""
-    spec = recipe.export
-    if spec.precision == "bfloat16" and "onnx" in spec.formats and spec.opset < BFLOAT16:
-        raise PreprocError(
-            f"[export] opset: expected {BFLOAT16} or newer for the format onnx in bfloat16, which convolutions take from there on, got "
-            f'{spec.opset}; or formats without onnx, as ["torchscript", "pt2"]',
-            name="precision-unsupported",
-        )
 
 
 def to_be_written(recipe: Recipe, backbone: "Backbone", ready: "Tensor") -> "Backbone":

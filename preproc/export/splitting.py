@@ -41,7 +41,7 @@ def between(
     file = place / ONNX if place.is_dir() else place
     makers: dict[tuple[str | None, ...], Callable[[], Callable[[Case], Outputs]]] = {(ONNX,): lambda: _of_a_file(file, cases, precision)}
     if module is not None:
-        makers[None, "model.pt", "model.pt2"] = lambda: _in_python(module, list(cases[0].expected))
+        makers[None, "model.pt", "model.pt2", "model.aoti.pt2", "model.pte"] = lambda: _in_python(module, list(cases[0].expected))
     found = dict[str | None, Mapping[str, Between]]()
     try:
         narrowed = {case.name: bare.narrowed(case) for case in cases}

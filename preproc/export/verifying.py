@@ -2,7 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,12 @@ from ..bundle import EIGHT, MANIFEST, Bundle, front_of, open_bundle, precision_o
 from ..errors import BundleError, PreprocError
 from ..host import Progress, silent, versions
 from ..sources import Recipe, check_tolerance
-from ..verify import FAILED, Report, Result, check_known, inputs
+from ..verify import ABSENT, FAILED, Report, Result, check_known, inputs
 from ..verify.runtimes import RUNTIMES, those_for
 from .answering import report_on, report_on_golden
 from .bare import BareBefore, bare_network
 from .explaining import explained
+from .files import FILES
 from .finding import rebuild
 from .proof import Proof
 from .proving import prove
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ..sources.backbones import Backbone
 
 _LIKE_CALIBRATION = "what has 8 bits is verified with pictures like those of its calibration: golden samples, or --images"
-_PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",)}
+_PACKAGES = {"ort": ("onnxruntime-gpu", "onnxruntime"), "openvino": ("openvino",), "executorch": ("executorch",)}
 """That a runtime is, by the start of its name; the others are torch."""
 
 
@@ -91,6 +92,8 @@ def verify_bundle(
     else:
         proof = prove(*found, images=None if images is None else Path(images), progress=progress)
         report = _against_original(bundle, other, *found, names, _judged_by(proof, other, asked_for), tf32, progress)
+    if runtimes is None and other is None:
+        report = dataclasses.replace(report, results=(*report.results, *_unasked(bundle)))
     name = report.name if other is None else f"{other.path.name}, in place of {report.name}/model.onnx"
     return dataclasses.replace(_with_versions(report, bundle.manifest["versions"]), name=name)
 
@@ -121,6 +124,15 @@ def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
                 name="format-not-in-bundle",
             )
     return names
+
+
+def _unasked(bundle: Bundle) -> Iterator[Result]:
+    """Of the runtimes that would load code from wherever the bundle is: absent, for nobody has named them."""
+    compiled: dict[str | None, str] = {FILES[name]: f"-{made['device']}" for name, made in bundle.contract.get("compiled", {}).items()}
+    for kind in RUNTIMES.values():
+        if kind.alone and kind.file in bundle.manifest["files"] and kind.name.endswith(compiled.get(kind.file, "")):
+            reason = f"{kind.file} is code, which is loaded only where it is asked for by name: --runtime {kind.name}"
+            yield Result(kind.name, ABSENT, reason)
 
 
 def _names_for(model: Path, runtimes: Sequence[str] | None) -> Sequence[str]:

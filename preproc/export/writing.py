@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,10 @@ from ..errors import NotFoldableError
 from ..host import Progress
 from ..sources import Recipe
 from ..steps import channels_out
+from .compiling import compiled_for
 from .eight import in_eight_bits
+from .files import FILES
+from .in_torch import write_torch
 from .job import Job
 from .promising import promised
 from .proof import Proof
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..folding.modules import FoldResult
-
-FILES = {"onnx": "model.onnx", "torchscript": "model.pt", "pt2": "model.pt2"}
-"""The file of each format."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def write_files(job: Job, bare: "ir.Model | None", proof: Proof, folder: Path, p
     if onnx_model is not None:
         _save_onnx(onnx_model, contract, folder / FILES["onnx"], progress)
     if folded is not None:
-        _write_torch(job, folded, contract, folder, progress)
+        write_torch(job, folded, contract, proof.golden, folder, progress)
     return Written(contract, None if folded is None else folded.model)
 
 
@@ -100,21 +99,6 @@ def fold_module(recipe: Recipe, backbone: "nn.Module", example: "Tensor") -> "Fo
         raise NotFoldableError(f'{recipe.name}: fold = "require", and {result.reason}', name=result.refusal.name)
     front = result.model.pipeline
     return dataclasses.replace(result, model=Model(front, narrowed(result.model.backbone, spec, front(example))))
-
-
-def _write_torch(job: Job, folded: "FoldResult", contract: Mapping[str, Any], folder: Path, progress: Progress) -> None:
-    """The formats that torch writes of the model in Python."""
-    recipe, extra = job.recipe, {contracts.FILE: _compact(contract)}
-    if "torchscript" in recipe.export.formats:
-        from .formats import export_torchscript
-
-        progress("writing model.pt")
-        export_torchscript(folded.model, job.pixels, folder / FILES["torchscript"], tf32=recipe.export.tf32, extra=extra)
-    if "pt2" in recipe.export.formats:
-        from .formats import export_pt2
-
-        progress("writing model.pt2")
-        export_pt2(folded.model, job.pixels, folder / FILES["pt2"], layout=recipe.pixels.layout, size=recipe.pixels.size, extra=extra)
 
 
 def _told(notes: tuple[str, ...], progress: Progress) -> tuple[str, ...]:
@@ -157,6 +141,12 @@ def _contract(
     )
     if job.eight is not None:
         made["quantization"] = job.eight.told
+    if "aoti" in fold:
+        made["compiled"] = {"aoti": compiled_for(job.recipe.export)}
+    if "executorch" in fold:
+        from .formats import at_most
+
+        made["at_most"] = {"executorch": at_most(job.recipe.pixels.size, () if proof is None else proof.sizes)}
     if "onnx" in fold:
         made["fold"]["onnx"]["stamp"] = graph.stamp(made)
     if not job.recipe.further:
@@ -168,7 +158,7 @@ def _contract(
 
 
 def _save_onnx(model: "ir.Model", contract: dict[str, Any], path: Path, progress: Progress) -> None:
-    own = {contracts.KEY: _compact(contract), graph.WRITTEN: graph.digests(model)}
+    own = {contracts.KEY: contracts.compact(contract), graph.WRITTEN: graph.digests(model)}
     model.metadata_props.update(own | contracts.standard_metadata(contract))
     graph.check(model, path.name)
     graph.save(model, path, progress)
@@ -240,8 +230,5 @@ def _fold_entry(recipe: Recipe, done: "FoldResult | graph.Attached") -> dict[str
     convolutions, requested = list(done.convolutions), recipe.export.fold
     said = {"requested": requested, "folded": done.folded, "form": done.form, "convolutions": convolutions, "reason": done.reason}
     said |= {"selected": list(done.selected)} if done.selected else {}
+    said |= {"chroma": done.chroma} if done.chroma else {}
     return said | ({"why": done.why} if done.why else {})
-
-
-def _compact(contract: Mapping[str, Any]) -> str:
-    return json.dumps(contract, separators=(",", ":"))

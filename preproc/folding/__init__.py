@@ -6,22 +6,25 @@ Never: a mean in the bias of a zero-padded convolution.
 
 from . import guard
 from .adding import added
-from .apart import selected, whole_or_scaled
+from .apart import FOLDED, planes_or_pixels, selected, whole_or_scaled
 from .arithmetic import seen_everywhere
+from .cells import Cells, Side, Window
 from .convolutions import rewrite, spoil_border
 from .eight import Eight, on_grid, scales_of, with_fine_constant
 from .guard import RAW, InputEffect, described
 from .joining import concatenate
 from .look import Look, clearest, is_single
 from .planes import BRIGHTEST, Planes, Rows
-from .planning import FoldPlan, plan_for
-from .tracked import Tracked
+from .planning import FoldPlan, plan_for, plan_on_cells
+from .tracked import Tracked, is_free
 from .trail import Reader, Trail, common_through
 from .whole import Whole, unit_for
 
 __all__ = [
     "BRIGHTEST",
+    "FOLDED",
     "RAW",
+    "Cells",
     "Eight",
     "FoldPlan",
     "InputEffect",
@@ -29,18 +32,23 @@ __all__ = [
     "Planes",
     "Reader",
     "Rows",
+    "Side",
     "Tracked",
     "Trail",
     "Whole",
+    "Window",
     "added",
     "clearest",
     "common_through",
     "concatenate",
     "described",
     "guard",
+    "is_free",
     "is_single",
     "on_grid",
     "plan_for",
+    "plan_on_cells",
+    "planes_or_pixels",
     "rewrite",
     "scales_of",
     "seen_everywhere",

@@ -1,14 +1,18 @@
-"""A map of channels in two: which channels it reads, and what it does to each of them."""
+"""What is tried before what: a whole map before one in two, of which one chooses channels and the other scales and shifts each of them;
+planes of cells before pixels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 
 from ..errors import NotFoldableError
-from ..steps import Affine
+from ..steps import Affine, Step
+from .cells import Cells, cells_of
 
 Made = TypeVar("Made")
+FOLDED = "folded"
+"""Of chroma that pixels share: the first layers read it as it is."""
 
 
 def whole_or_scaled(affine: Affine, fold: Callable[[Affine, Affine | None], Made]) -> Made:
@@ -39,3 +43,19 @@ def whole_or_scaled(affine: Affine, fold: Callable[[Affine, Affine | None], Made
 def selected(selection: Affine | None) -> tuple[int, ...]:
     """Which of the pixels' channels are chosen, in order; () where all of them are handed on."""
     return () if selection is None else tuple(np.argmax(selection.matrix, axis=1).tolist())
+
+
+def planes_or_pixels(kept: Sequence[Step], fold: Callable[[Cells | None], Made]) -> tuple[Made, str]:
+    """fold(cells) of the pixels' cells, and FOLDED; or fold(None), where each pixel is given a chroma of its own in front, and why: "" for
+    pixels that share none, else the reason why they have no cells, or why a network's first layers cannot read these.
+
+    kept: the steps that stay in front.
+    """
+    why = ""
+    try:
+        cells = cells_of(kept)
+        if cells is not None:
+            return fold(cells), FOLDED
+    except NotFoldableError as error:
+        why = str(error)
+    return fold(None), why

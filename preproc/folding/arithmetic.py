@@ -29,10 +29,11 @@ def folded_weights(
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """The weights of the operation that sees what `plan` leaves at run time.
 
-    weight: (out, len(reader.slots) / groups, *kernel).  bias: (out,) or None.  after: what it sees then, one of plan.after.
+    weight: (out, len(reader.slots) / groups, *kernel).  bias: (out,) or None.  after: what it sees then, one of plan.after; with plan.cells
+    in their planes.
     grid: what rounds the new weights, given the new bias as well, where they are to be coarser than that.
     Returns arrays of `dtype`, which is the weight's unless it is told; the bias stays None if it would be zero. The weight is
-    (out, len(after) / groups, *kernel) with groups_left() groups.
+    (out, len(after) / groups, *kernel) with groups_left() groups; with plan.cells (out, planes, *kernel).
 
     All in float64, rounded once. With an anchor p and q = G(p), conv(G(u)) = W M u + (b - W M p + W q), in which W M is
     the *rounded* new weight, so that the large constants cancel as they will at run time. Padded with v: p = q = v.
@@ -58,6 +59,8 @@ def folded_weights(
     folded = _contract(total, _matrix(plan), reader, after)
     anchor, image = _anchor(plan, reader, after)
     constant = old_bias + _sums(total, image, reader.groups)
+    if plan.cells is not None and reader.window is not None:
+        folded, anchor = plan.cells.weights(folded, reader.window), anchor[plan.cells.channels]
     folded = folded if grid is None else grid(folded, constant - _sums(folded, anchor, reader.groups))
     dtype = weight.dtype if dtype is None else dtype
     rounded = as_dtype(folded, dtype)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import PreprocError
 from ..steps import Affine
 from .arithmetic import folded_weights, groups_left, uncorrected_bias
+from .cells import Cells
 from .planning import FoldPlan
 from .trail import Reader
 
@@ -27,9 +28,10 @@ class Convolution(Protocol):
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """weight: (channels_out, channels_in / groups, *kernel).  bias: (channels_out,) or None. Raises NotFoldableError."""
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
-        """Other ones in their place; None: as it is. groups: those of the weight; None: its own. Raises NotFoldableError where there is
-        no place for a bias, or for other groups."""
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None, cells: Cells | None = None) -> None:
+        """Other ones in their place; None: as it is. groups: those of the weight; None: its own.  cells: in whose planes it is given the
+        picture, by cells.window() of the reader's own; None: as it is. Raises NotFoldableError where there is no place for a bias, for
+        other groups, or for another window."""
 
 
 def rewrite(
@@ -44,7 +46,7 @@ def rewrite(
     pairs = list(zip(found, plan.after, strict=True))
     new = [folded_weights(*item.weights(), plan, item.reader, after, dtype, grid=grid) for item, after in pairs]
     for item, (weight, bias) in zip(found, new, strict=True):
-        item.put(weight, bias, groups=groups_left(item.reader, plan))
+        item.put(weight, bias, groups=groups_left(item.reader, plan), cells=plan.cells)
 
 
 def border_error(reader: Reader, affine: Affine) -> Array | None:

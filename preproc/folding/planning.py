@@ -1,13 +1,14 @@
 """One exact form of the fold for all operations that read the picture: what stays in front of them, what their weights take up."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from ..steps import Affine
+from .cells import Cells
 from .slots import Slots
 from .trail import Reader
 from .whole import Rounding, Whole
@@ -23,7 +24,8 @@ class FoldPlan:
     At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
     holds `constant` everywhere is appended, of which each of A's channels takes up `extra` times as much, (channels_out,).
     why: the reason for the form, where whole numbers were asked for.  border: by how much more than what is subtracted padding stood for,
-    (channels_in,), in what the pixels are counted in then; None, for not at all, unless that was asked for.
+    (channels_in,), in what the pixels are counted in then; None, for not at all, unless that was asked for.  cells: in which planes the
+    operations are given what is left at run time; None: as a picture.
     """
 
     affine: Affine
@@ -33,6 +35,7 @@ class FoldPlan:
     extra: Array | None = None
     why: str = ""
     border: Array | None = None
+    cells: Cells | None = None
 
     @property
     def form(self) -> str:
@@ -106,6 +109,31 @@ def plan_for(
     if not extra.any():
         return FoldPlan(affine, _behind(readers, affine, again, appended=0), rounding(exact), why=why)
     return FoldPlan(affine, _behind(readers, affine, again, appended=1), rounding(exact), constant, extra, why)
+
+
+def plan_on_cells(readers: Sequence[Reader], affine: Affine, cells: Cells, *, whole: Whole | None = None, unit: float = 1.0) -> FoldPlan:
+    """As plan_for(), for operations that are given the planes of `cells` in place of the picture: no pixel gets a chroma of its own.
+    Nothing else of the network is given them, so that it does not matter what that does to the number of channels.
+
+    Raises NotFoldableError with the reason, where one of them is no convolution of the picture itself with a stride that cells allow.
+    """
+    for reader in readers:
+        if reader.window is None or reader.groups > 1:
+            raise NotFoldableError(
+                "what reads the picture is no convolution of it as it is, in one group: it is moved, padded or mapped in front",
+                name="fold-moved-pixels",
+            )
+        cells.window(reader.window)
+    alone = [replace(reader, direct=True) for reader in readers]
+
+    def given(channels: int) -> list[Reader]:
+        borders = [np.repeat(reader.slots.borders[:, :1], channels, axis=1) for reader in alone]
+        return [
+            replace(reader, slots=replace(Slots.of_channels(channels), borders=held)) for reader, held in zip(alone, borders, strict=True)
+        ]
+
+    plan = plan_for(alone, affine, given, whole=whole, unit=unit)
+    return replace(plan, cells=cells if plan.constant is None else cells.with_constant(affine.channels_in))
 
 
 def _padding_pixel(fixed: Sequence[Reader], affine: Affine) -> Array | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
 from ..steps import Affine
+from .cells import Window
 from .slots import Slots
 from .tracked import Tracked
 
@@ -22,7 +23,7 @@ class Reader:
     channels: the picture's.  moves: as Tracked's.  order: as Tracked's, in one text; of several pixels side by side with the slots' digest.
     direct: whether nothing on the way reads how many channels there are.  turned: whether the weight is (in, out / groups, *kernel), not
     (out, in / groups, *kernel).
-    ordered: as Tracked's.
+    ordered: as Tracked's.  window: how a convolution reads the picture's own rows and columns; None for what reads others.
     """
 
     weight: str
@@ -36,6 +37,7 @@ class Reader:
     direct: bool = True
     turned: bool = False
     ordered: int = 0
+    window: Window | None = None
 
     @staticmethod
     def of(
@@ -49,8 +51,10 @@ class Reader:
         pads_zero: bool = False,
         takes_bias: bool = True,
         turned: bool = False,
+        window: Window | None = None,
     ) -> "Reader":
-        """axis: that it sums over."""
+        """axis: that it sums over.  window: how it reads rows and columns, those of whatever is tracked."""
+        own = window if _is_picture(tracked) else None
         for other in range(tracked.rank):
             tracked = tracked if other == axis else tracked.gathered(other)
             if other != axis and tracked.places.shape[other] > 1:
@@ -59,7 +63,7 @@ class Reader:
         order = ("" if all(len(letter) == 1 for letter in read.order) else " ").join(read.order)
         slots = read.slots.take(read.places.reshape(-1))
         order = f"{order}, {slots.digest}" if slots.phase.any() else order
-        return Reader(weight, bias, groups, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered)
+        return Reader(weight, bias, groups, slots, channels, read.moves, order, takes_bias, turned=turned, ordered=read.ordered, window=own)
 
     @property
     def pads(self) -> tuple[float, ...]:
@@ -78,6 +82,14 @@ class Reader:
         """(K, J): what means the same behind the fold as before: the borders, and 0 where there is no place for a bias. slots: its own, or
         those behind the fold."""
         return slots.borders if self.takes_bias else np.concatenate([slots.borders, np.zeros((1, len(slots)))])
+
+
+def _is_picture(tracked: Tracked) -> bool:
+    """Whether it is the picture itself, (N, C, H, W), as it came."""
+    slots, own = tracked.slots, Slots.of_channels(len(tracked.slots))
+    same = all(np.array_equal(getattr(slots, name), getattr(own, name)) for name in ("channel", "phase", "scale", "offset"))
+    in_order = tracked.order == tuple("NCHW") and np.array_equal(tracked.places.reshape(-1), own.channel)
+    return same and in_order and not tracked.moves and not tracked.ordered and not len(slots.borders)
 
 
 class Trail:

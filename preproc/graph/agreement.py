@@ -83,7 +83,7 @@ def disagreements(contract: Mapping[str, Any], model: ir.Model, *, since: str | 
 def _on_the_way(contract: Mapping[str, Any], model: ir.Model, *, anew: bool) -> tuple[list[str], list[str]]:
     """As disagreements(), of what is done to the pixels up to the first convolutions."""
     fold, image, unknown = contract["fold"]["onnx"], contract["input"], list[str]()
-    channels, moved = image["shape"][image["layout"].index("C")], fold.get("moved")
+    channels, moved = dict(zip(image["layout"], image["shape"], strict=True)).get("C", 0), fold.get("moved")
     behind = channels if moved is None else moved.get("channels", channels)
     if moved is not None:
         digest = _nodes_digest(model, moved["to"])

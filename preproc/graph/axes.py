@@ -5,7 +5,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..sources import PixelsSpec
-from ..steps import Sides
+from ..steps import YUV, Sides
 from .builder import Builder
 from .frame import Numbers, Side
 
@@ -16,9 +16,18 @@ def entering(b: Builder, value: ir.Value, pixels: PixelsSpec) -> ir.Value:
         case "":
             return b.on_axes("Unsqueeze", value, [0])
         case "NT":
-            sides = {"C": pixels.channels} | dict(zip("HW", pixels.size, strict=True))
-            return _reshaped(b, value, [-1, *_told(b, value, [sides[axis] for axis in pixels.layout[1:]], 2)])
+            return _reshaped(b, value, [-1, *_told(b, value, sides_of_one(pixels), 2)])
     return value
+
+
+def sides_of_one(pixels: PixelsSpec) -> list[int | None]:
+    """Of one picture as it lies in the pixels; None where a side is free."""
+    height, width = pixels.size
+    values = YUV[pixels.color].values if pixels.color in YUV else pixels.channels
+    sides = {"C": int(values), "H": height, "W": width}
+    if pixels.layout == "NHW" and height is not None:  # with the chroma below
+        sides["H"] = int(height * values)
+    return [sides[axis] for axis in pixels.layout[1:]]
 
 
 def leaving(b: Builder, value: ir.Value, pixels: PixelsSpec, given: ir.Value, *, size: Sides, layout: str) -> ir.Value:

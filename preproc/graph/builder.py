@@ -28,11 +28,22 @@ class Moved:
 
 class Builder:
     """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last.
-    size: of the pixels, (height, width), None where a side is free.  prefix: of the names.
-    moved: the pixels behind resizes and crops, if there are some."""
+    size: of the picture, (height, width), None where a side is free.  prefix: of the names.  cells: whether pixels that share their chroma
+    become planes of it, in place of a picture.
+    moved: the pixels behind resizes and crops, if there are some, or behind what makes a picture or planes of Y, U and V."""
 
-    def __init__(self, dtype: ir.DataType, channels: int, *, opset: int = 18, size: Sides = (None, None), prefix: str = "preproc") -> None:
+    def __init__(
+        self,
+        dtype: ir.DataType,
+        channels: int,
+        *,
+        opset: int = 18,
+        size: Sides = (None, None),
+        prefix: str = "preproc",
+        cells: bool = False,
+    ) -> None:
         self.dtype, self.channels, self.opset, self.size, self.prefix = dtype, channels, opset, size, prefix
+        self.cells = cells
         self.step = "these steps"
         self.moved: Moved | None = None
         self.nodes: list[ir.Node] = []

@@ -10,10 +10,8 @@ import onnx
 import onnx.numpy_helper
 import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx.reference import ReferenceEvaluator
 
 from ..errors import NotFoldableError, first_line
-from .quantized import DequantizeLinear, QuantizeLinear
 
 OURS = ("", "ai.onnx")
 """The names of ONNX's own domain."""
@@ -38,6 +36,10 @@ def constant(value: ir.Value | None, given: Mapping[ir.Value, NDArray[Any]] = NO
         raise NotFoldableError(f"{value.name} can be overridden by callers, for it is an input too", name="fold-shared-weight")
     if value.const_value is not None:
         return value.const_value.numpy()
+    from onnx.reference import ReferenceEvaluator  # which lists all operators when it is imported
+
+    from .quantized import DequantizeLinear, QuantizeLinear
+
     nodes = _makers(value, given)
     proto = onnx.helper.make_graph(
         [ir.to_proto(node) for node in nodes],

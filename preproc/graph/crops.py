@@ -17,11 +17,11 @@ from .frame import Frame, Numbers, Side, sides_of
 from .resize import new_sides, resample
 
 
-def geometry(b: Builder, steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, size: Sides) -> ir.Value:
-    """The nodes of the steps, from uint8 pixels to grey levels (N, C, H, W) in the builder's dtype. size: of the pixels, None where a side
-    is free."""
+def geometry(b: Builder, steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, dtype: ir.DataType, size: Sides) -> ir.Value:
+    """The nodes of the steps, from whole levels of that dtype to grey levels (N, C, H, W) in the builder's. size: of the pixels, None where
+    a side is free."""
     height, width = sides_of(b, pixels, layout.index("H"), size)
-    frame = Frame(b, pixels, layout, ir.DataType.UINT8, height, width)
+    frame = Frame(b, pixels, layout, dtype, height, width)
     for step in steps:
         b.step = step.name
         match step:

@@ -11,7 +11,7 @@ from ..errors import NotFoldableError, PreprocError
 from ..folding import Eight, spoil_border
 from ..sources import PixelsSpec
 from ..steps import Affine, Geometry, Sides, Step, are_whole, channels_out, collapse_steps, output_size
-from .axes import entering, leaving
+from .axes import entering, leaving, sides_of_one
 from .builder import Builder, Moved
 from .folded import Left, fold_into
 from .held import Held, held_of
@@ -27,10 +27,10 @@ class Attached:
     """What attach() did. folded: whether the affine end is in the weights.  reason: why not, or None.
     form: "cast", "subtract" or "append", what is left at run time, or "quantized", nothing.  why: the reason for it, where there is one.
     convolutions: the names of the rewritten weights.  selected: which of the pixels' channels are chosen in front of what is folded, where
-    they are.  near: how far padding is from what it was, in grey levels, where
-    that was asked for.  border: by the name of what each first layer makes, the largest error of that there.
-    notes: what else somebody should know.  moved: the pixels behind resizes and crops, if there are some.  levels: these, where they are
-    whole and something else comes behind them.  held: what is on a grid of 8 bits, where that was asked for."""
+    they are.  near: how far padding is from what it was, in grey levels, where that was asked for.  border: by the name of what each first
+    layer makes, the largest error of that there.  chroma: as Left's.  notes: what else somebody should know.  moved: the pixels behind
+    resizes and crops, if there are some, or behind what makes a picture or planes of Y, U and V.  levels: these, where they are whole and
+    something else comes behind them.  held: what is on a grid of 8 bits, where that was asked for."""
 
     folded: bool
     reason: str | None
@@ -44,6 +44,7 @@ class Attached:
     moved: Moved | None = None
     levels: Moved | None = None
     held: Held | None = None
+    chroma: str = ""
 
 
 def attach(
@@ -82,16 +83,22 @@ def attach(
     value = ir.Value(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
     )
-    builder = Builder(picture.computes, pixels.channels, opset=opset, size=pixels.size, prefix=prefix)
+    given = None if left is None else left.given
+    builder = Builder(picture.computes, pixels.channels, opset=opset, size=pixels.size, prefix=prefix, cells=given is not None)
     remaining = collapse_steps(steps, pixels.channels) if left is None else left.steps
     output = build(builder, remaining, entering(builder, value, pixels))
     if left is not None and left.constant is not None:
         output = append_channel(builder, left.constant, output)
-    output = leaving(builder, output, pixels, value, size=size, layout=picture.layout)
-    if picture.is_whole:  # they are, but for roundings
-        output = builder.add("Floor", builder.add("Add", output, builder.floats(0.5)))
-    if taker.dtype != builder.dtype:
-        output = builder.add("Cast", output, to=taker.dtype)
+    layout, dtype = picture.layout, taker.dtype
+    if given is not None:
+        layout, dtype = "NCHW", builder.dtype
+        given.put(builder, value, pixels, output)
+    else:
+        output = leaving(builder, output, pixels, value, size=size, layout=layout)
+        if picture.is_whole:  # they are, but for roundings
+            output = builder.add("Floor", builder.add("Add", output, builder.floats(0.5)))
+        if dtype != builder.dtype:
+            output = builder.add("Cast", output, to=dtype)
     insert(model.graph, taker, value, builder, output)
     if eight is not None and left is not None:
         read = Moved(str(output.name), taker.dtype, picture.layout, builder.channels)
@@ -99,7 +106,7 @@ def attach(
     if left is not None and left.near is not None:
         done = replace(done, near=left.near.levels, border=left.near.errors(output, picture.layout, size))
     unseen = pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None)
-    whole = Moved(str(output.name), taker.dtype, picture.layout, builder.channels) if unseen else None
+    whole = Moved(str(output.name), dtype, layout, builder.channels) if unseen else None
     done = replace(done, moved=whole or builder.moved, levels=builder.moved if are_levels else None)
     if not quantized:
         return done
@@ -170,7 +177,7 @@ def _fold(fold: str, into: Callable[[], Left]) -> tuple[Left | None, Attached]:
         if fold == "require":
             raise
         return None, Attached(False, str(error))
-    return left, Attached(True, None, left.form, left.why, left.convolutions, left.selected)
+    return left, Attached(True, None, left.form, left.why, left.convolutions, left.selected, chroma=left.chroma)
 
 
 def _notes(model: ir.Model, done: Attached) -> Iterator[str]:
@@ -191,8 +198,9 @@ def _pixel_shape(picture: Picture, pixels: PixelsSpec, word: str) -> ir.Shape:
         axis: ir.SymbolicDim(f"{word}{name}") if isinstance(old[axis], int) else old[axis]
         for axis, name in (("H", "height"), ("W", "width"))
     }
-    fixed = {axis: side for axis, side in zip("HW", pixels.size, strict=True) if side is not None}
-    new = old | {"C": pixels.channels} | free | fixed
+    free |= {"H": ir.SymbolicDim(f"{word}height*3/2")} if pixels.layout == "NHW" else {}
+    fixed = {axis: side for axis, side in zip(pixels.layout[1:], sides_of_one(pixels), strict=True) if side is not None}
+    new = old | free | fixed
     return ir.Shape([new[axis] for axis in pixels.whole_layout])
 
 

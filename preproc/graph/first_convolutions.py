@@ -11,7 +11,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
-from ..folding import Reader, Tracked, Trail
+from ..folding import Cells, Reader, Side, Tracked, Trail, Window, is_free
 from .constants import OURS, attribute, constant
 from .moves import Tracks
 from .unread import drop
@@ -67,8 +67,11 @@ class First:
             return weight.transpose(self.axes).reshape(self.makes, slots), bias
         return self.reader.arranged(weight), bias
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
-        """New initializers in place of the old ones, which stay where others read them; None: as it is. groups: those of the weight."""
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None, cells: Cells | None = None) -> None:
+        """New initializers in place of the old ones, which stay where others read them; None: as it is. groups: those of the weight.
+        cells: as Convolution's in folding."""
+        if cells is not None and self.reader.window is not None:
+            self._read(cells.window(self.reader.window))
         reader = self.reader if groups is None else replace(self.reader, groups=groups)
         if reader.groups != self.reader.groups:
             self.node.attributes["group"] = ir.AttrInt64("group", reader.groups)
@@ -78,6 +81,18 @@ class First:
         if bias is not None and self.bias is not None:
             old = _at(self.bias)
             replace_input(self.graph, *self.bias, bias if old is None else bias.reshape(constant(old).shape))
+
+    def _read(self, window: Window) -> None:
+        """Rows and columns of a convolution's input in this window."""
+        sides = (window.rows, window.columns)
+        self.node.attributes.pop("auto_pad", None)
+        for name, numbers in (
+            ("kernel_shape", [side.kernel for side in sides]),
+            ("strides", [side.stride for side in sides]),
+            ("dilations", [side.dilation for side in sides]),
+            ("pads", [*(side.before for side in sides), *(side.behind for side in sides)]),
+        ):
+            self.node.attributes[name] = ir.AttrInt64s(name, numbers)
 
 
 def _at(place: Place | None) -> ir.Value | None:
@@ -113,8 +128,27 @@ def _convolution(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) 
         groups=groups,
         pads_zero=pads_zero,
         turned=transposed,
+        window=None if transposed or len(kernel) != 2 else _window(node, kernel, source.shape[2:]),
     )
     return First(node, reader, graph, (node, 1), place)
+
+
+def _window(node: ir.Node, kernel: Sequence[int], sides: Sequence[int]) -> Window | None:
+    """How a convolution of pictures reads rows and columns, of so many. None where that depends on how many a free side will have, which
+    SAME's padding does, but for strides of two, of which cells leave no rest."""
+    strides, dilations = (attribute(node, name, [1, 1]) for name in ("strides", "dilations"))
+    automatic, pads = attribute(node, "auto_pad", "NOTSET"), attribute(node, "pads", [0] * 4)
+    found = []
+    for axis, (size, stride, dilation, side) in enumerate(zip(kernel, strides, dilations, sides, strict=True)):
+        before, behind = (pads[axis], pads[axis + 2]) if automatic == "NOTSET" else (0, 0)
+        if automatic.startswith("SAME"):
+            if is_free(side) and stride > 2:
+                return None
+            total = max((-(-side // stride) - 1) * stride + dilation * (size - 1) + 1 - side, 0)
+            half = total // 2
+            before, behind = (half, total - half) if automatic == "SAME_UPPER" else (total - half, half)
+        found.append(Side(size, stride, before, behind, dilation))
+    return Window(*found)
 
 
 def _gemm(node: ir.Node, tracks: Tracks, channels: int, graph: ir.Graph) -> First:

@@ -1,16 +1,30 @@
 """The affine end of the steps in the weights of a graph's first convolutions, and what is left in front of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError, PreprocError
-from ..folding import Eight, Whole, on_grid, plan_for, rewrite, selected, unit_for, whole_or_scaled, with_fine_constant
+from ..folding import (
+    Cells,
+    Eight,
+    Whole,
+    on_grid,
+    plan_for,
+    plan_on_cells,
+    planes_or_pixels,
+    rewrite,
+    selected,
+    unit_for,
+    whole_or_scaled,
+    with_fine_constant,
+)
 from ..sources import PixelsSpec
-from ..steps import Affine, Sides, Step, are_whole, split_affine_end, subtract_steps
+from ..steps import Affine, FromPixels, Sides, Step, are_whole, split_affine_end, subtract_steps
+from .cells import Given
 from .first_convolutions import First
 from .near import Near
 from .picture import HALF, Picture
@@ -27,7 +41,7 @@ class Left:
     form, why: as FoldPlan's.  convolutions: the names of the weights that took up the rest.  zero: what is subtracted from the first
     channel.  anchor: (channels,) the pixel for which the biases correct what the weights are rounded by.  found: what reads what is left.
     near: where padding is only near to what it was, by how much, and what that is.  selected: which of the pixels' channels the steps
-    choose, where they do."""
+    choose, where they do.  given: where the convolutions are given planes of cells, which the steps make then.  chroma: as FoldResult's."""
 
     steps: Sequence[Step]
     constant: float | None
@@ -39,6 +53,8 @@ class Left:
     near: Near | None
     selected: tuple[int, ...]
     anchor: NDArray[np.float64]
+    given: Given | None = None
+    chroma: str = ""
 
 
 def fold_into(
@@ -71,18 +87,24 @@ def fold_into(
     found, half = widened(walk.found, wide, channels=channels, size=size), walk.floats & set(HALF)
     whole: Whole | None = "each" if half and pixels.dtype == "uint8" and are_whole(kept) else None
 
-    def fold(affine: Affine, selection: Affine | None) -> Left:
-        unit = 1.0
+    def fold(affine: Affine, selection: Affine | None, cells: Cells | None) -> Left:
+        unit, given = 1.0, None
         if ir.DataType.FLOAT16 in half:
             unit = unit_for([item.weights()[0] for item in found], affine, top=np.iinfo(pixels.dtype).max)
-        plan = plan_for(
-            [item.reader for item in found],
-            Affine(affine.matrix / unit, affine.offset),
-            lambda count: [item.reader for item in first_convolutions(picture, count, size)],
-            whole=whole if eight is None else eight.whole,
-            unit=unit,
-            nearest=eight is not None and eight.nearest,
-        )
+        readers, scaled = [item.reader for item in found], Affine(affine.matrix / unit, affine.offset)
+        if cells is not None and isinstance(kept[0], FromPixels):
+            plan = plan_on_cells(readers, scaled, cells, whole=whole, unit=unit)
+            given, shift = Given.of(walk, kept[0]), plan.shift[cells.channels]
+        else:
+            plan = plan_for(
+                readers,
+                scaled,
+                lambda count: [item.reader for item in first_convolutions(picture, count, size)],
+                whole=whole if eight is None else eight.whole,
+                unit=unit,
+                nearest=eight is not None and eight.nearest,
+            )
+            shift = plan.shift
         if plan.constant is not None and opset < 11:
             raise NotFoldableError(f"appending a channel needs opset 11, the model has {opset}", name="opset-too-old")
         plan = plan if eight is None else with_fine_constant(plan, found)
@@ -90,12 +112,15 @@ def fold_into(
         if plan.constant is not None or affine.channels_in != affine.channels_out:
             walk.forget_shapes()
         names = tuple(sorted({str(item.constants[0].name) for item in walk.found}))
-        left = [*kept, *subtract_steps(plan.shift, unit=unit, selection=selection)]
+        left = [*kept, *subtract_steps(shift, unit=unit, selection=selection)]
         near = None if plan.border is None else Near.of(walk.found, plan)
-        zero, anchor = float(plan.shift[0]), plan.anchor([item.reader for item in found])
-        return Left(left, plan.constant, plan.form, plan.why, names, zero, walk.found, near, selected(selection), anchor)
+        zero, anchor = float(plan.shift[0]), plan.anchor(readers)
+        return Left(left, plan.constant, plan.form, plan.why, names, zero, walk.found, near, selected(selection), anchor, given)
 
-    return fold(affine, None) if eight is not None else whole_or_scaled(affine, fold)
+    if eight is not None:
+        return fold(affine, None, None)
+    made, chroma = planes_or_pixels(kept, lambda cells: whole_or_scaled(affine, lambda affine, selection: fold(affine, selection, cells)))
+    return replace(made, chroma=chroma)
 
 
 def _check_eight(found: Sequence[First]) -> None:

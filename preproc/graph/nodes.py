@@ -8,6 +8,8 @@ import onnx_ir as ir
 
 from ..errors import PreprocError
 from ..steps import (
+    YUV,
+    Affine,
     ChannelAffine,
     FromPixels,
     Geometry,
@@ -24,6 +26,7 @@ from ..steps import (
 from .builder import Builder, Moved
 from .crops import geometry
 from .raising import NEWEST, OLDEST
+from .video import cells_from_yuv, from_yuv
 
 
 def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
@@ -34,8 +37,11 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
     if moving:
         if not isinstance(first, FromPixels):
             raise PreprocError(f"expected steps that start at pixels (from_pixels), got {moving[0].name} without", name="no-from-pixels")
-        value = geometry(builder, moving, value, layout=first.layout, size=builder.size)
-        builder.moved = Moved(str(value.name), builder.dtype)
+        layout, dtype = first.layout, ir.DataType.UINT8
+        if first.color in YUV:
+            value, layout, dtype = from_yuv(builder, first, value), "NCHW", builder.dtype
+        value = geometry(builder, moving, value, layout=layout, dtype=dtype, size=builder.size)
+        builder.moved = Moved(str(value.name), builder.dtype, channels=3 if first.color in YUV else None)
     for step in steps:
         if not isinstance(step, Geometry):
             builder.step = step.name
@@ -45,6 +51,12 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
 
 def _from_pixels(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     """The cast, NHWC to NCHW, and the colour order: BGR to RGB is a Gather of the channels, or part of the fold (FromPixels.affine)."""
+    if step.color in YUV:
+        if b.moved is None:
+            x = cells_from_yuv(b, step, x) if b.cells else from_yuv(b, step, x)
+            b.moved = Moved(str(x.name), b.dtype, channels=b.channels)
+        converting = step.affine(3) if step.conversion == "linear" else None
+        return x if converting is None else _affine(b, converting, x)
     if b.moved is None:  # else they are floats (N, C, H, W) already
         x = b.add("Cast", x, to=b.dtype)
         if step.layout == "NHWC":
@@ -113,7 +125,10 @@ def _first(b: Builder, x: ir.Value) -> ir.Value:
 
 
 def _channel_affine(b: Builder, step: ChannelAffine, x: ir.Value) -> ir.Value:
-    affine = step.affine(step.channels())
+    return _affine(b, step.affine(step.channels()), x)
+
+
+def _affine(b: Builder, affine: Affine, x: ir.Value) -> ir.Value:
     b.channels = affine.channels_out
     if not affine.is_monomial:
         return b.add("Conv", x, b.floats(affine.matrix)[:, :, None, None], b.floats(affine.offset))

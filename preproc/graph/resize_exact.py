@@ -1,6 +1,7 @@
 """The exact form of a resize: Pillow's integers, or torch's, as products of float32 matrices."""
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from .frame import Frame, Side
 
 BITS = 22
 """Of Pillow's integer weights."""
-BAND = 16
-"""New pixels per matrix product of the exact form: few enough that a product reads few old pixels that it does not need."""
+ROWS = 6
+"""New pixels per product: so few read few old pixels that the others do not need, and with a high and a low part each they are the twelve
+rows that ONNX Runtime's kernels for CPUs take at a time."""
+TOGETHER = 1 << 19
+"""Old pixels of a picture, as often as they are read, in one batch of products: a CPU's caches hold them."""
 MOST_EXACT = 1 << 23
 """Sums of the exact form stay below: float32 holds every whole number up to twice as many."""
 
@@ -30,69 +34,128 @@ def exact_resize(frame: Frame, step: Resampling, height: Side, width: Side) -> F
             f'{step.name}: expected pixels of one static size for form = "exact", got a dynamic one; {mend}, and --size H,W says one',
             name="shape-unknown",
         )
-    b, frame = frame.b, (frame.transposed("NCHW") if frame.layout == "NHWC" else frame).cast(ir.DataType.FLOAT)
-    value, old, new = frame.value, sides[:2], sides[2:]
-    vertical_first = step.pillow == 13 and old[0] - new[0] > max(0, 2 * (old[1] - new[1]))
-    for side in (0, 1) if vertical_first else (1, 0):
-        if old[side] != new[side]:
-            value = _exact_pass(b, value, 2 + side, _matrix(old[side], new[side], step.interpolation), step)
-    return frame.into(value, height, width)
+    old, new = (sides[0], sides[1]), (sides[2], sides[3])
+    frame = frame.cast(ir.DataType.UINT8 if step.rounds else ir.DataType.FLOAT)
+    across, down = (_Pass(frame, step, *sides) for sides in ((old[1], new[1]), (old[0], new[0])))
+    rows_first = step.pillow == 13 and old[0] - new[0] > max(0, 2 * (old[1] - new[1]))
+    value, layout = _rows_first(frame, down, across) if rows_first or old[1] == new[1] else _columns_first(frame, across, down)
+    channels = frame.b.channels
+    shape = [-1, channels, *new] if layout == "NCHW" else [channels, -1, *new]
+    made = replace(frame, value=_reshape(frame.b, value, *shape), layout=layout, height=height, width=width)
+    return made.transposed("NCHW")
+
+
+def _columns_first(frame: Frame, across: "_Pass", down: "_Pass") -> tuple[ir.Value, str]:
+    """What is resized lies outermost, so that it is cut and read in long runs: (W, planes * H), then (H, W' * planes)."""
+    b, layout = frame.b, frame.layout
+    if layout == "NHWC":  # one Transpose, of three axes, which is what ONNX Runtime is fast at
+        value, layout = _transpose(b, _reshape(b, frame.value, -1, across.old, b.channels), 1, 2, 0), "CNHW"
+    else:
+        value = _transpose(b, _reshape(b, frame.value, -1, across.old), 1, 0)
+    value = across.run(_reshape(b, value, across.old, -1), b.channels * down.old)
+    if down.old == down.new:
+        return _transpose(b, value, 1, 0), layout
+    value = down.run(_transpose(b, _reshape(b, value, -1, down.old), 1, 0), b.channels * across.new)
+    return _transpose(b, _reshape(b, value, down.new * across.new, -1), 1, 0), layout
+
+
+def _rows_first(frame: Frame, down: "_Pass", across: "_Pass") -> tuple[ir.Value, str]:
+    """(H, planes * W), then (W, H' * planes)."""
+    frame = frame.transposed("NCHW") if frame.layout == "NHWC" else frame
+    b = frame.b
+    value = _transpose(b, _reshape(b, frame.value, -1, down.old, across.old), 1, 0, 2)
+    value = down.run(_reshape(b, value, down.old, -1), b.channels * across.old)
+    if across.old != across.new:
+        value = across.run(_transpose(b, _reshape(b, value, -1, across.old), 1, 0), b.channels * down.new)
+        value = _transpose(b, value, 1, 0)
+    return _transpose(b, _reshape(b, value, down.new, -1, across.new), 1, 0, 2), frame.layout
+
+
+def _reshape(b: Builder, value: ir.Value, *shape: int) -> ir.Value:
+    return b.add("Reshape", value, np.array(shape, np.int64))
+
+
+def _transpose(b: Builder, value: ir.Value, *perm: int) -> ir.Value:
+    return b.add("Transpose", value, perm=list(perm))
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """Of one axis. shares: (new, old) float64.  parts: high and low, whole numbers with high * 2^bits + low = shares * 2^unit, rounded; or
-    high alone where no weight has a low part (512 -> 256: halves and quarters), or the shares themselves where nothing is rounded."""
+    """Of one axis, (new, old) each.  parts: high and low, whole numbers with high * 2^bits + low = shares * 2^unit, rounded; or the shares
+    themselves where nothing is rounded.
+    clipped: whether sums may leave 0..255."""
 
-    shares: NDArray[np.float64]
     parts: tuple[NDArray[Any], ...]
     unit: int = 0
     bits: int = 0
+    clipped: bool = False
+
+
+class _Pass:
+    """One axis, which is resized from old to new."""
+
+    def __init__(self, frame: Frame, step: Resampling, old: int, new: int) -> None:
+        self.b, self.dtype, self.step, self.old, self.new = frame.b, frame.dtype, step, old, new
+
+    def run(self, x: ir.Value, beside: int) -> ir.Value:
+        """x: (old, ...) -> (new, ...). The sums of both parts are whole numbers that float32 holds, and are put together at the end:
+        floor((H + floor(L / 2^bits) + 2^(unit - 1 - bits)) / 2^(unit - bits)).  beside: how many numbers of a picture lie beside each."""
+        shares = _matrix(self.old, self.new, self.step.interpolation)
+        weights, count = _weights(shares, self.step), -(-self.new // ROWS)
+        used = [np.flatnonzero(shares[start : start + ROWS].any(axis=0)) for start in range(0, self.new, ROWS)]
+        span = max(int(read[-1] - read[0]) + 1 for read in used)
+        starts = np.array([min(int(read[0]), self.old - span) for read in used])
+        places = starts[:, None] + np.arange(span)
+        parts = [_bands(part, places) for part in weights.parts]
+        some = max(TOGETHER // (span * beside), 1)
+        groups = [slice(start, start + some) for start in range(0, count, some)]
+        made = [self._group(x, places[group], [part[group] for part in parts], weights) for group in groups]
+        total = self.b.add("Concat", *made, axis=0) if len(made) > 1 else made[0]
+        total = _reshape(self.b, total, count * ROWS, -1)
+        if count * ROWS == self.new:
+            return total
+        return self.b.add("Slice", total, *(np.array([number], np.int64) for number in (0, self.new, 0)))
+
+    def _group(self, x: ir.Value, places: NDArray[np.int64], parts: list[NDArray[np.float64]], weights: _Weights) -> ir.Value:
+        """Several products, of ROWS new pixels each, in one node."""
+        b = self.b
+        read = b.add("Gather", x, places, axis=0)
+        read = b.add("Cast", read, to=ir.DataType.FLOAT) if self.dtype != ir.DataType.FLOAT else read
+        one = 2.0 ** (weights.bits - weights.unit)  # what a whole number of the high part counts
+        if len(parts) == 2 and parts[1].any():  # of 512 -> 256, halves and quarters, only the border's are more than high ones
+            scaled = np.concatenate([parts[0] * one, parts[1] * 2.0**-weights.bits], axis=1)
+            product = b.add("MatMul", scaled.astype(np.float32), read)
+            ends, axes = [np.array([number], np.int64) for number in (0, ROWS, 2 * ROWS)], np.array([1], np.int64)
+            high, low = (b.add("Slice", product, start, end, axes) for start, end in itertools.pairwise(ends))
+            total = b.add("Add", high, b.add("Mul", b.add("Floor", low), np.array(one, np.float32)))
+        else:
+            total = b.add("MatMul", (parts[0] * one).astype(np.float32), read)
+        if not self.step.rounds:
+            return total
+        total = b.add("Add", total, np.array(0.5, np.float32))
+        if weights.clipped:
+            total = b.add("Clip", total, np.array(0, np.float32), np.array(255.5, np.float32))
+        return b.add("Cast", total, to=ir.DataType.UINT8)  # which drops what is behind the comma
 
 
 def _weights(shares: NDArray[np.float64], step: Resampling) -> _Weights:
     if not step.rounds:
-        return _Weights(shares, (shares,))
+        return _Weights((shares,))
     unit = _torch_bits(shares) if step.torch else BITS
     scaled = shares * (1 << unit)
     matrix = np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
+    clipped = bool(matrix.min() < 0 or 255 * matrix.sum(axis=1).max() >= 255.5 * (1 << unit))
     bits = _split_at(matrix)
-    high, low = _high_and_low(matrix, bits)
-    return _Weights(shares, (high, low) if low.any() else (high,), unit, bits)
+    return _Weights(_high_and_low(matrix, bits), unit, bits, clipped)
 
 
-def _exact_pass(b: Builder, x: ir.Value, axis: int, shares: NDArray[np.float64], step: Resampling) -> ir.Value:
-    """One axis. The sums of both parts are whole numbers that float32 holds, and are put together at the end:
-    floor((H + floor(L / 2^bits) + 2^(unit - 1 - bits)) / 2^(unit - bits))."""
-    if axis == 2:  # the weights stand on the right: ONNX Runtime multiplies no batch of no pictures from the left
-        turned = [0, 1, 3, 2]
-        return b.add("Transpose", _exact_pass(b, b.add("Transpose", x, perm=turned), 3, shares, step), perm=turned)
-    weights = _weights(shares, step)
-    bands = [_band(b, x, weights, slice(start, start + BAND)) for start in range(0, len(shares), BAND)]
-    total = b.add("Concat", *bands, axis=3) if len(bands) > 1 else bands[0]
-    return _levels(b, total, weights) if step.rounds else total
-
-
-def _band(b: Builder, x: ir.Value, weights: _Weights, rows: slice) -> ir.Value:
-    """H + floor(L / 2^bits) of some new pixels along the last axis, from those old ones that they read."""
-    axes, used = np.array([3], np.int64), np.flatnonzero(weights.shares[rows].any(axis=0))
-    first, end = int(used[0]), int(used[-1]) + 1
-    read = b.add("Slice", x, np.array([first], np.int64), np.array([end], np.int64), axes)
-    weight = np.concatenate([part[rows, first:end] for part in weights.parts]).astype(np.float32)
-    product = b.add("MatMul", read, weight.T)
-    if len(weights.parts) == 1:
-        return product
-    zero, half, whole = (np.array([number], np.int64) for number in (0, len(weight) // 2, len(weight)))
-    upper, lower = b.add("Slice", product, zero, half, axes), b.add("Slice", product, half, whole, axes)
-    return b.add("Add", upper, b.add("Floor", b.add("Mul", lower, np.array(2.0**-weights.bits, np.float32))))
-
-
-def _levels(b: Builder, total: ir.Value, weights: _Weights) -> ir.Value:
-    """Rounded half up to grey levels."""
-    more = weights.unit - weights.bits
-    rounded = b.add("Add", total, np.array(2.0 ** (more - 1), np.float32))
-    levels = b.add("Floor", b.add("Mul", rounded, np.array(2.0**-more, np.float32)))
-    return b.add("Clip", levels, np.array(0, np.float32), np.array(255, np.float32))
+def _bands(part: NDArray[Any], places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(bands, ROWS, places each): what ROWS new pixels after each other weigh what they read with; zeros behind the last one."""
+    made = np.zeros((len(places), ROWS, places.shape[1]))
+    for band, read in enumerate(places):
+        rows = part[band * ROWS : (band + 1) * ROWS]
+        made[band, : len(rows)] = rows[:, read]
+    return made
 
 
 def _torch_bits(shares: NDArray[np.float64]) -> int:
@@ -101,7 +164,8 @@ def _torch_bits(shares: NDArray[np.float64]) -> int:
 
 
 def _split_at(matrix: NDArray[np.int64]) -> int:
-    """How many bits the low part of the weights gets, so that no sum of products with 0..255 leaves what float32 holds."""
+    """How many bits the low part of the weights gets, so that no sum of products with 0..255 leaves what float32 holds. Eleven, if they do:
+    TF32 holds the parts then, too."""
     for bits in (11, 10, 9, 8, 12, 7):
         if max(np.abs(part).sum(axis=1).max() for part in _high_and_low(matrix, bits)) * 255 < MOST_EXACT:
             return bits

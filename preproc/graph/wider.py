@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..errors import PreprocError
-from ..folding import Reader
+from ..folding import Cells, Reader
 from ..steps import Sides
 from .first_convolutions import First
 from .picture import picture_input
@@ -34,8 +34,8 @@ class Wider:
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         return self.wide.weights()
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
-        self.narrow.put(weight, bias, groups=groups)
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None, cells: Cells | None = None) -> None:
+        self.narrow.put(weight, bias, groups=groups, cells=cells)
 
     @property
     def agrees(self) -> bool:

@@ -7,7 +7,8 @@ Never: anything of pictures or models; and nothing heavy is imported, for every 
 from . import children, memory, scratch, targets, terminal, threads
 from .examples import MODELS, PACKED, contents, page, recipe_file
 from .hashing import digest
-from .installed import INSTALL_ONE, PACKAGES, WHEELS, versions
+from .installed import INSTALL_ONE, PACKAGES, WHEELS, compiler, versions
+from .processor import instructions, level_of, needed
 from .progress import Progress, Stage, paced, silent
 
 __all__ = [
@@ -19,9 +20,13 @@ __all__ = [
     "Progress",
     "Stage",
     "children",
+    "compiler",
     "contents",
     "digest",
+    "instructions",
+    "level_of",
     "memory",
+    "needed",
     "paced",
     "page",
     "recipe_file",

@@ -1,8 +1,14 @@
 """What is installed, by its own word: nothing is imported, so that it can be told of what is broken."""
 
 import contextlib
+import os
+import shlex
+import shutil
 
-PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "openvino", "numpy", "pillow")
+PACKAGES = (
+    *("torch", "torchvision", "executorch", "onnx", "onnx-ir", "onnxscript", "onnxruntime-gpu", "onnxruntime", "openvino"),
+    *("numpy", "pillow"),
+)
 """Those that shape the files."""
 WHEELS = ("onnxruntime", "onnxruntime-gpu")
 """Both write into one folder: the one that was written last runs, and removing either takes files of the other."""
@@ -18,3 +24,13 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
+
+
+def compiler() -> str | None:
+    """The command that compiles C++ here, CXX or g++, as torch looks for it; None where there is none."""
+    command = os.environ.get("CXX", "g++")
+    try:
+        program, *_ = shlex.split(command)
+    except ValueError:  # nothing in it, or a quote without an end
+        return None
+    return command if shutil.which(program) else None

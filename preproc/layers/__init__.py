@@ -7,6 +7,7 @@ Never: a branch that computes something else in an export.
 from .base import Layer
 from .channel_affine import ChannelAffine
 from .crops import CenterCrop, Pad
+from .early import in_order
 from .kinds import from_step
 from .lrn import LocalResponseNorm
 from .minmax import MinMaxNormalize, MinMaxScale
@@ -34,5 +35,6 @@ __all__ = [
     "Standardize",
     "build",
     "from_step",
+    "in_order",
     "prepend",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .. import steps
 from .base import Device, Layer, check_channels, per_channel
-from .pixels import Select
+from .channels import Mix, Select
 
 
 class ChannelAffine(Layer):
@@ -36,7 +36,7 @@ class ChannelAffine(Layer):
         self.channels = affine.channels_in
         self.parts = nn.Sequential()
         if not affine.is_monomial:
-            self.parts.append(_Mix(affine.matrix, affine.offset, device=device, dtype=dtype))
+            self.parts.append(Mix(affine.matrix, affine.offset, device=device, dtype=dtype))
             return
         index = np.argmax(affine.matrix != 0, axis=1)
         if not affine.is_diagonal:
@@ -88,23 +88,3 @@ class _Subtract(_PerChannel):
 class _Divide(_PerChannel):
     def forward(self, x: Tensor) -> Tensor:
         return x / self.numbers.to(x.dtype)
-
-
-class _Mix(nn.Module):
-    """columns: (C, 1, C', 1, 1), one column of the matrix per input channel.  offset: (1, C', 1, 1)."""
-
-    columns: Tensor
-    offset: Tensor
-
-    def __init__(self, matrix: np.ndarray, offset: np.ndarray, *, device: Device, dtype: torch.dtype | None) -> None:
-        super().__init__()
-        columns = torch.stack([per_channel(column.tolist(), device, dtype) for column in matrix.T])
-        self.register_buffer("columns", columns, persistent=False)
-        self.register_buffer("offset", per_channel(offset.tolist(), device, dtype), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        columns = self.columns.to(x.dtype)
-        y = x[:, 0:1] * columns[0] + self.offset.to(x.dtype)
-        for channel in range(1, columns.shape[0]):
-            y = y + x[:, channel : channel + 1] * columns[channel]
-        return y

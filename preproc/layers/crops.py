@@ -33,11 +33,10 @@ class CenterCrop(Layer):
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
         check_sides(x, 1, 1)
-        rows, there = _middle(x.shape[2], self.height, self.even, self.less)
-        columns, beside = _middle(x.shape[3], self.width, self.even, self.less)
-        inside = (there.unsqueeze(1) & beside).to(x.device)
-        y = x.index_select(2, rows.to(x.device)).index_select(3, columns.to(x.device))
-        return torch.where(inside, y, torch.full_like(y[:1, :1, :1, :1], self.fill))
+        rows, there = _middle(x.shape[2], self.height, self.even, self.less, x.device)
+        columns, beside = _middle(x.shape[3], self.width, self.even, self.less, x.device)
+        y = x.index_select(2, rows).index_select(3, columns)
+        return torch.where(there.unsqueeze(1) & beside, y, torch.full_like(y[:1, :1, :1, :1], self.fill))
 
 
 class Pad(Layer):
@@ -65,12 +64,12 @@ class Pad(Layer):
         return nn.functional.pad(x, self.sides, value=self.fill)
 
 
-def _middle(size: int, new: int, even: int, less: int) -> tuple[Tensor, Tensor]:
+def _middle(size: int, new: int, even: int, less: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """(new,) positions in the middle of `size`, and which of them are inside. even: 1 to round the start half even; less: 1 for the smaller
     half of an odd border in front. Tensors, for torch.export can solve no such whole numbers."""
-    one = torch.ones(1, dtype=torch.int64)
+    one = torch.ones(1, dtype=torch.int64, device=device)
     more = one * size - new
     start = torch.where(more < 0, more + less, more + more // 2 % 2 * even) // 2
-    position = torch.arange(new) + start
+    position = torch.arange(new, device=device) + start
     last = one * size - 1
     return torch.minimum(position.clamp(min=0), last), (position >= 0) & (position <= last)

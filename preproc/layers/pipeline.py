@@ -12,6 +12,7 @@ from ..sources import Recipe, published
 from ..sources.backbones import agreement, load_backbone
 from ..steps import FromPixels, Step, collapse_steps
 from .base import Layer
+from .early import in_order
 from .kinds import from_step
 
 
@@ -28,7 +29,7 @@ class Pipeline(nn.Module):
             if not isinstance(layer, Layer):
                 raise PreprocError(f"expected layers of preproc, got {type(layer).__name__}", name="wrong-object")
         steps.check([layer.step for layer in sequence])
-        self.layers = nn.Sequential(*sequence)
+        self.layers = in_order(*sequence)
 
     @classmethod
     def from_steps(

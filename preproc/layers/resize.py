@@ -11,7 +11,8 @@ from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
 
 from .. import steps
 from .base import Device, Layer, check_image
-from .sampling import Floats, Linear, Nearest, Passes
+from .passes import Passes
+from .sampling import Floats, Linear, Nearest
 from .sides import check_sides, least, over
 
 
@@ -48,10 +49,14 @@ class Resize(Layer):
         self.shorter = step.size if isinstance(step.size, int) else 0
         self.most = step.max_size or 0
         self.height, self.width = (0, 0) if isinstance(step.size, int) else step.size
-        self.resample = _sampler(step)
+        self.rounds, self.resample = step.rounds, _sampler(step)
 
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
+        return self.resized(x, x.dtype)
+
+    def resized(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """x: floats, or integers in any memory.  y: of that dtype."""
         height, width = self.height, self.width
         if self.shorter > 0:
             check_sides(x, 1, 1)
@@ -65,7 +70,7 @@ class Resize(Layer):
                 height, width = less + (long - less) * tall, long - (long - less) * tall
         check_sides(x, height, width)
         y: Tensor = self.resample(x, height, width)
-        return y.to(x.dtype)
+        return y.to(dtype)
 
 
 class Letterbox(Layer):
@@ -101,17 +106,21 @@ class Letterbox(Layer):
         super().__init__(step)
         self.height, self.width = step.size
         self.fill = float(step.fill)
-        self.resample = _sampler(step)
+        self.rounds, self.resample = step.rounds, _sampler(step)
 
     def forward(self, x: Tensor) -> Tensor:
         check_image(x)
+        return self.resized(x, x.dtype)
+
+    def resized(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """As Resize's."""
         check_sides(x, 1, 1)
         height = 1 + over(least(self.height, _scaled(x.shape[2], self.width, x.shape[3])) - 1)
         width = 1 + over(least(self.width, _scaled(x.shape[3], self.height, x.shape[2])) - 1)
         y: Tensor = self.resample(x, height, width)
         top, left = (self.height - height) // 2, (self.width - width) // 2
         sides = [left, self.width - width - left, top, self.height - height - top]
-        return nn.functional.pad(y.to(x.dtype), sides, value=self.fill)
+        return nn.functional.pad(y.to(dtype), sides, value=self.fill)
 
 
 def _sampler(step: steps.Resampling) -> nn.Module:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..errors import PreprocError
 from ..steps import (
     COLORS,
+    YUV,
     ChannelAffine,
     FromPixels,
     Geometry,
@@ -21,7 +22,7 @@ from ..steps import (
     Standardize,
     Step,
 )
-from . import pillow
+from . import pillow, video
 
 Array = NDArray[np.float64]
 StepT = TypeVar("StepT", bound=Step)
@@ -42,6 +43,8 @@ def apply(steps: Sequence[Step], x: NDArray[Any]) -> Array:
 
 
 def _from_pixels(step: FromPixels, x: NDArray[Any]) -> Array:
+    if step.color in YUV:
+        return video.from_yuv(step, x)
     channels_axis = {"NHWC": 3, "NCHW": 1}[step.layout]
     planes = np.moveaxis(x, channels_axis, 1).astype(np.float64)
     if step.color == step.to:

@@ -8,6 +8,8 @@ from .parsing import load_front, load_recipe, parse_front, parse_recipe
 from .recipe import FRAMES, USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, replace, taken_as
 from .toml_file import read_toml
 from .words import (
+    CPUS,
+    DEVICES,
     FOLDS,
     FORMATS,
     OWN_CODE,
@@ -24,6 +26,8 @@ from .words import (
 )
 
 __all__ = [
+    "CPUS",
+    "DEVICES",
     "FOLDS",
     "FORMATS",
     "FRAMES",

@@ -8,13 +8,15 @@ from typing import Any
 
 from .. import steps
 from ..errors import PreprocError, RecipeError, did_you_mean
-from ..steps import COLORS, LAYOUTS, PIXEL_DTYPES, FromPixels, Normalize, Step
+from ..steps import COLORS, PIXEL_COLORS, PIXEL_DTYPES, YUV, FromPixels, Normalize, Step, layouts_of
 from . import published
 from .network import inputs_of, parse_backbone
 from .recipe import USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, taken_as
 from .table import Table, Value
 from .toml_file import read_toml
 from .words import (
+    CPUS,
+    DEVICES,
     FOLDS,
     FORMATS,
     check_name,
@@ -102,12 +104,7 @@ def parse_recipe(data: Mapping[str, Any], *, folder: Path, pillow: int | None = 
 def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | None, *, sized: bool = True) -> "Front":
     """sized: [pixels] size must not be left out."""
     pixels = top.table("pixels")
-    first = FromPixels(
-        layout=pixels.choice("layout", LAYOUTS),
-        color=pixels.choice("color", COLORS),
-        to=backbone.color,
-        pixel_dtype=pixels.choice("dtype", PIXEL_DTYPES, "uint8"),
-    )
+    first = _first(pixels, backbone.color)
     known = _published_steps(top, backbone, pillow)
     later = tuple(_step(table, backbone.color, folder, pillow) for table in top.tables("steps")) if known is None else known.steps
     sequence = (first, *later)
@@ -128,8 +125,27 @@ def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | Non
     size = pixels.checked("size", check_size) if sized else pixels.checked("size", check_size, None)
     batch = pixels.number("batch", None)
     pixels.finish()
-    spec = PixelsSpec(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
+    spec = PixelsSpec.of(first, size=size, channels=channels, batch=batch)
+    if steps.known(spec.size) is not None:
+        try:
+            spec.shape(1)
+        except PreprocError as error:
+            raise RecipeError(f"[pixels] size: {error}") from error
     return Front(spec, sequence, backbone.color, None if known is None else known.origin)
+
+
+def _first(pixels: "Table", to: str) -> FromPixels:
+    """What [pixels] says of a colour, which may leave the layout out where it has but one."""
+    color = pixels.choice("color", PIXEL_COLORS)
+    layouts = layouts_of(color)
+    only = {"default": layouts[0]} if len(layouts) == 1 else {}
+    layout = pixels.choice("layout", layouts, **only)
+    dtype = pixels.choice("dtype", PIXEL_DTYPES, "uint8")
+    said = {key: pixels.text(key, None) for key in ("matrix", "range", "conversion", "chroma", "siting")}
+    try:
+        return FromPixels(layout=layout, color=color, to=to, pixel_dtype=dtype, **said)
+    except PreprocError as error:
+        raise RecipeError(f"[pixels] {error}" if color in YUV else str(error)) from error
 
 
 def _published_steps(top: "Table", backbone: BackboneSpec, pillow: int | None) -> published.Published | None:
@@ -226,6 +242,8 @@ def _export(table: "Table", folder: Path) -> ExportSpec:
         precision=precision,
         outputs_precision=table.checked("outputs_precision", lambda value: check_outputs_precision(value, precision), "float32"),
         verify_sizes=table.checked("verify_sizes", check_verify_sizes, ()),
+        cpu=table.choice("cpu", CPUS, ExportSpec.cpu),
+        device=table.choice("device", DEVICES, ExportSpec.device),
     )
     table.finish()
     return spec

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import steps
-from ..steps import Sides, Size, Step
+from ..steps import COLORS, YUV, FromPixels, Sides, Size, Step
 
 USUAL = ("onnx", "torchscript")
 """The formats of a recipe that names none."""
@@ -38,9 +38,10 @@ FRAMES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class PixelsSpec:
-    """What the caller has. size: (height, width), each a number, or None where it is free; None for both: (None, None).  channels: only for
-    color = "ANY".  batch: None where it is free; a number where an .onnx file fixes it.  axes: what is in front of a picture's own, as an
-    .onnx file has it: "N", a batch; "", nothing; "NT", a batch of so many `frames`, None where their number is free."""
+    """What the caller has. size: (height, width) of a picture, each a number, or None where it is free; None for both: (None, None).
+    channels: only for color = "ANY".  batch: None where it is free; a number where an .onnx file fixes it.  axes: what is in front of a
+    picture's own, as an .onnx file has it: "N", a batch; "", nothing; "NT", a batch of so many `frames`, None where their number is free.
+    matrix, range: of colours of Y, U and V, as steps.FromPixels has them."""
 
     layout: str
     color: str
@@ -50,11 +51,29 @@ class PixelsSpec:
     batch: int | None = None
     axes: str = "N"
     frames: int | None = None
+    matrix: str | None = None
+    range: str | None = None
+
+    @classmethod
+    def of(cls, first: FromPixels, *, size: Sides, channels: int, batch: int | None = None) -> "PixelsSpec":
+        """What a FromPixels takes."""
+        made = cls(layout=first.layout, color=first.color, dtype=first.pixel_dtype, size=size, channels=channels, batch=batch)
+        return dataclasses.replace(made, matrix=first.matrix, range=first.range)
 
     @property
     def whole_layout(self) -> str:
-        """With what is in front: HWC, NHWC, NTHWC, or the same of NCHW."""
+        """With what is in front: HWC, NHWC, NTHWC, or the same of NCHW and NHW."""
         return self.axes + self.layout[1:]
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """The channels of a picture (H, W, C) that pixels are made of: RGB's for Y, U and V; () for ANY."""
+        return COLORS["RGB"] if self.color in YUV else COLORS[self.color]
+
+    @property
+    def picture_axes(self) -> int:
+        """How many axes one picture has."""
+        return len(self.layout) - 1
 
     @property
     def rows(self) -> int | None:
@@ -73,6 +92,8 @@ class PixelsSpec:
     def shape(self, batch: int, size: Size = (64, 64)) -> tuple[int, ...]:
         """The shape of a batch of pixels, with `size` where a side is free."""
         height, width = (other if own is None else own for own, other in zip(self.size, size, strict=True))
+        if self.color in YUV:
+            return (batch, *YUV[self.color].shape(self.layout, (height, width)))
         return (batch, height, width, self.channels) if self.layout == "NHWC" else (batch, self.channels, height, width)
 
 
@@ -82,7 +103,7 @@ class ExportSpec:
     tolerance: how far a runtime may be from the reference, relative to the largest output; None: as far as the bare network's own error in
     that runtime makes necessary.  precision: what the network is written in and computed with, see words.PRECISIONS.
     outputs_precision: "float32", or that one.  verify_sizes: (height, width) of the pixels to verify with, where a side is free; (): those
-    that the network takes are looked for."""
+    that the network takes are looked for.  cpu, device: what machine code is compiled for, see words.CPUS and DEVICES."""
 
     formats: tuple[str, ...] = USUAL
     fold: str = "auto"
@@ -92,6 +113,8 @@ class ExportSpec:
     precision: str = "float32"
     outputs_precision: str = "float32"
     verify_sizes: tuple[Size, ...] = ()
+    cpu: str = "x86-64-v3"
+    device: str = "cpu"
 
     @property
     def tf32(self) -> bool:

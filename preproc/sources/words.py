@@ -9,7 +9,11 @@ from .recipe import ExportSpec
 SOURCES = ("embedded", "torchvision", "timm", "checkpoint", "import", "onnx")
 OWN_CODE = ("checkpoint", "import")
 """The sources that run code which the recipe names."""
-FORMATS = ("onnx", "torchscript", "pt2")
+FORMATS = ("onnx", "torchscript", "pt2", "aoti", "executorch")
+CPUS = ("x86-64-v3", "native")
+"""The instructions that aoti is compiled for: those that every x86-64 processor with AVX2 has, or all that this machine's has."""
+DEVICES = ("cpu", "cuda")
+"""What aoti is compiled for."""
 FOLDS = ("auto", "off", "require")
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 """What a network is written in and computed with. tf32: it is written in float32, and CUDA devices may multiply with 10 bits of mantissa.

@@ -12,7 +12,17 @@ from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
 from .geometry import Geometry, Sides, Size, known, output_size
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
-from .pixels import COLORS, LAYOUTS, NETWORK_LAYOUTS, PIXEL_DTYPES, FromPixels
+from .pixels import (
+    COLORS,
+    LAYOUTS,
+    NETWORK_LAYOUTS,
+    OTHER_CONVERSIONS,
+    PIXEL_COLORS,
+    PIXEL_DTYPES,
+    FromPixels,
+    layouts_of,
+    mistaken,
+)
 from .plausibility import BECAUSE
 from .presets import PRESETS, UNITS, Statistics, preset
 from .resize import (
@@ -29,6 +39,7 @@ from .resize import (
     with_pillow,
 )
 from .sequence import STEPS, are_whole, as_steps, channels_in, channels_out, check, compose, constants_steps, divided, parse
+from .yuv import RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, phases, to_rgb, to_rgb_in_integers
 
 __all__ = [
     "BECAUSE",
@@ -38,11 +49,18 @@ __all__ = [
     "INTERPOLATIONS",
     "LAYOUTS",
     "NETWORK_LAYOUTS",
+    "OTHER_CONVERSIONS",
     "PILLOWS",
+    "PIXEL_COLORS",
     "PIXEL_DTYPES",
     "PRESETS",
+    "RANGES",
+    "SHIFT",
     "STEPS",
+    "UNCONVERTED",
     "UNITS",
+    "WEIGHTS",
+    "YUV",
     "Affine",
     "CenterCrop",
     "ChannelAffine",
@@ -75,14 +93,19 @@ __all__ = [
     "divided",
     "installed_pillow",
     "known",
+    "layouts_of",
+    "mistaken",
     "output_size",
     "parse",
+    "phases",
     "plausibility",
     "preset",
     "presets",
     "rounds_once",
     "split_affine_end",
     "subtract_steps",
+    "to_rgb",
+    "to_rgb_in_integers",
     "with_form",
     "with_pillow",
 ]

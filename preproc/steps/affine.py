@@ -109,9 +109,9 @@ class Affine:
         if self.matrix.shape != other.matrix.shape:
             return False
         size = np.abs(other.matrix).max()
-        return bool(
-            np.allclose(self.matrix, other.matrix, rtol=tolerance, atol=tolerance * size)
-            and np.allclose(self.offset, other.offset, rtol=tolerance, atol=tolerance * size)
+        return all(
+            bool((np.abs(mine - theirs) <= tolerance * (np.abs(theirs) + size)).all())
+            for mine, theirs in ((self.matrix, other.matrix), (self.offset, other.offset))
         )
 
     def __call__(self, x: Array) -> Array:

@@ -20,7 +20,10 @@ def collapse_steps(sequence: Sequence[Step], channels: int) -> list[Step]:
     run = Affine.identity(channels)
     for step in sequence:
         if isinstance(step, FromPixels):
-            collapsed.append(FromPixels(layout=step.layout, color=step.color, to=step.color, pixel_dtype=step.pixel_dtype))
+            plain, own = step.apart(channels)
+            collapsed.append(plain)
+            run = run.then(own)
+            continue
         if isinstance(step, Geometry):  # behind from_pixels: what is selected there can as well be selected behind it
             collapsed.append(step)
             continue

@@ -1,14 +1,15 @@
 """Integer pixels: their layouts, colour orders and depths, and the step that reads them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import PreprocError, check_choice
 from .affine import Affine
-from .base import Step
+from .base import Step, ValueRange
+from .yuv import ALIASES, ASK, CHROMAS, CONVERSIONS, RANGES, SITINGS, UNCONVERTED, WEIGHTS, YUV, swapped, to_rgb
 
 COLORS: Mapping[str, tuple[str, ...]] = {
     "RGB": ("R", "G", "B"),
@@ -20,19 +21,30 @@ COLORS: Mapping[str, tuple[str, ...]] = {
 }
 """Colour orders and the channels in them. ANY: any number of channels, never reordered."""
 
+PIXEL_COLORS = (*COLORS, *YUV)
+"""What pixels may be; a network wants one of COLORS."""
 LAYOUTS = ("NHWC", "NCHW")
 NETWORK_LAYOUTS = ("NCHW", "NHWC", "CHW", "HWC", "NTCHW", "NCTHW", "NTHWC")
 """What an .onnx file's picture may be: a batch of pictures, one without a batch, or a batch of T frames each."""
 PIXEL_DTYPES: Mapping[str, float] = {"uint8": 255.0, "uint16": 65535.0}
 """Pixel dtypes and their largest grey level."""
+CLIPPED, NOT_CLIPPED = "clipped and rounded to 8 bits", "neither clipped nor rounded"
+OTHER_CONVERSIONS = (CLIPPED, NOT_CLIPPED)
+"""Of mistaken(), what is no mistake but the other conversion."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FromPixels(Step):
     """Integer pixels to float (N, C, H, W) in grey levels, in the backbone's colour order.
 
-    layout: NHWC or NCHW.  color: the order the pixels have.  to: the order the backbone wants.
-    pixel_dtype: uint8 or uint16.
+    layout: NHWC or NCHW; of colours of Y, U and V one of their own, see yuv.YUV.  color: the order the pixels have.  to: the order the
+    backbone wants.  pixel_dtype: uint8 or uint16.
+
+    Of Y, U and V, which have 8 bits, alone:
+    matrix: bt601, bt709 or bt2020, and range: limited or full, what they stand for; neither has a default.  conversion: "linear", which
+    neither clips nor rounds, see yuv.to_rgb(), or "rgb8", whole levels as OpenCV's arithmetic has them, see yuv.to_rgb_in_integers().
+    chroma: how a pixel gets the U and V that it shares with others, "replicate" or "bilinear", and siting: where they are then, "left" or
+    "center", see yuv.phases().  to: YUV444 is Y, U and V of each pixel as they are, for which nothing but chroma and siting is said.
     """
 
     name: ClassVar[str] = "from_pixels"
@@ -40,16 +52,63 @@ class FromPixels(Step):
     color: str = "RGB"
     to: str = "RGB"
     pixel_dtype: str = "uint8"
+    matrix: str | None = None
+    range: str | None = None
+    conversion: str | None = None
+    chroma: str | None = None
+    siting: str | None = None
 
     def __post_init__(self) -> None:
-        check_choice("layout", self.layout, LAYOUTS)
-        check_choice("color", self.color, COLORS)
-        check_choice("to", self.to, COLORS)
+        check_choice("color", self.color, PIXEL_COLORS)
+        check_choice("layout", self.layout, layouts_of(self.color))
         check_choice("pixel_dtype", self.pixel_dtype, PIXEL_DTYPES)
+        if self.color in YUV:
+            self._check_yuv()
+            return
+        check_choice("to", self.to, COLORS)
+        for field in ("matrix", "range", "conversion", "chroma", "siting"):
+            _check_without(field, getattr(self, field), f"a colour of Y, U and V ({', '.join(YUV)})", self.color)
         self.selection()
 
+    def _check_yuv(self) -> None:
+        check_choice("to", self.to, (*COLORS, UNCONVERTED))
+        if self.to not in ("RGB", "BGR", UNCONVERTED):
+            raise PreprocError(
+                f"expected RGB or BGR of {self.color} pixels, or {UNCONVERTED}, got {self.to}: a ChannelAffine can mix colours behind it",
+                name="color-mismatch",
+            )
+        if self.pixel_dtype != "uint8":
+            raise PreprocError(f"expected uint8 for {self.color} pixels, got {self.pixel_dtype}", name="pixel-dtype")
+        if self.to == UNCONVERTED:
+            for field in ("matrix", "range", "conversion"):
+                _check_without(field, getattr(self, field), "a conversion to RGB or BGR", self.to)
+        else:
+            for field, known in (("matrix", WEIGHTS), ("range", RANGES)):
+                _check_said(field, getattr(self, field), known, self.color)
+            object.__setattr__(self, "conversion", self.conversion or "linear")
+            check_choice("conversion", self.conversion, CONVERSIONS)
+        if YUV[self.color].block == (1, 1):
+            _check_without("chroma", self.chroma, "pixels that share their U and V", self.color)
+        else:
+            object.__setattr__(self, "chroma", self.chroma or "replicate")
+            check_choice("chroma", self.chroma, CHROMAS)
+        if self.chroma != "bilinear":
+            _check_without("siting", self.siting, 'chroma = "bilinear"', str(self.chroma))
+            return
+        if self.conversion == "rgb8":
+            raise PreprocError(
+                'expected chroma = "replicate" for conversion = "rgb8", which is OpenCV\'s, got "bilinear": write conversion = "linear"',
+                name="conflicting-options",
+            )
+        _check_said("siting", self.siting, SITINGS, self.color)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether it leaves whole grey levels."""
+        return self.conversion != "linear" and self.chroma != "bilinear"
+
     def selection(self) -> tuple[int, ...]:
-        """For each channel the backbone wants, the index of the pixels' channel that it reads; () for ANY."""
+        """For each channel the backbone wants, the index of the pixels' channel that it reads; () for ANY. Not of Y, U and V."""
         have, want = COLORS[self.color], COLORS[self.to]
         if self.color == self.to:
             return tuple(range(len(have)))
@@ -68,12 +127,76 @@ class FromPixels(Step):
         return tuple(have.index(channel) for channel in want)
 
     def channels(self) -> int | None:
-        return len(COLORS[self.color]) or None
+        """Of Y, U and V three, wherever they lie."""
+        return 3 if self.color in YUV else len(COLORS[self.color]) or None
 
-    def affine(self, channels: int) -> Affine:
-        if self.color == "ANY":
-            return Affine.identity(channels)
-        if channels != self.channels():
+    def apart(self, channels: int) -> "tuple[FromPixels, Affine]":
+        """(what has to be done to the pixels themselves, the affine map of its channels that is left): both, one behind the other, are this
+        step. The map of colours of Y, U and V is their conversion where that is linear, and the colours' order where it rounds."""
+        if self.color not in YUV:
+            plain = FromPixels(layout=self.layout, color=self.color, to=self.color, pixel_dtype=self.pixel_dtype)
+            rows: Sequence[int] = self.selection() or range(channels)
+        elif self.conversion == "rgb8":
+            plain, rows = replace(self, to="RGB"), [COLORS["RGB"].index(channel) for channel in COLORS[self.to]]
+        else:
+            plain, rows = replace(self, to=UNCONVERTED, matrix=None, range=None, conversion=None), range(3)
+            if self.conversion == "linear":
+                converted = to_rgb(str(self.matrix), str(self.range))
+                order = [COLORS["RGB"].index(channel) for channel in COLORS[self.to]]
+                return plain, Affine(converted.matrix[order], converted.offset[order])
+        return plain, Affine(np.eye(channels)[list(rows)], np.zeros(len(rows)))
+
+    def affine(self, channels: int) -> Affine | None:
+        """Of colours of Y, U and V from the three, as each pixel has them; None for rgb8."""
+        if channels != (self.channels() or channels):
             raise PreprocError(f"expected {self.channels()} channels ({self.color}), got {channels}", name="channel-mismatch")
-        rows = self.selection()
-        return Affine(np.eye(channels)[list(rows)], np.zeros(len(rows)))
+        return None if self.conversion == "rgb8" else self.apart(channels)[1]
+
+    def value_range(self, incoming: ValueRange) -> ValueRange:
+        """Of Y, U and V the interval of the colours of pictures, which constants are made for. In the linear form other bytes leave it, as
+        far as to -293 and 551."""
+        return incoming if self.color in YUV else Step.value_range(self, incoming)
+
+
+def layouts_of(color: str) -> tuple[str, ...]:
+    """What the pixels of a colour may lie in, the usual one first."""
+    return tuple(YUV[color].planes) if color in YUV else LAYOUTS
+
+
+def mistaken(step: FromPixels) -> "dict[str, FromPixels]":
+    """What is done to Y, U and V by mistake in place of the step, by what it is: another matrix, the other range, U and V exchanged, chroma
+    half a pixel aside; and OTHER_CONVERSIONS, the step's other one. {} for other colours."""
+    if step.color not in YUV:
+        return {}
+    found: dict[str, dict[str, Any]] = {
+        f"matrix {other} for {step.matrix}": {"matrix": other} for other in WEIGHTS if step.matrix not in (None, other)
+    }
+    found |= {f"range {other} for {step.range}": {"range": other} for other in RANGES if step.range not in (None, other)}
+    found["U and V exchanged"] = {"color": swapped(step.color)}
+    if step.chroma == "bilinear":
+        siting = next(other for other in SITINGS if other != step.siting)
+        found["chroma half a pixel aside"] = {"siting": siting}
+    elif step.chroma is not None:  # what replicates is in the middle
+        unrounded = {"conversion": "linear"} if step.conversion == "rgb8" else {}
+        found["chroma half a pixel aside"] = {"chroma": "bilinear", "siting": "left", **unrounded}
+    if step.conversion == "rgb8":
+        found[NOT_CLIPPED] = {"conversion": "linear"}
+    elif step.conversion == "linear" and step.chroma != "bilinear":
+        found[CLIPPED] = {"conversion": "rgb8"}
+    return {name: replace(step, **changes) for name, changes in found.items()}
+
+
+def _check_said(field: str, value: str | None, known: Iterable[str], color: str) -> None:
+    if value is None:
+        raise PreprocError(
+            f"from_pixels: expected {field} = one of {', '.join(known)} for {color} pixels, got nothing, and there is no default: {ASK}",
+            name="yuv-unspecified",
+        )
+    if value in ALIASES and ALIASES[value] in known:
+        raise PreprocError(f"expected {field} to be {ALIASES[value]}, which FFmpeg calls {value}, got {value!r}", name="unknown-choice")
+    check_choice(field, value, known)
+
+
+def _check_without(field: str, value: str | None, of: str, got: str) -> None:
+    if value is not None:
+        raise PreprocError(f"{field}: expected beside {of}, got it with {got}", name="option-without-effect")

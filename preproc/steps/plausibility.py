@@ -6,6 +6,7 @@ the mean beside them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -82,6 +83,7 @@ class Doubt(NamedTuple):
     meant: Constants | None
 
 
+@lru_cache
 def doubt(given: Constants) -> Doubt | None:
     """Why these are no mean and std of pixels in their unit; None if they can be."""
     wrong, found = _impossible(given), _recognized(given)
@@ -188,11 +190,15 @@ def _recognized(given: Constants) -> tuple[str, Constants] | None:
     return None
 
 
-def _published(unit: str) -> Iterator[tuple[str, Constants]]:
+@cache
+def _published(unit: str) -> tuple[tuple[str, Constants], ...]:
+    """KNOWN in that unit, in both orders of channels."""
+    found = []
     for name, (mean, std) in KNOWN.items():
         for step in (1, -1):
             mean_there, std_there = (tuple(value * UNITS[unit] for value in values[::step]) for values in (mean, std))
-            yield name, Constants(mean_there, std_there, unit)
+            found.append((name, Constants(mean_there, std_there, unit)))
+    return tuple(found)
 
 
 def _readings(given: Constants) -> Iterator[tuple[str, Constants]]:
@@ -253,8 +259,10 @@ def _same(some: Constants, others: Constants) -> bool:
 
 
 def _near(some: Sequence[float] | Numbers, others: Sequence[float] | Numbers, tolerance: float) -> bool:
-    a, b = np.asarray(some), np.asarray(others)
-    return len(b) in (1, len(a)) and bool((np.abs(a - b) <= tolerance * np.abs(b)).all())
+    if len(others) not in (1, len(some)):
+        return False
+    known = others if len(others) == len(some) else [others[0]] * len(some)
+    return all(abs(a - b) <= tolerance * abs(b) for a, b in zip(some, known, strict=True))
 
 
 def _list(values: Sequence[float] | Numbers) -> str:

@@ -91,9 +91,33 @@ def check(steps: Sequence[Step], *, channels: int | None = None) -> ValueRange |
     Without a FromPixels at the front the interval starts where the first step that has a unit expects it to; None if none has
     one. channels: how many the pixels have, where no step says so. Raises PreprocError naming the step that does not fit.
     """
+    _check_order(steps)
+    count = channels_in(steps) or channels or 1
+    values: ValueRange | None = None
+    if steps and isinstance(steps[0], FromPixels):
+        top = PIXEL_DTYPES[steps[0].pixel_dtype]
+        values = ValueRange((0.0,) * count, (top,) * count)
+    for position, step in enumerate(steps, start=1):
+        if values is None:
+            expected = _expects(step)
+            values = None if expected is None else ValueRange((0.0,) * count, (expected,) * count)
+        try:
+            values = values and step.value_range(values)
+        except PreprocError as error:
+            raise PreprocError(f"step {position} ({step.name}): {error}") from error
+    return values
+
+
+def _check_order(steps: Sequence[Step]) -> None:
     for position, step in enumerate(steps[1:], start=2):
         if isinstance(step, FromPixels):
             raise PreprocError(f"step {position} (from_pixels): expected it first and once, got it behind other steps", name="step-order")
+        if isinstance(step, Geometry) and isinstance(steps[0], FromPixels) and not steps[0].rounds:
+            raise PreprocError(
+                f"step {position} ({step.name}): expected whole grey levels of {steps[0].color} pixels, which Pillow resizes, got what a "
+                'linear conversion makes: write conversion = "rgb8"',
+                name="step-order",
+            )
     values_at = next((position for position, step in enumerate(steps) if isinstance(step, _VALUES)), len(steps))
     for position, step in enumerate(steps[values_at:], start=values_at + 1):
         if isinstance(step, Geometry):
@@ -109,20 +133,6 @@ def check(steps: Sequence[Step], *, channels: int | None = None) -> ValueRange |
                 f'step {position} ({step.name}): expected whole grey levels, got what a resize with torch = "float32" makes',
                 name="step-order",
             )
-    count = channels_in(steps) or channels or 1
-    values: ValueRange | None = None
-    if steps and isinstance(steps[0], FromPixels):
-        top = PIXEL_DTYPES[steps[0].pixel_dtype]
-        values = ValueRange((0.0,) * count, (top,) * count)
-    for position, step in enumerate(steps, start=1):
-        if values is None:
-            expected = _expects(step)
-            values = None if expected is None else ValueRange((0.0,) * count, (expected,) * count)
-        try:
-            values = values and step.value_range(values)
-        except PreprocError as error:
-            raise PreprocError(f"step {position} ({step.name}): {error}") from error
-    return values
 
 
 def _expects(step: Step) -> float | None:

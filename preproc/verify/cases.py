@@ -41,7 +41,8 @@ class Case:
     model-ready tensor, (N, C, H, W); None where it was not kept, for golden samples of a bundle and batches.
     unresolved: by output, True where a few roundings of the ready tensor decide the value, in the output's shape. Where they decide the
     number of its rows, with as many rows more as there may be: those of True may be missing. Or the single True: nothing of it is
-    compared.  whole: in a batch, the outputs that have no row for each picture, whatever else is in the batch."""
+    compared.  whole: in a batch, the outputs that have no row for each picture, whatever else is in the batch.  axes: how many the pixels
+    of one picture have."""
 
     name: str
     pixels: NDArray[Any]
@@ -51,16 +52,17 @@ class Case:
     ready: NDArray[np.float64] | None = None
     unresolved: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()
+    axes: int = 3
 
     @property
     def pictures(self) -> NDArray[Any]:
         """The pixels as a batch of pictures: one without a batch as a batch of one, frames one behind the other."""
-        return self.pixels.reshape(-1, *self.pixels.shape[-3:])
+        return self.pixels.reshape(-1, *self.pixels.shape[-self.axes :])
 
     @property
     def batch(self) -> int:
         """How many rows an output has that has one for each picture, or each batch of frames."""
-        return 1 if self.pixels.ndim == 3 else len(self.pixels)
+        return 1 if self.pixels.ndim == self.axes else len(self.pixels)
 
     def open_rows(self, name: str) -> tuple[int, int] | None:
         """Of an output whose number of rows is open, their axis, and how many more than expected there may be."""
@@ -92,9 +94,9 @@ class Case:
         return mask[tuple(slice(side) for side in self.expected[name].shape)]
 
     def size(self, layout: str) -> tuple[int, int]:
-        """(height, width) of the pixels."""
+        """(height, width) of the pictures."""
         height, width = self.pixels.shape[-3:-1] if layout == "NHWC" else self.pixels.shape[-2:]
-        return height, width
+        return (height * 2 // 3 if layout == "NHW" else height), width
 
 
 def check_alike(cases: Sequence[Case]) -> None:

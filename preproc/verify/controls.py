@@ -1,6 +1,5 @@
 """The known mistakes, made on purpose on the reference: how far each moves the outputs is what the verification can notice."""
 
-import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 from ..diagnosis import Mistake, Mistakes
 from ..host import Progress, paced, silent
 from ..oracle import reference
-from ..steps import PIXEL_DTYPES, Step, divided
+from ..steps import OTHER_CONVERSIONS, PIXEL_DTYPES, Step, divided
 from .cases import Case, Truth
 from .difference import differences, movements
 from .doubling import Known, moved_by_a_rounding, roundings
+from .inputs import OWN, PHOTO
 from .parts import Part, is_exact, rows_of, scale_of
 from .power import FLOAT64, SHIFT, Control, OutputTruth, Power
 from .precision import MOST
@@ -24,6 +24,8 @@ from .runtimes import Outputs
 from .slack import with_slack
 
 STAGE = "making the known mistakes on the reference"
+PHOTOGRAPHS = 6
+"""That two conversions of Y, U and V are compared on, at most."""
 Prepare = Callable[[Case], NDArray[np.float64]]
 """Makes the model-ready tensor of a case, rightly or wrongly."""
 Uncorrected = Callable[[], tuple[Truth, NDArray[np.float64]] | None]
@@ -47,7 +49,8 @@ def measure_power(
     progress: Progress = silent,
 ) -> tuple[Power, Noticed]:
     """Makes the known mistakes on the reference and measures how far they move the outputs on the `chosen` cases, the golden samples:
-    whoever verifies with these alone has this power, whoever verifies with all cases has at least this.
+    whoever verifies with these alone has this power, whoever verifies with all cases has at least this. The other conversion of Y, U and V,
+    which is no mistake, is made of photographs among all cases: noise is bytes that are no colour, most of which clip.
 
     bare: the backbone in float32.  uncorrected: opens the backbone whose first convolution has the offset in its bias without the border's
     correction, and says what to subtract from its input; None where nothing is zero-padded.  parts: see parts_of().
@@ -59,9 +62,11 @@ def measure_power(
     roomy = with_slack(sequence, truth, chosen, parts)
     slacks = {key: max(case.slack[key] for case in roomy) for key in parts} if all(case.slack for case in roomy) else {}
     mistakes = _Mistakes(sequence, truth, chosen, parts)
+    photographs = [case for case in cases if case.ready is not None and case.name.startswith((PHOTO, OWN))][:PHOTOGRAPHS] or chosen
     progress(STAGE)
     controls = [mistakes.control(name, prepare) for name, prepare in paced(list(mistakes.named().items()), STAGE, progress)]
     controls.append(mistakes.border(uncorrected))
+    controls += mistakes.other_conversion(photographs)
     scale = scale_of(parts)
     untouched = tuple(name for name in scale if name in truth.untouched)
 
@@ -116,21 +121,36 @@ class _Mistakes:
         self.parts = {key: part for key, part in parts.items() if part.output not in truth.untouched}
         self.least_of = _least_of(self.parts, chosen)
         self.first, self.front, self.later = divided(sequence)
+        self.known = Mistakes(sequence, chosen[0].pictures.shape[-1 if self.first.layout == "NHWC" else -3])
 
     def named(self) -> dict[str, Prepare]:
         """Each by its name, as a preparation."""
-        pictures = self.chosen[0].pictures
-        made = Mistakes(self.sequence, pictures.shape[-1 if self.first.layout == "NHWC" else -3])
-        prepared = {name: functools.partial(_prepared, made, mistake) for name, mistake in made.controls.items()}
-        return {SHIFT: self._shift(1.0), **prepared}
+        return {SHIFT: self._shift(1.0)} | {name: self._made(mistake) for name, mistake in self.known.controls.items()}
 
-    def control(self, name: str, prepare: Prepare) -> Control:
-        """The movement that another preparation causes; none if it comes to the same, as a shift does in front of a Standardize."""
-        made = [prepare(case) for case in self.chosen]
-        right = [_ready(case) for case in self.chosen]
+    def other_conversion(self, photographs: Sequence[Case]) -> list[Control]:
+        """None where there is none: of other pixels, or where pixels are moved, which takes whole levels."""
+        others = [mistake for mistake in self.known.all if mistake.name in OTHER_CONVERSIONS]
+        if not others:
+            return []
+        linear = replace(self.first, conversion="linear")
+        levels = [reference.apply([linear], case.pictures) for case in photographs]
+        beyond = [float(np.abs(x - x.clip(0, 255)).max()) for x in levels]
+        share = np.mean(np.concatenate([((x < 0) | (x > 255)).ravel() for x in levels]))
+        clips = f"{100 * share:.2g} % of the values clip, by up to {max(beyond):.2g} levels" if share else "no value clips"
+        told = f"no mistake, but the other conversion: of {len(levels)} photographs {clips}"
+        return [replace(self.control(other.name, self._made(other), photographs), told=told) for other in others]
+
+    def control(self, name: str, prepare: Prepare, cases: Sequence[Case] | None = None) -> Control:
+        """The movement that another preparation causes; none if it comes to the same, as a shift does in front of a Standardize.
+
+        cases: None: the chosen ones.
+        """
+        cases = cases or self.chosen
+        made = [prepare(case) for case in cases]
+        right = [_ready(case) for case in cases]
         if all(np.allclose(x, y, rtol=1e-9, atol=1e-9 * np.abs(y).max()) for x, y in zip(made, right, strict=True)):
             return Control(name, None, "it changes nothing in these steps")
-        return self._moved(name, [self.truth(x) for x in made])
+        return _moved(name, [self.truth(x) for x in made], cases, self.parts)
 
     def shifted_by(self, levels: float) -> Control:
         """The mean off by so many grey levels of 0..255."""
@@ -143,18 +163,14 @@ class _Mistakes:
         if opened is None:
             return Control(name, None, "the offset is not folded, or there is no constant padding, or no offset, at the first convolution")
         wrong, minus = opened
-        return self._moved(name, [wrong(_ready(case) - minus[:, None, None]) for case in self.chosen])
-
-    def _moved(self, name: str, outputs: Sequence[Outputs]) -> Control:
-        return _moved(name, outputs, self.chosen, self.parts)
+        return _moved(name, [wrong(_ready(case) - minus[:, None, None]) for case in self.chosen], self.chosen, self.parts)
 
     def _shift(self, levels: float) -> Prepare:
         step = levels * PIXEL_DTYPES[self.first.pixel_dtype] / 255
         return lambda case: reference.apply(self.later, reference.apply(self.front, case.pictures) + step)
 
-
-def _prepared(made: Mistakes, mistake: Mistake, case: Case) -> NDArray[np.float64]:
-    return made.ready(case.pictures, mistake)
+    def _made(self, mistake: Mistake) -> Prepare:
+        return lambda case: self.known.ready(case.pictures, mistake)
 
 
 def _moved(name: str, outputs: Sequence[Outputs], cases: Sequence[Case], parts: Mapping[str, Part]) -> Control:

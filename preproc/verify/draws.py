@@ -19,4 +19,7 @@ def further_draws(cases: Sequence[Case], exact: Answers, precision: str) -> list
     if not is_lower(precision) or not alone or sum(values.size for values in alone[0].expected.values()) > FEW * alone[0].batch:
         return []
     times = [(case, factor, case.ready * factor) for case in alone for factor in FACTORS if case.ready is not None]
-    return [Case(f"{case.name} times {factor}", case.pixels, exact(ready), case.others, ready=ready) for case, factor, ready in times]
+    return [
+        Case(f"{case.name} times {factor}", case.pixels, exact(ready), case.others, ready=ready, axes=case.axes)
+        for case, factor, ready in times
+    ]

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,27 @@ from PIL import Image
 
 from ..errors import PreprocError, first_line
 from ..host.decoding import KINDS, ImageFile, is_array, is_picture, orientation, read_array
+from ..oracle import packed
 from ..sources import PixelsSpec
-from ..steps import COLORS, PIXEL_DTYPES, Sides, Size
+from ..steps import PIXEL_DTYPES, YUV, Sides, Size
+from .video import whole_blocks
 
 Pixels = NDArray[Any]
 PHOTOGRAPHS = Path(__file__).parent / "pictures"
 PHOTO, MADE, OWN = "photo-", "made-of-", "image-"
 """What the names begin with of our photographs; of pictures that are made of these for networks of other channels or depths; of the
 user's own pictures."""
+
+
+@dataclass(frozen=True)
+class _AsTaken:
+    """Y, U and V as they lie in memory, which nothing scales."""
+
+    values: NDArray[Any]
+
+
+_Read = NDArray[Any] | _AsTaken
+"""A picture (H, W, C), of Y, U and V in RGB; or what the model takes."""
 
 
 def standard(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, Pixels]]:
@@ -28,7 +42,9 @@ def standard(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, P
     top = int(PIXEL_DTYPES[pixels.dtype])
     for file in sorted(PHOTOGRAPHS.glob("*.jpg")):
         yield f"{_word(pixels)}{file.stem}", _arrange(_photograph(file, size), pixels)
-    planes: dict[str, NDArray[Any]] = {"noise": rng.integers(0, top, shape, endpoint=True)}
+    noise = rng.integers(0, top, pixels.shape(1, size)[1:] if pixels.color in YUV else shape, endpoint=True)
+    yield "noise", noise[None].astype(np.uint8) if pixels.color in YUV else laid_out(noise, pixels)
+    planes: dict[str, NDArray[Any]] = {}
     planes["black"], planes["white"] = np.zeros(shape), np.full(shape, top)
     planes["corner-impulse"], planes["border-impulse"] = np.zeros(shape), np.full(shape, top)
     planes["corner-impulse"][0, 0] = top
@@ -37,25 +53,26 @@ def standard(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, P
     planes["low-contrast"] = rng.integers(int(top * 250 / 255), int(top * 251 / 255), shape, endpoint=True)
     planes["gradient"] = np.broadcast_to((top // 3 + np.arange(width))[None, :, None].clip(0, top), shape)
     for name, plane in planes.items():
-        yield name, _batch(np.floor(plane), pixels)
+        yield name, laid_out(np.floor(plane), pixels)
 
 
 def _word(pixels: PixelsSpec) -> str:
     """A photograph has colours, or is grey, and 8 bits."""
-    return PHOTO if pixels.dtype == "uint8" and (COLORS[pixels.color] or pixels.channels == 3) else MADE
+    return PHOTO if pixels.dtype == "uint8" and (pixels.letters or pixels.channels == 3) else MADE
 
 
 def from_folder(folder: Path, pixels: PixelsSpec, size: tuple[int, int] | None) -> Iterator[tuple[str, Pixels]]:
     """Every picture in a folder, scaled to `size` where it has another; None: as one_picture() does, to the sides that the model fixes.
     Image files, with all their pages and frames, and .npy arrays
-    (H, W, C) of the model's own pixels, in its dtype and colour order.
+    (H, W, C) of the model's own pixels, in its dtype and colour order; of Y, U and V as one picture lies in memory, of the size that is
+    taken.
 
     Image files of 8 bits are converted to the model's colours as Pillow does; grey ones of 16 bits serve any colours. Depths are never
     converted, channels never made up, and EXIF orientations not applied (see notes()). Raises PreprocError for a file that is no picture,
     and for one that does not have what the model takes.
     """
     for name, picture in _named(folder, pixels):
-        yield name, _batch(scaled(picture, size or _fitted(picture.shape[:2], pixels.size)), pixels)
+        yield name, _as_taken(picture, size, pixels)
 
 
 def check(folder: Path, pixels: PixelsSpec) -> None:
@@ -76,8 +93,8 @@ def how_many(folder: Path) -> int:
     return count
 
 
-def _named(folder: Path, pixels: PixelsSpec) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The pictures as they are, (height, width, channels), each by its name."""
+def _named(folder: Path, pixels: PixelsSpec) -> Iterator[tuple[str, _Read]]:
+    """The pictures as they are, each by its name."""
     files, seen = _files(folder), set[str]()
     stems = [file.stem for file in files]
     for file in files:
@@ -112,9 +129,11 @@ def photographs(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str
 
 
 def unscaled(file: Path, pixels: PixelsSpec) -> NDArray[Any]:
-    """A picture (H, W, C) with the channels and the dtype that the model takes, as large as it is; read as from_folder() does, the first
-    frame of several. Raises PreprocError."""
+    """A picture (H, W, C) with the channels and the dtype that the model takes, of Y, U and V in RGB, as large as it is; read as
+    from_folder() does, the first frame of several. Raises PreprocError."""
     _, picture = next(_pictures(file, pixels))
+    if isinstance(picture, _AsTaken):
+        raise PreprocError(f"{file}: expected an image file for a model that takes {pixels.color}, got an array", name="picture-unfit")
     return picture
 
 
@@ -122,7 +141,22 @@ def one_picture(file: Path, pixels: PixelsSpec) -> Pixels:
     """A picture as the model takes it, a batch of one, read as from_folder() does, the first frame of several; scaled to the sides that the
     model fixes: where one is free, with its ratio kept. Raises PreprocError for no picture."""
     _, picture = next(_pictures(file, pixels))
-    return _batch(scaled(picture, _fitted(picture.shape[:2], pixels.size)), pixels)
+    return _as_taken(picture, None, pixels)
+
+
+def _as_taken(picture: _Read, size: Size | None, pixels: PixelsSpec) -> Pixels:
+    """A batch of one, scaled to `size`, or to the sides that the model fixes."""
+    if not isinstance(picture, _AsTaken):
+        fitted = size or whole_blocks(_fitted(picture.shape[:2], pixels.size), pixels)
+        return laid_out(scaled(picture, fitted), pixels)
+    own = YUV[pixels.color].size(pixels.layout, picture.values.shape)
+    wanted = size or _fitted(own, pixels.size)
+    if own != wanted:
+        raise PreprocError(
+            f"expected a picture of {wanted[0]}x{wanted[1]} in an array of {pixels.color}, which is not scaled, got {own[0]}x{own[1]}",
+            name="picture-unfit",
+        )
+    return picture.values[None]
 
 
 def _fitted(size: Size, sides: Sides) -> Size:
@@ -150,8 +184,8 @@ def notes(path: Path) -> list[str]:
     return found
 
 
-def _pictures(file: Path, pixels: PixelsSpec) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Each picture in a file, (height, width, channels), and what stands behind its name."""
+def _pictures(file: Path, pixels: PixelsSpec) -> Iterator[tuple[str, _Read]]:
+    """Each picture in a file, and what stands behind its name."""
     try:
         if is_array(file):
             yield "", _checked(read_array(file), pixels)
@@ -163,8 +197,11 @@ def _pictures(file: Path, pixels: PixelsSpec) -> Iterator[tuple[str, NDArray[Any
         raise PreprocError(f"{file}: {error}") from error
 
 
-def _checked(array: NDArray[Any], pixels: PixelsSpec) -> NDArray[Any]:
+def _checked(array: NDArray[Any], pixels: PixelsSpec) -> _Read:
     """An array of the model's own pixels."""
+    if pixels.color in YUV and array.dtype == pixels.dtype:
+        YUV[pixels.color].size(pixels.layout, array.shape)
+        return _AsTaken(array)
     picture = array[..., None] if array.ndim == 2 and pixels.channels == 1 else array
     if picture.ndim != 3 or picture.shape[2] != pixels.channels or picture.dtype != pixels.dtype or picture.size == 0:
         wanted, got = f"(H, W, {pixels.channels}) of {pixels.dtype}", f"{array.shape} of {array.dtype}"
@@ -187,7 +224,7 @@ def _as_asked(image: Image.Image, pixels: PixelsSpec) -> NDArray[Any]:
             f"model takes, as {array} for one",
             name="picture-unfit",
         )
-    names = COLORS[pixels.color]
+    names = pixels.letters
     if not names and len(image.getbands()) != pixels.channels:
         raise PreprocError(
             f"expected pictures of {pixels.channels} channels, as the model's pixels have, got {kind}; save them as {array}",
@@ -237,7 +274,7 @@ def _photograph(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _arrange(rgb: NDArray[np.uint8], pixels: PixelsSpec) -> Pixels:
     """One of our photographs with the channels, depth and layout that the model takes: made up where it has other channels or more bits."""
-    names, planes = COLORS[pixels.color], _planes(rgb) | {"A": np.random.default_rng(21).integers(0, 256, rgb.shape[:2])}
+    names, planes = pixels.letters, _planes(rgb) | {"A": np.random.default_rng(21).integers(0, 256, rgb.shape[:2])}
     if names:
         picture = np.stack([planes[name] for name in names], axis=-1)
     else:
@@ -246,9 +283,12 @@ def _arrange(rgb: NDArray[np.uint8], pixels: PixelsSpec) -> Pixels:
     if pixels.dtype == "uint16":
         noise = np.random.default_rng(22).integers(0, 257, picture.shape)
         picture = np.minimum(picture.astype(np.int64) * 257 + noise, 65535)
-    return _batch(picture, pixels)
+    return laid_out(picture, pixels)
 
 
-def _batch(picture: NDArray[Any], pixels: PixelsSpec) -> Pixels:
+def laid_out(picture: NDArray[Any], pixels: PixelsSpec) -> Pixels:
+    """A picture (H, W, C), of Y, U and V in RGB, as a batch of one that the model takes."""
+    if pixels.color in YUV:
+        return packed(picture, pixels)[None]
     planes = picture if pixels.layout == "NHWC" else np.moveaxis(picture, 2, 0)
     return np.ascontiguousarray(planes[None].astype(pixels.dtype))

@@ -53,8 +53,8 @@ def make_cases(
         together = [same[(position + further) % len(same)][1] for further in range(math.prod(front))]
         pixels = np.concatenate(together)
         ready = reference.apply(sequence, pixels)
-        pixels = pixels.reshape(*front, *pixels.shape[1:])
-        cases.append(Case(same[position][0], pixels, truth(ready), given(ready), ready=ready))
+        pixels, axes = pixels.reshape(*front, *pixels.shape[1:]), pixels.ndim - 1
+        cases.append(Case(same[position][0], pixels, truth(ready), given(ready), ready=ready, axes=axes))
     check_alike(cases)
     _check_finite(cases, precision)
     rows = () if like is not None else found_rows(cases, lists, progress=progress)

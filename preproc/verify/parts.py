@@ -93,7 +93,7 @@ def _parts(name: str, cases: Sequence[Case], rows: Sequence[Rows]) -> dict[str, 
     ranks = {values.ndim for values in arrays}
     widest, groups = 0.0, list[Part]()
     if not is_exact(arrays[0]) and len(ranks) == 1:
-        for axis in (axis for axis in range(0 if cases[0].pixels.ndim == 3 else 1, arrays[0].ndim) if axis not in lists):
+        for axis in (axis for axis in range(0 if cases[0].pixels.ndim == cases[0].axes else 1, arrays[0].ndim) if axis not in lists):
             gap, channels = _groups([values.shape[axis] for values in arrays], arrays, axis)
             if gap > widest:
                 widest, groups = gap, [Part(name, 0.0, axis, tuple(sorted(group))) for group in channels]

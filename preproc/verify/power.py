@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..steps import OTHER_CONVERSIONS
 from .parts import Part, listing
 from .precision import MARGIN, Noise, rules_of
 from .rows import Rows
@@ -17,12 +18,19 @@ SHIFT = "mean shifted by one grey level"
 class Control:
     """A known mistake, made on purpose on the reference. movement: how far it moves the outputs that are floats, relative, that which it
     moves least; where there are none, the others; None: it cannot happen here.  reason: why it cannot.
-    movements: each part's; of one that is compared for equality the share of its values that are others. {} in older reports."""
+    movements: each part's; of one that is compared for equality the share of its values that are others. {} in older reports.
+    told: what else is known of it."""
 
     name: str
     movement: float | None
     reason: str | None = None
     movements: Mapping[str, float] = field(default_factory=dict)
+    told: str = ""
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether it is a mistake, not the other conversion of Y, U and V, and can happen here."""
+        return self.movement is not None and not self.name.endswith(OTHER_CONVERSIONS)
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ class Power:
                 where = f" in {key}" if len(bares) > 1 else ""
                 most = tolerances[key]
                 return f"the bare backbone in {precision} is itself {bare:.1e} from float64{where}, more than the tolerance of {most:.1e}"
-        possible = [control for control in self.controls if control.movement is not None]
+        possible = [control for control in self.controls if control.is_possible]
         if not possible:
             return "none of the known mistakes could show: there is nothing to compare the tolerance with"
         needed = self.needed(tolerances, bares, precision)
@@ -192,7 +200,7 @@ class Power:
         """The names of the mistakes that can happen and would not have shown everywhere, though what was verified is worth something."""
         needed = self.needed(tolerances, bares or self._everywhere(self.bare_error), precision)
         parts = self._floats() or list(self.parts)[:1]
-        possible = [control for control in self.controls if control.movement is not None]
+        possible = [control for control in self.controls if control.is_possible]
         return tuple(control.name for control in possible if not all(self._shows(control, key, needed) for key in parts))
 
     def needed(self, tolerances: Mapping[str, float], bares: Mapping[str, float], precision: str) -> dict[str, float]:
@@ -203,7 +211,7 @@ class Power:
     def hidden_from(self, control: Control, needed: Mapping[str, float] | None = None) -> list[str]:
         """The outputs compared for equality in which a mistake that can happen would not have shown. needed: None: ten tolerances."""
         needed = needed or self._everywhere(MARGIN * self.tolerance)
-        return [name for name in self._steps() if control.movement is not None and control.movements.get(name, 0.0) < needed[name]]
+        return [name for name in self._steps() if control.is_possible and control.movements.get(name, 0.0) < needed[name]]
 
     def _everywhere(self, value: float) -> dict[str, float]:
         return dict.fromkeys(self.parts, value)

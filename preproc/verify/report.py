@@ -109,9 +109,26 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """At least one runtime ran, and all that ran passed, against the original pipeline as well."""
+        """At least one runtime ran a file, and all that ran passed, against the original pipeline as well."""
         ran = [result.verdict for result in self.verdicts() if result.verdict != ABSENT]
-        return bool(ran) and set(ran) == {PASSED}
+        return self.ran_a_file and set(ran) == {PASSED}
+
+    @property
+    def ran_a_file(self) -> bool:
+        """Whether a runtime ran what would be served, and not the module in Python alone, of which nothing is in the files."""
+        return any(result.verdict != ABSENT and _file(result.runtime) is not None for result in self.results)
+
+    @property
+    def unverified(self) -> dict[str, list[str]]:
+        """Of the files that runtimes were to run, those that none ran: by file, the runtimes that do only where somebody names them."""
+        ran = {_file(result.runtime) for result in self.results if result.verdict != ABSENT}
+        found: dict[str, list[str]] = {}
+        for result in self.results:
+            file = _file(result.runtime)
+            if file is not None and file not in ran:
+                own = found.setdefault(file, [])
+                own += [result.runtime] if result.runtime in RUNTIMES and RUNTIMES[result.runtime].alone else []
+        return found
 
     @property
     def failed(self) -> bool:
@@ -155,4 +172,5 @@ class Report:
 
 
 def _file(name: str) -> str | None:
-    return RUNTIMES[name].file if name in RUNTIMES else None
+    """None: the module in Python. A server's own name stands for what it serves."""
+    return RUNTIMES[name].file if name in RUNTIMES else name

@@ -50,4 +50,4 @@ class Between:
 
 
 def _after(case: Case, answer: Outputs, parts: Mapping[str, Part]) -> Case:
-    return Case(case.name, case.pixels, arranged(answer, case, parts).whole, unresolved=case.unresolved)
+    return Case(case.name, case.pixels, arranged(answer, case, parts).whole, unresolved=case.unresolved, axes=case.axes)

@@ -37,6 +37,7 @@ def batches(
 
 def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, given: Given, ties: bool, precision: str) -> Case:
     pixels = np.concatenate([case.pixels for case in chosen])
+    axes = chosen[0].axes
     title = f"batch of {len(chosen)} ({'x'.join(map(str, chosen[0].pixels.shape[1:]))})"
     names = list(chosen[0].expected)
     rows = {name: _rows([case.expected[name] for case in chosen]) for name in names}
@@ -44,8 +45,9 @@ def _batch(chosen: Sequence[Case], truth: Truth, parts: Mapping[str, Part], *, g
     masks = unresolved_together(chosen, list(joined))
     ready = np.concatenate([case.ready for case in chosen if case.ready is not None])
     if truth.per_picture:
-        return Case(title, pixels, joined, given(ready), unresolved=masks)
-    made = Case(title, pixels, _as_alone(truth(ready), Case(title, pixels, joined), parts), given(ready), ready=ready)
+        return Case(title, pixels, joined, given(ready), unresolved=masks, axes=axes)
+    answer = _as_alone(truth(ready), Case(title, pixels, joined, axes=axes), parts)
+    made = Case(title, pixels, answer, given(ready), ready=ready, axes=axes)
     check_alike([chosen[0], made])
     off = {name: _off(made.expected[name], values, name, masks, parts) for name, values in joined.items()}
     apart = {name for name, error in off.items() if error <= rules_of(precision).rounding}

@@ -1,6 +1,6 @@
 """make bench: prints tables of ratios, writes tests/bench/results/cpu.json and the picture cpu.png beside it.
 
-python -m tests.bench resizing      measures the resizes alone again, and says in cpu.json at which commit
+python -m tests.bench resizing      measures the resizes alone again, and says in cpu.json at which commit; formats: the files' formats
 """
 
 import json
@@ -12,7 +12,7 @@ from importlib import metadata
 import torch
 
 from preproc.host import versions
-from tests.bench import cases, plot, processes, resizing, statistics
+from tests.bench import cases, formats, plot, plot_formats, processes, resizing, statistics
 from tests.bench.measure import Ratio, commit
 
 
@@ -41,6 +41,8 @@ def main(seconds: float = 12.0) -> None:
     tables |= show({plot.ATTACHED: table})
     figures[f"{plot.ATTACHED}: peak memory over the file's size"] = memory
     tables |= resizes()
+    of_formats, costs = every_format()
+    tables, figures = tables | of_formats, figures | costs
     tables |= show({plot.COUNTED: statistics.throughput()})
     whole, figures[f"{plot.COUNTED}: memory and dask"] = statistics.engines()
     tables |= show(whole)
@@ -66,13 +68,27 @@ def resizes() -> dict[str, dict[str, Ratio]]:
     return tables
 
 
-def resizes_again() -> None:
-    """Their tables in the document that is there."""
+def every_format() -> tuple[dict[str, dict[str, Ratio]], dict[str, object]]:
+    """Times, and what the files cost."""
+    tables, figures = dict[str, dict[str, Ratio]](), dict[str, object]()
+    for network in formats.NETWORKS:
+        for runtime, table, costs in formats.of(network):
+            title = f"{plot_formats.TITLE}: {network}: {runtime}"
+            tables |= show({title: table})
+            figures[title] = costs
+            print(f"  {costs}", flush=True)
+    return tables, figures
+
+
+def again(what: str) -> None:
+    """The tables of resizing, or of formats, in the document that is there."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     document = json.loads((plot.RESULTS / "cpu.json").read_text(encoding="utf-8"))
-    document["resizes"] = {"command": "python -m tests.bench resizing", "commit": commit(), "versions": versions()}
-    document["tables"] |= plain(resizes())
+    document[what] = {"command": f"python -m tests.bench {what}", "commit": commit(), "versions": versions() | peer_versions()}
+    tables, figures = (resizes(), {}) if what == "resizing" else every_format()
+    document["tables"] |= plain(tables)
+    document["figures"] |= figures
     write(document)
 
 
@@ -98,10 +114,10 @@ def peer_versions() -> dict[str, str]:
     """Of the peers that are no part of a bundle, as far as they are installed."""
     return {
         name: metadata.version(name)
-        for name in ("kornia", "onnxruntime-extensions", "openvino")
+        for name in ("kornia", "onnxruntime-extensions", "openvino", "executorch")
         if any(found.name == name for found in metadata.distributions(name=name))
     }
 
 
 if __name__ == "__main__":
-    resizes_again() if sys.argv[1:] == ["resizing"] else main(*map(float, sys.argv[1:]))
+    again(sys.argv[1]) if sys.argv[1:] in (["resizing"], ["formats"]) else main(*map(float, sys.argv[1:]))

@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from tests.bench import plot_gpu
+from tests.bench import plot_formats, plot_gpu
 from tests.bench.dots import finish
 
 PAGE = Path(__file__).parent / "README.md"
@@ -105,6 +105,7 @@ def table(document: dict) -> str:
         "| preproc stats with two worker processes | times as fast as with one |",
         "|---|--:|",
         *(f"| {title} | {faster(title, '2 workers')} |" for title in tables if title.endswith(WHOLE)),
+        *plot_formats.lines(document),
         "",
         f"A request is {requests['uint8 pixels']:,} bytes instead of {requests['float32']:,}. `import preproc` takes "
         f"{importing * 1e3:.0f} ms, `preproc --help` {start['preproc --help']['seconds']:.2f} s.",
@@ -148,6 +149,7 @@ def marker(name: str) -> str:
 def main() -> None:
     for name, document in runs().items():
         (draw if name == "cpu.json" else plot_gpu.draw)(document, (RESULTS / name).with_suffix(".png"))
+    plot_formats.draw(runs()["cpu.json"], RESULTS / "formats.png")
     page = PAGE.read_text(encoding="utf-8")
     for name, part in parts().items():
         page = put(page, name, part)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from preproc import graph
-from preproc.bundle import KEY, golden_files, open_bundle, to_recipe
+from preproc.bundle import KEY, contract, golden_files, open_bundle, to_recipe
 from preproc.errors import BundleError
 from preproc.export import export_bundle, formats
 from preproc.sources import load_recipe
@@ -135,3 +135,13 @@ def test_the_tracked_bundle_is_current(exported):
         np.testing.assert_allclose(
             fresh.run(case.pixels)["logits"], old.run(case.pixels)["logits"], rtol=0, atol=tracked.report.power.tolerance * 10
         )
+
+
+@pytest.mark.parametrize(
+    ("image", "span"),
+    [({"color": "RGB"}, "0_255"), ({"color": "NV12", "range": "limited"}, "16_235"), ({"color": "NV12", "range": "full"}, "0_255")],
+)
+def test_onnx_has_a_word_for_the_range(image, span):
+    told = contract.standard_metadata({"input": {"dtype": "uint8", **image}})
+    assert told["Image.NominalPixelRange"] == f"NominalRange_{span}"
+    assert ("Image.BitmapPixelFormat" in told) == (image["color"] == "RGB")

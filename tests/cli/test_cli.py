@@ -64,7 +64,7 @@ def test_a_runtime_asked_for_by_name_and_absent_is_exit_1(exported):
     ("arguments", "message"),
     [
         (["export", "no.toml"], "no.toml: expected a recipe, got No such file or directory"),
-        (["export", DIGITS, "--format", "onx"], "expected formats to be some of onnx, torchscript, pt2, got 'onx'"),
+        (["export", DIGITS, "--format", "onx"], "expected formats to be some of onnx, torchscript, pt2, aoti, executorch, got 'onx'"),
         (["export", DIGITS, "--images", "no"], "no: expected a folder of pictures"),
         (["verify", "no"], "expected a bundle"),
         (["verify", "models"], "expected a bundle"),

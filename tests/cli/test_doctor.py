@@ -108,6 +108,7 @@ def test_nothing_that_runs_is_not_working(monkeypatch):
 
     monkeypatch.setattr(doctor, "_try", absent)
     monkeypatch.setattr(doctor, "_torch", absent)
+    monkeypatch.setattr(doctor, "_executorch", absent)
     monkeypatch.setattr(doctor, "_gpu", dict)
     assert doctor.examine()["works"] is False
 

@@ -59,7 +59,7 @@ def test_what_is_published_and_recipes_say_their_own(option, source):
 
 
 def test_the_pillow_whose_order_a_resize_has():
-    steps, *_ = steps_and_pixels(Options(preset="imagenet", resize="256", crop="224", pillow=12))
+    (_, *steps), *_ = steps_and_pixels(Options(preset="imagenet", resize="256", crop="224", pillow=12))
     assert [step.name for step in steps] == ["resize", "center_crop", "rescale", "normalize"]
     assert steps[0].pillow == 12
     with pytest.raises(PreprocError, match=r"--pillow: expected a resize of Pillow's, .* got none in resize \(interpolation nearest"):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preproc.cli.drawing import stages, write_picture
+from preproc.cli.drawing import front_at, stages, write_picture
 from preproc.errors import PreprocError
-from preproc.sources import load_recipe
-from preproc.steps import output_size
+from preproc.sources import Front, PixelsSpec, load_recipe
+from preproc.steps import YUV, FromPixels, Rescale, layouts_of, output_size
 from tests.commands import run
 from tests.conftest import ROOT
 
@@ -17,12 +17,47 @@ RESNET18, RESNET50 = (ROOT / "models" / f"{name}.toml" for name in ("resnet18", 
 
 def test_stages_are_the_references():
     recipe = load_recipe(RESNET18)
-    found = stages(PHOTOGRAPH, recipe)
+    found = stages(PHOTOGRAPH, front_at(RESNET18, None))
     assert [stage.title.split()[0] for stage in found] == ["pixels,", "resize", "center_crop", "rescale", "normalize"]
     with Image.open(PHOTOGRAPH) as image:
         assert np.array_equal(found[0].values, np.moveaxis(np.asarray(image.convert("RGB")), -1, 0))
         assert found[-1].values.shape[1:] == output_size(recipe.steps, image.size[::-1])
     assert found[2].values.max() > 1 >= found[3].values.max()
+
+
+@pytest.mark.parametrize("color", YUV)
+def test_of_a_camera_the_planes_are_drawn_as_they_lie(tmp_path, color):
+    """Y above; of a red picture V is red, and U yellow, each on the side that its letter has."""
+    Image.new("RGB", (24, 16), (200, 10, 10)).save(tmp_path / "red.png")
+    first = FromPixels(layout=layouts_of(color)[0], color=color, matrix="bt709", range="limited")
+    pixels = PixelsSpec.of(first, size=(16, 24), channels=3)
+    found = stages(tmp_path / "red.png", Front(pixels, (first, Rescale()), "RGB", None))
+    assert [stage.title.split(",")[0] for stage in found] == [f"{color}: Y", "pixels", "rescale"]
+    planes, picture, _ = found
+    rows, columns = YUV[color].block
+    assert [plane.shape for plane in planes.values] == [(16, 24), *[(16 // rows, 24 // columns)] * 2]
+    assert planes.values[1].max() < 128 < planes.values[2].min()
+    assert np.abs(np.asarray(picture.values).mean(axis=(1, 2)) - [200, 10, 10]).max() < 3
+    drawn = planes.drawn
+    assert drawn.shape == (16 * 2 // rows // columns + 16 if columns == 1 else 16 // rows + 16, 24, 3)
+    assert np.ptp(drawn[:16], axis=2).max() < 0.01
+    first_below, last_below = drawn[17, 1], drawn[-1, -1]
+    u, v = (first_below, last_below) if planes.title.endswith("U and V") else (last_below, first_below)
+    assert v[0] > 0.8 > 0.5 > v[1]
+    assert u[2] < u[0]
+
+
+def test_a_camera_beside_another(tmp_path):
+    text = (ROOT / "models" / "digits.toml").read_text(encoding="utf-8").replace('= "digits.', f'= "{(ROOT / "models").as_posix()}/digits.')
+    files = []
+    for matrix in ("bt601", "bt709"):
+        said = f'layout = "NHW"\ncolor = "NV12"\nmatrix = "{matrix}"\nrange = "limited"'
+        files.append(tmp_path / f"{matrix}.toml")
+        files[-1].write_text(text.replace('layout = "NHWC"\ncolor = "RGB"', said), encoding="utf-8")
+    told = write_picture(PHOTOGRAPH, files[0], tmp_path / "a.png", against=files[1])
+    assert told.startswith("model-ready values differ by up to 0.")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width > 700  # four columns: planes, picture, two steps
 
 
 def test_two_recipes_side_by_side(tmp_path):

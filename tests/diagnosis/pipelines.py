@@ -33,6 +33,15 @@ CONSTANTS = {
     "over 256": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 256.0),
     "-1..1 by 128": ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), 128.0),
 }
+GREYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "Pillow": lambda x: np.asarray(Image.fromarray(x).convert("L")),
+    "torchvision": lambda x: v2.functional.rgb_to_grayscale(torch.from_numpy(x.transpose(2, 0, 1).copy()))[0].numpy(),
+    "Rec. 601": lambda x: x @ np.array([0.299, 0.587, 0.114]),
+    "Rec. 709": lambda x: x @ np.array([0.2126, 0.7152, 0.0722]),
+    "average": lambda x: x.mean(axis=2),
+    "green": lambda x: x[..., 1],
+}
+"""Of (H, W, 3), uint8 or floats. The first two are of uint8, in front of a resize or behind one that makes whole levels."""
 FILL = re.compile("what a border would be filled with is not told")
 DTYPES = ("float32", "float16")
 
@@ -51,7 +60,7 @@ def picture(size: tuple[int, int], seed: int) -> np.ndarray:
 @dataclass(frozen=True)
 class Pipeline:
     """framing, kernel, constants, dtype: of those above.  size: (height, width) of the tensors.  larger: of the resized picture before the
-    crop.  bgr: the order of the tensors' channels."""
+    crop.  bgr: the order of the tensors' channels.  grey: one of GREYS, or "" for three channels; those of uint8 in front of all."""
 
     framing: str
     kernel: str
@@ -60,13 +69,23 @@ class Pipeline:
     larger: int
     bgr: bool
     dtype: str
+    grey: str = ""
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """x: (H, W, 3) uint8. Returns the tensor (3, H, W)."""
-        levels = self.framed(x).astype(np.float32)
+        levels = self.greyed(x).astype(np.float32)
         mean, std, unit = CONSTANTS[self.constants]
-        made = (levels / np.float32(unit) - np.float32(mean)) / np.float32(std)
+        channels = levels.shape[2]
+        made = (levels / np.float32(unit) - np.float32(mean[:channels])) / np.float32(std[:channels])
         return np.ascontiguousarray(made[..., ::-1] if self.bgr else made).transpose(2, 0, 1).astype(self.dtype)
+
+    def greyed(self, x: np.ndarray) -> np.ndarray:
+        """framed(), of one channel where it is made grey."""
+        if not self.grey:
+            return self.framed(x)
+        if self.grey in ("Pillow", "torchvision"):
+            return self.framed(GREYS[self.grey](x)[..., None])
+        return GREYS[self.grey](self.framed(x))[..., None]
 
     def framed(self, x: np.ndarray) -> np.ndarray:
         (height, width), side = self.size, max(self.size) + self.larger
@@ -87,7 +106,7 @@ class Pipeline:
             case "letterbox":
                 ratio = min(height / x.shape[0], width / x.shape[1])
                 inner = resized(self.kernel, x, (round(x.shape[0] * ratio), round(x.shape[1] * ratio)))
-                made = np.full((height, width, 3), 114, inner.dtype)
+                made = np.full((height, width, x.shape[2]), 114, inner.dtype)
                 top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
                 made[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
                 return made
@@ -104,13 +123,19 @@ def resized(kernel: str, x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     library, name = kernel.split(" ", 1)
     if x.shape[:2] == size:
         return x
+    if x.shape[2] == 1 and library in ("Pillow", "OpenCV"):
+        x = x[..., 0]
+    return _resized(library, name, x, size).reshape(*size, -1)
+
+
+def _resized(library: str, name: str, x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if library == "Pillow":
         return np.asarray(Image.fromarray(x).resize(size[::-1], Image.Resampling[name.upper()]))
     if library == "OpenCV":
         import cv2
 
         return cv2.resize(x, size[::-1], interpolation=getattr(cv2, f"INTER_{name.upper()}"))
-    planes = torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))
+    planes = torch.from_numpy(x.transpose(2, 0, 1).copy())
     if library == "torchvision":
         return v2.functional.resize(planes, list(size), antialias=True).permute(1, 2, 0).numpy()
     mode, _, option = name.partition(" ")

@@ -1,5 +1,6 @@
 """Recipes of every kind become bundles that pass, or are refused with the reason."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -14,7 +15,8 @@ from preproc import graph
 from preproc.bundle import open_bundle
 from preproc.errors import NotFoldableError, PreprocError
 from preproc.export import export_bundle, verify_bundle
-from preproc.export.formats.dynamic import _time_limit
+from preproc.export.formats import dynamic
+from preproc.export.formats.dynamic import time_limit
 from preproc.layers import (
     LocalResponseNorm,
 )
@@ -139,8 +141,23 @@ def test_a_backbone_of_one_size_refuses_dynamic_sizes_in_one_line(tmp_path, monk
 
 
 def test_the_time_limit_ends_what_does_not_end():
-    with pytest.raises(TimeoutError), _time_limit(0.05):
+    with pytest.raises(TimeoutError), time_limit(0.05):
         time.sleep(10)
+
+
+def test_the_time_limit_ends_what_goes_on_after_errors(monkeypatch):
+    """As torch's compiler does where it tries one: of every Exception, and where it catches all, of the first one."""
+    monkeypatch.setattr(dynamic, "AGAIN", 0.05)
+    for caught in (Exception, BaseException):
+        with pytest.raises(TimeoutError), time_limit(0.05):
+            _sleep_twice(caught)
+
+
+def _sleep_twice(caught):
+    with contextlib.suppress(caught):
+        time.sleep(10)
+    assert caught is BaseException
+    time.sleep(10)
 
 
 def test_an_onnx_file_as_a_backbone(tmp_path, exported):

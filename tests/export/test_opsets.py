@@ -40,10 +40,10 @@ def test_the_opset_is_raised_no_further_than_the_steps_need(tmp_path):
     assert all(new[name] == tensor for name, tensor in old.items() if name != "w")
     sized = put(file, tmp_path / "sized", steps=RESIZED, form="auto", size=(31, 40))
     assert sized.report.ok
-    assert opset_of(sized) == 11
+    assert opset_of(sized) == 10
     assert [note.split("; ")[0] for note in sized.contract["notes"]] == [
         "resizes are in the exact form, for a model of opset 9 has no nodes for the fast one",
-        "the model's opset was raised from 9 to 11, which resize needs",
+        "the model's opset was raised from 9 to 10, which resize needs",
     ]
     plain = put(file, tmp_path / "plain", steps=[Rescale(), Normalize.preset("imagenet")], form="auto")
     assert (opset_of(plain), plain.contract["notes"]) == (9, [])
@@ -94,7 +94,7 @@ def test_what_cannot_be_raised_is_refused_before_the_reference(tmp_path, monkeyp
         return
     reason = r"Dropout 'drop': somebody reads its mask" if opset < 11 else r"Resize 'up': its coordinates, tf_half_pixel_for_nn"
     with pytest.raises(
-        PreprocError, match=rf"expected a model of opset 1[18] or newer for resize, got opset {opset}, .*: {reason}"
+        PreprocError, match=rf"expected a model of opset 1[08] or newer for resize, got opset {opset}, .*: {reason}"
     ) as caught:
         put(file, tmp_path / "no", steps=RESIZED, size=(50, 41), form=form)
     assert caught.value.name == "opset-too-old"

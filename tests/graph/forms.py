@@ -21,7 +21,19 @@ from preproc.steps.resize import TORCHES
 
 FORMS: dict[str, list[list[steps.Step]]] = {
     "from_pixels": [[FromPixels(layout=layout, color=color)] for layout in ("NHWC", "NCHW") for color in ("RGB", "BGR", "RGBA", "GRAY")]
-    + [[FromPixels(layout="NHWC", pixel_dtype="uint16")]],
+    + [[FromPixels(layout="NHWC", pixel_dtype="uint16")]]
+    + [
+        [FromPixels(layout=layout, color=color, matrix="bt709", range="limited", **other)]
+        for color, layout, other in (
+            ("NV12", "NHW", {}),
+            ("NV21", "NHW", {"conversion": "rgb8"}),
+            ("I420", "NHW", {"chroma": "bilinear", "siting": "left"}),
+            ("UYVY", "NHWC", {"chroma": "bilinear", "siting": "center"}),
+            ("YUV444", "NCHW", {}),
+            ("YUV444", "NHWC", {"conversion": "rgb8"}),
+        )
+    ]
+    + [[FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited", conversion="rgb8"), Resize(size=8), CenterCrop(size=9)]],
     "resize": [[Resize(size=size, interpolation=kind)] for size in (8, (8, 30)) for kind in ("bilinear", "bicubic", "nearest")]
     + [[Resize(size=8, interpolation=kind, form="exact")] for kind in ("bilinear", "bicubic")]
     + [[Resize(size=8, interpolation=kind, torch=dtype)] for kind in FAST for dtype in TORCHES]

@@ -64,11 +64,16 @@ def _antialiased(node: Node) -> bool:
     return bool(node.settings.get("antialias"))
 
 
+def _axes(node: Node) -> list[int]:
+    """What it resizes, as it says; of one that says a scale for each axis, as graph/video.py writes it, height and width alone."""
+    return list(node.settings.get("axes", [2, 3] if not _antialiased(node) else []))
+
+
 INTEGERS = {"uint8", "int8", "int32"}
 GAPS = (
     Gap(
         "Resize",
-        lambda node: list(node.settings.get("axes", [])) != [2, 3],
+        lambda node: _axes(node) != [2, 3],
         "of axes other than height and width of (N, C, H, W): 'NHWC antialias resize is not supported for 8-bit integer types on CUDA', "
         "when it runs; providers before 1.31 have none at all",
     ),

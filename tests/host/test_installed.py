@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 
 from preproc.cli.first_recipe import write_recipe
 from preproc.errors import PreprocError, RecipeError
-from preproc.host import examples
+from preproc.host import compiler, examples
 from preproc.sources import load_recipe
 from preproc.steps import Normalize, Rescale
 from tests.conftest import ROOT
@@ -91,6 +91,12 @@ def test_what_a_package_index_shows_has_no_links_into_the_checkout():
         text = re.sub(rule["pattern"], rule["replacement"], text)
     assert not re.findall(r"\]\([^)#:]+\)", text)
     assert "**what**: one recipe per exported model" in text
+
+
+@pytest.mark.parametrize("command", ["", "no-such-compiler", "'g++", 'g++ -DX="'])
+def test_a_compiler_that_is_no_command_is_none(command, monkeypatch):
+    monkeypatch.setenv("CXX", command)
+    assert compiler() is None
 
 
 def test_names_of_recipes_that_come_along():

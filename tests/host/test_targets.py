@@ -17,7 +17,7 @@ from PIL import Image
 import preproc
 from preproc import cli
 from preproc.errors import PreprocError
-from preproc.export import exporter, resolving
+from preproc.export import exporter, writable
 from preproc.host import targets
 from preproc.sources import PixelsSpec, load_recipe, replace
 from tests.conftest import ROOT
@@ -145,7 +145,7 @@ def test_an_export_looks_first(tmp_path, nowhere, monkeypatch, full, pictures):
         (pictures / "bad.png").write_bytes(b"no picture")
         with pytest.raises(PreprocError, match=r"bad\.png: expected"):
             exporter.export_bundle(recipe, tmp_path / "b", images=pictures)
-        patch.setattr(resolving, "find_spec", lambda _: None)
+        patch.setattr(writable, "find_spec", lambda _: None)
         with pytest.raises(PreprocError, match="digits: expected onnxscript for the format onnx, got none installed; pip install"):
             exporter.export_bundle(recipe, tmp_path / "b")
     monkeypatch.setattr(exporter, "prove", never)

@@ -13,7 +13,12 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
-    ("name", "own", "others"), [("reference", {"pillow", "errors", "steps"}, {"numpy"}), ("pillow", {"steps"}, {"math", "numpy"})]
+    ("name", "own", "others"),
+    [
+        ("reference", {"pillow", "video", "errors", "steps"}, {"numpy"}),
+        ("pillow", {"steps"}, {"math", "numpy"}),
+        ("video", {"steps"}, {"numpy"}),
+    ],
 )
 def test_it_imports_no_layer_and_no_graph_builder(name, own, others):
     tree = ast.parse((ROOT / "preproc" / "oracle" / f"{name}.py").read_text())

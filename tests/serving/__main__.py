@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.serving.servers import Triton, why_not
+from tests.serving.servers import AOTI, Triton, why_not
 
 PORTS = (8000, 8001, 8002)
 """Triton's own: of HTTP, gRPC and metrics."""
@@ -22,6 +22,8 @@ def main(repository: str) -> None:
         sys.exit(why_not())
     if not repository or not any(Path(repository).glob("*/config.pbtxt")):
         sys.exit(f"expected a model repository, as `preproc package` writes it, got {repository or 'none'}; make serve REPOSITORY=...")
+    if any(AOTI in file.read_text(encoding="utf-8") for file in Path(repository).glob("*/config.pbtxt")):
+        sys.exit(f"expected models for {Triton.name}, whose core knows no {AOTI}; package them with --backend onnxruntime or pytorch")
     for port in PORTS:
         try:
             socket.create_server(("127.0.0.1", port)).close()

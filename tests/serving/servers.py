@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 
 VENV = Path(os.environ.get("PREPROC_SERVE_VENV", ROOT / ".venv-serve"))
 HERE = Path(__file__).parent
+AOTI = "torch_aoti"
+"""A platform of Triton's pytorch backend since release 26.03. The core here is older: it takes it with a backend of that name only."""
 PATIENCE = 60.0
 """Seconds until a server that does not answer has failed."""
 
@@ -60,6 +62,7 @@ class Triton:
             shutil.copy(stub, backends / "python")
             for own in (HERE / "backends").iterdir():
                 shutil.copytree(own, backends / own.name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(backends / "pytorch", backends / AOTI)
         libraries = f"{packages / 'nvidia_pytriton.libs'}:{sysconfig.get_config_var('LIBDIR')}"
         environment = {
             "PATH": f"{VENV / 'bin'}:/usr/bin:/bin",
@@ -117,6 +120,13 @@ class Triton:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(15)
         self.kill()
+
+
+def for_this_core(config):
+    """The one change to the config.pbtxt of an AOTInductor package that lets a core serve it which is older than the platform."""
+    text = config.read_text()
+    assert text.count(f'platform: "{AOTI}"') == text.count('backend: "pytorch"') == 1
+    config.write_text(text.replace('backend: "pytorch"', f'backend: "{AOTI}"'))
 
 
 class KServe:

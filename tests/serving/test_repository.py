@@ -8,8 +8,9 @@ import pytest
 
 from preproc.errors import PreprocError
 from preproc.export.serving import package, serve_check
+from tests.embed.programs import COMPILER
 from tests.serving.asking import CLIENTS, DIGITS, LOGITS, PIXELS, connected, wrong
-from tests.serving.servers import Triton, why_not
+from tests.serving.servers import Triton, for_this_core, why_not
 
 pytestmark = [pytest.mark.serve, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 
@@ -93,6 +94,17 @@ def test_the_server_is_strict_about_the_configuration(tmp_path, old, new):
     text = config.read_text()
     assert text.count(old) == 1
     config.write_text(text.replace(old, new))
+    server = Triton(tmp_path / "repo", tmp_path)
+    with pytest.raises(RuntimeError, match="did not start"), server:
+        pass
+
+
+@pytest.mark.skipif(bool(COMPILER), reason="no C++ compiler")
+@pytest.mark.parametrize(("old", "new"), [("INPUT__0", "pixels"), ("OUTPUT__0", "OUTPUT__1")])
+def test_names_that_a_package_has_not_are_refused(tmp_path, packaged, old, new):
+    config = package(packaged, tmp_path / "repo", backend="aoti").parent / "config.pbtxt"
+    for_this_core(config)
+    config.write_text(config.read_text().replace(old, new))
     server = Triton(tmp_path / "repo", tmp_path)
     with pytest.raises(RuntimeError, match="did not start"), server:
         pass

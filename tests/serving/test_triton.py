@@ -1,6 +1,7 @@
 """Bundles behind a real server: Triton's own core and protocols, strict about config.pbtxt. Every answer is compared.
 
-Triton's onnxruntime and pytorch backends are C++ and on no package index: backends/ stands in for them, through Triton's Python backend.
+Triton's onnxruntime and pytorch backends are C++ and on no package index: backends/ stands in for them, through Triton's Python backend;
+for torch_aoti, which this Triton is too old for, under another backend's name.
 What is tested is the repository, the configuration, batching and the protocols with our files, not NVIDIA's backends.
 """
 
@@ -18,20 +19,27 @@ from preproc.export.serving import package, serve_check
 from preproc.sources import load_recipe
 from preproc.sources.backbones import load_backbone
 from tests.conftest import ROOT
+from tests.embed.programs import COMPILER, skip_without
 from tests.serving.asking import BUNDLE, CLIENTS, DIGITS, LOGITS, PIXELS, connected, judge_golden, many, prepared, wrong
-from tests.serving.servers import Triton, why_not
+from tests.serving.servers import Triton, for_this_core, why_not
 
 pytestmark = [pytest.mark.serve, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 PROTOCOLS = [("http", True), ("http", False), ("grpc", True)]
 NAMES = {("http", True): "HTTP binary", ("http", False): "HTTP JSON", ("grpc", True): "gRPC"}
 
 
+AOTI = pytest.param("digits-aoti", marks=skip_without(*COMPILER))
+
+
 @pytest.fixture(scope="module")
-def triton(tmp_path_factory):
-    """Both backends' packages, as `preproc package` writes them; and the bare network, as people serve it without preproc."""
+def triton(tmp_path_factory, request):
+    """All backends' packages, as `preproc package` writes them; and the bare network, as people serve it without preproc."""
     folder = tmp_path_factory.mktemp("triton")
     version = package(DIGITS, folder / "repo")
     package(DIGITS, folder / "repo", backend="pytorch", name="digits-torch")
+    if not COMPILER:
+        compiled = package(request.getfixturevalue("packaged"), folder / "repo", backend="aoti", name="digits-aoti")
+        for_this_core(compiled.parent / "config.pbtxt")
     config = (version.parent / "config.pbtxt").read_text()
     config = config[: config.index("model_warmup")] + 'backend: "onnxruntime"'
     for old, new in (
@@ -52,7 +60,7 @@ def triton(tmp_path_factory):
         yield server
 
 
-@pytest.mark.parametrize("model", ["digits", "digits-torch"])
+@pytest.mark.parametrize("model", ["digits", "digits-torch", AOTI])
 @pytest.mark.parametrize(("protocol", "binary"), PROTOCOLS, ids=NAMES.get)
 def test_golden_samples(triton, protocol, binary, model, capsys):
     result = judge_golden(triton, protocol, binary=binary, model=model)
@@ -107,7 +115,7 @@ def test_four_clients_at_once_are_batched_and_right(triton, protocol, model, cap
 
 
 @pytest.mark.parametrize(("protocol", "binary"), PROTOCOLS, ids=NAMES.get)
-@pytest.mark.parametrize("model", ["digits", "digits-torch"])
+@pytest.mark.parametrize("model", ["digits", "digits-torch", AOTI])
 def test_four_clients_of_each_protocol_and_backend(triton, protocol, binary, model):
     before = statistics(triton, model)
     assert many(triton, protocol, 240, sizes=(1, 1, 2, 8), model=model, binary=binary)[0] == {"right": 240, "wrong": 0, "lost": 0}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from preproc.errors import PreprocError, VerificationError
+from preproc.steps import OTHER_CONVERSIONS
 from preproc.verify import Case, Control, Part, Power, Report, Result, agree, judge, parts_of
 from preproc.verify.controls import _resolution as resolution
 from preproc.verify.difference import differences, movements
@@ -180,6 +181,7 @@ def test_the_report_says_in_which_integers_a_mistake_would_not_show():
     assert made.hidden_from(shift) == ["labels"]
     assert made.hidden_from(swap) == []
     assert made.hidden_from(Control("border", None, "no padding")) == []
+    assert made.hidden_from(Control(f"Y, U and V{OTHER_CONVERSIONS[0]}", 1e-9, None, {"labels": 0.0})) == []
 
 
 def test_one_integer_that_is_another_fails():

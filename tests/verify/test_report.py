@@ -25,6 +25,22 @@ def test_a_report_is_ok_only_if_something_ran_and_all_of_it_passed(verdicts, ok)
     assert report.ok == ok
 
 
+@pytest.mark.parametrize(
+    ("results", "ok", "unverified"),
+    [
+        ({"torch-cpu": "passed", "aoti-cpu": "absent"}, False, {"model.aoti.pt2": ["aoti-cpu"]}),
+        ({"torch-cpu": "passed"}, False, {}),
+        ({"torch-cpu": "passed", "aoti-cpu": "passed", "aoti-cuda": "absent"}, True, {}),
+        ({"ort-cpu": "passed", "executorch-cpu": "absent"}, True, {"model.pte": ["executorch-cpu"]}),
+        ({"pt2-cpu": "passed", "ort-cpu": "absent"}, True, {"model.onnx": []}),
+        ({"a-server": "passed"}, True, {}),
+    ],
+)
+def test_the_module_in_python_is_no_file_of_the_bundle(results, ok, unverified):
+    report = Report("m", "x", "yes", POWER, tuple(Result(*each) for each in results.items()))
+    assert (report.ok, report.unverified) == (ok, unverified)
+
+
 def test_an_original_that_differs_fails_the_file():
     right = Result("ort-cpu", "passed", error=0.0)
     report = Report("x", "y", "yes", None, (right,), original=Original("z", 1, 0.0, (Result("ort-cpu", "failed", "error 1"),)))

@@ -1,29 +1,71 @@
-"""A bundle in a Python service: onnxruntime, numpy and pillow, no preproc. See README.md."""
+"""A bundle in a Python service: numpy, pillow and onnxruntime, or torch for the AOTInductor package, no preproc. See README.md."""
 
 import json
 import os
+import platform
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime as ort  # noqa: TID251 - a service has no preproc to import it through
+CPUINFO = Path("/proc/cpuinfo")
+
+
+class OnnxFile:
+    """model.onnx in ONNX Runtime: pixels in, all outputs out."""
+
+    def __init__(self, bundle: Path, contract: dict) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime as ort  # noqa: TID251 - a service has no preproc to import it through
+
+        self.input = contract["input"]["name"]
+        self.session = ort.InferenceSession(str(bundle / "model.onnx"), providers=["CPUExecutionProvider"])
+
+    def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
+        return self.session.run(None, {self.input: pixels})
+
+
+class Package:
+    """model.aoti.pt2 in torch: machine code, which is loaded where the processor has the instructions that it was compiled for."""
+
+    def __init__(self, bundle: Path, contract: dict) -> None:  # noqa: ARG002 - what it needs stands in the package itself
+        with zipfile.ZipFile(bundle / "model.aoti.pt2") as package:
+            (name,) = [name for name in package.namelist() if name.endswith("_metadata.json")]
+            wanted = json.loads(json.loads(package.read(name))["preproc.contract"])["compiled"]["aoti"]
+        here = f"{sys.platform}, {platform.machine()}"
+        if f"{wanted['system']}, {wanted['machine']}" != here:
+            raise RuntimeError(f"expected a package for {here}, got one for {wanted['system']}, {wanted['machine']}")
+        if wanted["device"] != "cpu":
+            raise RuntimeError(f"expected a package for the cpu, got one for {wanted['device']}")
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        processors = [set(line.partition(":")[2].split()) for line in lines if line.lower().startswith(("flags\t", "features\t"))]
+        missing = sorted(set(wanted["instructions"]).difference(set.intersection(*processors) if processors else ()))
+        if missing:
+            raise RuntimeError(f"expected a package for this processor, got one that needs its instructions {missing[0]}")
+        import torch
+
+        # what torch._inductor.aoti_load_package has inside: without the compiler, which is seconds to import
+        self.torch, self.loader = torch, torch._C._aoti.AOTIModelPackageLoader(str(bundle / "model.aoti.pt2"), "model", False, 1, -1)
+
+    def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
+        found = self.loader.run([self.torch.from_numpy(pixels.copy())])  # in one piece: a package looks at strides
+        return [value.numpy() for value in found]
 
 
 class Classifier:
-    """Raw uint8 RGB pictures in, labels out."""
+    """Raw uint8 RGB pictures in, labels out. model: OnnxFile or Package."""
 
-    def __init__(self, bundle: Path) -> None:
+    def __init__(self, bundle: Path, model: type[OnnxFile | Package] = OnnxFile) -> None:
         self.bundle = bundle
         self.manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
-        self.session = ort.InferenceSession(str(bundle / "model.onnx"), providers=["CPUExecutionProvider"])
+        self.model = model(bundle, self.manifest["contract"])
         self.output = self.manifest["contract"]["outputs"][0]["name"]
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: as manifest["contract"]["input"] says, here (N, H, W, 3) uint8 RGB.  Returns (N, classes) float32."""
-        return self.session.run([self.output], {"pixels": pixels})[0]
+        return self.model(pixels)[0]
 
     def label(self, picture: Image.Image) -> str:
         pixels = np.asarray(picture.convert("RGB"))[None]
@@ -45,11 +87,12 @@ class Classifier:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python service.py BUNDLE PICTURE")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--aoti"]
+    if len(arguments) != 2:
+        sys.exit("usage: python service.py [--aoti] BUNDLE PICTURE")
     try:
-        classifier = Classifier(Path(sys.argv[1]))
+        classifier = Classifier(Path(arguments[0]), Package if "--aoti" in sys.argv[1:] else OnnxFile)
         print(f"golden samples: error {classifier.check():.1e}", file=sys.stderr)
-        print(classifier.label(Image.open(sys.argv[2])))
+        print(classifier.label(Image.open(arguments[1])))
     except Exception as error:  # noqa: BLE001 - those of onnxruntime have no other base
         sys.exit(f"error: {' '.join(str(error).split()):.400}")

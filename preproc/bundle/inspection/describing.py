@@ -9,17 +9,17 @@ from ... import graph
 from ...errors import BundleError, PreprocError, check_choice, first_line
 from ...folding import guard
 from ...steps import NETWORK_LAYOUTS, Affine
-from .. import MANIFEST, open_bundle, torch_contract
+from .. import MANIFEST, open_bundle, package_contract, torch_contract
 from .. import contract as contracts
-from . import quantized
+from . import programs, quantized
 from .effect import graph_effect
 from .telling import lines
-from .torchfiles import SUFFIXES, identify
+from .torchfiles import PACKAGE, SUFFIXES, identify
 
 
 def describe(path: str | Path, *, input_name: str | None = None, model_layout: str | None = None) -> dict[str, Any]:
-    """A bundle, an .onnx file, or a file of torch's or safetensors': {"kind", "path", "contract" or None, ...}. Raises BundleError if it is
-    none of them.
+    """A bundle, an .onnx file, or a file of torch's, ExecuTorch's or safetensors': {"kind", "path", "contract" or None, ...}. Raises
+    BundleError if it is none of them.
 
     contract is None for a file that preproc has not made.  input_name: the one of an .onnx file that takes the picture, of several.
     model_layout: NCHW or NHWC, what it takes; None: as the graph reads it, or its shape tells.
@@ -54,9 +54,12 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
         return found
     if not path.is_file():
         raise BundleError(f"{path}: expected a bundle or a model file, got nothing there", name="nothing-there")
+    if path.suffix in programs.SUFFIXES:
+        return programs.describe_program(path)
     if path.suffix in SUFFIXES:
         file = identify(path)
-        contract = torch_contract(path) if file.kind in ("TorchScript file", "pt2 archive") else None
+        read = {"TorchScript file": torch_contract, "pt2 archive": torch_contract, PACKAGE: package_contract}.get(file.kind)
+        contract = None if read is None else read(path)
         told = {"kind": file.kind, "path": str(path), "contract": contract, "size": path.stat().st_size}
         return told | {"holds": file.holds, "hint": file.hint}
     model = graph.load(path)

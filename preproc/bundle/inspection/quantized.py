@@ -16,7 +16,7 @@ def of_contract(model: Any, contract: Mapping[str, Any]) -> list[dict[str, Any]]
     found = list[dict[str, Any]]()
     for view in contracts.views_of(contract):
         image, moved = view["input"], view["fold"].get("onnx", {}).get("moved")
-        channels = image["shape"][image["layout"].index("C")]
+        channels = dict(zip(image["layout"], image["shape"], strict=True)).get("C", 0)
         told = _told(graph.landing(model, image["name"], layout=image["layout"], channels=channels, moved=moved), "grey levels")
         found += [_of_levels(entry, (moved or {}).get("less", 0)) for entry in told]
     return found

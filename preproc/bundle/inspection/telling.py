@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ... import graph
+from ...folding import FOLDED
 from ...sources.published import title
 from .. import contract as contracts
 from . import quantized
@@ -51,6 +52,8 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
     sizes = ", ".join(f"{height}x{width}" for height, width in contract.get("verified_sizes", ()))
     yield f"input    {image['name']}: {image['dtype']} {image['layout']} {image['color']} {image['shape']}"
     yield from [f"sizes    verified with {sizes}"] * bool(sizes)
+    for name, most in contract.get("at_most", {}).items():
+        yield f"at most  {', '.join(f'{side} {number}' for side, number in most.items())}, in the format {name}"
     for number, step in enumerate(contracts.steps_of(contract), start=1):
         yield f"step {number}   {step}"
     if contract.get("steps_from"):
@@ -65,11 +68,17 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
         yield f"fold     {name}: {done}"
         if fold.get("why"):
             yield f"         for {fold['why']}"
+        if fold.get("chroma"):
+            yield f"         chroma {_chroma(fold['chroma'])}"
 
 
 def _selected(fold: Mapping[str, Any]) -> str:
     chosen = fold.get("selected")
     return f", behind a selection of the channels {', '.join(map(str, chosen))}" if chosen else ""
+
+
+def _chroma(told: str) -> str:
+    return "as pixels share it" if told == FOLDED else f"given to each pixel in front: {told}"
 
 
 def _notes(contract: Mapping[str, Any]) -> Iterator[str]:
@@ -89,10 +98,21 @@ def _network(contract: Mapping[str, Any]) -> Iterator[str]:
         yield f"labels   {len(labels)}: {', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
     if "precision" in contract and not any(note.startswith(graph.PARTLY) for note in contract["notes"]):
         yield f"computes in {contract['precision']}"
+    for name, made in contract.get("compiled", {}).items():
+        yield f"compiled {name}: {_compiled(made)}"
     backbone = contract["backbone"]
     name, trained = " ".join(filter(None, (backbone["source"], backbone.get("name")))), "" if backbone["trained"] else ", untrained"
     yield f"backbone {name}, weights {backbone['weights_are']}{trained}, {backbone['color']}"
     yield f"constants agree with the weights: {backbone['constants_agree']}"
+
+
+def _compiled(made: Mapping[str, Any]) -> str:
+    """What machine code runs on."""
+    names = made["instructions"]
+    level = f"{made['cpu']}, {len(names)} instruction sets: {', '.join(names)}" if made["cpu"] == "native" else made["cpu"]
+    capability = ".".join(map(str, made.get("compute_capability", ())))
+    gpu = f"{made['gpu']}, compute capability {capability}; " if capability else ""
+    return f"for {made['device']}, {gpu}{made['system']} on {made['machine']} with {level}; torch {made['torch']}"
 
 
 def _rows(output: Mapping[str, Any]) -> str:
@@ -106,6 +126,8 @@ def _checked(description: Mapping[str, Any]) -> Iterator[str]:
     """What its verification said, and whether its graph still is what its contract says."""
     if "verdicts" in description:
         yield "verdicts " + ", ".join(f"{runtime} {verdict}" for runtime, verdict in description["verdicts"].items())
+    if "agreement" in description and description.get("holds"):
+        yield f"holds    {description['holds']}"
     if "since" in description:
         yield f"file     {_SINCE.get(description['since']) or _rewritten(description)}"
     agreement = description.get("agreement")

@@ -13,6 +13,7 @@ from ...errors import BundleError, first_line
 from .pickles import Named, objects, values
 
 SUFFIXES = (".pt", ".pt2", ".pth", ".ckpt", ".bin", ".safetensors")
+PACKAGE = "AOTInductor package"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
 """What torch.save wrote first before it wrote zip files: its magic number, pickled."""
 CHECKPOINT = 'source = "checkpoint" in a recipe puts them into a network of your own'
@@ -57,7 +58,7 @@ def _archive(archive: zipfile.ZipFile) -> TorchFile:
     compiled = sorted({name.split("/")[2] for name in members if name.startswith("data/aotinductor/") and name.count("/") > 2})
     if compiled:
         hint = "machine code for one kind of device: preproc goes in front of the network before it is compiled"
-        return TorchFile("AOTInductor package", f"compiled: {', '.join(compiled)}", hint)
+        return TorchFile(PACKAGE, f"compiled: {', '.join(compiled)}", hint)
     if "archive_format" in members and archive.read(members["archive_format"]).strip() == b"pt2":
         models = sorted(name.removeprefix("models/") for name in members if name.startswith("models/"))
         return TorchFile("pt2 archive", f"torch.export's graphs {', '.join(models)}")

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...sources import PixelsSpec
-from ...steps import COLORS
 
 WORSE, BETTER, SAME, LINE = "#c0392b", "#1a7f37", "#8a9099", "#d5d9de"
 WIDTH, HEIGHT = 200, 18
@@ -82,7 +81,7 @@ def _svg(width: int, height: int, body: str, told: str) -> str:
 def picture(array: NDArray[np.generic], pixels: PixelsSpec) -> str:
     """A picture (H, W, C) of the model's pixels as a data URI, SIDE on its longer side: in colours where it has them, else its first
     channel."""
-    letters = COLORS[pixels.color] or ()
+    letters = pixels.letters
     places = [letters.index(letter) for letter in "RGB"] if set("RGB") <= set(letters) else [0]
     values = array[..., places if len(places) == 3 else 0]
     if values.dtype != np.uint8:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...oracle import packed, reference
 from ...sources import PixelsSpec
-from ...steps import COLORS, Resize
+from ...steps import YUV, FromPixels, Resize
 from ...verify import inputs
 from .plan import FILTERS, Variant, fixed_size
 
@@ -27,14 +28,11 @@ def sent(picture: Picture, variant: Variant) -> tuple[Picture, int]:
     size = fixed_size(variant)
     if size is not None and picture.shape[:2] != size:
         picture = _resized(picture, size, variant.filter)
+    if variant.camera is not None:
+        return _through(picture, variant.pixels, *variant.camera)
     if variant.jpeg is None:
         return picture, picture.nbytes
     return _compressed(picture, variant.pixels, variant.jpeg)
-
-
-def laid_out(picture: Picture, pixels: PixelsSpec) -> Picture:
-    """A batch of one."""
-    return np.ascontiguousarray((picture if pixels.layout == "NHWC" else np.moveaxis(picture, 2, 0))[None])
 
 
 def _resized(picture: Picture, size: tuple[int, int], word: str) -> Picture:
@@ -51,10 +49,20 @@ def _resized(picture: Picture, size: tuple[int, int], word: str) -> Picture:
     return np.ascontiguousarray(np.moveaxis(resized, 0, 2).astype(np.uint8))
 
 
+def _through(picture: Picture, pixels: PixelsSpec, given: FromPixels, read_as: FromPixels) -> tuple[Picture, int]:
+    """The colours as a camera gives them and the caller reads them. An odd side is repeated at its end, and cut off again."""
+    places = [pixels.letters.index(letter) for letter in "RGB"]
+    sides = [(0, -side % block) for side, block in zip(picture.shape[:2], YUV[given.color].block, strict=True)]
+    camera = packed(np.pad(picture[..., places], (*sides, (0, 0)), mode="edge"), given)
+    colors = reference.apply([read_as], camera[None])[0, :, : picture.shape[0], : picture.shape[1]]
+    made = picture.copy()
+    made[..., places] = np.moveaxis(colors, 0, 2)
+    return made, camera.nbytes
+
+
 def _compressed(picture: Picture, pixels: PixelsSpec, quality: int) -> tuple[Picture, int]:
     """The colours through a JPEG file; an alpha channel is not in it."""
-    letters = COLORS[pixels.color]
-    assert letters is not None
+    letters = pixels.letters
     places = [letters.index(letter) for letter in "RGB"] if "R" in letters else [letters.index("Y")]
     colors = picture[..., places] if len(places) == 3 else picture[..., places[0]]
     file = io.BytesIO()

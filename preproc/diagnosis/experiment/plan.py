@@ -13,7 +13,7 @@ from ...errors import PreprocError, RecipeError, first_line
 from ...export import rebuild
 from ...host import digest, recipe_file
 from ...sources import PixelsSpec, Recipe, load_recipe, parse_recipe, read_toml
-from ...steps import COLORS, CenterCrop, Resampling, Resize, Step, known
+from ...steps import YUV, CenterCrop, FromPixels, Resampling, Resize, Step, known, mistaken
 from .. import OWN
 from .written import Written, read_variants
 
@@ -27,6 +27,10 @@ FILTERS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("nearest", {"interpolation": "nearest", "antialias": True}),
 )
 """Resizes that people have in front of a network, as fields of a step."""
+NV12 = FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited", conversion="rgb8")
+"""What a camera of high definition gives, and OpenCV's arithmetic makes of it."""
+MISREAD = ("matrix bt601 for bt709", "range full for limited")
+"""Of steps.mistaken(), what services do with it."""
 USUAL = "bicubic"
 """What brings a picture to the size that a model fixes, as `preproc verify --images` does."""
 
@@ -35,7 +39,8 @@ USUAL = "bicubic"
 class Variant:
     """network: which of the plan's.  pixels, steps: what comes in, and what is done to it; None: nothing, for the file takes pixels.
     jpeg: the quality with which the picture is compressed first.  filter: of FILTERS, with which it is brought to a size that `pixels`
-    fixes.  mistake: whether nobody means it."""
+    fixes.  camera: what a camera makes of the picture, and how the caller reads that, before all else.  mistake: whether nobody means
+    it."""
 
     name: str
     what: str
@@ -44,6 +49,7 @@ class Variant:
     steps: tuple[Step, ...] | None
     jpeg: int | None = None
     filter: str = USUAL
+    camera: tuple[FromPixels, FromPixels] | None = None
     mistake: bool = False
 
 
@@ -63,7 +69,10 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Of what is asked and of the files' contents."""
-        told = [[each.name, repr(each.steps), repr(each.pixels), each.jpeg, each.filter, each.network] for each in self.variants]
+        told = [
+            [each.name, repr(each.steps), repr(each.pixels), each.jpeg, each.filter, repr(each.camera), each.network]
+            for each in self.variants
+        ]
         return f"{digest(self.files)} {told}"
 
 
@@ -78,8 +87,9 @@ def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
         if isinstance(source, Recipe):
             found += _usual(number, source, skip=first.steps)
     found += _geometry(next((each for each in found if each.steps is not None), first), resized=resized)
-    if first.pixels.dtype == "uint8" and COLORS[first.pixels.color]:
+    if first.pixels.dtype == "uint8" and first.pixels.letters:
         found.append(dataclasses.replace(first, name=f"JPEG of quality {JPEG}", what=f"{first.name}, of the picture as JPEG", jpeg=JPEG))
+        found += _cameras(first)
     plan = dataclasses.replace(plan, variants=tuple(found))
     if own is not None:
         plan = dataclasses.replace(_with_own(plan, written, model), files=(*plan.files, own))
@@ -148,6 +158,18 @@ def _usual(network: int, recipe: Recipe, *, skip: tuple[Step, ...] | None) -> It
     for each in diagnosis.variants(recipe.steps, recipe.pixels.channels):
         if each.steps != skip and (not each.mistake or each.name.startswith(OWN)):
             yield Variant(each.name, each.what, network, recipe.pixels, each.steps, mistake=each.mistake)
+
+
+def _cameras(first: Variant) -> Iterator[Variant]:
+    """The picture through a camera's NV12, where the model takes its colours: read rightly, and by mistake."""
+    if first.pixels.color in YUV or not set("RGB") <= set(first.pixels.letters):
+        return
+    what = f"{first.name}, of the picture as NV12 of {NV12.matrix} and {NV12.range} range"
+    yield dataclasses.replace(first, name="NV12", what=f"{what}, read so", camera=(NV12, NV12))
+    for name in MISREAD:
+        yield dataclasses.replace(
+            first, name=f"NV12, {name}", what=f"{what}, read with {name}", camera=(NV12, mistaken(NV12)[name]), mistake=True
+        )
 
 
 def _geometry(first: Variant, *, resized: bool) -> Iterator[Variant]:

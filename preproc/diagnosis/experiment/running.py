@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from ...errors import PreprocError
 from ...sources import PixelsSpec
 from ...steps import Step
+from ...verify import inputs
 from .networks import opened
-from .pictures import Picture, laid_out, read, sent
+from .pictures import Picture, read, sent
 from .plan import Plan, Variant, read_plan
 from .scores import Outcome, outcome
 
@@ -64,11 +65,11 @@ class Running:
         known: dict[Any, dict[Any, Any]] = defaultdict(dict)
         batches: dict[Any, list[tuple[int, NDArray[Any]]]] = defaultdict(list)
         for number, variant in enumerate(variants):
-            way = (variant.pixels, variant.jpeg, variant.filter)
+            way = (variant.pixels, variant.jpeg, variant.filter, variant.camera)
             if variant.pixels not in pictures:
                 pictures[variant.pixels] = read(path, variant.pixels)
             if way not in given:
-                given[way] = laid_out(sent(pictures[variant.pixels], variant)[0], variant.pixels)
+                given[way] = inputs.laid_out(sent(pictures[variant.pixels], variant)[0], variant.pixels)
             ready = given[way] if variant.steps is None else self.prepare(variant.steps, given[way], known[way])
             batches[variant.network, ready.shape, ready.dtype.str].append((number, ready))
         found: dict[int, NDArray[np.float64]] = {}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .pictures import Picture, laid_out, read, sent
+from ...verify import inputs
+from .pictures import Picture, read, sent
 from .plan import Variant
 from .running import Running
 
@@ -68,7 +69,7 @@ def _given(running: Running, path: Path) -> list[tuple[Picture, int]]:
 
 def _once(running: Running, variant: Variant, picture: Picture) -> tuple[float, float]:
     """Seconds in front of the network, and altogether."""
-    given = laid_out(picture, variant.pixels)
+    given = inputs.laid_out(picture, variant.pixels)
     start = time.perf_counter()
     ready = given if variant.steps is None else running.prepare(variant.steps, given)
     prepared = time.perf_counter()

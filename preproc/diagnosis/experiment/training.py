@@ -8,8 +8,9 @@ import numpy as np
 
 from ...errors import PreprocError, first_line
 from ...steps import Step
+from ...verify import inputs
 from .networks import of_module
-from .pictures import laid_out, read, sent
+from .pictures import read, sent
 from .plan import Plan, Variant
 from .running import Preparing
 from .scores import Outcome, kind_of, outcome
@@ -26,7 +27,12 @@ def trainable(plan: Plan) -> list[Variant]:
     return [
         each
         for each in plan.variants
-        if own is not None and each.steps is not None and not each.mistake and each.network == own.network and each.jpeg is None
+        if own is not None
+        and each.steps is not None
+        and not each.mistake
+        and each.network == own.network
+        and each.jpeg is None
+        and each.camera is None
     ]
 
 
@@ -48,7 +54,7 @@ def trained(function: Callable[..., Any], name: str, variant: Variant, pictures:
         raise PreprocError(f"{name}: expected {HOW}, got {type(module).__name__} returned", name="function-failed")
     network, prepare, found = of_module(module), Preparing(), list[Any]()
     for path, _ in pictures:
-        given = laid_out(sent(read(path, variant.pixels), variant)[0], variant.pixels)
+        given = inputs.laid_out(sent(read(path, variant.pixels), variant)[0], variant.pixels)
         found.append(network(prepare(variant.steps, given))[0])
     kind = kind_of(np.stack(found[:4]))
     return [outcome(scores, label, kind) for scores, (_, label) in zip(found, pictures, strict=True)]

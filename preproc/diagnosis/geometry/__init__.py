@@ -8,15 +8,21 @@ from .decoding import DECODERS, TURNS, Source, decode
 from .families import beside, families, simplicity
 from .framing import Fit, Window
 from .geometry import Geometry
+from .grey import GREYS, REC_601, REC_709, WEIGHTED, Grey
 from .in_recipes import geometry_of, steps_of
 from .resampling import RESAMPLERS, Resampler, absent
 
 __all__ = [
     "DECODERS",
+    "GREYS",
+    "REC_601",
+    "REC_709",
     "RESAMPLERS",
     "TURNS",
+    "WEIGHTED",
     "Fit",
     "Geometry",
+    "Grey",
     "Resampler",
     "Source",
     "Window",

@@ -51,6 +51,12 @@ class Source:
             return file.image.format in ("JPEG", "MPO")
 
     @functools.cached_property
+    def is_grey(self) -> bool:
+        """Whether its channels are equal."""
+        picture = self.picture()
+        return bool((picture == picture[..., :1]).all())
+
+    @functools.cached_property
     def _kept(self) -> dict[tuple[str, str], Picture]:
         return {}
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ...steps import Size
 from .framing import Fit, Window
 from .geometry import Geometry
+from .grey import GREYS
 from .resampling import Resampler
 
 USUAL = Resampler("Pillow", "bilinear", antialias=True, passes=12)
@@ -106,4 +107,5 @@ def simplicity(geometry: Geometry) -> tuple[int, ...]:
         geometry.before is not None,
         sum(AT.index(window.at) if window.at in AT else 0 for window in windows),
         ROUNDINGS.index(geometry.fit.rounding),
+        GREYS.index(geometry.grey) if geometry.grey in GREYS else len(GREYS),
     )

@@ -8,8 +8,8 @@ from ...steps import Size
 
 Box = tuple[int, int, int, int]
 """top, left, height, width; partly outside where a border is filled."""
-Fill = tuple[float, float, float]
-"""Grey levels of R, G, B."""
+Fill = tuple[float, ...]
+"""Grey levels of R, G, B, or of grey alone."""
 
 
 def _half_even(half: float) -> int:
@@ -70,8 +70,13 @@ class Window:
     def words(self) -> str:
         where = {"corner": "at the top left", "half_even": "in the middle"}.get(self.at, f"in the middle, half a pixel by {self.at}")
         moved = [f"{abs(by)} px {words[by > 0]}" for by, words in zip(self.shift, (("up", "down"), ("left", "right")), strict=True) if by]
-        filled = f", filled with {', '.join(f'{level:.4g}' for level in self.fill)}" if self.fill else ""
-        return f"{self._what} {where}" + (f", {' and '.join(moved)} of it" if moved else "") + filled
+        return f"{self._what} {where}" + (f", {' and '.join(moved)} of it" if moved else "")
+
+    @property
+    def filled(self) -> str:
+        """In words, behind those; "" where no fill is known."""
+        levels = [f"{level:.4g}" for level in self.fill or ()]
+        return f", filled with {', '.join(levels[:1] if len(set(levels)) == 1 else levels)}" if levels else ""
 
     @property
     def _what(self) -> str:

@@ -51,6 +51,12 @@ class Resampler:
             told.insert(0, "not antialiased")
         return ", ".join([name, *filter(None, told)])
 
+    def instead_of(self, other: "Resampler") -> str:
+        """In words, as two that differ: the order of passes is told where they differ in that alone."""
+        apart = replace(self, passes=None) != replace(other, passes=None)
+        one, two = (replace(how, passes=None).words if apart else how.words for how in (self, other))
+        return f"{one}{',' if ', ' in one else ''} in place of {two}"
+
     @property
     def rounds(self) -> bool:
         """Whether it makes whole grey levels."""
@@ -66,13 +72,13 @@ class Resampler:
         return found
 
     def __call__(self, picture: Pixels, size: Size) -> Pixels:
-        """picture: (H, W, 3) uint8. Returns (height, width, 3), uint8 or float32, of that size."""
-        made = _RUN[self.library](self, picture, size)
+        """picture: (H, W, C) uint8, C 3 or 1. Returns (height, width, C), uint8 or float32, of that size."""
+        made = _RUN[self.library](self, picture, size).reshape(*size, picture.shape[2])
         return np.clip(made, 0, 255) if self.clamps else made
 
 
 def _pillow(how: Resampler, picture: Pixels, size: Size) -> Pixels:
-    image, method = Image.fromarray(picture), Image.Resampling[how.kernel.upper()]
+    image, method = Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture), Image.Resampling[how.kernel.upper()]
     across, down = (size[1], image.height), (image.width, size[0])
     if how.kernel == "nearest" or how.gap:
         return np.asarray(image.resize(size[::-1], method, reducing_gap=how.gap))
@@ -96,7 +102,7 @@ def _torch(how: Resampler, picture: Pixels, size: Size) -> Pixels:
     import torch
     from torch.nn import functional
 
-    x = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].to(torch.float32)
+    x = torch.from_numpy(picture.transpose(2, 0, 1).copy())[None].to(torch.float32)
     options: dict[str, Any] = {"antialias": True} if how.antialias else {}
     if how.kernel in ("bilinear", "bicubic"):
         options["align_corners"] = how.align_corners
@@ -107,7 +113,7 @@ def _torchvision(how: Resampler, picture: Pixels, size: Size) -> Pixels:
     import torch
     from torchvision.transforms.v2 import InterpolationMode, functional
 
-    x = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    x = torch.from_numpy(picture.transpose(2, 0, 1).copy())
     made = functional.resize(x, list(size), interpolation=InterpolationMode(how.kernel), antialias=how.antialias)
     return np.asarray(made.permute(1, 2, 0).numpy())
 

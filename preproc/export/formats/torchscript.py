@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from ...errors import PreprocError, first_line
 from ...layers import Model
+from .archives import repack
 
 MODEL = "model.pt"
 FLAGS = ("benchmark", "deterministic", "cudnn_enabled", "allow_tf32")
@@ -47,7 +48,7 @@ def export_torchscript(model: Model, example: Tensor, path: Path, *, tf32: bool,
                 f"expected a backbone that torch.jit.trace can record, got: {first_line(error)}", name="not-exportable"
             ) from error
         torch.jit.save(whole, str(raw), _extra_files=dict(extra))
-        _without_debug_files(raw, path)
+        repack(raw, path, lambda name: not name.endswith(".debug_pkl"))  # they hold the paths and source lines of this machine
 
 
 def settle(model: torch.jit.ScriptModule, *, tf32: bool) -> None:
@@ -136,14 +137,3 @@ def _padding(*, input: Tensor, weight: Tensor, padding: str, dilation: Any = 1, 
     total = [step * (side - 1) if padding == "same" else 0 for step, side in zip(steps, sides, strict=True)]
     behind = [end for both in reversed(total) for end in (0, both % 2)]
     return {"input": functional.pad(input, behind) if any(behind) else input, "padding": [both // 2 for both in total]}
-
-
-def _without_debug_files(source: Path, target: Path) -> None:
-    """Copies the archive without its .debug_pkl members, which hold the paths and source lines of this machine."""
-    reader = torch._C.PyTorchFileReader(str(source))
-    writer = torch._C.PyTorchFileWriter(str(target))
-    for name in reader.get_all_records():  # among them the version, which says what the operators mean: ".data/version" or "version"
-        if not name.endswith(".debug_pkl") and name != ".data/serialization_id":  # the writer's own
-            record = reader.get_record(name)
-            writer.write_record(name, record, len(record))
-    writer.write_end_of_file()

@@ -41,4 +41,5 @@ def in_one_request(contract: Mapping[str, Any], golden: Sequence[Case]) -> list[
 
     pixels = np.concatenate([case.pixels for case in same])
     expected, others = joined([case.expected for case in same]), joined([case.others for case in same])
-    return [Case(f"{len(same)} samples together", pixels, expected, others, unresolved=unresolved_together(same, list(expected)))]
+    unresolved = unresolved_together(same, list(expected))
+    return [Case(f"{len(same)} samples together", pixels, expected, others, unresolved=unresolved, axes=same[0].axes)]

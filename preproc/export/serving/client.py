@@ -96,8 +96,8 @@ class Served(Runtime):
         except PreprocError as error:
             raise RuntimeAbsentError(f"{self._unknown(extra)}, got: {error}", name="not-served") from error
         try:
-            self._compare(told.get("inputs") or (), [self.contract["input"], *self.contract["other_inputs"]])
-            self.outputs = self._compare(told.get("outputs") or (), self.contract["outputs"], suffix=True)
+            self.inputs = self._compare(told.get("inputs") or (), [self.contract["input"], *self.contract["other_inputs"]], "INPUT")
+            self.outputs = self._compare(told.get("outputs") or (), self.contract["outputs"], "OUTPUT")
         except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
             if isinstance(error, PreprocError):
                 raise
@@ -128,7 +128,7 @@ class Served(Runtime):
         inputs = []
         for name, array in values.items():
             array = array[..., None] if name in self.widened else array
-            value = self.api.InferInput(name, list(array.shape), protocol_word(str(array.dtype)))
+            value = self.api.InferInput(self.inputs[name], list(array.shape), protocol_word(str(array.dtype)))
             value.set_data_from_numpy(np.ascontiguousarray(array), **form)
             inputs.append(value)
         outputs = [self.api.InferRequestedOutput(name, **form) for name in self.outputs.values()]
@@ -173,14 +173,15 @@ class Served(Runtime):
                 f"expected answers of the Open Inference Protocol, got: {first_line(error)}", name="verification-failed"
             ) from error
 
-    def _compare(self, told: Sequence[Mapping[str, Any]], promised: Sequence[Mapping[str, Any]], *, suffix: bool = False) -> dict[str, str]:
-        """Promised name -> the server's. Triton's pytorch backend calls outputs <name>__<position>; behind (N,) or () is a 1."""
+    def _compare(self, told: Sequence[Mapping[str, Any]], promised: Sequence[Mapping[str, Any]], word: str) -> dict[str, str]:
+        """Promised name -> the server's, which may be one that Triton's pytorch backend demands, <name>__<position> or <word>__<position>.
+        Behind (N,) or () is a 1."""
         if not told:  # some servers do not tell: what they answer decides
             return {value["name"]: value["name"] for value in promised}
         theirs = {value["name"]: value for value in told}
         found: dict[str, str] = {}
         for position, value in enumerate(promised):
-            names = [value["name"], f"{value['name']}__{position}"] if suffix else [value["name"]]
+            names = (value["name"], f"{value['name']}__{position}", f"{word}__{position}")
             name = next((name for name in names if name in theirs), None)
             if name is None:
                 raise VerificationError(f"expected {value['name']} on the server, got {', '.join(theirs) or 'nothing'}")

@@ -16,6 +16,7 @@ from ...host import Progress, scratch, silent, targets
 from ...sources import check_name
 from ...verify import QUICK, Case
 from . import triton
+from .backends import BACKENDS
 
 CONFIG = "config.pbtxt"
 LAST = 2**63 - 1
@@ -36,10 +37,10 @@ def package(
 ) -> Path:
     """Adds the bundle to the model repository `out`, which is made if it is not there; returns the folder of the new version.
 
-    target: "triton".  backend: "onnxruntime" or "pytorch".  name: of the model, by default the bundle's.  kind: where instances run,
-    "auto", "cpu" or "gpu".  max_batch: pictures in a batch at most, 0: no batching; by default triton.MAX_BATCH, or 0 where the model takes
-    no batches.  settings: a file with more of config.pbtxt, whose fields take the place of ours.  progress: is told why there are no
-    batches, and that a verification was inconclusive.
+    target: "triton".  backend: "onnxruntime", "pytorch" or "aoti".  name: of the model, by default the bundle's.  kind: where instances
+    run, "auto", "cpu" or "gpu".  max_batch: pictures in a batch at most, 0: no batching; by default triton.MAX_BATCH, or 0 where the model
+    takes no batches.  settings: a file with more of config.pbtxt, whose fields take the place of ours.  progress: is told why there are no
+    batches, what machine code needs, and that a verification was inconclusive.
     A model that is there gets the next version; what is served from the others stays as it is, to the byte. Raises PreprocError if the
     new version would need another config.pbtxt or other labels than those that are there, or its warm-up is gone; and for a bundle that was
     exported quickly.
@@ -66,7 +67,7 @@ def package(
 
 def _check_options(target: str, backend: str, kind: str, max_batch: object) -> None:
     check_choice("target", target, ("triton",))
-    check_choice("backend", backend, triton.FILES)
+    check_choice("backend", backend, BACKENDS)
     check_choice("kind", kind, triton.KINDS)
     whole = isinstance(max_batch, int) and not isinstance(max_batch, bool) and 0 <= max_batch < 1 << 31
     if max_batch is not None and not whole:
@@ -76,7 +77,7 @@ def _check_options(target: str, backend: str, kind: str, max_batch: object) -> N
 def _servable(bundle_dir: str | Path, backend: str) -> Bundle:
     """The bundle, if it has a file for the backend and was verified. Raises PreprocError."""
     bundle = open_bundle(bundle_dir)
-    model_file = triton.FILES[backend][0]
+    model_file = BACKENDS[backend].model
     if model_file not in bundle.manifest["files"]:
         raise PreprocError(
             f"{bundle.folder}: expected {model_file} for {backend}, got a bundle without it; add its format to the recipe",
@@ -169,18 +170,18 @@ def _prefix(model: Path) -> str:
 
 def _size(bundle: Bundle, backend: str) -> int:
     """Bytes of the files that go into a version folder."""
-    return sum(bundle.manifest["files"].get(file, {"size": 0})["size"] for file in triton.FILES[backend])
+    return sum(bundle.manifest["files"].get(file, {"size": 0})["size"] for file in BACKENDS[backend].files)
 
 
 def _write(folder: Path, bundle: Bundle, config: Any, backend: str, version: int, sample: Case) -> None:
     place = folder / str(version)
     place.mkdir(parents=True)
-    for file in triton.FILES[backend]:
+    for file, there in BACKENDS[backend].files.items():
         promised = bundle.manifest["files"].get(file)
         if promised is None:
             continue
-        shutil.copyfile(bundle.folder / file, place / file)
-        if sha256(place / file) != promised["sha256"]:
+        shutil.copyfile(bundle.folder / file, place / there)
+        if sha256(place / there) != promised["sha256"]:
             raise PreprocError(
                 f"{bundle.folder / file}: expected the verified file, got changed bytes; is another program writing there?",
                 name="written-meanwhile",

@@ -1,7 +1,6 @@
 """What Triton needs to serve a bundle: config.pbtxt, made with Triton's own schema from the model file, and the folder around it.
 
-The schema is tritonclient's copy of NVIDIA's model_config.proto. The C++ backends' demands are from their READMEs (onnxruntime_backend,
-pytorch_backend).
+The schema is tritonclient's copy of NVIDIA's model_config.proto.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,17 +12,17 @@ import numpy as np
 from ...bundle import Bundle, golden_files
 from ...errors import PreprocError, first_line
 from ...verify import Case
+from .backends import BACKENDS, Backend
 from .signature import Value, schema_of, signature, why_not_batched
 
 MAX_BATCH = 8
 """Pictures in one batch, unless somebody asks for another number, or the model takes no batches."""
 QUEUE_DELAY = 1000
 """Microseconds that a request waits for others: a millisecond, against the several that a network takes."""
-FILES = {"onnxruntime": ("model.onnx", "model.onnx.data"), "pytorch": ("model.pt",)}
-"""By backend: the bundle's files that go into a version folder, the model first."""
-PLATFORMS = {"onnxruntime": "onnxruntime_onnx", "pytorch": "pytorch_libtorch"}
 KINDS = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "gpu": "KIND_GPU"}
-"""Of an instance group: where the model runs. auto: on the GPUs where there are some, else on the CPU."""
+"""Of an instance group: where the model runs. auto: on the GPUs where there are some, else on the CPU; machine code on what it is for."""
+COMPILED = {"cpu": "KIND_CPU", "cuda": "KIND_GPU"}
+"""By the device that machine code is compiled for: the only kind of instances that can load it."""
 LABELS, WARMUP = "labels.txt", "warmup"
 _OURS = ("name", "backend", "platform", "input", "output", "max_batch_size", "default_model_filename", "model_warmup")
 
@@ -46,11 +45,13 @@ def make_config(
 
     Raises PreprocError for what Triton would take and not heed, and for a max_batch that the model does not take.
     """
-    schema = schema_of()
-    inputs, outputs = signature(bundle, backend)
-    _check_inputs(inputs, backend)
+    schema, served = schema_of(), BACKENDS[backend]
+    device = served.device(bundle.contract)
+    inputs, outputs = signature(bundle, served)
+    _check_inputs(inputs, served)
     max_batch = _chosen_batch(max_batch, why_not_batched(bundle, golden, [*inputs, *outputs]), progress)
-    config = schema.ModelConfig(name=name, backend=backend, platform=PLATFORMS[backend], max_batch_size=max_batch)
+    config = schema.ModelConfig(name=name, backend=served.name, platform=served.platform, max_batch_size=max_batch)
+    config.default_model_filename = served.filename
     for value in inputs:
         _describe(config.input.add(), value, batched=max_batch > 0)
     for value in outputs:
@@ -61,16 +62,20 @@ def make_config(
     if max_batch > 1:
         config.dynamic_batching.preferred_batch_size.extend(sorted({max(max_batch // 2, 2), max_batch}))
         config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY
-    config.instance_group.add(kind=schema.ModelInstanceGroup.Kind.Value(KINDS[kind]), count=1)
+    where = COMPILED[device] if device is not None and kind == "auto" else KINDS[kind]
+    config.instance_group.add(kind=schema.ModelInstanceGroup.Kind.Value(where), count=1)
     _warm_up(config, inputs, golden[0])
     if settings is not None:
         _merge(config, settings)
-    check_config(config)
+    check_config(config, device)
+    if device is not None:
+        made, batches = bundle.contract["compiled"]["aoti"], ", from release 26.06 on where max_batch_size is not 0" if max_batch else ""
+        progress(f"note: compiled by torch {made['torch']} for {device}, {made['cpu']}: a Triton with that torch loads it{batches}")
     return config
 
 
-def _check_inputs(inputs: Sequence[Value], backend: str) -> None:
-    if backend == "pytorch" and any(value.dtype in ("uint16", "uint32", "uint64") for value in inputs):
+def _check_inputs(inputs: Sequence[Value], backend: Backend) -> None:
+    if backend.name == "pytorch" and any(value.dtype in ("uint16", "uint32", "uint64") for value in inputs):
         raise PreprocError(
             f"expected pixels that Triton's pytorch backend takes, uint8, got {inputs[0].dtype}; use --backend onnxruntime",
             name="triton-settings",
@@ -103,8 +108,8 @@ def _warm_up(config: Any, inputs: Sequence[Value], sample: Case) -> None:
     batched = config.max_batch_size > 0
     warmup = config.model_warmup.add(name=sample.name, batch_size=len(sample.pixels) if batched else 1)  # of 0 it skips the sample
     for key, array in warmup_arrays(sample).items():
-        (value,) = [value for value in inputs if value.name == key]
-        entry = warmup.inputs[key]
+        (value,) = [value for value in inputs if value.of == key]
+        entry = warmup.inputs[value.name]
         entry.data_type = value.data_type()
         entry.dims.extend(array.shape[1 if batched else 0 :] or (1,))
         entry.input_data_file = _files(sample)[key]
@@ -148,8 +153,8 @@ def parse(text: str, where: str | Path) -> Any:
         ) from error
 
 
-def check_config(config: Any) -> None:
-    """What Triton takes and does not heed. Raises PreprocError."""
+def check_config(config: Any, device: str | None = None) -> None:
+    """What Triton takes and does not heed. device: what the model is compiled for, "cpu" or "cuda", or None.  Raises PreprocError."""
     batching = config.WhichOneof("scheduling_choice") == "dynamic_batching"
     if batching and config.max_batch_size == 0:
         raise PreprocError(
@@ -161,6 +166,12 @@ def check_config(config: Any) -> None:
             f"expected preferred_batch_size of 1 to max_batch_size {config.max_batch_size}, got {list(preferred)}", name="triton-settings"
         )
     kinds = {type(group).Kind.Name(group.kind) for group in config.instance_group}
+    if device is not None and kinds != {COMPILED[device]}:
+        raise PreprocError(
+            f"expected instances of {COMPILED[device]} alone for a package that is compiled for {device}, which loads on nothing else, got "
+            f"{', '.join(sorted(kinds)) or 'none'}; leave --kind out, or export it for the other device",
+            name="triton-settings",
+        )
     accelerators = [entry.name for entry in config.optimization.execution_accelerators.gpu_execution_accelerator]
     if accelerators and kinds & {"KIND_CPU", "KIND_MODEL"}:
         raise PreprocError(

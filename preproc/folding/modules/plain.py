@@ -49,11 +49,11 @@ def stand_in(backbone: nn.Module, node: fx.Node, weight: Tensor, bias: Tensor | 
 
 def _candidates(weight: Tensor, bias: Tensor | None, arguments: dict[str, Any]) -> Iterator[nn.Conv2d]:
     """arguments: of the call."""
-    stride, dilation = _pair(arguments.get("stride", 1)), _pair(arguments.get("dilation", 1))
+    stride, dilation = pair(arguments.get("stride", 1)), pair(arguments.get("dilation", 1))
     kernel, groups = (weight.shape[2], weight.shape[3]), arguments.get("groups", 1)
     padding = arguments.get("padding", 0)
     fits = all((k - 1) * d + 1 >= s for k, s, d in zip(kernel, stride, dilation, strict=True))  # else a side of SAME's could be negative
-    for kind, pads in ((nn.Conv2d, padding if isinstance(padding, str) else _pair(padding)), (SameConv2d, 0)):
+    for kind, pads in ((nn.Conv2d, padding if isinstance(padding, str) else pair(padding)), (SameConv2d, 0)):
         if kind is nn.Conv2d or fits:
             made = kind(weight.shape[1] * groups, len(weight), kernel, stride, pads, dilation, groups, bias=False)
             made.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
@@ -99,7 +99,7 @@ def _not_alone(path: str, what: str) -> NotFoldableError:
     )
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def pair(value: Any) -> tuple[int, int]:
     """torch.export writes one number where both are the same, at times."""
     first, *more = value if isinstance(value, (list, tuple)) else [value]
     return first, more[0] if more else first

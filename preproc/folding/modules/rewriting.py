@@ -15,7 +15,21 @@ from ... import layers
 from ...errors import NotFoldableError, PreprocError, first_line
 from ...layers import Model, Pipeline
 from ...steps import PIXEL_DTYPES, Affine, FromPixels, Step, are_whole, split_affine_end, subtract_steps
-from .. import Reader, Whole, plan_for, rewrite, selected, spoil_border, unit_for, whole_or_scaled
+from .. import (
+    FOLDED,
+    Cells,
+    Reader,
+    Whole,
+    plan_for,
+    plan_on_cells,
+    planes_or_pixels,
+    rewrite,
+    selected,
+    spoil_border,
+    unit_for,
+    whole_or_scaled,
+)
+from .cells import stand_in_on_cells, to_cells
 from .walk import TAKING_BIAS, first_convolutions
 
 HALF: dict[Any, Any] = {torch.float16: np.float16, torch.bfloat16: ml_dtypes.bfloat16}
@@ -27,7 +41,8 @@ class FoldResult:
     """model: the folded copy, or the collapsed one where nothing could be folded.  folded: which of the two.  reason: why not.
     form: what is left at run time besides the cast: "cast" (nothing), "subtract" or "append".
     convolutions: the names of the weights that took the map up.  refusal: whose message the reason is.  why: the reason for the form, in
-    half precision.  selected: which of the pixels' channels are chosen in front, where the network asks for that, see whole_or_scaled()."""
+    half precision.  selected: which of the pixels' channels are chosen in front, where the network asks for that, see whole_or_scaled().
+    chroma: of pixels that share it, FOLDED where the convolutions read it as it is, or why each pixel is given its own in front of them."""
 
     model: Model
     folded: bool
@@ -37,6 +52,7 @@ class FoldResult:
     refusal: NotFoldableError | None = None
     why: str = ""
     selected: tuple[int, ...] = ()
+    chroma: str = ""
 
 
 def fold(model: Model, *, example: Tensor, dtype: torch.dtype | None = None) -> FoldResult:
@@ -61,8 +77,9 @@ def fold(model: Model, *, example: Tensor, dtype: torch.dtype | None = None) -> 
 
 
 def why_not_foldable(model: Model, *, example: Tensor) -> str | None:
-    """The reason why fold() would leave the affine in front, or None if it would fold."""
-    return fold(model, example=example).reason
+    """The reason why fold() would leave the affine in front, or give each pixel a chroma of its own there; None if it would do neither."""
+    result = fold(model, example=example)
+    return result.reason or (None if result.chroma in ("", FOLDED) else result.chroma)
 
 
 def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResult:
@@ -76,7 +93,7 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
     found = first_convolutions(model.backbone, ready)
     like = next(model.pipeline.buffers(), ready)
 
-    def into(affine: Affine, selection: Affine | None) -> FoldResult:
+    def into(affine: Affine, selection: Affine | None, cells: Cells | None) -> FoldResult:
         readers = found(ready.shape[1])
         backbone = copy.deepcopy(model.backbone)
         found.stand_in(backbone)
@@ -85,18 +102,26 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
         levels = _levels(kept)
         unit = unit_for([item.weights()[0] for item in convolutions], affine, top=levels) if narrow == torch.float16 else 1.0
         whole: Whole | None = "each" if narrow is not None and levels == 255 and are_whole(kept) else None
-        plan = plan_for(readers, Affine(affine.matrix / unit, affine.offset), found, whole=whole, unit=unit)
+        scaled = Affine(affine.matrix / unit, affine.offset)
+        if cells is None:
+            plan = plan_for(readers, scaled, found, whole=whole, unit=unit)
+        else:
+            plan = plan_on_cells(readers, scaled, cells, whole=whole, unit=unit)
         rewrite(convolutions, plan, dtype=HALF.get(narrow))
-        left = [*kept, *subtract_steps(plan.shift, unit=unit, selection=selection)]
-        front: list[nn.Module] = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in left]
-        if plan.constant is not None:
-            front.append(_Append(plan.constant))
-        folded = Model(nn.Sequential(*front), backbone)
+        if isinstance(kept[0], FromPixels) and plan.cells is not None:
+            values = ready.new_empty(0, device=like.device)
+            front: list[nn.Module] = [to_cells(kept[0], plan.cells, plan.shift, values, unit=unit, constant=plan.constant)]
+        else:
+            left = [*kept, *subtract_steps(plan.shift, unit=unit, selection=selection)]
+            front = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in left]
+            front += [] if plan.constant is None else [_Append(plan.constant)]
+        folded = Model(layers.in_order(*front), backbone)
         _check_runs(folded, example, convolutions)
         names = tuple(sorted(reader.weight for reader in readers))
         return FoldResult(folded, True, None, plan.form, names, why=plan.why, selected=selected(selection))
 
-    return whole_or_scaled(affine, into)
+    made, chroma = planes_or_pixels(kept, lambda cells: whole_or_scaled(affine, lambda affine, selection: into(affine, selection, cells)))
+    return replace(made, chroma=chroma)
 
 
 def _levels(kept: Sequence[Step]) -> float:
@@ -140,9 +165,11 @@ class _Convolution:
         weight, bias = self._get(self.reader.weight), None if self.reader.bias is None else self._get(self.reader.bias)
         return self.reader.arranged(_array(weight)), None if bias is None else _array(bias)
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
-        owner, weight_name = self._place(self.reader.weight)
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None, cells: Cells | None = None) -> None:
         old = self._get(self.reader.weight)
+        if cells is not None and self.reader.window is not None:
+            stand_in_on_cells(self.backbone, self.reader.weight, cells, cells.window(self.reader.window))
+        owner, weight_name = self._place(self.reader.weight)
         reader = self.reader if groups is None else replace(self.reader, groups=groups)
         if reader.groups != self.reader.groups:
             if not isinstance(owner, TAKING_BIAS):

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...errors import NotFoldableError, PreprocError
-from .. import Reader, Tracked
+from .. import Reader, Side, Tracked, Window
 from .moves import shape_of
-from .plain import module_of, stand_in
+from .plain import module_of, pair, stand_in
 from .rules import RULES
 from .tracing import exported
 from .values import Values, arguments_of
@@ -101,6 +101,7 @@ class _Walk(Values):
         else:
             pads_zero = max(_all(padding)) > 0
         options = {"axis": 1, "groups": arguments.get("groups", 1), "pads_zero": pads_zero, "turned": transposed}
+        options["window"] = None if transposed or len(kernel) != 2 else _window(arguments, kernel)
         if transposed or len(kernel) != 2 or all(value is None or value.name in self.constants for value in (weight, bias)):
             return self._reader(source, self._parameter(weight, "weight"), bias, **options)
         path, made = stand_in(self.backbone, node, self._tensor(weight), None if bias is None else self._tensor(bias), self.tracked)
@@ -143,6 +144,17 @@ class _Walk(Values):
                 name="fold-shared-weight",
             )
         return self.constants[node.name]
+
+
+def _window(arguments: dict[str, Any], kernel: Sequence[int]) -> Window:
+    """Of a convolution of pictures. Padding of "same" has what is left over behind, as torch does."""
+    padding, sides = arguments.get("padding", 0), list[Side]()
+    for axis, size in enumerate(kernel):
+        stride, dilation = (pair(arguments.get(name, 1))[axis] for name in ("stride", "dilation"))
+        total = dilation * (size - 1) if padding == "same" else 0
+        before, behind = (total // 2, total - total // 2) if isinstance(padding, str) else (pair(padding)[axis],) * 2
+        sides.append(Side(size, stride, before, behind, dilation))
+    return Window(*sides)
 
 
 def _all(value: Any) -> Sequence[int]:

@@ -21,6 +21,16 @@ class Runtime:
     """The bundle's file that this runtime runs; None: the modules in Python."""
     asked_by_name: ClassVar[bool] = False
     """Whether it runs only where somebody names it: it does not decide whether a file is published."""
+    alone: ClassVar[bool] = False
+    """Whether its file is code for a machine, not a graph that is looked at: it runs in a process of its own, which a damaged one may end.
+    It decides whether the file is published; of what was published before, `verify` loads it only where somebody names it."""
+    bare_in: ClassVar[str | None] = None
+    """The runtime in which the bare network is measured in place of this one, for which it would have to be compiled, too."""
+
+    @property
+    def kind(self) -> "type[Runtime]":
+        """What runs the file, wherever that is."""
+        return type(self)
 
     @property
     def reduced(self) -> bool:

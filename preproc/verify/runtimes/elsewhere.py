@@ -39,6 +39,11 @@ class Elsewhere(Runtime):
             "tf32": bool(getattr(runtime, "tf32", False)),
         }
         self.resources = contextlib.ExitStack()
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def kind(self) -> type[Runtime]:
+        return self.runtime.kind
 
     @property
     def reduced(self) -> bool:
@@ -48,10 +53,10 @@ class Elsewhere(Runtime):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.resources.close()
+        self.close()
 
     def open(self, path: Path) -> None:
-        self.resources.close()
+        self.close()
         self.folder = Path(self.resources.enter_context(tempfile.TemporaryDirectory(prefix="preproc-")))
         said = self.resources.enter_context((self.folder / "stderr").open("w"))
         self.process = subprocess.Popen(
@@ -60,7 +65,7 @@ class Elsewhere(Runtime):
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(self.folder)},
         )
         self.resources.callback(children.end, self.process)
         self._ask("open", {**self.asked, "path": str(path.absolute()), "folder": str(self.folder)})
@@ -73,7 +78,16 @@ class Elsewhere(Runtime):
     def proof(self) -> str:
         return f"{self._ask('proof', None)}, {self.why}"
 
+    def close(self) -> None:
+        """Lets the file go, and ends the process."""
+        if self.process is not None:
+            with contextlib.suppress(PreprocError):  # it may have died
+                self._ask("close", None)
+        self.resources.close()
+        self.process = None
+
     def _ask(self, method: str, argument: object) -> Any:
+        assert self.process is not None
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # it died: its output ends, which is told below
@@ -91,6 +105,7 @@ class Elsewhere(Runtime):
         return answer["answer"]
 
     def _death(self) -> str:
+        assert self.process is not None
         status = self.process.wait()
         how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         said = (self.folder / "stderr").read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -101,9 +116,9 @@ class _Inner:
     """The runtime in the other process, asked for by method and argument."""
 
     def open(self, asked: Mapping[str, Any]) -> None:
-        from .kinds import RUNTIMES, made
+        from .kinds import RUNTIMES, here
 
-        self.runtime = Watched(made(RUNTIMES[asked["name"]], None, asked["outputs"], tf32=asked["tf32"]))
+        self.runtime = Watched(here(RUNTIMES[asked["name"]], None, asked["outputs"], tf32=asked["tf32"]))
         self.folder = Path(asked["folder"])
         self.runtime.open(Path(asked["path"]))
 
@@ -115,6 +130,9 @@ class _Inner:
 
     def proof(self, _: None) -> str:
         return self.runtime.proof()
+
+    def close(self, _: None) -> None:
+        self.runtime.close()
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ class InTurn:
             if before is not None and devices.is_dead(before):
                 self.died_in = "what ran before"
             reason = f"the CUDA context of this process died in {self.died_in}"
-            if not on_cuda:
+            if not on_cuda or runtime.kind.alone:
                 yield runtime
             elif not self.died_in:
                 yield Watched(runtime)

@@ -38,7 +38,7 @@ class TorchCpu(Runtime):
 
         if self.module is None:
             raise RuntimeAbsentError(self.why_not)
-        _check_device(self.device)
+        check_device(self.device)
         self.module = copy.deepcopy(self.module).to(self.device).eval()
 
     def run(self, pixels: NDArray[Any], others: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> Outputs:  # noqa: ARG002
@@ -49,8 +49,14 @@ class TorchCpu(Runtime):
         assert self.module is not None
         with torch.inference_mode(), _tf32(self.tf32):
             outputs = named_outputs(self.module(torch.from_numpy(pixels).to(self.device)), self.outputs)
-        self.ran_on = {str(value.device.type) for value in outputs.values()} | {str(value.device.type) for value in _tensors(self.module)}
-        return {name: _array(value.cpu()) for name, value in outputs.items()}
+        self.ran_on = {str(value.device.type) for value in (*outputs.values(), *self._held())}
+        return {name: array_of(value.cpu()) for name, value in outputs.items()}
+
+    def _held(self) -> "Iterator[torch.Tensor]":
+        """The tensors that it computes with."""
+        assert self.module is not None
+        yield from self.module.parameters()
+        yield from self.module.buffers()
 
     def proof(self) -> str:
         import torch
@@ -75,7 +81,7 @@ class TorchScriptCpu(TorchCpu):
     name, file = "torchscript-cpu", "model.pt"
 
     def open(self, path: Path) -> None:
-        _check_device(self.device)
+        check_device(self.device)
         self.module = load_torchscript(path, device=self.device)
 
 
@@ -91,7 +97,7 @@ class Pt2Cpu(TorchCpu):
     name, file = "pt2-cpu", "model.pt2"
 
     def open(self, path: Path) -> None:
-        _check_device(self.device)
+        check_device(self.device)
         self.module = load_pt2(path, device=self.device)
 
 
@@ -161,7 +167,7 @@ def _check_tensors_only(path: Path, archive: zipfile.ZipFile) -> None:
         )
 
 
-def _array(value: "torch.Tensor") -> NDArray[Any]:
+def array_of(value: "torch.Tensor") -> NDArray[Any]:
     """In NumPy, which has no bfloat16: in float32, which holds it."""
     import torch
 
@@ -169,12 +175,8 @@ def _array(value: "torch.Tensor") -> NDArray[Any]:
     return held
 
 
-def _tensors(module: "nn.Module") -> "Iterator[torch.Tensor]":
-    yield from module.parameters()
-    yield from module.buffers()
-
-
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raises RuntimeAbsentError where there is no torch, or no such device."""
     try:
         import torch
     except ImportError as error:

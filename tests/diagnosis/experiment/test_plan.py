@@ -2,13 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from preproc.diagnosis.experiment import compare
-from preproc.diagnosis.experiment.plan import located, read_plan
+from preproc.diagnosis.experiment.pictures import sent
+from preproc.diagnosis.experiment.plan import Variant, _cameras, located, read_plan
 from preproc.errors import PreprocError
+from preproc.sources import PixelsSpec
 from preproc.steps import CenterCrop, Resize
 from tests.conftest import ROOT
 
@@ -28,7 +32,25 @@ def test_the_usual_ones(recipe):
     assert usual <= set(names(plan))
     assert names(plan)[0] == "recipe"
     assert len(set(names(plan))) == len(names(plan))
-    assert [each.name for each in plan.variants if each.mistake] == ["recipe, rescaled twice"]
+    misread = ["NV12, matrix bt601 for bt709", "NV12, range full for limited"]
+    assert [each.name for each in plan.variants if each.mistake] == ["recipe, rescaled twice", *misread]
+
+
+def test_a_camera_is_between_the_picture_and_its_colours():
+    pixels = PixelsSpec(layout="NHWC", color="BGRA", dtype="uint8", size=None, channels=4)
+    first = Variant("recipe", "", 0, pixels, None)
+    picture = np.random.default_rng(0).integers(0, 256, (4, 5, 4), dtype=np.uint8).repeat(2, 0)[:7].repeat(2, 1)[:, :9]
+    right, matrix, range_ = _cameras(first)
+    assert [each.mistake for each in (right, matrix, range_)] == [False, True, True]
+    made, count = sent(picture, right)
+    assert (made.shape, made.dtype, count) == (picture.shape, np.uint8, 8 * 10 * 3 // 2)
+    assert np.abs(made.astype(int) - picture).max() <= 3
+    assert np.array_equal(made[..., 3], picture[..., 3])
+    levels = [np.abs(sent(picture, each)[0][..., :3].astype(int) - picture[..., :3]).mean() for each in (matrix, range_)]
+    assert min(levels) > 3
+    for other in ("NV12", "GRAY"):
+        said = {"layout": "NHW", "matrix": "bt601", "range": "full"} if other == "NV12" else {}
+        assert not list(_cameras(replace(first, pixels=replace(pixels, color=other, **said))))
 
 
 def test_resizes_of_the_recipe_are_varied(recipe_of):
@@ -62,9 +84,9 @@ name = "other network"
 name = "brightest_of_tests:Sure"
 """
     plan = read_plan(recipe, own(tmp_path, text), resized=False)
-    lifted, sent, other = plan.variants[-3:]
+    lifted, compressed, other = plan.variants[-3:]
     assert (lifted.what, lifted.network, lifted.steps[1].offset) == ("nobody knows why", 0, 0.5)
-    assert (sent.jpeg, sent.steps) == (30, plan.variants[0].steps)
+    assert (compressed.jpeg, compressed.steps) == (30, plan.variants[0].steps)
     assert (other.network, plan.networks[1].backbone.name) == (1, "brightest_of_tests:Sure")
     assert plan.fingerprint() != read_plan(recipe, None, resized=False).fingerprint()
 

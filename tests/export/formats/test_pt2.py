@@ -8,7 +8,8 @@ from torch import fx, nn
 from torch.export.passes import move_to_device_pass
 
 from preproc.errors import PreprocError
-from preproc.export.formats import export_pt2, pt2
+from preproc.export.formats import export_program, write_pt2
+from preproc.export.formats import program as programs
 from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
 from preproc.verify.runtimes.pytorch import load_pt2
 
@@ -46,8 +47,10 @@ def model():
     return prepend(Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")), Attention().eval().requires_grad_(False))
 
 
-def exported(tmp_path):
-    export_pt2(model(), PIXELS, tmp_path / "m.pt2", layout="NHWC", size=PIXELS.shape[1:3], extra={"contract.json": "{}"})
+def exported(tmp_path, network=None):
+    size = PIXELS.shape[1:3]
+    program = export_program(network or model(), PIXELS, layout="NHWC", size=size)
+    write_pt2(program, tmp_path / "m.pt2", size=size, extra={"contract.json": "{}"})
     return tmp_path / "m.pt2"
 
 
@@ -67,7 +70,7 @@ def test_views_are_reshapes_but_those_that_are_written_to(tmp_path):
 
 
 def test_a_view_as_torch_exports_it_would_fail_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(pt2, "free_of_layout", lambda _: None)
+    monkeypatch.setattr(programs, "free_of_layout", lambda _: None)
     module = load_pt2(exported(tmp_path))
     assert kinds(module.graph).count(ATEN.view.default) == 2
     with torch.inference_mode():
@@ -88,7 +91,7 @@ def test_views_of_memory_that_is_written_to_stay(written):
 
     program = torch.export.export(Function(add), (torch.zeros(2, 3),))
     before = kinds(program.graph)
-    pt2.free_of_layout(program.graph_module)
+    programs.free_of_layout(program.graph_module)
     assert kinds(program.graph) == before
     assert ATEN.view.default in before
     assert [set(got.tolist()) for got in program.module()(torch.zeros(2, 3))] == [{2.0}, {1.0}]
@@ -132,6 +135,24 @@ def test_torchs_warning_of_a_buffer_is_its_own_affair_and_no_other(tmp_path, mon
         load_pt2(path)
 
 
+@pytest.mark.parametrize(("strides", "least"), [(1, 2), (2, 8), (5, 33)])
+def test_free_sides_begin_where_more_than_one_number_is_left(strides, least):
+    """One row is another case to torch than several: the graph would hold for one of them alone."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3 if number == 0 else 4, 4, 3, stride=2, padding=1) for number in range(strides)]
+    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    pixels = torch.randint(0, 256, (2, 48, 80, 3), dtype=torch.uint8)
+    whole = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale()), network)
+    module = export_program(whole, pixels, layout="NHWC", size=(None, None)).module()
+    with torch.inference_mode():
+        for sides in ((40, 33), (100, 64), (max(least, 3), 200)):
+            other = torch.randint(0, 256, (1, *sides, 3), dtype=torch.uint8)
+            torch.testing.assert_close(module(other), whole(other))
+        if strides == 5:
+            with pytest.raises(AssertionError, match="33"):
+                module(torch.zeros(1, 32, 64, 3, dtype=torch.uint8))
+
+
 def test_a_view_behind_what_was_written_is_a_reshape(tmp_path):
     """Of what a convolution leaves as it likes and ReLU(inplace=True) writes to: the usual network."""
 
@@ -145,8 +166,7 @@ def test_a_view_behind_what_was_written_is_a_reshape(tmp_path):
             return x.view(x.shape[0], -1)
 
     network = prepend(Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet")), Usual().eval())
-    export_pt2(network, PIXELS, tmp_path / "m.pt2", layout="NHWC", size=PIXELS.shape[1:3], extra={})
-    targets = [node.target for node in torch.export.load(tmp_path / "m.pt2").graph.nodes]
+    targets = [node.target for node in torch.export.load(exported(tmp_path, network)).graph.nodes]
     assert ATEN.relu_.default in targets
     assert ATEN.reshape.default in targets
     assert ATEN.view.default not in targets

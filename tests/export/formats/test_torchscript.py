@@ -180,8 +180,8 @@ ACROSS = {
 def test_archives_of_every_version(tmp_path, name, monkeypatch):
     backbone, place = ACROSS[name]
     originals = []
-    copy = torchscript._without_debug_files
-    monkeypatch.setattr(torchscript, "_without_debug_files", lambda raw, path: (originals.append(records(raw)), copy(raw, path)))
+    copy = torchscript.repack
+    monkeypatch.setattr(torchscript, "repack", lambda raw, path, kept: (originals.append(records(raw)), copy(raw, path, kept)))
     _, error = written(backbone, tmp_path)
     assert error < 1e-6
     (original,), ours = originals, records(tmp_path / "m.pt")

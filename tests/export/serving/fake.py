@@ -20,6 +20,7 @@ class Fake(BaseHTTPRequestHandler):
     spoil = staticmethod(lambda logits: logits)
     misread = staticmethod(lambda pixels: pixels)
     metadata = MappingProxyType({})
+    names = ("pixels", "logits")
     extensions = ("binary_tensor_data",)
     limit = None
     status = 200
@@ -29,8 +30,8 @@ class Fake(BaseHTTPRequestHandler):
 
     def do_GET(self):
         model = {"name": "digits", "versions": ["3"], "platform": "x"}
-        model["inputs"] = [{"name": "pixels", "datatype": "UINT8", "shape": [-1, 32, 32, 3]}]
-        model["outputs"] = [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}]
+        model["inputs"] = [{"name": self.names[0], "datatype": "UINT8", "shape": [-1, 32, 32, 3]}]
+        model["outputs"] = [{"name": self.names[1], "datatype": "FP32", "shape": [-1, 10]}]
         if self.path == "/v2":
             self.answer({"name": "fake", "version": "1", "extensions": list(self.extensions)})
         elif self.path.endswith("/config") and self.limit is not None:
@@ -52,8 +53,10 @@ class Fake(BaseHTTPRequestHandler):
         if self.limit is not None and len(pixels) > self.limit:
             self.answer({"error": f"expected at most {self.limit}"}, 400)
             return
-        logits = self.spoil(self.server.runtime.run(self.misread(pixels))["logits"])
-        output = {"name": "logits", "datatype": "FP32", "shape": list(logits.shape), "data": logits.ravel().tolist()}
+        (logits,) = self.server.runtime.run(self.misread(pixels)).values()
+        logits = self.spoil(logits)
+        assert told["name"] == self.names[0]
+        output = {"name": self.names[1], "datatype": "FP32", "shape": list(logits.shape), "data": logits.ravel().tolist()}
         self.answer({"model_name": "digits", "model_version": "3", "outputs": [output]}, self.status)
 
     def answer(self, document, status=200):
@@ -66,12 +69,12 @@ class Fake(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(**attributes):
-    """Fake with these attributes; gives its URL."""
+def serving(model=DIGITS / "model.onnx", **attributes):
+    """Fake with these attributes around a model; gives its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Spoilt", (Fake,), attributes))
     server.daemon_threads = True
     server.runtime = OrtCpu()
-    server.runtime.open(DIGITS / "model.onnx")
+    server.runtime.open(model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()

@@ -34,6 +34,14 @@ def test_a_server_that_answers_right_passes(fake):
     assert 0 < latency.p50 <= latency.p95
 
 
+@pytest.mark.parametrize("names", [("pixels", "logits__0"), ("INPUT__0", "OUTPUT__0"), ("pixels__0", "logits__0")], ids=str)
+def test_names_that_tritons_pytorch_backend_demands_are_those_of_the_contract(fake, names):
+    (result,) = serve_check(fake(names=names), DIGITS, requests=1)[0].results
+    assert (result.verdict, result.reason) == ("passed", None)
+    wrong = tuple(name.replace("__0", "__1") for name in names)
+    assert serve_check(fake(names=wrong), DIGITS, requests=1)[0].results[0].verdict == "failed"
+
+
 def spoilt(change):
     return {"spoil": staticmethod(change)}
 

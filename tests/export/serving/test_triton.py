@@ -1,6 +1,8 @@
 """What config.pbtxt says to Triton of a bundle: shapes, batches, settings. Without a server."""
 
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,6 +18,7 @@ from preproc.export.serving.batches import in_one_request
 from preproc.layers import FromPixels, Pipeline, Rescale, prepend
 from preproc.sources import PixelsSpec
 from preproc.steps import Resize
+from tests.damage import recompiled
 from tests.export.serving.repositories import DIGITS, config_of
 from tests.onnx_files import STEPS, hand_made, put, several, single
 
@@ -54,6 +57,52 @@ def test_torchscript_has_the_names_that_the_backend_demands(tmp_path):
     assert config.max_batch_size == 1
     assert not config.HasField("dynamic_batching")
     assert (version / "model.pt").exists()
+
+
+def test_an_aotinductor_package_is_what_triton_documents(tmp_path, packaged):
+    told = []
+    version = package(packaged, tmp_path / "repo", backend="aoti", name="compiled", progress=told.append)
+    assert sorted(hashes(version.parent)) == ["1/model.pt2", "config.pbtxt", "labels.txt", "warmup/pixels"]
+    assert (version / "model.pt2").read_bytes() == (packaged / "model.aoti.pt2").read_bytes()
+    config = config_of(version)
+    (pixels,), (logits,), (warmup,) = config.input, config.output, config.model_warmup
+    assert (config.name, config.backend, config.platform, config.default_model_filename, config.max_batch_size) == (
+        "compiled",
+        "pytorch",
+        "torch_aoti",
+        "model.pt2",
+        8,
+    )
+    assert (pixels.name, triton.schema_of().DataType.Name(pixels.data_type), list(pixels.dims)) == ("INPUT__0", "TYPE_UINT8", [32, 32, 3])
+    assert (logits.name, list(logits.dims), logits.label_filename) == ("OUTPUT__0", [10], "labels.txt")
+    assert warmup.inputs.keys() == {"INPUT__0"}
+    assert [triton.schema_of().ModelInstanceGroup.Kind.Name(group.kind) for group in config.instance_group] == ["KIND_CPU"]
+    (note,) = told
+    assert note.startswith(f"note: compiled by torch {torch.__version__.partition('+')[0]} for cpu, x86-64-v3: a Triton with that torch")
+
+
+@pytest.mark.parametrize(
+    ("device", "kind", "settings", "got"),
+    [
+        ("cpu", "gpu", "", "KIND_GPU"),
+        ("cuda", "cpu", "", "KIND_CPU"),
+        ("cpu", "auto", "instance_group { kind: KIND_AUTO count: 1 }", "KIND_AUTO"),
+        ("cuda", "auto", "instance_group [{ kind: KIND_GPU count: 1 }, { kind: KIND_CPU count: 1 }]", "KIND_CPU, KIND_GPU"),
+        ("cuda", "auto", "", None),
+        ("cuda", "gpu", "instance_group { kind: KIND_GPU count: 2 gpus: 0 }", None),
+    ],
+)
+def test_machine_code_is_served_on_its_device_alone(tmp_path, packaged, device, kind, settings, got):
+    bundle = recompiled(Path(shutil.copytree(packaged, tmp_path / "bundle")), device=device)
+    (tmp_path / "more.pbtxt").write_text(settings)
+    given = {"backend": "aoti", "kind": kind, "settings": tmp_path / "more.pbtxt"}
+    if got is None:
+        (group,) = config_of(package(bundle, tmp_path / "repo", **given)).instance_group
+        assert triton.schema_of().ModelInstanceGroup.Kind.Name(group.kind) == "KIND_GPU"
+        return
+    with pytest.raises(PreprocError, match=f"alone for a package that is compiled for {device}, which loads on nothing else, got {got};"):
+        package(bundle, tmp_path / "repo", **given)
+    assert not (tmp_path / "repo").exists()
 
 
 def test_free_sides_and_fixed_batches(tmp_path):

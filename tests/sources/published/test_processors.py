@@ -27,8 +27,7 @@ from tests.conftest import needs_avx2  # noqa: E402
 from tests.survey_processors import compared, surveyed  # noqa: E402
 
 READ = [name for name, forms in known().items() if not any(form.why_not for form in forms)]
-HERE = {name: kind for name, kind in processors.classes().items() if name in known()}
-ON_TENSORS = {name: kind for name, kind in processors.classes("torchvision").items() if name in known("torchvision")}
+HERE, ON_TENSORS = processors.named(), processors.named("torchvision")
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +55,13 @@ def test_the_table_says_what_it_can():
     assert {version.partition(".")[0] for forms in known().values() for form in forms for version in form.versions} == {"4", "5"}
 
 
+@pytest.mark.parametrize("backend", ["pil", "torchvision"])
+def test_the_table_names_the_classes_that_are_here(backend):
+    """Which tests are made of, without importing them."""
+    here = {name: kind for name, kind in processors.classes(backend).items() if name in known(backend)}
+    assert {name: processors.class_of(name, backend) for name in processors.named(backend)} == here
+
+
 def test_a_table_of_one_version_is_replaced():
     one, two = {"why_not": "x"}, {"reads": ["size"], "absent": {}}
     table = processors.merged({}, "4.57.6", {"A": one, "B": two})
@@ -73,14 +79,14 @@ def test_a_table_of_one_version_is_replaced():
 @pytest.mark.parametrize("name", sorted(HERE))
 def test_random_configurations_are_equal_or_refused(name):
     """`python -m tests.survey_processors` runs many more: tests/survey/processors.md."""
-    _, wrong = surveyed(name, HERE[name], 12, seed=7)
+    _, wrong = surveyed(name, processors.class_of(name), 12, seed=7)
     assert not wrong
 
 
 @needs_avx2
 @pytest.mark.parametrize("name", [name for name in ON_TENSORS if not any(form.why_not for form in known("torchvision")[name])])
 def test_random_configurations_on_tensors_are_equal_or_refused(name):
-    _, wrong = surveyed(name, ON_TENSORS[name], 8, seed=7)
+    _, wrong = surveyed(name, processors.class_of(name, "torchvision"), 8, seed=7)
     assert not wrong
 
 
@@ -93,7 +99,7 @@ def test_a_wrong_reading_differs(name):
     if name.startswith(("EfficientNet", "LayoutLM")):
         config |= {"size": {"height": 20, "width": 33}}
     image = processors.picture((50, 41))
-    theirs = processors.driven(HERE[name])(config, image)
+    theirs = processors.driven(processors.class_of(name))(config, image)
     for change in ({}, {"size": dict.fromkeys(config["size"], 40)}, {"resample": 2}):
         read = published.from_huggingface(config | change)
         mine = reference.apply([FromPixels(layout="NHWC", to=read.color), *read.steps], np.asarray(image)[None])
@@ -103,7 +109,7 @@ def test_a_wrong_reading_differs(name):
 def test_fields_that_are_used_although_their_flag_is_off():
     """Mask2Former pads to a pad_size with do_pad false, too."""
     config = {"image_processor_type": "Mask2FormerImageProcessor", "size": {"height": 40, "width": 50}, "do_pad": False}
-    outcome = compared(HERE["Mask2FormerImageProcessor"], config, processors.picture((60, 60)))
+    outcome = compared(processors.class_of("Mask2FormerImageProcessor"), config, processors.picture((60, 60)))
     assert outcome == ("equal", "")  # to the next multiples of size_divisor, 64 and 64
     assert published.from_huggingface(config).steps[0].size == (64, 64)
     with pytest.raises(PreprocError, match=r"no pad_size beside do_pad false, for Mask2FormerImageProcessor .* uses it all the same"):
@@ -112,7 +118,7 @@ def test_fields_that_are_used_although_their_flag_is_off():
 
 def test_driving_again_says_what_the_table_says():
     name = "MobileViTImageProcessor"
-    record = json.loads(json.dumps(processors.measured(name, HERE[name])))
+    record = json.loads(json.dumps(processors.measured(name, processors.class_of(name))))
     forms = {version: form for form in known()[name] for version in form.versions}
     if transformers.__version__ not in forms:
         pytest.skip(f"transformers {transformers.__version__} is none of those in the table: {', '.join(forms)}")
@@ -146,7 +152,7 @@ def test_affine_maps(changes, steps):
     known_steps = published.from_huggingface(config).steps
     assert [type(step) for step in known_steps[1:]] == steps
     for size in processors.PICTURES:
-        assert compared(HERE[config["image_processor_type"]], config, processors.picture(size)) == ("equal", "")
+        assert compared(processors.class_of(config["image_processor_type"]), config, processors.picture(size)) == ("equal", "")
 
 
 def of_all_backends(name):
@@ -156,7 +162,7 @@ def of_all_backends(name):
 @pytest.mark.parametrize("backend", ["pil", pytest.param("torchvision", marks=needs_avx2)])
 @pytest.mark.parametrize("name", ["ViTImageProcessor", "CLIPImageProcessor", "MobileViTImageProcessor", "SegformerImageProcessor"])
 def test_objects(name, backend):
-    image, kind = processors.picture((50, 41)), {"pil": HERE, "torchvision": ON_TENSORS}[backend][name]
+    image, kind = processors.picture((50, 41)), processors.class_of(name, backend)
     processor = kind(size={"height": 30, "width": 22}, do_center_crop=False)
     assert processor.backend == backend
     theirs = np.asarray(processor(images=image, return_tensors="pt")["pixel_values"])

@@ -26,9 +26,12 @@ def test_names():
         "torchscript-cuda",
         "pt2-cpu",
         "pt2-cuda",
+        "aoti-cpu",
+        "aoti-cuda",
         "ort-cpu",
         "ort-cuda",
         "openvino-cpu",
+        "executorch-cpu",
     ]
 
 

@@ -136,10 +136,13 @@ def test_a_process_of_its_own_gives_the_same_verdict_and_numbers(exported, kind)
     path, cases, power = exported.folder / kind.file, exported.golden(), exported.report.power
     here = judge(made(), path, cases, power)
     with Elsewhere(made(), "in a process of its own") as other:
-        there = judge(other, path, cases, power)
+        there = judge(other, path, cases, power)  # which closes it
+        assert other.process.poll() is not None
+        other.open(path)
         pixels = cases[0].pixels
         runtime = made()
-        runtime.open(path)
+        for again in (other, runtime):
+            again.open(path)
         np.testing.assert_array_equal(other.run(pixels)["logits"], runtime.run(pixels)["logits"])
         folder, process = other.folder, other.process
     assert here.verdict == "passed"

@@ -1,0 +1,117 @@
+"""Pixels of Y, U and V as ONNX nodes: a picture (N, 3, H, W), in which each pixel has a U and a V of its own, or planes of cells, which
+share them.
+
+What only moves bytes is done to bytes, and repeating chroma with them (a Resize of uint8 took a thirtieth of the time of an Expand between
+two Reshapes, ONNX Runtime, CPU); SpaceToDepth is for floats.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ..steps import SHIFT, YUV, FromPixels, phases, to_rgb_in_integers
+from .builder import Builder
+from .frame import Numbers, Side
+
+END = np.array([np.iinfo(np.int64).max])
+_BLACK, _WHITE = 0.0, 255.0
+
+
+def from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
+    """(N, 3, H, W) in the builder's dtype, of uint8 as the step's colour lies in memory: Y, U and V, or, with rgb8, whole levels of the
+    channels that the step says. A linear conversion is an affine map, and no part of this."""
+    b.channels = 3
+    luma, chroma = _split(b, step, x)
+    order = [letter for letter in "".join(YUV[step.color].planes[step.layout]) if letter != "Y"]
+    chroma = _spread(b, step, chroma)
+    if order[0] == "V":
+        chroma = b.add("Gather", chroma, np.array([1, 0]), axis=1)
+    if step.chroma == "bilinear":  # floats
+        luma = b.add("Cast", luma, to=ir.DataType.FLOAT)
+    planes = b.add("Concat", luma, chroma, axis=1)
+    return b.add("Cast", _in_integers(b, step, planes) if step.conversion == "rgb8" else planes, to=b.dtype)
+
+
+def cells_from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
+    """(N, planes, h, w) in the builder's dtype, as folding's cells_of() has them."""
+    b.channels = 4 if step.layout == "NHWC" else 6
+    if step.layout == "NHWC":  # in turns: Y, U, Y, V
+        x = b.add("Cast", x, to=b.dtype)
+        return b.add("Transpose", b.add("Reshape", x, np.array([0, 0, -1, 4])), perm=[0, 3, 1, 2])
+    luma, chroma = (b.add("Cast", part, to=b.dtype) for part in _split(b, step, x))
+    return b.add("Concat", b.add("SpaceToDepth", luma, blocksize=2), chroma, axis=1)
+
+
+def picture_size(b: Builder, step: FromPixels, x: ir.Value) -> tuple[Side, Side]:
+    """(height, width) of the picture: numbers, or read from the pixels' shape where they are free."""
+    shape = None if None not in b.size else b.add("Shape", x)
+    rows, columns = (1, 2) if step.layout != "NCHW" else (2, 3)
+    found = [
+        side if side is not None else b.add("Gather", shape, np.array([axis])) for side, axis in zip(b.size, (rows, columns), strict=True)
+    ]
+    if step.layout == "NHW" and b.size[0] is None:  # with the chroma below
+        n = Numbers(b)
+        found[0] = n.do("Mul", n.do("Div", found[0], 3), 2)
+    return found[0], found[1]
+
+
+def _split(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """(N, 1, H, W) of luma and (N, 2, h, w) of chroma, in the order in which they lie."""
+    planes, n = YUV[step.color].planes[step.layout], Numbers(b)
+    if step.layout == "NHW":
+        height, _ = picture_size(b, step, x)
+        luma = b.add("Slice", x, np.array([0]), n.vector([height]), np.array([1]))
+        below = b.add("Slice", x, n.vector([height]), END, np.array([1]))
+        chroma = _pairs(b, below) if len(planes) == 2 else b.add("Reshape", below, n.vector([0, 2, n.do("Div", height, 2), -1]))
+        return b.on_axes("Unsqueeze", luma, [1]), chroma
+    if YUV[step.color].block == (1, 1):
+        x = b.add("Transpose", x, perm=[0, 3, 1, 2]) if step.layout == "NHWC" else x
+        return _cut(b, x, 1, 0, 1), _cut(b, x, 1, 1, 3)
+    at = planes[0].index("Y")
+    return b.add("Transpose", _cut(b, x, 3, at, at + 1), perm=[0, 3, 1, 2]), _pairs(b, _cut(b, x, 3, 1 - at, 2 - at))
+
+
+def _cut(b: Builder, x: ir.Value, axis: int, start: int, end: int) -> ir.Value:
+    return b.add("Slice", x, *(np.array([number]) for number in (start, end, axis)))
+
+
+def _pairs(b: Builder, x: ir.Value) -> ir.Value:
+    """(N, h, 2w), or with an axis of one more, in turns -> (N, 2, h, w)."""
+    return b.add("Transpose", b.add("Reshape", x, np.array([0, 0, -1, 2])), perm=[0, 3, 1, 2])
+
+
+def _spread(b: Builder, step: FromPixels, chroma: ir.Value) -> ir.Value:
+    """For each pixel, as phases() says: what a Resize does that takes the nearest, or that is linear and has the first sample of a side at
+    its first pixel, or in the middle of its pixels."""
+    sides = YUV[step.color].block
+    if sides == (1, 1):
+        return chroma
+    if step.chroma == "replicate":
+        return _resized(b, chroma, sides, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    chroma = b.add("Cast", chroma, to=ir.DataType.FLOAT)
+    for axis, weights in enumerate(phases(sides, step.chroma, step.siting)):
+        if len(weights) > 1:
+            where = "asymmetric" if (0.0, 1.0, 0.0) in weights else "half_pixel"
+            factors = [len(weights) if other == axis else 1 for other in range(2)]
+            chroma = _resized(b, chroma, factors, mode="linear", coordinate_transformation_mode=where)
+    return chroma
+
+
+def _resized(b: Builder, x: ir.Value, factors: Sequence[int], **how: str) -> ir.Value:
+    return b.add("Resize", x, b.constant(np.zeros(0, np.float32)), np.array([1, 1, *factors], np.float32), **how)
+
+
+def _in_integers(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
+    """steps.to_rgb_in_integers(): (N, 3, H, W) uint8 -> (N, 3, H, W) float32 of 0..255. What is negative becomes 0, so that a division
+    which rounds it up does no harm."""
+    rows, zeros = to_rgb_in_integers(str(step.matrix), str(step.range))
+    columns = np.array([rows["RGB".index(channel)] for channel in step.to], np.int32).T.reshape(3, 1, 3, 1, 1)
+    total: ir.Value | np.ndarray = np.full((1, 1, 1, 1), 1 << (SHIFT - 1), np.int32)
+    levels = b.add("Sub", b.add("Cast", x, to=ir.DataType.FLOAT), np.array(zeros, np.float32).reshape(1, 3, 1, 1))
+    for channel in range(3):
+        part = _cut(b, levels, 1, channel, channel + 1)
+        whole = b.add("Cast", b.add("Relu", part) if channel == 0 else part, to=ir.DataType.INT32)
+        total = b.add("Add", b.add("Mul", whole, columns[channel]), total)
+    levels = b.add("Cast", b.add("Div", total, np.array(1 << SHIFT, np.int32)), to=ir.DataType.FLOAT)
+    return b.add("Min", b.add("Max", levels, np.array(_BLACK, np.float32)), np.array(_WHITE, np.float32))
