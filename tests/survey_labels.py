@@ -26,6 +26,7 @@ from tests.trained_networks import (
     NETWORKS,
     PRESET,
     SCALE,
+    Z_SCORE,
     Known,
     Row,
     Set,
@@ -53,15 +54,18 @@ SETS = (
 
 @dataclass(frozen=True)
 class Answered(Row):
-    """right: the share of pictures that the network reads right as it was trained, or as the candidate beside which it was.  scale: what
-    the answer leaves of that of the first candidate."""
+    """right: the share of pictures that the network reads right as it was trained, or with the candidate nearest to that.  scale: what the
+    answer leaves of that of the first candidate."""
 
     right: float
     scale: tuple[float | None, float | None]
 
     @property
     def kind(self) -> str:
-        """Of a network that no candidate is: right where the answer names the one beside, and leaves the network's own scale."""
+        """Of a network that no candidate is: right where the answer names the one beside, and leaves the network's own scale; the z-score
+        of other pictures than the training's is not its own."""
+        if self.network.way == Z_SCORE and self.pictures in OTHERS and self.left:
+            return f"wrong {self.verdict}"
         low, high = self.scale
         outside = (low is not None and low >= SCALE) or (high is not None and high <= SCALE)
         return f"wrong {self.verdict}" if self.network.way == BESIDE and self.left and outside else super().kind
@@ -139,7 +143,7 @@ Written by `python -m tests.survey_labels` ({told_versions()}). Small networks, 
 An answer is wrong if the truth is not among what it leaves. Each `identified` and `narrowed` says under which condition it holds: **if
 these pictures are like those that it was trained with, in the order of their colours, too**. The last tables are what happens where that is
 not so: the other order, and a smaller std, are what serves such pictures rightly; they count as wrong, for the network has them not. Of a
-network trained with its pictures' z-score the truth is "{Z_SCORE_OF_THESE}", which is that of those that it is asked for with.
+network trained with its pictures' z-score the truth is "{Z_SCORE_OF_THESE}", of its own kind; that of other pictures is wrong.
 """
     known = [(of, [row for row in each if row.network.way != BESIDE]) for of, each in found]
     yield from ("## In short", "", *summary(known), "")

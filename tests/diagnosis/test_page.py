@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 PAGE = ROOT / "preproc/diagnosis/README.md"
-SURVEYS = ["tests/survey/diagnose.md"]
+SURVEYS = ["tests/survey/diagnose.md", "tests/survey/diagnose_labels.md"]
 
 
 def in_short(survey):
