@@ -5,7 +5,6 @@ Never: torch; a file that is not what the manifest says.
 """
 
 from . import contract
-from .cases import check_cases
 from .contract import EIGHT, KEY, outputs_of, precision_of, steps_of
 from .golden import golden_files, write_golden
 from .manifest import (
@@ -28,7 +27,6 @@ __all__ = [
     "KEY",
     "MANIFEST",
     "Bundle",
-    "check_cases",
     "check_target",
     "contract",
     "equal_bundle",

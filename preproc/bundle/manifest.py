@@ -46,6 +46,11 @@ class Bundle:
         listed, axes = self.manifest["files"], len(contracts.picture_layout(self.contract["input"]["layout"]))
         return [read_golden(self.folder, name, outputs, others, listed, axes=axes) for name in self.manifest["golden"]]
 
+    def check_cases(self) -> None:
+        """Raises BundleError where ExecuTorch's test cases are not the golden samples, or are around another program."""
+        if BUNDLED in self.manifest["files"]:
+            check_cases(self.folder, self.contract, self.golden())
+
     def against_golden(self, count: int | None = None) -> str:
         """What a report says that compares with the golden samples, or so many of them."""
         return f"{count or len(self.manifest['golden'])} golden samples ({self.report.against.split(',')[0]} of the export)"
@@ -78,8 +83,7 @@ def open_bundle(folder: str | Path) -> Bundle:
             check_name(sample)
         if not manifest["golden"]:
             raise BundleError(f"{folder / MANIFEST}: expected golden samples, got none")
-        if BUNDLED in manifest["files"]:
-            check_cases(folder, bundle.contract, bundle.golden())
+        bundle.check_cases()
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
     return bundle

@@ -9,18 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import graph
-from ..bundle import (
-    MANIFEST,
-    Bundle,
-    check_cases,
-    check_target,
-    equal_bundle,
-    hashes,
-    open_bundle,
-    publishing,
-    write_golden,
-    write_manifest,
-)
+from ..bundle import MANIFEST, Bundle, check_target, equal_bundle, hashes, open_bundle, publishing, write_golden, write_manifest
 from ..errors import PreprocError, VerificationError
 from ..host import Progress, memory, silent, targets
 from ..sources import Recipe
@@ -30,7 +19,7 @@ from .answering import report_on
 from .bare import Bare, bare_network
 from .behind import unasked
 from .eight import FLOAT, bare_in_eight_bits, mend_of
-from .files import BUNDLED, FILES
+from .files import FILES
 from .job import Job, check_images, images_of
 from .levels import on_all_levels
 from .proof import Proof
@@ -161,9 +150,7 @@ def publish_bundle(job: Job, out_dir: Path, *, images: str | Path | None, progre
         with _reported(report), targets.writing(out_dir):
             _check_unchanged(out_dir, new, made)
             golden = write_golden(new, list(proof.golden))
-            manifest = write_manifest(new, contract=written.contract, golden=golden, report=report)
-            if BUNDLED in manifest["files"]:
-                check_cases(new, written.contract, Bundle(new, manifest).golden())
+            Bundle(new, write_manifest(new, contract=written.contract, golden=golden, report=report)).check_cases()
     return open_bundle(out_dir)
 
 
