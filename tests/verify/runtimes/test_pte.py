@@ -92,7 +92,7 @@ def test_cases_that_name_one_large_list_are_no_copies_of_it(read):
 def test_many_names_of_one_large_text_are_damage(read, monkeypatch):
     monkeypatch.setattr(pte, "MOST", 20_000)
     with pytest.raises(BundleError, match="more than 20,000 tables"):
-        read(bundled(program(), [(PIXELS, LOGITS)], named=200, method="a" * 10_000, suites=200))
+        read(bundled(program(), [(PIXELS, LOGITS)], method="a" * 10_000, suites=150))
 
 
 def test_a_list_of_itself_ends(read, monkeypatch):
