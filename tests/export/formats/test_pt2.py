@@ -135,7 +135,7 @@ def test_torchs_warning_of_a_buffer_is_its_own_affair_and_no_other(tmp_path, mon
         load_pt2(path)
 
 
-@pytest.mark.parametrize(("strides", "least"), [(1, 2), (2, 8), (5, 33)])
+@pytest.mark.parametrize(("strides", "least"), [(1, 8), (2, 8), (5, 33)])
 def test_free_sides_begin_where_more_than_one_number_is_left(strides, least):
     """One row is another case to torch than several: the graph would hold for one of them alone."""
     torch.manual_seed(0)
@@ -149,7 +149,7 @@ def test_free_sides_begin_where_more_than_one_number_is_left(strides, least):
             other = torch.randint(0, 256, (1, *sides, 3), dtype=torch.uint8)
             torch.testing.assert_close(module(other), whole(other))
         if strides == 5:
-            with pytest.raises(AssertionError, match="33"):
+            with pytest.raises((AssertionError, RuntimeError), match="33"):
                 module(torch.zeros(1, 32, 64, 3, dtype=torch.uint8))
 
 
