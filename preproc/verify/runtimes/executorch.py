@@ -20,6 +20,7 @@ from .base import Outputs, Runtime
 from .pte import Method, read_program
 from .pytorch import array_of
 
+_ALIEN = "the executorch that is installed does not go with this torch:"
 FORWARD = "forward"
 """The method that is the model."""
 
@@ -92,11 +93,9 @@ def executorch_runtime() -> Any:
     except Exception as error:  # a build for another torch raises anything
         if isinstance(error, ModuleNotFoundError) and error.name in ("executorch", "torch"):
             raise RuntimeAbsentError(f"{error.name} is not installed; pip install executorch", name="not-installed") from error
-        told = f"expected an executorch that goes with this torch, got one with which 1 + 1 is no number: {first_line(error)}"
-        raise RuntimeAbsentError(told, name="not-installed") from error
+        raise RuntimeAbsentError(f"{_ALIEN} 1 + 1 is no number there ({first_line(error)})", name="not-installed") from error
     if doubled != 2:
-        told = f"expected an executorch that goes with this torch, got one with which 1 + 1 is {doubled:g}"
-        raise RuntimeAbsentError(told, name="not-installed")
+        raise RuntimeAbsentError(f"{_ALIEN} 1 + 1 is {doubled:g} there", name="not-installed")
     return runtime
 
 

@@ -251,7 +251,7 @@ def test_an_operator_without_a_kernel_is_told_with_the_formats_that_have_it(tmp_
     ("module", "said"),
     [
         (None, "executorch is not installed; pip install executorch"),
-        ("other", "expected an executorch that goes with this torch, got one with which 1 . 1 is no number: undefined symbol"),
+        ("other", "the executorch that is installed does not go with this torch: 1 . 1 is no number there .undefined symbol"),
     ],
 )
 def test_without_executorch_nothing_is_begun(module, said, tmp_path, monkeypatch):

@@ -108,14 +108,16 @@ def test_one_for_another_torch_is_absent(tmp_path, monkeypatch):
 
     (tmp_path / "model.pte").write_bytes(program())
     monkeypatch.setattr(Method, "execute", lambda *_: torch.ones(1))
-    with pytest.raises(RuntimeAbsentError, match=r"goes with this torch, got one with which 1 \+ 1 is 1"):
+    with pytest.raises(RuntimeAbsentError, match=r"does not go with this torch: 1 \+ 1 is 1 there"):
         ExecutorchCpu().open(tmp_path / "model.pte")
 
     def alien(*_):
         raise RuntimeError("tensor does not have a device")
 
     monkeypatch.setattr(Method, "execute", alien)
-    with pytest.raises(RuntimeAbsentError, match=r"got one with which 1 \+ 1 is no number: tensor does not have a device") as caught:
+    with pytest.raises(
+        RuntimeAbsentError, match=r"does not go with this torch: 1 \+ 1 is no number there \(tensor does not have a device\)"
+    ) as caught:
         ExecutorchCpu().open(tmp_path / "model.pte")
     assert caught.value.name == "not-installed"
 
