@@ -146,6 +146,15 @@ def test_the_python_service_needs_no_preproc(program, digits, request):
     assert float(done.stderr.rpartition(" ")[2]) < 1e-5
 
 
+def test_the_python_service_takes_a_cameras_rows_and_no_picture_in_their_place(python, camera):
+    done = run(python, camera)
+    checked, refused = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert float(checked.removeprefix("golden samples: error ")) < 1e-5
+    wanted = "expected a bundle that takes a picture's uint8 RGB pixels, NHWC"
+    assert refused == f"error: {wanted}, got one that takes uint8 NV12 N x 36 x 20: give logits() these"
+
+
 UNFIT = {
     "another processor": ({"instructions": ["quantum"]}, "for this processor, got one that needs its instructions quantum"),
     "a device": ({"device": "cuda"}, "expected a package for the cpu, got one for cuda"),
@@ -207,12 +216,24 @@ def two(tmp_path_factory):
     return export_bundle(prepend(pipeline, Two()), folder, example=example, outputs=["map", "mean"], formats=formats).folder
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, *PACKAGE])
-def test_every_output_of_any_bundle_is_compared(program, two, request, tmp_path):
-    command = request.getfixturevalue(program)
-    done = run(command, two)
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory):
+    """The same of a camera's NV12, which has no channels: 36 rows of 20 bytes."""
+    pipeline = Pipeline(FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited"), Rescale(), Normalize.preset("imagenet"))
+    example = torch.zeros(2, 36, 20, dtype=torch.uint8)
+    folder = tmp_path_factory.mktemp("camera") / "camera"
+    return export_bundle(prepend(pipeline, Two()), folder, example=example, outputs=["map", "mean"]).folder
+
+
+GIVEN = [pytest.param(*program.values, given, marks=program.marks) for given in ("two", "camera") for program in PROGRAMS]
+
+
+@pytest.mark.parametrize(("program", "given"), [*GIVEN, *(pytest.param("aoti", "two", marks=package.marks) for package in PACKAGE)])
+def test_every_output_of_any_bundle_is_compared(program, given, request, tmp_path):
+    command, bundle = request.getfixturevalue(program), request.getfixturevalue(given)
+    done = run(command, bundle)
     assert done.returncode == 0, done.stdout + done.stderr
-    wrong = shutil.copytree(two, tmp_path / "wrong")
+    wrong = shutil.copytree(bundle, tmp_path / "wrong")
     file = next((wrong / "golden").glob("*/mean.npy"))
     np.save(file, np.load(file) + np.float32(0.01))
     assert run(command, wrong).returncode == 1

@@ -64,10 +64,17 @@ class Classifier:
         self.output = self.manifest["contract"]["outputs"][0]["name"]
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
-        """pixels: as manifest["contract"]["input"] says, here (N, H, W, 3) uint8 RGB.  Returns (N, classes) float32."""
+        """pixels: as manifest["contract"]["input"] says, (N, H, W, 3) uint8 RGB, or (N, 3H/2, W) of a camera's NV12.  Returns (N, classes)
+        float32."""
         return self.model(pixels)[0]
 
     def label(self, picture: Image.Image) -> str:
+        wanted = self.manifest["contract"]["input"]
+        if (wanted["color"], wanted["layout"], wanted["dtype"]) != ("RGB", "NHWC", "uint8"):  # logits() takes any
+            of = f"{wanted['dtype']} {wanted['color']} {' x '.join(map(str, wanted['shape']))}"
+            raise RuntimeError(
+                f"expected a bundle that takes a picture's uint8 RGB pixels, NHWC, got one that takes {of}: give logits() these"
+            )
         pixels = np.asarray(picture.convert("RGB"))[None]
         best, labels = int(self.logits(pixels).argmax()), self.manifest["contract"]["labels"]
         return labels[best] if labels else str(best)
