@@ -17,7 +17,9 @@ def compare(
         typer.Argument(metavar="MODEL_OR_RECIPE", help="A recipe, or one that comes along; a bundle; an .onnx file of preproc."),
     ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with a folder of pictures per class, or a .csv of path,label.")],
-    variants: Annotated[Path | None, typer.Option("--variants", metavar="FILE.toml", help="Further variants than the usual ones.")] = None,
+    variants: Annotated[
+        Path | None, typer.Option("--variants", metavar="FILE.toml", help="Further variants than the usual ones; what the camera gives.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="REPORT.html", help="Writes a page there.")] = None,
     train: Annotated[
         str | None, typer.Option("--train", metavar="PACKAGE.MODULE:FUNCTION", help="Your own function, which trains with each variant.")

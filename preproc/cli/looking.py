@@ -49,7 +49,12 @@ def inspect(
 
 
 def show(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file, or a .npy array (H, W, C).")],
+    image: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IMAGE", help="An image file, or a .npy array as the model takes one picture: (H, W, C), of NV12 (3H/2, W)."
+        ),
+    ],
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE", help="Whose steps are shown: a recipe, a bundle, or a model file of preproc.")
     ],

@@ -6,6 +6,7 @@ Never: a key that nobody reads, a default for constants, a weight or a network (
 
 from .parsing import load_front, load_recipe, parse_front, parse_recipe
 from .recipe import FRAMES, USUAL, BackboneSpec, ExportSpec, Front, FurtherPicture, PixelsSpec, Recipe, replace, taken_as
+from .table import Table
 from .toml_file import read_toml
 from .words import (
     CPUS,
@@ -40,6 +41,7 @@ __all__ = [
     "FurtherPicture",
     "PixelsSpec",
     "Recipe",
+    "Table",
     "check_name",
     "check_opset",
     "check_output_name",

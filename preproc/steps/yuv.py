@@ -73,9 +73,13 @@ class Arrangement:
         rows = int(height * self.values)
         return {"NHW": (rows, width), "NHWC": (height, width, int(self.values)), "NCHW": (int(self.values), height, width)}[layout]
 
+    def told(self, layout: str) -> str:
+        """The shape of a picture of H rows and W columns."""
+        return {"NHW": "(3H/2, W)", "NHWC": f"(H, W, {self.values})", "NCHW": f"({self.values}, H, W)"}[layout]
+
     def size(self, layout: str, shape: tuple[int, ...]) -> Size:
         """(height, width) of a picture whose values have that shape, without the batch. Raises PreprocError where none has."""
-        told = {"NHW": "(3H/2, W)", "NHWC": f"(H, W, {self.values})", "NCHW": f"({self.values}, H, W)"}[layout]
+        told = self.told(layout)
         height, width = {"NHW": shape[-2:], "NHWC": shape[-3:-1], "NCHW": shape[-2:]}[layout]
         found = (int(height / self.values) if layout == "NHW" else height, width)
         try:

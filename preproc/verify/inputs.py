@@ -15,7 +15,7 @@ from ..host.decoding import KINDS, ImageFile, is_array, is_picture, orientation,
 from ..oracle import packed
 from ..sources import PixelsSpec
 from ..steps import PIXEL_DTYPES, YUV, Sides, Size
-from .video import whole_blocks
+from .video import as_array, whole_blocks
 
 Pixels = NDArray[Any]
 PHOTOGRAPHS = Path(__file__).parent / "pictures"
@@ -204,7 +204,7 @@ def _checked(array: NDArray[Any], pixels: PixelsSpec) -> _Read:
         return _AsTaken(array)
     picture = array[..., None] if array.ndim == 2 and pixels.channels == 1 else array
     if picture.ndim != 3 or picture.shape[2] != pixels.channels or picture.dtype != pixels.dtype or picture.size == 0:
-        wanted, got = f"(H, W, {pixels.channels}) of {pixels.dtype}", f"{array.shape} of {array.dtype}"
+        wanted, got = as_array(pixels), f"{array.shape} of {array.dtype}"
         own = "; raw ones: the file normalizes them itself" if array.dtype.kind == "f" else ""
         raise PreprocError(f"expected one picture {wanted}, as the model's pixels are, got {got}{own}", name="picture-unfit")
     return picture
@@ -217,7 +217,7 @@ def _as_asked(image: Image.Image, pixels: PixelsSpec) -> NDArray[Any]:
         image = image.convert(colors)
     kind = KINDS.get(image.mode, f"Pillow's mode {image.mode}")
     dtype = "uint16" if kind.endswith("16 bit") else kind if kind.endswith("float") or image.mode not in KINDS else "uint8"
-    array = f"a .npy array (H, W, {pixels.channels}) of {pixels.dtype}"
+    array = f"a .npy array {as_array(pixels)}"
     if dtype != pixels.dtype:
         raise PreprocError(
             f"expected pictures of {pixels.dtype}, as the model's pixels are, got {kind}, which is not scaled in silence; save what the "

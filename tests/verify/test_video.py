@@ -77,6 +77,12 @@ def test_pictures_and_arrays_of_ones_own(tmp_path, rng):
         list(from_folder(tmp_path, NV12, (10, 30)))
     with pytest.raises(PreprocError, match=r"b\.npy: expected an image file for a model that takes NV12, got an array"):
         unscaled(tmp_path / "b.npy", free)
+    np.save(tmp_path / "b.npy", array / 255)
+    with pytest.raises(PreprocError, match=r"expected one picture \(3H/2, W\) of uint8, .*, got \(30, 30\) of float64; raw ones"):
+        list(from_folder(tmp_path, NV12, (20, 30)))
+    Image.fromarray(np.zeros((20, 30), np.uint16)).save(tmp_path / "c.png")
+    with pytest.raises(PreprocError, match=r"c\.png: .* save what the model takes, as a \.npy array \(3H/2, W\) of uint8"):
+        one_picture(tmp_path / "c.png", NV12)
     np.save(tmp_path / "b.npy", array[:29])
     with pytest.raises(PreprocError, match=r"b\.npy: expected \(3H/2, W\)"):
         list(from_folder(tmp_path, NV12, (20, 30)))

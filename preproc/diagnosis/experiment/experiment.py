@@ -47,11 +47,11 @@ def compare(
 
     model: a recipe, or the name of one that comes along; a bundle; or an .onnx file that preproc has made.  data: a folder with a folder of
     pictures per class, or a .csv list of path,label; classes are the model's labels, or numbers of its outputs.  variants: a TOML file of
-    further ones, beside the usual ones.  train: a function, or "package.module:function", that trains a network with each variant that is
-    steps: called with a torch module that makes (N, C, H, W) float32 of pixels, it returns the network as a module.  report: where the
-    page is written: what is found is kept beside it until it is there, so that a run that was killed goes on.  workers, engine and
-    scheduler: as compute_stats() has them.  Raises PreprocError: for no classes, for pictures that cannot be read, for classes that the
-    model does not have, for outputs that are none of classes, and with the function's own words where it raises.
+    further ones, beside the usual ones and [camera].  train: a function, or "package.module:function", that trains a network with each
+    variant that is steps: called with a torch module that makes (N, C, H, W) float32 of pixels, it returns the network as a module.
+    report: where the page is written: what is found is kept beside it until it is there, so that a run that was killed goes on.
+    workers, engine and scheduler: as compute_stats() has them.  Raises PreprocError: for no classes, for pictures that cannot be read, for
+    classes that the model does not have, for outputs that are none of classes, and with the function's own words where it raises.
     """
     check_engine(engine, workers)
     if engine == "dask":

@@ -15,7 +15,7 @@ from ...host import digest, recipe_file
 from ...sources import PixelsSpec, Recipe, load_recipe, parse_recipe, read_toml
 from ...steps import YUV, CenterCrop, FromPixels, Resampling, Resize, Step, known, mistaken
 from .. import OWN
-from .written import Written, read_variants
+from .written import Written, WrittenFile, camera_of, read_variants
 
 JPEG = 75
 """The quality of the variant in which the picture is sent as JPEG."""
@@ -27,10 +27,8 @@ FILTERS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("nearest", {"interpolation": "nearest", "antialias": True}),
 )
 """Resizes that people have in front of a network, as fields of a step."""
-NV12 = FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited", conversion="rgb8")
-"""What a camera of high definition gives, and OpenCV's arithmetic makes of it."""
-MISREAD = ("matrix bt601 for bt709", "range full for limited")
-"""Of steps.mistaken(), what services do with it."""
+CAMERA = camera_of("bt709", "limited")
+"""Of high definition: where the variants' file says of none."""
 USUAL = "bicubic"
 """What brings a picture to the size that a model fixes, as `preproc verify --images` does."""
 
@@ -79,7 +77,7 @@ class Plan:
 def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
     """model: as located() has it.  own: the variants' file.  resized: whether pictures have another
     size than the model fixes. Raises PreprocError."""
-    written = () if own is None else check_variants(model, own)
+    written = WrittenFile() if own is None else check_variants(model, own)
     plan = _of_file(model) if _is_made(model) else _of_recipe(model)
     first = plan.variants[0]
     found = list(plan.variants)
@@ -89,14 +87,21 @@ def read_plan(model: Path, own: Path | None, *, resized: bool) -> Plan:
     found += _geometry(next((each for each in found if each.steps is not None), first), resized=resized)
     if first.pixels.dtype == "uint8" and first.pixels.letters:
         found.append(dataclasses.replace(first, name=f"JPEG of quality {JPEG}", what=f"{first.name}, of the picture as JPEG", jpeg=JPEG))
-        found += _cameras(first)
+    cameras = list(_cameras(first, written.camera or CAMERA))
+    if written.camera and not cameras:
+        raise RecipeError(
+            f"{own}: [camera]: expected a model that takes 8-bit R, G and B, which the pictures have behind a camera, got one that takes "
+            f"{first.pixels.dtype} {first.pixels.color}",
+            name="option-without-effect",
+        )
+    found += cameras
     plan = dataclasses.replace(plan, variants=tuple(found))
     if own is not None:
-        plan = dataclasses.replace(_with_own(plan, written, model), files=(*plan.files, own))
+        plan = dataclasses.replace(_with_own(plan, written.variants, model), files=(*plan.files, own))
     return plan
 
 
-def check_variants(model: Path, own: Path) -> list[Written]:
+def check_variants(model: Path, own: Path) -> WrittenFile:
     """What the variants' file says, by which nothing of the model is opened. Raises PreprocError."""
     return read_variants(own, of_recipe=not _is_made(model))
 
@@ -160,16 +165,17 @@ def _usual(network: int, recipe: Recipe, *, skip: tuple[Step, ...] | None) -> It
             yield Variant(each.name, each.what, network, recipe.pixels, each.steps, mistake=each.mistake)
 
 
-def _cameras(first: Variant) -> Iterator[Variant]:
-    """The picture through a camera's NV12, where the model takes its colours: read rightly, and by mistake."""
-    if first.pixels.color in YUV or not set("RGB") <= set(first.pixels.letters):
+def _cameras(first: Variant, camera: FromPixels) -> Iterator[Variant]:
+    """The picture through a camera's NV12, where the model takes its colours in 8 bits: read rightly, and by the mistakes that services
+    make, the matrix of the other definition and the other range."""
+    if first.pixels.dtype != "uint8" or first.pixels.color in YUV or not set("RGB") <= set(first.pixels.letters):
         return
-    what = f"{first.name}, of the picture as NV12 of {NV12.matrix} and {NV12.range} range"
-    yield dataclasses.replace(first, name="NV12", what=f"{what}, read so", camera=(NV12, NV12))
-    for name in MISREAD:
-        yield dataclasses.replace(
-            first, name=f"NV12, {name}", what=f"{what}, read with {name}", camera=(NV12, mistaken(NV12)[name]), mistake=True
-        )
+    what = f"{first.name}, of the picture as {camera.color} of {camera.matrix} and {camera.range} range"
+    yield dataclasses.replace(first, name=camera.color, what=f"{what}, read so", camera=(camera, camera))
+    matrix, range_ = ("bt601" if camera.matrix == "bt709" else "bt709"), ("full" if camera.range == "limited" else "limited")
+    for name in (f"matrix {matrix} for {camera.matrix}", f"range {range_} for {camera.range}"):
+        misread = (camera, mistaken(camera)[name])
+        yield dataclasses.replace(first, name=f"{camera.color}, {name}", what=f"{what}, read with {name}", camera=misread, mistake=True)
 
 
 def _geometry(first: Variant, *, resized: bool) -> Iterator[Variant]:

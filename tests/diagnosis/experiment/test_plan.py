@@ -10,7 +10,7 @@ import pytest
 
 from preproc.diagnosis.experiment import compare
 from preproc.diagnosis.experiment.pictures import sent
-from preproc.diagnosis.experiment.plan import Variant, _cameras, located, read_plan
+from preproc.diagnosis.experiment.plan import CAMERA, Variant, _cameras, located, read_plan
 from preproc.errors import PreprocError
 from preproc.sources import PixelsSpec
 from preproc.steps import CenterCrop, Resize
@@ -40,7 +40,7 @@ def test_a_camera_is_between_the_picture_and_its_colours():
     pixels = PixelsSpec(layout="NHWC", color="BGRA", dtype="uint8", size=None, channels=4)
     first = Variant("recipe", "", 0, pixels, None)
     picture = np.random.default_rng(0).integers(0, 256, (4, 5, 4), dtype=np.uint8).repeat(2, 0)[:7].repeat(2, 1)[:, :9]
-    right, matrix, range_ = _cameras(first)
+    right, matrix, range_ = _cameras(first, CAMERA)
     assert [each.mistake for each in (right, matrix, range_)] == [False, True, True]
     made, count = sent(picture, right)
     assert (made.shape, made.dtype, count) == (picture.shape, np.uint8, 8 * 10 * 3 // 2)
@@ -48,9 +48,38 @@ def test_a_camera_is_between_the_picture_and_its_colours():
     assert np.array_equal(made[..., 3], picture[..., 3])
     levels = [np.abs(sent(picture, each)[0][..., :3].astype(int) - picture[..., :3]).mean() for each in (matrix, range_)]
     assert min(levels) > 3
+    assert not list(_cameras(replace(first, pixels=replace(pixels, dtype="uint16")), CAMERA))
     for other in ("NV12", "GRAY"):
         said = {"layout": "NHW", "matrix": "bt601", "range": "full"} if other == "NV12" else {}
-        assert not list(_cameras(replace(first, pixels=replace(pixels, color=other, **said))))
+        assert not list(_cameras(replace(first, pixels=replace(pixels, color=other, **said)), CAMERA))
+
+
+@pytest.mark.parametrize(
+    ("said", "misread"),
+    [
+        (("bt601", "full"), ("bt709", "limited")),
+        (("bt2020", "limited"), ("bt709", "full")),
+        (("bt709", "limited"), ("bt601", "full")),
+    ],
+)
+def test_the_file_says_what_the_camera_gives(recipe, tmp_path, said, misread):
+    camera = "[camera]\nmatrix = '{}'\nrange = '{}'\n".format(*said)
+    plan = read_plan(recipe, own(tmp_path, camera), resized=False)
+    right, matrix, range_ = (each for each in plan.variants if each.camera is not None)
+    assert [each.name for each in (right, matrix, range_)] == [
+        "NV12",
+        f"NV12, matrix {misread[0]} for {said[0]}",
+        f"NV12, range {misread[1]} for {said[1]}",
+    ]
+    assert [(step.matrix, step.range) for each in (right, matrix, range_) for step in each.camera] == [
+        *(said, said),
+        *(said, (misread[0], said[1])),
+        *(said, (said[0], misread[1])),
+    ]
+    usual = read_plan(recipe, None, resized=False)
+    assert names(plan) == names(usual) or said != ("bt709", "limited")
+    changed = [one != other for one, other in zip(plan.variants, usual.variants, strict=True)]
+    assert sum(changed) == (0 if said == ("bt709", "limited") else 3)
 
 
 def test_resizes_of_the_recipe_are_varied(recipe_of):
@@ -103,7 +132,14 @@ def test_variants_are_read_in_front_of_all_that_takes_time(recipe, tmp_path):
     ("text", "told"),
     [
         ("[[variants]\n", "expected a file of variants, which is TOML, got something else"),
-        ("[[variant]]\nname = 'a'\n", r"expected \[\[variants\]\] tables and nothing else, got variant"),
+        ("[[variant]]\nname = 'a'\n", r"expected \[\[variants\]\] tables, \[camera\] and nothing else, got variant"),
+        ("", r"expected \[\[variants\]\] tables, \[camera\] and nothing else, got nothing"),
+        ("camera = 'bt709'\n", r"v.toml: camera: expected a table, got 'bt709'"),
+        ("[camera]\nmatrix = 'bt709'\n", r"v.toml: \[camera\] .*expected range = one of limited, full .*got nothing"),
+        ("[camera]\nmatrix = 'bt470bg'\nrange = 'full'\n", "expected matrix to be bt601, which FFmpeg calls bt470bg"),
+        ("[camera]\nmatrix = 'bt709'\nrange = 'wide'\n", "expected range to be one of limited, full, got 'wide'"),
+        ("[camera]\nmatrix = 'bt709'\nrange = 1\n", r"v.toml: \[camera\] range: expected a string, got 1"),
+        ("[camera]\nmatrix = 'bt709'\nranges = 'full'\n", "ranges: expected one of matrix, range, got an unknown key"),
         ("[[variants]]\njpeg = 3\n", "number 1: expected name, a string, got jpeg"),
         ("[[variants]]\nname = 'a'\njpeg = 0\n", "variant 'a': expected jpeg to be a quality from 1 to 100, got 0"),
         ("[[variants]]\nname = 'a'\nstep = []\n", "variant 'a': step: expected one of .*, got an unknown key; did you mean 'steps'"),
@@ -115,6 +151,14 @@ def test_variants_are_read_in_front_of_all_that_takes_time(recipe, tmp_path):
 def test_variants_that_are_refused(recipe, tmp_path, text, told):
     with pytest.raises(PreprocError, match=told):
         read_plan(recipe, own(tmp_path, text), resized=False)
+
+
+def test_a_camera_in_front_of_what_takes_no_colours_is_refused(recipe_of, tmp_path):
+    file = own(tmp_path, "[camera]\nmatrix = 'bt709'\nrange = 'full'\n")
+    yuv = ('color = "RGB"\ndtype', 'color = "YUV444"\nmatrix = "bt601"\nrange = "full"\ndtype')
+    with pytest.raises(PreprocError, match=r"v.toml: \[camera\]: expected a model that takes 8-bit R, G and B.* uint8 YUV444") as caught:
+        read_plan(recipe_of("Brightest", yuv=yuv), file, resized=False)
+    assert caught.value.name == "option-without-effect"
 
 
 def test_the_variants_on_the_page_are_some(tmp_path):
