@@ -26,7 +26,7 @@ from ..steps import (
 from .builder import Builder, Moved
 from .crops import geometry
 from .raising import NEWEST, OLDEST
-from .video import cells_from_yuv, from_yuv
+from .video import from_yuv
 
 
 def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
@@ -53,7 +53,7 @@ def _from_pixels(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     """The cast, NHWC to NCHW, and the colour order: BGR to RGB is a Gather of the channels, or part of the fold (FromPixels.affine)."""
     if step.color in YUV:
         if b.moved is None:
-            x = cells_from_yuv(b, step, x) if b.cells else from_yuv(b, step, x)
+            x = from_yuv(b, step, x)
             b.moved = Moved(str(x.name), b.dtype, channels=b.channels)
         converting = step.affine(3) if step.conversion == "linear" else None
         return x if converting is None else _affine(b, converting, x)

@@ -1,8 +1,7 @@
-"""Pixels of Y, U and V as ONNX nodes: a picture (N, 3, H, W), in which each pixel has a U and a V of its own, or planes of cells, which
-share them.
+"""Pixels of Y, U and V as ONNX nodes: a picture (N, 3, H, W), in which each pixel has a U and a V of its own, or luma and chroma apart.
 
 What only moves bytes is done to bytes, and repeating chroma with them (a Resize of uint8 took a thirtieth of the time of an Expand between
-two Reshapes, ONNX Runtime, CPU); SpaceToDepth is for floats.
+two Reshapes, ONNX Runtime, CPU).
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ def from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     """(N, 3, H, W) in the builder's dtype, of uint8 as the step's colour lies in memory: Y, U and V, or, with rgb8, whole levels of the
     channels that the step says. A linear conversion is an affine map, and no part of this."""
     b.channels = 3
-    luma, chroma = _split(b, step, x)
+    luma, chroma = luma_and_chroma(b, step, x)
     order = [letter for letter in "".join(YUV[step.color].planes[step.layout]) if letter != "Y"]
     chroma = _spread(b, step, chroma)
     if order[0] == "V":
@@ -31,16 +30,6 @@ def from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
         luma = b.add("Cast", luma, to=ir.DataType.FLOAT)
     planes = b.add("Concat", luma, chroma, axis=1)
     return b.add("Cast", _in_integers(b, step, planes) if step.conversion == "rgb8" else planes, to=b.dtype)
-
-
-def cells_from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
-    """(N, planes, h, w) in the builder's dtype, as folding's cells_of() has them."""
-    b.channels = 4 if step.layout == "NHWC" else 6
-    if step.layout == "NHWC":  # in turns: Y, U, Y, V
-        x = b.add("Cast", x, to=b.dtype)
-        return b.add("Transpose", b.add("Reshape", x, np.array([0, 0, -1, 4])), perm=[0, 3, 1, 2])
-    luma, chroma = (b.add("Cast", part, to=b.dtype) for part in _split(b, step, x))
-    return b.add("Concat", b.add("SpaceToDepth", luma, blocksize=2), chroma, axis=1)
 
 
 def picture_size(b: Builder, step: FromPixels, x: ir.Value) -> tuple[Side, Side]:
@@ -56,8 +45,8 @@ def picture_size(b: Builder, step: FromPixels, x: ir.Value) -> tuple[Side, Side]
     return found[0], found[1]
 
 
-def _split(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:
-    """(N, 1, H, W) of luma and (N, 2, h, w) of chroma, in the order in which they lie."""
+def luma_and_chroma(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """(N, 1, H, W) of luma and (N, 2, h, w) of chroma, in the order in which they lie, both uint8."""
     planes, n = YUV[step.color].planes[step.layout], Numbers(b)
     if step.layout == "NHW":
         height, _ = picture_size(b, step, x)
