@@ -22,13 +22,7 @@ def in_order(*sequence: nn.Module) -> nn.Sequential:
     return Early(*sequence) if early else nn.Sequential(*sequence)
 
 
-class _Ordered(nn.Sequential):
-    def __getitem__(self, index: Any) -> Any:
-        """Of some of them no more is known than that they follow each other."""
-        return nn.Sequential(OrderedDict(list(self._modules.items())[index])) if isinstance(index, slice) else super().__getitem__(index)
-
-
-class Early(_Ordered):
+class Early(nn.Sequential):
     """FromPixels, a resize that rounds to whole levels, and what follows. The pixels are read as they lie; levels are cast, and their
     colours ordered, where there are few of them: each channel is resized by itself."""
 
@@ -41,8 +35,12 @@ class Early(_Ordered):
                 y = layer(y)
         return y
 
+    def __getitem__(self, index: Any) -> Any:
+        """Of some of them no more is known than that they follow each other."""
+        return nn.Sequential(OrderedDict(list(self._modules.items())[index])) if isinstance(index, slice) else super().__getitem__(index)
 
-class OfPlanes(_Ordered):
+
+class OfPlanes(nn.Sequential):
     """FromPixels of Y, U and V, resizes and crops of each plane, see steps.chroma_moves(), and, behind the conversion, what follows."""
 
     @no_type_check
@@ -57,3 +55,7 @@ class OfPlanes(_Ordered):
             if at > 0 and not hasattr(layer, "planes"):
                 y = layer(y)
         return y
+
+    def __getitem__(self, index: Any) -> Any:
+        """The first of them as these; behind the conversion they only follow each other."""
+        return in_order(*list(self._modules.values())[index]) if isinstance(index, slice) else super().__getitem__(index)
