@@ -38,9 +38,12 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
         if not isinstance(first, FromPixels):
             raise PreprocError(f"expected steps that start at pixels (from_pixels), got {moving[0].name} without", name="no-from-pixels")
         layout, dtype = first.layout, ir.DataType.UINT8
-        if first.color in YUV:
-            value, layout, dtype = from_yuv(builder, first, value), "NCHW", builder.dtype
-        value = geometry(builder, moving, value, layout=layout, dtype=dtype, size=builder.size)
+        if first.moves_planes:
+            value = from_yuv(builder, first, value, moving)
+        else:
+            if first.color in YUV:
+                value, layout, dtype = from_yuv(builder, first, value), "NCHW", builder.dtype
+            value = geometry(builder, moving, value, layout=layout, dtype=dtype, size=builder.size)
         builder.moved = Moved(str(value.name), builder.dtype, channels=3 if first.color in YUV else None)
     for step in steps:
         if not isinstance(step, Geometry):

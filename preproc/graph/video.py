@@ -9,24 +9,27 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from ..steps import SHIFT, YUV, FromPixels, phases, to_rgb_in_integers
+from ..steps import SHIFT, YUV, FromPixels, Geometry, Sides, chroma_moves, phases, to_rgb_in_integers
 from .builder import Builder
+from .crops import moved
 from .frame import Numbers, Side
 
 END = np.array([np.iinfo(np.int64).max])
 _BLACK, _WHITE = 0.0, 255.0
 
 
-def from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
+def from_yuv(b: Builder, step: FromPixels, x: ir.Value, moves: Sequence[Geometry] = ()) -> ir.Value:
     """(N, 3, H, W) in the builder's dtype, of uint8 as the step's colour lies in memory: Y, U and V, or, with rgb8, whole levels of the
-    channels that the step says. A linear conversion is an affine map, and no part of this."""
+    channels that the step says. A linear conversion is an affine map, and no part of this. moves: of Y, see steps.chroma_moves()."""
     b.channels = 3
     luma, chroma = luma_and_chroma(b, step, x)
+    if moves:
+        luma, chroma = _moved(b, step, luma, chroma, moves)
     order = [letter for letter in "".join(YUV[step.color].planes[step.layout]) if letter != "Y"]
     chroma = _spread(b, step, chroma)
     if order[0] == "V":
         chroma = b.add("Gather", chroma, np.array([1, 0]), axis=1)
-    if step.chroma == "bilinear":  # floats
+    if step.chroma == "bilinear" and not moves:  # floats
         luma = b.add("Cast", luma, to=ir.DataType.FLOAT)
     planes = b.add("Concat", luma, chroma, axis=1)
     return b.add("Cast", _in_integers(b, step, planes) if step.conversion == "rgb8" else planes, to=b.dtype)
@@ -59,6 +62,20 @@ def luma_and_chroma(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value
         return _cut(b, x, 1, 0, 1), _cut(b, x, 1, 1, 3)
     at = planes[0].index("Y")
     return b.add("Transpose", _cut(b, x, 3, at, at + 1), perm=[0, 3, 1, 2]), _pairs(b, _cut(b, x, 3, 1 - at, 2 - at))
+
+
+def _moved(b: Builder, step: FromPixels, luma: ir.Value, chroma: ir.Value, moves: Sequence[Geometry]) -> tuple[ir.Value, ir.Value]:
+    """Both in float32, which every provider resizes."""
+    height, width = b.size
+    rows, columns = YUV[step.color].block
+    shared: Sides = (None if height is None else height // rows, None if width is None else width // columns)
+    made = []
+    for value, channels, own, size in ((luma, 1, moves, b.size), (chroma, 2, chroma_moves(step, moves, b.size), shared)):
+        b.channels = channels
+        frame = moved(b, own, value, layout="NCHW", dtype=ir.DataType.UINT8, size=size)
+        made.append(frame.cast(ir.DataType.FLOAT).transposed("NCHW").value)
+    b.channels = 3
+    return made[0], made[1]
 
 
 def _cut(b: Builder, x: ir.Value, axis: int, start: int, end: int) -> ir.Value:

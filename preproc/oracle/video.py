@@ -25,7 +25,12 @@ class Said(Protocol):
 
 def from_yuv(step: FromPixels, x: NDArray[Any]) -> Array:
     """x: uint8 as the step's colour lies in memory, see steps.YUV.  Returns (N, 3, H, W). Raises PreprocError for another shape."""
-    y, u, v = planes(step, x)
+    return from_planes(step, planes(step, x))
+
+
+def from_planes(step: FromPixels, found: list[Array]) -> Array:
+    """Of what planes() gives."""
+    y, u, v = found
     u, v = _spread(step, u), _spread(step, v)
     if step.to == UNCONVERTED:
         return np.stack([y, u, v], axis=1)
