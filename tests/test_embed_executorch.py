@@ -29,7 +29,7 @@ def run(program, *arguments):
 
 def test_it_answers_the_golden_samples(program, bundle):
     done = run(program, bundle.folder)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     *samples, total = done.stdout.splitlines()
     cases = {case.name: int(case.expected["logits"].argmax()) for case in bundle.golden()}
     assert {line.split()[0]: int(line.split()[2].rstrip(",")) for line in samples} == cases

@@ -279,10 +279,10 @@ def _is_settled(job: Job, folder: Path) -> bool:
     if "torchscript" not in job.recipe.export.formats:
         return True
     from ..verify.runtimes import load_torchscript
-    from .formats import MODEL, check_settled
+    from .formats import check_settled
 
     try:
-        check_settled(load_torchscript(folder / MODEL), tf32=job.recipe.export.tf32)
+        check_settled(load_torchscript(folder / FILES["torchscript"]), tf32=job.recipe.export.tf32)
     except PreprocError:
         return False
     return True

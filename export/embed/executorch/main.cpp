@@ -1,6 +1,7 @@
 // A bundle in a C++ program, through ExecuTorch's runtime: raw pixels into model.pte, nothing prepared. See README.md.
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor.h>
+#include <executorch/runtime/platform/platform.h>
 
 #include "../bundle.hpp"
 
@@ -41,4 +42,12 @@ class Model {
     et::Module module_;
 };
 
-int main(int argc, char** argv) { return check_main<Model>(argc, argv, "model.pte"); }
+// ExecuTorch's default writes notes to stderr, too: at every start five lines about the machine's cores.
+void log_errors(et_timestamp_t, et_pal_log_level_t level, const char* file, const char*, size_t line, const char* message, size_t) {
+    if (level == kError || level == kFatal) std::fprintf(stderr, "%s:%zu: %s\n", file, line, message);
+}
+
+int main(int argc, char** argv) {
+    executorch::runtime::register_pal(executorch::runtime::PalImpl::create(log_errors, __FILE__));
+    return check_main<Model>(argc, argv, "model.pte");
+}

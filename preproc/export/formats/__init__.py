@@ -9,10 +9,9 @@ from .executorch import at_most, bundle_executorch, exir, export_executorch
 from .onnx import export_backbone
 from .program import export_program
 from .pt2 import write_pt2
-from .torchscript import MODEL, check_settled, export_torchscript
+from .torchscript import check_settled, export_torchscript
 
 __all__ = [
-    "MODEL",
     "at_most",
     "bundle_executorch",
     "check_settled",

@@ -1,6 +1,7 @@
 """A model as one AOTInductor package: torch.export's program, compiled for one kind of processor or CUDA device, its weights inside."""
 
 import errno
+import io
 import os
 import shlex
 import tempfile
@@ -68,7 +69,7 @@ def compile_aoti(
     moved = program.run_decompositions(EXACT) if device == "cpu" else move_to_device_pass(program, device)
     moved._example_inputs = ((example.to(device),), {})
     with tempfile.TemporaryDirectory(prefix="preproc-") as folder:
-        package, own = Path(folder) / "package.pt2", _compiler(Path(folder), compiler, promised)
+        package, own = io.BytesIO(), _compiler(Path(folder), compiler, promised)
         settings = SETTINGS | (AVX2 if promised["cpu"] != "native" else {}) | {"cpp.cxx": (None, str(own))}
         known = {name: value for name, value in settings.items() if name in _inductor.list_options()}
         try:
@@ -76,7 +77,7 @@ def compile_aoti(
             with torch.no_grad(), warnings.catch_warnings(), unheard(), limit, fresh_cache(dir=folder):
                 warnings.simplefilter("ignore")
                 _inductor.aoti_compile_and_package(
-                    moved, package_path=str(package), inductor_configs=known | {"aot_inductor.metadata": dict(metadata)}
+                    moved, package_path=package, inductor_configs=known | {"aot_inductor.metadata": dict(metadata)}
                 )
         except TimeoutError as error:
             raise PreprocError(
@@ -137,7 +138,7 @@ def _compiler(folder: Path, command: str, promised: Mapping[str, Any]) -> Path:
     return program
 
 
-def _contents(package: Path) -> tuple[Any, Mapping[str, bytes]]:
+def _contents(package: io.BytesIO) -> tuple[Any, Mapping[str, bytes]]:
     """Which records of torch's package are kept, and what is added: no sources, and the metadata of the libraries alone."""
     with zipfile.ZipFile(package) as archive:
         names = [name.partition("/")[2] for name in archive.namelist()]

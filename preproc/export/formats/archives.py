@@ -8,10 +8,13 @@ from types import MappingProxyType
 import torch
 
 
-def repack(source: Path, target: Path, kept: Callable[[str], bool], added: Mapping[str, bytes] = MappingProxyType({})) -> None:
-    """Copies an archive with those of its records that are kept, by their names, and with these. Raises OSError where there is no room."""
-    reader = torch._C.PyTorchFileReader(str(source))
-    content = io.BytesIO()  # not the file itself: the writer ends the process where the disk is full
+def repack(source: io.BytesIO, target: Path, kept: Callable[[str], bool], added: Mapping[str, bytes] = MappingProxyType({})) -> None:
+    """Writes an archive with those of its records that are kept, by their names, and with these. Raises OSError where there is no room.
+
+    Both are in memory till then: torch's writer of files ends the process where a disk is full.
+    """
+    source.seek(0)
+    reader, content = torch._C.PyTorchFileReader(source), io.BytesIO()
     writer = torch._C.PyTorchFileWriter(content)
     for name in reader.get_all_records():  # among them the version, which says what the operators mean: ".data/version" or "version"
         if kept(name) and name != ".data/serialization_id":  # the writer's own

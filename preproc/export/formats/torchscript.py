@@ -1,6 +1,6 @@
 """A model as one TorchScript file: the pipeline scripted, the backbone traced, together in one module."""
 
-import tempfile
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,6 @@ from ...errors import PreprocError, first_line
 from ...layers import Model
 from .archives import repack
 
-MODEL = "model.pt"
 FLAGS = ("benchmark", "deterministic", "cudnn_enabled", "allow_tf32")
 """The last arguments of aten::_convolution. A trace takes them from its process, as constants that no switch changes later."""
 ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "transposed", "output_padding", "groups", *FLAGS)
@@ -29,16 +28,15 @@ def export_torchscript(model: Model, example: Tensor, path: Path, *, tf32: bool,
     files by name.
     Raises PreprocError if the backbone cannot be traced.
     """
-    with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.")  # deprecated in torch 2.15; LibTorch and Triton load nothing else
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]  # verification runs other batches, and other sizes
-        traced, raw = str(Path(folder) / "traced"), Path(folder) / MODEL
+        raw = io.BytesIO()
         try:
             pipeline = torch.jit.script(model.pipeline)
             with _PaddingInNumbers():
                 backbone = torch.jit.trace(model.backbone, model.pipeline(example), check_trace=False)
-            torch.jit.save(torch.jit.script(Model(pipeline, backbone)), traced)
-            whole = torch.jit.load(traced)  # a copy: a backbone that is TorchScript already is its owner's
+            whole = _copied(torch.jit.script(Model(pipeline, backbone)))  # a backbone that is TorchScript already is its owner's
             settle(whole, tf32=tf32)
             check_settled(whole, tf32=tf32)
         except PreprocError:
@@ -47,8 +45,16 @@ def export_torchscript(model: Model, example: Tensor, path: Path, *, tf32: bool,
             raise PreprocError(
                 f"expected a backbone that torch.jit.trace can record, got: {first_line(error)}", name="not-exportable"
             ) from error
-        torch.jit.save(whole, str(raw), _extra_files=dict(extra))
+        torch.jit.save(whole, raw, _extra_files=dict(extra))
         repack(raw, path, lambda name: not name.endswith(".debug_pkl"))  # they hold the paths and source lines of this machine
+
+
+def _copied(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    content = io.BytesIO()
+    torch.jit.save(module, content)
+    content.seek(0)
+    copy: torch.jit.ScriptModule = torch.jit.load(content)
+    return copy
 
 
 def settle(model: torch.jit.ScriptModule, *, tf32: bool) -> None:
