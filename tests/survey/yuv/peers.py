@@ -148,11 +148,7 @@ def _pyav() -> Iterator[Peer]:
 
 
 def _torchcodec() -> Iterator[Peer]:
-    """It takes videos: of one lossless picture, written by PyAV."""
-    try:
-        decoder = importlib.import_module("torchcodec.decoders").VideoDecoder
-    except (ImportError, OSError, RuntimeError):
-        return
+    """It takes videos: of one lossless picture, written by PyAV. Where it does not find FFmpeg, it says so when it is first used."""
 
     def run(x: Bytes, named: tuple[str, str] | None) -> NDArray[Any]:
         memory = io.BytesIO()
@@ -164,8 +160,13 @@ def _torchcodec() -> Iterator[Peer]:
                 place.colorspace, place.color_range = TAGS[named[0]], int(ColorRange[RANGES[named[1]]])
             out.mux(stream.encode(picture))
             out.mux(stream.encode(None))
-        return decoder(memory.getvalue())[0].permute(1, 2, 0).numpy()
+        decoders = importlib.import_module("torchcodec.decoders")
+        return decoders.VideoDecoder(memory.getvalue())[0].permute(1, 2, 0).numpy()
 
+    try:
+        run(np.full((24, 16), 128, np.uint8), None)
+    except (ImportError, OSError, RuntimeError):
+        return
     yield Peer("torchcodec", "VideoDecoder of a video that says nothing", "I420", functools.partial(run, named=None))
     for named in SAYING:
         yield Peer("torchcodec", "VideoDecoder of a video that says what it is", "I420", functools.partial(run, named=named), named)
