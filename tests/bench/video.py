@@ -47,10 +47,10 @@ def rgb_in_numpy(x: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)[None]
 
 
-def nv12_file(name: str) -> ir.Model:
-    model, first = cases.bare_file(name), FromPixels(layout="NHW", color="NV12", matrix="bt601", range="limited")
-    spec = PixelsSpec.of(first, size=SIZE, channels=3)
-    graph.attach(model, [first, Rescale(), Normalize.preset("imagenet")], spec, fold="require")
+def attached(bare: Path, first: FromPixels) -> ir.Model:
+    """The file that takes such pixels, folded."""
+    model = graph.load(bare)
+    graph.attach(model, [first, Rescale(), Normalize.preset("imagenet")], PixelsSpec.of(first, size=SIZE, channels=3), fold="require")
     return model
 
 
@@ -58,15 +58,21 @@ def of(name: str, *, rounds: int = 300, seconds: float = 15.0) -> tuple[dict[str
     """Times over those of our file of RGB that is ready, and what is multiplied and sent. name: a network of torchvision's."""
     with Image.open(PHOTOGRAPHS / "coffee.jpg") as image:
         x = nv12_of(np.asarray(image.convert("RGB").resize(SIZE)))
-    ready, rgb_model, camera_model = rgb_in_numpy(x), cases.embedded_file(name, "require"), nv12_file(name)
-    rgb, camera = cases.session(rgb_model), cases.session(camera_model)
-    calls: dict[str, Callable[[], Any]] = {RGB: lambda: rgb(ready), FOLDED: lambda: camera(x), NUMPY: lambda: rgb(rgb_in_numpy(x))}
-    if find_spec("cv2") is not None:
-        import cv2
+    ready = rgb_in_numpy(x)
+    with tempfile.TemporaryDirectory() as folder:
+        bare, camera_file = Path(folder) / "bare.onnx", Path(folder) / "camera.onnx"
+        graph.save(cases.bare_file(name), bare)
+        rgb_model = attached(bare, FromPixels(layout="NHWC"))
+        camera_model = attached(bare, FromPixels(layout="NHW", color="NV12", matrix="bt601", range="limited"))
+        graph.save(camera_model, camera_file)
+        rgb, camera = cases.session(rgb_model), cases.session(camera_model)
+        calls: dict[str, Callable[[], Any]] = {RGB: lambda: rgb(ready), FOLDED: lambda: camera(x), NUMPY: lambda: rgb(rgb_in_numpy(x))}
+        if find_spec("cv2") is not None:
+            import cv2
 
-        calls[OPENCV] = lambda: rgb(cv2.cvtColor(x[0], cv2.COLOR_YUV2RGB_NV12)[None])
-    if find_spec("openvino") is not None:
-        calls |= _in_openvino(name, camera_model, x, ready)
+            calls[OPENCV] = lambda: rgb(cv2.cvtColor(x[0], cv2.COLOR_YUV2RGB_NV12)[None])
+        if find_spec("openvino") is not None:
+            calls |= _in_openvino(bare, camera_file, x, ready)
     expected = rgb(ready)
     for key, call in calls.items():
         np.testing.assert_allclose(call(), expected, rtol=0, atol=AGREE * np.abs(expected).max(), err_msg=key)
@@ -81,7 +87,7 @@ def _multiplications(model: ir.Model, convolutions: int) -> int:
     return sum(int(np.prod(weight.shape.numpy()[1:])) for weight in found if weight is not None and weight.shape is not None)
 
 
-def _in_openvino(name: str, ours: ir.Model, x: np.ndarray, ready: np.ndarray) -> dict[str, Callable[[], Any]]:
+def _in_openvino(bare: Path, ours: Path, x: np.ndarray, ready: np.ndarray) -> dict[str, Callable[[], Any]]:
     """OpenVINO's own preprocessing in front of the bare network, and our file in it; in float32."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino as ov
@@ -90,17 +96,12 @@ def _in_openvino(name: str, ours: ir.Model, x: np.ndarray, ready: np.ndarray) ->
     core, settings = ov.Core(), {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     mean, scale = (cases.MEAN * 255).tolist(), (cases.STD * 255).tolist()
 
-    def built(file: Path, color: Any) -> Any:
-        steps = PrePostProcessor(core.read_model(file))
+    def built(color: Any) -> Any:
+        steps = PrePostProcessor(core.read_model(bare))
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(color)
         steps.input().preprocess().convert_element_type(ov.Type.f32).convert_color(ColorFormat.RGB).mean(mean).scale(scale)
         steps.input().model().set_layout(ov.Layout("NCHW"))
         return core.compile_model(steps.build(), "CPU", settings)
 
-    with tempfile.TemporaryDirectory() as folder:
-        bare, camera = Path(folder) / "bare.onnx", Path(folder) / "camera.onnx"
-        graph.save(cases.bare_file(name), bare)
-        graph.save(ours, camera)
-        theirs, rgb = built(bare, ColorFormat.NV12_SINGLE_PLANE), built(bare, ColorFormat.RGB)
-        own = core.compile_model(str(camera), "CPU", settings)
+    theirs, rgb, own = built(ColorFormat.NV12_SINGLE_PLANE), built(ColorFormat.RGB), core.compile_model(str(ours), "CPU", settings)
     return {OPENVINO_RGB: lambda: rgb([ready])[0], OPENVINO_OURS: lambda: own([x])[0], OPENVINO: lambda: theirs([x[..., None]])[0]}
