@@ -1,6 +1,7 @@
 """make bench: prints tables of ratios, writes tests/bench/results/cpu.json and the picture cpu.png beside it.
 
-python -m tests.bench resizing      measures the resizes alone again, and says in cpu.json at which commit; formats: the files' formats
+python -m tests.bench resizing      measures the resizes alone again, and says in cpu.json at which commit; formats: the files' formats;
+                                    video: what cameras give
 """
 
 import json
@@ -12,7 +13,7 @@ from importlib import metadata
 import torch
 
 from preproc.host import versions
-from tests.bench import cases, formats, plot, plot_formats, processes, resizing, statistics
+from tests.bench import cases, formats, plot, plot_formats, plot_video, processes, resizing, statistics, video
 from tests.bench.measure import Ratio, commit
 
 
@@ -40,9 +41,9 @@ def main(seconds: float = 12.0) -> None:
     table, memory = processes.attaching("resnet50")
     tables |= show({plot.ATTACHED: table})
     figures[f"{plot.ATTACHED}: peak memory over the file's size"] = memory
-    tables |= resizes()
-    of_formats, costs = every_format()
-    tables, figures = tables | of_formats, figures | costs
+    for group in GROUPS.values():
+        more, costs = group()
+        tables, figures = tables | more, figures | costs
     tables |= show({plot.COUNTED: statistics.throughput()})
     whole, figures[f"{plot.COUNTED}: memory and dask"] = statistics.engines()
     tables |= show(whole)
@@ -60,12 +61,23 @@ def main(seconds: float = 12.0) -> None:
     write(document)
 
 
-def resizes() -> dict[str, dict[str, Ratio]]:
+def resizes() -> tuple[dict[str, dict[str, Ratio]], dict[str, object]]:
     tables = dict[str, dict[str, Ratio]]()
     for size in resizing.SIZES:
         for interpolation in ("bilinear", "bicubic"):
             tables |= show({f"{plot.RESIZED}, {interpolation}, {size}": resizing.resizing(size, interpolation)})
-    return tables
+    return tables, {}
+
+
+def cameras() -> tuple[dict[str, dict[str, Ratio]], dict[str, object]]:
+    """Times, and what is multiplied and sent."""
+    tables, figures = dict[str, dict[str, Ratio]](), dict[str, object]()
+    for network in video.NETWORKS:
+        title = f"{plot_video.TITLE}: {network}"
+        table, figures[title] = video.of(network)
+        tables |= show({title: table})
+        print(f"  {figures[title]}", flush=True)
+    return tables, figures
 
 
 def every_format() -> tuple[dict[str, dict[str, Ratio]], dict[str, object]]:
@@ -80,13 +92,17 @@ def every_format() -> tuple[dict[str, dict[str, Ratio]], dict[str, object]]:
     return tables, figures
 
 
+GROUPS = {"resizing": resizes, "formats": every_format, "video": cameras}
+"""What can be measured alone."""
+
+
 def again(what: str) -> None:
-    """The tables of resizing, or of formats, in the document that is there."""
+    """The tables of one of the groups, in the document that is there."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     document = json.loads((plot.RESULTS / "cpu.json").read_text(encoding="utf-8"))
     document[what] = {"command": f"python -m tests.bench {what}", "commit": commit(), "versions": versions() | peer_versions()}
-    tables, figures = (resizes(), {}) if what == "resizing" else every_format()
+    tables, figures = GROUPS[what]()
     document["tables"] |= plain(tables)
     document["figures"] |= figures
     write(document)
@@ -120,4 +136,4 @@ def peer_versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    again(sys.argv[1]) if sys.argv[1:] in (["resizing"], ["formats"]) else main(*map(float, sys.argv[1:]))
+    again(sys.argv[1]) if sys.argv[1:] and sys.argv[1] in GROUPS else main(*map(float, sys.argv[1:]))

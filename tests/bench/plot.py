@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from tests.bench import plot_formats, plot_gpu
+from tests.bench import plot_formats, plot_gpu, plot_video
 from tests.bench.dots import finish
 
 PAGE = Path(__file__).parent / "README.md"
@@ -106,6 +106,7 @@ def table(document: dict) -> str:
         "|---|--:|",
         *(f"| {title} | {faster(title, '2 workers')} |" for title in tables if title.endswith(WHOLE)),
         *plot_formats.lines(document),
+        *plot_video.lines(document),
         "",
         f"A request is {requests['uint8 pixels']:,} bytes instead of {requests['float32']:,}. `import preproc` takes "
         f"{importing * 1e3:.0f} ms, `preproc --help` {start['preproc --help']['seconds']:.2f} s.",
