@@ -1,5 +1,5 @@
 """What is tried before what: a whole map before one in two, of which one chooses channels and the other scales and shifts each of them;
-planes of cells before pixels."""
+luma and chroma apart before pixels."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
