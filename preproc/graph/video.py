@@ -20,7 +20,10 @@ _BLACK, _WHITE = 0.0, 255.0
 
 def from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     """(N, 3, H, W) in the builder's dtype, of uint8 as the step's colour lies in memory: Y, U and V, or, with rgb8, whole levels of the
-    channels that the step says. A linear conversion is an affine map, and no part of this."""
+    channels that the step says; of luma alone (N, 1, H, W). A linear conversion is an affine map, and no part of this."""
+    if step.of_luma:
+        b.channels = 1
+        return b.add("Cast", _luma(b, step, x), to=b.dtype)
     b.channels = 3
     luma, chroma = _split(b, step, x)
     order = [letter for letter in "".join(YUV[step.color].planes[step.layout]) if letter != "Y"]
@@ -54,6 +57,16 @@ def picture_size(b: Builder, step: FromPixels, x: ir.Value) -> tuple[Side, Side]
         n = Numbers(b)
         found[0] = n.do("Mul", n.do("Div", found[0], 3), 2)
     return found[0], found[1]
+
+
+def _luma(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
+    """(N, 1, H, W) of Y."""
+    if step.layout == "NHW":
+        height, _ = picture_size(b, step, x)
+        return b.on_axes("Unsqueeze", b.add("Slice", x, np.array([0]), Numbers(b).vector([height]), np.array([1])), [1])
+    x = b.add("Transpose", x, perm=[0, 3, 1, 2]) if step.layout == "NHWC" else x
+    at = YUV[step.color].planes[step.layout][0].index("Y")
+    return _cut(b, x, 1, at, at + 1)
 
 
 def _split(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:

@@ -39,7 +39,7 @@ from .resize import (
     with_pillow,
 )
 from .sequence import STEPS, are_whole, as_steps, channels_in, channels_out, check, compose, constants_steps, divided, parse
-from .yuv import RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, phases, to_rgb, to_rgb_in_integers
+from .yuv import LUMA, RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, phases, to_rgb, to_rgb_in_integers
 
 __all__ = [
     "BECAUSE",
@@ -48,6 +48,7 @@ __all__ = [
     "FORMS",
     "INTERPOLATIONS",
     "LAYOUTS",
+    "LUMA",
     "NETWORK_LAYOUTS",
     "OTHER_CONVERSIONS",
     "PILLOWS",
