@@ -73,9 +73,10 @@ lint: $(SETUP)  ## ruff and mypy
 bench: $(SETUP)  ## speed as ratios against peers, into tests/bench/results/
 	$(PY) -m tests.bench
 
-survey: $(SETUP)  ## the fold and the pixels of torchvision's models and timm's families, half precision and int8 beside peers, what diagnose names of networks, into tests/survey/; random graphs, broken files (more than an hour)
+survey: $(SETUP)  ## the fold and the pixels of torchvision's models and timm's families, other libraries' RGB of Y, U and V, half precision and int8 beside peers, what diagnose names of networks, into tests/survey/; random graphs, broken files (more than an hour)
 	$(PY) -m tests.survey_recipes
 	$(PY) -m tests.survey_pixels
+	$(PY) -m tests.survey_yuv
 	$(PY) -m tests.survey_processors
 	$(PY) -m tests.survey_models torchvision
 	$(PY) -m tests.survey_models timm

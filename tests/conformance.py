@@ -68,6 +68,13 @@ VIDEO: list[tuple[str, str, str, str, dict[str, str]]] = [
     ("YUYV", "NHWC", "bt709", "limited", {"to": "GRAY"}),
 ]
 """Colour, layout, matrix, range and the rest: each colour, matrix, range, conversion and chroma."""
+PLANES: list[tuple[str, str, list[Step]]] = [
+    ("NV12", "NHW", [Resize(size=12, form="exact", pillow=13), CenterCrop(size=(8, 12))]),
+    ("I420", "NHW", [Resize(size=(14, 26), interpolation="bicubic", form="exact", pillow=13)]),
+    ("YUYV", "NHWC", [Resize(size=(9, 14), antialias=False), CenterCrop(size=(6, 10))]),
+    ("YUV444", "NCHW", [Resize(size=(11, 13), interpolation="nearest")]),
+]
+"""Colour, layout, and what moves each plane."""
 
 
 def cases() -> Iterator[Case]:
@@ -160,6 +167,10 @@ def cases() -> Iterator[Case]:
         said = {"color": color, "layout": layout, "matrix": matrix, "range": range_, **other}
         name = "-".join(("from_pixels", layout, *(value for key, value in said.items() if key not in ("layout", "to"))))
         yield name.lower(), [FromPixels(**said)], pixels(2, *YUV[color].shape(layout, (6, 10)))
+    for color, layout, moves in PLANES:
+        moved = FromPixels(layout=layout, color=color, matrix="bt709", range="limited")
+        name = "-".join(("planes", color, *(step.name for step in moves)))
+        yield name.lower(), [moved, *moves], pixels(1, *YUV[color].shape(layout, (18, 24)))
 
 
 def tolerance(steps: list[Step]) -> float:

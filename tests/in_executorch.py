@@ -11,6 +11,7 @@ from preproc.bundle import open_bundle
 from preproc.errors import PreprocError
 from preproc.export import export_bundle
 from preproc.sources import load_recipe
+from preproc.verify.runtimes.executorch import ExecutorchCpu
 from tests.conftest import ROOT
 
 DTYPES = {"uint8": 0, "float32": 6}
@@ -36,6 +37,23 @@ def once(factory):
         if not (folder / "manifest.json").is_file():
             export_bundle(load_recipe(ROOT / "models" / "digits.toml"), folder, formats=["executorch"])
     return open_bundle(folder)
+
+
+def written(model, path, pixels, *, size=None, sizes=()):
+    """The program of a module that takes `pixels`, NHWC. size: their height and width, where they are not this batch's."""
+    from preproc.export.formats import at_most, export_executorch
+
+    needed()
+    size = size or tuple(pixels.shape[1:3])
+    export_executorch(model, pixels[:2], path, layout="NHWC", size=size, at_most=at_most(size, sizes), constants={})
+    return path
+
+
+def answers(path, *batches):
+    """Of a program with one output, to each of them."""
+    runtime = ExecutorchCpu(("out",))
+    runtime.open(path)
+    return [next(iter(runtime.run(pixels.numpy()).values())) for pixels in batches]
 
 
 def program(*, takes=("uint8", (8, 4, 4, 3)), answers=("float32", (8, 10)), text=None):

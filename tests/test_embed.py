@@ -159,6 +159,7 @@ UNFIT = {
     "another processor": ({"instructions": ["quantum"]}, "for this processor, got one that needs its instructions quantum"),
     "a device": ({"device": "cuda"}, "expected a package for the cpu, got one for cuda"),
     "another machine": ({"machine": "riscv64"}, "got one for linux, riscv64"),
+    "a newer torch": ({"torch": "99.1.0"}, "or an older one, got one of torch 99.1.0"),
     "nothing": ({}, "error: "),
 }
 
@@ -183,7 +184,7 @@ def test_the_python_service_asks_the_package_and_every_processor(second, needed,
     service = runpy.run_path(str(EMBED / "python" / "service.py"))
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: avx2 sse2\n\nprocessor\t: 1\n{second}\n")
     monkeypatch.setitem(service["Package"].__init__.__globals__, "CPUINFO", tmp_path / "cpuinfo")
-    made = {"device": "cpu", "system": sys.platform, "machine": platform.machine(), "instructions": needed}
+    made = {"device": "cpu", "system": sys.platform, "machine": platform.machine(), "instructions": needed, "torch": "2.9.1"}
     told = json.dumps({"preproc.contract": json.dumps({"compiled": {"aoti": made}})})
     with zipfile.ZipFile(tmp_path / "model.aoti.pt2", "w") as package:
         package.writestr("m/data/aotinductor/model/model_metadata.json", told)

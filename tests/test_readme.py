@@ -204,6 +204,16 @@ def test_the_tables_of_pixels_are_quoted_right():
     assert f"Of the published pipelines of {counts['torchvision']} torchvision weights and {counts['timm']} timm families" in page
 
 
+def test_the_table_of_other_libraries_yuv_is_quoted_right():
+    survey = text("tests/survey/yuv.md")
+    shown = re.search(r"<!-- table: tests/survey/yuv.md -->\n(.*?)\n\n", text("models/README.md"), re.DOTALL)[1].splitlines()
+    rows = survey.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    assert len(shown) > 6
+    assert shown == [row for row in rows if row in shown]
+    assert all("bt601" in row or "as it is told" in row for row in rows[2:])
+    assert all("| bt601 limited |" in row for row in shown if "nothing" in row or "NV12)" in row)
+
+
 def test_the_report_is_the_committed_bundles():
     """Verdicts and the rounded figures in the page are those of the manifest that git holds, of one machine: where another one has other
     versions, `make export` writes other figures into the working tree."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BundleError
+from ..errors import BundleError, PreprocError, first_line
 from ..host import Progress, digest, silent, versions
 from ..sources import check_name
 from ..verify import Case, Report, agree
@@ -16,6 +16,9 @@ from . import contract as contracts
 from .cases import BUNDLED, check_cases
 from .golden import golden_files, read_golden
 from .publishing import MANIFEST, recover
+
+LARGEST = 1 << 26
+"""More bytes of a contract are not read: a thousand labels are 20 thousand."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ def open_bundle(folder: str | Path) -> Bundle:
     except (FileNotFoundError, NotADirectoryError) as error:
         bare = "; a bare model file holds no reference to verify it with, `preproc inspect` reads it" if folder.is_file() else ""
         raise BundleError(f"{folder}: expected a bundle, a folder with {MANIFEST}, got none there{bare}", name="not-a-bundle") from error
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{folder / MANIFEST}: expected JSON, got: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{folder / MANIFEST}: expected JSON, got: {first_line(error)}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != "preproc-bundle":
         raise BundleError(f"{folder / MANIFEST}: expected a manifest of preproc, got something else", name="not-a-bundle")
     if manifest.get("version") != 1:
@@ -81,11 +84,13 @@ def open_bundle(folder: str | Path) -> Bundle:
         check_name(bundle.contract["name"])  # it leads to the recipe
         for sample in manifest["golden"]:
             check_name(sample)
-        if not manifest["golden"]:
-            raise BundleError(f"{folder / MANIFEST}: expected golden samples, got none")
+        if not manifest["golden"] or not isinstance(manifest["golden"], list):
+            raise BundleError(f"{folder / MANIFEST}: expected golden samples, got {'others' if manifest['golden'] else 'none'}")
         bundle.check_cases()
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {error}") from error
+    except PreprocError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise BundleError(f"{folder / MANIFEST}: expected a whole manifest, got one without or with a wrong {first_line(error)}") from error
     return bundle
 
 
@@ -147,12 +152,13 @@ def torch_contract(path: Path) -> dict[str, Any] | None:
     """The contract in a TorchScript file or a pt2 archive, read as a zip member: nothing is executed. None if there is none."""
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(f"/extra/{contracts.FILE}"):
-                    return contracts.read(archive.read(name), path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {error}", name="not-a-model") from error
-    return None
+            found = next((member for member in archive.infolist() if member.filename.endswith(f"/extra/{contracts.FILE}")), None)
+            if found is not None and found.file_size > LARGEST:
+                raise ValueError(f"a contract of {found.file_size:,} bytes")
+            text = None if found is None else archive.read(found)
+    except Exception as error:  # of any class: a damaged archive may claim anything
+        raise BundleError(f"{path}: expected a TorchScript or pt2 file, got: {first_line(error)}", name="not-a-model") from error
+    return None if text is None else contracts.read(text, path)
 
 
 def package_contract(path: Path) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from ..errors import PreprocError
-from ..host import terminal, threads
+from ..host import later, terminal, threads
 from . import comparing, diagnosing, exporting, looking, quantizing, statistics, verifying
 from .speaking import INTERRUPTED, refuse, say, tell
 from .tables import print_report
@@ -75,6 +75,7 @@ for name, command in COMMANDS.items():
 def main() -> None:
     """The command line; one line and exit code 1 for whatever is expected to go wrong, and one and 130 for Ctrl-C, wherever it comes."""
     threads.yielding()
+    later.postpone()
     try:
         app()
     except SystemExit as ended:

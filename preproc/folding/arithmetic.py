@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
+from .cells import Cells
 from .planning import FoldPlan
 from .slots import Slots
 from .trail import Reader
@@ -29,11 +30,10 @@ def folded_weights(
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """The weights of the operation that sees what `plan` leaves at run time.
 
-    weight: (out, len(reader.slots) / groups, *kernel).  bias: (out,) or None.  after: what it sees then, one of plan.after; with plan.cells
-    in their planes.
+    weight: (out, len(reader.slots) / groups, *kernel).  bias: (out,) or None.  after: what it sees then, one of plan.after.
     grid: what rounds the new weights, given the new bias as well, where they are to be coarser than that.
     Returns arrays of `dtype`, which is the weight's unless it is told; the bias stays None if it would be zero. The weight is
-    (out, len(after) / groups, *kernel) with groups_left() groups; with plan.cells (out, planes, *kernel).
+    (out, len(after) / groups, *kernel) with groups_left() groups.
 
     All in float64, rounded once. With an anchor p and q = G(p), conv(G(u)) = W M u + (b - W M p + W q), in which W M is
     the *rounded* new weight, so that the large constants cancel as they will at run time. Padded with v: p = q = v.
@@ -42,6 +42,42 @@ def folded_weights(
     Raises NotFoldableError where a grouped convolution would have to read another group's channels, where numbers are not finite, and
     for weights that are whole numbers, as a product of matrices may have them.
     """
+    folded, anchor, constant = _exact(weight, bias, plan, reader, after)
+    groups = groups_left(reader, plan)
+    folded = folded if grid is None else grid(folded, constant - _sums(folded, anchor, groups))
+    dtype = weight.dtype if dtype is None else dtype
+    rounded = as_dtype(folded, dtype)
+    if not reader.takes_bias:
+        return rounded, bias
+    return rounded, _bias(constant - _sums(rounded.astype(np.float64), anchor, groups), bias, dtype)
+
+
+def folded_on_cells(
+    weight: NDArray[Any],
+    bias: NDArray[Any] | None,
+    plan: FoldPlan,
+    cells: Cells,
+    reader: Reader,
+    after: Slots,
+    dtype: Any = None,
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    """As folded_weights(), of a convolution that becomes two, whose numbers are added: the weights of the one that reads luma, those of the
+    one that reads what pixels share, as cells.weights() has them, and the first one's bias."""
+    folded, anchor, constant = _exact(weight, bias, plan, reader, after)
+    dtype = weight.dtype if dtype is None else dtype
+    if reader.window is None:
+        raise NotFoldableError("the first convolution does not read the picture as it is", name="fold-moved-pixels")
+    luma, shared = (as_dtype(part, dtype) for part in cells.weights(folded, reader.window))
+    sums = [_sums(part.astype(np.float64), anchor[channels], 1) for part, channels in zip((luma, shared), cells.parts, strict=True)]
+    return luma, shared, _bias(constant - sum(sums), bias, dtype)
+
+
+def _bias(new: Array, old: NDArray[Any] | None, dtype: Any) -> NDArray[Any] | None:
+    return None if old is None and not new.any() else as_dtype(new, dtype)
+
+
+def _exact(weight: NDArray[Any], bias: NDArray[Any] | None, plan: FoldPlan, reader: Reader, after: Slots) -> tuple[Array, Array, Array]:
+    """W M, the anchor p, and b + W q: see folded_weights()."""
     if weight.dtype.kind in "iu":
         raise NotFoldableError(
             f"the weights of the first linear operation are whole numbers, {weight.dtype}, which cannot take up a scale", name="fold-dtype"
@@ -58,16 +94,7 @@ def folded_weights(
         total, reader = _together(total, reader.groups), replace(reader, groups=groups)
     folded = _contract(total, _matrix(plan), reader, after)
     anchor, image = _anchor(plan, reader, after)
-    constant = old_bias + _sums(total, image, reader.groups)
-    if plan.cells is not None and reader.window is not None:
-        folded, anchor = plan.cells.weights(folded, reader.window), anchor[plan.cells.channels]
-    folded = folded if grid is None else grid(folded, constant - _sums(folded, anchor, reader.groups))
-    dtype = weight.dtype if dtype is None else dtype
-    rounded = as_dtype(folded, dtype)
-    if not reader.takes_bias:
-        return rounded, bias
-    new_bias = constant - _sums(rounded.astype(np.float64), anchor, reader.groups)
-    return rounded, None if bias is None and not new_bias.any() else as_dtype(new_bias, dtype)
+    return folded, anchor, old_bias + _sums(total, image, reader.groups)
 
 
 def groups_left(reader: Reader, plan: FoldPlan) -> int:

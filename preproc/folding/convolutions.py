@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import PreprocError
 from ..steps import Affine
-from .arithmetic import folded_weights, groups_left, uncorrected_bias
+from .arithmetic import folded_on_cells, folded_weights, groups_left, uncorrected_bias
 from .cells import Cells
 from .planning import FoldPlan
 from .trail import Reader
@@ -28,10 +28,13 @@ class Convolution(Protocol):
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """weight: (channels_out, channels_in / groups, *kernel).  bias: (channels_out,) or None. Raises NotFoldableError."""
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None, cells: Cells | None = None) -> None:
-        """Other ones in their place; None: as it is. groups: those of the weight; None: its own.  cells: in whose planes it is given the
-        picture, by cells.window() of the reader's own; None: as it is. Raises NotFoldableError where there is no place for a bias, for
-        other groups, or for another window."""
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
+        """Other ones in their place; None: as it is. groups: those of the weight; None: its own. Raises NotFoldableError where there is no
+        place for a bias, or for other groups."""
+
+    def put_on_cells(self, luma: NDArray[Any], shared: NDArray[Any], bias: NDArray[Any] | None, cells: Cells) -> None:
+        """The weights of the two convolutions that it becomes, see Cells.weights(), and the first one's bias, or None. Raises
+        NotFoldableError where there is no place for a second one, or for a bias."""
 
 
 def rewrite(
@@ -44,9 +47,14 @@ def rewrite(
     Raises NotFoldableError with the reason.
     """
     pairs = list(zip(found, plan.after, strict=True))
+    if plan.cells is not None:
+        parts = [folded_on_cells(*item.weights(), plan, plan.cells, item.reader, after, dtype) for item, after in pairs]
+        for item, (luma, shared, bias) in zip(found, parts, strict=True):
+            item.put_on_cells(luma, shared, bias, plan.cells)
+        return
     new = [folded_weights(*item.weights(), plan, item.reader, after, dtype, grid=grid) for item, after in pairs]
     for item, (weight, bias) in zip(found, new, strict=True):
-        item.put(weight, bias, groups=groups_left(item.reader, plan), cells=plan.cells)
+        item.put(weight, bias, groups=groups_left(item.reader, plan))
 
 
 def border_error(reader: Reader, affine: Affine) -> Array | None:

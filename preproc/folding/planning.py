@@ -24,8 +24,8 @@ class FoldPlan:
     At run time `shift` is subtracted from the channels (all zeros: nothing is), and, unless `constant` is None, a channel that
     holds `constant` everywhere is appended, of which each of A's channels takes up `extra` times as much, (channels_out,).
     why: the reason for the form, where whole numbers were asked for.  border: by how much more than what is subtracted padding stood for,
-    (channels_in,), in what the pixels are counted in then; None, for not at all, unless that was asked for.  cells: in which planes the
-    operations are given what is left at run time; None: as a picture.
+    (channels_in,), in what the pixels are counted in then; None, for not at all, unless that was asked for.  cells: what of it
+    pixels share at run time, where convolutions are given that apart; None: a picture.
     """
 
     affine: Affine
@@ -112,7 +112,7 @@ def plan_for(
 
 
 def plan_on_cells(readers: Sequence[Reader], affine: Affine, cells: Cells, *, whole: Whole | None = None, unit: float = 1.0) -> FoldPlan:
-    """As plan_for(), for operations that are given the planes of `cells` in place of the picture: no pixel gets a chroma of its own.
+    """As plan_for(), for convolutions that are given luma and, apart, what the pixels of `cells` share: no pixel gets a chroma of its own.
     Nothing else of the network is given them, so that it does not matter what that does to the number of channels.
 
     Raises NotFoldableError with the reason, where one of them is no convolution of the picture itself with a stride that cells allow.

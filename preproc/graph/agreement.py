@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,22 +41,31 @@ def record(model: ir.Model, name: str, *, layout: str, channels: int, folded: bo
 
     moved: the pixels behind resizes and crops, whose nodes get a sha256 of their own; the map is what comes behind them.
     """
-    start: dict[str, Any] | None = None
-    if moved is not None:
-        value = _named(model, moved.to)  # of another dtype since, where it became the quantized tensor
-        dtype = moved.dtype if value is None or value.dtype is None else value.dtype
-        start = {"to": moved.to, "layout": moved.layout, "dtype": dtype.numpy().name}
-        start |= {} if moved.channels is None else {"channels": moved.channels}
-        start |= {"less": moved.less} if moved.less else {}
-    trail = _follow(model, name, layout, channels, start)
+    start = None if moved is None else _recorded(model, moved)
+    trails = [_follow(model, name, layout, channels, each) for each in _starts(start)]
     try:
-        effective = _effective(trail, channels if start is None else start.get("channels", channels))
+        effective = _effective(trails, channels, start)
         told: dict[str, Any] = {"effective": {"matrix": effective.matrix.tolist(), "offset": effective.offset.tolist()}}
-        told |= {"effective_reason": None, "axes": _axes(trail)}
+        told |= {"effective_reason": None, "axes": _axes(trails)}
     except NotFoldableError as error:
         told = {"effective": None, "effective_reason": str(error), "axes": None}
-    told |= {"moved": None if start is None else {**start, "sha256": _nodes_digest(model, start["to"])}}
-    return told | {"sha256": _digests(trail) if folded else None}
+    return told | {"moved": start, "sha256": _digests(trails) if folded else None}
+
+
+def _recorded(model: ir.Model, moved: Moved) -> dict[str, Any]:
+    """As a contract has it."""
+    value = _named(model, moved.to)  # of another dtype since, where it became the quantized tensor
+    dtype = moved.dtype if value is None or value.dtype is None else value.dtype
+    start = {"to": moved.to, "layout": moved.layout, "dtype": dtype.numpy().name}
+    start |= {} if moved.channels is None else {"channels": moved.channels}
+    start |= {"less": moved.less} if moved.less else {}
+    start |= {} if moved.beside is None else {"beside": _recorded(model, moved.beside)}
+    return start | {"sha256": _nodes_digest(model, moved.to)}
+
+
+def _starts(moved: Mapping[str, Any] | None) -> list[Mapping[str, Any] | None]:
+    """From where the pixels are followed to the first convolutions. moved: as a contract has it."""
+    return [moved, *([moved["beside"]] if moved is not None and "beside" in moved else [])]
 
 
 def stamp(contract: Mapping[str, Any]) -> str:
@@ -84,26 +93,25 @@ def _on_the_way(contract: Mapping[str, Any], model: ir.Model, *, anew: bool) -> 
     """As disagreements(), of what is done to the pixels up to the first convolutions."""
     fold, image, unknown = contract["fold"]["onnx"], contract["input"], list[str]()
     channels, moved = dict(zip(image["layout"], image["shape"], strict=True)).get("C", 0), fold.get("moved")
-    behind = channels if moved is None else moved.get("channels", channels)
-    if moved is not None:
-        digest = _nodes_digest(model, moved["to"])
-        if digest is None:
+    for start in _starts(moved):
+        digest = None if start is None else _nodes_digest(model, start["to"])
+        if start is not None and digest is None:
             return [], ["resizes and crops, and what comes behind them: another program has renamed their values"]
-        if digest != moved["sha256"] and anew:
+        if start is not None and digest != start["sha256"] and anew:
             return [], [f"resizes and crops, and what comes behind them: {_ANEW}"]
-        if digest != moved["sha256"]:
+        if start is not None and digest != start["sha256"]:
             return ["expected the resizes and crops that the file was made with, got others"], []
-    trail = _follow(model, image["name"], image["layout"], channels, moved)
-    opaque = _opaque(trail)
+    trails = [_follow(model, image["name"], image["layout"], channels, start) for start in _starts(moved)]
+    opaque = next(filter(None, map(_opaque, trails)), None)
     if opaque is not None and fold["effective"] is not None:
         return [], [f"what is done to the pixels: {opaque} reads them, into which this does not look"]
     if fold["effective"] is None:
         unknown.append(f"what is done to the pixels is no map on channels: {fold['effective_reason']}")
     else:
-        wrong = _effect(fold, trail, behind)
+        wrong = _effect(fold, trails, channels)
         if wrong:
             return wrong, unknown
-    if fold["sha256"] is not None and _digests(trail) != fold["sha256"]:
+    if fold["sha256"] is not None and _digests(trails) != fold["sha256"]:
         names = ", ".join(fold["convolutions"])
         if anew:
             return [], [*unknown, f"the convolutions that took the normalization up, {names}: {_ANEW}"]
@@ -111,11 +119,11 @@ def _on_the_way(contract: Mapping[str, Any], model: ir.Model, *, anew: bool) -> 
     return [], unknown
 
 
-def _effect(fold: Mapping[str, Any], trail: Walk, channels: int) -> list[str]:
+def _effect(fold: Mapping[str, Any], trails: Sequence[Walk], channels: int) -> list[str]:
     """What is wrong with the map in front of the first convolutions, and with the order of the picture's axes there."""
     promised, wrong = Affine(fold["effective"]["matrix"], fold["effective"]["offset"]), []
     try:
-        found, axes = _effective(trail, channels), _axes(trail)
+        found, axes = _effective(trails, channels, fold.get("moved")), _axes(trails)
         if not found.close_to(promised):
             wrong.append(f"expected in front of the first convolution {described(promised)}, got {described(found)}")
         if axes != fold["axes"]:
@@ -222,19 +230,28 @@ def _nodes_digest(model: ir.Model, name: str) -> str | None:
     return digest.hexdigest()
 
 
-def _effective(trail: Walk, channels: int) -> Affine:
-    """Raises NotFoldableError if anything but one map on channels is between the input and the first convolutions."""
-    trail.check()
-    return common_through(trail.readers) or Affine.identity(channels)
+def _effective(trails: Sequence[Walk], channels: int, moved: Mapping[str, Any] | None) -> Affine:
+    """Of the channels of all trails, one behind the other. Raises NotFoldableError if anything but one map on channels is between a start
+    and the first convolutions. moved: what the trails start from."""
+    found = list[Affine]()
+    for trail, start in zip(trails, _starts(moved), strict=True):
+        trail.check()
+        count = channels if start is None else start.get("channels", channels)
+        found.append(common_through(trail.readers) or Affine.identity(count))
+    one, *others = found
+    for other in others:
+        corners = np.zeros((one.channels_out, other.channels_in)), np.zeros((other.channels_out, one.channels_in))
+        one = Affine(np.block([[one.matrix, corners[0]], [corners[1], other.matrix]]), np.append(one.offset, other.offset))
+    return one
 
 
-def _axes(trail: Walk) -> str:
-    return ", ".join(sorted({reader.order for reader in trail.readers}))
+def _axes(trails: Sequence[Walk]) -> str:
+    return ", ".join(sorted({reader.order for trail in trails for reader in trail.readers}))
 
 
-def _digests(trail: Walk) -> list[str]:
+def _digests(trails: Sequence[Walk]) -> list[str]:
     """Of each of the first convolutions: its weight, its bias and its settings."""
-    return sorted(_digest(found) for found in trail.found)
+    return sorted(_digest(found) for trail in trails for found in trail.found)
 
 
 def _digest(found: First) -> str:

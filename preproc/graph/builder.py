@@ -17,20 +17,21 @@ from ..steps import Sides
 class Moved:
     """Pixels behind what moves them, resizes and crops: grey levels (N, C, H, W). Or frames, whole numbers, or pixels with an appended
     channel, behind all steps, as the model takes them.
-    to: the value's name.  channels: that it has; None: as many as the pixels.  less: the number that its grey levels are less."""
+    to: the value's name.  channels: that it has; None: as many as the pixels.  less: the number that its grey levels are less.
+    beside: of luma that convolutions read apart from chroma, that."""
 
     to: str
     dtype: ir.DataType
     layout: str = "NCHW"
     channels: int | None = None
     less: int = 0
+    beside: "Moved | None" = None
 
 
 class Builder:
     """Collects nodes and constants with names that depend on the steps alone. `channels` follows the value that was built last.
-    size: of the picture, (height, width), None where a side is free.  prefix: of the names.  cells: whether pixels that share their chroma
-    become planes of it, in place of a picture.
-    moved: the pixels behind resizes and crops, if there are some, or behind what makes a picture or planes of Y, U and V."""
+    size: of the picture, (height, width), None where a side is free.  prefix: of the names.
+    moved: the pixels behind resizes and crops, if there are some, or behind what makes a picture of Y, U and V, or luma and chroma."""
 
     def __init__(
         self,
@@ -40,10 +41,8 @@ class Builder:
         opset: int = 18,
         size: Sides = (None, None),
         prefix: str = "preproc",
-        cells: bool = False,
     ) -> None:
         self.dtype, self.channels, self.opset, self.size, self.prefix = dtype, channels, opset, size, prefix
-        self.cells = cells
         self.step = "these steps"
         self.moved: Moved | None = None
         self.nodes: list[ir.Node] = []

@@ -1,37 +1,45 @@
-"""First convolutions that are given planes of cells in place of the picture: what else the graph asks of the picture is its shape."""
+"""First convolutions that are given luma and chroma apart in place of the picture: what else the graph asks of that is its shape."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
 from ..errors import NotFoldableError
+from ..folding import Cells, FoldPlan
 from ..sources import PixelsSpec
-from ..steps import FromPixels
-from .builder import Builder
+from ..steps import FromPixels, Step, subtract_steps
+from .beside import beside
+from .builder import Builder, Moved
 from .constants import attribute
 from .first_convolutions import First
 from .frame import Numbers, Side
+from .nodes import append_channel, build
 from .unread import drop
-from .video import picture_size
+from .video import luma_and_chroma, picture_size
 from .walk import Walk
 
 
 @dataclass(frozen=True)
 class Given:
-    """step: what the pixels are.  found: the convolutions.  shapes: what asks for the picture's shape, with the order of its axes there.
-    channels: that the picture has."""
+    """step: what the pixels are.  found: the convolutions, which have one of chroma beside them.  shapes: what asks for the picture's
+    shape, with the order of its axes there.  channels: that the picture has.  less: what is done to luma, and to chroma, before they are
+    read.  constant: that one more plane of chroma holds; None without one."""
 
     step: FromPixels
     found: Sequence[First]
     shapes: Sequence[tuple[ir.Node, str]]
     channels: int
+    less: Sequence[Sequence[Step]]
+    constant: float | None
 
     @staticmethod
-    def of(walk: Walk, step: FromPixels) -> "Given":
-        """Raises NotFoldableError where the shape of something else is asked for that is made of it. walk: to convolutions that can read
-        planes."""
+    def of(walk: Walk, step: FromPixels, plan: FoldPlan, cells: Cells, unit: float) -> "Given":
+        """Raises NotFoldableError where the shape of something else is asked for that is made of it, and where no second convolution can
+        stand beside one. walk: to the plan's convolutions.  cells: without a constant.  unit: what the pixels are multiplied with."""
+        if any(item.node.graph is not item.graph for item in walk.found):
+            raise NotFoldableError("a first convolution is in a branch of the graph, where none is put beside it", name="fold-untraceable")
         shapes = list[tuple[ir.Node, str]]()
         for node in walk.graph.all_nodes():
             source = node.inputs[0] if node.inputs else None
@@ -43,26 +51,51 @@ class Given:
                     f"{node.name or node.outputs[0].name} asks for the shape of what is made of the picture", name="fold-untraceable"
                 )
             shapes.append((node, "".join(tracked.order)))
-        return Given(step, walk.found, shapes, walk.channels)
+        less = [subtract_steps(plan.shift[channels], unit=unit) for channels in cells.parts]
+        return Given(step, walk.found, shapes, walk.channels, less, plan.constant)
 
-    def put(self, b: Builder, pixels: ir.Value, spec: PixelsSpec, planes: ir.Value) -> None:
-        """In place. pixels: the file's input, of that spec.  planes: what the steps make of it."""
-        old = [value for node in (*(item.node for item in self.found), *(node for node, _ in self.shapes)) for value in node.inputs[:1]]
-        cast = {b.dtype: planes}
-        for item in self.found:
-            dtype = ir.DataType.from_numpy(item.weights()[0].dtype)
-            if dtype not in cast:
-                cast[dtype] = b.add("Cast", planes, to=dtype)
-            item.node.replace_input_with(0, cast[dtype])
-        if self.shapes:
-            n, (height, width) = Numbers(b), picture_size(b, self.step, pixels)
-            batch: Side = spec.batch or b.add("Gather", b.add("Shape", pixels), np.array([0]))
-            sides = {"N": batch, "C": self.channels, "H": height, "W": width}
-            for node, order in self.shapes:
-                asked = order[attribute(node, "start", 0) : attribute(node, "end", None)]
-                told = n.vector([sides[axis] for axis in asked])
-                node.outputs[0].replace_all_uses_with(b.constant(told) if isinstance(told, np.ndarray) else told)
-                old.append(node.outputs[0])
+    def put(self, b: Builder, pixels: ir.Value, spec: PixelsSpec) -> Moved | None:
+        """In place. pixels: the file's input, of that spec. Returns what the convolutions read, where there is a constant."""
+        parts, starts = list[ir.Value](), list[Moved]()
+        for part, less in zip(luma_and_chroma(b, self.step, pixels), self.less, strict=True):
+            b.channels = 2 if parts else 1
+            value = b.add("Cast", part, to=b.dtype)
+            starts.append(Moved(str(value.name), b.dtype, channels=b.channels))
+            value = build(b, less, value)
+            parts.append(append_channel(b, self.constant, value) if parts and self.constant is not None else value)
+        b.moved = replace(starts[0], beside=starts[1])
+        old = self._give(b, parts) + self._tell(b, pixels, spec)
         for value in old:
             if value is not None and value.producer() is not None:
                 drop(value)
+        if self.constant is None:
+            return None
+        luma, chroma = (Moved(str(value.name), b.dtype, channels=channels) for value, channels in zip(parts, (1, 3), strict=True))
+        return replace(luma, beside=chroma)
+
+    def _give(self, b: Builder, parts: Sequence[ir.Value]) -> list[ir.Value | None]:
+        """Returns what the convolutions have read until now."""
+        old, cast = list[ir.Value | None](), {(number, b.dtype): value for number, value in enumerate(parts)}
+        for item in self.found:
+            dtype = ir.DataType.from_numpy(item.weights()[0].dtype)
+            old.append(item.node.inputs[0])
+            for number, node in enumerate((item.node, beside(item.node))):
+                if (number, dtype) not in cast:
+                    cast[number, dtype] = b.add("Cast", parts[number], to=dtype)
+                node.replace_input_with(0, cast[number, dtype])
+        return old
+
+    def _tell(self, b: Builder, pixels: ir.Value, spec: PixelsSpec) -> list[ir.Value | None]:
+        """Whoever asks for the picture's shape is told. Returns what nobody has to make any more."""
+        if not self.shapes:
+            return []
+        n, (height, width) = Numbers(b), picture_size(b, self.step, pixels)
+        batch: Side = spec.batch or b.add("Gather", b.add("Shape", pixels), np.array([0]))
+        sides = {"N": batch, "C": self.channels, "H": height, "W": width}
+        old = [node.inputs[0] for node, _ in self.shapes]
+        for node, order in self.shapes:
+            asked = order[attribute(node, "start", 0) : attribute(node, "end", None)]
+            told = n.vector([sides[axis] for axis in asked])
+            node.outputs[0].replace_all_uses_with(b.constant(told) if isinstance(told, np.ndarray) else told)
+            old.append(node.outputs[0])
+        return old

@@ -20,6 +20,11 @@ from .resize import new_sides, resample
 def geometry(b: Builder, steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, dtype: ir.DataType, size: Sides) -> ir.Value:
     """The nodes of the steps, from whole levels of that dtype to grey levels (N, C, H, W) in the builder's. size: of the pixels, None where
     a side is free."""
+    return moved(b, steps, pixels, layout=layout, dtype=dtype, size=size).cast(b.dtype).transposed("NCHW").value
+
+
+def moved(b: Builder, steps: Sequence[Geometry], pixels: ir.Value, *, layout: str, dtype: ir.DataType, size: Sides) -> Frame:
+    """As geometry(), in a layout and a dtype that are the steps' own."""
     height, width = sides_of(b, pixels, layout.index("H"), size)
     frame = Frame(b, pixels, layout, dtype, height, width)
     for step in steps:
@@ -36,7 +41,7 @@ def geometry(b: Builder, steps: Sequence[Geometry], pixels: ir.Value, *, layout:
                 frame = _letterbox(frame, step)
             case _:
                 raise PreprocError(f"expected a step that ONNX nodes are known for, got {step.name}", name="steps-cannot-say")
-    return frame.cast(b.dtype).transposed("NCHW").value
+    return frame
 
 
 def _letterbox(frame: Frame, step: Letterbox) -> Frame:

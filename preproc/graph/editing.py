@@ -29,8 +29,8 @@ class Attached:
     convolutions: the names of the rewritten weights.  selected: which of the pixels' channels are chosen in front of what is folded, where
     they are.  near: how far padding is from what it was, in grey levels, where that was asked for.  border: by the name of what each first
     layer makes, the largest error of that there.  chroma: as Left's.  notes: what else somebody should know.  moved: the pixels behind
-    resizes and crops, if there are some, or behind what makes a picture or planes of Y, U and V.  levels: these, where they are whole and
-    something else comes behind them.  held: what is on a grid of 8 bits, where that was asked for."""
+    resizes and crops, if there are some, or behind what makes a picture of Y, U and V, or luma and chroma.  levels: these, where they are
+    whole and something else comes behind them.  held: what is on a grid of 8 bits, where that was asked for."""
 
     folded: bool
     reason: str | None
@@ -84,29 +84,28 @@ def attach(
         name=name, shape=_pixel_shape(picture, pixels, f"{name}_" if again else ""), type=ir.TensorType(pixel_dtype(pixels.dtype))
     )
     given = None if left is None else left.given
-    builder = Builder(picture.computes, pixels.channels, opset=opset, size=pixels.size, prefix=prefix, cells=given is not None)
-    remaining = collapse_steps(steps, pixels.channels) if left is None else left.steps
-    output = build(builder, remaining, entering(builder, value, pixels))
-    if left is not None and left.constant is not None:
-        output = append_channel(builder, left.constant, output)
-    layout, dtype = picture.layout, taker.dtype
+    builder = Builder(picture.computes, pixels.channels, opset=opset, size=pixels.size, prefix=prefix)
+    output, whole, dtype = value, None, taker.dtype
     if given is not None:
-        layout, dtype = "NCHW", builder.dtype
-        given.put(builder, value, pixels, output)
+        whole = given.put(builder, value, pixels)
     else:
-        output = leaving(builder, output, pixels, value, size=size, layout=layout)
+        remaining = collapse_steps(steps, pixels.channels) if left is None else left.steps
+        output = build(builder, remaining, entering(builder, value, pixels))
+        if left is not None and left.constant is not None:
+            output = append_channel(builder, left.constant, output)
+        output = leaving(builder, output, pixels, value, size=size, layout=picture.layout)
         if picture.is_whole:  # they are, but for roundings
             output = builder.add("Floor", builder.add("Add", output, builder.floats(0.5)))
         if dtype != builder.dtype:
             output = builder.add("Cast", output, to=dtype)
+        if pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None):  # the map is not seen, or not whole
+            whole = Moved(str(output.name), dtype, picture.layout, builder.channels)
     insert(model.graph, taker, value, builder, output)
     if eight is not None and left is not None:
         read = Moved(str(output.name), taker.dtype, picture.layout, builder.channels)
         done = replace(done, held=held_of(output, read, left.found, int(left.zero), left.anchor, left.constant))
     if left is not None and left.near is not None:
         done = replace(done, near=left.near.levels, border=left.near.errors(output, picture.layout, size))
-    unseen = pixels.axes == "NT" or picture.is_whole or (left is not None and left.constant is not None)
-    whole = Moved(str(output.name), dtype, layout, builder.channels) if unseen else None
     done = replace(done, moved=whole or builder.moved, levels=builder.moved if are_levels else None)
     if not quantized:
         return done

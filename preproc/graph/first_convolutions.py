@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
 from ..folding import Cells, Reader, Side, Tracked, Trail, Window, is_free
+from .beside import put_beside
 from .constants import OURS, attribute, constant
 from .moves import Tracks
 from .unread import drop
@@ -67,11 +68,8 @@ class First:
             return weight.transpose(self.axes).reshape(self.makes, slots), bias
         return self.reader.arranged(weight), bias
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None, cells: Cells | None = None) -> None:
-        """New initializers in place of the old ones, which stay where others read them; None: as it is. groups: those of the weight.
-        cells: as Convolution's in folding."""
-        if cells is not None and self.reader.window is not None:
-            self._read(cells.window(self.reader.window))
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
+        """New initializers in place of the old ones, which stay where others read them; None: as it is. groups: those of the weight."""
         reader = self.reader if groups is None else replace(self.reader, groups=groups)
         if reader.groups != self.reader.groups:
             self.node.attributes["group"] = ir.AttrInt64("group", reader.groups)
@@ -82,17 +80,11 @@ class First:
             old = _at(self.bias)
             replace_input(self.graph, *self.bias, bias if old is None else bias.reshape(constant(old).shape))
 
-    def _read(self, window: Window) -> None:
-        """Rows and columns of a convolution's input in this window."""
-        sides = (window.rows, window.columns)
-        self.node.attributes.pop("auto_pad", None)
-        for name, numbers in (
-            ("kernel_shape", [side.kernel for side in sides]),
-            ("strides", [side.stride for side in sides]),
-            ("dilations", [side.dilation for side in sides]),
-            ("pads", [*(side.before for side in sides), *(side.behind for side in sides)]),
-        ):
-            self.node.attributes[name] = ir.AttrInt64s(name, numbers)
+    def put_on_cells(self, luma: NDArray[Any], shared: NDArray[Any], bias: NDArray[Any] | None, cells: Cells) -> None:
+        """As Convolution's in folding. The second one reads what the first one reads, until they are given what there is, see Given."""
+        if self.reader.window is not None:
+            put_beside(self.node, self.graph, shared, cells.window(self.reader.window))
+        self.put(luma, bias)
 
 
 def _at(place: Place | None) -> ir.Value | None:

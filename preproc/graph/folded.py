@@ -41,7 +41,8 @@ class Left:
     form, why: as FoldPlan's.  convolutions: the names of the weights that took up the rest.  zero: what is subtracted from the first
     channel.  anchor: (channels,) the pixel for which the biases correct what the weights are rounded by.  found: what reads what is left.
     near: where padding is only near to what it was, by how much, and what that is.  selected: which of the pixels' channels the steps
-    choose, where they do.  given: where the convolutions are given planes of cells, which the steps make then.  chroma: as FoldResult's."""
+    choose, where they do.  given: where the convolutions are given luma and chroma apart, in place of what the steps make.
+    chroma: as FoldResult's."""
 
     steps: Sequence[Step]
     constant: float | None
@@ -94,7 +95,7 @@ def fold_into(
         readers, scaled = [item.reader for item in found], Affine(affine.matrix / unit, affine.offset)
         if cells is not None and isinstance(kept[0], FromPixels):
             plan = plan_on_cells(readers, scaled, cells, whole=whole, unit=unit)
-            given, shift = Given.of(walk, kept[0]), plan.shift[cells.channels]
+            given, shift = Given.of(walk, kept[0], plan, cells, unit), plan.shift
         else:
             plan = plan_for(
                 readers,

@@ -46,10 +46,6 @@ class Messages:
     tensors: list[onnx.TensorProto]
 
 
-WINDOW = ("kernel_shape", "strides", "dilations", "pads", "auto_pad")
-"""A convolution's attributes that say how it reads rows and columns."""
-
-
 def model_of(proto: onnx.ModelProto, folder: Path, files: tuple[str, ...], freed: tuple[str, ...] = ()) -> ir.Model:
     """The model, which remembers the messages. They are taken apart: `proto` must not be used any more.
 
@@ -182,8 +178,8 @@ def _tensor(original: Original, value: ir.Value) -> onnx.TensorProto:
 
 
 def _put_nodes(original: Original, graph: ir.Graph) -> None:
-    """New nodes are inserted, those that are no longer there go, with what is said of their values; of others only inputs, names and how
-    a first convolution reads them ever change."""
+    """New nodes are inserted, those that are no longer there go, with what is said of their values; of others only inputs and
+    names ever change."""
     for position in reversed(range(len(original.nodes))):
         if original.nodes[position].graph is not graph:
             gone = original.graph.node[position].output
@@ -204,8 +200,9 @@ def _put_inputs(nodes: Any, protos: Any) -> None:
             proto.input[:] = names
         if proto.name != (node.name or ""):
             proto.name = str(node.name)
-        if node.op_type == "Conv":
-            _put_window(node, proto)
+        made = [str(value.name) for value in node.outputs]
+        if node.op_type == "Conv" and list(proto.output) != made:  # whose numbers are a part of what they were, see beside.py
+            proto.output[:] = made
         for attribute in proto.attribute:
             typed = attribute.name == "group" and not attribute.ref_attr_name
             if typed and node.attributes["group"].type == ir.AttributeType.INT:  # of a first convolution, see folding
@@ -214,19 +211,6 @@ def _put_inputs(nodes: Any, protos: Any) -> None:
                 _put_subgraph(node.attributes[attribute.name].as_graph(), attribute.g)
             for inner, graph in zip(node.attributes[attribute.name].as_graphs() if attribute.graphs else (), attribute.graphs, strict=True):
                 _put_subgraph(inner, graph)
-
-
-def _put_window(node: ir.Node, proto: onnx.NodeProto) -> None:
-    """Kernel, strides and padding, of a convolution that reads planes in place of a picture."""
-    said = {name: node.attributes[name] for name in WINDOW if name in node.attributes}  # of a broken file, as anything
-    if said.keys() != {attribute.name for attribute in proto.attribute} & set(WINDOW):
-        _replace(proto.attribute, [attribute for attribute in proto.attribute if attribute.name not in WINDOW or attribute.name in said])
-        known = {attribute.name for attribute in proto.attribute}
-        proto.attribute.extend(ir.to_proto(attribute) for name, attribute in said.items() if name not in known)
-    for attribute in proto.attribute:
-        now = said.get(attribute.name)
-        if now is not None and now.type == ir.AttributeType.INTS and not attribute.ref_attr_name:
-            attribute.ints[:] = now.as_ints()
 
 
 def _put_subgraph(graph: ir.Graph, proto: onnx.GraphProto) -> None:

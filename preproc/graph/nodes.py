@@ -26,7 +26,7 @@ from ..steps import (
 from .builder import Builder, Moved
 from .crops import geometry
 from .raising import NEWEST, OLDEST
-from .video import cells_from_yuv, from_yuv
+from .video import from_yuv
 
 
 def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
@@ -38,10 +38,13 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
         if not isinstance(first, FromPixels):
             raise PreprocError(f"expected steps that start at pixels (from_pixels), got {moving[0].name} without", name="no-from-pixels")
         layout, dtype = first.layout, ir.DataType.UINT8
-        if first.color in YUV:
-            value, layout, dtype = from_yuv(builder, first, value), "NCHW", builder.dtype
-        value = geometry(builder, moving, value, layout=layout, dtype=dtype, size=builder.size)
-        builder.moved = Moved(str(value.name), builder.dtype, channels=first.channels() if first.color in YUV else None)
+        if first.moves_planes:
+            value = from_yuv(builder, first, value, moving)
+        else:
+            if first.color in YUV:
+                value, layout, dtype = from_yuv(builder, first, value), "NCHW", builder.dtype
+            value = geometry(builder, moving, value, layout=layout, dtype=dtype, size=builder.size)
+        builder.moved = Moved(str(value.name), builder.dtype, channels=builder.channels if first.color in YUV else None)
     for step in steps:
         if not isinstance(step, Geometry):
             builder.step = step.name
@@ -53,7 +56,7 @@ def _from_pixels(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     """The cast, NHWC to NCHW, and the colour order: BGR to RGB is a Gather of the channels, or part of the fold (FromPixels.affine)."""
     if step.color in YUV:
         if b.moved is None:
-            x = cells_from_yuv(b, step, x) if b.cells else from_yuv(b, step, x)
+            x = from_yuv(b, step, x)
             b.moved = Moved(str(x.name), b.dtype, channels=b.channels)
         converting = step.affine(step.channels() or 3) if step.conversion == "linear" else None
         return x if converting is None else _affine(b, converting, x)

@@ -1,8 +1,7 @@
-"""Pixels of Y, U and V as ONNX nodes: a picture (N, 3, H, W), in which each pixel has a U and a V of its own, or planes of cells, which
-share them.
+"""Pixels of Y, U and V as ONNX nodes: a picture (N, 3, H, W), in which each pixel has a U and a V of its own, or luma and chroma apart.
 
 What only moves bytes is done to bytes, and repeating chroma with them (a Resize of uint8 took a thirtieth of the time of an Expand between
-two Reshapes, ONNX Runtime, CPU); SpaceToDepth is for floats.
+two Reshapes, ONNX Runtime, CPU).
 """
 
 from collections.abc import Sequence
@@ -10,40 +9,35 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from ..steps import SHIFT, YUV, FromPixels, phases, to_rgb_in_integers
+from ..steps import SHIFT, YUV, FromPixels, Geometry, Sides, chroma_moves, phases, to_rgb_in_integers
 from .builder import Builder
+from .crops import moved
 from .frame import Numbers, Side
 
 END = np.array([np.iinfo(np.int64).max])
 _BLACK, _WHITE = 0.0, 255.0
 
 
-def from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
+def from_yuv(b: Builder, step: FromPixels, x: ir.Value, moves: Sequence[Geometry] = ()) -> ir.Value:
     """(N, 3, H, W) in the builder's dtype, of uint8 as the step's colour lies in memory: Y, U and V, or, with rgb8, whole levels of the
-    channels that the step says; of luma alone (N, 1, H, W). A linear conversion is an affine map, and no part of this."""
+    channels that the step says; of luma alone (N, 1, H, W). A linear conversion is an affine map, and no part of this. moves: of Y, see
+    steps.chroma_moves()."""
     if step.of_luma:
         b.channels = 1
-        return b.add("Cast", _luma(b, step, x), to=b.dtype)
+        luma = _luma(b, step, x)
+        return b.add("Cast", _in_floats(b, luma, moves, b.size) if moves else luma, to=b.dtype)
     b.channels = 3
-    luma, chroma = _split(b, step, x)
+    luma, chroma = luma_and_chroma(b, step, x)
+    if moves:
+        luma, chroma = _moved(b, step, luma, chroma, moves)
     order = [letter for letter in "".join(YUV[step.color].planes[step.layout]) if letter != "Y"]
     chroma = _spread(b, step, chroma)
     if order[0] == "V":
         chroma = b.add("Gather", chroma, np.array([1, 0]), axis=1)
-    if step.chroma == "bilinear":  # floats
+    if step.chroma == "bilinear" and not moves:  # floats
         luma = b.add("Cast", luma, to=ir.DataType.FLOAT)
     planes = b.add("Concat", luma, chroma, axis=1)
     return b.add("Cast", _in_integers(b, step, planes) if step.conversion == "rgb8" else planes, to=b.dtype)
-
-
-def cells_from_yuv(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
-    """(N, planes, h, w) in the builder's dtype, as folding's cells_of() has them."""
-    b.channels = 4 if step.layout == "NHWC" else 6
-    if step.layout == "NHWC":  # in turns: Y, U, Y, V
-        x = b.add("Cast", x, to=b.dtype)
-        return b.add("Transpose", b.add("Reshape", x, np.array([0, 0, -1, 4])), perm=[0, 3, 1, 2])
-    luma, chroma = (b.add("Cast", part, to=b.dtype) for part in _split(b, step, x))
-    return b.add("Concat", b.add("SpaceToDepth", luma, blocksize=2), chroma, axis=1)
 
 
 def picture_size(b: Builder, step: FromPixels, x: ir.Value) -> tuple[Side, Side]:
@@ -69,8 +63,8 @@ def _luma(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     return _cut(b, x, 1, at, at + 1)
 
 
-def _split(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:
-    """(N, 1, H, W) of luma and (N, 2, h, w) of chroma, in the order in which they lie."""
+def luma_and_chroma(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """(N, 1, H, W) of luma and (N, 2, h, w) of chroma, in the order in which they lie, both uint8."""
     planes, n = YUV[step.color].planes[step.layout], Numbers(b)
     if step.layout == "NHW":
         height, _ = picture_size(b, step, x)
@@ -83,6 +77,23 @@ def _split(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Valu
         return _cut(b, x, 1, 0, 1), _cut(b, x, 1, 1, 3)
     at = planes[0].index("Y")
     return b.add("Transpose", _cut(b, x, 3, at, at + 1), perm=[0, 3, 1, 2]), _pairs(b, _cut(b, x, 3, 1 - at, 2 - at))
+
+
+def _moved(b: Builder, step: FromPixels, luma: ir.Value, chroma: ir.Value, moves: Sequence[Geometry]) -> tuple[ir.Value, ir.Value]:
+    """Both in float32, which every provider resizes."""
+    height, width = b.size
+    rows, columns = YUV[step.color].block
+    shared: Sides = (None if height is None else height // rows, None if width is None else width // columns)
+    made = []
+    for value, channels, own, size in ((luma, 1, moves, b.size), (chroma, 2, chroma_moves(step, moves, b.size), shared)):
+        b.channels = channels
+        made.append(_in_floats(b, value, own, size))
+    b.channels = 3
+    return made[0], made[1]
+
+
+def _in_floats(b: Builder, plane: ir.Value, moves: Sequence[Geometry], size: Sides) -> ir.Value:
+    return moved(b, moves, plane, layout="NCHW", dtype=ir.DataType.UINT8, size=size).cast(ir.DataType.FLOAT).transposed("NCHW").value
 
 
 def _cut(b: Builder, x: ir.Value, axis: int, start: int, end: int) -> ir.Value:

@@ -34,8 +34,11 @@ class Wider:
     def weights(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         return self.wide.weights()
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None, cells: Cells | None = None) -> None:
-        self.narrow.put(weight, bias, groups=groups, cells=cells)
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
+        self.narrow.put(weight, bias, groups=groups)
+
+    def put_on_cells(self, luma: NDArray[Any], shared: NDArray[Any], bias: NDArray[Any] | None, cells: Cells) -> None:
+        self.narrow.put_on_cells(luma, shared, bias, cells)
 
     @property
     def agrees(self) -> bool:

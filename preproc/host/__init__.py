@@ -4,7 +4,7 @@ In: paths and words of the user. Out: the same, checked, or one line that says w
 Never: anything of pictures or models; and nothing heavy is imported, for every command passes here.
 """
 
-from . import children, memory, scratch, targets, terminal, threads
+from . import children, later, memory, scratch, targets, terminal, threads
 from .examples import MODELS, PACKED, contents, page, recipe_file
 from .hashing import digest
 from .installed import INSTALL_ONE, PACKAGES, WHEELS, compiler, versions
@@ -24,6 +24,7 @@ __all__ = [
     "contents",
     "digest",
     "instructions",
+    "later",
     "level_of",
     "memory",
     "needed",

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from .. import steps
 from .base import Device, Layer, check_image
-from .sides import check_sides
+from .sides import check_crop, check_sides
 
 
 class CenterCrop(Layer):
@@ -37,6 +37,14 @@ class CenterCrop(Layer):
         columns, beside = _middle(x.shape[3], self.width, self.even, self.less, x.device)
         y = x.index_select(2, rows).index_select(3, columns)
         return torch.where(there.unsqueeze(1) & beside, y, torch.full_like(y[:1, :1, :1, :1], self.fill))
+
+    def planes(self, luma: Tensor, chroma: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """Y (N, 1, H, W), and the U and V that blocks of so many rows and columns share: see steps.chroma_moves()."""
+        check_crop(luma, self.height, self.width, rows, columns)
+        down, _ = _middle(luma.shape[2], self.height, self.even, self.less, luma.device)
+        across, _ = _middle(luma.shape[3], self.width, self.even, self.less, luma.device)
+        small = chroma.index_select(2, down[::rows] // rows).index_select(3, across[::columns] // columns)
+        return luma.index_select(2, down).index_select(3, across), small
 
 
 class Pad(Layer):

@@ -1,10 +1,12 @@
-"""Layers one after another, of which a resize behind FromPixels is done before the cast, on a quarter of the memory."""
+"""Layers one after another, of which those that move pixels are done early: a resize behind FromPixels before the cast, on a quarter of the
+memory; and what moves the planes of Y, U and V before these are one picture."""
 
 from collections import OrderedDict
 from typing import Any, no_type_check
 
 from torch import Tensor, nn
 
+from .crops import CenterCrop
 from .pixels import FromPixels
 from .resize import Letterbox, Resize
 
@@ -12,7 +14,11 @@ from .resize import Letterbox, Resize
 def in_order(*sequence: nn.Module) -> nn.Sequential:
     """What hands the pixels from one to the next."""
     first, second = (*sequence, None, None)[:2]
-    early = isinstance(first, FromPixels) and not first.video and isinstance(second, Resize | Letterbox) and second.rounds
+    if not isinstance(first, FromPixels):
+        return nn.Sequential(*sequence)
+    if first.step.moves_planes and isinstance(second, Resize | CenterCrop):
+        return OfPlanes(*sequence)
+    early = not first.video and isinstance(second, Resize | Letterbox) and second.rounds
     return Early(*sequence) if early else nn.Sequential(*sequence)
 
 
@@ -32,3 +38,24 @@ class Early(nn.Sequential):
     def __getitem__(self, index: Any) -> Any:
         """Of some of them no more is known than that they follow each other."""
         return nn.Sequential(OrderedDict(list(self._modules.items())[index])) if isinstance(index, slice) else super().__getitem__(index)
+
+
+class OfPlanes(nn.Sequential):
+    """FromPixels of Y, U and V, resizes and crops of each plane, see steps.chroma_moves(), and, behind the conversion, what follows."""
+
+    @no_type_check
+    def forward(self, x: Tensor) -> Tensor:
+        self[0].check(x)
+        luma, chroma = self[0].read.apart(x, self[0].like)
+        for layer in self:
+            if hasattr(layer, "planes"):
+                luma, chroma = layer.planes(luma, chroma, self[0].read.rows, self[0].read.columns)
+        y = self[0].read.together(luma, chroma, self[0].like)
+        for at, layer in enumerate(self):
+            if at > 0 and not hasattr(layer, "planes"):
+                y = layer(y)
+        return y
+
+    def __getitem__(self, index: Any) -> Any:
+        """The first of them as these; behind the conversion they only follow each other."""
+        return in_order(*list(self._modules.values())[index]) if isinstance(index, slice) else super().__getitem__(index)

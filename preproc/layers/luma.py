@@ -18,6 +18,7 @@ class Luma(nn.Module):
         super().__init__()
         whole = dataclasses.replace(step, to=steps.UNCONVERTED, matrix=None, range=None, conversion=None)
         self.split = FromYuv(whole, device=device, dtype=dtype).split
+        self.rows = self.columns = 1
         self.convert: nn.Module = nn.Identity()
         if step.to != steps.LUMA:
             affine = step.affine(1)
@@ -28,3 +29,13 @@ class Luma(nn.Module):
         luma, _ = self.split(x)
         y: Tensor = self.convert(luma.to(like.dtype).contiguous())
         return y
+
+    def apart(self, x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """As FromYuv's, for what moves both: of chroma there is no channel."""
+        luma, _ = self.split(x)
+        luma = luma.to(like.dtype)
+        return luma, luma[:, :0]
+
+    def together(self, luma: Tensor, chroma: Tensor, like: Tensor) -> Tensor:  # noqa: ARG002
+        y: Tensor = self.convert(luma)
+        return y.to(like.dtype)

@@ -13,7 +13,7 @@ from .. import steps
 from .base import Device, Layer, check_image
 from .passes import Passes
 from .sampling import Floats, Linear, Nearest
-from .sides import check_sides, least, over
+from .sides import check_blocks, check_sides, least, over
 
 
 class Resize(Layer):
@@ -57,6 +57,19 @@ class Resize(Layer):
 
     def resized(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """x: floats, or integers in any memory.  y: of that dtype."""
+        height, width = self.sides(x)
+        y: Tensor = self.resample(x, height, width)
+        return y.to(dtype)
+
+    def planes(self, luma: Tensor, chroma: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """Y (N, 1, H, W), and the U and V that blocks of so many rows and columns share: see steps.chroma_moves(). Levels in floats."""
+        height, width = self.sides(luma)
+        check_blocks(height, width, rows, columns)
+        small = self.resample(chroma, height // rows, width // columns)
+        return self.resample(luma, height, width).to(luma.dtype), small.to(luma.dtype)
+
+    def sides(self, x: Tensor) -> tuple[int, int]:
+        """(height, width) that x is resized to."""
         height, width = self.height, self.width
         if self.shorter > 0:
             check_sides(x, 1, 1)
@@ -69,8 +82,7 @@ class Resize(Layer):
                 long = least(long, self.most)
                 height, width = less + (long - less) * tall, long - (long - less) * tall
         check_sides(x, height, width)
-        y: Tensor = self.resample(x, height, width)
-        return y.to(dtype)
+        return height, width
 
 
 class Letterbox(Layer):

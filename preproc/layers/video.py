@@ -16,6 +16,7 @@ class FromYuv(nn.Module):
     def __init__(self, step: steps.FromPixels, *, device: Device, dtype: torch.dtype | None) -> None:
         super().__init__()
         planes = steps.YUV[step.color].planes[step.layout]
+        self.rows, self.columns = steps.YUV[step.color].block
         order = "".join(planes).replace("Y", "")
         self.u, self.v = order.index("U"), order.index("V")
         self.split: nn.Module
@@ -42,7 +43,15 @@ class FromYuv(nn.Module):
             self.convert = Mix(affine.matrix, affine.offset, device=device, dtype=dtype)
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        luma, chroma = self.apart(x, like)
+        return self.together(luma, chroma, like)
+
+    def apart(self, x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, H, W) of Y, and (N, 2, h, w) of U and V as they lie."""
         luma, chroma = self.split(x if self.in_integers else x.to(like.dtype))
+        return luma, chroma
+
+    def together(self, luma: Tensor, chroma: Tensor, like: Tensor) -> Tensor:
         chroma = self.spread(chroma)
         planes = torch.cat([luma, chroma[:, self.u : self.u + 1], chroma[:, self.v : self.v + 1]], dim=1)
         y: Tensor = self.convert(planes)

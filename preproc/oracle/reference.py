@@ -22,6 +22,7 @@ from ..steps import (
     Standardize,
     Step,
 )
+from ..steps import chroma_moves as steps_of_chroma
 from . import pillow, video
 
 Array = NDArray[np.float64]
@@ -35,7 +36,10 @@ def apply(steps: Sequence[Step], x: NDArray[Any]) -> Array:
     """
     if np.issubdtype(x.dtype, np.floating):
         x = x.astype(np.float64)  # NumPy would sum float32 in float32
-    floats = False
+    first, floats = steps[0] if steps else None, False
+    if isinstance(first, FromPixels) and first.moves_planes:
+        moves = [step for step in steps if isinstance(step, Geometry)]
+        x, steps = _converted(first, moves, x), steps[1 + len(moves) :]
     for step in steps:
         x = _geometry(step, x, floats=floats) if isinstance(step, Geometry) else _FORMULAS[type(step)](step, x)
         floats = floats or (isinstance(step, Resampling) and not step.rounds)
@@ -51,6 +55,14 @@ def _from_pixels(step: FromPixels, x: NDArray[Any]) -> Array:
         return planes
     by_name = dict(zip(COLORS[step.color], np.moveaxis(planes, 1, 0), strict=True))
     return np.stack([by_name["Y"] if step.color == "GRAY" else by_name[name] for name in COLORS[step.to]], axis=1)
+
+
+def _converted(first: FromPixels, moves: Sequence[Geometry], x: NDArray[Any]) -> Array:
+    """Y, U and V, each moved as a picture of its own, and converted then."""
+    y, u, v = video.planes(first, x)
+    shared = steps_of_chroma(first, moves, (y.shape[1], y.shape[2]))
+    moved = [apply(each, plane[:, None])[:, 0] for each, plane in ((moves, y), (shared, u), (shared, v))]
+    return video.from_planes(first, moved)
 
 
 def _geometry(step: Geometry, x: Array, *, floats: bool) -> Array:

@@ -24,9 +24,14 @@ class Said(Protocol):
 
 
 def from_yuv(step: FromPixels, x: NDArray[Any]) -> Array:
-    """x: uint8 as the step's colour lies in memory, see steps.YUV.  Returns (N, 3, H, W), or (N, 1, H, W) of luma
-    alone. Raises PreprocError for another shape."""
-    y, u, v = planes(step, x)
+    """x: uint8 as the step's colour lies in memory, see steps.YUV.  Returns (N, 3, H, W), or (N, 1, H, W) of luma alone. Raises
+    PreprocError for another shape."""
+    return from_planes(step, planes(step, x))
+
+
+def from_planes(step: FromPixels, found: list[Array]) -> Array:
+    """Of what planes() gives."""
+    y, u, v = found
     if step.to == LUMA:
         return y[:, None]
     if step.to == "GRAY":

@@ -131,6 +131,10 @@ def _front(top: "Table", backbone: BackboneSpec, folder: Path, pillow: int | Non
             spec.shape(1)
         except PreprocError as error:
             raise RecipeError(f"[pixels] size: {error}") from error
+    try:
+        steps.output_size(sequence, spec.size)
+    except PreprocError as error:
+        raise RecipeError(f"[[steps]]: {error}") from error
     return Front(spec, sequence, backbone.color, None if known is None else known.origin)
 
 

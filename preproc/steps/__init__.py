@@ -10,7 +10,7 @@ from .base import Step, ValueRange
 from .collapse import collapse_steps, rounds_once, split_affine_end, subtract_steps
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
-from .geometry import Geometry, Sides, Size, known, output_size
+from .geometry import Geometry, Sides, Size, known
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import (
     COLORS,
@@ -23,6 +23,7 @@ from .pixels import (
     layouts_of,
     mistaken,
 )
+from .planes import chroma_moves
 from .plausibility import BECAUSE
 from .presets import PRESETS, UNITS, Statistics, preset
 from .resize import (
@@ -38,7 +39,19 @@ from .resize import (
     with_form,
     with_pillow,
 )
-from .sequence import STEPS, are_whole, as_steps, channels_in, channels_out, check, compose, constants_steps, divided, parse
+from .sequence import (
+    STEPS,
+    are_whole,
+    as_steps,
+    channels_in,
+    channels_out,
+    check,
+    compose,
+    constants_steps,
+    divided,
+    output_size,
+    parse,
+)
 from .yuv import LUMA, RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, phases, to_rgb, to_rgb_in_integers
 
 __all__ = [
@@ -88,6 +101,7 @@ __all__ = [
     "channels_out",
     "check",
     "check_pillow",
+    "chroma_moves",
     "collapse_steps",
     "compose",
     "constants_steps",

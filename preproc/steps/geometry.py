@@ -1,8 +1,6 @@
 """Steps that move pixels: resizes, crops and pads. They work on integer grey levels, and so stand directly behind from_pixels."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import overload
 
 from ..errors import PreprocError
 from .base import Step, ValueRange
@@ -38,19 +36,6 @@ class Geometry(Step):
                 f"{self.name}: expected 8-bit grey levels, 0..255, in which its fill is told, got {incoming}", name="grey-levels-needed"
             )
         return ValueRange(tuple(min(low, fill) for low in incoming.low), tuple(max(high, fill) for high in incoming.high))
-
-
-@overload
-def output_size(steps: Iterable[Step], size: Size) -> Size: ...
-@overload
-def output_size(steps: Iterable[Step], size: Sides) -> Sides: ...
-def output_size(steps: Iterable[Step], size: Sides) -> Sides:
-    """(height, width) behind the steps of a picture of that size; None where a side is free, and stays so."""
-    for step in steps:
-        if isinstance(step, Geometry):
-            both = known(size)
-            size = step.output_sides(size) if both is None else step.output_size(both)
-    return size
 
 
 def known(sides: Sides) -> Size | None:

@@ -46,6 +46,7 @@ class FromPixels(Step):
     chroma: how a pixel gets the U and V that it shares with others, "replicate" or "bilinear", and siting: where they are then, "left" or
     "center", see yuv.phases().  to: YUV444 is Y, U and V of each pixel as they are, for which nothing but chroma and siting is said.
     GRAY is luma alone, see yuv.to_grey(), and Y the same as it is; U and V are not read then, and nothing is said of them.
+    Resizes and crops behind the linear form, or behind YUV444, move Y, U and V each by itself, before they are converted: see planes.py.
     """
 
     name: ClassVar[str] = "from_pixels"
@@ -126,6 +127,11 @@ class FromPixels(Step):
     def rounds(self) -> bool:
         """Whether it leaves whole grey levels."""
         return self.conversion != "linear" and self.chroma != "bilinear"
+
+    @property
+    def moves_planes(self) -> bool:
+        """Whether steps that move pixels move its Y, U and V, each a picture of its own, before they are converted: see planes.py."""
+        return self.color in YUV and self.conversion != "rgb8"
 
     def selection(self) -> tuple[int, ...]:
         """For each channel the backbone wants, the index of the pixels' channel that it reads; () for ANY. Not of Y, U and V."""

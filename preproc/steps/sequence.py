@@ -2,16 +2,17 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from ..errors import PreprocError, did_you_mean
 from .affine import Affine
 from .base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
-from .geometry import Geometry
+from .geometry import Geometry, Sides, Size, known
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import PIXEL_DTYPES, FromPixels
+from .planes import check_moves, chroma_moves
 from .presets import UNITS, Statistics
 from .resize import Letterbox, Resampling, Resize, with_pillow
 
@@ -72,6 +73,23 @@ def are_whole(sequence: Iterable[Step]) -> bool:
     return all(isinstance(step, (FromPixels, Geometry)) and getattr(step, "rounds", True) for step in sequence)
 
 
+@overload
+def output_size(steps: Sequence[Step], size: Size) -> Size: ...
+@overload
+def output_size(steps: Sequence[Step], size: Sides) -> Sides: ...
+def output_size(steps: Sequence[Step], size: Sides) -> Sides:
+    """(height, width) behind the steps of a picture of that size; None where a side is free, and stays so. Raises PreprocError where a step
+    leaves no pixels, and where one moves planes of Y, U and V and cuts what they share, see chroma_moves()."""
+    first = steps[0] if steps else None
+    if isinstance(first, FromPixels) and first.moves_planes:
+        chroma_moves(first, (step for step in steps if isinstance(step, Geometry)), size)
+    for step in steps:
+        if isinstance(step, Geometry):
+            both = known(size)
+            size = step.output_sides(size) if both is None else step.output_size(both)
+    return size
+
+
 def channels_in(steps: Sequence[Step]) -> int | None:
     """How many channels the input of the steps has: what the first step that tells says."""
     return next((count for step in steps if (count := step.channels()) is not None), None)
@@ -112,12 +130,11 @@ def _check_order(steps: Sequence[Step]) -> None:
     for position, step in enumerate(steps[1:], start=2):
         if isinstance(step, FromPixels):
             raise PreprocError(f"step {position} (from_pixels): expected it first and once, got it behind other steps", name="step-order")
-        if isinstance(step, Geometry) and isinstance(steps[0], FromPixels) and not steps[0].rounds:
-            raise PreprocError(
-                f"step {position} ({step.name}): expected whole grey levels of {steps[0].color} pixels, which Pillow resizes, got what a "
-                'linear conversion makes: write conversion = "rgb8"',
-                name="step-order",
-            )
+        if isinstance(step, Geometry) and isinstance(steps[0], FromPixels) and steps[0].moves_planes:
+            try:
+                check_moves(steps[0], step)
+            except PreprocError as error:
+                raise PreprocError(f"step {position} ({step.name}): {error}") from error
     values_at = next((position for position, step in enumerate(steps) if isinstance(step, _VALUES)), len(steps))
     for position, step in enumerate(steps[values_at:], start=values_at + 1):
         if isinstance(step, Geometry):

@@ -128,16 +128,21 @@ class _Mistakes:
         return {SHIFT: self._shift(1.0)} | {name: self._made(mistake) for name, mistake in self.known.controls.items()}
 
     def other_conversion(self, photographs: Sequence[Case]) -> list[Control]:
-        """None where there is none: of other pixels, or where pixels are moved, which takes whole levels."""
+        """None where there is none: of other pixels, or where whole levels are moved. Where planes are, the other one converts first."""
         others = [mistake for mistake in self.known.all if mistake.name in OTHER_CONVERSIONS]
         if not others:
             return []
         linear = replace(self.first, conversion="linear")
-        levels = [reference.apply([linear], case.pictures) for case in photographs]
+        moved = self.front[1:] if self.first.moves_planes else ()
+        levels = [reference.apply([linear, *moved], case.pictures) for case in photographs]
         beyond = [float(np.abs(x - x.clip(0, 255)).max()) for x in levels]
         share = np.mean(np.concatenate([((x < 0) | (x > 255)).ravel() for x in levels]))
         clips = f"{100 * share:.2g} % of the values clip, by up to {max(beyond):.2g} levels" if share else "no value clips"
         told = f"no mistake, but the other conversion: of {len(levels)} photographs {clips}"
+        if moved:
+            converted = [reference.apply([replace(self.first, conversion="rgb8"), *moved], case.pictures) for case in photographs]
+            apart = np.mean(np.concatenate([np.abs(x - y).ravel() for x, y in zip(levels, converted, strict=True)]))
+            told += f"; what is resized or cropped is RGB then, {apart:.2g} levels away on average"
         return [replace(self.control(other.name, self._made(other), photographs), told=told) for other in others]
 
     def control(self, name: str, prepare: Prepare, cases: Sequence[Case] | None = None) -> Control:

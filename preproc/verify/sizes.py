@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from ..sources import Recipe
 from ..steps import Geometry, Resize, Size, known, output_size
+from .video import whole_blocks
 
 SIZES = ((96, 128), (160, 112))
 """Where height and width are free: the two sizes, one of each orientation, that are verified; see candidates() for resizes."""
@@ -37,9 +38,9 @@ def _around(recipe: Recipe, moving: list[Geometry]) -> list[Size]:
 
 
 def _fixed(recipe: Recipe, sizes: Iterable[Size]) -> list[Size]:
-    """The sizes with the sides that the pixels have, each once."""
+    """The sizes with the sides that the pixels have, of whole blocks, each once."""
     height, width = recipe.pixels.size
-    return list(dict.fromkeys((height or high, width or wide) for high, wide in sizes))
+    return list(dict.fromkeys(whole_blocks((height or high, width or wide), recipe.pixels) for high, wide in sizes))
 
 
 def ready_size_of(recipe: Recipe) -> Size:

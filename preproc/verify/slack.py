@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..oracle import drawn, is_fast, reference, rounded_otherwise
-from ..steps import Step, divided
+from ..steps import YUV, FromPixels, Step, collapse_steps, divided
 from .cases import Case, Truth
 from .difference import movements
 from .parts import Part
@@ -15,13 +18,22 @@ def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], pa
     first, front, later = divided(sequence)
     if not is_fast(front):
         return list(cases)
+    if first.moves_planes:  # what they are rounded to is converted behind
+        first, front, later = divided(collapse_steps(sequence, 3))
 
     def slack(case: Case) -> dict[str, float]:
         wrong = drawn(reference.apply(front, case.pictures), *rounded_otherwise(sequence, case.size(first.layout)))
-        moved = [movements(truth(reference.apply(later, levels)), case, parts) for levels in wrong]
+        moved = [movements(truth(reference.apply(later, _as_shared(levels, first))), case, parts) for levels in wrong]
         return {key: max(each[key] for each in moved) for key in parts}
 
     return [replace(case, slack=slack(case)) for case in cases]
+
+
+def _as_shared(levels: NDArray[np.float64], first: FromPixels) -> NDArray[np.float64]:
+    """With one U and one V for the pixels that share them."""
+    rows, columns = YUV[first.color].block if first.moves_planes else (1, 1)
+    chroma = levels[:, 1:, ::rows, ::columns].repeat(rows, axis=2).repeat(columns, axis=3)
+    return np.concatenate([levels[:, :1], chroma], axis=1)
 
 
 def with_own_slack(

@@ -128,7 +128,7 @@ try:
     cli.main()
 except SystemExit as end:
     code = end.code or 0
-heavy = {"torch", "torchvision", "timm", "dask", "tritonclient", "sklearn"} & set(sys.modules)
+heavy = {"torch", "torchvision", "timm", "dask", "tritonclient", "sklearn", "sympy.core"} & set(sys.modules)
 assert not heavy, heavy
 sys.exit(code)
 """
@@ -138,6 +138,7 @@ WITHOUT_TORCH = [
     ["--help"],
     ["stats", "models/digits.images"],
     ["inspect", "{bundle}"],
+    ["inspect", "{bundle}/model.onnx"],
     ["inspect", "{bundle}/model.pt"],
     ["verify", "{bundle}", "--runtime", "ort-cpu"],
 ]

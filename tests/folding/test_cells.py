@@ -1,4 +1,4 @@
-"""What cameras give, folded: a convolution of the planes of Y, U and V against one that sees the converted, normalized, padded picture."""
+"""What cameras give, folded: a convolution of Y and one of U and V against one that sees the converted, normalized, padded picture."""
 
 import numpy as np
 import pytest
@@ -7,20 +7,19 @@ from hypothesis import strategies as st
 
 from preproc.errors import NotFoldableError
 from preproc.folding import plan_on_cells
-from preproc.folding.arithmetic import folded_weights
+from preproc.folding.arithmetic import folded_on_cells
 from preproc.folding.cells import Cells, Side, Window
 from preproc.steps import Affine
 from tests.conftest import ROOT
 from tests.folding.convolving import IMAGENET, apply, reader_of
 
-LUMA = ((0, (0, 0)), (0, (0, 1)), (0, (1, 0)), (0, (1, 1)))
 KINDS = {
-    "NV12": Cells((2, 2), (*LUMA, (1, None), (2, None))),
-    "NV21": Cells((2, 2), (*LUMA, (2, None), (1, None))),
-    "YUYV": Cells((1, 2), ((0, (0, 0)), (1, None), (0, (0, 1)), (2, None))),
-    "UYVY": Cells((1, 2), ((1, None), (0, (0, 0)), (2, None), (0, (0, 1)))),
-    "YUV444": Cells((1, 1), ((0, (0, 0)), (1, None), (2, None))),
-    "4:1:1": Cells((1, 4), (*((0, (0, column)) for column in range(4)), (1, None), (2, None))),
+    "NV12": Cells((2, 2), (1, 2)),
+    "NV21": Cells((2, 2), (2, 1)),
+    "YUYV": Cells((1, 2), (1, 2)),
+    "YVYU": Cells((1, 2), (2, 1)),
+    "YUV444": Cells((1, 1), (1, 2)),
+    "4:1:1": Cells((1, 4), (1, 2)),
 }
 WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
@@ -38,16 +37,15 @@ def to_rgb(matrix, range_):
 
 
 def picture(kind, cells, rng):
-    """(2, planes, *cells) of 0..255, and the (2, 3, H, W) picture of it: chroma is the same for all pixels of a cell."""
-    (rows, columns), cells_ = kind.size, cells
-    planes = rng.integers(0, 256, (2, len(kind.planes), *cells_)).astype(np.float64)
-    whole = np.empty((2, 3, cells_[0] * rows, cells_[1] * columns))
-    for values, (channel, at) in zip(planes.swapaxes(0, 1), kind.planes, strict=True):
-        for row in range(rows):
-            for column in range(columns):
-                if at in (None, (row, column)):
-                    whole[:, channel, row::rows, column::columns] = values
-    return planes, whole
+    """(2, 1, H, W) of luma and (2, 2, *cells) of chroma, 0..255, and the (2, 3, H, W) picture: chroma is the same for all of a cell."""
+    rows, columns = kind.size
+    luma = rng.integers(0, 256, (2, 1, cells[0] * rows, cells[1] * columns)).astype(np.float64)
+    shared = rng.integers(0, 256, (2, len(kind.shared), *cells)).astype(np.float64)
+    whole = np.repeat(luma, 3, axis=1)
+    for row in range(rows):
+        for column in range(columns):
+            whole[:, kind.shared, row::rows, column::columns] = shared
+    return (luma, shared), whole
 
 
 def convolved(x, weight, bias, window):
@@ -65,17 +63,22 @@ def convolved(x, weight, bias, window):
 
 
 def folded(weight, bias, affine, window, kind, *, pad=0.0, dtype=None):
-    """The plan on cells, and the weights of the one convolution that it is for."""
+    """The plan on cells, and the weights and the bias of the two convolutions that it is for."""
     padded = any(side.before or side.behind for side in (window.rows, window.columns))
     reader = reader_of(affine.channels_out, pad if padded else None, window=window)
     plan = plan_on_cells([reader], affine, kind)
-    return plan, *folded_weights(weight, bias, plan, reader, *plan.after, dtype)
+    return plan, *folded_on_cells(weight, bias, plan, plan.cells, reader, *plan.after, dtype)
 
 
-def seen(planes, plan):
-    """What the folded convolution reads."""
-    less = planes - plan.shift[plan.cells.channels[: planes.shape[1]], None, None]
-    return less if plan.constant is None else np.concatenate([less, np.full_like(less[:, :1], plan.constant)], axis=1)
+def seen(parts, plan):
+    """What the two convolutions read."""
+    luma, shared = parts[0] - plan.shift[0], parts[1] - plan.shift[list(plan.cells.shared[:2]), None, None]
+    return luma, shared if plan.constant is None else np.concatenate([shared, np.full_like(shared[:, :1], plan.constant)], axis=1)
+
+
+def both(parts, luma, shared, bias, window, kind):
+    """What they make, added."""
+    return convolved(parts[0], luma, bias, window) + convolved(parts[1], shared, None, kind.window(window))
 
 
 sides = st.builds(
@@ -117,9 +120,10 @@ def test_planes_give_what_the_converted_normalized_and_padded_picture_gives(case
         return
     planes, whole = picture(kind, case["cells"], rng)
     want = convolved(apply(affine, whole), weight, bias, window)
-    plan, new_weight, new_bias = folded(weight, bias, affine, window, kind)
-    assert new_weight.shape[1:] == (len(kind.planes), kind.window(window).rows.kernel, kind.window(window).columns.kernel)
-    got = convolved(seen(planes, plan), new_weight, new_bias, kind.window(window))
+    plan, luma, shared, new_bias = folded(weight, bias, affine, window, kind)
+    assert luma.shape[1] + shared.shape[1] == 3
+    assert kind.multiplications(window) == luma[0].size + shared[0].size
+    got = both(seen(planes, plan), luma, shared, new_bias, window, kind)
     assert got.shape == want.shape
     assert np.abs(got - want).max(initial=0) <= 1e-12 * np.abs(want).max(initial=0)
 
@@ -139,15 +143,15 @@ SWIN = Window(Side(4, 4), Side(4, 4))
 @pytest.mark.parametrize(
     ("told", "window", "counts"),
     [
-        ("7x7, stride 2 (ResNet)", STEM, (147, 96, 112)),
-        ("3x3, stride 2 (MobileNet, EfficientNet)", SMALL, (27, 24, 24)),
+        ("7x7, stride 2 (ResNet)", STEM, (147, 81, 105)),
+        ("3x3, stride 2 (MobileNet, EfficientNet)", SMALL, (27, 17, 21)),
         ("16x16 patches (ViT)", PATCH, (768, 384, 512)),
         ("4x4 patches (ConvNeXt, Swin)", SWIN, (48, 24, 32)),
     ],
 )
 def test_there_are_fewer_multiplications_as_the_page_says(told, window, counts):
-    counted = [KINDS[name].window(window).multiplications(len(KINDS[name].planes)) for name in ("NV12", "YUYV")]
-    assert (window.multiplications(3), *counted) == counts
+    counted = [KINDS[name].multiplications(window) for name in ("NV12", "YUYV")]
+    assert (3 * window.taps, *counted) == counts
     assert f"| {told} | {' | '.join(map(str, counts))} |" in (ROOT / "preproc" / "README.md").read_text(encoding="utf-8")
 
 
@@ -167,11 +171,11 @@ def test_what_is_done_wrongly_is_seen(mistake, window, rng):
     weight = rng.normal(size=(8, 3, window.rows.kernel, window.columns.kernel))
     want = convolved(apply(RIGHT, whole), weight, None, window)
     if mistake == "the offset in the bias":  # and nothing subtracted, as if there were no padding
-        new_weight = kind.weights(np.einsum("ockl,cd->odkl", weight, RIGHT.matrix), window)
-        got = convolved(planes, new_weight, np.einsum("ockl,c->o", weight, RIGHT.offset), kind.window(window))
+        made = kind.weights(np.einsum("ockl,cd->odkl", weight, RIGHT.matrix), window)
+        got = both(planes, *made, np.einsum("ockl,c->o", weight, RIGHT.offset), window, kind)
     else:
-        plan, new_weight, new_bias = folded(weight, None, MISTAKEN.get(mistake, RIGHT), window, kind)
-        got = convolved(seen(planes, plan), new_weight, new_bias, kind.window(window))
+        plan, *made = folded(weight, None, MISTAKEN.get(mistake, RIGHT), window, kind)
+        got = both(seen(planes, plan), *made, window, kind)
     off = np.abs(got - want).max() / np.abs(want).max()
     is_right = mistake == "none" or (mistake == "the offset in the bias" and not window.rows.before)
     assert off <= 1e-12 if is_right else off > 1e-3
@@ -184,11 +188,12 @@ def test_half_precision_appends_a_plane_and_keeps_the_border(rng):
     planes, whole = picture(kind, (8, 9), rng)
     plan = plan_on_cells([reader], RIGHT, kind, whole="each")
     assert plan.form == "append"
-    assert len(plan.cells.planes) == 7
+    assert plan.cells.shared == (1, 2, 3)
     assert (plan.shift == np.round(plan.shift)).all()
     weight = rng.normal(size=(4, 3, 7, 7))
     want = convolved(apply(RIGHT, whole), weight, None, STEM)
-    got = convolved(seen(planes, plan), *folded_weights(weight, None, plan, reader, *plan.after), plan.cells.window(STEM))
+    made = folded_on_cells(weight, None, plan, plan.cells, reader, *plan.after)
+    got = both(seen(planes, plan), *made, STEM, plan.cells)
     assert np.abs(got - want).max() <= 1e-12 * np.abs(want).max()
 
 
@@ -196,14 +201,18 @@ def test_the_bias_comes_from_the_rounded_sums_of_chroma(rng):
     """Where nothing is padded, the constants are in the bias. Of a picture of the colour that becomes 0 the convolution makes 0, up to what
     the bias itself is rounded by, whatever its weights are rounded by."""
     kind, weight = KINDS["NV12"], rng.normal(size=(8, 3, 4, 4)) * 0.05
-    plan, new_weight, new_bias = folded(weight, None, RIGHT, SWIN, kind, dtype=np.float16)
+    plan, luma, shared, new_bias = folded(weight, None, RIGHT, SWIN, kind, dtype=np.float16)
     assert plan.form == "cast"
-    assert new_weight.dtype == np.float16
-    colour = RIGHT.nearest(np.zeros(3))[kind.channels].reshape(1, -1, 1, 1) * np.ones((1, 1, 4, 4))
-    made = np.abs(convolved(colour, new_weight.astype(np.float64), new_bias.astype(np.float64), kind.window(SWIN))).max(axis=(0, 2, 3))
+    assert luma.dtype == shared.dtype == np.float16
+    colour = RIGHT.nearest(np.zeros(3)).reshape(1, 3, 1, 1)
+    parts, weights = (
+        (colour[:, :1] * np.ones((8, 8)), colour[:, 1:] * np.ones((4, 4))),
+        [each.astype(np.float64) for each in (luma, shared)],
+    )
+    made = np.abs(both(parts, *weights, new_bias.astype(np.float64), SWIN, kind)).max(axis=(0, 2, 3))
     assert (made <= np.spacing(np.abs(new_bias)) / 2).all()
-    _, _, exact = folded(weight, None, RIGHT, SWIN, kind)
-    naive = np.abs(convolved(colour, new_weight.astype(np.float64), exact, kind.window(SWIN))).max(axis=(0, 2, 3))
+    *_, exact = folded(weight, None, RIGHT, SWIN, kind)
+    naive = np.abs(both(parts, *weights, exact, SWIN, kind)).max(axis=(0, 2, 3))
     assert (naive > np.spacing(np.abs(new_bias)) / 2).any()
 
 
@@ -228,6 +237,6 @@ def test_grey_that_is_padded_needs_no_chroma(rng):
     planes, whole = picture(kind, (6, 6), rng)
     weight = rng.normal(size=(2, 1, 3, 3))
     want = convolved(apply(grey, whole), weight, None, SMALL)
-    plan, new_weight, new_bias = folded(weight, None, grey, SMALL, kind)
-    assert not new_weight[:, 4:].any()
-    np.testing.assert_allclose(convolved(seen(planes, plan), new_weight, new_bias, kind.window(SMALL)), want, rtol=1e-12, atol=1e-12)
+    plan, luma, shared, new_bias = folded(weight, None, grey, SMALL, kind)
+    assert not shared.any()
+    np.testing.assert_allclose(both(seen(planes, plan), luma, shared, new_bias, SMALL, kind), want, rtol=1e-12, atol=1e-12)

@@ -69,8 +69,15 @@ def test_what_is_refused(tmp_path, pixels, message, name):
     assert caught.value.name == name
 
 
-def test_a_resize_needs_whole_levels(tmp_path):
-    table = {**STEPS, "steps": [{"step": "resize", "size": [16, 16]}, *STEPS["steps"]]}
-    with pytest.raises(RecipeError, match=r'\[\[steps\]\]: step 2 \(resize\): expected whole grey levels .* conversion = "rgb8"'):
-        parse_front({**table, "pixels": GOOD}, folder=tmp_path)
-    assert parse_front({**table, "pixels": {**GOOD, "conversion": "rgb8"}}, folder=tmp_path).steps[1].name == "resize"
+def test_planes_are_resized_to_whole_blocks_and_have_no_border(tmp_path):
+    def parsed(step, **pixels):
+        return parse_front({**STEPS, "steps": [step, *STEPS["steps"]], "pixels": {**GOOD, **pixels}}, folder=tmp_path)
+
+    assert parsed({"step": "resize", "size": [16, 18]}).steps[1].size == (16, 18)
+    for step, told in (
+        ({"step": "resize", "size": [16, 17]}, r'resize: expected a height .* write size = \[16, 16\], or conversion = "rgb8"'),
+        ({"step": "letterbox", "size": 16}, r'step 2 \(letterbox\): expected a resize or a crop .* conversion = "rgb8"'),
+    ):
+        with pytest.raises(RecipeError, match=rf"\[\[steps\]\]: {told}"):
+            parsed(step)
+        assert parsed(step, conversion="rgb8").steps[1].name == step["step"]

@@ -9,7 +9,7 @@ from PIL import Image
 from preproc.errors import PreprocError
 from preproc.oracle import packed, reference
 from preproc.sources import PixelsSpec
-from preproc.steps import RANGES, UNCONVERTED, WEIGHTS, YUV, FromPixels, layouts_of, mistaken
+from preproc.steps import RANGES, UNCONVERTED, WEIGHTS, YUV, FromPixels, Resize, layouts_of, mistaken
 from preproc.verify.inputs import from_folder, one_picture, photographs, standard, unscaled
 from preproc.verify.video import whole_blocks
 from tests.conftest import ROOT
@@ -111,3 +111,17 @@ def test_where_nothing_says_what_they_stand_for_it_is_some_of_them():
     step = FromPixels(layout="NHW", color="NV12", to=UNCONVERTED)
     black = packed(np.zeros((4, 4, 3)), PixelsSpec.of(step, size=(4, 4), channels=3))
     assert np.unique(black).tolist() == [0, 128]
+
+
+def test_what_the_page_says_of_planes_that_are_resized():
+    page = " ".join((ROOT / "models" / "README.md").read_text(encoding="utf-8").split())
+    means, hundredths, resize = [], [], Resize(size=(224, 224))
+    for matrix, range_ in (("bt601", "limited"), ("bt601", "full"), ("bt709", "limited"), ("bt709", "full")):
+        said = {"layout": "NHW", "color": "NV12", "matrix": matrix, "range": range_}
+        spec = PixelsSpec.of(FromPixels(**said), size=(None, None), channels=3)
+        for _, _, x in photographs(spec, (480, 640)):
+            linear, whole = (reference.apply([FromPixels(conversion=form, **said), resize], x) for form in ("linear", "rgb8"))
+            means.append(np.abs(linear - whole).mean())
+            hundredths.append(np.percentile(np.abs(linear - whole), 99))
+    assert f"640x480 resized to 224x224, the RGB is {min(means):.1f} to {max(means):.1f} levels from that" in page
+    assert f"more than {min(hundredths):.0f} to {max(hundredths):.0f} levels in one of a hundred values" in page

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
+#include <torch/headeronly/version.h>
 
 #include <set>
 
@@ -45,6 +46,10 @@ void check_runs_here(const json& made) {
     const std::string own = system + ", " + here.machine, device = made.at("device");
     if (wanted != own) throw std::runtime_error("expected a package for " + own + ", got one for " + wanted);
     if (device != "cpu") throw std::runtime_error("expected a package for the cpu, got one for " + device);
+    const std::string by = made.at("torch");
+    int major = 0, minor = 0;  // a newer torch loads it: its C interface grows only
+    if (std::sscanf(by.c_str(), "%d.%d", &major, &minor) != 2 || std::pair(major, minor) > std::pair(TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR))
+        throw std::runtime_error("expected a package of torch " TORCH_VERSION " or an older one, got one of torch " + by);
     const std::set<std::string> had = instructions();
     for (const std::string name : made.at("instructions"))
         if (!had.count(name)) throw std::runtime_error("expected a package for this processor, got one that needs its instructions " + name);

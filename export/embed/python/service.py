@@ -46,6 +46,9 @@ class Package:
             raise RuntimeError(f"expected a package for this processor, got one that needs its instructions {missing[0]}")
         import torch
 
+        made, own = (tuple(map(int, version.split(".")[:2])) for version in (wanted["torch"], torch.__version__))
+        if made > own:  # a newer one loads it: torch's C interface grows only
+            raise RuntimeError(f"expected a package of torch {torch.__version__} or an older one, got one of torch {wanted['torch']}")
         # what torch._inductor.aoti_load_package has inside: without the compiler, which is seconds to import
         self.torch, self.loader = torch, torch._C._aoti.AOTIModelPackageLoader(str(bundle / "model.aoti.pt2"), "model", False, 1, -1)
 

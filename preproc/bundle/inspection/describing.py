@@ -88,6 +88,8 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
 
 def _picture(model: Any, name: str | None, layout: str | None) -> dict[str, Any]:
     """What a file does to its picture before its first layers. Raises PreprocError if it has no input `name` that takes one."""
+    if layout is not None and layout not in NETWORK_LAYOUTS:
+        return {"reason": f"its pixels are bytes of Y, U and V one behind the other ({layout}), which no channels are read from"}
     try:
         effect = graph_effect(model, 3, name=name, layout=layout)
         model = graph.opened(model, 3, name=name, layout=layout)

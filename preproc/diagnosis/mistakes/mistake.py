@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...oracle import reference
-from ...steps import Geometry, Step
+from ...steps import FromPixels, Geometry, Step
 from ..geometry import Source, geometry_of
 
 Array = NDArray[np.float64]
@@ -21,15 +21,19 @@ Moves = tuple[Geometry, ...]
 class Picture:
     """planes: (N, C, H, W) float64, grey levels in the channels that the network takes.  source: the file or the pixels that they are of,
     as stored; None where only the planes are at hand.  opencv: whether OpenCV computes the resizes that steps are named for it.
-    pixels: Y, U and V that the planes are made of, as the recipe takes them; None where it takes other pixels."""
+    pixels: Y, U and V that the planes are made of, as the recipe takes them; None where it takes other pixels.  first: what converts
+    these behind the steps, which move each of them by itself; None where the steps move the planes."""
 
     planes: Array
     source: Source | None = None
     opencv: bool = False
     pixels: NDArray[Any] | None = None
+    first: FromPixels | None = None
 
     def made(self, moves: Moves, planes: Array | None = None) -> Array:
         """What steps make of the planes, or of those in their place."""
+        if self.first is not None and self.pixels is not None and planes is None:
+            return reference.apply((self.first, *moves), self.pixels)
         x = self.planes if planes is None else planes
         if not self.opencv:
             return reference.apply(moves, x)

@@ -126,7 +126,9 @@ class Mistakes:
 
     def by_library(self, mistake: Mistake) -> Mistake | None:
         """The same, resized by OpenCV itself, which alone of the libraries that steps are named for rounds otherwise than the oracle here
-        and there; None where no step is its resize, or OpenCV is not here."""
+        and there; None where no step is its resize, where it resizes planes, or OpenCV is not here."""
+        if self.first.moves_planes:
+            return None
         moves = mistake.levels if isinstance(mistake.levels, tuple) else self.moves
         return replace(mistake, library=OPENCV) if any(map(is_opencvs, moves)) and "OpenCV" not in absent() else None
 
@@ -152,7 +154,10 @@ class Mistakes:
         if self.first.color not in YUV:
             return Picture(self._planes_of(source), source)
         pixels = packed(source.picture(), self.first)[None]
-        return Picture(self.planes(pixels), source, pixels=pixels)
+        return self._of_pixels(pixels, source)
+
+    def _of_pixels(self, pixels: NDArray[Any], source: Source | None = None) -> Picture:
+        return Picture(self.planes(pixels), source, pixels=pixels, first=self.first if self.moves and self.first.moves_planes else None)
 
     def _planes_of(self, source: Source) -> Array:
         if self.first.color == "GRAY":
@@ -178,6 +183,6 @@ class Mistakes:
 
     def ready(self, pixels: NDArray[Any], mistake: Mistake) -> Array:
         """(N, C, h, w) model-ready numbers, wrongly made of pixels."""
-        levels = self.levels(Picture(self.planes(pixels), pixels=pixels), mistake)
+        levels = self.levels(self._of_pixels(pixels), mistake)
         ordered = levels if mistake.order is None else levels[:, list(mistake.order)]
         return valued(self.later if mistake.values is None else mistake.values, ordered)

@@ -18,21 +18,23 @@ GREYS = (("", LUMA, "Rec. 601"), (" by Rec. 709", REC_709, "Rec. 709"), (" by av
 
 def moved_mistakes(first: FromPixels, moves: Sequence[Geometry], *, colours: bool, zero: Array | None) -> Iterator[Mistake]:
     """What is done wrong up to the grey levels that the network's values are made of. colours: whether these are made of colours.  zero:
-    the levels, (C,), of which they make 0; None where there are none."""
-    moves = tuple(moves)
+    the levels, (C,), of which they make 0; None where there are none. Where the steps move planes of Y, U and V, nothing is done to a
+    converted picture before them."""
+    moves, whole = tuple(moves), not (moves and first.moves_planes)
     yield Mistake(
         MOVED,
         "the picture rolled by one pixel to the right and down, its last row and column in front",
         levels=lambda it: np.roll(it.made(moves), (1, 1), (2, 3)),
     )
     yield from _aside(moves, zero)
-    yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: it.made(moves, _upright(it)))
-    for words in list(TURNS)[1:]:
-        yield Mistake(words, f"the picture was {words}", levels=_turned(moves, words))
-    if set(first.to) == set("RGB"):
+    if whole:
+        yield Mistake("turned by EXIF", "the picture was rotated by EXIF", levels=lambda it: it.made(moves, _upright(it)))
+        for words in list(TURNS)[1:]:
+            yield Mistake(words, f"the picture was {words}", levels=_turned(moves, words))
+    if whole and set(first.to) == set("RGB"):
         yield from _greyed(moves, first.to, behind=colours)
     yield Mistake("reshaped", "(H, W, C) reshaped to (C, H, W) in place of transposed", levels=lambda it: _reshaped(it.made(moves)))
-    yield from resized_mistakes(moves)
+    yield from resized_mistakes(moves, windows=whole)
 
 
 def _aside(moves: Moves, zero: Array | None) -> Iterator[Mistake]:

@@ -18,15 +18,15 @@ SIDES = {"right": (0, 1), "left": (0, -1), "bottom": (1, 0), "top": (-1, 0)}
 """Where a window may be moved to by one pixel: (down, across)."""
 
 
-def resized_mistakes(moves: Moves) -> Iterator[Mistake]:
-    """What is done in place of each of these steps."""
+def resized_mistakes(moves: Moves, *, windows: bool = True) -> Iterator[Mistake]:
+    """What is done in place of each of these steps. windows: whether they are done to one picture, of which a crop may be elsewhere."""
     if moves:
         aliased = tuple(replace(step, **_ALIASED) if isinstance(step, Resampling) and step.antialias else step for step in moves)
         yield _otherwise(ALIASED, "resized without antialiasing (OpenCV linear)", aliased)
     for position, step in enumerate(moves):
         for name, words, instead in _instead(step, moves[position + 1 :]):
             yield _otherwise(name, words, (*moves[:position], *instead))
-        if isinstance(step, CenterCrop):
+        if isinstance(step, CenterCrop) and windows:
             yield from _windows(moves, position)
         if isinstance(step, Letterbox):
             yield Mistake(

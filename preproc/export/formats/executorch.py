@@ -3,6 +3,7 @@ cases beside it, as ExecuTorch's bundled program."""
 
 import contextlib
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,10 @@ from .dynamic import exporting, with_free_sides
 
 BATCH = 8
 """Pictures in a batch at most: ExecuTorch plans its memory for the largest one."""
-HALVES = 14
-"""Bits of the lower part of a whole number whose sum is taken by itself."""
+HALVES, EXACT = 14, 24
+"""Bits at most of the lower part of a whole number whose sum is taken by itself; and of the numbers that float32 holds all of."""
+MOST = 1 << 16
+"""Whole numbers in one sum."""
 ATEN = torch.ops.aten
 _ELSE = "; the formats onnx, torchscript and pt2 may"
 
@@ -116,14 +119,19 @@ def _shift(x: Tensor, bits: int) -> Tensor:
 
 def _sum(x: Tensor, dim: Any, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Any:
     """Of whole numbers, which ExecuTorch's kernel adds in float32: exact up to 2^24 only. The upper bits of each and the lower ones, added
-    apart, stay below that for sums of up to 1,024 numbers that are less than 2^30 in all."""
+    apart, stay below that: the lower ones for there are so few of them, as many as the count of the numbers leaves, the upper ones of up to
+    MOST numbers whose sum is nowhere beyond 2^31. Raises PreprocError for more, and where their count is free."""
     if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
         return NotImplemented
+    count = math.prod(x.shape[axis] for axis in dim or range(x.ndim))
+    if not isinstance(count, int) or count > MOST:
+        raise PreprocError(f"a sum of {count} whole numbers, which is exact in its runtime up to {MOST:,}", name="not-exportable")
+    bits = min(HALVES, EXACT - (count - 1).bit_length())
     upper, lower = (
         part.float().sum(dim, keepdim).to(dtype or torch.int64)
-        for part in (torch.bitwise_right_shift(x, HALVES), torch.bitwise_and(x, (1 << HALVES) - 1))
+        for part in (torch.bitwise_right_shift(x, bits), torch.bitwise_and(x, (1 << bits) - 1))
     )
-    return upper * (1 << HALVES) + lower
+    return upper * (1 << bits) + lower
 
 
 _EXACT = {ATEN.__rshift__.Scalar: _shift, ATEN.sum.dim_IntList: _sum}

@@ -70,7 +70,8 @@ def make_config(
     check_config(config, device)
     if device is not None:
         made, batches = bundle.contract["compiled"]["aoti"], ", from release 26.06 on where max_batch_size is not 0" if max_batch else ""
-        progress(f"note: compiled by torch {made['torch']} for {device}, {made['cpu']}: a Triton with that torch loads it{batches}")
+        loads = f"a Triton with that torch, or a newer one, loads it{batches}"
+        progress(f"note: compiled by torch {made['torch']} for {device}, {made['cpu']}: {loads}")
     return config
 
 

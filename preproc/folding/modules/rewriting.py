@@ -165,10 +165,16 @@ class _Convolution:
         weight, bias = self._get(self.reader.weight), None if self.reader.bias is None else self._get(self.reader.bias)
         return self.reader.arranged(_array(weight)), None if bias is None else _array(bias)
 
-    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None, cells: Cells | None = None) -> None:
+    def put_on_cells(self, luma: NDArray[Any], shared: NDArray[Any], bias: NDArray[Any] | None, cells: Cells) -> None:
         old = self._get(self.reader.weight)
-        if cells is not None and self.reader.window is not None:
+        if self.reader.window is not None:
             stand_in_on_cells(self.backbone, self.reader.weight, cells, cells.window(self.reader.window))
+        self.put(luma, bias)
+        owner, _ = self._place(self.reader.weight)
+        owner.get_submodule("shared").weight = _like(old, shared)
+
+    def put(self, weight: NDArray[Any] | None, bias: NDArray[Any] | None, *, groups: int | None = None) -> None:
+        old = self._get(self.reader.weight)
         owner, weight_name = self._place(self.reader.weight)
         reader = self.reader if groups is None else replace(self.reader, groups=groups)
         if reader.groups != self.reader.groups:

@@ -54,6 +54,7 @@ class AotiCpu(TorchCpu):
         self.shape = _shape(metadata, path)
         import torch
 
+        check_release(metadata, path, torch.__version__)
         if self.device == "cuda":
             check_capability(metadata, path, torch.cuda.get_device_capability())
         try:
@@ -178,14 +179,32 @@ def check_capability(metadata: Mapping[str, str], path: Path, own: tuple[int, in
         raise RuntimeAbsentError(f"it is compiled for compute capability {told} ({made.get('gpu')}), and this device has {own[0]}.{own[1]}")
 
 
+def check_release(metadata: Mapping[str, str], path: Path, own: str) -> None:
+    """Raises RuntimeAbsentError where this torch, of the version `own`, is of an older release than the one that compiled it. Of its C
+    interface, torch/csrc/inductor/aoti_torch/c/shim.h, torch promises that libraries stay usable when it is updated; older ones may lack
+    what was added since."""
+    made = _promised(metadata, path)["torch"]
+    if _release(made) > _release(own):
+        raise RuntimeAbsentError(
+            f"it is compiled by torch {made}, and this one is {own}: newer ones load it, older ones may lack what it calls"
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Major and minor. Raises ValueError for no version."""
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
 def _promised(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     """What the contract inside says of the compilation."""
     try:
         made: dict[str, Any] = json.loads(metadata[CONTRACT])["compiled"]["aoti"]
-        told = [isinstance(made[key], str) for key in ("device", "system", "machine", "cpu")]
+        told = [isinstance(made[key], str) for key in ("device", "system", "machine", "cpu", "torch")]
+        told += [_release(made["torch"]) > (0, 0)]
         told += [bool(made["instructions"]), *(isinstance(name, str) for name in made["instructions"])]
         told += [made["cpu"] == "native" or set(needed(made["cpu"])) <= set(made["instructions"])]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{path.name}: expected a package of preproc, got one without or with a wrong {first_line(error)}") from error
     if not all(told):
         raise BundleError(f"{path.name}: expected a package of preproc, got one that says of its compilation what none says")

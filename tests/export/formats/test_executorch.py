@@ -11,14 +11,16 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import preproc
 from preproc.bundle import hashes, open_bundle
 from preproc.errors import PreprocError
 from preproc.export import export_bundle
-from preproc.export.formats import executorch
-from preproc.export.formats.executorch import BATCH, at_most, export_executorch
+from preproc.export.formats.executorch import BATCH, at_most
+from preproc.export.proving import prove
+from preproc.export.resolving import with_outputs
 from preproc.layers import (
     CenterCrop,
     FromPixels,
@@ -31,12 +33,13 @@ from preproc.layers import (
     Standardize,
     prepend,
 )
-from preproc.sources import load_recipe
+from preproc.sources import load_recipe, replace
+from preproc.sources.backbones import load_backbone
+from preproc.verify import inputs
 from preproc.verify.runtimes import read_program
-from preproc.verify.runtimes.executorch import ExecutorchCpu
 from tests.conftest import ROOT
 from tests.damage import edit_manifest
-from tests.in_executorch import needed, once
+from tests.in_executorch import answers, needed, once, written
 
 PIXELS = torch.randint(0, 256, (BATCH, 40, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -54,18 +57,6 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.head(self.stem(x).relu().mean((2, 3)))
-
-
-def written(model, path, pixels=PIXELS, size=(40, 32), sizes=()):
-    needed()
-    export_executorch(model, pixels[:2], path, layout="NHWC", size=size, at_most=at_most(size, sizes), constants={})
-    return path
-
-
-def answers(path, *batches, outputs=("out",)):
-    runtime = ExecutorchCpu(outputs)
-    runtime.open(path)
-    return [next(iter(runtime.run(pixels.numpy()).values())) for pixels in batches]
 
 
 def largest(got, want):
@@ -160,29 +151,9 @@ def test_every_kind_of_step(tmp_path):
         Standardize(per="image"),
     ]
     model = prepend(Pipeline(*steps), Net()).eval()
-    (got,) = answers(written(model, tmp_path / "m.pte"), PIXELS)
+    (got,) = answers(written(model, tmp_path / "m.pte", PIXELS), PIXELS)
     with torch.no_grad():
         assert largest(got, model(PIXELS)) < 1e-5
-
-
-class Levels(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.resize = Pipeline(FromPixels(layout="NHWC"), Resize(size=(8, 30), pillow=13))
-
-    def forward(self, pixels):
-        return self.resize(pixels)
-
-
-def test_whole_numbers_are_added_exactly(tmp_path, monkeypatch):
-    """A resize of Pillow's to the bit, whose sums ExecuTorch's own kernel would round to 24 bits."""
-    model = Levels()
-    want = model(PIXELS).numpy()
-    (got,) = answers(written(model, tmp_path / "exact.pte"), PIXELS)
-    np.testing.assert_array_equal(got, want)
-    monkeypatch.delitem(executorch._EXACT, torch.ops.aten.sum.dim_IntList)
-    (rounded,) = answers(written(model, tmp_path / "rounded.pte"), PIXELS)
-    assert 0 < (rounded != want).mean() < 0.1, "ExecuTorch adds whole numbers exactly now: the rule is not needed any more"
 
 
 def test_pixels_of_16_bits_are_refused_for_it_has_no_kernel(tmp_path):
@@ -214,7 +185,7 @@ class Wherever(nn.Module):
 
 def test_sides_may_be_free_up_to_the_largest_that_is_verified(tmp_path):
     model = prepend(Pipeline(FromPixels(layout="NHWC"), CenterCrop(size=24)), Wherever()).eval()
-    path = written(model, tmp_path / "m.pte", size=(None, 32), sizes=[(40, 32), (48, 32)])
+    path = written(model, tmp_path / "m.pte", PIXELS, size=(None, 32), sizes=[(40, 32), (48, 32)])
     assert read_program(path).method("forward").inputs[0].shape == (BATCH, 48, 32, 3)
     tall = PIXELS.repeat(1, 2, 1, 1)
     sides = (48, 25, 1)
@@ -225,12 +196,26 @@ def test_sides_may_be_free_up_to_the_largest_that_is_verified(tmp_path):
         answers(path, tall[:, :49])
 
 
+def test_own_pictures_are_verified_in_the_sizes_that_the_program_takes(tmp_path):
+    """However large they are."""
+    recipe = load_recipe(ROOT / "models" / "digits.toml")
+    recipe = replace(recipe, steps=(recipe.steps[0], CenterCrop(size=32).step, *recipe.steps[1:]), pixels={"size": (None, None)})
+    for side in (9, 300):
+        Image.new("RGB", (side, 2 * side), "red").save(tmp_path / f"{side}.png")
+    recipe, backbone = with_outputs(recipe, load_backbone(recipe))
+    proof = prove(recipe, backbone, images=tmp_path, quick=True)
+    most = at_most((None, None), proof.sizes)
+    assert len([case for case in proof.cases if case.name.startswith(inputs.OWN)]) == 2
+    assert {case.size("NHWC") for case in proof.cases} == {(most["height"], most["width"])}
+    assert max(len(case.pixels) for case in proof.cases) <= most["N"]
+
+
 def test_a_resize_of_free_sides_is_refused(tmp_path):
     model = prepend(Pipeline(FromPixels(layout="NHWC"), Resize(size=8, interpolation="nearest")), Wherever()).eval()
     with pytest.raises(
         PreprocError, match=r'got "dynamic", which ExecuTorch refuses: .*; the formats onnx, torchscript and pt2 may'
     ) as caught:
-        written(model, tmp_path / "m.pte", size=(None, None), sizes=[(40, 32)])
+        written(model, tmp_path / "m.pte", PIXELS, size=(None, None), sizes=[(40, 32)])
     assert caught.value.name == "not-exportable"
 
 
@@ -242,7 +227,7 @@ class Sorted(Net):
 def test_an_operator_without_a_kernel_is_told_with_the_formats_that_have_it(tmp_path):
     pipeline = Pipeline(FromPixels(layout="NHWC"), Rescale(), Normalize.preset("imagenet"))
     with pytest.raises(PreprocError, match=r"ExecuTorch can export, got: .*sort.*; the formats onnx, torchscript and pt2 may") as caught:
-        written(prepend(pipeline, Sorted()).eval(), tmp_path / "m.pte")
+        written(prepend(pipeline, Sorted()).eval(), tmp_path / "m.pte", PIXELS)
     assert caught.value.name == "not-exportable"
     assert not list(tmp_path.iterdir())
 

@@ -203,7 +203,7 @@ def test_mistakes_in_the_planes_show(mistake):
     model = fold(prepend(pipeline(color, **said), network), example=x).model
     if mistake == "one weight":
         with torch.no_grad():
-            model.backbone.convolutions[0].weight[0, 5, 1, 1] *= 1.05
+            model.backbone.convolutions[0].shared.weight[0, 1, 1, 1] *= 1.05
     with torch.no_grad():
         error = off(model(x), truth(pipeline("NV12"), network, x))
     assert error <= 1e-12 if mistake == "none" else error > 1e-3

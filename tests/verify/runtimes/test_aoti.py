@@ -13,11 +13,18 @@ from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
 from preproc.host import instructions
 from preproc.host.processor import LEVELS
 from preproc.verify.runtimes import RUNTIMES, made, package_metadata, those_for
-from preproc.verify.runtimes.aoti import LARGEST, METADATA, AotiCpu, check_capability, check_runs_here
+from preproc.verify.runtimes.aoti import LARGEST, METADATA, AotiCpu, check_capability, check_release, check_runs_here
 from preproc.verify.runtimes.elsewhere import Elsewhere
 
 V3 = LEVELS["x86-64-v3"]
-HERE = {"device": "cpu", "system": sys.platform, "machine": platform.machine(), "cpu": "x86-64-v3", "instructions": list(V3)}
+HERE = {
+    "device": "cpu",
+    "system": sys.platform,
+    "machine": platform.machine(),
+    "cpu": "x86-64-v3",
+    "instructions": list(V3),
+    "torch": "2.15.0",
+}
 TORCH = {"AOTI_DEVICE_KEY": "cpu", "AOTI_PLATFORM": sys.platform, "AOTI_MACHINE": platform.machine(), "AOTI_CPU_ISA": "AVX2"}
 
 
@@ -82,6 +89,17 @@ def test_another_compute_capability_is_absent(tmp_path):
             check_capability(metadata(promised, **torchs), tmp_path, (8, 6))
 
 
+def test_a_package_of_a_newer_torch_is_absent_with_both_versions(tmp_path):
+    """Of an older one it is not: torch's C interface grows only."""
+    for own in ("2.15.0", "2.15.1+cu132", "2.16.0a0+git1234", "3.0.0"):
+        check_release(metadata(), tmp_path, own)
+    for own in ("2.14.1", "2.9.1", "1.99.0"):
+        with pytest.raises(RuntimeAbsentError, match=f"compiled by torch 2.15.0, and this one is {own}: newer ones load it"):
+            check_release(metadata(), tmp_path, own)
+    with pytest.raises(RuntimeAbsentError, match=r"compiled by torch 2\.100\.3"):
+        check_release(metadata({"torch": "2.100.3"}), tmp_path, "2.99.0")
+
+
 @pytest.mark.parametrize(
     "contract",
     [
@@ -93,6 +111,7 @@ def test_another_compute_capability_is_absent(tmp_path):
         '{"compiled": {"aoti": 1}}',
         json.dumps({"compiled": {"aoti": HERE | {"instructions": ["sse2"]}}}),
         json.dumps({"compiled": {"aoti": HERE | {"cpu": "x86-64-v9"}}}),
+        *(json.dumps({"compiled": {"aoti": HERE | {"torch": version}}}) for version in (None, 2.15, "2", "new.er", "0.0")),
     ],
 )
 def test_a_package_that_does_not_say_what_it_needs_is_none_of_ours(tmp_path, contract):

@@ -1,0 +1,99 @@
+"""Resizes and crops of Y, U and V before they are converted: each plane is a picture of its own, U and V a smaller one.
+
+Y is resized to the size that the step says, U and V to as many samples as have the blocks of that size: half of it in both directions in
+4:2:0, across in 4:2:2. All are whole levels, so each plane is resized as any grey picture of its size is, by the step's own filter, with
+its roundings, between half-pixel centres: a block's U and V stand for the middle of it, before and behind, which is where "replicate" has
+them. A crop keeps whole blocks. The conversion follows, and with it each pixel gets its block's U and V.
+
+What is left is no resize of RGB. That would give each pixel its chroma first, convert, clip and round, and resize then; here chroma keeps
+half the resolution of the resized picture, not of the original, and is clipped nowhere.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..errors import PreprocError
+from .crops import CenterCrop
+from .geometry import Geometry, Sides, Size, known
+from .pixels import FromPixels
+from .resize import Resize
+from .yuv import YUV
+
+INSTEAD = 'write conversion = "rgb8", which converts first'
+"""The way out."""
+
+
+def check_moves(first: FromPixels, step: Geometry) -> None:
+    """Raises PreprocError for a step that does not move planes: of a border nobody says which Y, U and V it has, and chroma between its
+    samples would not be where it was, but for samples in the middle."""
+    _check_kind(first, step)
+    if first.chroma == "bilinear":
+        raise PreprocError(
+            f'expected chroma = "replicate" of {first.color} pixels whose planes are moved, got "bilinear", whose samples would have other '
+            f'places then: write "replicate", or {INSTEAD.removeprefix("write ")}',
+            name="step-order",
+        )
+
+
+def _check_kind(first: FromPixels, step: Geometry) -> None:
+    if not isinstance(step, (Resize, CenterCrop)):
+        raise PreprocError(
+            f"expected a resize or a crop of {first.color} pixels, whose planes are moved before a linear conversion, got {step.name}, "
+            f"whose border has a grey level: {'leave it out' if first.of_luma else INSTEAD}",
+            name="step-order",
+        )
+
+
+def chroma_moves(first: FromPixels, moves: Iterable[Geometry], size: Sides) -> tuple[Geometry, ...]:
+    """What moves U and V, as many steps as `moves`, which move Y of a picture of that (height, width); () where they are not read.
+
+    Raises PreprocError where a block would be cut, and where a side is free and that could be.
+    """
+    (rows, columns), found = YUV[first.color].block, list[Geometry]()
+    for step in moves:
+        _check_kind(first, step)
+        if first.of_luma:
+            continue
+        both = known(size)
+        if both is None and not (isinstance(step, Resize) and ((rows, columns) == (1, 1) or not isinstance(step.size, int))):
+            raise PreprocError(
+                f"{step.name}: expected pixels of a fixed size, or a resize to (height, width) in front, of {first.color} pixels, whose "
+                f"planes it may neither cut in a block nor give a border, got a size that is free: {INSTEAD}",
+                name="shape-unknown",
+            )
+        size = step.output_sides(size) if both is None else step.output_size(both)
+        new = known(size)
+        if new is None:
+            found.append(step)
+            continue
+        _check_blocks(step, both, new, (rows, columns))
+        shared = new[0] // rows, new[1] // columns
+        found.append(replace(step, size=shared, max_size=None) if isinstance(step, Resize) else replace(step, size=shared))
+    return tuple(found)
+
+
+def _check_blocks(step: Geometry, old: Size | None, new: Size, block: Size) -> None:
+    """Raises PreprocError where the step, from the size `old` to `new`, would leave a part of a block, or a crop would be none."""
+    rows, columns = block
+    if new[0] % rows or new[1] % columns:
+        nearest = tuple(max(round(side / count), 1) * count for side, count in zip(new, block, strict=True))
+        raise PreprocError(
+            f"{step.name}: expected a height and a width that are multiples of {rows} and {columns}, whose pixels share a U and a V, got "
+            f"{new[0]}x{new[1]}: write size = [{nearest[0]}, {nearest[1]}], or {INSTEAD.removeprefix('write ')}",
+            name="shape-mismatch",
+        )
+    if not isinstance(step, CenterCrop) or old is None:
+        return
+    if new[0] > old[0] or new[1] > old[1]:
+        raise PreprocError(
+            f"{step.name}: expected pictures of at least {new[0]}x{new[1]} pixels, whose planes are cropped, got {old[0]}x{old[1]}, which "
+            f"would need a border: {INSTEAD}",
+            name="shape-mismatch",
+        )
+    cut = [(was - now, count) for was, now, count in zip(old, new, block, strict=True)]
+    if any(more % (2 * count) for more, count in cut if count > 1):
+        raise PreprocError(
+            f"{step.name}: expected to cut whole blocks of {rows}x{columns} pixels, which share a U and a V, off each side, got "
+            f"{old[0]}x{old[1]} to crop to {new[0]}x{new[1]}: resize to another size in front, or {INSTEAD}",
+            name="shape-mismatch",
+        )
