@@ -64,6 +64,8 @@ VIDEO: list[tuple[str, str, str, str, dict[str, str]]] = [
     ("VYUY", "NHWC", "bt601", "limited", {"to": "BGR"}),
     ("YUV444", "NHWC", "bt2020", "full", {}),
     ("YVU444", "NCHW", "bt709", "limited", {"conversion": "rgb8"}),
+    ("NV12", "NHW", "bt2020", "limited", {"to": "GRAY"}),
+    ("YUYV", "NHWC", "bt709", "limited", {"to": "GRAY"}),
 ]
 """Colour, layout, matrix, range and the rest: each colour, matrix, range, conversion and chroma."""
 PLANES: list[tuple[str, str, list[Step]]] = [
@@ -180,7 +182,7 @@ def tolerance(steps: list[Step]) -> float:
 def sides(first: Step, shape: tuple[int, ...]) -> tuple[Size, int]:
     """(height, width) of a case's pictures, and their channels."""
     if isinstance(first, FromPixels) and first.color in YUV:
-        return YUV[first.color].size(first.layout, shape[1:]), 3
+        return YUV[first.color].size(first.layout, shape[1:]), first.channels() or 3
     nhwc = isinstance(first, FromPixels) and first.layout == "NHWC"
     return (shape[1:3], shape[3]) if nhwc else (shape[2:], shape[1])
 

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from preproc.steps import RANGES, UNCONVERTED, WEIGHTS, YUV, FromPixels, layouts_of
+from preproc.steps import LUMA, RANGES, UNCONVERTED, WEIGHTS, YUV, FromPixels, layouts_of
 
 KR_KB = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 OPENCV = (1.164, 1.596, -0.813, -0.391, 2.018)
@@ -17,6 +17,8 @@ FORMS = {
     "left": {**SAID, "chroma": "bilinear", "siting": "left"},
     "center": {**SAID, "chroma": "bilinear", "siting": "center"},
     "unconverted": {"to": UNCONVERTED},
+    "grey": {**SAID, "to": "GRAY"},
+    "luma": {"to": LUMA},
 }
 KINDS = [
     (color, layout, form)
@@ -41,7 +43,8 @@ def steps(draw):
     said["conversion"] = draw(st.sampled_from(["linear", "rgb8"]))
     if said["conversion"] == "linear" and YUV[color].block != (1, 1) and draw(st.booleans()):
         said |= {"chroma": "bilinear", "siting": draw(st.sampled_from(["left", "center"]))}
-    return FromPixels(layout=draw(st.sampled_from(layouts_of(color))), color=color, to=draw(st.sampled_from(["RGB", "BGR"])), **said)
+    to = ["RGB", "BGR", *(["GRAY"] if said["conversion"] == "linear" and "chroma" not in said else [])]
+    return FromPixels(layout=draw(st.sampled_from(layouts_of(color))), color=color, to=draw(st.sampled_from(to)), **said)
 
 
 @st.composite
@@ -63,8 +66,12 @@ def _one(step, x):
         height, width = x.shape[0] * 2 // 3, x.shape[1]
     else:
         height, width = x.shape[1:] if step.layout == "NCHW" else x.shape[:2]
-    found = np.empty((3, height, width))
+    found = np.empty((1 if step.to == "GRAY" else 3, height, width))
     for i, j in np.ndindex(height, width):
+        if step.to == "GRAY":
+            y = _luma(step, x, i, j)
+            found[:, i, j] = 255 * (y - 16) / 219 if step.range == "limited" else y
+            continue
         y, u, v = _luma(step, x, i, j), *_chroma(step, x, i, j, height, width)
         rgb = _rounded(step, y, u, v) if step.conversion == "rgb8" else _exact(step, y, u, v)
         found[:, i, j] = rgb if step.to == "RGB" else rgb[::-1]

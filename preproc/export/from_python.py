@@ -133,7 +133,7 @@ def _pixels(first: FromPixels, channels: int | None, example: "Tensor | NDArray[
 def _taken(first: FromPixels, channels: int | None, shape: tuple[int, ...]) -> tuple[int, Size]:
     """The channels of an example of that shape, which may not be said otherwise, and its height and width."""
     if first.color in YUV:
-        return 3, YUV[first.color].size(first.layout, shape[1:])
+        return first.channels() or 3, YUV[first.color].size(first.layout, shape[1:])
     axis, nhwc = (3, True) if first.layout == "NHWC" else (1, False)
     channels = channels or shape[axis]
     if shape[axis] != channels:

@@ -44,7 +44,7 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
             if first.color in YUV:
                 value, layout, dtype = from_yuv(builder, first, value), "NCHW", builder.dtype
             value = geometry(builder, moving, value, layout=layout, dtype=dtype, size=builder.size)
-        builder.moved = Moved(str(value.name), builder.dtype, channels=3 if first.color in YUV else None)
+        builder.moved = Moved(str(value.name), builder.dtype, channels=builder.channels if first.color in YUV else None)
     for step in steps:
         if not isinstance(step, Geometry):
             builder.step = step.name
@@ -58,7 +58,7 @@ def _from_pixels(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
         if b.moved is None:
             x = from_yuv(b, step, x)
             b.moved = Moved(str(x.name), b.dtype, channels=b.channels)
-        converting = step.affine(3) if step.conversion == "linear" else None
+        converting = step.affine(step.channels() or 3) if step.conversion == "linear" else None
         return x if converting is None else _affine(b, converting, x)
     if b.moved is None:  # else they are floats (N, C, H, W) already
         x = b.add("Cast", x, to=b.dtype)

@@ -20,7 +20,12 @@ _BLACK, _WHITE = 0.0, 255.0
 
 def from_yuv(b: Builder, step: FromPixels, x: ir.Value, moves: Sequence[Geometry] = ()) -> ir.Value:
     """(N, 3, H, W) in the builder's dtype, of uint8 as the step's colour lies in memory: Y, U and V, or, with rgb8, whole levels of the
-    channels that the step says. A linear conversion is an affine map, and no part of this. moves: of Y, see steps.chroma_moves()."""
+    channels that the step says; of luma alone (N, 1, H, W). A linear conversion is an affine map, and no part of this. moves: of Y, see
+    steps.chroma_moves()."""
+    if step.of_luma:
+        b.channels = 1
+        luma = _luma(b, step, x)
+        return b.add("Cast", _in_floats(b, luma, moves, b.size) if moves else luma, to=b.dtype)
     b.channels = 3
     luma, chroma = luma_and_chroma(b, step, x)
     if moves:
@@ -48,6 +53,16 @@ def picture_size(b: Builder, step: FromPixels, x: ir.Value) -> tuple[Side, Side]
     return found[0], found[1]
 
 
+def _luma(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
+    """(N, 1, H, W) of Y."""
+    if step.layout == "NHW":
+        height, _ = picture_size(b, step, x)
+        return b.on_axes("Unsqueeze", b.add("Slice", x, np.array([0]), Numbers(b).vector([height]), np.array([1])), [1])
+    x = b.add("Transpose", x, perm=[0, 3, 1, 2]) if step.layout == "NHWC" else x
+    at = YUV[step.color].planes[step.layout][0].index("Y")
+    return _cut(b, x, 1, at, at + 1)
+
+
 def luma_and_chroma(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     """(N, 1, H, W) of luma and (N, 2, h, w) of chroma, in the order in which they lie, both uint8."""
     planes, n = YUV[step.color].planes[step.layout], Numbers(b)
@@ -72,10 +87,13 @@ def _moved(b: Builder, step: FromPixels, luma: ir.Value, chroma: ir.Value, moves
     made = []
     for value, channels, own, size in ((luma, 1, moves, b.size), (chroma, 2, chroma_moves(step, moves, b.size), shared)):
         b.channels = channels
-        frame = moved(b, own, value, layout="NCHW", dtype=ir.DataType.UINT8, size=size)
-        made.append(frame.cast(ir.DataType.FLOAT).transposed("NCHW").value)
+        made.append(_in_floats(b, value, own, size))
     b.channels = 3
     return made[0], made[1]
+
+
+def _in_floats(b: Builder, plane: ir.Value, moves: Sequence[Geometry], size: Sides) -> ir.Value:
+    return moved(b, moves, plane, layout="NCHW", dtype=ir.DataType.UINT8, size=size).cast(ir.DataType.FLOAT).transposed("NCHW").value
 
 
 def _cut(b: Builder, x: ir.Value, axis: int, start: int, end: int) -> ir.Value:

@@ -10,6 +10,7 @@ from .. import steps
 from ..errors import PreprocError
 from .base import Device, Layer, check_tensor
 from .channels import Select
+from .luma import Luma
 from .sides import recorded
 from .video import FromYuv
 
@@ -22,9 +23,10 @@ class FromPixels(Layer):
     y: (N, C', H, W), contiguous, of this layer's float dtype (`dtype=`, changed by .to() and .half() as for any module), grey levels.
     (Arithmetic per channel on a permuted view of NHWC pixels would be four times slower.)
     color, to: RGB, BGR, RGBA, BGRA, GRAY, or ANY for any channel count without reordering. Alpha is dropped, gray repeated.
-    color also: NV12, NV21, I420, YV12 (4:2:0), YUYV, YVYU, UYVY, VYUY (4:2:2), YUV444 or YVU444, to RGB or BGR; of which `matrix` is bt601,
-    bt709 or bt2020 and `range` limited or full (both must be said), `conversion` linear, which folds and leaves values outside of 0..255
-    where a picture has none of these colours, or rgb8, OpenCV's whole levels; chroma, siting: how pixels share U and V.
+    color also: NV12, NV21, I420, YV12 (4:2:0), YUYV, YVYU, UYVY, VYUY (4:2:2), YUV444 or YVU444, to RGB, BGR or GRAY, which is luma alone;
+    of which `matrix` is bt601, bt709 or bt2020 and `range` limited or full (both must be said), `conversion` linear, which folds and leaves
+    values outside of 0..255 where a picture has none of these colours, or rgb8, OpenCV's whole levels; chroma, siting: how pixels share U
+    and V.
 
     Raises PreprocError for floats, another rank, another channel count or a size that the colour does not have, and for colour orders that
     do not fit.
@@ -69,7 +71,7 @@ class FromPixels(Layer):
         self.read: nn.Module
         self.video = color in steps.YUV
         if self.video:
-            self.read = FromYuv(step, device=device, dtype=dtype)
+            self.read = (Luma if step.of_luma else FromYuv)(step, device=device, dtype=dtype)
         else:
             self.read = _Channels(step, device=device)
 

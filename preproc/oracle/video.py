@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..steps import COLORS, RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, FromPixels, phases, to_rgb, to_rgb_in_integers
+from ..steps import COLORS, LUMA, RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, FromPixels, phases, to_rgb, to_rgb_in_integers
 
 Array = NDArray[np.float64]
 
@@ -24,13 +24,18 @@ class Said(Protocol):
 
 
 def from_yuv(step: FromPixels, x: NDArray[Any]) -> Array:
-    """x: uint8 as the step's colour lies in memory, see steps.YUV.  Returns (N, 3, H, W). Raises PreprocError for another shape."""
+    """x: uint8 as the step's colour lies in memory, see steps.YUV.  Returns (N, 3, H, W), or (N, 1, H, W) of luma alone. Raises
+    PreprocError for another shape."""
     return from_planes(step, planes(step, x))
 
 
 def from_planes(step: FromPixels, found: list[Array]) -> Array:
     """Of what planes() gives."""
     y, u, v = found
+    if step.to == LUMA:
+        return y[:, None]
+    if step.to == "GRAY":
+        return 255 * _luma(step, y)[:, None]
     u, v = _spread(step, u), _spread(step, v)
     if step.to == UNCONVERTED:
         return np.stack([y, u, v], axis=1)
@@ -67,11 +72,17 @@ def _spread(step: FromPixels, plane: Array) -> Array:
 def _linear(step: FromPixels, y: Array, u: Array, v: Array) -> list[Array]:
     """y = Kr R + Kg G + Kb B, u = (B - y) / 2(1 - Kb), v = (R - y) / 2(1 - Kr), of R, G and B in 0..1 (BT.601, BT.709, BT.2020)."""
     red_part, blue_part = map(float, WEIGHTS[str(step.matrix)])
-    black, white, levels = RANGES[str(step.range)]
-    luma, u, v = (y - black) / white, (u - 128) / levels, (v - 128) / levels
+    levels = RANGES[str(step.range)][2]
+    luma, u, v = _luma(step, y), (u - 128) / levels, (v - 128) / levels
     red, blue = luma + v * 2 * (1 - red_part), luma + u * 2 * (1 - blue_part)
     green = (luma - red_part * red - blue_part * blue) / (1 - red_part - blue_part)
     return [255 * red, 255 * green, 255 * blue]
+
+
+def _luma(step: FromPixels, y: Array) -> Array:
+    """0 of black and 1 of white."""
+    black, white, _ = RANGES[str(step.range)]
+    return (y - black) / white
 
 
 def _in_integers(step: FromPixels, y: Array, u: Array, v: Array) -> list[Array]:

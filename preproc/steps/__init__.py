@@ -52,7 +52,7 @@ from .sequence import (
     output_size,
     parse,
 )
-from .yuv import RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, phases, to_rgb, to_rgb_in_integers
+from .yuv import LUMA, RANGES, SHIFT, UNCONVERTED, WEIGHTS, YUV, phases, to_rgb, to_rgb_in_integers
 
 __all__ = [
     "BECAUSE",
@@ -61,6 +61,7 @@ __all__ = [
     "FORMS",
     "INTERPOLATIONS",
     "LAYOUTS",
+    "LUMA",
     "NETWORK_LAYOUTS",
     "OTHER_CONVERSIONS",
     "PILLOWS",

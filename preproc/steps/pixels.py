@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import PreprocError, check_choice
 from .affine import Affine
 from .base import Step, ValueRange
-from .yuv import ALIASES, ASK, CHROMAS, CONVERSIONS, RANGES, SITINGS, UNCONVERTED, WEIGHTS, YUV, swapped, to_rgb
+from .yuv import ALIASES, ASK, CHROMAS, CONVERSIONS, LUMA, RANGES, SITINGS, UNCONVERTED, WEIGHTS, YUV, swapped, to_grey, to_rgb
 
 COLORS: Mapping[str, tuple[str, ...]] = {
     "RGB": ("R", "G", "B"),
@@ -45,6 +45,7 @@ class FromPixels(Step):
     neither clips nor rounds, see yuv.to_rgb(), or "rgb8", whole levels as OpenCV's arithmetic has them, see yuv.to_rgb_in_integers().
     chroma: how a pixel gets the U and V that it shares with others, "replicate" or "bilinear", and siting: where they are then, "left" or
     "center", see yuv.phases().  to: YUV444 is Y, U and V of each pixel as they are, for which nothing but chroma and siting is said.
+    GRAY is luma alone, see yuv.to_grey(), and Y the same as it is; U and V are not read then, and nothing is said of them.
     Resizes and crops behind the linear form, or behind YUV444, move Y, U and V each by itself, before they are converted: see planes.py.
     """
 
@@ -72,22 +73,26 @@ class FromPixels(Step):
         self.selection()
 
     def _check_yuv(self) -> None:
-        check_choice("to", self.to, (*COLORS, UNCONVERTED))
-        if self.to not in ("RGB", "BGR", UNCONVERTED):
+        check_choice("to", self.to, (*COLORS, UNCONVERTED, LUMA))
+        if self.to not in ("RGB", "BGR", "GRAY", UNCONVERTED, LUMA):
             raise PreprocError(
-                f"expected RGB or BGR of {self.color} pixels, or {UNCONVERTED}, got {self.to}: a ChannelAffine can mix colours behind it",
+                f"expected RGB, BGR or GRAY of {self.color} pixels, or {UNCONVERTED} or {LUMA}, got {self.to}: a ChannelAffine can mix "
+                "colours behind it",
                 name="color-mismatch",
             )
         if self.pixel_dtype != "uint8":
             raise PreprocError(f"expected uint8 for {self.color} pixels, got {self.pixel_dtype}", name="pixel-dtype")
-        if self.to == UNCONVERTED:
+        if self.to in (UNCONVERTED, LUMA):
             for field in ("matrix", "range", "conversion"):
-                _check_without(field, getattr(self, field), "a conversion to RGB or BGR", self.to)
+                _check_without(field, getattr(self, field), "a conversion to RGB, BGR or GRAY", self.to)
         else:
             for field, known in (("matrix", WEIGHTS), ("range", RANGES)):
                 _check_said(field, getattr(self, field), known, self.color)
             object.__setattr__(self, "conversion", self.conversion or "linear")
             check_choice("conversion", self.conversion, CONVERSIONS)
+        if self.of_luma:
+            self._check_luma()
+            return
         if YUV[self.color].block == (1, 1):
             _check_without("chroma", self.chroma, "pixels that share their U and V", self.color)
         else:
@@ -102,6 +107,21 @@ class FromPixels(Step):
                 name="conflicting-options",
             )
         _check_said("siting", self.siting, SITINGS, self.color)
+
+    def _check_luma(self) -> None:
+        if self.conversion == "rgb8":
+            raise PreprocError(
+                'expected conversion = "linear" for a grey network, got "rgb8", which is of R, G and B: OpenCV\'s grey is Y as it is, '
+                "whatever its range",
+                name="conflicting-options",
+            )
+        for field in ("chroma", "siting"):
+            _check_without(field, getattr(self, field), "colours that U and V are read for", self.to)
+
+    @property
+    def of_luma(self) -> bool:
+        """Whether of Y, U and V it reads Y alone."""
+        return self.color in YUV and self.to in ("GRAY", LUMA)
 
     @property
     def rounds(self) -> bool:
@@ -133,7 +153,9 @@ class FromPixels(Step):
         return tuple(have.index(channel) for channel in want)
 
     def channels(self) -> int | None:
-        """Of Y, U and V three, wherever they lie."""
+        """Of Y, U and V three, wherever they lie, and of luma alone one."""
+        if self.of_luma:
+            return 1
         return 3 if self.color in YUV else len(COLORS[self.color]) or None
 
     def apart(self, channels: int) -> "tuple[FromPixels, Affine]":
@@ -142,6 +164,10 @@ class FromPixels(Step):
         if self.color not in YUV:
             plain = FromPixels(layout=self.layout, color=self.color, to=self.color, pixel_dtype=self.pixel_dtype)
             rows: Sequence[int] = self.selection() or range(channels)
+        elif self.of_luma:
+            plain, rows = replace(self, to=LUMA, matrix=None, range=None, conversion=None), range(1)
+            if self.conversion == "linear":
+                return plain, to_grey(str(self.range))
         elif self.conversion == "rgb8":
             plain, rows = replace(self, to="RGB"), [COLORS["RGB"].index(channel) for channel in COLORS[self.to]]
         else:
@@ -153,7 +179,7 @@ class FromPixels(Step):
         return plain, Affine(np.eye(channels)[list(rows)], np.zeros(len(rows)))
 
     def affine(self, channels: int) -> Affine | None:
-        """Of colours of Y, U and V from the three, as each pixel has them; None for rgb8."""
+        """Of colours of Y, U and V from the three, as each pixel has them, or from Y; None for rgb8."""
         if channels != (self.channels() or channels):
             raise PreprocError(f"expected {self.channels()} channels ({self.color}), got {channels}", name="channel-mismatch")
         return None if self.conversion == "rgb8" else self.apart(channels)[1]
@@ -171,13 +197,17 @@ def layouts_of(color: str) -> tuple[str, ...]:
 
 def mistaken(step: FromPixels) -> "dict[str, FromPixels]":
     """What is done to Y, U and V by mistake in place of the step, by what it is: another matrix, the other range, U and V exchanged, chroma
-    half a pixel aside; and OTHER_CONVERSIONS, the step's other one. {} for other colours."""
+    half a pixel aside; and OTHER_CONVERSIONS, the step's other one. Of luma alone the range is all that can be wrong. {} for other
+    colours."""
     if step.color not in YUV:
         return {}
     found: dict[str, dict[str, Any]] = {
-        f"matrix {other} for {step.matrix}": {"matrix": other} for other in WEIGHTS if step.matrix not in (None, other)
+        f"range {other} for {step.range}": {"range": other} for other in RANGES if step.range not in (None, other)
     }
-    found |= {f"range {other} for {step.range}": {"range": other} for other in RANGES if step.range not in (None, other)}
+    if step.of_luma:
+        return {name: replace(step, **changes) for name, changes in found.items()}
+    matrices = {f"matrix {other} for {step.matrix}": {"matrix": other} for other in WEIGHTS if step.matrix not in (None, other)}
+    found = matrices | found
     found["U and V exchanged"] = {"color": swapped(step.color)}
     if step.chroma == "bilinear":
         siting = next(other for other in SITINGS if other != step.siting)

@@ -39,19 +39,21 @@ def _check_kind(first: FromPixels, step: Geometry) -> None:
     if not isinstance(step, (Resize, CenterCrop)):
         raise PreprocError(
             f"expected a resize or a crop of {first.color} pixels, whose planes are moved before a linear conversion, got {step.name}, "
-            f"whose border has a grey level: {INSTEAD}",
+            f"whose border has a grey level: {'leave it out' if first.of_luma else INSTEAD}",
             name="step-order",
         )
 
 
 def chroma_moves(first: FromPixels, moves: Iterable[Geometry], size: Sides) -> tuple[Geometry, ...]:
-    """What moves U and V, as many steps as `moves`, which move Y of a picture of that (height, width).
+    """What moves U and V, as many steps as `moves`, which move Y of a picture of that (height, width); () where they are not read.
 
     Raises PreprocError where a block would be cut, and where a side is free and that could be.
     """
     (rows, columns), found = YUV[first.color].block, list[Geometry]()
     for step in moves:
         _check_kind(first, step)
+        if first.of_luma:
+            continue
         both = known(size)
         if both is None and not (isinstance(step, Resize) and ((rows, columns) == (1, 1) or not isinstance(step.size, int))):
             raise PreprocError(

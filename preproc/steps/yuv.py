@@ -15,6 +15,8 @@ Rows = tuple[tuple[int, int, int], ...]
 
 UNCONVERTED = "YUV444"
 """What FromPixels leaves where it converts nothing: (N, 3, H, W), each pixel's Y, U and V."""
+LUMA = "Y"
+"""What it leaves where it reads luma alone, and converts nothing: (N, 1, H, W)."""
 WEIGHTS: Mapping[str, tuple[Fraction, Fraction]] = {
     "bt601": (Fraction("0.299"), Fraction("0.114")),
     "bt709": (Fraction("0.2126"), Fraction("0.0722")),
@@ -124,6 +126,12 @@ def to_rgb(matrix: str, range_: str) -> Affine:
     m = np.array([[float(value) for value in row] for row in rows])
     offset = [-float(sum(value * zero for value, zero in zip(row, zeros, strict=True))) for row in rows]
     return Affine(m, np.array(offset))
+
+
+def to_grey(range_: str) -> Affine:
+    """Grey levels 0..255 of 8-bit Y, in float64: the standards' y = Kr R + Kg G + Kb B, see to_rgb(), in any matrix."""
+    black, white, _ = RANGES[range_]
+    return Affine(np.array([[255 / white]]), np.array([-255 * black / white]))
 
 
 def to_rgb_in_integers(matrix: str, range_: str) -> tuple[Rows, tuple[int, int, int]]:

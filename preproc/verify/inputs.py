@@ -38,7 +38,8 @@ _Read = NDArray[Any] | _AsTaken
 def standard(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, Pixels]]:
     """Names and pictures, each a batch of one as the model takes it. The same arrays on every machine but for JPEG decoding."""
     height, width = size
-    shape, rng = (height, width, pixels.channels), np.random.default_rng(20)
+    depth = len(pixels.letters) or pixels.channels
+    shape, rng = (height, width, depth), np.random.default_rng(20)
     top = int(PIXEL_DTYPES[pixels.dtype])
     for file in sorted(PHOTOGRAPHS.glob("*.jpg")):
         yield f"{_word(pixels)}{file.stem}", _arrange(_photograph(file, size), pixels)
@@ -49,7 +50,7 @@ def standard(pixels: PixelsSpec, size: tuple[int, int]) -> Iterator[tuple[str, P
     planes["corner-impulse"], planes["border-impulse"] = np.zeros(shape), np.full(shape, top)
     planes["corner-impulse"][0, 0] = top
     planes["border-impulse"][-1, width // 2] = 0
-    planes["flat-color"] = np.broadcast_to(np.linspace(0.8, 0.1, pixels.channels) * top, shape)
+    planes["flat-color"] = np.broadcast_to(np.linspace(0.8, 0.1, depth) * top, shape)
     planes["low-contrast"] = rng.integers(int(top * 250 / 255), int(top * 251 / 255), shape, endpoint=True)
     planes["gradient"] = np.broadcast_to((top // 3 + np.arange(width))[None, :, None].clip(0, top), shape)
     for name, plane in planes.items():

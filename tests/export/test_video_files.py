@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 import torch
@@ -17,7 +18,8 @@ from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels as Step
 from tests.damage import edit_onnx, replace_weight
 from tests.inputs_of_files import CASES, network, stereo
-from tests.onnx_files import STEPS, hand_made
+from tests.onnx_files import STEPS, hand_made, in_one_thread
+from tests.yuv import pixels
 
 HD = {"matrix": "bt709", "range": "limited"}
 ALL = ["onnx", "torchscript", "pt2"]
@@ -102,6 +104,51 @@ def test_else_each_pixel_gets_its_chroma_in_front(tmp_path, stride, said, told):
         assert told is None if chroma is None else told in chroma
     shown = "\n".join(lines(describe(made.folder)))
     assert told is None or f"         chroma given to each pixel in front: {told}" in shown
+
+
+class Grey(nn.Module):
+    """Of one channel."""
+
+    written_once = True
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(2)
+        self.conv, self.head = nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.head(self.conv(x).relu().mean((2, 3)))
+
+
+def grey(**said):
+    return prepend(Pipeline(FromPixels(to="GRAY", **HD | said), Rescale(), Normalize(mean=[0.5], std=[0.25], unit="0-1")), Grey())
+
+
+@pytest.mark.parametrize(("color", "layout"), [("NV12", "NHW"), ("UYVY", "NHWC"), ("YUV444", "NCHW")])
+def test_a_grey_network_reads_luma_alone(tmp_path, color, layout):
+    example = pixels(color, layout, (24, 20))
+    made = export_bundle(grey(color=color, layout=layout), tmp_path / "b", example=example, formats=ALL)
+    assert {result.verdict for result in made.report.results if result.runtime.endswith("-cpu")} == {"passed"}
+    assert folds(made) == dict.fromkeys(ALL, (True, "subtract", None))
+    assert not {"bt601", "U", "chroma"} & {word for control in made.report.power.controls for word in control.name.split()}
+    assert "range full for limited" in {control.name for control in made.report.power.controls}
+    told = "\n".join(lines(describe(made.folder)))
+    assert "graph    agrees with the contract" in told
+    file = onnx.load(made.folder / "model.onnx")
+    (conv,) = [node for node in file.graph.node if node.op_type == "Conv"]
+    assert next(values.dims[:] for values in file.graph.initializer if values.name == conv.input[1]) == [8, 1, 3, 3]
+    other = example.copy()
+    without = {"NV12": np.s_[:, 24:], "UYVY": np.s_[..., 0], "YUV444": np.s_[:, 1:]}[color]
+    other[without] = 255 - other[without]
+    session = in_one_thread((made.folder / "model.onnx").read_bytes())
+    np.testing.assert_array_equal(*(session.run(None, {"pixels": each})[0] for each in (example, other)))
+
+
+def test_a_grey_file_with_another_range_inside_fails(tmp_path):
+    made = export_bundle(grey(color="NV12", layout="NHW"), tmp_path / "b", size=(24, 20), formats=["onnx"])
+    edit_onnx(made.folder, lambda opened: replace_weight(opened, lambda values: values * np.float32(219 / 255)))
+    report = verify_bundle(made.folder, runtimes=["ort-cpu"])
+    assert [result.verdict for result in report.results] == ["failed"]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -26,8 +26,10 @@ FORMS: dict[str, list[list[steps.Step]]] = {
         [FromPixels(layout=layout, color=color, matrix="bt709", range="limited", **other)]
         for color, layout, other in (
             ("NV12", "NHW", {}),
+            ("NV12", "NHW", {"to": "GRAY"}),
             ("NV21", "NHW", {"conversion": "rgb8"}),
             ("I420", "NHW", {"chroma": "bilinear", "siting": "left"}),
+            ("UYVY", "NHWC", {"to": "GRAY"}),
             ("UYVY", "NHWC", {"chroma": "bilinear", "siting": "center"}),
             ("YUV444", "NCHW", {}),
             ("YUV444", "NHWC", {"conversion": "rgb8"}),

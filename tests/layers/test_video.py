@@ -16,7 +16,14 @@ from preproc.steps import YUV, layouts_of
 from tests.onnx_files import in_one_thread
 from tests.yuv import FORMS, KINDS, SAID, drawn, pixels
 
-SHORT = [("NV12", "NHW", "rgb8"), ("I420", "NHW", "center"), ("UYVY", "NHWC", "left"), ("YUV444", "NCHW", "linear")]
+SHORT = [
+    ("NV12", "NHW", "rgb8"),
+    ("I420", "NHW", "center"),
+    ("UYVY", "NHWC", "left"),
+    ("YUV444", "NCHW", "linear"),
+    ("NV21", "NHW", "grey"),
+    ("YUYV", "NHWC", "luma"),
+]
 """One of each way to lie in memory, and of each form."""
 CHOSEN = {"eager": KINDS, "traced": KINDS, "compiled": SHORT[:2], "onnx": SHORT[:1] + SHORT[2:3]}
 """Where that takes seconds, fewer."""
@@ -74,7 +81,7 @@ def test_equals_the_oracle_at_two_sizes(way, kind):
     for size, batch in (((8, 6), 2), ((6, 12), 3)):
         x = pixels(color, layout, size, batch=batch, seed=5)
         want, got = reference.apply([layer.step], x), run(torch.from_numpy(x)).numpy()
-        assert got.shape == (batch, 3, *size)
+        assert got.shape == want.shape == (batch, 1 if form in ("grey", "luma") else 3, *size)
         np.testing.assert_allclose(got, want, rtol=0, atol=0 if layer.step.rounds else 2e-4)
 
 

@@ -8,6 +8,7 @@ import pytest
 from preproc.errors import PreprocError
 from preproc.steps import (
     COLORS,
+    LUMA,
     UNCONVERTED,
     WEIGHTS,
     YUV,
@@ -127,13 +128,22 @@ def test_matrix_and_range_have_no_default_and_the_refusal_says_how_to_find_out(m
         ({"conversion": "rgb"}, "expected conversion to be one of linear, rgb8", "unknown-choice"),
         ({"layout": "NHWC"}, "expected layout to be one of NHW, got 'NHWC'", "unknown-choice"),
         ({"color": "NV21x"}, "did you mean 'NV21'", "unknown-choice"),
-        ({"to": "GRAY"}, "expected RGB or BGR of NV12 pixels", "color-mismatch"),
+        ({"to": "RGBA"}, "expected RGB, BGR or GRAY of NV12 pixels", "color-mismatch"),
+        ({"to": "GRAY", "conversion": "rgb8"}, 'expected conversion = "linear" for a grey network, got "rgb8"', "conflicting-options"),
+        (
+            {"to": "GRAY", "chroma": "replicate"},
+            "chroma: expected beside colours that U and V are read for, got it with GRAY",
+            "option-without-effect",
+        ),
+        ({"to": "GRAY", "siting": "left"}, "siting: expected beside colours", "option-without-effect"),
+        ({"to": "GRAY", "matrix": None}, "expected matrix = one of", "yuv-unspecified"),
+        ({"to": LUMA}, "matrix: expected beside a conversion to RGB, BGR or GRAY", "option-without-effect"),
         ({"pixel_dtype": "uint16"}, "expected uint8 for NV12 pixels", "pixel-dtype"),
         ({"siting": "left"}, 'siting: expected beside chroma = "bilinear", got it with replicate', "option-without-effect"),
         ({"chroma": "bilinear"}, "expected siting = one of left, center", "yuv-unspecified"),
         ({"chroma": "bilinear", "siting": "top"}, "expected siting to be one of left, center", "unknown-choice"),
         ({"chroma": "bilinear", "siting": "left", "conversion": "rgb8"}, 'expected chroma = "replicate"', "conflicting-options"),
-        ({"to": UNCONVERTED}, "matrix: expected beside a conversion to RGB or BGR", "option-without-effect"),
+        ({"to": UNCONVERTED}, "matrix: expected beside a conversion to RGB, BGR or GRAY", "option-without-effect"),
         ({"color": "YUV444", "layout": "NCHW", "chroma": "replicate"}, "pixels that share their U and V", "option-without-effect"),
         ({"color": "RGB", "layout": "NHWC"}, "matrix: expected beside a colour of Y, U and V", "option-without-effect"),
     ],
@@ -172,6 +182,25 @@ def test_the_linear_form_is_affine_and_gives_its_matrix_to_what_follows():
     np.testing.assert_allclose(affine.affine(3)(yuv), (bgr - [0.4, 0.5, 0.6]) / [0.2, 0.3, 0.4])
     np.testing.assert_allclose(compose(steps, 3)(yuv), affine.affine(3)(yuv))
     assert split_affine_end(steps, channels=3)[0] == [plain]
+
+
+@pytest.mark.parametrize("range_", RANGES)
+@pytest.mark.parametrize("matrix", WEIGHTS)
+def test_grey_is_the_luma_of_the_colours_and_leaves_its_map_to_what_follows(matrix, range_):
+    """Kr R + Kg G + Kb B of whatever U and V make."""
+    red, blue = map(float, WEIGHTS[matrix])
+    steps = [nv12(to="GRAY", matrix=matrix, range=range_), Rescale()]
+    plain, affine = collapse_steps(steps, 1)
+    assert plain == FromPixels(layout="NHW", color="NV12", to=LUMA)
+    assert plain.rounds
+    assert not steps[0].rounds
+    assert {step.channels() for step in (plain, steps[0])} == {1}
+    for yuv in ([16.0, 128.0, 128.0], [60.0, 100.0, 200.0], [235.0, 3.0, 90.0]):
+        rgb = to_rgb(matrix, range_)(np.array(yuv))
+        np.testing.assert_allclose(affine.affine(1)(np.array(yuv[:1])) * 255, rgb @ [red, 1 - red - blue, blue], atol=1e-10)
+    assert mistaken(steps[0]) == {name: step for name, step in mistaken(steps[0]).items() if step.range != range_}
+    assert len(mistaken(steps[0])) == 1
+    assert mistaken(plain) == {}
 
 
 def test_the_rounding_form_is_not_and_gives_the_order_of_its_colours():
