@@ -49,7 +49,9 @@ def test_it_is_not_what_resizing_rgb_gives():
     assert np.abs(linear.clip(0, 255) - whole).max() > 10
 
 
-@pytest.mark.parametrize(("move", "told"), [(CenterCrop(size=14), "cut whole blocks"), (Resize(size=15), "multiples"), (Pad(padding=1), "pad")])
+@pytest.mark.parametrize(
+    ("move", "told"), [(CenterCrop(size=14), "cut whole blocks"), (Resize(size=15), "multiples"), (Pad(padding=1), "pad")]
+)
 def test_blocks_stay_whole(move, told):
     with pytest.raises(PreprocError, match=told):
         reference.apply([FromPixels(layout="NHW", color="NV12", **SAID), move], pixels("NV12", "NHW", (16, 16)))
