@@ -1,4 +1,4 @@
-"""Bundles whose files resize and crop planes of Y, U and V: folded, verified, with what their mistakes move; and which of these are named."""
+"""Bundles whose files resize and crop planes of Y, U and V: folded, verified, and which mistakes inside are named."""
 
 import dataclasses
 import json
