@@ -16,7 +16,7 @@ def in_order(*sequence: nn.Module) -> nn.Sequential:
     first, second = (*sequence, None, None)[:2]
     if not isinstance(first, FromPixels):
         return nn.Sequential(*sequence)
-    if first.step.moves_planes and isinstance(second, Resize | CenterCrop):
+    if first.moves_planes and isinstance(second, Resize | CenterCrop):
         return OfPlanes(*sequence)
     early = not first.video and isinstance(second, Resize | Letterbox) and second.rounds
     return Early(*sequence) if early else nn.Sequential(*sequence)

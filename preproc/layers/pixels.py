@@ -69,7 +69,7 @@ class FromPixels(Layer):
         self.rank = len(layout)
         self.register_buffer("like", torch.empty(0, device=device, dtype=dtype), persistent=False)
         self.read: nn.Module
-        self.video = color in steps.YUV
+        self.video, self.moves_planes = color in steps.YUV, step.moves_planes
         if self.video:
             self.read = (Luma if step.of_luma else FromYuv)(step, device=device, dtype=dtype)
         else:

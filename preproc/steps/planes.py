@@ -26,7 +26,7 @@ INSTEAD = 'write conversion = "rgb8", which converts first'
 def check_moves(first: FromPixels, step: Geometry) -> None:
     """Raises PreprocError for a step that does not move planes: of a border nobody says which Y, U and V it has, and chroma between its
     samples would not be where it was, but for samples in the middle."""
-    _check_kind(first, step)
+    _of_planes(first, step)
     if first.chroma == "bilinear":
         raise PreprocError(
             f'expected chroma = "replicate" of {first.color} pixels whose planes are moved, got "bilinear", whose samples would have other '
@@ -35,13 +35,15 @@ def check_moves(first: FromPixels, step: Geometry) -> None:
         )
 
 
-def _check_kind(first: FromPixels, step: Geometry) -> None:
+def _of_planes(first: FromPixels, step: Geometry) -> Resize | CenterCrop:
+    """The step, which moves planes. Raises PreprocError for others."""
     if not isinstance(step, (Resize, CenterCrop)):
         raise PreprocError(
             f"expected a resize or a crop of {first.color} pixels, whose planes are moved before a linear conversion, got {step.name}, "
             f"whose border has a grey level: {'leave it out' if first.of_luma else INSTEAD}",
             name="step-order",
         )
+    return step
 
 
 def chroma_moves(first: FromPixels, moves: Iterable[Geometry], size: Sides) -> tuple[Geometry, ...]:
@@ -50,8 +52,7 @@ def chroma_moves(first: FromPixels, moves: Iterable[Geometry], size: Sides) -> t
     Raises PreprocError where a block would be cut, and where a side is free and that could be.
     """
     (rows, columns), found = YUV[first.color].block, list[Geometry]()
-    for step in moves:
-        _check_kind(first, step)
+    for step in (_of_planes(first, each) for each in moves):
         if first.of_luma:
             continue
         both = known(size)

@@ -35,7 +35,8 @@ FORMS: dict[str, list[list[steps.Step]]] = {
             ("YUV444", "NHWC", {"conversion": "rgb8"}),
         )
     ]
-    + [[FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited", conversion="rgb8"), Resize(size=8), CenterCrop(size=9)]],
+    + [[FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited", conversion="rgb8"), Resize(size=8), CenterCrop(size=9)]]
+    + [[FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited"), Resize(size=(8, 12)), CenterCrop(size=8)]],
     "resize": [[Resize(size=size, interpolation=kind)] for size in (8, (8, 30)) for kind in ("bilinear", "bicubic", "nearest")]
     + [[Resize(size=8, interpolation=kind, form="exact")] for kind in ("bilinear", "bicubic")]
     + [[Resize(size=8, interpolation=kind, torch=dtype)] for kind in FAST for dtype in TORCHES]

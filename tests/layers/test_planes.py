@@ -9,7 +9,7 @@ from preproc.layers import Pipeline
 from preproc.layers.early import OfPlanes
 from preproc.oracle import reference
 from preproc.steps import CenterCrop, FromPixels, Normalize, Rescale, Resize
-from tests.layers.test_video import WAYS
+from tests.layers.ways import WAYS
 from tests.yuv import SAID, pixels
 
 VALUES = (Rescale(), Normalize.preset("imagenet"))

@@ -14,7 +14,12 @@ from tests.diagnosis.mistakes.making import pictures, samples
 VALUES = (Rescale(), Normalize.preset("imagenet"))
 NV12 = FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited")
 EIGHT = FromPixels(layout="NHWC", color="UYVY", matrix="bt601", range="full", conversion="rgb8")
-RECIPES = {"linear": (NV12, *VALUES), "rgb8": (EIGHT, *VALUES), "resized": (EIGHT, Resize(size=14), *VALUES)}
+RECIPES = {
+    "linear": (NV12, *VALUES),
+    "rgb8": (EIGHT, *VALUES),
+    "resized": (EIGHT, Resize(size=14), *VALUES),
+    "planes": (NV12, Resize(size=14), *VALUES),
+}
 CASES = [(recipe, name) for recipe, steps in RECIPES.items() for name in mistaken(steps[0]) if name != "chroma half a pixel aside"]
 
 
