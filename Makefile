@@ -24,6 +24,8 @@ SETUP := $(READY)
 endif
 
 export ORT_DISABLE_TELEMETRY ?= 1
+# Bytecode is kept, whatever this shell says: else each worker, and each process that a test starts, compiles all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-serve setup-web test test-lowest test-pillow test-serve serve web conformance lint bench survey gpu plots models

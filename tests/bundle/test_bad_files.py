@@ -60,39 +60,59 @@ def not_unicode(proto):
     return proto.SerializeToString().replace(b"first", b"f\xefrst")
 
 
-@pytest.mark.parametrize(
-    ("mistake", "message"),
-    [
-        (cycle, "expected a valid ONNX file, got: Nodes in a graph must be topologically sorted"),
-        (undefined, "expected a valid ONNX file, got: Nodes in a graph must be topologically sorted"),
-        (defined_twice, "expected a(n| valid) ONNX file, got: .*r"),
-        (
-            short_weight,
-            "expected a valid ONNX file, got(: TensorProto .tensor name: w. raw_data size .860 bytes. is too small| w: cannot resh)",
-        ),
-        (no_such_operator, "expected a valid ONNX file, got: No Op registered for ReLU"),
-        (unknown_opset, "expected a model that ONNX Runtime can run, got: ONNX Runtime only .*Opset 99 is under development"),
-        (no_outputs, "expected an ONNX file, got one without a graph"),
-        (other_shapes, "expected a valid ONNX file, got: .*Incompatible dimensions"),
-        (enormous, "expected a batch of pictures of at most"),
-        (not_unicode, "expected an ONNX file, got one whose names are not UTF-8"),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_wrong_models_are_refused_in_one_line(tmp_path, mistake, message):
-    file = hand_made(tmp_path)
-    proto = onnx.load(file)
-    data = mistake(proto) or proto.SerializeToString()
-    file.write_bytes(data)
-    command = [sys.executable, "-m", "preproc", "attach", "m.onnx", "-o", "out", "--preset", "imagenet"]
+MISTAKES = [
+    (cycle, "expected a valid ONNX file, got: Nodes in a graph must be topologically sorted"),
+    (undefined, "expected a valid ONNX file, got: Nodes in a graph must be topologically sorted"),
+    (defined_twice, "expected a(n| valid) ONNX file, got: .*r"),
+    (
+        short_weight,
+        "expected a valid ONNX file, got(: TensorProto .tensor name: w. raw_data size .860 bytes. is too small| w: cannot resh)",
+    ),
+    (no_such_operator, "expected a valid ONNX file, got: No Op registered for ReLU"),
+    (unknown_opset, "expected a model that ONNX Runtime can run, got: ONNX Runtime only .*Opset 99 is under development"),
+    (no_outputs, "expected an ONNX file, got one without a graph"),
+    (other_shapes, "expected a valid ONNX file, got: .*Incompatible dimensions"),
+    (enormous, "expected a batch of pictures of at most"),
+    (not_unicode, "expected an ONNX file, got one whose names are not UTF-8"),
+]
+ATTACHED = """
+import os, sys
+from preproc.cli import main
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    os.dup2(os.open(folder + ".stderr", os.O_WRONLY | os.O_CREAT), 2)
+    sys.argv = ["preproc", "attach", "m.onnx", "-o", "out", "--preset", "imagenet"]
+    try:
+        main()
+    except SystemExit as ended:
+        with open(folder + ".code", "w") as file:
+            file.write(str(ended.code))
+"""
+
+
+@pytest.fixture(scope="module")
+def attached(tmp_path_factory):
+    """The folder in which each of them was attached to, in one process, whose libraries write to its stderr itself."""
+    place = tmp_path_factory.mktemp("attached")
+    folders = [place / mistake.__name__ for mistake, _ in MISTAKES]
+    for folder, (mistake, _) in zip(folders, MISTAKES, strict=True):
+        folder.mkdir()
+        proto = onnx.load(hand_made(folder))
+        (folder / "m.onnx").write_bytes(mistake(proto) or proto.SerializeToString())
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines() if not line.startswith("preproc: out: ")]
-    assert len(said) == 1, done.stderr
+    subprocess.run([sys.executable, "-c", ATTACHED, *map(str, folders)], env=environment, check=True)
+    return place
+
+
+@pytest.mark.parametrize(("mistake", "message"), MISTAKES, ids=lambda value: getattr(value, "__name__", ""))
+def test_wrong_models_are_refused_in_one_line(attached, mistake, message):
+    folder = attached / mistake.__name__
+    assert folder.with_suffix(".code").read_text() == "1"
+    lines = folder.with_suffix(".stderr").read_text().splitlines()
+    assert len([line for line in lines if not line.startswith("preproc: out: ")]) == 1, lines
     with pytest.raises(PreprocError, match=message):
-        put(file, tmp_path / "out")
-    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+        put(folder / "m.onnx", folder / "out")
+    assert [path.name for path in folder.iterdir()] == ["m.onnx"]
 
 
 def test_a_chain_of_ten_thousand_nodes(tmp_path):

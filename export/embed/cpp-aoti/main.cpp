@@ -1,7 +1,7 @@
 // A bundle in a C++ program, through an AOTInductor package: raw pixels into model.aoti.pt2, nothing prepared. See README.md.
 #include <sys/utsname.h>
 
-#include <ATen/ATen.h>
+#include <ATen/ops/from_blob.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/headeronly/version.h>
 
