@@ -145,6 +145,15 @@ def test_any_batch_and_nothing_but_pixels_of_the_size(packaged):
             run([other])
 
 
+class Cast(nn.Module):
+    def __init__(self, dtype):
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x):
+        return x.to(self.dtype)
+
+
 class Sums(nn.Module):
     def forward(self, x):
         wide, half = x.float(), x.half().mean((2, 3))
@@ -161,6 +170,34 @@ def test_sums_of_float32_are_made_in_float64():
     dtypes = [node.args[0].meta["val"].dtype for node in summed]
     assert sorted(map(str, dtypes)) == sorted(map(str, [*[torch.float64] * 4, torch.uint8, torch.float16, torch.float32]))
     torch.testing.assert_close(exact.module()(x), Sums()(x))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "via"),
+    [
+        ((2, 9, 7, 3), torch.float32, [torch.int16, torch.float32]),
+        ((2, 9, 7, 4), torch.float32, [torch.int16, torch.float32]),
+        ((2, 9, 7, 1), torch.float32, [torch.float32]),
+        ((2, 3, 9, 8), torch.float32, [torch.float32]),
+        ((2, 9, 3), torch.float32, [torch.float32]),
+        ((2, 9, 7, 3), torch.float16, [torch.float16]),
+    ],
+)
+def test_colours_beside_each_other_are_cast_by_way_of_int16(shape, dtype, via):
+    """Of which torch's compiler makes no vectors: one for each pixel is slower than its three numbers. All levels stay what they are."""
+    x = torch.arange(int(np.prod(shape))).remainder(256).to(torch.uint8).reshape(shape)
+    program = torch.export.export(Cast(dtype), (x,)).run_decompositions(aoti.PIXELS)
+    casts = [node.kwargs["dtype"] for node in program.graph.nodes if node.target == torch.ops.aten._to_copy.default]
+    assert casts == via
+    torch.testing.assert_close(program.module()(x), x.to(dtype), rtol=0, atol=0)
+
+
+def test_a_free_width_is_not_asked_whether_it_is_short():
+    x, free = torch.zeros(2, 3, 9, 8, dtype=torch.uint8), torch.export.Dim("width", min=2, max=64)
+    program = torch.export.export(Cast(torch.float32), (x,), dynamic_shapes=({3: free},)).run_decompositions(aoti.PIXELS)
+    assert [node.kwargs["dtype"] for node in program.graph.nodes if node.target == torch.ops.aten._to_copy.default] == [torch.float32]
+    for width in (2, 3, 64):
+        assert program.module()(x[..., :1].repeat(1, 1, 1, width)).shape[-1] == width
 
 
 def test_sizes_that_take_too_long_are_refused(tmp_path, monkeypatch):
