@@ -131,7 +131,8 @@ class Cells:
 def _landing(side: Side, cell: int, new: Side) -> Array:
     """R, or C: (new taps, taps), a one where a tap lands."""
     q, _ = side.places(cell)
-    return np.equal.outer(np.arange(new.kernel), (q - q[0]) // new.dilation).astype(np.float64)
+    lands: Array = np.equal.outer(np.arange(new.kernel), (q - q[0]) // new.dilation).astype(np.float64)
+    return lands
 
 
 def cells_of(kept: Sequence[Step]) -> Cells | None:

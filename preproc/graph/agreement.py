@@ -56,7 +56,7 @@ def _recorded(model: ir.Model, moved: Moved) -> dict[str, Any]:
     """As a contract has it."""
     value = _named(model, moved.to)  # of another dtype since, where it became the quantized tensor
     dtype = moved.dtype if value is None or value.dtype is None else value.dtype
-    start = {"to": moved.to, "layout": moved.layout, "dtype": dtype.numpy().name}
+    start: dict[str, Any] = {"to": moved.to, "layout": moved.layout, "dtype": dtype.numpy().name}
     start |= {} if moved.channels is None else {"channels": moved.channels}
     start |= {"less": moved.less} if moved.less else {}
     start |= {} if moved.beside is None else {"beside": _recorded(model, moved.beside)}

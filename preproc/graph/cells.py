@@ -65,9 +65,9 @@ class Given:
             parts.append(append_channel(b, self.constant, value) if parts and self.constant is not None else value)
         b.moved = replace(starts[0], beside=starts[1])
         old = self._give(b, parts) + self._tell(b, pixels, spec)
-        for value in old:
-            if value is not None and value.producer() is not None:
-                drop(value)
+        for unread in old:
+            if unread is not None and unread.producer() is not None:
+                drop(unread)
         if self.constant is None:
             return None
         luma, chroma = (Moved(str(value.name), b.dtype, channels=channels) for value, channels in zip(parts, (1, 3), strict=True))

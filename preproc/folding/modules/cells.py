@@ -81,8 +81,8 @@ class CellsConv2d(nn.Conv2d):
     def __init__(self, like: nn.Conv2d, cells: Cells, window: Window) -> None:
         """like: what it stands in for, whose kernel reads luma as it read the picture.  window: of the planes."""
         options: dict[str, Any] = {"device": like.weight.device, "dtype": like.weight.dtype}
-        own: Any = (like.kernel_size, like.stride, like.padding, like.dilation)
-        super().__init__(1, like.out_channels, *own, bias=like.bias is not None, **options)
+        own: dict[str, Any] = {name: getattr(like, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+        super().__init__(1, like.out_channels, **own, bias=like.bias is not None, **options)
         rows, columns = window.rows, window.columns
         even = rows.before == rows.behind and columns.before == columns.behind
         self.shared = nn.Conv2d(
@@ -102,4 +102,5 @@ class CellsConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = self.cell
         planes = x[:, 1:].reshape(x.shape[0], -1, x.shape[2] // rows, x.shape[3] // columns)[:, : self.shared.in_channels]
-        return super().forward(x[:, :1]) + self.shared(functional.pad(planes, self.ends) if self.ends else planes)
+        chroma: Tensor = self.shared(functional.pad(planes, self.ends) if self.ends else planes)
+        return super().forward(x[:, :1]) + chroma
