@@ -19,7 +19,7 @@ def with_slack(sequence: Sequence[Step], truth: Truth, cases: Sequence[Case], pa
     if not is_fast(front):
         return list(cases)
     if first.moves_planes:  # what they are rounded to is converted behind
-        first, front, later = divided(collapse_steps(sequence, 3))
+        first, front, later = divided(collapse_steps(sequence, first.channels() or 3))
 
     def slack(case: Case) -> dict[str, float]:
         wrong = drawn(reference.apply(front, case.pictures), *rounded_otherwise(sequence, case.size(first.layout)))

@@ -13,7 +13,7 @@ from torch import nn
 from preproc.bundle.inspection import describe, lines
 from preproc.export import attach, export_bundle, verify_bundle
 from preproc.folding import FOLDED
-from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
+from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, Resize, prepend
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels as Step
 from tests.damage import edit_onnx, replace_weight
@@ -120,8 +120,11 @@ class Grey(nn.Module):
         return self.head(self.conv(x).relu().mean((2, 3)))
 
 
+GREYS = Normalize(mean=[0.5], std=[0.25], unit="0-1")
+
+
 def grey(**said):
-    return prepend(Pipeline(FromPixels(to="GRAY", **HD | said), Rescale(), Normalize(mean=[0.5], std=[0.25], unit="0-1")), Grey())
+    return prepend(Pipeline(FromPixels(to="GRAY", **HD | said), Rescale(), GREYS), Grey())
 
 
 @pytest.mark.parametrize(("color", "layout"), [("NV12", "NHW"), ("UYVY", "NHWC"), ("YUV444", "NCHW")])
@@ -142,6 +145,15 @@ def test_a_grey_network_reads_luma_alone(tmp_path, color, layout):
     other[without] = 255 - other[without]
     session = in_one_thread((made.folder / "model.onnx").read_bytes())
     np.testing.assert_array_equal(*(session.run(None, {"pixels": each})[0] for each in (example, other)))
+
+
+def test_luma_is_resized_in_the_file(tmp_path):
+    """In the fast form, whose roundings are drawn of luma alone."""
+    front = Pipeline(FromPixels(layout="NHW", color="NV12", to="GRAY", **HD), Resize(size=(14, 18)), Rescale(), GREYS)
+    made = export_bundle(prepend(front, Grey()), tmp_path / "b", size=(24, 20), formats=ALL[:2])
+    assert {result.verdict for result in made.report.results if result.runtime.endswith("-cpu")} == {"passed"}
+    assert {entry["folded"] for entry in made.contract["fold"].values()} == {True}
+    assert "graph    agrees with the contract" in "\n".join(lines(describe(made.folder)))
 
 
 def test_a_grey_file_with_another_range_inside_fails(tmp_path):
