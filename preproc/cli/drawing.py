@@ -42,12 +42,13 @@ class Stage:
 
 def stages(image: Path, front: Front) -> list[Stage]:
     """The pixels and what each step makes of them, from the float64 reference; of Y, U and V first the planes that the file gets."""
-    values: NDArray[Any] = inputs.one_picture(image, front.pixels)
-    found = []
-    for step in front.steps:
+    pixels: NDArray[Any] = inputs.one_picture(image, front.pixels)
+    values, found, first = pixels, [], front.steps[0]
+    for at, step in enumerate(front.steps, start=1):
         if isinstance(step, FromPixels) and step.color in YUV:
             found.append(_planes(step, values))
-        values = reference.apply([step], values)
+        moved = isinstance(step, Geometry) and isinstance(first, FromPixels) and first.moves_planes
+        values = reference.apply(front.steps[:at], pixels) if moved else reference.apply([step], values)
         found.append(Stage(_title(step, front), values[0], _letters(front)))
     return found
 

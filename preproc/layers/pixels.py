@@ -26,7 +26,8 @@ class FromPixels(Layer):
     color also: NV12, NV21, I420, YV12 (4:2:0), YUYV, YVYU, UYVY, VYUY (4:2:2), YUV444 or YVU444, to RGB, BGR or GRAY, which is luma alone;
     of which `matrix` is bt601, bt709 or bt2020 and `range` limited or full (both must be said), `conversion` linear, which folds and leaves
     values outside of 0..255 where a picture has none of these colours, or rgb8, OpenCV's whole levels; chroma, siting: how pixels share U
-    and V.
+    and V. In a Pipeline a Resize or a CenterCrop behind the linear form moves Y, U and V each by itself, before they are converted, see
+    steps/planes.py.
 
     Raises PreprocError for floats, another rank, another channel count or a size that the colour does not have, and for colour orders that
     do not fit.

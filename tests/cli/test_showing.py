@@ -6,8 +6,10 @@ from PIL import Image
 
 from preproc.cli.drawing import front_at, stages, write_picture
 from preproc.errors import PreprocError
+from preproc.oracle import reference
 from preproc.sources import Front, PixelsSpec, load_recipe
-from preproc.steps import YUV, FromPixels, Rescale, layouts_of, output_size
+from preproc.steps import YUV, CenterCrop, FromPixels, Rescale, Resize, layouts_of, output_size
+from preproc.verify.inputs import one_picture
 from tests.commands import run
 from tests.conftest import ROOT
 
@@ -45,6 +47,16 @@ def test_of_a_camera_the_planes_are_drawn_as_they_lie(tmp_path, color):
     u, v = (first_below, last_below) if planes.title.endswith("U and V") else (last_below, first_below)
     assert v[0] > 0.8 > 0.5 > v[1]
     assert u[2] < u[0]
+
+
+def test_planes_that_are_resized_are_drawn_as_they_are_converted():
+    first = FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited")
+    steps = (first, Resize(size=(64, 80)), CenterCrop(size=56), Rescale())
+    taken = PixelsSpec.of(first, size=(96, 128), channels=3)
+    found = stages(PHOTOGRAPH, Front(taken, steps, "RGB", None))
+    assert [stage.title.split()[0] for stage in found] == ["NV12:", "pixels,", "resize", "center_crop", "rescale"]
+    for at, stage in enumerate(found[1:], start=1):
+        assert np.array_equal(stage.values, reference.apply(steps[:at], one_picture(PHOTOGRAPH, taken))[0])
 
 
 def test_a_camera_beside_another(tmp_path):
