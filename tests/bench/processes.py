@@ -39,6 +39,8 @@ ATTACH = (
     """
 import sys
 from preproc.cli.app import app
+from preproc.host import later
+later.postpone()  # as the command does
 app(["attach", *sys.argv[1:], "--preset", "imagenet"], standalone_mode=False)
 """
     + PEAK
