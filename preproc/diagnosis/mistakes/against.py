@@ -116,10 +116,13 @@ def _is_exact(fit: Fit) -> bool:
 
 
 def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[Iterator[Tried]]:
-    """The likeliest causes first: one mistake, one of other libraries', two at once, and one with whatever constants fit."""
+    """The likeliest causes first: one mistake, one of other libraries', those of conversions of Y, U and V, the simplest first, two at once,
+    and one with whatever constants fit."""
     hardest = search.hardest(samples)
     yield search.one(hardest)
-    yield search.one(hardest, libraries=True)
+    yield search.of(hardest, search.made.of_libraries(jpeg=any(sample.source.is_jpeg for sample in hardest)))
+    for together in search.made.of_conversions([sample.source for sample in hardest]):
+        yield search.of(hardest, together)
     yield search.two()
     yield search.free()
 

@@ -1,36 +1,109 @@
 """Mistakes in how Y, U and V become grey levels."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...oracle import reference
-from ...steps import OTHER_CONVERSIONS, FromPixels, Geometry, Step, mistaken
-from .mistake import Array, Mistake, Picture
+from ...steps import OTHER_CONVERSIONS, FromPixels, Geometry, mistaken
+from .mistake import Array, Mistake
+from .rounded import bounds, in_three_digits, three_digits, whole
+
+CLIPPED, NOT_CLIPPED = OTHER_CONVERSIONS
+CLIPPED_ALONE = "clipped and not rounded"
+THREE_DIGITS = "clipped and not rounded, with OpenVINO's constants of three digits"
+OTHERWISE = "clipped and rounded to 8 bits as other libraries than OpenCV may round"
+KINDS = ("matrix", "range", "U and V", "chroma")
+"""What the names of steps.mistaken() begin with, but for OTHER_CONVERSIONS."""
+Convert = Callable[[NDArray[Any]], Array]
 
 
 def converted_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[Mistake]:
     """Those of steps.mistaken(), one by one: where the recipe has whole levels chroma that is aside comes to such, too. moves: of what is
     whole; behind it nothing is left unrounded. Of the planes where these are converted behind it: the mistake converts as it does."""
     for name, other in mistaken(first).items():
-        words = f"Y, U and V read with {name}" if name not in OTHER_CONVERSIONS else name
-        if moves and first.moves_planes:
-            yield Mistake(name, words, levels=functools.partial(_moved, (other, *moves)))
-            continue
-        if moves and not other.rounds and name in OTHER_CONVERSIONS:
-            continue
-        whole = first.rounds and not other.rounds and name not in OTHER_CONVERSIONS
-        yield Mistake(name, words, planes=functools.partial(_planes, other, whole))
+        known, own = _conversions(other, first, moves), name not in OTHER_CONVERSIONS
+        conversion = _own(first) if own else name
+        if conversion in known:
+            yield Mistake(name, _read_with(name) if own else name, **known[conversion])
 
 
-def _moved(steps: Sequence[Step], picture: Picture) -> Array:
-    assert picture.pixels is not None
-    return reference.apply(steps, picture.pixels)
+def converted_together(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[list[Mistake]]:
+    """What no single one of converted_mistakes() is: several ways of misreading at once, and each with every conversion; the fewer at once
+    the earlier. Behind these, in a list of their own, those that round to 8 bits as other libraries may, whatever is misread."""
+    found: dict[int, list[Mistake]] = {}
+    for names, other in readings(first).items():
+        for conversion, fields in _conversions(other, first, moves).items():
+            said = names if conversion == _own(first) else (*names, conversion)
+            if len(said) > 1 or {*said} & {CLIPPED_ALONE, THREE_DIGITS}:
+                found.setdefault(len(said), []).append(_named(names, said[len(names) :], fields))
+    yield from (found[count] for count in sorted(found))
+    if first.conversion is not None and not first.of_luma and not moves:
+        yield [_named(names, (OTHERWISE,), _otherwise(other)) for names, other in readings(first).items()]
 
 
-def _planes(step: FromPixels, whole: bool, pixels: NDArray[Any]) -> Array:
-    levels = reference.apply([step], pixels)
-    return np.clip(np.floor(levels + 0.5), 0, 255) if whole else levels
+def readings(first: FromPixels) -> dict[tuple[str, ...], FromPixels]:
+    """Each way to misread Y, U and V, but for the conversion, by the names of what is wrong; nothing wrong first."""
+    found: dict[tuple[str, ...], FromPixels] = {(): first}
+    for kind in KINDS:
+        found |= {
+            (*names, name): other
+            for names, step in found.items()
+            for name, other in mistaken(step).items()
+            if name.startswith(kind) and name not in OTHER_CONVERSIONS
+        }
+    return found
+
+
+def _own(first: FromPixels) -> str:
+    """The recipe's conversion."""
+    return CLIPPED if first.rounds else NOT_CLIPPED
+
+
+def _named(names: Sequence[str], conversion: Sequence[str], fields: Mapping[str, Any]) -> Mistake:
+    words = ([_read_with(*names)] if names else []) + list(conversion)
+    return Mistake(", and ".join((*names, *conversion)), ", ".join(words), **fields)
+
+
+def _read_with(*names: str) -> str:
+    return f"Y, U and V read with {' and '.join(names)}"
+
+
+def _conversions(other: FromPixels, first: FromPixels, moves: Sequence[Geometry]) -> dict[str, dict[str, Any]]:
+    """How grey levels may come of pixels that are read as `other` says: what a Mistake has of it. Where whole pictures move behind that,
+    whole levels alone."""
+    if first.conversion is None:
+        return {NOT_CLIPPED: _exactly(other, first, moves)}
+    exact = replace(other, conversion="linear")
+    linear = functools.partial(_as_said, exact)
+    by_integers = other.chroma != "bilinear" and not other.of_luma
+    rounded = functools.partial(_as_said, replace(other, conversion="rgb8")) if by_integers else lambda pixels: whole(linear(pixels))
+    if moves:
+        behind = {"levels": lambda it: it.made(moves, rounded(it.pixels))} if first.moves_planes else {"planes": rounded}
+        return {CLIPPED: behind} | ({NOT_CLIPPED: _exactly(exact, first, moves)} if first.moves_planes else {})
+    found: dict[str, Convert] = {NOT_CLIPPED: linear, CLIPPED: rounded, CLIPPED_ALONE: lambda pixels: np.clip(linear(pixels), 0, 255)}
+    if not other.of_luma and in_three_digits(other):
+        found[THREE_DIGITS] = lambda pixels: np.clip(three_digits(other, pixels), 0, 255)
+    return {name: {"planes": convert} for name, convert in found.items()}
+
+
+def _exactly(other: FromPixels, first: FromPixels, moves: Sequence[Geometry]) -> dict[str, Any]:
+    """As the step itself does, which moves Y, U and V before."""
+    if not (moves and first.moves_planes):
+        return {"planes": functools.partial(_as_said, other)}
+    return {"levels": lambda it: reference.apply((other, *moves), it.pixels)}
+
+
+def _otherwise(other: FromPixels) -> dict[str, Any]:
+    return {
+        "planes": lambda pixels: whole(_as_said(replace(other, conversion="linear"), pixels)),
+        "within": lambda it: bounds(other, it.pixels),
+    }
+
+
+def _as_said(step: FromPixels, pixels: NDArray[Any]) -> Array:
+    return reference.apply([step], pixels)

@@ -49,7 +49,8 @@ class Mistake:
     planes: what makes the planes (N, C, H, W) of a picture of Y, U and V.
     levels: the steps of geometry, or what makes the grey levels (N, C, h, w) of a picture.  order: the channel that each channel is taken
     from, behind that.  values: the steps behind the geometry, or what makes model-ready numbers of the levels.  None: as the recipe has it.
-    library: which one computes the levels; "" for the oracle, or where it is the mistake itself."""
+    library: which one computes the levels; "" for the oracle, or where it is the mistake itself.  within: the lowest and the highest grey
+    levels that the mistake may leave, where it is not known which: the nearest of them to the tensor's are taken for its levels."""
 
     name: str
     words: str
@@ -58,6 +59,7 @@ class Mistake:
     values: tuple[Step, ...] | Callable[[Array], Array] | None = None
     library: str = ""
     planes: Callable[[NDArray[Any]], Array] | None = None
+    within: Callable[[Picture], tuple[Array, Array]] | None = None
 
     @property
     def is_of_numbers(self) -> bool:
@@ -66,7 +68,7 @@ class Mistake:
 
     def beside(self, other: "Mistake") -> "Mistake | None":
         """Both at once, of which neither touches what the other does; else None."""
-        fields = ("planes", "levels", "order", "values")
+        fields = ("planes", "levels", "order", "values", "within")
         if any(getattr(self, field) is not None and getattr(other, field) is not None for field in fields):
             return None
         taken: dict[str, Any] = {field: getattr(self, field) or getattr(other, field) for field in fields}

@@ -1,6 +1,6 @@
 """Which mistakes can be made with a recipe's steps: one list, for all that looks for them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,8 @@ from ...steps import (
 )
 from ..geometry import GREYS, RESAMPLERS, Grey, Source, absent, geometry_of, steps_of
 from ..geometry import Geometry as Moves
-from .converted import converted_mistakes
+from .converted import converted_mistakes, converted_together
+from .decoded import decoded_mistakes
 from .mistake import Array, Mistake, Picture, is_opencvs, valued
 from .moved import MOVED, moved_mistakes
 from .resized import ALIASED
@@ -103,6 +104,14 @@ class Mistakes:
             if resampler.library not in absent() and steps_of(other) is None:
                 words = f"resized by {resampler.instead_of(own.resampler)}"
                 yield Mistake(f"resized by {resampler.words}", words, levels=self._computed(other))
+
+    def of_conversions(self, sources: Sequence[Source]) -> Iterator[Iterable[Mistake]]:
+        """What is done wrong with Y, U and V in several ways at once, the simplest first; of a recipe that takes RGB what a program had
+        done that decodes video. sources: pictures, which have to be like decoded video for that."""
+        if self.first.color in YUV:
+            yield from converted_together(self.first, self.moves)
+        elif {"R", "G", "B"} == set(self.first.to) and self.first.pixel_dtype == "uint8":
+            yield decoded_mistakes(sources, self.first.to, self.moves)
 
     def _other_greys(self) -> Iterator[Mistake]:
         """Of a recipe that takes grey pixels: other ways to make them."""

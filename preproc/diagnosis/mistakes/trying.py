@@ -92,12 +92,14 @@ class Search:
         off = [float("inf") if (fit := self.fit(OWN, [sample])) is None else fit.residual for sample in samples]
         return [samples[place] for place in np.argsort(off, kind="stable")[::-1][:FEW]]
 
-    def one(self, samples: Sequence[Sample], *, libraries: bool = False) -> Iterator[Tried]:
-        """Each mistake that makes tensors of these sizes. libraries: what other libraries make of the pictures, which take long to load, in
-        place of what is computed here."""
-        moving = [mistake for mistake in self.made.all if not mistake.is_of_numbers]
+    def one(self, samples: Sequence[Sample]) -> Iterator[Tried]:
+        """Each mistake that makes tensors of these sizes."""
+        yield from self.of(samples, (OWN, *(mistake for mistake in self.made.all if not mistake.is_of_numbers)))
+
+    def of(self, samples: Sequence[Sample], causes: Iterable[Mistake]) -> Iterator[Tried]:
+        """Each of these that makes tensors of these sizes; with OWN whatever is done to grey levels that are right."""
         right = [self._levels(OWN, sample) for sample in samples]
-        for moved in self.made.of_libraries(jpeg=any(sample.source.is_jpeg for sample in samples)) if libraries else (OWN, *moving):
+        for moved in causes:
             found = right if moved is OWN else [self._levels(moved, sample) for sample in samples]
             levels = [one for one in found if one is not None]
             same = moved is not OWN and all(
@@ -178,7 +180,18 @@ class Search:
             levels = self.made.levels(self.pictures[sample.name], mistake)[0]
         except PreprocError:
             return None
-        return levels if levels.shape[1:] == sample.tensor.shape[1:] else None
+        if levels.shape[1:] != sample.tensor.shape[1:]:
+            return None
+        return levels if mistake.within is None else self._nearest(mistake, levels, sample)
+
+    def _nearest(self, mistake: Mistake, levels: Array, sample: Sample) -> Array:
+        """Of what it may leave what the tensor says; the levels where that says nothing of each of them."""
+        affine = self._map(mistake)
+        if mistake.within is None or affine is None or not affine.is_monomial or affine.channels_in != affine.channels_out:
+            return levels
+        said = np.linalg.solve(affine.matrix, (sample.tensor - affine.offset[:, None, None]).reshape(len(levels), -1))
+        low, high = mistake.within(self.pictures[sample.name])
+        return np.clip(said.reshape(levels.shape), low[0], high[0])
 
     def _affine(self, mistake: Mistake) -> Affine | None:
         """What it does to grey levels, if that is an affine map."""
