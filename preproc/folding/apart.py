@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import NotFoldableError
-from ..steps import Affine, FromPixels, Step
+from ..steps import Affine, Step
 from .cells import Cells, cells_of
 
 Made = TypeVar("Made")
@@ -51,9 +51,7 @@ def planes_or_pixels(kept: Sequence[Step], fold: Callable[[Cells | None], Made])
 
     kept: the steps that stay in front.
     """
-    first = kept[0] if kept else None
-    moved = isinstance(first, FromPixels) and first.chroma is not None and first.moves_planes and len(kept) > 1
-    why = "the planes are resized or cropped in front, and each pixel is given its chroma behind that" if moved else ""
+    why = ""
     try:
         cells = cells_of(kept)
         if cells is not None:

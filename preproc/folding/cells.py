@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotFoldableError
-from ..steps import UNCONVERTED, YUV, FromPixels, Step
+from ..steps import UNCONVERTED, YUV, FromPixels, Geometry, Step
 
 Array = NDArray[np.float64]
 Pair = tuple[int, int]
@@ -136,13 +136,15 @@ def _landing(side: Side, cell: int, new: Side) -> Array:
 
 
 def cells_of(kept: Sequence[Step]) -> Cells | None:
-    """How the pixels share chroma; None where they share none, or where more is done to them than to give each its own. kept: what stays in
-    front of a fold.
+    """How the pixels share chroma, as they are or behind what moves their planes, which leaves whole cells, see steps.chroma_moves(); None
+    where they share none, or where more is done to them than to give each its own. kept: what stays in front of a fold.
 
     Raises NotFoldableError for chroma between its samples.
     """
-    step = kept[0] if len(kept) == 1 else None
+    step, *moves = kept or (None,)
     if not isinstance(step, FromPixels) or step.to != UNCONVERTED or YUV[step.color].block == (1, 1):
+        return None
+    if not all(isinstance(each, Geometry) for each in moves):
         return None
     if step.chroma != "replicate":
         raise NotFoldableError(f"chroma = {step.chroma!r} gives each pixel a chroma of its own", name="fold-moved-pixels")

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from ..errors import NotFoldableError
 from ..folding import Cells, FoldPlan
 from ..sources import PixelsSpec
-from ..steps import FromPixels, Step, subtract_steps
+from ..steps import FromPixels, Geometry, Step, divided, known, output_size, subtract_steps
 from .beside import beside
 from .builder import Builder, Moved
 from .constants import attribute
@@ -23,11 +23,12 @@ from .walk import Walk
 
 @dataclass(frozen=True)
 class Given:
-    """step: what the pixels are.  found: the convolutions, which have one of chroma beside them.  shapes: what asks for the picture's
-    shape, with the order of its axes there.  channels: that the picture has.  less: what is done to luma, and to chroma, before they are
-    read.  constant: that one more plane of chroma holds; None without one."""
+    """step, moves: what the pixels are, and what moves their planes.  found: the convolutions, which have one of chroma beside them.
+    shapes: what asks for the picture's shape, with the order of its axes there.  channels: that the picture has.  less: what is done to
+    luma, and to chroma, before they are read.  constant: that one more plane of chroma holds; None without one."""
 
     step: FromPixels
+    moves: Sequence[Geometry]
     found: Sequence[First]
     shapes: Sequence[tuple[ir.Node, str]]
     channels: int
@@ -35,9 +36,10 @@ class Given:
     constant: float | None
 
     @staticmethod
-    def of(walk: Walk, step: FromPixels, plan: FoldPlan, cells: Cells, unit: float) -> "Given":
+    def of(walk: Walk, kept: Sequence[Step], plan: FoldPlan, cells: Cells, unit: float) -> "Given":
         """Raises NotFoldableError where the shape of something else is asked for that is made of it, and where no second convolution can
-        stand beside one. walk: to the plan's convolutions.  cells: without a constant.  unit: what the pixels are multiplied with."""
+        stand beside one. walk: to the plan's convolutions.  kept: the steps that cells_of() has made `cells` of, which are without a
+        constant.  unit: what the pixels are multiplied with."""
         if any(item.node.graph is not item.graph for item in walk.found):
             raise NotFoldableError("a first convolution is in a branch of the graph, where none is put beside it", name="fold-untraceable")
         shapes = list[tuple[ir.Node, str]]()
@@ -52,12 +54,14 @@ class Given:
                 )
             shapes.append((node, "".join(tracked.order)))
         less = [subtract_steps(plan.shift[channels], unit=unit) for channels in cells.parts]
-        return Given(step, walk.found, shapes, walk.channels, less, plan.constant)
+        first, front, _ = divided(kept)
+        moves = [step for step in front if isinstance(step, Geometry)]
+        return Given(first, moves, walk.found, shapes, walk.channels, less, plan.constant)
 
     def put(self, b: Builder, pixels: ir.Value, spec: PixelsSpec) -> Moved | None:
         """In place. pixels: the file's input, of that spec. Returns what the convolutions read, where there is a constant."""
         parts, starts = list[ir.Value](), list[Moved]()
-        for part, less in zip(luma_and_chroma(b, self.step, pixels), self.less, strict=True):
+        for part, less in zip(luma_and_chroma(b, self.step, pixels, self.moves), self.less, strict=True):
             b.channels = 2 if parts else 1
             value = b.add("Cast", part, to=b.dtype)
             starts.append(Moved(str(value.name), b.dtype, channels=b.channels))
@@ -89,7 +93,8 @@ class Given:
         """Whoever asks for the picture's shape is told. Returns what nobody has to make any more."""
         if not self.shapes:
             return []
-        n, (height, width) = Numbers(b), picture_size(b, self.step, pixels)
+        n, fixed = Numbers(b), known(output_size((self.step, *self.moves), b.size))
+        height, width = fixed or picture_size(b, self.step, pixels)  # none is free behind what moves planes: chroma_moves() refuses that
         batch: Side = spec.batch or b.add("Gather", b.add("Shape", pixels), np.array([0]))
         sides = {"N": batch, "C": self.channels, "H": height, "W": width}
         old = [node.inputs[0] for node, _ in self.shapes]

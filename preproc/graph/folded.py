@@ -23,7 +23,7 @@ from ..folding import (
     with_fine_constant,
 )
 from ..sources import PixelsSpec
-from ..steps import Affine, FromPixels, Sides, Step, are_whole, split_affine_end, subtract_steps
+from ..steps import Affine, Sides, Step, are_whole, split_affine_end, subtract_steps
 from .cells import Given
 from .first_convolutions import First
 from .near import Near
@@ -93,9 +93,9 @@ def fold_into(
         if ir.DataType.FLOAT16 in half:
             unit = unit_for([item.weights()[0] for item in found], affine, top=np.iinfo(pixels.dtype).max)
         readers, scaled = [item.reader for item in found], Affine(affine.matrix / unit, affine.offset)
-        if cells is not None and isinstance(kept[0], FromPixels):
+        if cells is not None:
             plan = plan_on_cells(readers, scaled, cells, whole=whole, unit=unit)
-            given, shift = Given.of(walk, kept[0], plan, cells, unit), plan.shift
+            given, shift = Given.of(walk, kept, plan, cells, unit), plan.shift
         else:
             plan = plan_for(
                 readers,

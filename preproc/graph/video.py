@@ -26,10 +26,8 @@ def from_yuv(b: Builder, step: FromPixels, x: ir.Value, moves: Sequence[Geometry
         b.channels = 1
         luma = _luma(b, step, x)
         return b.add("Cast", _in_floats(b, luma, moves, b.size) if moves else luma, to=b.dtype)
+    luma, chroma = luma_and_chroma(b, step, x, moves)
     b.channels = 3
-    luma, chroma = luma_and_chroma(b, step, x)
-    if moves:
-        luma, chroma = _moved(b, step, luma, chroma, moves)
     order = [letter for letter in "".join(YUV[step.color].planes[step.layout]) if letter != "Y"]
     chroma = _spread(b, step, chroma)
     if order[0] == "V":
@@ -63,8 +61,23 @@ def _luma(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     return _cut(b, x, 1, at, at + 1)
 
 
-def luma_and_chroma(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:
-    """(N, 1, H, W) of luma and (N, 2, h, w) of chroma, in the order in which they lie, both uint8."""
+def luma_and_chroma(b: Builder, step: FromPixels, x: ir.Value, moves: Sequence[Geometry] = ()) -> tuple[ir.Value, ir.Value]:
+    """(N, 1, H, W) of luma and (N, 2, h, w) of chroma, in the order in which they lie: both uint8, or, where steps move them, in float32,
+    which every provider resizes. moves: of luma, see steps.chroma_moves()."""
+    luma, chroma = _as_they_lie(b, step, x)
+    if not moves:
+        return luma, chroma
+    height, width = b.size
+    rows, columns = YUV[step.color].block
+    shared: Sides = (None if height is None else height // rows, None if width is None else width // columns)
+    b.channels = 1
+    luma = _in_floats(b, luma, moves, b.size)
+    b.channels = 2
+    return luma, _in_floats(b, chroma, chroma_moves(step, moves, b.size), shared)
+
+
+def _as_they_lie(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """As luma_and_chroma(), uint8."""
     planes, n = YUV[step.color].planes[step.layout], Numbers(b)
     if step.layout == "NHW":
         height, _ = picture_size(b, step, x)
@@ -77,19 +90,6 @@ def luma_and_chroma(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value
         return _cut(b, x, 1, 0, 1), _cut(b, x, 1, 1, 3)
     at = planes[0].index("Y")
     return b.add("Transpose", _cut(b, x, 3, at, at + 1), perm=[0, 3, 1, 2]), _pairs(b, _cut(b, x, 3, 1 - at, 2 - at))
-
-
-def _moved(b: Builder, step: FromPixels, luma: ir.Value, chroma: ir.Value, moves: Sequence[Geometry]) -> tuple[ir.Value, ir.Value]:
-    """Both in float32, which every provider resizes."""
-    height, width = b.size
-    rows, columns = YUV[step.color].block
-    shared: Sides = (None if height is None else height // rows, None if width is None else width // columns)
-    made = []
-    for value, channels, own, size in ((luma, 1, moves, b.size), (chroma, 2, chroma_moves(step, moves, b.size), shared)):
-        b.channels = channels
-        made.append(_in_floats(b, value, own, size))
-    b.channels = 3
-    return made[0], made[1]
 
 
 def _in_floats(b: Builder, plane: ir.Value, moves: Sequence[Geometry], size: Sides) -> ir.Value:

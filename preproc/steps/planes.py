@@ -3,7 +3,8 @@
 Y is resized to the size that the step says, U and V to as many samples as have the blocks of that size: half of it in both directions in
 4:2:0, across in 4:2:2. All are whole levels, so each plane is resized as any grey picture of its size is, by the step's own filter, with
 its roundings, between half-pixel centres: a block's U and V stand for the middle of it, before and behind, which is where "replicate" has
-them. A crop keeps whole blocks. The conversion follows, and with it each pixel gets its block's U and V.
+them. A crop keeps whole blocks. The conversion follows, of pixels that share U and V as those of the camera's picture do: first
+convolutions with an even stride read the planes as they are here, see folding/cells.py, and for others each pixel gets its block's.
 
 What is left is no resize of RGB. That would give each pixel its chroma first, convert, clip and round, and resize then; here chroma keeps
 half the resolution of the resized picture, not of the original, and is clipped nowhere.

@@ -11,10 +11,10 @@ from preproc.errors import NotFoldableError
 from preproc.folding import FOLDED
 from preproc.oracle import reference
 from preproc.sources import PixelsSpec
-from preproc.steps import YUV, FromPixels, Normalize, Rescale, layouts_of
+from preproc.steps import YUV, CenterCrop, FromPixels, Normalize, Rescale, Resize, layouts_of
 from preproc.verify.runtimes import evaluate as in_onnxruntime
 from tests import yuv
-from tests.graph.models import FLOAT, conv, evaluate, model, node
+from tests.graph.models import FLOAT, conv, doubled, evaluate, model, node
 from tests.onnx_files import hand_made
 
 RNG = np.random.default_rng(3)
@@ -67,17 +67,23 @@ STAYING = {
         "asks for the shape of what is made of the picture",
     ),
 }
+MOVES = {
+    "a fixed size": ((20, 28), [Resize(size=20, form="exact"), CenterCrop(size=(12, 16))]),
+    "a crop": ((20, 28), [CenterCrop(size=(12, 16))]),
+    "free sizes": (None, [Resize(size=(16, 20), interpolation="nearest"), CenterCrop(size=(12, 16))]),
+}
+"""Of planes: the pixels' size, and the steps."""
 
 
-def asked(color, **said):
+def asked(color, moves=(), **said):
     layout = layouts_of(color)[0]
     first = FromPixels(layout=layout, color=color, **{"matrix": "bt709", "range": "limited"} | said)
-    return [first, Rescale(), Normalize.preset("imagenet")], layout
+    return [first, *moves, Rescale(), Normalize.preset("imagenet")], layout
 
 
-def attached(made, color="NV12", *, size=None, fold="auto", **said):
+def attached(made, color="NV12", *, size=None, fold="auto", moves=(), **said):
     """What was done to the model, in place; and the pixels' steps."""
-    steps, _ = asked(color, **said)
+    steps, _ = asked(color, moves, **said)
     return graph.attach(made, steps, PixelsSpec.of(steps[0], size=size, channels=3), fold=fold), steps
 
 
@@ -133,6 +139,34 @@ def test_else_each_pixel_gets_its_chroma_in_front_and_the_matrix_folds(name, col
     assert reason in done.chroma
     assert error <= 1e-12
     assert "Resize" in {each.op_type for each in made.graph}
+
+
+@pytest.mark.parametrize("moves", MOVES)
+@pytest.mark.parametrize("color", ["NV12", "YV12", "UYVY"])
+@pytest.mark.parametrize("name", READING)
+def test_planes_that_are_resized_and_cropped_fold_as_well(name, color, moves):
+    """And whoever asks how large the picture is gets to know how large it is then."""
+    size, steps = MOVES[moves]
+    made = model(*READING[name])
+    done, steps = attached(made, color, size=size, moves=steps)
+    assert (done.folded, done.chroma) == (True, FOLDED), done.reason
+    assert [each.op_type for each in made.graph].count("Conv") == 2 * [each.op_type for each in READING[name][0]].count("Conv")
+    for taken in [size] if size else [(20, 28), (32, 24)]:
+        x = pixels(color, taken)
+        (want,), (got,) = doubled(model(*READING[name]), "x", reference.apply(steps, x)), doubled(made, "pixels", x)
+        assert off(got, want) <= 1e-12
+
+
+@pytest.mark.parametrize("name", ["stride-1", "space-to-depth"])
+def test_else_the_chroma_that_was_moved_is_given_to_each_pixel(name):
+    nodes, constants, reason = STAYING[name]
+    made, (size, moves) = model(nodes, constants), MOVES["a fixed size"]
+    done, steps = attached(made, size=size, moves=moves)
+    assert done.folded
+    assert reason in done.chroma
+    x = pixels(size=size)
+    (want,), (got,) = doubled(model(nodes, constants), "x", reference.apply(steps, x)), doubled(made, "pixels", x)
+    assert off(got, want) <= 1e-12
 
 
 def test_same_padding_of_a_known_size_folds_at_other_strides():
@@ -195,9 +229,10 @@ def test_mistakes_in_the_planes_show(mistake):
     assert error <= 1e-12 if mistake == "none" else error > 1e-3
 
 
+@pytest.mark.parametrize("moves", [(), (Resize(size=(12, 16), antialias=False),)], ids=["as they are", "resized"])
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
-def test_in_onnxruntime_in_single_and_half_precision(tmp_path, kind):
-    steps, _ = asked("NV12")
+def test_in_onnxruntime_in_single_and_half_precision(tmp_path, kind, moves):
+    steps, _ = asked("NV12", moves)
     bare, made = (graph.load(hand_made(tmp_path, dtype=kind, shape=("N", 3, "h", "w"))) for _ in range(2))
     done = graph.attach(made, steps, PixelsSpec.of(steps[0], size=None, channels=3))
     assert (done.form, done.chroma) == ("subtract" if kind == FLOAT else "append", FOLDED)

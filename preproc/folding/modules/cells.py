@@ -35,7 +35,7 @@ def to_cells(
     carried = -(-len(cells.shared) // area)
     luma, *held = (float(shift[channel]) if channel < len(shift) else -(constant or 0.0) for part in cells.parts for channel in part)
     held += [0.0] * (carried * area - len(held))
-    layer.read = _ToCells(split, carried=carried, luma=luma, held=held, unit=unit, like=like)
+    layer.read = _ToCells(split, cells.size, carried=carried, luma=luma, held=held, unit=unit, like=like)
     return layer
 
 
@@ -46,19 +46,30 @@ class _ToCells(nn.Module):
     luma: Tensor
     held: Tensor
 
-    def __init__(self, split: nn.Module, *, carried: int, luma: float, held: Sequence[float], unit: float, like: Tensor) -> None:
+    def __init__(
+        self, split: nn.Module, size: tuple[int, int], *, carried: int, luma: float, held: Sequence[float], unit: float, like: Tensor
+    ) -> None:
         super().__init__()
         self.split, self.carried, self.unit = split, carried, unit
+        self.rows, self.columns = size
         for name, values in (("luma", [luma]), ("held", held)):
             self.register_buffer(name, torch.tensor(values, device=like.device, dtype=like.dtype).reshape(1, -1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        luma, chroma = self.apart(x, like)
+        return self.together(luma, chroma, like)
+
+    def apart(self, x: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """As layers' own, for what moves both, before they are put together."""
         luma, chroma = self.split(x.to(like.dtype))
+        return luma, chroma
+
+    def together(self, luma: Tensor, chroma: Tensor, like: Tensor) -> Tensor:
         held = self.held.to(like.dtype)
         chroma = functional.pad(chroma, (0, 0, 0, 0, 0, held.shape[1] - chroma.shape[1]))
         if self.unit != 1:
             luma, chroma = luma * self.unit, chroma * self.unit
-        chroma = (chroma - held).reshape(x.shape[0], self.carried, luma.shape[2], luma.shape[3])
+        chroma = (chroma - held).reshape(luma.shape[0], self.carried, luma.shape[2], luma.shape[3])
         return torch.cat([luma - self.luma.to(like.dtype), chroma], dim=1)
 
 

@@ -110,7 +110,8 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
         rewrite(convolutions, plan, dtype=HALF.get(narrow))
         if isinstance(kept[0], FromPixels) and plan.cells is not None:
             values = ready.new_empty(0, device=like.device)
-            front: list[nn.Module] = [to_cells(kept[0], plan.cells, plan.shift, values, unit=unit, constant=plan.constant)]
+            moves = (layers.from_step(step, device=like.device, dtype=ready.dtype) for step in kept[1:])
+            front: list[nn.Module] = [to_cells(kept[0], plan.cells, plan.shift, values, unit=unit, constant=plan.constant), *moves]
         else:
             left = [*kept, *subtract_steps(plan.shift, unit=unit, selection=selection)]
             front = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in left]

@@ -13,20 +13,21 @@ from torch.nn import functional
 from preproc.folding import FOLDED
 from preproc.folding.modules import fold, why_not_foldable
 from preproc.folding.modules.cells import CellsConv2d
-from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, prepend
+from preproc.layers import CenterCrop, FromPixels, Normalize, Pipeline, Rescale, Resize, prepend
+from preproc.layers.early import OfPlanes
 from preproc.oracle import reference
 from preproc.steps import YUV, layouts_of
 from tests import yuv
 
 SHARING = sorted(color for color in YUV if YUV[color].block != (1, 1))
 SAID = {"matrix": "bt709", "range": "limited"}
+MOVES = (Resize(size=(16, 20)), CenterCrop(size=(12, 16)))
 
 
-def pipeline(color, dtype=torch.float64, **said):
+def pipeline(color, dtype=torch.float64, moves=(), **said):
     (layout, *_), said = layouts_of(color), SAID | said
-    return Pipeline(
-        FromPixels(layout=layout, color=color, dtype=dtype, **said), Rescale(dtype=dtype), Normalize.preset("imagenet", dtype=dtype)
-    )
+    first = FromPixels(layout=layout, color=color, dtype=dtype, **said)
+    return Pipeline(first, *moves, Rescale(dtype=dtype), Normalize.preset("imagenet", dtype=dtype))
 
 
 def pixels(color, size=(12, 16), **options):
@@ -84,6 +85,29 @@ def test_folded_equals_the_oracle_and_the_network_as_it_was(color, rows, columns
     assert error <= 1e-12
 
 
+@settings(max_examples=20)
+@given(
+    st.sampled_from(SHARING),
+    sides,
+    sides,
+    st.sampled_from(["bilinear", "bicubic", "nearest"]),
+    st.tuples(st.integers(2, 10), st.integers(2, 10)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.integers(0, 1000),
+)
+def test_planes_that_are_resized_and_cropped_fold_as_well(color, rows, columns, interpolation, blocks, less, seed):
+    """Whatever the size that they are resized to, and however many blocks are cut off each side."""
+    torch.manual_seed(seed)
+    options = [(rows[name], columns[name]) for name in ("kernel", "stride", "padding", "dilation")]
+    network, size = Net(nn.Conv2d(3, 4, *options)), tuple(2 * count + 12 for count in blocks)
+    crop = tuple(side - 4 * count for side, count in zip(size, less, strict=True))
+    front = pipeline(color, moves=[Resize(size=size, interpolation=interpolation), CenterCrop(size=crop)])
+    result, error = answered(front, network, pixels(color, (16, 20), seed=seed))
+    assert result.chroma == FOLDED
+    assert isinstance(result.model.pipeline, OfPlanes)
+    assert error <= 1e-12
+
+
 @pytest.mark.parametrize(
     ("network", "form"),
     [
@@ -99,6 +123,9 @@ def test_networks_that_read_a_picture_in_other_ways(network, form):
     assert (result.form, result.chroma) == (form, FOLDED)
     assert error <= 1e-12
     assert why_not_foldable(prepend(pipeline("NV12"), network), example=pixels("NV12")) is None
+    result, error = answered(pipeline("NV12", moves=MOVES), network, pixels("NV12", (20, 32)))
+    assert (result.form, result.chroma) == (form, FOLDED)
+    assert error <= 1e-12
 
 
 class Outside(nn.Module):
@@ -129,14 +156,15 @@ STRIDE_1 = Net(nn.Conv2d(3, 4, 3, padding=1))
     ids=["stride-1", "stride-3", "reflect", "space-to-depth", "outside", "bilinear"],
 )
 def test_else_each_pixel_gets_its_chroma_in_front_and_the_matrix_folds(network, said, reason):
-    front = pipeline("NV12", **said)
-    result, error = answered(front, network, pixels("NV12"))
-    assert reason in result.chroma
-    assert reason in why_not_foldable(prepend(front, network), example=pixels("NV12"))
-    assert not any(isinstance(module, CellsConv2d) for module in result.model.modules())
-    assert {type(step.step).__name__ for step in result.model.pipeline} <= {"FromPixels", "ChannelAffine"}
-    assert result.model.pipeline[0].step.conversion is None
-    assert error <= 1e-12
+    for moves in ((), () if said else MOVES):
+        front, x = pipeline("NV12", moves=moves, **said), pixels("NV12", (20, 32))
+        result, error = answered(front, network, x)
+        assert reason in result.chroma
+        assert reason in why_not_foldable(prepend(front, network), example=x)
+        assert not any(isinstance(module, CellsConv2d) for module in result.model.modules())
+        assert {type(step.step).__name__ for step in result.model.pipeline} <= {"FromPixels", "Resize", "CenterCrop", "ChannelAffine"}
+        assert result.model.pipeline[0].step.conversion is None
+        assert error <= 1e-12
 
 
 def test_what_is_rounded_to_rgb_folds_as_rgb_does():
@@ -156,12 +184,12 @@ def test_groups_that_the_matrix_mixes_keep_all_in_front():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("color", ["NV12", "UYVY"])
-def test_in_half_precision_whole_numbers_are_subtracted_and_the_border_is_right(color, dtype):
+@pytest.mark.parametrize(("color", "moves"), [("NV12", ()), ("UYVY", ()), ("NV12", (Resize(size=(20, 24)),))])
+def test_in_half_precision_whole_numbers_are_subtracted_and_the_border_is_right(color, moves, dtype):
     """Whose weights alone are rounded here: what they lose is a share of what the picture loses that is rounded. In float16 they take a
     power of two from the pixels."""
     torch.manual_seed(0)
-    network, front, x = Net(nn.Conv2d(3, 8, 7, 2, 3)), pipeline(color, torch.float32), pixels(color, (24, 24))
+    network, front, x = Net(nn.Conv2d(3, 8, 7, 2, 3)), pipeline(color, torch.float32, moves), pixels(color, (24, 24))
     result = fold(prepend(front, network.float()), example=x, dtype=dtype)
     assert (result.form, result.chroma) == ("append", FOLDED)
     want = truth(front, network, x)
@@ -180,9 +208,9 @@ def test_in_half_precision_whole_numbers_are_subtracted_and_the_border_is_right(
 
 @pytest.mark.filterwarnings(r"ignore:`torch\.jit\.")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-@pytest.mark.parametrize("color", ["NV12", "UYVY"])
-def test_scripted_traced_and_exported_it_does_the_same_to_other_sizes(color):
-    front, network, x = pipeline(color), Net(nn.Conv2d(3, 4, 7, 2, 3)), pixels(color)
+@pytest.mark.parametrize(("color", "moves"), [("NV12", ()), ("UYVY", ()), ("NV12", MOVES)])
+def test_scripted_traced_and_exported_it_does_the_same_to_other_sizes(color, moves):
+    front, network, x = pipeline(color, moves=moves), Net(nn.Conv2d(3, 4, 7, 2, 3)), pixels(color)
     model = fold(prepend(front, network), example=x).model
     other = pixels(color, (20, 8), batch=3, seed=1)
     want = truth(front, network, other)
@@ -196,16 +224,18 @@ def test_scripted_traced_and_exported_it_does_the_same_to_other_sizes(color):
 
 
 @pytest.mark.parametrize("mistake", ["none", *("another matrix", "the other range", "U and V exchanged", "one weight")])
-def test_mistakes_in_the_planes_show(mistake):
+@pytest.mark.parametrize("moves", [(), MOVES], ids=["as they are", "moved"])
+def test_mistakes_in_the_planes_show(mistake, moves):
+    torch.manual_seed(0)
     network, x = Net(nn.Conv2d(3, 4, 3, 2, 1)), pixels("NV12")
     said = {"another matrix": {"matrix": "bt601"}, "the other range": {"range": "full"}}.get(mistake, {})
     color = "NV21" if mistake == "U and V exchanged" else "NV12"
-    model = fold(prepend(pipeline(color, **said), network), example=x).model
+    model = fold(prepend(pipeline(color, moves=moves, **said), network), example=x).model
     if mistake == "one weight":
         with torch.no_grad():
-            model.backbone.convolutions[0].shared.weight[0, 1, 1, 1] *= 1.05
+            model.backbone.convolutions[0].shared.weight[0, 1, 1, 1] *= 1.5
     with torch.no_grad():
-        error = off(model(x), truth(pipeline("NV12"), network, x))
+        error = off(model(x), truth(pipeline("NV12", moves=moves), network, x))
     assert error <= 1e-12 if mistake == "none" else error > 1e-3
 
 
