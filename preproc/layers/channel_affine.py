@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .. import steps
@@ -44,15 +45,16 @@ class ChannelAffine(Layer):
         once = affine.rounded_once()
         if once is not None:
             mean, std = once
-            if mean.any():
-                self.parts.append(_Subtract(mean.tolist(), device=device, dtype=dtype))
-            self.parts.append(_Divide(std.tolist(), device=device, dtype=dtype))
+            made = _SubtractDivide(mean, std, device=device, dtype=dtype) if mean.any() else _Divide(std, device=device, dtype=dtype)
+            self.parts.append(made)
             return
-        scale = affine.matrix[np.arange(len(index)), index]
-        if (scale != 1).any():
-            self.parts.append(_Multiply(scale.tolist(), device=device, dtype=dtype))
-        if affine.offset.any():
-            self.parts.append(_Add(affine.offset.tolist(), device=device, dtype=dtype))
+        scale, offset = affine.matrix[np.arange(len(index)), index], affine.offset
+        if (scale != 1).any() and offset.any():
+            self.parts.append(_MultiplyAdd(scale, offset, device=device, dtype=dtype))
+        elif (scale != 1).any():
+            self.parts.append(_Multiply(scale, device=device, dtype=dtype))
+        elif offset.any():
+            self.parts.append(_Add(offset, device=device, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         check_channels(x, self.channels)
@@ -65,9 +67,19 @@ class _PerChannel(nn.Module):
 
     numbers: Tensor
 
-    def __init__(self, numbers: Sequence[float], *, device: Device, dtype: torch.dtype | None) -> None:
+    def __init__(self, numbers: NDArray[np.float64], *, device: Device, dtype: torch.dtype | None) -> None:
         super().__init__()
-        self.register_buffer("numbers", per_channel(numbers, device, dtype), persistent=False)
+        self.register_buffer("numbers", per_channel(numbers.tolist(), device, dtype), persistent=False)
+
+
+class _TwoPerChannel(_PerChannel):
+    """The second writes to what the first has made, which nobody else holds."""
+
+    second: Tensor
+
+    def __init__(self, numbers: NDArray[np.float64], second: NDArray[np.float64], *, device: Device, dtype: torch.dtype | None) -> None:
+        super().__init__(numbers, device=device, dtype=dtype)
+        self.register_buffer("second", per_channel(second.tolist(), device, dtype), persistent=False)
 
 
 class _Multiply(_PerChannel):
@@ -80,11 +92,16 @@ class _Add(_PerChannel):
         return x + self.numbers.to(x.dtype)
 
 
-class _Subtract(_PerChannel):
-    def forward(self, x: Tensor) -> Tensor:
-        return x - self.numbers.to(x.dtype)
-
-
 class _Divide(_PerChannel):
     def forward(self, x: Tensor) -> Tensor:
         return x / self.numbers.to(x.dtype)
+
+
+class _MultiplyAdd(_TwoPerChannel):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.numbers.to(x.dtype)).add_(self.second.to(x.dtype))
+
+
+class _SubtractDivide(_TwoPerChannel):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.numbers.to(x.dtype)).div_(self.second.to(x.dtype))

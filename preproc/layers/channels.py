@@ -34,7 +34,7 @@ class Mix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         columns = self.columns.to(x.dtype)
-        y = x[:, 0:1] * columns[0] + self.offset.to(x.dtype)
+        y = (x[:, 0:1] * columns[0]).add_(self.offset.to(x.dtype))
         for channel in range(1, columns.shape[0]):
-            y = y + x[:, channel : channel + 1] * columns[channel]
+            y += x[:, channel : channel + 1] * columns[channel]
         return y

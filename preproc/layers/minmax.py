@@ -42,7 +42,7 @@ class MinMaxScale(Layer):
         if self.channels > 1:
             check_channels(x, self.channels)
         check_image(x)
-        y: Tensor = self.clip(x * self.scale.to(x.dtype) + self.offset.to(x.dtype))
+        y: Tensor = self.clip((x * self.scale.to(x.dtype)).add_(self.offset.to(x.dtype)))
         return y
 
 

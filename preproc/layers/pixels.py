@@ -121,8 +121,14 @@ class _Channels(nn.Module):
         self.select = nn.Identity() if step.color == step.to else Select(step.selection(), device=device)
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        """Cast and moved at once: of each number what is read and written are its own bytes, and no picture lies in between. A graph that
+        is recorded begins with the cast, see FromPixels.as_they_lie(); who compiles it makes one loop of both."""
         self.check(x)
-        planes: Tensor = self.select(x.to(like.dtype).permute(self.order).contiguous())
+        if is_scripting() or not recorded():
+            moved = x.permute(self.order).to(like.dtype, memory_format=torch.contiguous_format)
+        else:
+            moved = x.to(like.dtype).permute(self.order).contiguous()
+        planes: Tensor = self.select(moved)
         return planes
 
     def check(self, x: Tensor) -> None:

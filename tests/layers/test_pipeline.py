@@ -62,7 +62,7 @@ def test_collapse_changes_no_value_and_leaves_no_affine_neighbours(sequence, see
 
 @pytest.mark.parametrize(
     ("color", "parts"),
-    [("RGB", ["_Multiply", "_Add"]), ("BGR", ["Select", "_Multiply", "_Add"]), ("GRAY", ["Select", "_Multiply", "_Add"])],
+    [("RGB", ["_MultiplyAdd"]), ("BGR", ["Select", "_MultiplyAdd"]), ("GRAY", ["Select", "_MultiplyAdd"])],
 )
 def test_collapse_takes_the_cheapest_form(color, parts):
     collapsed = Pipeline(FromPixels(layout="NHWC", color=color), *imagenet()[1:]).collapse()
