@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...oracle import reference
 from ...steps import OTHER_CONVERSIONS, FromPixels, Geometry, mistaken
+from .libswscale import by_libswscale
 from .mistake import Array, Mistake
 from .rounded import bounds, in_three_digits, three_digits, whole
 
@@ -42,8 +43,18 @@ def converted_together(first: FromPixels, moves: Sequence[Geometry]) -> Iterator
             if len(said) > 1 or {*said} & {CLIPPED_ALONE, THREE_DIGITS}:
                 found.setdefault(len(said), []).append(_named(names, said[len(names) :], fields))
     yield from (found[count] for count in sorted(found))
-    if first.conversion is not None and not first.of_luma and not moves:
+    if first.conversion is None or first.of_luma:
+        return
+    if not moves:
         yield [_named(names, (OTHERWISE,), _otherwise(other)) for names, other in readings(first).items()]
+    own_chroma = [
+        (names, other) for names, other in readings(first).items() if (other.chroma, other.siting) == (first.chroma, first.siting)
+    ]
+    yield [
+        _named(names, (name,), _whole(convert, first, moves))
+        for names, other in own_chroma
+        for name, convert in by_libswscale(other).items()
+    ]
 
 
 def readings(first: FromPixels) -> dict[tuple[str, ...], FromPixels]:
@@ -56,7 +67,16 @@ def readings(first: FromPixels) -> dict[tuple[str, ...], FromPixels]:
             for name, other in mistaken(step).items()
             if name.startswith(kind) and name not in OTHER_CONVERSIONS
         }
-    return found
+    return found | {(*names, name): step for names, other in found.items() for name, step in _other_chroma(other, first)}
+
+
+def _other_chroma(step: FromPixels, first: FromPixels) -> Iterator[tuple[str, FromPixels]]:
+    """What is not half a pixel aside, but no replica, or a replica."""
+    if first.chroma == step.chroma == "replicate":
+        between = {"chroma": "bilinear", "siting": "center", "conversion": "linear" if step.conversion else None}
+        yield "chroma interpolated between the middles of blocks", replace(step, **between)
+    if first.chroma == "bilinear" and step.siting == first.siting:
+        yield "chroma replicated", replace(step, chroma="replicate", siting=None)
 
 
 def _own(first: FromPixels) -> str:
@@ -83,7 +103,7 @@ def _conversions(other: FromPixels, first: FromPixels, moves: Sequence[Geometry]
     by_integers = other.chroma != "bilinear" and not other.of_luma
     rounded = functools.partial(_as_said, replace(other, conversion="rgb8")) if by_integers else lambda pixels: whole(linear(pixels))
     if moves:
-        behind = {"levels": lambda it: it.made(moves, rounded(it.pixels))} if first.moves_planes else {"planes": rounded}
+        behind = _whole(rounded, first, moves)
         return {CLIPPED: behind} | ({NOT_CLIPPED: _exactly(exact, first, moves)} if first.moves_planes else {})
     found: dict[str, Convert] = {NOT_CLIPPED: linear, CLIPPED: rounded, CLIPPED_ALONE: lambda pixels: np.clip(linear(pixels), 0, 255)}
     if not other.of_luma and in_three_digits(other):
@@ -96,6 +116,11 @@ def _exactly(other: FromPixels, first: FromPixels, moves: Sequence[Geometry]) ->
     if not (moves and first.moves_planes):
         return {"planes": functools.partial(_as_said, other)}
     return {"levels": lambda it: reference.apply((other, *moves), it.pixels)}
+
+
+def _whole(convert: Convert, first: FromPixels, moves: Sequence[Geometry]) -> dict[str, Any]:
+    """Converted to whole levels, which move as a picture behind that."""
+    return {"levels": lambda it: it.made(moves, convert(it.pixels))} if moves and first.moves_planes else {"planes": convert}
 
 
 def _otherwise(other: FromPixels) -> dict[str, Any]:

@@ -75,7 +75,9 @@ def _read(other: FromPixels, video: Callable[[Source], _Video], to: str, moves: 
     def within(picture: Picture) -> tuple[Array, Array]:
         assert picture.source is not None
         found = video(picture.source)
-        low, high = (each[:, order] for each in bounds(other, found.pixels))
+        clamped = reference.apply([other], found.pixels)  # black below black, as in OpenCV's integers
+        low, high = bounds(other, found.pixels)
+        low, high = np.minimum(low, clamped)[:, order], np.maximum(high, clamped)[:, order]
         free = ~found.known if found.is_one else np.zeros_like(found.known)
         return np.where(free, 0, low), np.where(free, 255, high)
 

@@ -10,7 +10,7 @@ from ...oracle import reference
 from ...steps import COLORS, SHIFT, UNCONVERTED, FromPixels, to_rgb, to_rgb_in_integers
 from .mistake import Array
 
-SHORT_NUMBERS = 0.01
+SHORT_NUMBERS = 0.015
 """Grey levels that constants of 13 bits, or arithmetic in float32, may be off by: libswscale's and OpenVINO's."""
 
 
