@@ -3,6 +3,7 @@ what is read of one without running it."""
 
 import fcntl
 import os
+import struct
 
 import flatbuffers
 import pytest
@@ -56,13 +57,28 @@ def answers(path, *batches):
     return [next(iter(runtime.run(pixels.numpy()).values())) for pixels in batches]
 
 
-def program(*, takes=("uint8", (8, 4, 4, 3)), answers=("float32", (8, 10)), text=None):
-    """The bytes of a program whose method forward takes and answers such tensors, and does nothing; and of one that answers `text`."""
+def with_weights(length, *, header=32):
+    """The bytes of a program with so many behind its tables, and with a header of this length that tells of them."""
+    data = program()
+    (root,) = struct.unpack_from("<I", data)
+    tables = len(data) + 32
+    base = -(-tables // 16) * 16
+    told = b"eh00" + struct.pack("<IQQQ", header, tables, base, length)
+    front = struct.pack("<I", root + 32) + data[4:8] + told + data[8:]
+    return front.ljust(base, b"\0") + b"w" * length
+
+
+def program(*, takes=("uint8", (8, 4, 4, 3)), answers=("float32", (8, 10)), text=None, constant=None):
+    """The bytes of a program whose method forward takes and answers such tensors, and does nothing; and of one that answers `text`.
+    constant: bytes in its tables."""
     builder = flatbuffers.Builder()
     plans = [_plan(builder, "forward", [_tensor(builder, *takes), _tensor(builder, *answers)], [0], [1])]
     if text is not None:
         plans.append(_plan(builder, "preproc_contract", [_value(builder, 6, _table(builder, {0: builder.CreateString(text)}))], [], [0]))
-    builder.Finish(_table(builder, {1: _offsets(builder, plans)}), file_identifier=b"ET12")
+    fields = {1: _offsets(builder, plans)}
+    if constant is not None:
+        fields[2] = _offsets(builder, [_table(builder, {0: builder.CreateByteVector(constant)})])
+    builder.Finish(_table(builder, fields), file_identifier=b"ET12")
     return bytes(builder.Output())
 
 

@@ -12,6 +12,11 @@ from ...errors import BundleError, first_line
 
 PROGRAM, BUNDLED = b"ET12", b"BP08"
 """What stands behind the first offset of a file."""
+HEADER = b"eh00"
+"""What follows in a program whose weights lie behind its tables, as executorch/runtime/executor/program.cpp reads it: the header's
+length, the tables', where the weights begin and how long they are."""
+HEADER_LENGTH = 32
+"""From which on it tells how long the weights are."""
 MOST = 1_000_000
 """Tables and entries of lists that are looked at: a file that claims more is none."""
 ENTRY = 64
@@ -84,7 +89,7 @@ def read_program(path: Path) -> Program:
             return Program(_methods(data))
         if data[4:8] == BUNDLED:
             return _bundled(data)
-    except (struct.error, ValueError, IndexError) as error:
+    except (ValueError, IndexError) as error:
         raise BundleError(
             f"{path}: expected a program of ExecuTorch, got a damaged one: {first_line(error)}", name="not-a-model"
         ) from error
@@ -106,7 +111,28 @@ def _bundled(data: memoryview) -> Program:
 
 
 def _methods(data: memoryview) -> tuple[Method, ...]:
-    return tuple(map(_method, _root(data).tables(1)))
+    root, base = _root(data), _base(data)
+    for held in (2, 3):  # the constants and the parts of backends that lie in the tables
+        for each in root.tables(held):
+            each.bytes(0)
+    for segment in root.tables(4):
+        _within(data, base + segment.number(0, "Q") + segment.number(1, "Q"))
+    return tuple(map(_method, root.tables(1)))
+
+
+def _base(data: memoryview) -> int:
+    """Where what lies behind the tables begins. Raises ValueError where the header tells of more bytes than there are."""
+    if data[8:12] != HEADER:
+        return 0
+    length, tables, base = (_unpack(data, kind, place) for kind, place in (("I", 12), ("Q", 16), ("Q", 24)))
+    behind = _unpack(data, "Q", 32) if length >= HEADER_LENGTH else 0
+    _within(data, max(tables, base + behind))
+    return base
+
+
+def _within(data: memoryview, end: int) -> None:
+    if end > len(data):
+        raise ValueError(f"it is cut off, for it has {len(data):,} bytes of {end:,}")
 
 
 def _method(plan: "_Table") -> Method:
@@ -148,9 +174,10 @@ def _whole(number: int) -> int:
 
 
 def _unpack(data: memoryview, kind: str, place: int) -> int:
-    """Raises struct.error beyond the end."""
     if place < 0:
         raise ValueError("a place before its beginning")
+    if place + struct.calcsize(kind) > len(data):
+        raise ValueError("a number beyond its end")
     (value,) = struct.unpack_from(f"<{kind}", data, place)
     return int(value)
 
@@ -196,6 +223,9 @@ class _Table:
 
     def text(self, field: int) -> str:
         found = self.bytes(field)
+        place = self._behind(field)
+        if place is not None and _unpack(self.data, "B", place + 4 + len(found)):
+            raise ValueError("a text that does not end")
         self._count(len(found) // ENTRY)  # many tables may name one text, and each of them is a copy
         return str(found, "utf-8")
 

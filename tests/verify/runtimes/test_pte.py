@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from preproc.errors import BundleError
 from preproc.verify.runtimes import pte
 from preproc.verify.runtimes.pte import BundledCase, Values, read_program
-from tests.in_executorch import bundled, program
+from tests.in_executorch import bundled, program, with_weights
 
 PIXELS, LOGITS = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3), np.arange(10, dtype=np.float32).reshape(1, 10)
 
@@ -63,8 +63,32 @@ WHOLE = bundled(program(text="{}"), [(PIXELS, LOGITS)])
 
 @pytest.mark.parametrize("whole", [program(text="{}"), WHOLE], ids=["pte", "bpte"])
 def test_one_that_is_cut_is_damaged(read, whole):
-    for end in range(8, len(whole) - 8, 7):
+    for end in (*range(8, len(whole), 7), len(whole) - 1):
         with pytest.raises(BundleError, match="expected a program of ExecuTorch, got a damaged one"):
+            read(whole[:end])
+
+
+@pytest.mark.parametrize("around", [bytes, bundled], ids=["pte", "bpte"])
+def test_one_without_all_its_weights_is_cut_off(read, around):
+    whole = with_weights(5_000)
+    assert read(around(whole)).method("forward").inputs == read(program()).method("forward").inputs
+    for kept in (*range(300, len(whole), 97), len(whole) - 1):
+        with pytest.raises(BundleError, match=f"got a damaged one: it is cut off, for it has {kept:,} bytes of {len(whole):,}"):
+            read(around(whole[:kept]))
+
+
+def test_a_header_that_does_not_tell_the_weights_length_tells_the_tables(read):
+    """As the first programs with one have it."""
+    whole = with_weights(500, header=24)
+    assert read(whole[:-1]).methods == read(whole).methods
+    with pytest.raises(BundleError, match="it is cut off"):
+        read(whole[:-501])
+
+
+def test_constants_in_the_tables_are_held(read):
+    whole = program(constant=b"c" * 400)
+    for end in range(whole.index(b"c" * 400), whole.index(b"c" * 400) + 400, 13):
+        with pytest.raises(BundleError, match="got a damaged one: a list beyond its end"):
             read(whole[:end])
 
 
