@@ -53,7 +53,11 @@ def build(builder: Builder, steps: Sequence[Step], value: ir.Value) -> ir.Value:
 
 
 def _from_pixels(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
-    """The cast, NHWC to NCHW, and the colour order: BGR to RGB is a Gather of the channels, or part of the fold (FromPixels.affine)."""
+    """The cast, NHWC to NCHW, and the colour order: BGR to RGB is a Gather of the channels, or part of the fold (FromPixels.affine).
+
+    The cast is first, for TensorRT takes uint8 into nothing else. Moved as uint8, in ONNX Runtime on one thread, these two and a Sub take
+    1.03, 0.85 and 0.75 of the time at batch 1, 8 and 32 of 224x224; but a folded mobilenet_v3_small as a whole 1.0, 1.04 and 0.97.
+    """
     if step.color in YUV:
         if b.moved is None:
             x = from_yuv(b, step, x)

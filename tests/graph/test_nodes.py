@@ -101,3 +101,11 @@ def test_nodes_equal_the_oracle_in_onnxruntime(name, layout):
         (got,) = session.run(None, {"pixels": x})
         want = -reference.apply(steps, x)
         np.testing.assert_allclose(got, want, rtol=0, atol=2e-6 * np.abs(want).max())
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW", "collapsed"])
+def test_pixels_go_into_a_cast_alone(layout):
+    """Where nothing moves them before: TensorRT takes uint8 into nothing else."""
+    order = "NHWC" if layout == "collapsed" else layout
+    made = prepended([FromPixels(layout=order, color="BGR"), Rescale(), Normalize.preset("imagenet")], "BGR", layout, 3)
+    assert [reader.op_type for reader, _ in made.graph.inputs[0].uses()] == ["Cast"]
