@@ -22,8 +22,8 @@ LEAST = 64
 
 @dataclass(frozen=True)
 class _Video:
-    """pixels: (1, H, W, 3) uint8, Y, U and V of a picture.  known: (H, W), where no other could have made it.  is_one: whether the picture is
-    just what they come to there, and there is enough of that."""
+    """pixels: (1, H, W, 3) uint8, Y, U and V of a picture.  known: (H, W), where no others could have made it.  is_one: whether the
+    picture is just what they come to there, and there is enough of that."""
 
     pixels: NDArray[np.uint8]
     known: NDArray[np.bool_]
