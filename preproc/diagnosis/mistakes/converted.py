@@ -67,7 +67,7 @@ def readings(first: FromPixels) -> dict[tuple[str, ...], FromPixels]:
 def _other_chroma(step: FromPixels, first: FromPixels) -> Iterator[tuple[str, FromPixels]]:
     """Interpolated for replicated, and the other way round."""
     if first.chroma == step.chroma == "replicate":
-        between = {"chroma": "bilinear", "siting": "center", "conversion": "linear" if step.conversion else None}
+        between: dict[str, Any] = {"chroma": "bilinear", "siting": "center", "conversion": "linear" if step.conversion else None}
         yield "chroma interpolated between the middles of blocks", replace(step, **between)
     if first.chroma == "bilinear" and step.siting == first.siting:
         yield "chroma replicated", replace(step, chroma="replicate", siting=None)
