@@ -116,8 +116,8 @@ def _is_exact(fit: Fit) -> bool:
 
 
 def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[Iterator[Tried]]:
-    """The likeliest causes first: one mistake, one of other libraries', those of conversions of Y, U and V, the simplest first, two at once,
-    and one with whatever constants fit."""
+    """The likeliest causes first: one mistake, one of other libraries', several in the conversion of Y, U and V, the fewer the earlier, two
+    at once, and one with whatever constants fit."""
     hardest = search.hardest(samples)
     yield search.one(hardest)
     yield search.of(hardest, search.made.of_libraries(jpeg=any(sample.source.is_jpeg for sample in hardest)))

@@ -18,8 +18,8 @@ CLIPPED, NOT_CLIPPED = OTHER_CONVERSIONS
 CLIPPED_ALONE = "clipped and not rounded"
 THREE_DIGITS = "clipped and not rounded, with OpenVINO's constants of three digits"
 OTHERWISE = "clipped and rounded to 8 bits as other libraries than OpenCV may round"
-KINDS = ("matrix", "range", "U and V", "chroma")
-"""What the names of steps.mistaken() begin with, but for OTHER_CONVERSIONS."""
+KINDS = ("matrix", "range", "U and V")
+"""What names of steps.mistaken() begin with that are tried together."""
 Convert = Callable[[NDArray[Any]], Array]
 
 
@@ -35,21 +35,20 @@ def converted_mistakes(first: FromPixels, moves: Sequence[Geometry]) -> Iterator
 
 def converted_together(first: FromPixels, moves: Sequence[Geometry]) -> Iterator[list[Mistake]]:
     """What no single one of converted_mistakes() is: several ways of misreading at once, and each with every conversion; the fewer at once
-    the earlier. Behind these, in a list of their own, those that round to 8 bits as other libraries may, whatever is misread."""
+    the earlier. Behind these, in lists of their own, those that round to 8 bits as other libraries may, and libswscale's."""
     found: dict[int, list[Mistake]] = {}
     for names, other in readings(first).items():
         for conversion, fields in _conversions(other, first, moves).items():
             said = names if conversion == _own(first) else (*names, conversion)
-            if len(said) > 1 or {*said} & {CLIPPED_ALONE, THREE_DIGITS}:
+            usual = other.chroma == first.chroma or conversion in (_own(first), CLIPPED)
+            if usual and said and not (len(said) == 1 and said[0] in mistaken(first)):
                 found.setdefault(len(said), []).append(_named(names, said[len(names) :], fields))
     yield from (found[count] for count in sorted(found))
     if first.conversion is None or first.of_luma:
         return
     if not moves:
         yield [_named(names, (OTHERWISE,), _otherwise(other)) for names, other in readings(first).items()]
-    own_chroma = [
-        (names, other) for names, other in readings(first).items() if (other.chroma, other.siting) == (first.chroma, first.siting)
-    ]
+    own_chroma = [(names, other) for names, other in readings(first).items() if other.chroma == first.chroma]
     yield [
         _named(names, (name,), _whole(convert, first, moves))
         for names, other in own_chroma
@@ -58,22 +57,17 @@ def converted_together(first: FromPixels, moves: Sequence[Geometry]) -> Iterator
 
 
 def readings(first: FromPixels) -> dict[tuple[str, ...], FromPixels]:
-    """Each way to misread Y, U and V, but for the conversion, by the names of what is wrong; nothing wrong first."""
+    """Each way to misread Y, U and V, but for the conversion, by the names of what is wrong, in this order; nothing wrong first."""
     found: dict[tuple[str, ...], FromPixels] = {(): first}
     for kind in KINDS:
-        found |= {
-            (*names, name): other
-            for names, step in found.items()
-            for name, other in mistaken(step).items()
-            if name.startswith(kind) and name not in OTHER_CONVERSIONS
-        }
+        found |= {(*names, name): other for names, step in found.items() for name, other in mistaken(step).items() if name.startswith(kind)}
     return found | {(*names, name): step for names, other in found.items() for name, step in _other_chroma(other, first)}
 
 
 def _other_chroma(step: FromPixels, first: FromPixels) -> Iterator[tuple[str, FromPixels]]:
-    """What is not half a pixel aside, but no replica, or a replica."""
+    """Interpolated for replicated, and the other way round."""
     if first.chroma == step.chroma == "replicate":
-        between = {"chroma": "bilinear", "siting": "center", "conversion": "linear" if step.conversion else None}
+        between: dict[str, Any] = {"chroma": "bilinear", "siting": "center", "conversion": "linear" if step.conversion else None}
         yield "chroma interpolated between the middles of blocks", replace(step, **between)
     if first.chroma == "bilinear" and step.siting == first.siting:
         yield "chroma replicated", replace(step, chroma="replicate", siting=None)
@@ -81,7 +75,7 @@ def _other_chroma(step: FromPixels, first: FromPixels) -> Iterator[tuple[str, Fr
 
 def _own(first: FromPixels) -> str:
     """The recipe's conversion."""
-    return CLIPPED if first.rounds else NOT_CLIPPED
+    return CLIPPED if first.conversion == "rgb8" else NOT_CLIPPED
 
 
 def _named(names: Sequence[str], conversion: Sequence[str], fields: Mapping[str, Any]) -> Mistake:
@@ -115,18 +109,18 @@ def _exactly(other: FromPixels, first: FromPixels, moves: Sequence[Geometry]) ->
     """As the step itself does, which moves Y, U and V before."""
     if not (moves and first.moves_planes):
         return {"planes": functools.partial(_as_said, other)}
-    return {"levels": lambda it: reference.apply((other, *moves), it.pixels)}
+    return {"levels": lambda it: reference.apply((other, *moves), it.yuv)}
 
 
 def _whole(convert: Convert, first: FromPixels, moves: Sequence[Geometry]) -> dict[str, Any]:
     """Converted to whole levels, which move as a picture behind that."""
-    return {"levels": lambda it: it.made(moves, convert(it.pixels))} if moves and first.moves_planes else {"planes": convert}
+    return {"levels": lambda it: it.made(moves, convert(it.yuv))} if moves and first.moves_planes else {"planes": convert}
 
 
 def _otherwise(other: FromPixels) -> dict[str, Any]:
     return {
         "planes": lambda pixels: whole(_as_said(replace(other, conversion="linear"), pixels)),
-        "within": lambda it: bounds(other, it.pixels),
+        "within": lambda it: bounds(other, it.yuv),
     }
 
 

@@ -22,8 +22,8 @@ LEAST = 64
 
 @dataclass(frozen=True)
 class _Video:
-    """pixels: (1, H, W, 3) uint8, Y, U and V of a picture.  known: (H, W), where no other could have made it.  is_one: whether the picture is
-    just what they come to there, and there is enough of that."""
+    """pixels: (1, H, W, 3) uint8, Y, U and V of a picture.  known: (H, W), where no others could have made it.  is_one: whether the
+    picture is just what they come to there, and there is enough of that."""
 
     pixels: NDArray[np.uint8]
     known: NDArray[np.bool_]
@@ -35,21 +35,22 @@ def decoded_mistakes(sources: Sequence[Source], to: str, moves: Moves) -> Iterat
 
     R, G and B of 8 bits tell which Y, U and V of 8 bits they were made of, where nothing was clipped: half a level in each of them is less
     than half a level of Y, U or V. Where all pictures are what such numbers come to, in a matrix and a range, the mistake reads these
-    numbers. Pictures of other origin are that by chance in one pixel of four. Else R, G and B are mixed as they would be if nothing had
-    been rounded, which explains no tensors exactly.
+    numbers. Pictures of other origin are that by chance in one pixel of four. In the other definitions R, G and B are mixed as they would be
+    if nothing had been rounded, which explains no tensors exactly.
     """
     known = [FromPixels(layout="NHWC", color="YUV444", matrix=m, range=r, conversion="rgb8") for m, r in product(WEIGHTS, RANGES)]
     videos = {own: functools.cache(functools.partial(_video, own)) for own in known}
     decoded = [own for own in known if all(videos[own](source).is_one for source in sources)]
     told = set[str]()
-    for own in decoded or known:
+    for own in sorted(known, key=lambda own: own not in decoded):
         for names, other in readings(own).items():
             matrix = names and names[0].startswith("matrix")
-            of = f" (of {own.matrix} {own.range})" if decoded else "" if matrix else f" (of {own.matrix})"
+            of = f" (of {own.matrix} {own.range})" if own in decoded else "" if matrix else f" (of {own.matrix})"
             name = f"decoded from video with {' and '.join(names)}{of}"
             if names and name not in told:
                 told.add(name)
-                fields = _read(other, videos[own], to, moves) if decoded else {"levels": functools.partial(_mixed, own, other, to, moves)}
+                mixed = functools.partial(_mixed, own, other, to, moves)
+                fields = _read(other, videos[own], to, moves) if own in decoded else {"levels": mixed}
                 yield Mistake(name, f"the pictures are {name}", **fields)
 
 
@@ -59,8 +60,8 @@ def _video(own: FromPixels, source: Source) -> _Video:
     exact = np.linalg.solve(affine.matrix, (picture.reshape(-1, 3) - affine.offset).T)
     pixels = np.clip(np.rint(exact.T), 0, 255).astype(np.uint8).reshape(1, *picture.shape)
     low, high = (np.moveaxis(each[0], 0, 2) for each in bounds(own, pixels))
-    known = ((picture > 0) & (picture < 255)).all(axis=2)
-    same = ((low <= picture) & (picture <= high)).all(axis=2)
+    known = np.asarray(((picture > 0) & (picture < 255)).all(axis=2))
+    same = np.asarray(((low <= picture) & (picture <= high)).all(axis=2))
     return _Video(pixels, known, bool(same[known].all()) and int(known.sum()) >= max(LEAST, known.size // 2))
 
 

@@ -1,5 +1,6 @@
 """R, G and B of 8 bits as FFmpeg's libswscale makes them of Y, U and V where nothing more is asked of it: PyAV, torchcodec, ffmpeg."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -38,7 +39,7 @@ def by_libswscale(step: FromPixels) -> dict[str, Callable[[NDArray[Any]], Array]
         found = np.clip(np.stack(way(step, *planes), axis=1), 0, 255).astype(np.float64)
         return found[:, ["RGB".index(channel) for channel in COLORS[step.to]]]
 
-    return {name: lambda pixels, way=way: made(way, pixels) for name, way in ways.items()}
+    return {name: functools.partial(made, way) for name, way in ways.items()}
 
 
 def _products(step: FromPixels, y: Numbers, u: Numbers, v: Numbers) -> list[Numbers]:

@@ -30,6 +30,12 @@ class Picture:
     pixels: NDArray[Any] | None = None
     first: FromPixels | None = None
 
+    @property
+    def yuv(self) -> NDArray[Any]:
+        """pixels, where the recipe takes Y, U and V."""
+        assert self.pixels is not None
+        return self.pixels
+
     def made(self, moves: Moves, planes: Array | None = None) -> Array:
         """What steps make of the planes, or of those in their place."""
         if self.first is not None and self.pixels is not None and planes is None:
