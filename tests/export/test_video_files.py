@@ -13,7 +13,7 @@ from torch import nn
 from preproc.bundle.inspection import describe, lines
 from preproc.export import attach, export_bundle, verify_bundle
 from preproc.folding import FOLDED
-from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, Resize, prepend
+from preproc.layers import CenterCrop, FromPixels, Normalize, Pipeline, Rescale, Resize, prepend
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels as Step
 from tests.damage import edit_onnx, replace_weight
@@ -39,8 +39,8 @@ class Net(nn.Module):
         return self.head(self.conv(x).relu().sum((2, 3)) / (x.shape[2] * x.shape[3]))
 
 
-def model(network, **said):
-    front = Pipeline(FromPixels(layout="NHW", color="NV12", **HD | said), Rescale(), Normalize.preset("imagenet"))
+def model(network, *moves, **said):
+    front = Pipeline(FromPixels(layout="NHW", color="NV12", **HD | said), *moves, Rescale(), Normalize.preset("imagenet"))
     return prepend(front, network)
 
 
@@ -59,6 +59,21 @@ def test_all_formats_read_planes_and_agree_with_the_oracle(nv12):
     told = "\n".join(lines(describe(nv12.folder)))
     assert "fold     onnx: folded into conv.weight, the cast and one subtraction left\n         chroma as pixels share it" in told
     assert "graph    agrees with the contract" in told
+
+
+def test_all_formats_read_planes_that_are_resized_and_cropped(tmp_path):
+    moves = Resize(size=(32, 28), form="exact"), CenterCrop(size=(24, 20))
+    made = export_bundle(model(Net(), *moves), tmp_path / "b", size=(48, 64), formats=ALL)
+    assert {result.verdict for result in made.report.results if result.runtime.endswith("-cpu")} == {"passed"}
+    assert folds(made) == dict.fromkeys(ALL, (True, "subtract", FOLDED))
+    assert "graph    agrees with the contract" in "\n".join(lines(describe(made.folder)))
+
+
+def test_and_of_any_size_where_sizes_are_free(tmp_path):
+    moves = (Resize(size=(24, 20), torch="float32"),)
+    made = export_bundle(model(Net(), *moves), tmp_path / "b", size="dynamic", formats=ALL[:2], verify_sizes=[(16, 24), (50, 38)])
+    assert {result.verdict for result in made.report.results if result.runtime.endswith("-cpu")} == {"passed"}
+    assert folds(made) == dict.fromkeys(ALL[:2], (True, "subtract", FOLDED))
 
 
 def first_weight_changed(made):
