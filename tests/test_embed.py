@@ -176,6 +176,25 @@ def test_a_package_that_does_not_fit_is_refused_before_it_is_loaded(program, unf
 
 
 @pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:300_000]), "a damaged one or another file: copy or export it again"),
+        (lambda file: file.unlink(), "nothing there: export the bundle with the format aoti"),
+    ],
+    ids=["cut", "nothing"],
+)
+@pytest.mark.parametrize("program", [*PACKAGE, "python_aoti"])
+def test_a_package_that_is_cut_or_not_there_is_told_with_its_name(program, spoil, said, digits, request, tmp_path):
+    wrong = shutil.copytree(digits, tmp_path / "wrong")
+    spoil(wrong / "model.aoti.pt2")
+    done = run(request.getfixturevalue(program), wrong)
+    assert (done.returncode, done.stdout) == (1, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"error: {wrong / 'model.aoti.pt2'}: expected an AOTInductor package")
+    assert last.endswith(f", got {said}")
+
+
+@pytest.mark.parametrize(
     ("second", "needed", "lacked"),
     [("flags\t\t: avx2 sse2", ["avx2"], None), ("flags\t\t: sse2", ["avx2"], "avx2"), ("flags\t\t: avx2", ["flags"], "flags")],
 )

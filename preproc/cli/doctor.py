@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import PreprocError, RuntimeAbsentError, first_line
-from ..host import INSTALL_ONE, PACKAGES, PACKED, WHEELS, compiler, instructions, level_of
+from ..host import INSTALL_ONE, PACKAGES, PACKED, WHEELS, compiler, instructions, level_of, no_compiler
 
 OTHERS = ("timm", "transformers", "safetensors", "matplotlib", "distributed", "tritonclient", "typer", "rich")
 NEEDED = {"numpy": "numpy", "onnx": "onnx", "onnx-ir": "onnx_ir", "pillow": "PIL.Image"}
@@ -107,7 +107,7 @@ def _system() -> dict[str, str]:
         "os": platform.platform(),
         "cpu": _cpu(),
         "instructions": level_of(instructions()) or "not told, or fewer than x86-64-v2",
-        "compiler": _without_home(compiler() or "") or "neither g++ nor what CXX names: the format aoti needs one",
+        "compiler": _without_home(compiler() or "") or f"{no_compiler()}; the format aoti needs one",
         "environment": "a venv" if sys.prefix != sys.base_prefix else "no venv",
     }
 

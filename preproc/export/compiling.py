@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from ..errors import PreprocError
-from ..host import compiler, needed, versions
+from ..host import compiler, needed, no_compiler, versions
 from ..sources import ExportSpec
 
 PORTABLE = ("x86_64",)
@@ -23,7 +23,7 @@ def check_compiles(name: str, spec: ExportSpec) -> None:
         )
     if compiler() is None:
         raise PreprocError(
-            f"{name}: expected a C++ compiler for the format aoti, got neither g++ nor what CXX names; install g++, or leave aoti out",
+            f"{name}: expected a C++ compiler for the format aoti, got {no_compiler()}; or leave aoti out",
             name="not-installed",
         )
     machine = platform.machine()

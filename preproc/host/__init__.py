@@ -7,7 +7,7 @@ Never: anything of pictures or models; and nothing heavy is imported, for every 
 from . import children, later, memory, scratch, targets, terminal, threads
 from .examples import MODELS, PACKED, contents, page, recipe_file
 from .hashing import digest
-from .installed import INSTALL_ONE, PACKAGES, WHEELS, compiler, versions
+from .installed import INSTALL_ONE, PACKAGES, WHEELS, compiler, no_compiler, versions
 from .processor import instructions, level_of, needed
 from .progress import Progress, Stage, paced, silent
 
@@ -28,6 +28,7 @@ __all__ = [
     "level_of",
     "memory",
     "needed",
+    "no_compiler",
     "paced",
     "page",
     "recipe_file",

@@ -34,3 +34,9 @@ def compiler() -> str | None:
     except ValueError:  # nothing in it, or a quote without an end
         return None
     return command if shutil.which(program) else None
+
+
+def no_compiler() -> str:
+    """What there is instead of a compiler, and what to do."""
+    command = os.environ.get("CXX")
+    return "no g++: install it" if command is None else f"CXX={command!r}, which is no command here: unset CXX, or install it"

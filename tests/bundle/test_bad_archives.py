@@ -82,6 +82,17 @@ def test_what_is_no_whole_archive_is_told_in_one_line(kind, tmp_path):
         describe(path)
 
 
+@pytest.mark.parametrize("name", ["m.pt", "m.pt2", "m.aoti.pt2"])
+def test_an_archive_that_is_cut_off_is_told_as_such(name, tmp_path):
+    (tmp_path / name).write_bytes(WHOLE[: len(WHOLE) // 2])
+    said = "an AOTInductor package, a checkpoint or .safetensors, got an archive that is cut off or damaged, .*: copy or export it again"
+    with pytest.raises(BundleError, match=said):
+        describe(tmp_path / name)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(BundleError, match="got nothing in it"):
+        describe(tmp_path / name)
+
+
 @pytest.mark.parametrize("kind", NO_CONTRACT)
 def test_an_archive_with_something_else_for_a_contract_is_told_in_one_line(kind, tmp_path):
     path = tmp_path / "m.pt"

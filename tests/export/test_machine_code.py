@@ -195,7 +195,7 @@ CUDA = dataclasses.replace(SPEC, device="cuda")
         (
             {"preproc.export.compiling.compiler": lambda: None},
             SPEC,
-            r"expected a C\+\+ compiler for the format aoti, got neither g\+\+ nor",
+            r"expected a C\+\+ compiler for the format aoti, got no g\+\+: install it; or leave aoti out",
         ),
         (
             {"preproc.host.processor.instructions": frozenset},

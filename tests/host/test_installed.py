@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 
 from preproc.cli.first_recipe import write_recipe
 from preproc.errors import PreprocError, RecipeError
-from preproc.host import compiler, examples
+from preproc.host import compiler, examples, no_compiler
 from preproc.sources import load_recipe
 from preproc.steps import Normalize, Rescale
 from tests.conftest import ROOT
@@ -97,6 +97,9 @@ def test_what_a_package_index_shows_has_no_links_into_the_checkout():
 def test_a_compiler_that_is_no_command_is_none(command, monkeypatch):
     monkeypatch.setenv("CXX", command)
     assert compiler() is None
+    assert no_compiler() == f"CXX={command!r}, which is no command here: unset CXX, or install it"
+    monkeypatch.delenv("CXX")
+    assert no_compiler() == "no g++: install it"
 
 
 def test_names_of_recipes_that_come_along():

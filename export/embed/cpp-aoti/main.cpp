@@ -13,8 +13,15 @@ using torch::inductor::AOTIModelPackageLoader;
 
 // What preproc wrote into the package. Nothing in it is loaded for that.
 json contract_of(const fs::path& file) {
-    if (!fs::exists(file)) throw std::runtime_error(file.string() + ": expected an AOTInductor package, got nothing there");
-    const auto metadata = AOTIModelPackageLoader::load_metadata_from_package(file.string(), "model");
+    if (!fs::exists(file))
+        throw std::runtime_error(file.string() + ": expected an AOTInductor package, got nothing there: export the bundle with the format aoti");
+    std::unordered_map<std::string, std::string> metadata;
+    try {
+        metadata = AOTIModelPackageLoader::load_metadata_from_package(file.string(), "model");
+    } catch (const std::exception&) {  // which speaks of the archive, not of the file
+        throw std::runtime_error(
+            file.string() + ": expected an AOTInductor package of preproc, got a damaged one or another file: copy or export it again");
+    }
     const auto found = metadata.find("preproc.contract");
     if (found == metadata.end()) throw std::runtime_error(file.string() + ": expected a package with preproc's contract, got one without");
     return json::parse(found->second);

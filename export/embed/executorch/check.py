@@ -14,9 +14,12 @@ def check(bundle: Path) -> int:
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     power, samples = manifest["report"]["power"], manifest["golden"]
     largest = power["tolerance"] * min(power["scale"].values())
-    data = (bundle / "model.bpte").read_bytes()
+    file = bundle / "model.bpte"
+    if not file.exists():
+        raise RuntimeError(f"{file}: expected a bundled program of ExecuTorch, got nothing there: export the bundle with the format executorch")
+    data = file.read_bytes()
     if data[4:8] != b"BP08":  # of which ExecuTorch's loader would end the process
-        raise RuntimeError("expected a bundled program of ExecuTorch, got another file")
+        raise RuntimeError(f"{file}: expected a bundled program of ExecuTorch, got another file")
     if not samples:
         raise RuntimeError("expected golden samples, got a manifest that lists none")
     module = portable_lib._load_bundled_program_from_buffer(data)

@@ -31,9 +31,16 @@ class Package:
     """model.aoti.pt2 in torch: machine code, which is loaded where the processor has the instructions that it was compiled for."""
 
     def __init__(self, bundle: Path, contract: dict) -> None:  # noqa: ARG002 - what it needs stands in the package itself
-        with zipfile.ZipFile(bundle / "model.aoti.pt2") as package:
-            (name,) = [name for name in package.namelist() if name.endswith("_metadata.json")]
-            wanted = json.loads(json.loads(package.read(name))["preproc.contract"])["compiled"]["aoti"]
+        file = bundle / "model.aoti.pt2"
+        if not file.exists():
+            raise RuntimeError(f"{file}: expected an AOTInductor package, got nothing there: export the bundle with the format aoti")
+        try:
+            with zipfile.ZipFile(file) as package:
+                (name,) = [name for name in package.namelist() if name.endswith("_metadata.json")]
+                wanted = json.loads(json.loads(package.read(name))["preproc.contract"])["compiled"]["aoti"]
+        except Exception as error:
+            again = "copy or export it again"
+            raise RuntimeError(f"{file}: expected an AOTInductor package of preproc, got a damaged one or another file: {again}") from error
         here = f"{sys.platform}, {platform.machine()}"
         if f"{wanted['system']}, {wanted['machine']}" != here:
             raise RuntimeError(f"expected a package for {here}, got one for {wanted['system']}, {wanted['machine']}")
@@ -50,7 +57,7 @@ class Package:
         if made > own:  # a newer one loads it: torch's C interface grows only
             raise RuntimeError(f"expected a package of torch {torch.__version__} or an older one, got one of torch {wanted['torch']}")
         # what torch._inductor.aoti_load_package has inside: without the compiler, which is seconds to import
-        self.torch, self.loader = torch, torch._C._aoti.AOTIModelPackageLoader(str(bundle / "model.aoti.pt2"), "model", False, 1, -1)
+        self.torch, self.loader = torch, torch._C._aoti.AOTIModelPackageLoader(str(file), "model", False, 1, -1)
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         found = self.loader.run([self.torch.from_numpy(pixels.copy())])  # in one piece: a package looks at strides

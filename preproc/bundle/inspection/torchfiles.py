@@ -14,6 +14,8 @@ from .pickles import Named, objects, values
 
 SUFFIXES = (".pt", ".pt2", ".pth", ".ckpt", ".bin", ".safetensors")
 PACKAGE = "AOTInductor package"
+ZIP = b"PK"
+"""What an archive of torch's begins with."""
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
 """What torch.save wrote first before it wrote zip files: its magic number, pickled."""
 CHECKPOINT = 'source = "checkpoint" in a recipe puts them into a network of your own'
@@ -49,7 +51,12 @@ def identify(path: Path) -> TorchFile:
         raise BundleError(
             f"{path}: expected a file of torch's or safetensors', got a damaged one: {first_line(error)}", name="not-a-model"
         ) from error
-    raise BundleError(f"{path}: expected a TorchScript or pt2 file, a checkpoint or .safetensors, got none of these", name="not-a-model")
+    known = "a TorchScript or pt2 file, an AOTInductor package, a checkpoint or .safetensors"
+    if start[:2] == ZIP:
+        got = "an archive that is cut off or damaged, for its list of members is not at its end: copy or export it again"
+    else:
+        got = "nothing in it" if not start else "none of these"
+    raise BundleError(f"{path}: expected {known}, got {got}", name="not-a-model")
 
 
 def _archive(archive: zipfile.ZipFile) -> TorchFile:

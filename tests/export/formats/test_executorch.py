@@ -111,6 +111,8 @@ def test_executorch_itself_tests_the_samples(bundle, tmp_path):
     assert (done.returncode, done.stdout) == (0, f"{len(bundle.golden())} golden samples in model.bpte: passed\n"), done.stderr
     check = runpy.run_path(str(CHECK))["check"]
     shutil.copy(bundle.folder / "manifest.json", tmp_path)
+    with pytest.raises(RuntimeError, match="got nothing there: export the bundle with the format executorch"):
+        check(tmp_path)
     data = bytearray((bundle.folder / "model.bpte").read_bytes())
     expected = bundle.golden()[0].expected["logits"].astype(np.float32).tobytes()
     assert data.count(expected) == 1
