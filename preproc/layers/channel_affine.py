@@ -48,13 +48,13 @@ class ChannelAffine(Layer):
             made = _SubtractDivide(mean, std, device=device, dtype=dtype) if mean.any() else _Divide(std, device=device, dtype=dtype)
             self.parts.append(made)
             return
-        scale, offset = affine.matrix[np.arange(len(index)), index], affine.offset
-        if (scale != 1).any() and offset.any():
-            self.parts.append(_MultiplyAdd(scale, offset, device=device, dtype=dtype))
+        scale, added = affine.matrix[np.arange(len(index)), index], affine.offset
+        if (scale != 1).any() and added.any():
+            self.parts.append(_MultiplyAdd(scale, added, device=device, dtype=dtype))
         elif (scale != 1).any():
             self.parts.append(_Multiply(scale, device=device, dtype=dtype))
-        elif offset.any():
-            self.parts.append(_Add(offset, device=device, dtype=dtype))
+        elif added.any():
+            self.parts.append(_Add(added, device=device, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         check_channels(x, self.channels)
