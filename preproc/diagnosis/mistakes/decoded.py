@@ -33,10 +33,10 @@ class _Video:
 def decoded_mistakes(sources: Sequence[Source], to: str, moves: Moves) -> Iterator[Mistake]:
     """What a program makes that decodes the same video with another matrix or range, or with U and V exchanged. to: RGB or BGR.
 
-    R, G and B of 8 bits tell which Y, U and V of 8 bits they were made of, where nothing was clipped: half a level in each of them is less
-    than half a level of Y, U or V. Where all pictures are what such numbers come to, in a matrix and a range, the mistake reads these
-    numbers. Pictures of other origin are that by chance in one pixel of four. In the other definitions R, G and B are mixed as they would be
-    if nothing had been rounded, which explains no tensors exactly.
+    R, G and B of 8 bits tell which Y, U and V of 8 bits they were made of, where nothing was clipped: half a level in each of them is no
+    more than half a level of Y, U or V. Where all pictures are what such numbers come to, in a matrix and a range, the mistake reads these
+    numbers. Pictures of other origin are that by chance, in a quarter of the pixels at most. In the other definitions R, G and B are mixed
+    as they would be if nothing had been rounded, which explains no tensors exactly.
     """
     known = [FromPixels(layout="NHWC", color="YUV444", matrix=m, range=r, conversion="rgb8") for m, r in product(WEIGHTS, RANGES)]
     videos = {own: functools.cache(functools.partial(_video, own)) for own in known}
