@@ -103,7 +103,9 @@ def test_the_exact_form_is_the_oracle(size, interpolation):
             assert np.array_equal(made.run(None, {"pixels": in_layout(x, layout)})[0], expected), (step, layout)
 
 
-@pytest.mark.parametrize(("old", "new"), [((1024, 768), (300, 224)), ((2000, 40), (32, 32)), ((768, 1024), (1024, 1280))])
+@pytest.mark.parametrize(
+    ("old", "new"), [((1024, 768), (300, 224)), ((2000, 40), (32, 32)), ((768, 32), (1024, 40)), ((32, 1024), (40, 1280))]
+)
 def test_the_exact_form_is_exact_far_apart(old, new):
     white = np.full((1, *old, 3), 255, np.uint8)
     picture = noise(old)[:1].transpose(0, 2, 3, 1)
