@@ -2,7 +2,7 @@
 
 Between the two they are carried in one tensor of the picture's own sides, whatever the network asks of these: luma is its first channel,
 and chroma's planes (N, planes, h, w) are as many channels more as hold them. A network's forward may so check its picture's size, or make
-its answer of that size, as it always did.
+its answer of that size, as it always did. One that goes by the number of channels, or of values, gets a picture: see running.py.
 """
 
 from collections.abc import Sequence
@@ -74,41 +74,46 @@ class _ToCells(nn.Module):
 
 
 def stand_in_on_cells(backbone: nn.Module, weight: str, cells: Cells, window: Window) -> None:
-    """Puts two convolutions, whose weights are anything yet, in place of the one that has the weight of that name. window: of the second.
+    """Makes two convolutions, whose weights are anything yet, of the one that has the weight of that name. window: of the second.
     Raises NotFoldableError where a module that is more than a convolution has it."""
     path, _, name = weight.rpartition(".")
-    owner = backbone.get_submodule(path)
-    same = all(getattr(type(owner), word, None) is getattr(nn.Conv2d, word) for word in ("forward", "_conv_forward"))
-    if not isinstance(owner, nn.Conv2d) or not same or owner.padding_mode != "zeros" or name != "weight" or not path:
+    owner: Any = backbone.get_submodule(path)
+    own = (getattr(getattr(owner, word, None), "__func__", None) is getattr(nn.Conv2d, word) for word in ("forward", "_conv_forward"))
+    if not isinstance(owner, nn.Conv2d) or not all(own) or owner.padding_mode != "zeros" or name != "weight" or not path:
         raise NotFoldableError(
             f"{weight} is used outside of an nn.Conv2d, in whose place one of planes could stand", name="fold-shared-weight"
         )
-    backbone.set_submodule(path, CellsConv2d(owner, cells, window))
+    owner.__class__ = CellsConv2d
+    owner.take(cells, window)
 
 
 class CellsConv2d(nn.Conv2d):
-    """An nn.Conv2d of luma, and beside it one of the planes that are carried in x: (N, 1 + carried, H, W) -> (N, out, H', W')."""
+    """An nn.Conv2d of luma, and beside it one of the planes that are carried in x: (N, 1 + carried, H, W) -> (N, out, H', W').
 
-    def __init__(self, like: nn.Conv2d, cells: Cells, window: Window) -> None:
-        """like: what it stands in for, whose kernel reads luma as it read the picture.  window: of the planes."""
-        options: dict[str, Any] = {"device": like.weight.device, "dtype": like.weight.dtype}
-        own: dict[str, Any] = {name: getattr(like, name) for name in ("kernel_size", "stride", "padding", "dilation")}
-        super().__init__(1, like.out_channels, **own, bias=like.bias is not None, **options)
+    None is made: an nn.Conv2d becomes one, as torch's parametrizations have it, and keeps its hooks."""
+
+    shared: nn.Conv2d
+    cell: tuple[int, int]
+    ends: list[int]
+
+    def take(self, cells: Cells, window: Window) -> None:
+        """What the kernel of a picture is given behind this reads luma alone.  window: of the planes."""
         rows, columns = window.rows, window.columns
         even = rows.before == rows.behind and columns.before == columns.behind
+        self.in_channels = 1
         self.shared = nn.Conv2d(
             len(cells.shared),
-            like.out_channels,
+            self.out_channels,
             (rows.kernel, columns.kernel),
             (rows.stride, columns.stride),
             (rows.before, columns.before) if even else 0,
             (rows.dilation, columns.dilation),
             bias=False,
-            **options,
-        )
+            device=self.weight.device,
+            dtype=self.weight.dtype,
+        ).train(self.training)
         self.cell = cells.size
         self.ends = [] if even else [columns.before, columns.behind, rows.before, rows.behind]
-        self.train(like.training)
 
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = self.cell

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ... import layers
-from ...errors import NotFoldableError, PreprocError, first_line
+from ...errors import NotFoldableError, PreprocError
 from ...layers import Model, Pipeline
 from ...steps import PIXEL_DTYPES, Affine, FromPixels, Step, are_whole, split_affine_end, subtract_steps
 from .. import (
@@ -30,6 +30,7 @@ from .. import (
     whole_or_scaled,
 )
 from .cells import stand_in_on_cells, to_cells
+from .running import Original
 from .walk import TAKING_BIAS, first_convolutions
 
 HALF: dict[Any, Any] = {torch.float16: np.float16, torch.bfloat16: ml_dtypes.bfloat16}
@@ -91,7 +92,7 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
         ready = model.pipeline(example)
     kept, affine = split_affine_end(model.pipeline.steps(), channels=ready.shape[1])
     found = first_convolutions(model.backbone, ready)
-    like = next(model.pipeline.buffers(), ready)
+    like, original = next(model.pipeline.buffers(), ready), Original(model.backbone, ready)
 
     def into(affine: Affine, selection: Affine | None, cells: Cells | None) -> FoldResult:
         readers = found(ready.shape[1])
@@ -117,7 +118,8 @@ def _fold(model: Model, example: Tensor, dtype: torch.dtype | None) -> FoldResul
             front = [layers.from_step(step, device=like.device, dtype=ready.dtype) for step in left]
             front += [] if plan.constant is None else [_Append(plan.constant)]
         folded = Model(layers.in_order(*front), backbone)
-        _check_runs(folded, example, convolutions)
+        given = {item.path: item.reader.weight for item in convolutions if item.is_given_a_bias}
+        original.check(folded, example, given=given, dtypes=[item.dtype for item in convolutions] if narrow is None else [narrow])
         names = tuple(sorted(reader.weight for reader in readers))
         return FoldResult(folded, True, None, plan.form, names, why=plan.why, selected=selected(selection))
 
@@ -129,30 +131,6 @@ def _levels(kept: Sequence[Step]) -> float:
     """The largest of what the steps start with; of floats nobody knows."""
     first = kept[0] if kept else None
     return PIXEL_DTYPES[first.pixel_dtype] if isinstance(first, FromPixels) else 1.0
-
-
-def _check_runs(folded: Model, example: Tensor, convolutions: Sequence["_Convolution"]) -> None:
-    """A backbone may count its channels where no graph shows it, or use a convolution's weight without the module, which does not read the
-    bias that the fold has given it. Raises NotFoldableError if it does."""
-    called = set[nn.Module]()
-    given = {owner: item.reader.weight for item in convolutions if (owner := item.given_a_bias()) is not None}
-    hooks = [owner.register_forward_pre_hook(lambda module, _: called.add(module)) for owner in given]
-    try:
-        with torch.no_grad():
-            folded(example)
-    except Exception as error:  # whatever the backbone raises, it all means the same here
-        reason = first_line(error)
-        raise NotFoldableError(f"the backbone does not run on what the fold leaves: {reason}") from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-    for owner, weight in given.items():
-        if owner not in called:
-            raise _needs_a_bias(weight)
-
-
-def _needs_a_bias(weight: str) -> NotFoldableError:
-    return NotFoldableError(f"the fold needs a bias, and {weight} is used without one outside of an nn.Conv2d", name="fold-shared-weight")
 
 
 @dataclass(frozen=True)
@@ -200,10 +178,15 @@ class _Convolution:
     def dtype(self) -> torch.dtype:
         return self._get(self.reader.weight).dtype
 
-    def given_a_bias(self) -> nn.Module | None:
-        """The module that has a bias now where it was read without one."""
-        owner, _ = self._place(self.reader.weight)
-        return owner if self.reader.bias is None and getattr(owner, "bias", None) is not None else None
+    @property
+    def path(self) -> str:
+        """Of the module that has the weight."""
+        return self.reader.weight.rpartition(".")[0]
+
+    @property
+    def is_given_a_bias(self) -> bool:
+        """Whether the module has one now where it was read without."""
+        return self.reader.bias is None and getattr(self.backbone.get_submodule(self.path), "bias", None) is not None
 
     def _place(self, name: str) -> tuple[nn.Module, str]:
         owner, _, attribute = name.rpartition(".")

@@ -143,7 +143,11 @@ class _Walk(Values):
                 f"the {word} of the first convolution, {self.constants[node.name]}, is used by another operation too",
                 name="fold-shared-weight",
             )
-        return self.constants[node.name]
+        name = self.constants[node.name]
+        owner, _, attribute = name.rpartition(".")
+        if not hasattr(self.backbone.get_submodule(owner), attribute):  # of another network, whose function is called
+            raise NotFoldableError(f"the {word} of the first convolution is none of the backbone's own", name="fold-shared-weight")
+        return name
 
 
 def _window(arguments: dict[str, Any], kernel: Sequence[int]) -> Window:

@@ -68,6 +68,27 @@ def of_its_size(made, x):
     return functional.interpolate(made, size=x.shape[-2:], mode="bilinear")
 
 
+def test_hooks_of_the_convolution_stay():
+    torch.manual_seed(0)
+    network, met = Net(nn.Conv2d(3, 4, 3, 2, 1)), []
+    (convolution,) = network.convolutions
+    convolution.register_forward_pre_hook(lambda module, _: met.append(type(module)))
+    convolution.register_forward_hook(lambda _, __, made: 2 * made)
+    result, error = answered(pipeline("NV12"), network, pixels("NV12"))
+    assert (result.chroma, error <= 1e-12) == (FOLDED, True)
+    assert {nn.Conv2d, CellsConv2d} == set(met)
+
+
+@pytest.mark.parametrize("asks", [lambda x: x.shape[1], lambda x: x.numel(), lambda x: x[0].numel() ** 0.5, lambda x: x.shape[1] == 3])
+def test_networks_that_count_channels_or_values_get_a_picture(asks):
+    """Of three channels, where the planes are carried in two."""
+    torch.manual_seed(0)
+    network = Net(nn.Conv2d(3, 4, 3, 2, 1), answer=lambda made, x: made * asks(x))
+    result, error = answered(pipeline("NV12"), network, pixels("NV12"))
+    assert "the backbone answers something else on what the fold leaves, by " in result.chroma
+    assert error <= 1e-12
+
+
 sides = st.fixed_dictionaries(
     {"kernel": st.integers(1, 5), "stride": st.sampled_from([2, 4]), "padding": st.integers(0, 3), "dilation": st.integers(1, 3)}
 )

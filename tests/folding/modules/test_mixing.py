@@ -98,7 +98,7 @@ def test_ways_behind_one_another_fold_border_included(names, padding, color):
 def test_a_border_that_is_not_followed_is_seen(name, monkeypatch):
     assert error(Stems(WAYS[name], padding=0)) <= 1e-9
     monkeypatch.setattr(Tracked, "holding", lambda self, _: self)
-    assert error(Stems(WAYS[name], padding=0)) > 1e-2
+    assert "answers something else" in error(Stems(WAYS[name], padding=0))
 
 
 def negated(color):
@@ -108,7 +108,7 @@ def negated(color):
 def test_maxima_of_values_whose_order_the_steps_turn_around(monkeypatch):
     assert "turn their order around" in error(Stems(WAYS["maximum"], padding=0), pipeline=negated)
     monkeypatch.setattr(Tracked, "compared", Tracked.mixed)
-    assert error(Stems(WAYS["maximum"], padding=0), pipeline=negated) > 1e-2
+    assert "answers something else" in error(Stems(WAYS["maximum"], padding=0), pipeline=negated)
 
 
 REFUSED = {
