@@ -92,7 +92,8 @@ def test_layers_are_the_oracle_to_the_bit(forms, size):
 @pytest.mark.parametrize(
     "step",
     [
-        *(Resize(size=size, pillow=pillow) for size in ((17, 90), 32) for pillow in PILLOWS),
+        *(Resize(size=(17, 90), pillow=pillow) for pillow in PILLOWS),
+        Resize(size=32, pillow=max(PILLOWS)),  # whose graph has both orders of the passes
         Resize(size=(17, 90), interpolation="bicubic"),
         CenterCrop(size=(33, 40)),
     ],
