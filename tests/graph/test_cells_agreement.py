@@ -8,6 +8,8 @@ from preproc import graph
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels, Normalize, Rescale
 from tests.graph.models import conv, model, node
+from tests.graph.quantizing import quantizing
+from tests.onnx_files import hand_made
 from tests.yuv import SAID
 
 RNG = np.random.default_rng(5)
@@ -19,14 +21,17 @@ NETWORKS = {
 }
 
 
+FIRST = FromPixels(layout="NHW", color="NV12", **SAID)
+STEPS = [FIRST, Rescale(), Normalize.preset("imagenet")]
+
+
 def contract_of(name):
     """The file, and what a contract says of it."""
-    first, made = FromPixels(layout="NHW", color="NV12", **SAID), model(*NETWORKS[name])
-    steps = [first, Rescale(), Normalize.preset("imagenet")]
-    done = graph.attach(made, steps, PixelsSpec.of(first, size=(12, 16), channels=3))
+    made = model(*NETWORKS[name])
+    done = graph.attach(made, STEPS, PixelsSpec.of(FIRST, size=(12, 16), channels=3))
     record = graph.record(made, "pixels", layout="NHW", channels=3, folded=True, moved=done.moved)
     image = {"name": "pixels", "layout": "NHW", "color": "NV12", "dtype": "uint8", "shape": ["N", 18, 16]}
-    contract = {"input": image, "steps": [step.spec() for step in steps], "backbone": {"color": "RGB"}}
+    contract = {"input": image, "steps": [step.spec() for step in STEPS], "backbone": {"color": "RGB"}}
     contract |= {"other_inputs": [], "outputs": [{"name": "y"}]}
     return made, contract | {
         "fold": {"onnx": record | {"convolutions": list(done.convolutions), "folded": True, "stamp": graph.stamp(contract)}}
@@ -87,3 +92,18 @@ def test_how_luma_and_chroma_meet_is_compared_even_where_another_program_wrote_t
         assert wrong == [
             "expected what each convolution makes of luma added to what another makes of chroma, got something else behind them"
         ]
+
+
+def test_weights_that_callers_must_not_override_are_those_of_chroma_too(tmp_path):
+    made = graph.load(hand_made(tmp_path, ir_version=3, opset=13))
+    done = graph.attach(made, STEPS, PixelsSpec.of(FIRST, size=(24, 20), channels=3))
+    assert done.convolutions == ("w", "preproc/c/weight")
+    assert set(done.convolutions) <= set(made.graph.initializers)
+    assert "callers must not override w, preproc/c/weight, nor their biases" in " ".join(done.notes)
+
+
+def test_a_network_that_quantizes_its_picture_is_told_that_it_is_mixed_in_front(tmp_path):
+    made = graph.load(quantizing(tmp_path / "q.onnx"))
+    done = graph.attach(made, STEPS, PixelsSpec.of(FIRST, size=None, channels=3))
+    assert not done.folded
+    assert done.reason == "NV12 pixels are mixed to RGB in front of what quantizes the picture, whose numbers are none of theirs"
