@@ -57,7 +57,7 @@ def test_all_formats_read_planes_and_agree_with_the_oracle(nv12):
     assert {result.verdict for result in nv12.report.results if result.runtime.endswith("-cpu")} == {"passed"}
     assert folds(nv12) == dict.fromkeys(ALL, (True, "subtract", FOLDED))
     told = "\n".join(lines(describe(nv12.folder)))
-    assert "fold     onnx: folded into conv.weight, the cast and one subtraction left\n         chroma as pixels share it" in told
+    assert "fold     onnx: folded into conv.weight, preproc/conv2d/weight, the cast and one subtraction left\n         chroma as pixels share it" in told
     assert "graph    agrees with the contract" in told
 
 
@@ -185,6 +185,8 @@ def test_files_without_a_batch_and_of_frames_take_what_a_camera_gives(tmp_path, 
     made = attach(network(tmp_path, shape, front, **options), tmp_path / "b", steps=[Step(layout="NHW", color="NV12", **HD), *STEPS])
     assert {result.verdict for result in made.report.results if result.runtime == "ort-cpu"} == {"passed"}
     layout = {"HWC": "HW", "NTHWC": "NTHW"}[CASES[name][3]]
+    if layout == "HW":
+        assert lines(describe(made.folder))[-1] == "graph    agrees with the contract"
     assert made.contract["input"]["layout"] == layout
     assert len(made.contract["input"]["shape"]) == len(layout)
     assert folds(made)["onnx"][:2] == (True, "subtract")
