@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from ..errors import NotFoldableError, PreprocError
 from ..folding import common_through, described
-from ..steps import Affine
+from ..steps import STEPS, Affine, Geometry
+from .beside import beside
 from .builder import Moved
 from .constants import OURS, constant
 from .first_convolutions import First
@@ -93,14 +94,14 @@ def _on_the_way(contract: Mapping[str, Any], model: ir.Model, *, anew: bool) -> 
     """As disagreements(), of what is done to the pixels up to the first convolutions."""
     fold, image, unknown = contract["fold"]["onnx"], contract["input"], list[str]()
     channels, moved = dict(zip(image["layout"], image["shape"], strict=True)).get("C", 0), fold.get("moved")
-    for start in _starts(moved):
-        digest = None if start is None else _nodes_digest(model, start["to"])
-        if start is not None and digest is None:
-            return [], ["resizes and crops, and what comes behind them: another program has renamed their values"]
-        if start is not None and digest != start["sha256"] and anew:
-            return [], [f"resizes and crops, and what comes behind them: {_ANEW}"]
-        if start is not None and digest != start["sha256"]:
-            return ["expected the resizes and crops that the file was made with, got others"], []
+    for start in filter(None, _starts(moved)):
+        digest, what = _nodes_digest(model, start["to"]), _in_front(contract, start)
+        if digest is None:
+            return [], [f"{what}, and what comes behind them: another program has renamed their values"]
+        if digest != start["sha256"] and anew:
+            return [], [f"{what}, and what comes behind them: {_ANEW}"]
+        if digest != start["sha256"]:
+            return [f"expected the {what} that the file was made with, got others"], []
     trails = [_follow(model, image["name"], image["layout"], channels, start) for start in _starts(moved)]
     opaque = next(filter(None, map(_opaque, trails)), None)
     if opaque is not None and fold["effective"] is not None:
@@ -109,6 +110,7 @@ def _on_the_way(contract: Mapping[str, Any], model: ir.Model, *, anew: bool) -> 
         unknown.append(f"what is done to the pixels is no map on channels: {fold['effective_reason']}")
     else:
         wrong = _effect(fold, trails, channels)
+        wrong += _apart(trails)
         if wrong:
             return wrong, unknown
     if fold["sha256"] is not None and _digests(trails) != fold["sha256"]:
@@ -117,6 +119,22 @@ def _on_the_way(contract: Mapping[str, Any], model: ir.Model, *, anew: bool) -> 
             return [], [*unknown, f"the convolutions that took the normalization up, {names}: {_ANEW}"]
         return [f"expected the convolutions that took the normalization up, got others in place of {names}: is it still in them?"], unknown
     return [], unknown
+
+
+def _in_front(contract: Mapping[str, Any], start: Mapping[str, Any]) -> str:
+    """What is in front of `start`, for people."""
+    moving = any(issubclass(STEPS[step["step"]], Geometry) for step in contract["steps"])
+    return "resizes and crops" if moving else f"nodes that make {start['to']} of the pixels"
+
+
+def _apart(trails: Sequence[Walk]) -> list[str]:
+    """What is wrong with how the convolutions of luma and of chroma meet, where there are both: each of the one with one of the other."""
+    if len(trails) < 2:
+        return []
+    second = [beside(found.node) for found in trails[0].found]
+    if {node for node in second if node is not None} == {found.node for found in trails[1].found} and None not in second:
+        return []
+    return ["expected what each convolution makes of luma added to what another makes of chroma, got something else behind them"]
 
 
 def _effect(fold: Mapping[str, Any], trails: Sequence[Walk], channels: int) -> list[str]:
@@ -195,7 +213,10 @@ def _start(model: ir.Model, name: str, layout: str, channels: int, moved: Mappin
     value = _named(model, moved["to"])
     assert value is not None
     value.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(moved["dtype"]))) if "dtype" in moved else picture.value.type
-    return replace(picture, value=value, layout=moved.get("layout", layout)), moved.get("channels", channels)
+    now = moved.get("layout", layout)
+    if value.shape is None and not picture.axes:  # one picture, which nodes of ours have made a batch
+        value.shape = ir.Shape([1 if axis == "N" else None for axis in now])
+    return replace(picture, value=value, layout=now), moved.get("channels", channels)
 
 
 def _named(model: ir.Model, name: str) -> ir.Value | None:
@@ -250,8 +271,9 @@ def _axes(trails: Sequence[Walk]) -> str:
 
 
 def _digests(trails: Sequence[Walk]) -> list[str]:
-    """Of each of the first convolutions: its weight, its bias and its settings."""
-    return sorted(_digest(found) for trail in trails for found in trail.found)
+    """Of each of the first convolutions: its weight, its bias and its settings. Of those of luma and of chroma, pair by pair."""
+    one, *others = ({found.node: _digest(found) for found in trail.found} for trail in trails)
+    return sorted(digest + "".join(other.get(beside(node), "") for other in others) for node, digest in one.items())
 
 
 def _digest(found: First) -> str:

@@ -6,6 +6,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..folding import Window
+from .constants import OURS
 
 
 def put_beside(node: ir.Node, graph: ir.Graph, weight: NDArray[Any], window: Window) -> None:
@@ -31,10 +32,13 @@ def put_beside(node: ir.Node, graph: ir.Graph, weight: NDArray[Any], window: Win
     node.graph.insert_after(node, [other, ir.node("Add", [made, *outputs], outputs=[total], name=f"{name}/Add")])
 
 
-def beside(node: ir.Node) -> ir.Node:
-    """What put_beside() has put there."""
-    ((add, place),) = node.outputs[0].uses()
-    other = add.inputs[1 - place]
-    found = None if other is None else other.producer()
-    assert found is not None
-    return found
+def beside(node: ir.Node) -> ir.Node | None:
+    """The convolution that put_beside() has put there: whose numbers an Add adds to what this one makes, and nobody else reads of either;
+    None where there is none."""
+    uses = tuple(node.outputs[0].uses())
+    if len(uses) != 1 or uses[0].node.op_type != "Add" or uses[0].node.domain not in OURS:
+        return None
+    other = uses[0].node.inputs[1 - uses[0].idx]
+    found = None if other is None or len(other.uses()) != 1 else other.producer()
+    alone = found is not None and not node.outputs[0].is_graph_output() and not found.outputs[0].is_graph_output()
+    return found if alone and found.op_type == "Conv" and found.domain in OURS else None  # type: ignore[union-attr]

@@ -83,7 +83,9 @@ class Given:
         for item in self.found:
             dtype = ir.DataType.from_numpy(item.weights()[0].dtype)
             old.append(item.node.inputs[0])
-            for number, node in enumerate((item.node, beside(item.node))):
+            second = beside(item.node)
+            assert second is not None
+            for number, node in enumerate((item.node, second)):
                 if (number, dtype) not in cast:
                     cast[number, dtype] = b.add("Cast", parts[number], to=dtype)
                 node.replace_input_with(0, cast[number, dtype])

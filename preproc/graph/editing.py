@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import NotFoldableError, PreprocError
 from ..folding import Eight, spoil_border
 from ..sources import PixelsSpec
-from ..steps import Affine, Geometry, Sides, Step, are_whole, channels_out, collapse_steps, output_size
+from ..steps import Affine, FromPixels, Geometry, Sides, Step, are_whole, channels_out, collapse_steps, output_size
 from .axes import entering, leaving, sides_of_one
 from .builder import Builder, Moved
 from .folded import Left, fold_into
@@ -110,12 +110,23 @@ def attach(
     if not quantized:
         return done
     try:
+        _check_unmixed(steps)
         done, why = hand_over(model, name, pixels, size, done)
     except NotFoldableError as error:
         if fold == "require":
             raise
         return replace(done, reason=str(error), notes=(*done.notes, *blurred(*_levels(model, name, pixels, size, done))))
     return replace(done, folded=True, reason=None, form="quantized", why=why)
+
+
+def _check_unmixed(steps: Sequence[Step]) -> None:
+    """Raises NotFoldableError where nodes of ours make something else of the pixels than whole levels."""
+    first = steps[0]
+    if isinstance(first, FromPixels) and first.conversion == "linear" and not first.of_luma:
+        raise NotFoldableError(
+            f"{first.color} pixels are mixed to {first.to} in front of what quantizes the picture, whose numbers are none of theirs",
+            name="fold-quantized-grid",
+        )
 
 
 def hand_over(model: ir.Model, name: str, pixels: PixelsSpec, size: Sides, done: Attached) -> tuple[Attached, str]:

@@ -24,6 +24,7 @@ from ..folding import (
 )
 from ..sources import PixelsSpec
 from ..steps import Affine, Sides, Step, are_whole, split_affine_end, subtract_steps
+from .beside import beside
 from .cells import Given
 from .first_convolutions import First
 from .near import Near
@@ -112,7 +113,9 @@ def fold_into(
         rewrite(found, plan, dtype=walk.found[0].weights()[0].dtype, grid=None if eight is None else on_grid)
         if plan.constant is not None or affine.channels_in != affine.channels_out:
             walk.forget_shapes()
+        second = [] if cells is None else [beside(item.node) for item in walk.found]
         names = tuple(sorted({str(item.constants[0].name) for item in walk.found}))
+        names += tuple(sorted({str(node.inputs[1].name) for node in second if node is not None}))
         left = [*kept, *subtract_steps(shift, unit=unit, selection=selection)]
         near = None if plan.border is None else Near.of(walk.found, plan)
         zero, anchor = float(plan.shift[0]), plan.anchor(readers)

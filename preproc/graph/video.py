@@ -12,9 +12,8 @@ import onnx_ir as ir
 from ..steps import SHIFT, YUV, FromPixels, Geometry, Sides, chroma_moves, phases, to_rgb_in_integers
 from .builder import Builder
 from .crops import moved
-from .frame import Numbers, Side
+from .frame import Numbers, Side, sides_of
 
-END = np.array([np.iinfo(np.int64).max])
 _BLACK, _WHITE = 0.0, 255.0
 
 
@@ -40,25 +39,37 @@ def from_yuv(b: Builder, step: FromPixels, x: ir.Value, moves: Sequence[Geometry
 
 def picture_size(b: Builder, step: FromPixels, x: ir.Value) -> tuple[Side, Side]:
     """(height, width) of the picture: numbers, or read from the pixels' shape where they are free."""
-    shape = None if None not in b.size else b.add("Shape", x)
-    rows, columns = (1, 2) if step.layout != "NCHW" else (2, 3)
-    found = [
-        side if side is not None else b.add("Gather", shape, np.array([axis])) for side, axis in zip(b.size, (rows, columns), strict=True)
-    ]
+    height, width = sides_of(b, x, 2 if step.layout == "NCHW" else 1, b.size)
     if step.layout == "NHW" and b.size[0] is None:  # with the chroma below
         n = Numbers(b)
-        found[0] = n.do("Mul", n.do("Div", found[0], 3), 2)
-    return found[0], found[1]
+        height = n.do("Mul", n.do("Div", n.do("Add", height, 2), 3), 2)
+    return height, width
+
+
+def _in_blocks(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, Side, Side]:
+    """Where pixels share chroma, (N, 3, H/2, W/2, 2), of which the last third is chroma, or of packed ones (N, H, W/2, 2, 2), whose last
+    axis is of a pixel's luma and chroma; and H and W. A Reshape to them fails for other sizes, for free sides are rounded up to whole
+    blocks: only a size without a cut one has as many values. That holds as well where a runtime puts -1 for the one side that is free.
+    Without it planes of another size would be read, and luma and chroma of different sizes added where one of them has a single row."""
+    n, (height, width) = Numbers(b), picture_size(b, step, x)
+    across = n.do("Div", n.do("Add", width, 1), 2)
+    shape = [0, 3, n.do("Div", height, 2), across, 2] if step.layout == "NHW" else [0, 0, across, 2, 2]
+    return b.add("Reshape", x, n.vector(shape)), height, n.do("Mul", across, 2)
 
 
 def _luma(b: Builder, step: FromPixels, x: ir.Value) -> ir.Value:
     """(N, 1, H, W) of Y."""
-    if step.layout == "NHW":
-        height, _ = picture_size(b, step, x)
-        return b.on_axes("Unsqueeze", b.add("Slice", x, np.array([0]), Numbers(b).vector([height]), np.array([1])), [1])
+    if YUV[step.color].block != (1, 1):
+        return _luma_of(b, step, *_in_blocks(b, step, x))
     x = b.add("Transpose", x, perm=[0, 3, 1, 2]) if step.layout == "NHWC" else x
+    return _cut(b, x, 1, 0, 1)
+
+
+def _luma_of(b: Builder, step: FromPixels, blocks: ir.Value, height: Side, width: Side) -> ir.Value:
+    """As _luma(), of what _in_blocks() returns."""
     at = YUV[step.color].planes[step.layout][0].index("Y")
-    return _cut(b, x, 1, at, at + 1)
+    luma = _cut(b, blocks, 1, 0, 2) if step.layout == "NHW" else _cut(b, blocks, 4, at, at + 1)
+    return b.add("Reshape", luma, Numbers(b).vector([0, 1, height, width]))
 
 
 def luma_and_chroma(b: Builder, step: FromPixels, x: ir.Value, moves: Sequence[Geometry] = ()) -> tuple[ir.Value, ir.Value]:
@@ -78,18 +89,17 @@ def luma_and_chroma(b: Builder, step: FromPixels, x: ir.Value, moves: Sequence[G
 
 def _as_they_lie(b: Builder, step: FromPixels, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     """As luma_and_chroma(), uint8."""
-    planes, n = YUV[step.color].planes[step.layout], Numbers(b)
-    if step.layout == "NHW":
-        height, _ = picture_size(b, step, x)
-        luma = b.add("Slice", x, np.array([0]), n.vector([height]), np.array([1]))
-        below = b.add("Slice", x, n.vector([height]), END, np.array([1]))
-        chroma = _pairs(b, below) if len(planes) == 2 else b.add("Reshape", below, n.vector([0, 2, n.do("Div", height, 2), -1]))
-        return b.on_axes("Unsqueeze", luma, [1]), chroma
     if YUV[step.color].block == (1, 1):
         x = b.add("Transpose", x, perm=[0, 3, 1, 2]) if step.layout == "NHWC" else x
         return _cut(b, x, 1, 0, 1), _cut(b, x, 1, 1, 3)
-    at = planes[0].index("Y")
-    return b.add("Transpose", _cut(b, x, 3, at, at + 1), perm=[0, 3, 1, 2]), _pairs(b, _cut(b, x, 3, 1 - at, 2 - at))
+    blocks, height, width = _in_blocks(b, step, x)
+    luma, planes, n = _luma_of(b, step, blocks, height, width), YUV[step.color].planes[step.layout], Numbers(b)
+    if len(planes) == 3:
+        shape = n.vector([0, 2, n.do("Div", height, 2), n.do("Div", width, 2)])
+        return luma, b.add("Reshape", _cut(b, blocks, 1, 2, 3), shape)
+    axis, at = (1, 2) if step.layout == "NHW" else (4, 1 - planes[0].index("Y"))
+    pairs = b.on_axes("Squeeze", _cut(b, blocks, axis, at, at + 1), [axis])  # (N, h, w, 2)
+    return luma, b.add("Transpose", pairs, perm=[0, 3, 1, 2])
 
 
 def _in_floats(b: Builder, plane: ir.Value, moves: Sequence[Geometry], size: Sides) -> ir.Value:
@@ -98,11 +108,6 @@ def _in_floats(b: Builder, plane: ir.Value, moves: Sequence[Geometry], size: Sid
 
 def _cut(b: Builder, x: ir.Value, axis: int, start: int, end: int) -> ir.Value:
     return b.add("Slice", x, *(np.array([number]) for number in (start, end, axis)))
-
-
-def _pairs(b: Builder, x: ir.Value) -> ir.Value:
-    """(N, h, 2w), or with an axis of one more, in turns -> (N, 2, h, w)."""
-    return b.add("Transpose", b.add("Reshape", x, np.array([0, 0, -1, 2])), perm=[0, 3, 1, 2])
 
 
 def _spread(b: Builder, step: FromPixels, chroma: ir.Value) -> ir.Value:

@@ -13,7 +13,7 @@ from torch import nn
 from preproc.bundle.inspection import describe, lines
 from preproc.export import attach, export_bundle, verify_bundle
 from preproc.folding import FOLDED
-from preproc.layers import FromPixels, Normalize, Pipeline, Rescale, Resize, prepend
+from preproc.layers import CenterCrop, FromPixels, Normalize, Pipeline, Rescale, Resize, prepend
 from preproc.sources import PixelsSpec
 from preproc.steps import FromPixels as Step
 from tests.damage import edit_onnx, replace_weight
@@ -39,8 +39,8 @@ class Net(nn.Module):
         return self.head(self.conv(x).relu().sum((2, 3)) / (x.shape[2] * x.shape[3]))
 
 
-def model(network, **said):
-    front = Pipeline(FromPixels(layout="NHW", color="NV12", **HD | said), Rescale(), Normalize.preset("imagenet"))
+def model(network, *moves, **said):
+    front = Pipeline(FromPixels(layout="NHW", color="NV12", **HD | said), *moves, Rescale(), Normalize.preset("imagenet"))
     return prepend(front, network)
 
 
@@ -57,8 +57,23 @@ def test_all_formats_read_planes_and_agree_with_the_oracle(nv12):
     assert {result.verdict for result in nv12.report.results if result.runtime.endswith("-cpu")} == {"passed"}
     assert folds(nv12) == dict.fromkeys(ALL, (True, "subtract", FOLDED))
     told = "\n".join(lines(describe(nv12.folder)))
-    assert "fold     onnx: folded into conv.weight, the cast and one subtraction left\n         chroma as pixels share it" in told
+    assert "fold     onnx: folded into conv.weight, preproc/conv2d/weight, the cast and one subtraction left\n         chroma as pixels share it" in told
     assert "graph    agrees with the contract" in told
+
+
+def test_all_formats_read_planes_that_are_resized_and_cropped(tmp_path):
+    moves = Resize(size=(32, 28), form="exact"), CenterCrop(size=(24, 20))
+    made = export_bundle(model(Net(), *moves), tmp_path / "b", size=(48, 64), formats=ALL)
+    assert {result.verdict for result in made.report.results if result.runtime.endswith("-cpu")} == {"passed"}
+    assert folds(made) == dict.fromkeys(ALL, (True, "subtract", FOLDED))
+    assert "graph    agrees with the contract" in "\n".join(lines(describe(made.folder)))
+
+
+def test_and_of_any_size_where_sizes_are_free(tmp_path):
+    moves = (Resize(size=(24, 20), torch="float32"),)
+    made = export_bundle(model(Net(), *moves), tmp_path / "b", size="dynamic", formats=ALL[:2], verify_sizes=[(16, 24), (50, 38)])
+    assert {result.verdict for result in made.report.results if result.runtime.endswith("-cpu")} == {"passed"}
+    assert folds(made) == dict.fromkeys(ALL[:2], (True, "subtract", FOLDED))
 
 
 def first_weight_changed(made):
@@ -170,6 +185,8 @@ def test_files_without_a_batch_and_of_frames_take_what_a_camera_gives(tmp_path, 
     made = attach(network(tmp_path, shape, front, **options), tmp_path / "b", steps=[Step(layout="NHW", color="NV12", **HD), *STEPS])
     assert {result.verdict for result in made.report.results if result.runtime == "ort-cpu"} == {"passed"}
     layout = {"HWC": "HW", "NTHWC": "NTHW"}[CASES[name][3]]
+    if layout == "HW":
+        assert lines(describe(made.folder))[-1] == "graph    agrees with the contract"
     assert made.contract["input"]["layout"] == layout
     assert len(made.contract["input"]["shape"]) == len(layout)
     assert folds(made)["onnx"][:2] == (True, "subtract")

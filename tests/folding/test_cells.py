@@ -155,6 +155,14 @@ def test_there_are_fewer_multiplications_as_the_page_says(told, window, counts):
     assert f"| {told} | {' | '.join(map(str, counts))} |" in (ROOT / "preproc" / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_page_of_recipes_has_the_same_numbers():
+    page = " ".join((ROOT / "models" / "README.md").read_text(encoding="utf-8").split())
+    stem, patch = (KINDS["NV12"].multiplications(window) for window in (STEM, PATCH))
+    assert "one convolution of Y and one of U and V, added, of these as they lie" in page
+    assert f"(7x7 with a stride of 2: {stem} for {3 * STEM.taps}, ViT's patches: half)" in page
+    assert 2 * patch == 3 * PATCH.taps
+
+
 RIGHT = to_rgb("bt601", "limited").then(IMAGENET)
 MISTAKEN = {
     "another matrix": to_rgb("bt709", "limited").then(IMAGENET),

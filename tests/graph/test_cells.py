@@ -242,23 +242,6 @@ def test_in_onnxruntime_in_single_and_half_precision(tmp_path, kind, moves):
     assert off(got.astype(np.float64), want.astype(np.float64)) <= (1e-5 if kind == FLOAT else 3e-3)
 
 
-def test_what_the_contract_says_of_the_planes_is_compared_with_the_file():
-    made, (steps, layout) = model(*READING["7x7"]), asked("NV12")
-    done, _ = attached(made, size=(12, 16))
-    record = graph.record(made, "pixels", layout=layout, channels=3, folded=True, moved=done.moved)
-    assert (record["moved"]["channels"], record["moved"]["beside"]["channels"]) == (1, 2)
-    np.testing.assert_array_equal(record["effective"]["matrix"], np.eye(3))
-    assert len(record["sha256"]) == 2
-    image = {"name": "pixels", "layout": layout, "color": "NV12", "dtype": "uint8", "shape": ["N", 18, 16]}
-    contract = {"input": image, "steps": [step.spec() for step in steps], "backbone": {"color": "RGB"}}
-    contract |= {"other_inputs": [], "outputs": [{"name": "y"}]}
-    contract["fold"] = {"onnx": record | {"convolutions": list(done.convolutions), "folded": True, "stamp": graph.stamp(contract)}}
-    assert graph.disagreements(contract, made) == ([], [])
-    cut = next(each for each in made.graph if each.op_type == "Transpose")
-    cut.attributes["perm"] = ir.AttrInt64s("perm", [0, 3, 2, 1])
-    assert graph.disagreements(contract, made)[0]
-
-
 def test_a_convolution_in_a_branch_has_none_beside_it():
     inner = helper.make_graph([conv(output="z", **PADS)], "then", [], [helper.make_tensor_value_info("z", TensorProto.DOUBLE, None)])
     branch = helper.make_node("If", ["yes"], ["y"], then_branch=inner, else_branch=inner)

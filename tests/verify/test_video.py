@@ -104,7 +104,8 @@ def test_what_the_page_says_of_photographs():
                 if {other.matrix, matrix} == {"bt601", "bt709"} or other.range != range_:
                     off = np.abs(reference.apply([other], x).clip(0, 255) - linear.clip(0, 255))
                     moved[name.split()[0]].append(off.mean())
-    assert f"{min(shares):.2f} to {max(shares):.0f} % of the values, by up to {max(beyond):.0f} levels" in page
+    assert f"in 4:2:0 at 224x224, {min(shares):.2f} to {max(shares):.0f} % of the values, by up to {max(beyond):.0f} levels" in page
+    assert "on our photographs at 224x224 bt709 for bt601" in page
     assert f"by {min(moved['matrix']):.0f} to {max(moved['matrix']):.0f} on average" in page
     assert f"full for limited by {min(moved['range']):.0f} to {max(moved['range']):.0f}" in page
 
