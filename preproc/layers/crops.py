@@ -40,7 +40,7 @@ class CenterCrop(Layer):
 
     def planes(self, luma: Tensor, chroma: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """Y (N, 1, H, W), and the U and V that blocks of so many rows and columns share: see steps.chroma_moves()."""
-        check_crop(luma, self.height, self.width, rows, columns)
+        check_crop("center_crop", luma, self.height, self.width, rows, columns)
         down, _ = _middle(luma.shape[2], self.height, self.even, self.less, luma.device)
         across, _ = _middle(luma.shape[3], self.width, self.even, self.less, luma.device)
         small = chroma.index_select(2, down[::rows] // rows).index_select(3, across[::columns] // columns)

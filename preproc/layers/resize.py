@@ -64,7 +64,7 @@ class Resize(Layer):
     def planes(self, luma: Tensor, chroma: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """Y (N, 1, H, W), and the U and V that blocks of so many rows and columns share: see steps.chroma_moves(). Levels in floats."""
         height, width = self.sides(luma)
-        check_blocks(height, width, rows, columns)
+        check_blocks("resize", height, width, rows, columns)
         small = self.resample(chroma, height // rows, width // columns)
         return self.resample(luma, height, width).to(luma.dtype), small.to(luma.dtype)
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.jit import is_scripting, is_tracing  # type: ignore[attr-defined]
 
+from .. import steps
 from ..errors import PreprocError
 
 
@@ -19,27 +20,16 @@ def check_sides(x: Tensor, height: int, width: int) -> None:
             )
 
 
-def check_blocks(height: int, width: int, rows: int, columns: int) -> None:
-    """Where sizes are numbers, as steps.chroma_moves() does."""
-    if (is_scripting() or not recorded()) and (height % rows != 0 or width % columns != 0):
-        raise PreprocError(
-            f"expected a height and a width that are multiples of {rows} and {columns}, whose pixels share a U and a V, got "
-            f"{height}x{width}",
-            name="shape-mismatch",
-        )
-
-
-def check_crop(x: Tensor, height: int, width: int, rows: int, columns: int) -> None:
-    """Of x to this size, where sizes are numbers, as steps.chroma_moves() does."""
-    check_blocks(height, width, rows, columns)
+def check_blocks(name: str, height: int, width: int, rows: int, columns: int) -> None:
+    """Where sizes are numbers, as steps.chroma_moves() does. name: the step's."""
     if is_scripting() or not recorded():
-        down, across = x.shape[2] - height, x.shape[3] - width
-        if down < 0 or across < 0 or (rows > 1 and down % (2 * rows) != 0) or (columns > 1 and across % (2 * columns) != 0):
-            raise PreprocError(
-                f"expected to cut whole blocks of {rows}x{columns} pixels, which share a U and a V, off each side, got "
-                f"{x.shape[2]}x{x.shape[3]} to crop to {height}x{width}",
-                name="shape-mismatch",
-            )
+        steps.check_blocks(name, height, width, rows, columns)
+
+
+def check_crop(name: str, x: Tensor, height: int, width: int, rows: int, columns: int) -> None:
+    """Of x to this size, where sizes are numbers, as steps.chroma_moves() does."""
+    if is_scripting() or not recorded():
+        steps.check_crop(name, x.shape[2], x.shape[3], height, width, rows, columns)
 
 
 def recorded() -> bool:

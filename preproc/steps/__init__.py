@@ -7,6 +7,7 @@ Never: pixels. A step is data; oracle/, layers/ and graph/ interpret it independ
 from . import plausibility, presets
 from .affine import Affine
 from .base import Step, ValueRange
+from .blocks import check_blocks, check_crop
 from .collapse import collapse_steps, rounds_once, split_affine_end, subtract_steps
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
@@ -100,6 +101,8 @@ __all__ = [
     "channels_in",
     "channels_out",
     "check",
+    "check_blocks",
+    "check_crop",
     "check_pillow",
     "chroma_moves",
     "collapse_steps",

@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..errors import PreprocError
+from .blocks import check_blocks, check_crop
 from .crops import CenterCrop
-from .geometry import Geometry, Sides, Size, known
+from .geometry import Geometry, Sides, known
 from .pixels import FromPixels
 from .resize import Resize
 from .yuv import YUV
@@ -68,34 +69,10 @@ def chroma_moves(first: FromPixels, moves: Iterable[Geometry], size: Sides) -> t
         if new is None:
             found.append(step)
             continue
-        _check_blocks(step, both, new, (rows, columns))
+        if isinstance(step, CenterCrop) and both is not None:
+            check_crop(step.name, *both, *new, rows, columns)
+        else:
+            check_blocks(step.name, *new, rows, columns)
         shared = new[0] // rows, new[1] // columns
         found.append(replace(step, size=shared, max_size=None) if isinstance(step, Resize) else replace(step, size=shared))
     return tuple(found)
-
-
-def _check_blocks(step: Geometry, old: Size | None, new: Size, block: Size) -> None:
-    """Raises PreprocError where the step, from the size `old` to `new`, would leave a part of a block, or a crop would be none."""
-    rows, columns = block
-    if new[0] % rows or new[1] % columns:
-        nearest = tuple(max(round(side / count), 1) * count for side, count in zip(new, block, strict=True))
-        raise PreprocError(
-            f"{step.name}: expected a height and a width that are multiples of {rows} and {columns}, whose pixels share a U and a V, got "
-            f"{new[0]}x{new[1]}: write size = [{nearest[0]}, {nearest[1]}], or {INSTEAD.removeprefix('write ')}",
-            name="shape-mismatch",
-        )
-    if not isinstance(step, CenterCrop) or old is None:
-        return
-    if new[0] > old[0] or new[1] > old[1]:
-        raise PreprocError(
-            f"{step.name}: expected pictures of at least {new[0]}x{new[1]} pixels, whose planes are cropped, got {old[0]}x{old[1]}, which "
-            f"would need a border: {INSTEAD}",
-            name="shape-mismatch",
-        )
-    cut = [(was - now, count) for was, now, count in zip(old, new, block, strict=True)]
-    if any(more % (2 * count) for more, count in cut if count > 1):
-        raise PreprocError(
-            f"{step.name}: expected to cut whole blocks of {rows}x{columns} pixels, which share a U and a V, off each side, got "
-            f"{old[0]}x{old[1]} to crop to {new[0]}x{new[1]}: resize to another size in front, or {INSTEAD}",
-            name="shape-mismatch",
-        )

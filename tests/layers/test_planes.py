@@ -1,5 +1,7 @@
 """Planes of Y, U and V, resized and cropped, in every way that people run them."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from preproc.errors import PreprocError
 from preproc.layers import Pipeline
 from preproc.layers.early import OfPlanes
 from preproc.oracle import reference
-from preproc.steps import CenterCrop, FromPixels, Normalize, Rescale, Resize
+from preproc.steps import CenterCrop, FromPixels, Normalize, Rescale, Resize, chroma_moves
 from tests.layers.ways import WAYS
 from tests.yuv import SAID, pixels
 
@@ -55,13 +57,16 @@ def test_what_would_cut_a_block_is_refused_in_scripts_too():
     for moves, size, told in (
         ([Resize(size=20)], (40, 42), "multiples of 2 and 2, .* got 20x21"),
         ([CenterCrop(size=20)], (22, 24), "cut whole blocks of 2x2 pixels, .* got 22x24 to crop to 20x20"),
-        ([CenterCrop(size=20)], (16, 24), "cut whole blocks"),
+        ([CenterCrop(size=20)], (16, 24), "center_crop: expected pictures of at least 20x20 pixels, .* would need a border"),
     ):
         layers, x = pipeline("NV12", "NHW", moves), torch.from_numpy(pixels("NV12", "NHW", size))
         with pytest.raises(PreprocError, match=told) as caught:
             layers(x)
         assert caught.value.name == "shape-mismatch"
-        with pytest.raises(torch.jit.Error, match="share a U and a V"):
+        first, *steps = layers.steps()[:2]
+        with pytest.raises(PreprocError, match=re.escape(str(caught.value))):
+            chroma_moves(first, steps, size)
+        with pytest.raises(torch.jit.Error, match=re.escape(str(caught.value))):
             torch.jit.script(layers)(x)
 
 
