@@ -79,6 +79,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a message: the known word that is nearest to this one, if one is near."""
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    close = close or [name for name in by_lower if len(name) > 2 and name in word.lower()]
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 

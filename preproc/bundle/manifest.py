@@ -49,6 +49,13 @@ class Bundle:
         listed, axes = self.manifest["files"], len(contracts.picture_layout(self.contract["input"]["layout"]))
         return [read_golden(self.folder, name, outputs, others, listed, axes=axes) for name in self.manifest["golden"]]
 
+    @property
+    def missing_format(self) -> str:
+        """How a model file that is not in the bundle comes into it."""
+        if self.contract["backbone"]["source"] == "onnx":
+            return "an .onnx file, which it is made of, cannot become that format, which needs the network as a torch module in a recipe"
+        return "add its format to the recipe and export again"
+
     def check_cases(self) -> None:
         """Raises BundleError where ExecuTorch's test cases are not the golden samples, or are around another program."""
         if BUNDLED in self.manifest["files"]:

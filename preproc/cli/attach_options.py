@@ -1,5 +1,6 @@
 """What the options of `preproc attach` choose: steps, pixels and the model's colour order."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ Choice = tuple[Sequence[Step], PixelsSpec, str, str | None]
 """The steps, a FromPixels first, the pixels, the model's colour order, and where the steps were published."""
 PUBLISHED = ("--huggingface", "--timm", "--torchvision")
 OF_YUV = ("matrix", "range", "conversion", "chroma", "siting")
+SIZE = "--size H,W, that of the pixels that come (the camera's, as 1080,1920)"
 BY_HAND = ("--mean", "--std", "--units")
 
 
@@ -232,6 +234,18 @@ def _size(text: str) -> Sides:
     if any(side is not None and side < 1 for side in (height, width)):
         raise PreprocError(f"expected --size of at least 1,1, got {text!r}", name="option-value")
     return height, width
+
+
+def in_options(error: PreprocError, given: Options) -> PreprocError:
+    """The error with what to write in a recipe as the options say it."""
+    if given.recipe is not None:
+        return error
+    said = str(error)
+    text = said.replace('write conversion = "rgb8"', "say --conversion rgb8").replace('or conversion = "rgb8"', "or --conversion rgb8")
+    text = re.sub(r"write size = \[(\d+), (\d+)\]", rf"say --{'crop' if said.startswith('center_crop') else 'resize'} \1,\2", text)
+    if error.name == "shape-unknown" and given.size is None:
+        text = text.replace("free: say", f"free: say {SIZE}, which keeps the linear conversion, or")
+    return error if text == said else PreprocError(text, name=error.name)
 
 
 def verify_sizes(texts: Sequence[str]) -> tuple[Size, ...]:

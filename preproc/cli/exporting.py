@@ -170,7 +170,8 @@ def attach(
     dtype: Annotated[str | None, typer.Option("--dtype", help="uint8 (default) or uint16: what the caller has.")] = None,
     fold: Annotated[str, typer.Option("--fold", help="auto, off or require.")] = "auto",
     size: Annotated[
-        str | None, typer.Option("--size", metavar="H,W", help="Where the model leaves it open; * for a side that stays so, as 48,*.")
+        str | None,
+        typer.Option("--size", metavar="H,W", help="Of the pixels that come (before --resize), where open; * for a side that stays so."),
     ] = None,
     verify_size: Annotated[
         list[str] | None,
@@ -196,7 +197,7 @@ def attach(
     from ..bundle import Bundle
     from ..export import attach as put
     from ..steps import Geometry, with_form
-    from .attach_options import Options, steps_and_pixels, verify_sizes
+    from .attach_options import Options, in_options, steps_and_pixels, verify_sizes
 
     given = Options(
         preset=preset,
@@ -228,25 +229,31 @@ def attach(
     steps, pixels, trained_on, steps_from = steps_and_pixels(given)
     if letterbox or resize or crop:
         say(f"{out.name}: pixels are moved by " + ", ".join(str(step) for step in with_form(steps, form) if isinstance(step, Geometry)))
-    made = put(
-        model,
-        out,
-        steps=steps,
-        pixels=pixels,
-        model_color=trained_on,
-        input_name=input_names,
-        model_layout=model_layout and model_layout.upper(),
-        fold=fold,
-        force=force,
-        verify=not no_verify,
-        images=images,
-        steps_from=steps_from,
-        tolerance=tolerance,
-        precision=precision,
-        form=form or ("auto" if recipe is None else None),
-        verify_sizes=verify_sizes(verify_size or ()),
-        progress=progress_of(out.name),
-    )
+    try:
+        made = put(
+            model,
+            out,
+            steps=steps,
+            pixels=pixels,
+            model_color=trained_on,
+            input_name=input_names,
+            model_layout=model_layout and model_layout.upper(),
+            fold=fold,
+            force=force,
+            verify=not no_verify,
+            images=images,
+            steps_from=steps_from,
+            tolerance=tolerance,
+            precision=precision,
+            form=form or ("auto" if recipe is None else None),
+            verify_sizes=verify_sizes(verify_size or ()),
+            progress=progress_of(out.name),
+        )
+    except PreprocError as error:
+        told = in_options(error, given)
+        if told is error:
+            raise
+        raise told from error
     report = made.report if isinstance(made, Bundle) else made
     if as_json:
         tell(json.dumps({"written": str(out), "report": report and report.to_json()}, indent=2))

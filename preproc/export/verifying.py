@@ -120,7 +120,7 @@ def _names(bundle: Bundle, runtimes: Sequence[str] | None) -> Sequence[str]:
         file = RUNTIMES[name].file
         if file is not None and file not in bundle.manifest["files"]:
             raise BundleError(
-                f"{bundle.folder}: expected {file} for {name}, got a bundle without it; add its format to the recipe and export again",
+                f"{bundle.folder}: expected {file} for {name}, got a bundle without it; {bundle.missing_format}",
                 name="format-not-in-bundle",
             )
     return names

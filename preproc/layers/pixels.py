@@ -72,6 +72,7 @@ class FromPixels(Layer):
         self.read: nn.Module
         self.video, self.moves_planes = color in steps.YUV, step.moves_planes
         if self.video:
+            self.told = f"a batch of {color} pixels, (N, {steps.YUV[color].told(layout)[1:]}"
             self.read = (Luma if step.of_luma else FromYuv)(step, device=device, dtype=dtype)
         else:
             self.read = _Channels(step, device=device)
@@ -94,6 +95,8 @@ class FromPixels(Layer):
     def check(self, x: Tensor) -> None:
         if not is_scripting():
             check_tensor(x)
+            if self.video and x.dim() > self.rank:
+                raise PreprocError(f"expected {self.told}, got {list(x.shape)}", name="not-a-batch")
         if x.dim() != self.rank:
             raise PreprocError(
                 f"expected a batch of pictures with {self.rank} dimensions, got {x.dim()}; one picture is x.unsqueeze(0)",

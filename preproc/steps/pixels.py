@@ -86,6 +86,9 @@ class FromPixels(Step):
             for field in ("matrix", "range", "conversion"):
                 _check_without(field, getattr(self, field), "a conversion to RGB, BGR or GRAY", self.to)
         else:
+            if self.matrix is None and self.range is None:
+                both = f"{', '.join(WEIGHTS)} and range = one of {', '.join(RANGES)}"
+                _check_said("matrix", None, [both], self.color)
             for field, known in (("matrix", WEIGHTS), ("range", RANGES)):
                 _check_said(field, getattr(self, field), known, self.color)
             object.__setattr__(self, "conversion", self.conversion or "linear")
@@ -230,6 +233,11 @@ def _check_said(field: str, value: str | None, known: Iterable[str], color: str)
         )
     if value in ALIASES and ALIASES[value] in known:
         raise PreprocError(f"expected {field} to be {ALIASES[value]}, which FFmpeg calls {value}, got {value!r}", name="unknown-choice")
+    digits = "".join(filter(str.isdigit, value))
+    if digits and value not in known and f"bt{digits}" in known:
+        raise PreprocError(
+            f"expected {field} to be one of {', '.join(known)}, got {value!r}; did you mean 'bt{digits}'?", name="unknown-choice"
+        )
     check_choice(field, value, known)
 
 

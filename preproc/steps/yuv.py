@@ -67,9 +67,10 @@ class Arrangement:
         """Of a picture of that (height, width). Raises PreprocError where a block would be cut."""
         height, width = size
         if height % self.block[0] or width % self.block[1]:
+            smaller = "x".join(str(max(side // each, 1) * each) for side, each in zip(size, self.block, strict=True))
             raise PreprocError(
                 f"expected a height and a width that are multiples of {self.block[0]} and {self.block[1]}, whose pixels share a U and a V, "
-                f"got {height}x{width}",
+                f"got {height}x{width}; the next smaller is {smaller}",
                 name="shape-mismatch",
             )
         rows = int(height * self.values)
@@ -82,6 +83,9 @@ class Arrangement:
     def size(self, layout: str, shape: tuple[int, ...]) -> Size:
         """(height, width) of a picture whose values have that shape, without the batch. Raises PreprocError where none has."""
         told = self.told(layout)
+        if len(shape) != len(layout) - 1:
+            lies = ", as pixels with channels lie: Y comes first, U and V below it" if layout == "NHW" and len(shape) == 3 else ""
+            raise PreprocError(f"expected {told}, got {tuple(shape)}{lies}", name="shape-mismatch")
         height, width = {"NHW": shape[-2:], "NHWC": shape[-3:-1], "NCHW": shape[-2:]}[layout]
         found = (int(height / self.values) if layout == "NHW" else height, width)
         try:

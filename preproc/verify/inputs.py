@@ -29,6 +29,7 @@ class _AsTaken:
     """Y, U and V as they lie in memory, which nothing scales."""
 
     values: NDArray[Any]
+    file: Path
 
 
 _Read = NDArray[Any] | _AsTaken
@@ -154,7 +155,8 @@ def _as_taken(picture: _Read, size: Size | None, pixels: PixelsSpec) -> Pixels:
     wanted = size or _fitted(own, pixels.size)
     if own != wanted:
         raise PreprocError(
-            f"expected a picture of {wanted[0]}x{wanted[1]} in an array of {pixels.color}, which is not scaled, got {own[0]}x{own[1]}",
+            f"{picture.file}: expected a picture of {wanted[0]}x{wanted[1]} in an array of {pixels.color}, which is not scaled, got "
+            f"{own[0]}x{own[1]}; save one of that size, or an image file, which is scaled",
             name="picture-unfit",
         )
     return picture.values[None]
@@ -189,7 +191,7 @@ def _pictures(file: Path, pixels: PixelsSpec) -> Iterator[tuple[str, _Read]]:
     """Each picture in a file, and what stands behind its name."""
     try:
         if is_array(file):
-            yield "", _checked(read_array(file), pixels)
+            yield "", _checked(read_array(file), file, pixels)
             return
         with ImageFile(file) as opened:
             for number in opened.numbers:
@@ -198,11 +200,11 @@ def _pictures(file: Path, pixels: PixelsSpec) -> Iterator[tuple[str, _Read]]:
         raise PreprocError(f"{file}: {error}") from error
 
 
-def _checked(array: NDArray[Any], pixels: PixelsSpec) -> _Read:
+def _checked(array: NDArray[Any], file: Path, pixels: PixelsSpec) -> _Read:
     """An array of the model's own pixels."""
     if pixels.color in YUV and array.dtype == pixels.dtype:
         YUV[pixels.color].size(pixels.layout, array.shape)
-        return _AsTaken(array)
+        return _AsTaken(array, file)
     picture = array[..., None] if array.ndim == 2 and pixels.channels == 1 else array
     if picture.ndim != 3 or picture.shape[2] != pixels.channels or picture.dtype != pixels.dtype or picture.size == 0:
         wanted, got = as_array(pixels), f"{array.shape} of {array.dtype}"

@@ -28,7 +28,9 @@ def test_bilinear_chroma_and_another_order():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"color": "NV12", "range": "full"}, "expected matrix = one of"),
+        ({"color": "NV12", "range": "full"}, "expected matrix = one of bt601, bt709, bt2020 for NV12"),
+        ({"color": "NV12"}, "expected matrix = one of bt601, bt709, bt2020 and range = one of limited, full for NV12 pixels, got nothing"),
+        ({**SAID, "matrix": "rec709"}, "expected matrix to be one of .*, got 'rec709'; did you mean 'bt709'"),
         ({"matrix": "bt601"}, "matrix: expected beside a colour of Y, U and V"),
         ({**SAID, "layout": "NHWC"}, "expected --layout to be one of NHW"),
         ({**SAID, "range": "tv"}, "limited, which FFmpeg calls tv"),
@@ -58,3 +60,17 @@ def test_the_command_says_what_is_missing(tmp_path):
     assert "expected range = one of limited, full for NV12 pixels, got nothing" in " ".join(told.split())
     assert "[yuv-unspecified]" in told
     assert not (tmp_path / "o.onnx").exists()
+
+
+def test_what_is_said_for_recipes_is_said_in_options(tmp_path):
+    """Of a size that is free, and of a resize that would cut a block."""
+    model, moved = hand_made(tmp_path), ["--resize", "40", "--crop", "32,32"]
+    options = ["attach", model, "-o", tmp_path / "o.onnx", "--no-verify", "--preset", "imagenet", "--color", "NV12"]
+    options += ["--matrix", "bt709", "--range", "limited"]
+    told = " ".join(run(*options, *moved, check=1).stderr.split())
+    assert "got a size that is free: say --size H,W, that of the pixels that come (the camera's, as 1080,1920), which keeps the" in told
+    assert "or --conversion rgb8, which converts first" in told
+    assert "write conversion" not in told
+    told = " ".join(run(*options, *moved, "--size", "48,62", check=1).stderr.split())
+    assert "say --resize " in told
+    assert "or --conversion rgb8, which converts first" in told

@@ -54,7 +54,7 @@ def test_any_step_equals_the_oracle(case):
         ("YUYV", (1, 480, 640, 3), r"expected \(N, H, W, 2\)"),
         ("YUV444", (1, 480, 640, 2), "expected Y, U and V, 3 channels in axis 3"),
         ("NV12", (480, 640), "3 dimensions, got 2"),
-        ("NV12", (1, 480, 640, 1), "3 dimensions, got 4"),
+        ("NV12", (1, 480, 640, 1), r"of NV12 pixels, \(N, 3H/2, W\), got \[1, 480, 640, 1\]"),
     ],
 )
 def test_other_shapes_are_refused(color, shape, told):

@@ -98,7 +98,8 @@ def test_every_colour_has_every_byte_once_and_a_partner_with_u_and_v_exchanged(c
     ("color", "layout", "shape", "told"),
     [
         ("NV12", "NHW", (7, 6), r"expected \(3H/2, W\) of an even height H, got \(7, 6\)"),
-        ("NV12", "NHW", (6, 5), r"multiples of 2 and 2, whose pixels share a U and a V, got 4x5"),
+        ("NV12", "NHW", (6, 5), r"multiples of 2 and 2, whose pixels share a U and a V, got 4x5; the next smaller is 4x4$"),
+        ("NV12", "NHW", (8, 8, 3), r"expected \(3H/2, W\), got \(8, 8, 3\), as pixels with channels lie"),
         ("I420", "NHW", (4, 6), r"expected \(3H/2, W\)"),
         ("YUYV", "NHWC", (3, 5, 2), r"multiples of 1 and 2, .* got 3x5"),
         ("YUYV", "NHWC", (3, 4, 3), r"expected \(H, W, 2\), got \(3, 4, 3\)"),

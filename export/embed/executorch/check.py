@@ -16,7 +16,9 @@ def check(bundle: Path) -> int:
     largest = power["tolerance"] * min(power["scale"].values())
     file = bundle / "model.bpte"
     if not file.exists():
-        raise RuntimeError(f"{file}: expected a bundled program of ExecuTorch, got nothing there: export the bundle with the format executorch")
+        raise RuntimeError(
+            f"{file}: expected a bundled program of ExecuTorch, got nothing there: export the bundle with the format executorch"
+        )
     data = file.read_bytes()
     if data[4:8] != b"BP08":  # of which ExecuTorch's loader would end the process
         raise RuntimeError(f"{file}: expected a bundled program of ExecuTorch, got another file")

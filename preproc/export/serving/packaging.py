@@ -80,7 +80,7 @@ def _servable(bundle_dir: str | Path, backend: str) -> Bundle:
     model_file = BACKENDS[backend].model
     if model_file not in bundle.manifest["files"]:
         raise PreprocError(
-            f"{bundle.folder}: expected {model_file} for {backend}, got a bundle without it; add its format to the recipe",
+            f"{bundle.folder}: expected {model_file} for {backend}, got a bundle without it; {bundle.missing_format}",
             name="format-not-in-bundle",
         )
     if bundle.report.failed:
