@@ -25,9 +25,9 @@ long for 16 x 16 patches; in 4:2:2 a tenth more or less of it (CPU, one thread, 
 Chroma between its samples ("bilinear") is linear, too, but no map of this kind where the convolution is padded. The picture's first row is
 1/4 of a row before it and 3/4 of its own, and is its own all the same: so the row before would have to be the first one. The padded row
 above it is 3/4 of the row before and 1/4 of the first, and has to be the padding: so it would have to be another. So that chroma is made in
-front, and the matrix alone is in the weights. Where nothing is padded, as of patches, the first of the two alone is in the way: planes whose
-border is repeated once could be read, by a kernel that is two cells longer and wider (of 16 x 16 patches 10 x 10 for 8 x 8). That is an
-operation in front as well, and a fold of its own for these alone: it is not built, and their chroma is made in front, too.
+front, and the matrix alone is in the weights. Where nothing is padded, as of patches, the first of the two alone is in the way: planes
+whose border is repeated once could be read, by a kernel that is two cells longer and wider (of 16 x 16 patches 10 x 10 for 8 x 8). That is
+an operation in front as well, and a fold of its own for these alone: it is not built, and their chroma is made in front, too.
 """
 
 import math

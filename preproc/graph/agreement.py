@@ -98,12 +98,14 @@ def _on_the_way(contract: Mapping[str, Any], model: ir.Model, *, anew: bool) -> 
         digest, what = _nodes_digest(model, start["to"]), _in_front(contract, start)
         if digest is None:
             return [], [f"{what}, and what comes behind them: another program has renamed their values"]
-        if digest != start["sha256"] and anew:
-            return [], [f"{what}, and what comes behind them: {_ANEW}"]
-        if digest != start["sha256"]:
+        if digest != start["sha256"] and not anew:
             return [f"expected the {what} that the file was made with, got others"], []
+        if digest != start["sha256"]:
+            unknown = [f"{what}, and what comes behind them: {_ANEW}"]
     trails = [_follow(model, image["name"], image["layout"], channels, start) for start in _starts(moved)]
     opaque = next(filter(None, map(_opaque, trails)), None)
+    if unknown:
+        return [] if opaque is not None else _apart(trails), unknown
     if opaque is not None and fold["effective"] is not None:
         return [], [f"what is done to the pixels: {opaque} reads them, into which this does not look"]
     if fold["effective"] is None:
@@ -272,8 +274,8 @@ def _axes(trails: Sequence[Walk]) -> str:
 
 def _digests(trails: Sequence[Walk]) -> list[str]:
     """Of each of the first convolutions: its weight, its bias and its settings. Of those of luma and of chroma, pair by pair."""
-    one, *others = ({found.node: _digest(found) for found in trail.found} for trail in trails)
-    return sorted(digest + "".join(other.get(beside(node), "") for other in others) for node, digest in one.items())
+    one, *others = (dict[ir.Node | None, str]((found.node, _digest(found)) for found in trail.found) for trail in trails)
+    return sorted(digest + "".join(other.get(beside(node), "") for other in others) for node, digest in one.items() if node is not None)
 
 
 def _digest(found: First) -> str:

@@ -115,7 +115,7 @@ def fold_into(
             walk.forget_shapes()
         second = [] if cells is None else [beside(item.node) for item in walk.found]
         names = tuple(sorted({str(item.constants[0].name) for item in walk.found}))
-        names += tuple(sorted({str(node.inputs[1].name) for node in second if node is not None}))
+        names += tuple(sorted({str(node.inputs[1].name) for node in second if node is not None}))  # type: ignore[union-attr]
         left = [*kept, *subtract_steps(shift, unit=unit, selection=selection)]
         near = None if plan.border is None else Near.of(walk.found, plan)
         zero, anchor = float(plan.shift[0]), plan.anchor(readers)

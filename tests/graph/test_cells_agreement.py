@@ -94,6 +94,18 @@ def test_how_luma_and_chroma_meet_is_compared_even_where_another_program_wrote_t
         ]
 
 
+def test_how_they_meet_is_compared_where_what_is_in_front_of_them_cannot_be():
+    made, contract = contract_of("7x7")
+    slicing = next(each for each in made.graph if each.op_type == "Reshape")
+    slicing.attributes["allowzero"] = ir.AttrInt64("allowzero", 0)  # as ONNX Runtime writes what is a default
+    wrong, unknown = graph.disagreements(contract, made, since="rewritten")
+    assert wrong == []
+    assert len(unknown) == 1
+    assert "and what comes behind them: another program has written them anew" in unknown[0]
+    luma_twice(made)
+    assert graph.disagreements(contract, made, since="rewritten")[0][0].startswith("expected what each convolution makes of luma added to")
+
+
 def test_weights_that_callers_must_not_override_are_those_of_chroma_too(tmp_path):
     made = graph.load(hand_made(tmp_path, ir_version=3, opset=13))
     done = graph.attach(made, STEPS, PixelsSpec.of(FIRST, size=(24, 20), channels=3))
