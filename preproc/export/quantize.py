@@ -116,7 +116,10 @@ def _reasons(job: Job, model: "ir.Model | None") -> Iterator[str]:
     if pixels.axes != "N" or pixels.batch not in (None, 1):
         yield f"a model that takes pictures one by one, got one that takes {pixels.batch or 'frames'} at once"
     if pixels.color in YUV:
-        yield f"pixels of R, G and B, or grey ones, which become the quantized numbers, got {pixels.color}"
+        yield (
+            f'pixels of R, G and B, or grey ones, which become the quantized numbers, got {pixels.color}: write [pixels] color = "RGB" and '
+            "convert in front of the file, or export these in float32 or half precision"
+        )
     if model is None:
         return
     others = [str(value.name) for value in model.graph.inputs if value.name not in model.graph.initializers]

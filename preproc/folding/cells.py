@@ -19,8 +19,7 @@ Y, U and V what maps to the padding, see planning.py. As outputs go on while m (
 
 One convolution of planes of half the size, in which luma has four, is as exact, but its kernel is rounded up to whole cells for luma, too:
 for each output of each channel, 7 x 7 with stride 2 multiplies 6 * 4 * 4 = 96 times there in 4:2:0, and 49 + 2 * 4 * 4 = 81 times in two.
-Nor is luma taken apart for two. In ONNX Runtime they took three quarters of the one's time for 3 x 3 / 2, five sixths for 7 x 7 / 2, as
-long for 16 x 16 patches; in 4:2:2 a tenth more or less of it (CPU, one thread, 224 x 224).
+Nor is luma taken apart for two.
 
 Chroma between its samples ("bilinear") is linear, too, but no map of this kind where the convolution is padded. The picture's first row is
 1/4 of a row before it and 3/4 of its own, and is its own all the same: so the row before would have to be the first one. The padded row
@@ -79,11 +78,6 @@ class Window:
     rows: Side
     columns: Side
 
-    @property
-    def taps(self) -> int:
-        """How many numbers of each channel it multiplies for one output."""
-        return self.rows.kernel * self.columns.kernel
-
 
 @dataclass(frozen=True)
 class Cells:
@@ -117,10 +111,6 @@ class Cells:
                 )
         return Window(*(side.of_cells(cell) for side, cell, _ in sides))
 
-    def multiplications(self, window: Window) -> int:
-        """For one number of one output channel, where the picture's convolution reads it in `window`."""
-        return window.taps + len(self.shared) * self.window(window).taps
-
     def weights(self, weight: Array, window: Window) -> tuple[Array, Array]:
         """weight: (out, channels, *kernel) of the convolution that reads the picture in `window`. Returns (out, 1, *kernel) of the one that
         reads luma in it, and (out, len(shared), *kernel) of the one that reads the shared planes in self.window(window)."""
@@ -141,12 +131,14 @@ def cells_of(kept: Sequence[Step]) -> Cells | None:
     """How the pixels share chroma, as they are or behind what moves their planes, which leaves whole cells, see steps.chroma_moves(); None
     where they share none, or where more is done to them than to give each its own. kept: what stays in front of a fold.
 
-    Raises NotFoldableError for chroma between its samples.
+    Raises NotFoldableError for chroma between its samples, and where the conversion rounds.
     """
     step, *moves = kept or (None,)
-    if not isinstance(step, FromPixels) or step.to != UNCONVERTED or YUV[step.color].block == (1, 1):
+    if not isinstance(step, FromPixels) or step.color not in YUV or step.of_luma or YUV[step.color].block == (1, 1):
         return None
-    if not all(isinstance(each, Geometry) for each in moves):
+    if step.conversion == "rgb8":
+        raise NotFoldableError('conversion = "rgb8" clips and rounds R, G and B, which no weights do', name="fold-not-affine")
+    if step.to != UNCONVERTED or not all(isinstance(each, Geometry) for each in moves):
         return None
     if step.chroma != "replicate":
         raise NotFoldableError(f"chroma = {step.chroma!r} gives each pixel a chroma of its own", name="fold-moved-pixels")

@@ -110,7 +110,7 @@ def test_free_sides_in_half_precision(tmp_path):
     [
         (1, {}, "the first convolution has the stride 1 down, and 2 pixels share one chroma value"),
         (2, {"chroma": "bilinear", "siting": "left"}, "chroma = 'bilinear' gives each pixel a chroma of its own"),
-        (2, {"conversion": "rgb8"}, None),
+        (2, {"conversion": "rgb8"}, 'conversion = "rgb8" clips and rounds R, G and B, which no weights do'),
     ],
     ids=["stride-1", "bilinear", "rgb8"],
 )
@@ -119,9 +119,10 @@ def test_else_each_pixel_gets_its_chroma_in_front(tmp_path, stride, said, told):
     assert {result.verdict for result in made.report.results if result.runtime.endswith("-cpu")} == {"passed"}
     for folded, form, chroma in folds(made).values():
         assert (folded, form) == (True, "subtract")
-        assert told is None if chroma is None else told in chroma
+        assert told in chroma
     shown = "\n".join(lines(describe(made.folder)))
-    assert told is None or f"         chroma given to each pixel in front: {told}" in shown
+    assert f"         chroma given to each pixel in front: {told}" in shown
+    assert (", the cast and one subtraction left, behind the conversion to RGB in 8 bits" in shown) is ("conversion" in said)
 
 
 class Grey(nn.Module):

@@ -98,6 +98,7 @@ cases = st.fixed_dictionaries(
         "matrix": st.sampled_from(sorted(WEIGHTS)),
         "range": st.sampled_from(["limited", "full"]),
         "bias": st.booleans(),
+        "groups": st.sampled_from([1, 1, 1, 3]),
         "seed": st.integers(0, 2**16),
     }
 )
@@ -114,6 +115,10 @@ def made(case):
 @given(cases)
 def test_planes_give_what_the_converted_normalized_and_padded_picture_gives(case):
     rng, kind, window, affine, weight, bias = made(case)
+    if case["groups"] > 1:  # of which each would be given Y, U and V
+        with pytest.raises(NotFoldableError, match="in one group"):
+            plan_on_cells([reader_of(3, 0.0, groups=case["groups"], window=window)], affine, kind)
+        return
     if window.columns.stride % kind.size[1]:
         with pytest.raises(NotFoldableError, match=f"the stride {window.columns.stride} across, and 4 pixels share one"):
             kind.window(window)
@@ -122,7 +127,6 @@ def test_planes_give_what_the_converted_normalized_and_padded_picture_gives(case
     want = convolved(apply(affine, whole), weight, bias, window)
     plan, luma, shared, new_bias = folded(weight, bias, affine, window, kind)
     assert luma.shape[1] + shared.shape[1] == 3
-    assert kind.multiplications(window) == luma[0].size + shared[0].size
     got = both(seen(planes, plan), luma, shared, new_bias, window, kind)
     assert got.shape == want.shape
     assert np.abs(got - want).max(initial=0) <= 1e-12 * np.abs(want).max(initial=0)
@@ -132,6 +136,16 @@ def test_planes_give_what_the_converted_normalized_and_padded_picture_gives(case
 def test_no_cell_is_half_in_the_padding(cell, cells, place):
     """The sides are whole cells: a place is outside of the picture just where its cell is outside of the planes."""
     assert (0 <= place < cell * cells) == (0 <= place // cell < cells)
+
+
+def taps(window):
+    """Of three channels."""
+    return 3 * window.rows.kernel * window.columns.kernel
+
+
+def multiplications(kind, window):
+    """For one number of one output channel."""
+    return sum(part.size for part in kind.weights(np.zeros((1, 3, window.rows.kernel, window.columns.kernel)), window))
 
 
 STEM = Window(Side(7, 2, 3, 3), Side(7, 2, 3, 3))
@@ -150,17 +164,17 @@ SWIN = Window(Side(4, 4), Side(4, 4))
     ],
 )
 def test_there_are_fewer_multiplications_as_the_page_says(told, window, counts):
-    counted = [KINDS[name].multiplications(window) for name in ("NV12", "YUYV")]
-    assert (3 * window.taps, *counted) == counts
+    counted = [multiplications(KINDS[name], window) for name in ("NV12", "YUYV")]
+    assert (taps(window), *counted) == counts
     assert f"| {told} | {' | '.join(map(str, counts))} |" in (ROOT / "preproc" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_page_of_recipes_has_the_same_numbers():
     page = " ".join((ROOT / "models" / "README.md").read_text(encoding="utf-8").split())
-    stem, patch = (KINDS["NV12"].multiplications(window) for window in (STEM, PATCH))
+    stem, patch = (multiplications(KINDS["NV12"], window) for window in (STEM, PATCH))
     assert "one convolution of Y and one of U and V, added, of these as they lie" in page
-    assert f"(7x7 with a stride of 2: {stem} for {3 * STEM.taps}, ViT's patches: half)" in page
-    assert 2 * patch == 3 * PATCH.taps
+    assert f"(7x7 with a stride of 2: {stem} for {taps(STEM)}, ViT's patches: half)" in page
+    assert 2 * patch == taps(PATCH)
 
 
 RIGHT = to_rgb("bt601", "limited").then(IMAGENET)

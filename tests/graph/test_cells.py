@@ -176,7 +176,10 @@ def test_same_padding_of_a_known_size_folds_at_other_strides():
 
 
 def test_chroma_between_its_samples_and_rounded_colours_stay_in_front():
-    for said, told in (({"chroma": "bilinear", "siting": "center"}, "gives each pixel a chroma of its own"), ({"conversion": "rgb8"}, "")):
+    for said, told in (
+        ({"chroma": "bilinear", "siting": "center"}, "gives each pixel a chroma of its own"),
+        ({"conversion": "rgb8"}, "clips and rounds"),
+    ):
         done, error, _ = answers(*READING["patches"], "NV12", **said)
         assert done.folded
         assert told in done.chroma

@@ -60,11 +60,9 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
         yield f"steps    as published: {title(contract['steps_from'])}"
     forms = contracts.FORMS_IN_EIGHT if contract.get("precision") == contracts.EIGHT else contracts.FORMS
     for name, fold in contract["fold"].items():
-        done = (
-            f"folded{' into ' if fold['convolutions'] else ''}{', '.join(fold['convolutions'])}, {forms[fold['form']]}{_selected(fold)}"
-            if fold["folded"]
-            else f"not folded: {fold['reason']}"
-        )
+        into = f"folded{' into ' if fold['convolutions'] else ''}{', '.join(fold['convolutions'])}"
+        left = f"{forms[fold['form']]}{_selected(fold)}{_converted(contract)}" if fold["folded"] else ""
+        done = f"{into}, {left}" if fold["folded"] else f"not folded: {fold['reason']}"
         yield f"fold     {name}: {done}"
         if fold.get("why"):
             yield f"         for {fold['why']}"
@@ -75,6 +73,11 @@ def _pixels(contract: Mapping[str, Any]) -> Iterator[str]:
 def _selected(fold: Mapping[str, Any]) -> str:
     chosen = fold.get("selected")
     return f", behind a selection of the channels {', '.join(map(str, chosen))}" if chosen else ""
+
+
+def _converted(contract: Mapping[str, Any]) -> str:
+    first = next(iter(contracts.steps_of(contract)), None)
+    return ", behind the conversion to RGB in 8 bits" if getattr(first, "conversion", None) == "rgb8" else ""
 
 
 def _chroma(told: str) -> str:

@@ -95,15 +95,27 @@ sides = st.fixed_dictionaries(
 
 
 @settings(max_examples=30)
-@given(st.sampled_from(SHARING), sides, sides, st.booleans(), st.sampled_from(["RGB", "BGR"]), st.integers(0, 1000))
-def test_folded_equals_the_oracle_and_the_network_as_it_was(color, rows, columns, bias, to, seed):
+@given(
+    st.sampled_from(SHARING),
+    sides,
+    sides,
+    st.booleans(),
+    st.sampled_from([1, 1, 1, 3]),
+    st.sampled_from(["RGB", "BGR"]),
+    st.integers(0, 1000),
+)
+def test_folded_equals_the_oracle_and_the_network_as_it_was(color, rows, columns, bias, groups, to, seed):
     torch.manual_seed(seed)
     options = [(rows[name], columns[name]) for name in ("kernel", "stride", "padding", "dilation")]
-    network = Net(nn.Conv2d(3, 4, *options, bias=bias))
-    result, error = answered(pipeline(color, to=to), network, pixels(color, (16, 20), seed=seed))
-    assert result.chroma == FOLDED
-    assert isinstance(result.model.backbone.convolutions[0], CellsConv2d)
-    assert error <= 1e-12
+    network, front, x = Net(nn.Conv2d(3, 6, *options, groups=groups, bias=bias)), pipeline(color, to=to), pixels(color, (16, 20), seed=seed)
+    result = fold(prepend(front, network), example=x)
+    (convolution,) = result.model.backbone.convolutions
+    if groups == 1:
+        assert (result.chroma, type(convolution)) == (FOLDED, CellsConv2d)
+    else:  # the matrix mixes what they keep apart
+        assert (result.folded, type(convolution), convolution.groups) == (False, nn.Conv2d, groups)
+    with torch.no_grad():
+        assert off(result.model(x), truth(front, network, x)) <= 1e-12
 
 
 @settings(max_examples=20)
@@ -189,8 +201,10 @@ def test_else_each_pixel_gets_its_chroma_in_front_and_the_matrix_folds(network, 
 
 
 def test_what_is_rounded_to_rgb_folds_as_rgb_does():
-    result, error = answered(pipeline("NV12", conversion="rgb8"), STRIDE_1, pixels("NV12"))
-    assert result.chroma == ""
+    front, x = pipeline("NV12", conversion="rgb8"), pixels("NV12")
+    result, error = answered(front, STRIDE_1, x)
+    assert result.chroma == why_not_foldable(prepend(front, STRIDE_1), example=x)
+    assert result.chroma == 'conversion = "rgb8" clips and rounds R, G and B, which no weights do'
     assert result.model.pipeline[0].step.conversion == "rgb8"
     assert error <= 1e-12
 
