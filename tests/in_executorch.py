@@ -40,13 +40,13 @@ def once(factory):
     return open_bundle(folder)
 
 
-def written(model, path, pixels, *, size=None, sizes=()):
-    """The program of a module that takes `pixels`, NHWC. size: their height and width, where they are not this batch's."""
+def written(model, path, pixels, *, size=None, sizes=(), layout="NHWC"):
+    """The program of a module that takes `pixels` in that layout. size: their height and width, where they are not this batch's."""
     from preproc.export.formats import at_most, export_executorch
 
     needed()
     size = size or tuple(pixels.shape[1:3])
-    export_executorch(model, pixels[:2], path, layout="NHWC", size=size, at_most=at_most(size, sizes), constants={})
+    export_executorch(model, pixels[:2], path, layout=layout, size=size, at_most=at_most(size, sizes), constants={})
     return path
 
 

@@ -1,10 +1,13 @@
 """Bundles with machine code: verified like every file, loaded only where somebody asks for it, and not where it would not run."""
 
+import contextlib
 import dataclasses
 import json
 import platform
+import resource
 import shutil
 import sys
+import tempfile
 import zipfile
 
 import numpy as np
@@ -14,12 +17,13 @@ import torch
 from preproc.bundle import equal_bundle, hashes, open_bundle
 from preproc.bundle.contract import check
 from preproc.bundle.inspection import describe, lines
-from preproc.errors import BundleError, PreprocError, RecipeError
+from preproc.errors import BundleError, PreprocError, RecipeError, RuntimeAbsentError
 from preproc.export import export_bundle, verify_bundle
 from preproc.export.compiling import check_compiles
 from preproc.export.writing import fold_module
 from preproc.sources import ExportSpec, load_recipe, parse_recipe
 from preproc.sources.backbones import load_backbone
+from preproc.verify.runtimes import RUNTIMES, made
 from tests.conftest import ROOT
 from tests.damage import edit_manifest, rehash
 
@@ -124,6 +128,7 @@ def test_another_contract_than_the_manifests_is_refused(copy):
         verify_bundle(copy, runtimes=["aoti-cpu"])
 
 
+OLDER = "older ones may lack what it calls"
 LACKS = "it is compiled for the instructions native, and this processor has no avx1024"
 
 
@@ -132,6 +137,7 @@ LACKS = "it is compiled for the instructions native, and this processor has no a
     [
         ({"instructions": ["avx2", "avx1024"], "cpu": "native"}, LACKS),
         ({"machine": "vax"}, f"it is compiled for vax, and this machine is {platform.machine()}"),
+        ({"torch": "99.1.0"}, f"it is compiled by torch 99.1.0, and this one is {torch.__version__}: {OLDER}"),
         ({"device": "cuda", "gpu": "NVIDIA H100", "compute_capability": [9, 0]}, "it is compiled for cpu and cuda"),
     ],
 )
@@ -139,6 +145,30 @@ def test_what_this_machine_lacks_is_absent(copy, changes, said):
     edit_contract(copy, **changes)
     (result,) = verify_bundle(copy, runtimes=["aoti-cpu"]).results
     assert (result.verdict, result.reason) == ("absent", said)
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """In the body no larger one is written, here and in processes that begin there: as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_temporary_folder_is_no_fault_of_the_package(packaged, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    named = f"{tmp_path}/preproc-[^ ]*: expected a temporary folder with room for "
+    with made(RUNTIMES["aoti-cpu"], None, ["logits"]) as runtime:
+        with files_of_at_most(10_000), pytest.raises(RuntimeAbsentError, match=f"{named}what is in {FILE}, got: File too large") as caught:
+            runtime.open(packaged / FILE)
+        assert caught.value.name == "system-refused"
+        runtime.open(packaged / FILE)
+        with files_of_at_most(1000), pytest.raises(RuntimeAbsentError, match=f"{named}pixels and outputs, got: "):
+            runtime.run(np.zeros((2, 32, 32, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bundle_with_another_librarys_bytes_is_another_bundle(packaged):

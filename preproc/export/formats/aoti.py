@@ -17,7 +17,7 @@ from torch.export.passes import move_to_device_pass
 
 from ...errors import PreprocError, shortened
 from ...folding.modules import reason, unheard
-from ...host import level_of
+from ...host import level_of, targets
 from ...steps import Sides
 from .archives import repack
 from .dynamic import time_limit
@@ -57,10 +57,12 @@ def compile_aoti(
     promised: Mapping[str, Any],
     metadata: Mapping[str, str],
 ) -> None:
-    """Writes `path`, for AOTIModelPackageLoader in Python and C++. What is made on the way, caches among it, is gone then.
+    """Writes `path`, for AOTIModelPackageLoader in Python and C++. What is made on the way, caches among it, is gone then; an empty
+    folder torchinductor_USER, which torch makes where it is imported, stays in the temporary folder.
 
     program, size: export_program()'s.  example: as its own.  compiler: a command.  promised: the device and the instructions that it is
-    compiled for, as compiled_for() has them.  metadata: what get_metadata() answers.  Raises PreprocError with the compiler's reason.
+    compiled for, as compiled_for() has them.  metadata: what get_metadata() answers.  Raises PreprocError with the compiler's reason,
+    or with the temporary folder where nothing more can be written there.
     """
     from torch import _inductor  # a second, which no other format needs
     from torch._inductor.utils import fresh_cache
@@ -68,8 +70,9 @@ def compile_aoti(
     device = promised["device"]
     moved = program.run_decompositions(EXACT | PIXELS) if device == "cpu" else move_to_device_pass(program, device)
     moved._example_inputs = ((example.to(device),), {})
-    with tempfile.TemporaryDirectory(prefix="preproc-") as folder:
-        package, own = io.BytesIO(), _compiler(Path(folder), compiler, promised)
+    package, temporary = io.BytesIO(), Path(tempfile.gettempdir()) / "preproc"
+    with targets.writing(temporary), tempfile.TemporaryDirectory(prefix="preproc-") as folder:
+        own = _compiler(Path(folder), compiler, promised)
         settings = SETTINGS | (AVX2 if promised["cpu"] != "native" else {}) | {"cpp.cxx": (None, str(own))}
         known = {name: value for name, value in settings.items() if name in _inductor.list_options()}
         try:
@@ -89,12 +92,12 @@ def compile_aoti(
             raise
         except Exception as error:  # torch raises whatever the model's code and the compiler meet
             if os.strerror(errno.ENOSPC) in str(error):  # the compiler's words
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder) from error
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise PreprocError(
                 f"expected a model that AOTInductor can compile, got: {_told(error)}; the format pt2 holds it as torch.export reads it",
                 name="not-exportable",
             ) from error
-        repack(package, path, *_contents(package))
+    repack(package, path, *_contents(package))
 
 
 def _mean(x: Tensor, dim: Any, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Any:

@@ -127,6 +127,7 @@ def _sum(x: Tensor, dim: Any, keepdim: bool = False, *, dtype: torch.dtype | Non
     if not isinstance(count, int) or count > MOST:
         raise PreprocError(f"a sum of {count} whole numbers, which is exact in its runtime up to {MOST:,}", name="not-exportable")
     bits = min(HALVES, EXACT - (count - 1).bit_length())
+    x = x.to(torch.int32) if x.dtype.itemsize < 4 else x  # as many bits as the mask has, which would be -1 in int8
     upper, lower = (
         part.float().sum(dim, keepdim).to(dtype or torch.int64)
         for part in (torch.bitwise_right_shift(x, bits), torch.bitwise_and(x, (1 << bits) - 1))

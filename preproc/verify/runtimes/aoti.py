@@ -1,11 +1,14 @@
 """AOTInductor packages: libraries of machine code. What they were compiled for is looked at before one is loaded."""
 
+import contextlib
 import json
+import os
 import platform
 import re
 import sys
+import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,14 +16,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ...errors import BundleError, RuntimeAbsentError, VerificationError, first_line
-from ...host import instructions, needed
-from .base import Outputs
+from ...host import instructions, needed, targets
+from .base import Outputs, no_room
 from .pytorch import TorchCpu, check_device
 
 CONTRACT = "preproc.contract"
 """Its key in a package's metadata."""
-REFUSED = r"unmatched (dtype|dim)|API call failed"
-"""What torch says where a package refuses its input; older torch tells no reason."""
+REFUSED = r"unmatched (dtype|dim)"
+"""What a package says where it refuses its input."""
 METADATA = "_metadata.json"
 """The end of its name, behind that of the library without .so. torch writes others, of the sources that it has linked."""
 LARGEST = 1 << 26
@@ -60,6 +63,7 @@ class AotiCpu(TorchCpu):
         try:
             loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
         except RuntimeError as error:
+            _check_room(path)
             raise BundleError(
                 f"{path.name}: expected a package that torch can load, got: {first_line(error)}", name="runtime-refuses-file"
             ) from error
@@ -87,10 +91,12 @@ class AotiCpu(TorchCpu):
     def _check_refused(self, what: str, given: Any) -> None:
         assert self.module is not None
         got = "one that takes them: it would read them as what it expects"
+        said: list[str] = []
         try:
-            self.module(given)
+            with _heard(said):
+                self.module(given)
         except RuntimeError as error:
-            if re.search(REFUSED, str(error)):
+            if re.search(REFUSED, "\n".join((str(error), *said))):
                 return
             got = f"another error: {first_line(error)}"
         raise VerificationError(f"expected a package that refuses {what}, got {got}")
@@ -126,6 +132,35 @@ def package_metadata(path: Path) -> dict[str, str] | None:
     except Exception as error:  # of any class: a damaged archive may claim anything
         raise BundleError(f"{path}: expected an AOTInductor package, got: {first_line(error)}", name="not-a-model") from error
     return found
+
+
+@contextlib.contextmanager
+def _heard(said: list[str]) -> Iterator[None]:
+    """Into `said` what the body writes to this process's stderr, as libraries do: a package compiled by an older torch says there alone why
+    it refuses its input, and torch raises that a call has failed."""
+    before = os.dup(2)
+    try:
+        with os.fdopen(os.memfd_create("stderr"), "r+b") as held:
+            os.dup2(held.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(before, 2)
+                held.seek(0)
+                said.append(held.read().decode(errors="replace"))
+    finally:
+        os.close(before)
+
+
+def _check_room(path: Path) -> None:
+    """Raises RuntimeAbsentError where the temporary folder, into which torch unpacks a package, has no room for this one: of that torch
+    says what it says of a damaged one."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="preproc-") as folder, zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+    except Exception as error:  # a damaged one raises anything
+        if isinstance(error, OSError) and error.errno in targets.NO_PLACE:
+            raise no_room(Path(tempfile.gettempdir()), f"what is in {path.name}", error) from error
 
 
 def _own_metadata(path: Path) -> dict[str, str]:
@@ -181,13 +216,11 @@ def check_capability(metadata: Mapping[str, str], path: Path, own: tuple[int, in
 
 def check_release(metadata: Mapping[str, str], path: Path, own: str) -> None:
     """Raises RuntimeAbsentError where this torch, of the version `own`, is of an older release than the one that compiled it. Of its C
-    interface, torch/csrc/inductor/aoti_torch/c/shim.h, torch promises that libraries stay usable when it is updated; older ones may lack
+    interface, torch/csrc/inductor/aoti_torch/c/shim.h, torch says that libraries are to stay usable when it is updated; older ones may lack
     what was added since."""
     made = _promised(metadata, path)["torch"]
     if _release(made) > _release(own):
-        raise RuntimeAbsentError(
-            f"it is compiled by torch {made}, and this one is {own}: newer ones load it, older ones may lack what it calls"
-        )
+        raise RuntimeAbsentError(f"it is compiled by torch {made}, and this one is {own}: older ones may lack what it calls")
 
 
 def _release(version: str) -> tuple[int, ...]:

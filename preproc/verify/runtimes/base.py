@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from ...errors import RuntimeAbsentError
+
 Outputs = Mapping[str, NDArray[Any]]
 
 
@@ -50,3 +52,11 @@ class Runtime:
 
     def close(self) -> None:
         """Lets the file go: the next runtime opens it, too. It may be opened again."""
+
+
+def no_room(folder: Path, what: str, error: OSError) -> RuntimeAbsentError:
+    """Where a temporary folder has no room for what a runtime needs there: that is no fault of the file's."""
+    return RuntimeAbsentError(
+        f"{folder}: expected a temporary folder with room for {what}, got: {error.strerror or error}; set TMPDIR to another one",
+        name="system-refused",
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...errors import BundleError, PreprocError, RuntimeAbsentError, VerificationError, first_line
 from ...host import children
-from .base import Outputs, Runtime
+from .base import Outputs, Runtime, no_room
 from .watched import Watched
 
 PROGRAM = f"from {__name__} import main; main()"
@@ -156,8 +156,11 @@ def _answer(inner: _Inner, method: str, argument: Any) -> dict[str, Any]:
 
 
 def _write(folder: Path, side: str, arrays: Sequence[NDArray[Any]]) -> None:
-    for position, array in enumerate(arrays):
-        np.save(folder / f"{side}-{position}.npy", array, allow_pickle=False)
+    try:
+        for position, array in enumerate(arrays):
+            np.save(folder / f"{side}-{position}.npy", array, allow_pickle=False)
+    except OSError as error:
+        raise no_room(folder, "pixels and outputs", error) from error
 
 
 def _read(folder: Path, side: str, count: int) -> list[NDArray[Any]]:

@@ -158,6 +158,15 @@ def test_every_kind_of_step(tmp_path):
         assert largest(got, model(PIXELS)) < 1e-5
 
 
+def test_planes_of_y_u_and_v(tmp_path):
+    """As they are: the conversion is in the program."""
+    model = prepend(Pipeline(FromPixels(layout="NHW", color="NV12", matrix="bt709", range="limited"), Rescale()), Net()).eval()
+    planes = PIXELS[:, :30, :, 0].contiguous()  # 20x32, and U and V below
+    (got,) = answers(written(model, tmp_path / "m.pte", planes, size=(20, 32), layout="NHW"), planes)
+    with torch.no_grad():
+        assert largest(got, model(planes)) < 1e-5
+
+
 def test_pixels_of_16_bits_are_refused_for_it_has_no_kernel(tmp_path):
     needed()
     pipeline = Pipeline(FromPixels(layout="NHWC", pixel_dtype="uint16"), Rescale(scale=1 / 65535), Normalize.preset("imagenet"))

@@ -49,6 +49,35 @@ def test_sums_are_exact_for_as_many_numbers_as_are_taken(tmp_path, count):
     assert got[0, 0, 0] == count * 16383
 
 
+def seeded():
+    return torch.Generator().manual_seed(0)
+
+
+class Added(nn.Module):
+    def forward(self, x):
+        return x.sum((1, 2))
+
+
+class Narrow(nn.Module):
+    def forward(self, pixels):
+        return (pixels.to(torch.int16) - 200).clamp(-128, 127).to(torch.int8).sum((1, 2))
+
+
+def test_whole_numbers_of_every_kind_are_added_exactly():
+    """Of eight bits, too, which have no room for as many lower ones."""
+    for dtype in (torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64):
+        span = torch.iinfo(dtype)
+        x = torch.randint(max(span.min, -(2**20)), min(span.max, 2**20), (2, 40, 30, 3), dtype=dtype, generator=seeded())
+        exact = torch.export.export(Added(), (x,)).run_decompositions(executorch._EXACT)
+        torch.testing.assert_close(exact.module()(x), x.sum((1, 2)), rtol=0, atol=0)
+
+
+def test_whole_numbers_of_eight_bits_are_added_exactly_in_its_runtime(tmp_path):
+    (got,) = answers(written(Narrow(), tmp_path / "m.pte", PIXELS), PIXELS)
+    np.testing.assert_array_equal(got, Narrow()(PIXELS).numpy())
+    assert got.max() < 0
+
+
 @pytest.mark.parametrize(("width", "sizes", "said"), [((1 << 16) + 1, (), "65537"), (None, [(1, 9)], "s[0-9]+")])
 def test_sums_of_more_whole_numbers_are_refused(tmp_path, width, sizes, said):
     pixels = torch.zeros((2, 1, width or 9, 3), dtype=torch.uint8)

@@ -13,7 +13,7 @@ from preproc.errors import BundleError, RuntimeAbsentError, VerificationError
 from preproc.host import instructions
 from preproc.host.processor import LEVELS
 from preproc.verify.runtimes import RUNTIMES, made, package_metadata, those_for
-from preproc.verify.runtimes.aoti import LARGEST, METADATA, AotiCpu, check_capability, check_release, check_runs_here
+from preproc.verify.runtimes.aoti import LARGEST, METADATA, AotiCpu, AotiCuda, check_capability, check_release, check_runs_here
 from preproc.verify.runtimes.elsewhere import Elsewhere
 
 V3 = LEVELS["x86-64-v3"]
@@ -90,11 +90,11 @@ def test_another_compute_capability_is_absent(tmp_path):
 
 
 def test_a_package_of_a_newer_torch_is_absent_with_both_versions(tmp_path):
-    """Of an older one it is not: torch's C interface grows only."""
+    """Of an older one it is not: torch's C interface is to grow only."""
     for own in ("2.15.0", "2.15.1+cu132", "2.16.0a0+git1234", "3.0.0"):
         check_release(metadata(), tmp_path, own)
     for own in ("2.14.1", "2.9.1", "1.99.0"):
-        with pytest.raises(RuntimeAbsentError, match=f"compiled by torch 2.15.0, and this one is {own}: newer ones load it"):
+        with pytest.raises(RuntimeAbsentError, match=f"compiled by torch 2.15.0, and this one is {own}: older ones may lack"):
             check_release(metadata(), tmp_path, own)
     with pytest.raises(RuntimeAbsentError, match=r"compiled by torch 2\.100\.3"):
         check_release(metadata({"torch": "2.100.3"}), tmp_path, "2.99.0")
@@ -201,6 +201,22 @@ def test_nothing_is_loaded_where_it_would_not_run(tmp_path):
     file = package(tmp_path / "m.pt2", model=json.dumps(metadata(own, AOTI_CPU_ISA="")))
     with made(RUNTIMES["aoti-cpu"], None, ["logits"]) as runtime, pytest.raises((BundleError, VerificationError)):
         runtime.open(file)
+
+
+def test_a_package_for_another_device_is_not_loaded(tmp_path, monkeypatch):
+    """One for this device is."""
+
+    def load(*_):
+        raise RuntimeError("tried")
+
+    monkeypatch.setattr("torch._C._aoti.AOTIModelPackageLoader", load)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (8, 6))
+    for capability, kind, said in [([9, 0], RuntimeAbsentError, r"capability 9\.0 .*has 8\.6"), ([8, 6], BundleError, "got: tried")]:
+        gpu = {"device": "cuda", "gpu": "H100", "compute_capability": capability, "torch": "2.0"}
+        file = package(tmp_path / "m.pt2", model=json.dumps(metadata(gpu, AOTI_DEVICE_KEY="cuda")))
+        with pytest.raises(kind, match=said):
+            AotiCuda(outputs=["logits"]).open(file)
 
 
 def test_a_package_that_reads_whatever_it_is_given_fails():
