@@ -112,9 +112,8 @@ def _check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         elif sha256(file) != promised["sha256"]:
             wrong.append(f"{name} has other contents")
     if wrong:
-        raise BundleError(
-            f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; export it again", name="bundle-changed"
-        )
+        again = "make it again, with attach or export" if manifest["contract"]["backbone"]["source"] == "onnx" else "export it again"
+        raise BundleError(f"{folder}: expected the files that its manifest lists, got: {'; '.join(wrong)}; {again}", name="bundle-changed")
     for name, read in READERS.items():
         if name in manifest["files"] and read(folder / name) != manifest["contract"]:
             raise BundleError(f"{folder / name}: expected the manifest's contract inside, got another one", name="bundle-changed")

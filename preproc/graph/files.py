@@ -109,8 +109,10 @@ def _check_weights(model: ir.Model, path: str | Path) -> None:
                 raise BundleError(
                     f"{path}: expected a valid ONNX file, got {value.name}: {first_line(error)}", name="not-a-model"
                 ) from error
+            lacks = isinstance(error, FileNotFoundError)
+            got = f"no {tensor.location}: copy it beside the file" if lacks else f": {first_line(error)}"
             raise BundleError(
-                f"{path}: expected its weights in the files that it names, got: {first_line(error)}", name="weights-unreadable"
+                f"{path}: expected its weights in the files that it names, got{' ' if lacks else ''}{got}", name="weights-unreadable"
             ) from error
 
 

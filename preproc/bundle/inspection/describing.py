@@ -14,7 +14,7 @@ from .. import contract as contracts
 from . import programs, quantized
 from .effect import graph_effect
 from .telling import lines
-from .torchfiles import PACKAGE, SUFFIXES, identify
+from .torchfiles import FORMATS, PACKAGE, PT2, SCRIPT, SUFFIXES, identify
 
 
 def describe(path: str | Path, *, input_name: str | None = None, model_layout: str | None = None) -> dict[str, Any]:
@@ -58,10 +58,10 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
         return programs.describe_program(path)
     if path.suffix in SUFFIXES:
         file = identify(path)
-        read = {"TorchScript file": torch_contract, "pt2 archive": torch_contract, PACKAGE: package_contract}.get(file.kind)
+        read = {SCRIPT: torch_contract, PT2: torch_contract, PACKAGE: package_contract}.get(file.kind)
         contract = None if read is None else read(path)
         told = {"kind": file.kind, "path": str(path), "contract": contract, "size": path.stat().st_size}
-        return told | {"holds": file.holds, "hint": file.hint}
+        return told | {"holds": file.holds, "hint": file.hint, "format": FORMATS.get(file.kind)}
     model = graph.load(path)
     text = model.metadata_props.get(contracts.KEY)
     contract = None if text is None else contracts.read(text, path)
@@ -69,6 +69,7 @@ def _describe(path: Path, input_name: str | None, model_layout: str | None) -> d
     precision = graph.precision(model)
     return {
         "kind": "ONNX file",
+        "format": "onnx",
         "path": str(path),
         "contract": contract,
         "size": path.stat().st_size,

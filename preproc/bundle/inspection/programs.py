@@ -19,6 +19,7 @@ def describe_program(path: Path) -> dict[str, Any]:
     program, contract = read_program(path), executorch_contract(path)
     forward = next((method for method in program.methods if method.name == FORWARD), None)
     told = {
+        "format": "executorch",
         "kind": "bundled program of ExecuTorch" if program.data else "program of ExecuTorch",
         "path": str(path),
         "contract": contract,

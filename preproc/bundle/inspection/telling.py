@@ -8,6 +8,7 @@ from ...folding import FOLDED
 from ...sources.published import title
 from .. import contract as contracts
 from . import quantized
+from .torchfiles import FORMATS
 
 _SINCE = {
     graph.NOTHING: "as preproc wrote it",
@@ -23,6 +24,7 @@ def lines(description: Mapping[str, Any]) -> list[str]:
     told = [f"{description['path']}: {description['kind']}"]
     if contract is None:
         return [*told, *_foreign(description), *_picture_lines(description.get("picture"))]
+    contract = _of_format(contract, description.get("format"))
     pictures = [line for view in contracts.views_of(contract) for line in _pixels(view)]
     return [
         *told,
@@ -32,6 +34,18 @@ def lines(description: Mapping[str, Any]) -> list[str]:
         *_network(contract),
         *_checked(description),
     ]
+
+
+def _of_format(contract: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
+    """The contract without what it says of other formats than a file's own; name: that one, None of a bundle."""
+    if name is None:
+        return contract
+    tables = {table: contract[table] for table in ("at_most", "fold", "compiled") if table in contract}
+    own = {table: {name: said[name]} if name in said else {} for table, said in tables.items()}
+    if "fold" in own and not own["fold"]:  # of a file that another program has made of ours
+        own["fold"] = tables["fold"]
+    pictures = [_of_format(view, name) for view in contract.get("pictures", ())]
+    return {**contract, **own, **({"pictures": pictures} if pictures else {})}
 
 
 def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
@@ -81,7 +95,7 @@ def _converted(contract: Mapping[str, Any]) -> str:
 
 
 def _chroma(told: str) -> str:
-    return "as pixels share it" if told == FOLDED else f"given to each pixel in front: {told}"
+    return "folded, as pixels share it" if told == FOLDED else f"given to each pixel in front: {told}"
 
 
 def _notes(contract: Mapping[str, Any]) -> Iterator[str]:
@@ -133,6 +147,10 @@ def _checked(description: Mapping[str, Any]) -> Iterator[str]:
         yield f"holds    {description['holds']}"
     if "since" in description:
         yield f"file     {_SINCE.get(description['since']) or _rewritten(description)}"
+    name = description.get("format")
+    if name in FORMATS.values():
+        device = description["contract"].get("compiled", {}).get(name, {}).get("device", "cpu")
+        yield f"graph    not compared with the contract: `preproc verify BUNDLE --runtime {name}-{device}` runs it"
     agreement = description.get("agreement")
     if agreement is not None:
         yield from (f"DIFFERS  the graph is not what the contract says: {text}" for text in agreement["wrong"])

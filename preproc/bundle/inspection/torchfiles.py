@@ -13,7 +13,9 @@ from ...errors import BundleError, first_line
 from .pickles import Named, objects, values
 
 SUFFIXES = (".pt", ".pt2", ".pth", ".ckpt", ".bin", ".safetensors")
-PACKAGE = "AOTInductor package"
+SCRIPT, PT2, PACKAGE = "TorchScript file", "pt2 archive", "AOTInductor package"
+FORMATS = {SCRIPT: "torchscript", PT2: "pt2", PACKAGE: "aoti"}
+"""Of preproc's formats, by their kinds."""
 ZIP = b"PK"
 """What an archive of torch's begins with."""
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
@@ -68,11 +70,11 @@ def _archive(archive: zipfile.ZipFile) -> TorchFile:
         return TorchFile(PACKAGE, f"compiled: {', '.join(compiled)}", hint)
     if "archive_format" in members and archive.read(members["archive_format"]).strip() == b"pt2":
         models = sorted(name.removeprefix("models/") for name in members if name.startswith("models/"))
-        return TorchFile("pt2 archive", f"torch.export's graphs {', '.join(models)}")
+        return TorchFile(PT2, f"torch.export's graphs {', '.join(models)}")
     if "serialized_exported_program.json" in members:
-        return TorchFile("pt2 archive", "torch.export's graph, as torch before 2.8 wrote it")
+        return TorchFile(PT2, "torch.export's graph, as torch before 2.8 wrote it")
     if "constants.pkl" in members or any(name.startswith("code/") for name in members):
-        return TorchFile("TorchScript file")
+        return TorchFile(SCRIPT)
     if ".data/extern_modules" in members:
         return TorchFile("torch.package archive", "code and pickled objects of Python", NEVER)
     if "data.pkl" in members:

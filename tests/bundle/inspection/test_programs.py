@@ -43,6 +43,7 @@ def test_ours_agrees_with_its_contract(told, contract):
     assert description["contract"] == contract
     assert description["agreement"] == {"agrees": True, "wrong": [], "not_compared": []}
     assert "at most  N 8, in the format executorch" in text
+    assert "fold     onnx: " in text  # of the file that it may be made of: none is told of its own
     assert "a text of each of preproc_contract" in text
     assert "graph    agrees with the contract" in text
 

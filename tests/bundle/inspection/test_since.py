@@ -84,6 +84,9 @@ def test_damaged_weights_are_told_wherever_they_are(tmp_path):
     whole = (tmp_path / "e.bin").read_bytes()
     (tmp_path / "e.bin").write_bytes(whole[:-1])
     assert "expected its weights in the files that it names" in run("inspect", tmp_path / "e.onnx", check=1).stderr
+    (tmp_path / "e.bin").unlink()
+    told = " ".join(run("inspect", tmp_path / "e.onnx", check=1).stderr.split())
+    assert "expected its weights in the files that it names, got no e.bin: copy it beside the file" in told
     (tmp_path / "e.bin").write_bytes(whole[:-1] + bytes([whole[-1] ^ 0x40]))
     assert describe(tmp_path / "e.onnx")["since"] == graph.WEIGHTS
 
