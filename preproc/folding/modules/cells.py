@@ -77,14 +77,15 @@ def stand_in_on_cells(backbone: nn.Module, weight: str, cells: Cells, window: Wi
     """Makes two convolutions, whose weights are anything yet, of the one that has the weight of that name. window: of the second.
     Raises NotFoldableError where a module that is more than a convolution has it."""
     path, _, name = weight.rpartition(".")
-    owner: Any = backbone.get_submodule(path)
+    owner = backbone.get_submodule(path)
     own = (getattr(getattr(owner, word, None), "__func__", None) is getattr(nn.Conv2d, word) for word in ("forward", "_conv_forward"))
     if not isinstance(owner, nn.Conv2d) or not all(own) or owner.padding_mode != "zeros" or name != "weight" or not path:
         raise NotFoldableError(
             f"{weight} is used outside of an nn.Conv2d, in whose place one of planes could stand", name="fold-shared-weight"
         )
     owner.__class__ = CellsConv2d
-    owner.take(cells, window)
+    made: Any = owner
+    made.take(cells, window)
 
 
 class CellsConv2d(nn.Conv2d):

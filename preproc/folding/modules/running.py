@@ -39,10 +39,7 @@ class Original:
         weights have been rounded to.
         """
         network, called = _in_evaluation(folded.backbone), set[str]()
-        hooks = [
-            network.get_submodule(path).register_forward_pre_hook(lambda _, __, path=path: called.add(path))  # type: ignore[misc]
-            for path in given
-        ]
+        hooks = [network.get_submodule(path).register_forward_pre_hook(lambda _, __, path=path: called.add(path)) for path in given]
         try:
             with torch.no_grad():
                 got = _answer(network, folded.pipeline(example))
