@@ -83,3 +83,18 @@ def test_a_contract_that_is_none_is_told(told, contract):
     for text in ("{}", json.dumps({**contract, "at_most": {"executorch": {"N": 0}}})):
         with pytest.raises(BundleError, match="expected a contract of preproc, got"):
             told(program(text=text))
+
+
+@pytest.mark.parametrize(("file", "name", "other"), [("model.pt", "torchscript", "onnx"), ("model.onnx", "onnx", "torchscript")])
+def test_a_file_alone_tells_of_its_own_format(exported, file, name, other):
+    """And what nothing here reads is not said to agree; all of it is in the plain data, and told of the bundle."""
+    told = describe(exported.folder / file)
+    contract = told["contract"] | {"at_most": {other: {"N": 8}}}
+    text = lines(told | {"contract": contract})
+    assert [line.split()[1] for line in text if line.startswith("fold ")] == [f"{name}:"]
+    assert not any(line.startswith("at most") for line in text)
+    graph = [line for line in text if line.startswith("graph ")]
+    runs = "graph    not compared with the contract: `preproc verify BUNDLE --runtime torchscript-cpu` runs it"
+    assert graph == ([runs] if name == "torchscript" else ["graph    agrees with the contract"])
+    both = [line.split()[1] for line in lines(describe(exported.folder)) if line.startswith("fold ")]
+    assert set(both) == {f"{name}:", f"{other}:"}
