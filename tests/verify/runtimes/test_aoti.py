@@ -1,6 +1,7 @@
 """Whether a package runs here is told from its metadata, before anything of it is loaded."""
 
 import json
+import os
 import platform
 import sys
 import zipfile
@@ -250,6 +251,24 @@ def test_a_package_is_given_floats_and_another_size_and_refuses_both():
         runtime.proof()
     words = "out of memory"
     with pytest.raises(VerificationError, match="refuses floats in place of pixels, got another error: out of memory"):
+        runtime.proof()
+
+
+def test_a_package_of_an_older_torch_says_on_stderr_alone_what_it_refuses():
+    """What torch raises then is of any call that failed."""
+
+    def module(pixels):
+        if pixels.is_floating_point():
+            os.write(2, said)
+            raise RuntimeError("run_func_(...) API call failed at model_container_runner.cpp, line 361")
+        return (pixels.float().mean((1, 2)),)
+
+    runtime = AotiCpu(outputs=["logits"])
+    runtime.module, said = module, b"Error: input_handles[0]: unmatched dtype, expected: 0(at::kByte), but got: 6\n"
+    runtime.run(np.zeros((2, 4, 4, 3), np.uint8))
+    assert "on the CPU" in runtime.proof()
+    said = b"Error: out of memory\n"
+    with pytest.raises(VerificationError, match="refuses floats in place of pixels, got another error: run_func_"):
         runtime.proof()
 
 
