@@ -12,10 +12,13 @@ from ..geometry import Source, absent
 from ..pairs import read_pairs
 from ..solving import KERNELS_DIFFER
 from .mistakes import PILLOWS
-from .trying import CONSTANTS, KEPT, OWN, Fit, Sample, Search, Tried
+from .parts import Sample
+from .trying import CONSTANTS, KEPT, NEAR, OWN, Fit, Search, Tried
 
 ALIKE = 1.1
 """What is off by this many times what the best one is off cannot be told from it; nor can what is off by KERNELS_DIFFER."""
+FAR = 2 * NEAR
+"""Grey levels, root mean square, from which on nothing near is expected."""
 GREY_PIXELS = f"the recipe takes grey pixels, and the pictures were {PILLOWS.words} for it"
 NOT_OPENCV = (
     "the recipe's resize is OpenCV's, which is not installed (the extra opencv): where it rounds a level otherwise than what stands for it "
@@ -100,8 +103,7 @@ def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against
     own = search.closest(OWN, samples)
     rounds: list[list[Fit]] = [[] if own is None else [own]]
     for causes in () if own is not None and _is_exact(own) else _rounds(search, samples):
-        chosen = sorted(causes, key=lambda tried: tried.residual)[:KEPT]
-        fits = [fit for tried in chosen if (fit := search.closest(tried.mistake, samples)) is not None]
+        fits = _fitted(search, sorted(causes, key=lambda tried: tried.residual)[:KEPT], samples)
         rounds.append(sorted(fits, key=lambda fit: fit.residual))
         if any(map(_is_exact, fits)):
             break
@@ -109,6 +111,18 @@ def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against
     notes = [NOT_OPENCV] if search.made.without_opencv and not found.right else []
     notes += [GREY_PIXELS] if search.made.first.color == "GRAY" else []
     return replace(found, other_size=search.otherwise(samples) if own is None else None, notes=tuple(notes))
+
+
+def _fitted(search: Search, chosen: Sequence[Tried], samples: Sequence[Sample]) -> list[Fit]:
+    """Of all pictures. Where the likeliest is far off, those are left out that are so in the pictures they were tried on, even if the others
+    were right."""
+    fits: list[Fit] = []
+    for tried in chosen:
+        if fits and min(fits[0].residual, tried.residual / len(samples) ** 0.5) > FAR:
+            break
+        if (fit := search.closest(tried.mistake, samples)) is not None:
+            fits.append(fit)
+    return fits
 
 
 def _is_exact(fit: Fit) -> bool:
@@ -119,10 +133,11 @@ def _rounds(search: Search, samples: Sequence[Sample]) -> Iterator[Iterator[Trie
     """The likeliest causes first: one mistake, one of other libraries', several in the conversion of Y, U and V, the fewer the earlier, two
     at once, and one with whatever constants fit."""
     hardest = search.hardest(samples)
-    yield search.one(hardest)
-    yield search.of(hardest, search.made.of_libraries(jpeg=any(sample.source.is_jpeg for sample in hardest)))
+    few, of_colours = search.parts(hardest)
+    yield search.one(few)
+    yield search.of(few, search.made.of_libraries(jpeg=any(sample.source.is_jpeg for sample in few)))
     for together in search.made.of_conversions([sample.source for sample in hardest]):
-        yield search.of(hardest, together)
+        yield search.of(of_colours, together)
     yield search.two()
     yield search.free()
 

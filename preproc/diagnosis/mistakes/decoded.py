@@ -18,6 +18,8 @@ from .rounded import bounds, whole
 
 LEAST = 64
 """Pixels that tell whether a picture is of Y, U and V."""
+ROWS = 16
+"""Of a picture that are looked at before the others."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def decoded_mistakes(sources: Sequence[Source], to: str, moves: Moves) -> Iterat
     """
     known = [FromPixels(layout="NHWC", color="YUV444", matrix=m, range=r, conversion="rgb8") for m, r in product(WEIGHTS, RANGES)]
     videos = {own: functools.cache(functools.partial(_video, own)) for own in known}
-    decoded = [own for own in known if all(videos[own](source).is_one for source in sources)]
+    decoded = [own for own in known if all(_may_be(own, source) for source in sources) and all(videos[own](each).is_one for each in sources)]
     told = set[str]()
     for own in sorted(known, key=lambda own: own not in decoded):
         for names, other in readings(own).items():
@@ -54,15 +56,27 @@ def decoded_mistakes(sources: Sequence[Source], to: str, moves: Moves) -> Iterat
                 yield Mistake(name, f"the pictures are {name}", **fields)
 
 
-def _video(own: FromPixels, source: Source) -> _Video:
+def _may_be(own: FromPixels, source: Source) -> bool:
+    """Whether a few rows of the picture are video's, as all are where the picture is."""
     picture = source.picture()
+    known, same, _ = _compared(own, picture[:: max(len(picture) // ROWS, 1)])
+    return bool(same[known].all())
+
+
+def _video(own: FromPixels, source: Source) -> _Video:
+    known, same, pixels = _compared(own, source.picture())
+    return _Video(pixels, known, bool(same[known].all()) and int(known.sum()) >= max(LEAST, known.size // 2))
+
+
+def _compared(own: FromPixels, picture: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.uint8]]:
+    """(where nothing was clipped, where the picture is what its Y, U and V come to, these, (1, H, W, 3))."""
     affine = to_rgb(str(own.matrix), str(own.range))
     exact = np.linalg.solve(affine.matrix, (picture.reshape(-1, 3) - affine.offset).T)
     pixels = np.clip(np.rint(exact.T), 0, 255).astype(np.uint8).reshape(1, *picture.shape)
     low, high = (np.moveaxis(each[0], 0, 2) for each in bounds(own, pixels))
     known = np.asarray(((picture > 0) & (picture < 255)).all(axis=2))
     same = np.asarray(((low <= picture) & (picture <= high)).all(axis=2))
-    return _Video(pixels, known, bool(same[known].all()) and int(known.sum()) >= max(LEAST, known.size // 2))
+    return known, same, pixels
 
 
 def _read(other: FromPixels, video: Callable[[Source], _Video], to: str, moves: Moves) -> dict[str, Any]:

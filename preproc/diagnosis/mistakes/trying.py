@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from ...errors import PreprocError
 from ...steps import Affine, ChannelAffine, Step, compose
-from ..geometry import Source
 from ..solving import KERNELS_DIFFER, Moments, Precision
 from .mistake import Array, Mistake, Picture, valued
 from .mistakes import Mistakes
+from .parts import Sample, enough, mosaic
 
 FEW = 4
 """Pictures that every cause is tried on: those that the recipe is furthest off on."""
@@ -21,15 +21,6 @@ OWN = Mistake("recipe", "as the recipe has it")
 CONSTANTS = "other constants"
 KEPT = 8
 """Causes, of a round, that are tried on all pictures."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A picture and what was made of it. tensor: (C, h, w) float64."""
-
-    name: str
-    source: Source
-    tensor: Array
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Tried:
-    """residual: on few pictures."""
+    """residual: on parts of few pictures."""
 
     mistake: Mistake
     residual: float
@@ -72,7 +63,7 @@ class Search:
         self.composed: dict[int, Affine | None] = {}
         self.others = [mistake for mistake in self.made.all if mistake.is_of_numbers]
         self.sums = list[tuple[Mistake, Moments]]()
-        self.pictures = {sample.name: self._picture(sample) for sample in samples}
+        self.pictures = {sample: self._picture(sample) for sample in samples}
         for sample in samples:
             made, got = self.made.leaves, len(sample.tensor)
             if made != got:
@@ -87,10 +78,22 @@ class Search:
         except PreprocError as error:  # of a size that no camera's picture has
             raise PreprocError(f"{sample.name}: {error}") from error
 
+    def _picture_of(self, sample: Sample) -> Picture:
+        """Made once."""
+        if sample not in self.pictures:
+            self.pictures[sample] = self._picture(sample)
+        return self.pictures[sample]
+
     def hardest(self, samples: Sequence[Sample]) -> list[Sample]:
         """Those that the recipe is furthest off on, and of which it makes another size."""
         off = [float("inf") if (fit := self.fit(OWN, [sample])) is None else fit.residual for sample in samples]
         return [samples[place] for place in np.argsort(off, kind="stable")[::-1][:FEW]]
+
+    def parts(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+        """Of these, the hardest first, what tells apart whatever may be done wrong, and conversions of colours. Where pixels stay in their
+        places, and each becomes its number by itself, a part of a picture does."""
+        few = list(enough(samples))
+        return few, few if self.made.moves or self._affine(OWN) is None else [mosaic(sample) for sample in samples]
 
     def one(self, samples: Sequence[Sample]) -> Iterator[Tried]:
         """Each mistake that makes tensors of these sizes."""
@@ -106,7 +109,8 @@ class Search:
                 one is not None and own is not None and np.array_equal(one, own) for one, own in zip(found, right, strict=True)
             )
             if len(levels) == len(samples) and not same:  # what changes nothing on these pictures is no mistake there
-                sums = Moments.all(Moments.undivided(one, sample.tensor) for one, sample in zip(levels, samples, strict=True)).merged()
+                compared = ((sample.compared(one), sample.compared(sample.tensor)) for one, sample in zip(levels, samples, strict=True))
+                sums = Moments.all(Moments.undivided(*both) for both in compared).merged()
                 self.sums.append((moved, sums))
                 yield from self._scored(self.others if moved is OWN else [moved], levels, samples, sums)
 
@@ -139,7 +143,7 @@ class Search:
             yield from (Tried(cause, float(residual)) for (cause, _), residual in zip(maps, residuals, strict=True))
         for cause in causes:
             if self._affine(cause) is None:
-                off = [self._off(cause, one, sample)[0] for one, sample in zip(levels, samples, strict=True)]
+                off = [sample.compared(self._off(cause, one, sample)[0]) for one, sample in zip(levels, samples, strict=True)]
                 yield Tried(cause, float(np.sqrt(np.mean([np.mean(each**2) for each in off]))))
 
     def fit(self, mistake: Mistake, samples: Sequence[Sample]) -> Fit | None:
@@ -167,7 +171,7 @@ class Search:
         """Of the first picture of which the recipe makes another size: what it makes, beside the tensor's."""
         for sample in samples:
             try:
-                made = self.made.levels(self.pictures[sample.name], OWN)[0].shape
+                made = self.made.levels(self._picture_of(sample), OWN)[0].shape
             except PreprocError as error:
                 return f"makes nothing of {sample.name}: {error}"
             if made[1:] != sample.tensor.shape[1:]:
@@ -177,7 +181,7 @@ class Search:
     def _levels(self, mistake: Mistake, sample: Sample) -> Array | None:
         """(C, h, w), before the mistake's order; None where a picture has another size then, or no pixels."""
         try:
-            levels = self.made.levels(self.pictures[sample.name], mistake)[0]
+            levels = self.made.levels(self._picture_of(sample), mistake)[0]
         except PreprocError:
             return None
         if levels.shape[1:] != sample.tensor.shape[1:]:
@@ -190,7 +194,7 @@ class Search:
         if mistake.within is None or affine is None or not affine.is_monomial or affine.channels_in != affine.channels_out:
             return levels
         said = np.linalg.solve(affine.matrix, (sample.tensor - affine.offset[:, None, None]).reshape(len(levels), -1))
-        low, high = mistake.within(self.pictures[sample.name])
+        low, high = mistake.within(self._picture_of(sample))
         return np.clip(said.reshape(levels.shape), low[0], high[0])
 
     def _affine(self, mistake: Mistake) -> Affine | None:

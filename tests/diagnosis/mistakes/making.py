@@ -6,7 +6,7 @@ from PIL import Image
 from preproc.diagnosis import Mistakes
 from preproc.diagnosis.geometry import Source
 from preproc.diagnosis.mistakes.mistake import valued
-from preproc.diagnosis.mistakes.trying import Sample
+from preproc.diagnosis.mistakes.parts import Sample
 from preproc.oracle import reference
 from preproc.steps import CenterCrop, ChannelAffine, FromPixels, Letterbox, Normalize, Rescale, Resize, Standardize
 
