@@ -155,12 +155,13 @@ def _heard(said: list[str]) -> Iterator[None]:
 def _check_room(path: Path) -> None:
     """Raises RuntimeAbsentError where the temporary folder, into which torch unpacks a package, has no room for this one: of that torch
     says what it says of a damaged one."""
+    place = os.environ.get("TMPDIR") or tempfile.gettempdir()  # as torch, which takes it full, too, where Python takes another
     try:
-        with tempfile.TemporaryDirectory(prefix="preproc-") as folder, zipfile.ZipFile(path) as archive:
+        with tempfile.TemporaryDirectory(prefix="preproc-", dir=place) as folder, zipfile.ZipFile(path) as archive:
             archive.extractall(folder)
     except Exception as error:  # a damaged one raises anything
         if isinstance(error, OSError) and error.errno in targets.NO_PLACE:
-            raise no_room(Path(tempfile.gettempdir()), f"what is in {path.name}", error) from error
+            raise no_room(Path(place), f"what is in {path.name}", error) from error
 
 
 def _own_metadata(path: Path) -> dict[str, str]:
