@@ -109,7 +109,7 @@ def _exactly(other: FromPixels, first: FromPixels, moves: Sequence[Geometry]) ->
     """As the step itself does, which moves Y, U and V before."""
     if not (moves and first.moves_planes):
         return {"planes": functools.partial(_as_said, other)}
-    return {"levels": lambda it: reference.apply((other, *moves), it.yuv)}
+    return {"levels": lambda it: it.read(other, tuple(moves))}
 
 
 def _whole(convert: Convert, first: FromPixels, moves: Sequence[Geometry]) -> dict[str, Any]:

@@ -101,10 +101,11 @@ def _read(other: FromPixels, video: Callable[[Source], _Video], to: str, moves: 
 
 def _mixed(own: FromPixels, other: FromPixels, to: str, moves: Moves, picture: Picture) -> Array:
     assert picture.source is not None
-    rgb = np.moveaxis(picture.source.picture(), 2, 0).astype(np.float64)
     back, forth = (to_rgb(str(step.matrix), str(step.range)) for step in (own, other))
-    numbers = np.linalg.solve(back.matrix, (rgb - back.offset[:, None, None]).reshape(3, -1))
-    if own.color != other.color:
-        numbers = numbers[[0, 2, 1]]
-    made = (forth.matrix @ numbers + forth.offset[:, None]).reshape(rgb.shape)[None, ["RGB".index(channel) for channel in COLORS[to]]]
+    exchanged = [0, 1, 2] if own.color == other.color else [0, 2, 1]
+    order = ["RGB".index(channel) for channel in COLORS[to]]
+    matrix = (forth.matrix @ np.linalg.inv(back.matrix)[exchanged])[order]  # in one: of R, G and B, not of Y, U and V
+    offset = forth.offset[order] - matrix @ back.offset
+    rgb = np.moveaxis(picture.source.picture(), 2, 0).astype(np.float64)
+    made = ((matrix @ rgb.reshape(3, -1)) + offset[:, None]).reshape(1, *rgb.shape)
     return picture.made(moves, whole(made)) if moves else np.clip(made, 0, 255)

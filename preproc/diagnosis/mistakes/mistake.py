@@ -1,5 +1,6 @@
 """A known mistake: what is done in place of a recipe's steps."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,13 +23,15 @@ class Picture:
     """planes: (N, C, H, W) float64, grey levels in the channels that the network takes.  source: the file or the pixels that they are of,
     as stored; None where only the planes are at hand.  opencv: whether OpenCV computes the resizes that steps are named for it.
     pixels: Y, U and V that the planes are made of, as the recipe takes them; None where it takes other pixels.  first: what converts
-    these behind the steps, which move each of them by itself; None where the steps move the planes."""
+    these behind the steps, which move each of them by itself; None where the steps move the planes.  moves: the recipe's own; what they
+    make is made once."""
 
     planes: Array
     source: Source | None = None
     opencv: bool = False
     pixels: NDArray[Any] | None = None
     first: FromPixels | None = None
+    moves: Moves = ()
 
     @property
     def yuv(self) -> NDArray[Any]:
@@ -38,8 +41,27 @@ class Picture:
 
     def made(self, moves: Moves, planes: Array | None = None) -> Array:
         """What steps make of the planes, or of those in their place."""
+        return self._own if planes is None and moves == self.moves else self._made(moves, planes)
+
+    @functools.cached_property
+    def _own(self) -> Array:
+        return self._made(self.moves)
+
+    def read(self, step: FromPixels, moves: Moves) -> Array:
+        """What a step that moves planes makes of Y, U and V, each moved as a picture of its own: once for all matrices and ranges."""
+        plain, affine = step.apart(step.channels() or 3)
+        if (plain, moves) not in self._moved:
+            self._moved[plain, moves] = reference.apply((plain, *moves), self.yuv)
+        mixed = np.tensordot(affine.matrix, self._moved[plain, moves], axes=(1, 1)) + affine.offset[:, None, None, None]
+        return np.ascontiguousarray(np.moveaxis(mixed, 0, 1))
+
+    @functools.cached_property
+    def _moved(self) -> dict[tuple[FromPixels, Moves], Array]:
+        return {}
+
+    def _made(self, moves: Moves, planes: Array | None = None) -> Array:
         if self.first is not None and self.pixels is not None and planes is None:
-            return reference.apply((self.first, *moves), self.pixels)
+            return self.read(self.first, moves)
         x = self.planes if planes is None else planes
         if not self.opencv:
             return reference.apply(moves, x)

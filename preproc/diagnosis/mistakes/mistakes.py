@@ -161,12 +161,13 @@ class Mistakes:
     def picture_of(self, source: Source) -> Picture:
         """A picture (H, W, 3) in RGB, in whatever order the steps have it, made grey by Pillow, or as a camera gives it."""
         if self.first.color not in YUV:
-            return Picture(self._planes_of(source), source)
+            return Picture(self._planes_of(source), source, moves=self.moves)
         pixels = packed(source.picture(), self.first)[None]
         return self._of_pixels(pixels, source)
 
     def _of_pixels(self, pixels: NDArray[Any], source: Source | None = None) -> Picture:
-        return Picture(self.planes(pixels), source, pixels=pixels, first=self.first if self.moves and self.first.moves_planes else None)
+        first = self.first if self.moves and self.first.moves_planes else None
+        return Picture(self.planes(pixels), source, pixels=pixels, first=first, moves=self.moves)
 
     def _planes_of(self, source: Source) -> Array:
         if self.first.color == "GRAY":
@@ -182,7 +183,8 @@ class Mistakes:
 
     def levels(self, picture: Picture, mistake: Mistake) -> Array:
         """The grey levels (N, C, h, w) that a mistake leaves of a picture, before their order."""
-        picture = replace(picture, opencv=mistake.library == OPENCV)
+        if mistake.library == OPENCV:
+            picture = replace(picture, opencv=True)
         if mistake.planes is not None:
             assert picture.pixels is not None
             picture = replace(picture, planes=mistake.planes(picture.pixels))
