@@ -114,8 +114,8 @@ def find_mistake(sequence: Sequence[Step], samples: Sequence[Sample]) -> Against
 
 
 def _fitted(search: Search, chosen: Sequence[Tried], samples: Sequence[Sample]) -> list[Fit]:
-    """Of all pictures. Where the likeliest is far off, those are left out that are so in the pictures they were tried on, even if the others
-    were right."""
+    """Of all pictures. Where the likeliest is far off, those are left out that are so in what they were tried on, even if all else were
+    right."""
     fits: list[Fit] = []
     for tried in chosen:
         if fits and min(fits[0].residual, tried.residual / len(samples) ** 0.5) > FAR:

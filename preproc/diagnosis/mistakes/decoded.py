@@ -42,7 +42,8 @@ def decoded_mistakes(sources: Sequence[Source], to: str, moves: Moves) -> Iterat
     """
     known = [FromPixels(layout="NHWC", color="YUV444", matrix=m, range=r, conversion="rgb8") for m, r in product(WEIGHTS, RANGES)]
     videos = {own: functools.cache(functools.partial(_video, own)) for own in known}
-    decoded = [own for own in known if all(_may_be(own, source) for source in sources) and all(videos[own](each).is_one for each in sources)]
+    possible = [own for own in known if all(_may_be(own, source) for source in sources)]
+    decoded = [own for own in possible if all(videos[own](source).is_one for source in sources)]
     told = set[str]()
     for own in sorted(known, key=lambda own: own not in decoded):
         for names, other in readings(own).items():
