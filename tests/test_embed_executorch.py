@@ -77,6 +77,7 @@ def test_it_notices_a_wrong_bundle(program, bundle, spoil, said, tmp_path):
     done = run(program, wrong)
     assert done.returncode == 1, done.stdout
     if said is None:
-        assert " golden samples: error " in done.stdout and not done.stderr, (done.stdout, done.stderr)
+        assert " golden samples: error " in done.stdout, done.stderr
+        assert not done.stderr, done.stdout
     else:
         assert done.stderr.splitlines()[-1].startswith(f"error: {said}"), (done.stdout, done.stderr)
