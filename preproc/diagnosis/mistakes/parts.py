@@ -42,7 +42,8 @@ def enough(samples: Sequence[Sample]) -> Iterator[Sample]:
     for sample in samples:
         if seen >= ENOUGH:
             return
-        seen += sample.source.picture()[..., 0].size
+        picture = sample.source.picture()
+        seen += picture[..., 0].size if np.ptp(picture) else 0  # of one colour it tells little
         rows, columns = (_thinned(size) for size in sample.tensor.shape[1:])
         yield replace(sample, rows=rows, columns=columns)
 

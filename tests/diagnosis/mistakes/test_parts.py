@@ -89,6 +89,14 @@ def test_of_whole_pictures_few_causes_are_tried_where_nothing_explains_them(monk
     assert sum(together) < 0.6 * len(together)
 
 
+def test_a_picture_of_one_colour_is_not_enough(monkeypatch):
+    monkeypatch.setattr(parts, "ENOUGH", 1)
+    flat, other, third = (
+        Sample(name, Source(x), np.zeros((3, 4, 4))) for name, x in zip("abc", (0 * picture(), picture(), picture()), strict=True)
+    )
+    assert [each.name for each in enough([flat, other, third])] == ["a", "b"]
+
+
 def test_behind_a_resize_as_many_pictures_are_tried_as_have_pixels_enough(monkeypatch):
     monkeypatch.setattr(parts, "ENOUGH", 60 * 60)
     sources = [Source(picture(seed, (60, 60))) for seed in range(4)]
