@@ -1,5 +1,7 @@
 """An export proves its files before it publishes them: a known mistake in any of them is refused, golden samples are the reference's."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from preproc.errors import PreprocError, VerificationError
 from preproc.export import export_bundle, verify_bundle
 from preproc.export.proving import prove
 from preproc.export.resolving import with_outputs
+from preproc.folding.modules.running import Original
 from preproc.layers import Normalize, Rescale
 from preproc.sources import load_recipe
 from preproc.sources.backbones import load_backbone
@@ -52,8 +55,14 @@ def test_export_refuses_to_publish_a_wrong_pipeline(name, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(("made", "runtime"), [("onnx", "ort-cpu"), ("torchscript", "torch-cpu")])
 def test_export_refuses_to_publish_an_uncorrected_border(made, runtime, tmp_path, monkeypatch):
-    """The fold as other tools do it: the offset in the bias, as if nothing were padded."""
+    """The fold as other tools do it: the offset in the bias, as if nothing were padded. The fold of modules sees that itself, and the steps
+    stay in front; were it blind, the proof would not be."""
     as_unpadded(monkeypatch)
+    if made == "torchscript":
+        kept = export_bundle(DIGITS, tmp_path / "kept", formats=[made])
+        assert "answers something else" in kept.contract["fold"]["torchscript"]["reason"]
+        shutil.rmtree(kept.folder)
+        monkeypatch.setattr(Original, "check", lambda *_, **__: None)
     with pytest.raises(VerificationError, match=f"{runtime}: error .* nothing was published"):
         export_bundle(DIGITS, tmp_path / "digits", formats=[made])
     assert list(tmp_path.iterdir()) == []

@@ -75,7 +75,7 @@ def test_planes_are_resized_to_whole_blocks_and_have_no_border(tmp_path):
 
     assert parsed({"step": "resize", "size": [16, 18]}).steps[1].size == (16, 18)
     for step, told in (
-        ({"step": "resize", "size": [16, 17]}, r'resize: expected a height .* write size = \[16, 16\], or conversion = "rgb8"'),
+        ({"step": "resize", "size": [16, 17]}, r'resize: expected a height .* write size = \[16, 18\], or conversion = "rgb8"'),
         ({"step": "letterbox", "size": 16}, r'step 2 \(letterbox\): expected a resize or a crop .* conversion = "rgb8"'),
     ):
         with pytest.raises(RecipeError, match=rf"\[\[steps\]\]: {told}"):

@@ -54,11 +54,13 @@ class Original:
                     f"the fold needs a bias, and {weight} is used without one outside of an nn.Conv2d", name="fold-shared-weight"
                 )
         allowed = max([NEAR, *(ROUNDINGS * torch.finfo(dtype).eps for dtype in {*dtypes, *_dtypes(self.backbone)})])
-        off = max(map(_off, self.answer, got), default=0.0) if len(got) == len(self.answer) else float("inf")
+        same = [want.shape for want in self.answer] == [value.shape for value in got]
+        off = max(map(_off, self.answer, got), default=0.0) if same else float("inf")
         if not off <= allowed:
+            by = f", by {off:.2g} of its largest value" if same else ", of other shapes"
             raise NotFoldableError(
-                f"the backbone answers something else on what the fold leaves, by {off:.2g} of its largest value: it goes by how many "
-                "channels or values its input has, or a module calls functions of another one"
+                f"the backbone answers something else on what the fold leaves{by}, as one does that goes by how many channels or values "
+                "its input has, whose modules call functions of others, or whose answers jump"
             )
 
 
@@ -81,8 +83,6 @@ def _dtypes(network: nn.Module) -> Iterator[torch.dtype]:
 
 def _off(want: Tensor, got: Tensor) -> float:
     """As a share of the largest value wanted. What was no number may be another."""
-    if want.shape != got.shape:
-        return float("inf")
     known = torch.isfinite(want)
     want, got = (value[known].to(torch.complex128 if value.is_complex() else torch.float64) for value in (want, got))
     if not want.numel():
