@@ -130,7 +130,8 @@ wrong in float32."""
 FEW = range(2, 8)
 PIXELS = {ATEN._to_copy.default: _cast}
 """Colours that lie beside each other in memory, (N, H, W, C), are cast by way of int16, which torch's compiler makes no vectors of. Else
-it has one for each pixel, three of eight numbers full, which takes AVX2 eight times as long as number after number."""
+it has one for each pixel, three of eight numbers full, which AVX2 is slower at than number after number; `python -m tests.bench formats`
+has a folded network beside the bare one."""
 
 
 def _compiler(folder: Path, command: str, promised: Mapping[str, Any]) -> Path:
