@@ -41,7 +41,7 @@ export: $(SETUP)  ## build RECIPES (default models/digits.toml) into export/ (th
 	$(PY) -m preproc export $(RECIPES)
 
 test: $(SETUP)  ## the proof: layers, fold, export, verification (15 minutes on 2 cores; JOBS=4 for more)
-	$(PY) -m pytest -n $(JOBS) --dist loadfile
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0
 
 test-pillow: $(SETUP) $(PILLOWS:%=$(PILLOW)/%/.ready)  ## what depends on Pillow, with older ones, which resize in another order
 	@set -e; for version in $(PILLOWS); do echo "Pillow $$version"; \
