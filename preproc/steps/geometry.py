@@ -26,6 +26,11 @@ class Geometry(Step):
         """As output_size(), where one side is free, or both."""
         return None, None
 
+    def sides_behind(self, sides: Sides) -> Sides:
+        """Of either kind."""
+        both = known(sides)
+        return self.output_sides(sides) if both is None else self.output_size(both)
+
     def value_range(self, incoming: ValueRange) -> ValueRange:
         """Grey levels stay where they are; what fills a border comes with its own."""
         fill = getattr(self, "fill", None)

@@ -64,7 +64,7 @@ def chroma_moves(first: FromPixels, moves: Iterable[Geometry], size: Sides) -> t
                 f"planes it may neither cut in a block nor give a border, got a size that is free: {INSTEAD}",
                 name="shape-unknown",
             )
-        size = step.output_sides(size) if both is None else step.output_size(both)
+        size = step.sides_behind(size)
         new = known(size)
         if new is None:
             found.append(step)

@@ -9,7 +9,7 @@ from .affine import Affine
 from .base import Step, ValueRange
 from .constants import ChannelAffine, MinMaxScale, Normalize, Rescale
 from .crops import CenterCrop, Pad
-from .geometry import Geometry, Sides, Size, known
+from .geometry import Geometry, Sides, Size
 from .per_image import LocalResponseNorm, MinMaxNormalize, Standardize
 from .pixels import PIXEL_DTYPES, FromPixels
 from .planes import check_moves, chroma_moves
@@ -85,8 +85,7 @@ def output_size(steps: Sequence[Step], size: Sides) -> Sides:
         chroma_moves(first, (step for step in steps if isinstance(step, Geometry)), size)
     for step in steps:
         if isinstance(step, Geometry):
-            both = known(size)
-            size = step.output_sides(size) if both is None else step.output_size(both)
+            size = step.sides_behind(size)
     return size
 
 
